@@ -1,0 +1,21 @@
+// Adding tensors: what the tape does with two gradients of one tensor, and the kernel of the layer `add`.
+#pragma once
+
+#include <kindred/engine/tensor.h>
+
+namespace kindred {
+
+struct AccumulateKernels {
+  // out = a + b, elementwise; one shape and element type. `out` may be `a` or `b`.
+  void (*add)(const Tensor& a, const Tensor& b, const Tensor& out);
+};
+extern const AccumulateKernels accumulate_reference;    // f32, f64
+extern const AccumulateKernels accumulate_cpu;          // f32, bf16
+extern const AccumulateKernels* const accumulate_cuda;  // null in a build without CUDA
+
+// out = a + b.
+void add(const Tensor& a, const Tensor& b, const Tensor& out);
+// target += value.
+void accumulate(const Tensor& target, const Tensor& value);
+
+}  // namespace kindred

@@ -1,0 +1,37 @@
+// Where a tensor lives and which kernels run on it.
+//
+//   reference  plain loops on the host in float or double: the definition of every operation
+//   cpu        oneDNN and vectorised loops on all cores, float32 or bfloat16
+//   cuda       an NVIDIA GPU
+//   plan       no bytes and no arithmetic, only shapes and addresses: `--dry-run` predicts memory with it
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace kindred {
+
+enum class Device : std::uint8_t { reference, cpu, cuda, plan };
+
+const char* name(Device device);
+
+// True when the host may read and write the tensor's bytes directly.
+constexpr bool is_host(Device device) { return device == Device::reference || device == Device::cpu; }
+
+struct DeviceChoice {
+  Device device;
+  std::string reason;  // one clause for the user: "no GPU answers", "asked for with --device"
+};
+
+// `auto` takes CUDA when a GPU answers and otherwise the CPU. Throws Error(usage) for an unknown name and
+// Error(device) when `cuda` is asked for and there is none.
+DeviceChoice choose_device(std::string_view requested);
+
+// True when the processor multiplies bfloat16 natively (AVX512-BF16 or AMX); elsewhere it is emulated, slowly.
+bool cpu_has_bf16();
+
+// What the processor is called, for reports.
+std::string cpu_model_name();
+
+}  // namespace kindred

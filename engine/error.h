@@ -1,0 +1,46 @@
+// How Kindred reports that something is wrong: one exception type, one line of text, one exit code.
+//
+// A message says what was given, what was expected and what to do. `main` prints it and returns the code
+// (apps/common/main.h). Checks stay on in release builds.
+#pragma once
+
+#include <fmt/format.h>  // defines: fmt::format, fmt::format_string
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace kindred {
+
+// The documented exit codes of every program (README.md lists them too).
+enum class ExitCode : int {
+  ok = 0,
+  internal = 1,    // a bug in Kindred: please report it
+  usage = 2,       // a flag or an argument that cannot be used
+  data = 3,        // the data set, or an image in it, cannot be used
+  file = 4,        // a weights, checkpoint or configuration file that cannot be read or does not fit
+  device = 5,      // the device is missing, or out of memory
+  io = 6,          // writing failed: full disk, read-only folder
+  non_finite = 7,  // the loss or a gradient is not finite: training stopped before using it
+};
+
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+template <typename... Args>
+[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+void check(bool condition, ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) fail(code, format, std::forward<Args>(args)...);
+}
+
+}  // namespace kindred

@@ -1,0 +1,155 @@
+#include <kindred/engine/error.h>
+#include <kindred/engine/memory.h>
+
+#include <sys/mman.h>  // defines: mmap, madvise
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace kindred {
+namespace {
+
+// Small slabs waste little; requests above this size get a slab of their own.
+constexpr std::size_t smallest_slab = std::size_t{32} << 20;
+constexpr std::size_t slab_granularity = std::size_t{2} << 20;  // a huge page
+
+constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+class HostSlabs : public SlabSource {
+ public:
+  std::byte* acquire(std::size_t bytes) override {
+    // Two megabytes more than asked for, so that the slab can start on a huge page: fewer TLB misses.
+    void* map = mmap(nullptr, bytes + slab_granularity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(map != MAP_FAILED, ExitCode::device,
+          "out of memory: the host has no {} MiB more; use a smaller --batch-size or --image-size", bytes >> 20);
+    auto* slab = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(map), slab_granularity));
+    madvise(slab, bytes, MADV_HUGEPAGE);  // a hint: failure costs speed only
+    origins_[slab] = map;
+    return slab;
+  }
+  void release(std::byte* slab, std::size_t bytes) override {
+    munmap(origins_.at(slab), bytes + slab_granularity);
+    origins_.erase(slab);
+  }
+
+ private:
+  std::map<std::byte*, void*> origins_;
+};
+
+// Addresses that are never touched: what the `plan` device hands out.
+class ImaginarySlabs : public SlabSource {
+ public:
+  std::byte* acquire(std::size_t bytes) override {
+    next_ += bytes + slab_granularity;
+    return reinterpret_cast<std::byte*>(next_ - bytes);
+  }
+  void release(std::byte*, std::size_t) override {}
+
+ private:
+  std::uintptr_t next_ = std::uintptr_t{1} << 44;
+};
+
+}  // namespace
+
+MemoryPool::~MemoryPool() {
+  for (auto [slab, bytes] : slabs_) source_->release(slab, bytes);
+}
+
+std::byte* MemoryPool::add_slab(std::size_t bytes) {
+  const std::size_t size = round_up(std::max(bytes, smallest_slab), slab_granularity);
+  std::byte* slab = source_->acquire(size);
+  slabs_[slab] = size;
+  blocks_[slab] = Block{size, true, true};
+  free_.insert({size, slab});
+  statistics_.reserved += size;
+  statistics_.peak_reserved = std::max(statistics_.peak_reserved, statistics_.reserved);
+  return slab;
+}
+
+std::byte* MemoryPool::allocate(std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  bytes = round_up(std::max<std::size_t>(bytes, 1), alignment);
+  auto best = free_.lower_bound({bytes, nullptr});
+  if (best == free_.end()) {
+    add_slab(bytes);
+    best = free_.lower_bound({bytes, nullptr});
+  }
+  std::byte* address = best->second;
+  free_.erase(best);
+  Block& block = blocks_.at(address);
+  if (block.bytes > bytes) {  // the rest stays free
+    blocks_[address + bytes] = Block{block.bytes - bytes, true, false};
+    free_.insert({block.bytes - bytes, address + bytes});
+    block.bytes = bytes;
+  }
+  block.is_free = false;
+  statistics_.in_use += bytes;
+  statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
+  if (poison_) std::memset(address, 0xff, bytes);
+  return address;
+}
+
+MemoryPool::Blocks::iterator MemoryPool::merge_with_next(Blocks::iterator block) {
+  const auto next = std::next(block);
+  if (next == blocks_.end() || !next->second.is_free || !block->second.is_free || next->second.starts_slab)
+    return block;
+  free_.erase({block->second.bytes, block->first});
+  free_.erase({next->second.bytes, next->first});
+  block->second.bytes += next->second.bytes;
+  blocks_.erase(next);
+  free_.insert({block->second.bytes, block->first});
+  return block;
+}
+
+void MemoryPool::free(std::byte* address) {
+  const std::lock_guard lock(mutex_);
+  const auto block = blocks_.find(address);
+  check(block != blocks_.end() && !block->second.is_free, ExitCode::internal,
+        "a block that is not in use was freed");
+  statistics_.in_use -= block->second.bytes;
+  block->second.is_free = true;
+  free_.insert({block->second.bytes, address});
+  merge_with_next(block);
+  if (block != blocks_.begin() && !block->second.starts_slab) merge_with_next(std::prev(block));
+}
+
+void MemoryPool::trim() {
+  const std::lock_guard lock(mutex_);
+  for (auto slab = slabs_.begin(); slab != slabs_.end();) {
+    const auto block = blocks_.find(slab->first);
+    if (block->second.is_free && block->second.bytes == slab->second) {
+      free_.erase({block->second.bytes, block->first});
+      blocks_.erase(block);
+      source_->release(slab->first, slab->second);
+      statistics_.reserved -= slab->second;
+      slab = slabs_.erase(slab);
+    } else {
+      ++slab;
+    }
+  }
+}
+
+PoolStatistics MemoryPool::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
+}
+
+void MemoryPool::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  statistics_.peak_in_use = statistics_.in_use;
+  statistics_.peak_reserved = statistics_.reserved;
+}
+
+MemoryPool& memory_pool(Device device) {
+  // Never destroyed: tensors with static lifetime may be freed after the end of main.
+  static auto* host = new MemoryPool(std::make_unique<HostSlabs>());
+  static auto* plan = new MemoryPool(std::make_unique<ImaginarySlabs>());
+  if (is_host(device)) return *host;
+  if (device == Device::plan) return *plan;
+  fail(ExitCode::device, "device {}: this build has no CUDA; use --device cpu", name(device));
+}
+
+}  // namespace kindred

@@ -1,0 +1,212 @@
+#include <kindred/engine/memory.h>
+#include <kindred/engine/tensor.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+namespace kindred {
+
+Shape::Shape(std::initializer_list<std::int64_t> extents)
+    : Shape(std::span<const std::int64_t>(extents.begin(), extents.size())) {}
+
+Shape::Shape(std::span<const std::int64_t> extents) : rank_(static_cast<int>(extents.size())) {
+  check(extents.size() <= max_rank, ExitCode::internal, "a tensor has at most {} axes, not {}", int{max_rank},
+        extents.size());
+  std::copy(extents.begin(), extents.end(), extents_.begin());
+}
+
+std::int64_t Shape::numel() const {
+  std::int64_t product = 1;
+  for (int axis = 0; axis < rank_; ++axis) product *= (*this)[axis];
+  return product;
+}
+
+std::string Shape::to_string() const {
+  std::string text = "[";
+  for (int axis = 0; axis < rank_; ++axis) text += (axis ? ", " : "") + std::to_string((*this)[axis]);
+  return text + "]";
+}
+
+struct Tensor::Storage {
+  Storage(std::size_t size, Device where) : device(where), bytes(size), data(memory_pool(where).allocate(size)) {}
+  ~Storage() { memory_pool(device).free(data); }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  Device device;
+  std::size_t bytes;
+  std::byte* data;
+};
+
+namespace {
+
+std::uint64_t next_id() {
+  static std::atomic<std::uint64_t> counter{0};
+  return ++counter;
+}
+
+template <typename Body>
+void with_type(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f32: return body(float{});
+    case DType::f64: return body(double{});
+    case DType::bf16: return body(BFloat16{});
+    case DType::u8: return body(std::uint8_t{});
+    case DType::i32: return body(std::int32_t{});
+    case DType::f16: break;
+  }
+  fail(ExitCode::internal, "{} has no arithmetic on the host", name(dtype));
+}
+
+template <typename To, typename From>
+To convert(From value) {
+  if constexpr (std::is_same_v<To, From>) return value;
+  else if constexpr (std::is_same_v<To, BFloat16>) return BFloat16(static_cast<float>(value));
+  else if constexpr (std::is_same_v<From, BFloat16>) return static_cast<To>(static_cast<float>(value));
+  else return static_cast<To>(value);
+}
+
+void check_host(Device device, const char* what) {
+  check(is_host(device), ExitCode::internal, "{} of a tensor on device {}", what, name(device));
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    check(shape[axis] >= 0, ExitCode::internal, "a tensor cannot have the shape {}", shape.to_string());
+  Tensor tensor;
+  tensor.storage_ = std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device);
+  tensor.shape_ = shape;
+  tensor.dtype_ = dtype;
+  // Gradients of activations have the type of the activation; a stand-in for a master weight changes this.
+  tensor.gradient_dtype_ = dtype;
+  tensor.device_ = device;
+  tensor.id_ = next_id();
+  return tensor;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor tensor = empty(shape, dtype, device);
+  tensor.fill(0);
+  return tensor;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor tensor = empty(shape, dtype, device);
+  tensor.fill(value);
+  return tensor;
+}
+
+template <typename T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
+  check(static_cast<std::int64_t>(values.size()) == shape.numel(), ExitCode::internal,
+        "{} values cannot fill a tensor of shape {}", values.size(), shape.to_string());
+  Tensor tensor = empty(shape, dtype_of<T>, device);
+  if (device == Device::plan) return tensor;
+  check_host(device, "filling");
+  std::copy(values.begin(), values.end(), tensor.data<T>());
+  return tensor;
+}
+template Tensor Tensor::from(std::span<const float>, const Shape&, Device);
+template Tensor Tensor::from(std::span<const double>, const Shape&, Device);
+template Tensor Tensor::from(std::span<const std::int32_t>, const Shape&, Device);
+template Tensor Tensor::from(std::span<const std::uint8_t>, const Shape&, Device);
+
+void* Tensor::raw() const { return storage_ ? storage_->data + offset_bytes_ : nullptr; }
+
+std::size_t Tensor::storage_bytes() const { return storage_ ? storage_->bytes : 0; }
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(shape.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be seen as {}",
+        shape_.to_string(), shape.to_string());
+  return window(0, shape);
+}
+
+Tensor Tensor::window(std::int64_t first_element, const Shape& shape) const {
+  check(first_element >= 0 && first_element + shape.numel() <= numel(), ExitCode::internal,
+        "elements {} to {} are outside a tensor of shape {}", first_element, first_element + shape.numel(),
+        shape_.to_string());
+  Tensor view = *this;
+  view.offset_bytes_ += static_cast<std::size_t>(first_element) * size_of(dtype_);
+  view.shape_ = shape;
+  view.id_ = next_id();
+  view.requires_grad_ = false;
+  view.gradient_dtype_ = dtype_;
+  return view;
+}
+
+Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
+  check(shape_.rank() >= 1 && begin <= end, ExitCode::internal, "rows {} to {} of a tensor of shape {}", begin, end,
+        shape_.to_string());
+  std::array<std::int64_t, Shape::max_rank> extents{};
+  for (int axis = 0; axis < shape_.rank(); ++axis) extents[static_cast<std::size_t>(axis)] = shape_[axis];
+  extents[0] = end - begin;
+  const std::int64_t row = shape_[0] == 0 ? 0 : numel() / shape_[0];
+  return window(begin * row, Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape_.rank()))));
+}
+
+void Tensor::fill(double value) {
+  if (device_ == Device::plan) return;
+  check_host(device_, "filling");
+  if (value == 0) {
+    std::memset(raw(), 0, bytes());
+    return;
+  }
+  with_type(dtype_, [&]<typename T>(T) { std::fill_n(data<T>(), numel(), convert<T>(value)); });
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  check(source.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be copied into one of shape {}",
+        source.shape().to_string(), shape_.to_string());
+  if (device_ == Device::plan || source.device() == Device::plan) return;
+  check_host(device_, "copying");
+  check_host(source.device(), "copying");
+  with_type(dtype_, [&]<typename To>(To) {
+    with_type(source.dtype(), [&]<typename From>(From) {
+      std::transform(source.data<From>(), source.data<From>() + numel(), data<To>(), convert<To, From>);
+    });
+  });
+}
+
+Tensor Tensor::to(Device device, DType dtype) const {
+  Tensor copy = empty(shape_, dtype, device);
+  copy.copy_from(*this);
+  return copy;
+}
+
+template <typename T>
+std::vector<T> Tensor::to_vector() const {
+  check_host(device_, "reading");
+  std::vector<T> values(static_cast<std::size_t>(numel()));
+  with_type(dtype_, [&]<typename From>(From) {
+    std::transform(data<From>(), data<From>() + numel(), values.begin(), convert<T, From>);
+  });
+  return values;
+}
+template std::vector<float> Tensor::to_vector() const;
+template std::vector<double> Tensor::to_vector() const;
+template std::vector<std::int32_t> Tensor::to_vector() const;
+template std::vector<std::uint8_t> Tensor::to_vector() const;
+
+void Tensor::stand_for(const Tensor& other) {
+  check(shape_ == other.shape(), ExitCode::internal, "a tensor of shape {} cannot stand for one of shape {}",
+        shape_.to_string(), other.shape().to_string());
+  id_ = other.id_;
+  requires_grad_ = other.requires_grad_;
+  gradient_dtype_ = other.gradient_dtype_;
+}
+
+void check_shape(const Tensor& tensor, const Shape& expected, const char* what) {
+  check(tensor.defined(), ExitCode::internal, "{}: a tensor of shape {} is missing", what, expected.to_string());
+  check(tensor.shape() == expected, ExitCode::internal, "{} has the shape {}, expected {}", what,
+        tensor.shape().to_string(), expected.to_string());
+}
+
+void check_same_device(const Tensor& a, const Tensor& b, const char* what) {
+  check(a.device() == b.device(), ExitCode::internal, "{}: one tensor is on {}, the other on {}", what,
+        name(a.device()), name(b.device()));
+}
+
+}  // namespace kindred

@@ -1,0 +1,117 @@
+// A tensor: shape, element type and device of a contiguous window on shared storage. No strides.
+//
+// Copying a Tensor copies the handle; both see the same bytes. Images are [N, H, W, C] and filters [out, kh, kw, in]
+// on every device. The last reference to a storage gives its block back to the device's pool at once.
+#pragma once
+
+#include <kindred/engine/device.h>
+#include <kindred/engine/dtype.h>
+#include <kindred/engine/error.h>
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// Up to four extents. A rank of 0 is a scalar of one element.
+class Shape {
+ public:
+  static constexpr int max_rank = 4;
+
+  Shape() = default;
+  Shape(std::initializer_list<std::int64_t> extents);
+  explicit Shape(std::span<const std::int64_t> extents);
+
+  int rank() const { return rank_; }
+  std::int64_t operator[](int axis) const { return extents_[static_cast<std::size_t>(axis)]; }
+  std::int64_t back() const { return rank_ == 0 ? 1 : (*this)[rank_ - 1]; }
+  std::int64_t numel() const;
+  bool operator==(const Shape&) const = default;
+  std::string to_string() const;  // "[8, 224, 224, 3]"
+
+ private:
+  std::array<std::int64_t, max_rank> extents_{};
+  int rank_ = 0;
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: stands for "no tensor"
+
+  static Tensor empty(const Shape& shape, DType dtype, Device device);  // the bytes are whatever they were
+  static Tensor zeros(const Shape& shape, DType dtype, Device device);
+  static Tensor full(const Shape& shape, double value, DType dtype, Device device);
+  static Tensor empty_like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
+  template <typename T>
+  static Tensor from(std::span<const T> values, const Shape& shape, Device device);
+  template <typename T>
+  static Tensor from(const std::vector<T>& values, const Shape& shape, Device device) {
+    return from(std::span<const T>(values), shape, device);
+  }
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  std::int64_t dim(int axis) const { return shape_[axis]; }
+  std::int64_t numel() const { return shape_.numel(); }
+  std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+
+  // The elements; T must be the tensor's type. A host pointer only where is_host(device()).
+  template <typename T>
+  T* data() const {
+    check(dtype_of<T> == dtype_, ExitCode::internal, "a {} tensor was read as {}", name(dtype_), name(dtype_of<T>));
+    return static_cast<T*>(raw());
+  }
+  void* raw() const;
+
+  // Views of the same bytes. They are new tensors to the tape: no gradient flows through them.
+  Tensor reshape(const Shape& shape) const;
+  Tensor window(std::int64_t first_element, const Shape& shape) const;
+  Tensor rows(std::int64_t begin, std::int64_t end) const;  // along the first axis
+
+  void fill(double value);
+  void copy_from(const Tensor& source);      // same shape; converts the element type
+  Tensor to(Device device, DType dtype) const;  // a copy
+  template <typename T>
+  std::vector<T> to_vector() const;  // converts to T on the host
+
+  // Identity on the tape (engine/tape.h). Copies of a handle share it.
+  std::uint64_t id() const { return id_; }
+  bool requires_grad() const { return requires_grad_; }
+  Tensor& set_requires_grad(bool value = true) {
+    requires_grad_ = value;
+    return *this;
+  }
+  // Makes this tensor stand for `other` on the tape: its gradient is other's gradient, in other's shape and type.
+  // For low-precision copies of master weights.
+  void stand_for(const Tensor& other);
+  DType gradient_dtype() const { return gradient_dtype_; }
+
+  // Storage that two tensors share is counted once by whoever adds up memory.
+  const void* storage_key() const { return storage_.get(); }
+  std::size_t storage_bytes() const;
+
+ private:
+  struct Storage;
+
+  std::shared_ptr<Storage> storage_;
+  std::size_t offset_bytes_ = 0;
+  Shape shape_;
+  DType dtype_ = DType::f32;
+  DType gradient_dtype_ = DType::f32;
+  Device device_ = Device::cpu;
+  bool requires_grad_ = false;
+  std::uint64_t id_ = 0;
+};
+
+// Fails with what was given and what was expected when the shape, type or device of `tensor` is another.
+void check_shape(const Tensor& tensor, const Shape& expected, const char* what);
+void check_same_device(const Tensor& a, const Tensor& b, const char* what);
+
+}  // namespace kindred

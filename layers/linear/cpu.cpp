@@ -1,0 +1,66 @@
+// Matrix products by oneDNN; bias and its gradient by hand.
+#include <kindred/engine/dispatch.h>
+#include <kindred/engine/parallel.h>
+#include <kindred/layers/linear/kernels.h>
+#include <kindred/third_party/onednn.h>
+
+namespace kindred {
+namespace {
+
+constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
+
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
+  const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
+  dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
+    if constexpr (std::is_same_v<T, float>)
+      onednn::sgemm(false, true, rows, out, in, 1, x.data<T>(), in, w.data<T>(), in, 0, y.data<T>(), out);
+    else
+      onednn::bf16_gemm(false, true, rows, out, in, x.data<T>(), w.data<T>(), y.raw(), y.dtype());
+    if (!bias.defined()) return;
+    const float* b = bias.data<float>();
+    T* result = y.data<T>();
+    parallel_for(rows, grain / out + 1, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t m = begin; m < end; ++m)
+        for (std::int64_t o = 0; o < out; ++o) result[m * out + o] = T(float(result[m * out + o]) + b[o]);
+    });
+  });
+}
+
+void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  const std::int64_t rows = dy.dim(0), out = w.dim(0), in = w.dim(1);
+  dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
+    if constexpr (std::is_same_v<T, float>)
+      onednn::sgemm(false, false, rows, in, out, 1, dy.data<T>(), out, w.data<T>(), in, 0, dx.data<T>(), in);
+    else
+      onednn::bf16_gemm(false, false, rows, in, out, dy.data<T>(), w.data<T>(), dx.raw(), dx.dtype());
+  });
+}
+
+void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw) {
+  const std::int64_t rows = x.dim(0), in = x.dim(1), out = dy.dim(1);
+  dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
+    if constexpr (std::is_same_v<T, float>)
+      onednn::sgemm(true, false, out, in, rows, 1, dy.data<T>(), out, x.data<T>(), in, 0, dw.data<T>(), in);
+    else
+      onednn::bf16_gemm(true, false, out, in, rows, dy.data<T>(), x.data<T>(), dw.raw(), dw.dtype());
+  });
+}
+
+void backward_bias(const Tensor& dy, const Tensor& db) {
+  const std::int64_t rows = dy.dim(0), out = dy.dim(1);
+  dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
+    const T* gradient = dy.data<T>();
+    float* result = db.data<float>();
+    parallel_for(out, 64, [=](std::int64_t begin, std::int64_t end) {
+      std::fill(result + begin, result + end, 0.0f);
+      for (std::int64_t m = 0; m < rows; ++m)
+        for (std::int64_t o = begin; o < end; ++o) result[o] += float(gradient[m * out + o]);
+    });
+  });
+}
+
+}  // namespace
+
+const LinearKernels linear_cpu = {forward, backward_data, backward_weight, backward_bias};
+
+}  // namespace kindred

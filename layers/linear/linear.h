@@ -1,0 +1,25 @@
+// The linear (fully connected) layer: y = x W^T + b.
+//
+// Initialized as PyTorch does: weight and bias uniform in +-1/sqrt(in_features).
+#pragma once
+
+#include <kindred/engine/parameters.h>
+
+#include <string>
+
+namespace kindred {
+
+// x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of x; the
+// bias is f32 (f64 where x is f64).
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+
+struct Linear {
+  Linear(ParameterStore& store, const std::string& name, std::int64_t in_features, std::int64_t out_features);
+  Tensor operator()(const Tensor& x) const;  // [m, in] -> [m, out]
+
+  std::string name;
+  Parameter& weight;  // [out, in]
+  Parameter& bias;    // [out]
+};
+
+}  // namespace kindred

@@ -1,0 +1,33 @@
+#include <kindred/apps/common/device_report.h>
+#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/parallel.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace kindred {
+
+void report_device(const DeviceChoice& choice, DType precision) {
+  check(choice.device != Device::reference || precision == DType::f32, ExitCode::usage,
+        "--precision {}: device reference computes in f32; use --device cpu", name(precision));
+  const std::string what = choice.device == Device::reference ? "plain loops on one core"
+                                                              : fmt::format("{} threads", compute_threads());
+  fmt::print("device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
+             name(precision));
+  if (precision == DType::bf16 && !cpu_has_bf16())
+    fmt::print("note: this processor has no bf16 instructions; f32 will be faster\n");
+  std::fflush(stdout);
+}
+
+void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images) {
+  std::string text = "path\toutcome\treason\n";
+  for (const BadImage& image : images) {
+    std::string shown = image.path;  // a tab or a line break in a name must not break the table
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, '?');
+    text += fmt::format("{}\t{}\t{}\n", shown, outcome_name(image.outcome), image.reason);
+  }
+  write_file_atomically(path, text);
+}
+
+}  // namespace kindred

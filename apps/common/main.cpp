@@ -1,0 +1,49 @@
+#include <kindred/apps/common/main.h>
+#include <kindred/engine/error.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <new>
+
+namespace kindred {
+namespace {
+
+int report(const char* program, ExitCode code, const char* message) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s: error: %s\n", program, message);
+  return static_cast<int>(code);
+}
+
+bool processor_is_supported() {
+#ifdef __AVX2__
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return true;
+#endif
+}
+
+}  // namespace
+
+int run_main(int argc, char** argv, int (*body)(int, char**)) {
+  const std::string program = std::filesystem::path(argc > 0 ? argv[0] : "kindred").filename().string();
+  if (!processor_is_supported())
+    return report(program.c_str(), ExitCode::device,
+                  "this build needs a processor with AVX2; build with -DKINDRED_ARCH=x86-64 for older ones");
+  // Writing to a closed pipe or past a file size limit is an error to report, not a reason to be killed.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  try {
+    return body(argc, argv);
+  } catch (const Error& error) {
+    return report(program.c_str(), error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(program.c_str(), ExitCode::device,
+                  "out of memory on the host; use a smaller --batch-size or --image-size");
+  } catch (const std::exception& error) {
+    return report(program.c_str(), ExitCode::internal, error.what());
+  }
+}
+
+}  // namespace kindred

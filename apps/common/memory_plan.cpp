@@ -1,0 +1,91 @@
+#include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/progress.h>
+#include <kindred/apps/common/step.h>
+#include <kindred/engine/memory.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+namespace kindred {
+namespace {
+
+LayerPlan& layer_called(std::vector<LayerPlan>& layers, const std::string& name) {
+  const auto found = std::find_if(layers.begin(), layers.end(), [&](const LayerPlan& l) { return l.name == name; });
+  if (found != layers.end()) return *found;
+  return layers.emplace_back(LayerPlan{name, {}, 0, 0});
+}
+
+// Adds up what the tape keeps. A tensor that several entries keep counts once, for the first.
+void add_activations(const Tape& tape, const ParameterStore& store, MemoryPlan& plan) {
+  std::set<const void*> seen = {store.flat_values().storage_key(), store.flat_low().storage_key()};
+  for (const Tape::Entry& entry : tape.entries()) {
+    LayerPlan& layer = layer_called(plan.layers, entry.label.empty() ? entry.operation->name() : entry.label);
+    layer.output = entry.outputs.front().shape;
+    for (const Tensor& saved : entry.saved) {
+      if (!saved.defined() || !seen.insert(saved.storage_key()).second) continue;
+      layer.activations += saved.storage_bytes();
+      plan.activation_bytes += saved.storage_bytes();
+    }
+  }
+}
+
+std::size_t status_line(const char* key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key)) return std::stoull(line.substr(line.find(':') + 1)) << 10;  // kibibytes
+  return 0;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const PretrainOptions& options) {
+  MemoryPool& pool = memory_pool(Device::plan);
+  ContrastiveModel model(options.model, options.stem, options.head);
+  model.store.allocate(Device::plan, 0, options.precision);
+  const auto optimizer = make_optimizer(options, model.store);
+  MemoryPlan plan;
+  plan.parameters = model.store.parameter_count();
+  plan.parameter_bytes = pool.statistics().in_use;
+
+  const std::int64_t rows = options.views * options.batch_size, side = options.image_size;
+  pool.reset_peak();
+  // Twice: the second step has what the first left behind, as every later one has.
+  for (int step = 0; step < 2; ++step) {
+    const Tensor bytes = Tensor::empty({rows, side, side, 3}, DType::u8, Device::plan);
+    const Tensor labels = Tensor::empty({rows}, DType::i32, Device::plan);
+    const Tensor images = normalize_images(bytes, options.pixel_statistics(), options.precision);
+    contrastive_step(model, *optimizer, images, labels, loss_options(options), [&](const Tape& tape) {
+      if (step == 0) add_activations(tape, model.store, plan);
+    });
+  }
+  for (const Parameter& parameter : model.store.parameters())
+    layer_called(plan.layers, parameter.name.substr(0, parameter.name.rfind('.'))).parameters +=
+        parameter.shape.numel();
+  plan.step_peak = pool.statistics().peak_in_use;
+  plan.pool_peak = pool.statistics().peak_reserved;
+  return plan;
+}
+
+std::size_t resident_bytes() { return status_line("VmRSS"); }
+std::size_t peak_resident_bytes() { return status_line("VmHWM"); }
+
+std::string describe(const MemoryPlan& plan, std::size_t other_bytes) {
+  std::string text = fmt::format("{:28} {:>22} {:>14} {:>14}\n", "layer", "output", "parameters", "kept for");
+  text += fmt::format("{:28} {:>22} {:>14} {:>14}\n", "", "", "", "backward");
+  for (const LayerPlan& layer : plan.layers)
+    text += fmt::format("{:28} {:>22} {:>14} {:>14}\n", layer.name, layer.output.to_string(), layer.parameters,
+                        format_bytes(static_cast<double>(layer.activations)));
+  const auto line = [&](const char* what, std::size_t bytes) {
+    text += fmt::format("{:52} {:>14}\n", what, format_bytes(static_cast<double>(bytes)));
+  };
+  text += fmt::format("\nparameters: {}\n", plan.parameters);
+  line("parameters, gradients and optimizer state", plan.parameter_bytes);
+  line("activations kept for the backward pass", plan.activation_bytes);
+  line("peak of a training step, both included", plan.step_peak);
+  line("program, libraries and image buffers", other_bytes);
+  line("predicted peak memory of the process", plan.step_peak + other_bytes);
+  return text;
+}
+
+}  // namespace kindred

@@ -1,0 +1,198 @@
+#include <kindred/apps/common/pretrain_options.h>
+#include <kindred/apps/common/recipes.h>
+#include <kindred/data/augment.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+namespace kindred {
+namespace {
+
+// What holds when neither a flag nor the recipe says otherwise.
+HyperParameters defaults(std::int64_t image_size, std::int64_t epochs) {
+  const bool small = image_size <= 64;
+  HyperParameters p;
+  p.model = "resnet50", p.head = "mlp", p.stem = name(default_stem(image_size)), p.optimizer = "sgd";
+  p.augment = small ? "cifar" : "simaugment";
+  p.pixels = image_size <= 32 ? "cifar10" : "imagenet";
+  p.batch_size = 256, p.lr = 0.1, p.momentum = 0.9, p.weight_decay = 1e-4;
+  p.views = 2, p.temperature = 0.1, p.base_temperature = 0, p.lr_floor = 0, p.warmup_start_lr = 0;
+  p.warmup_epochs = std::min(10.0, static_cast<double>(epochs) / 10);
+  return p;
+}
+
+// First given wins.
+template <typename T>
+T pick(const std::optional<T>& flag, const std::optional<T>& recipe, const std::optional<T>& fallback) {
+  return flag ? *flag : recipe ? *recipe : *fallback;
+}
+
+void check_positive(const char* flag, double value) {
+  check(std::isfinite(value) && value > 0, ExitCode::usage, "{} {}: expected a number above 0", flag, value);
+}
+
+void check_not_negative(const char* flag, double value) {
+  check(std::isfinite(value) && value >= 0, ExitCode::usage, "{} {}: expected 0 or more", flag, value);
+}
+
+void check_one_of(const char* flag, const std::string& value, std::initializer_list<const char*> known) {
+  std::string names;
+  for (const char* each : known) {
+    if (value == each) return;
+    names += (names.empty() ? "" : ", ") + std::string(each);
+  }
+  fail(ExitCode::usage, "{} {}: expected one of {}", flag, value, names);
+}
+
+void check_values(const PretrainOptions& o) {
+  resnet_spec(o.model);
+  recipe(o.augment);
+  check_one_of("--loss", o.loss, {"supcon", "simclr"});
+  check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
+  check_one_of("--pixels", o.pixels, {"imagenet", "cifar10", "cifar100"});
+  check_positive("--temperature", o.temperature);
+  check_not_negative("--base-temperature", o.base_temperature);
+  check_not_negative("--lr", o.lr);
+  check_not_negative("--weight-decay", o.weight_decay);
+  check_not_negative("--warmup-epochs", o.warmup_epochs);
+  check(o.momentum >= 0 && o.momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1",
+        o.momentum);
+  check(o.epochs >= 1, ExitCode::usage, "--epochs {}: expected 1 or more", o.epochs);
+  check(o.batch_size >= 1 && o.batch_size <= 1 << 20, ExitCode::usage, "--batch-size {}: expected 1 to 1048576",
+        o.batch_size);
+  check(o.views >= 1 && o.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", o.views);
+  check(o.loss != "simclr" || o.views >= 2, ExitCode::usage,
+        "--loss simclr with --views 1: an image's only positives are its other views; use --views 2");
+  check(o.image_size >= 8 && o.image_size <= 4096, ExitCode::usage, "--image-size {}: expected 8 to 4096 pixels",
+        o.image_size);
+  check(o.workers >= 0 && o.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", o.workers);
+  check(o.limit_per_class >= 0, ExitCode::usage, "--limit-per-class {}: expected 0 (no limit) or more",
+        o.limit_per_class);
+  check(o.knn_every >= 0, ExitCode::usage, "--knn-every {}: expected 0 (never) or more", o.knn_every);
+  check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
+}
+
+}  // namespace
+
+PixelStatistics PretrainOptions::pixel_statistics() const {
+  if (pixels == "cifar10") return cifar10_pixels;
+  if (pixels == "cifar100") return cifar100_pixels;
+  return imagenet_pixels;
+}
+
+nlohmann::json PretrainOptions::to_json() const {
+  return {{"data", data},
+          {"model", model},
+          {"head", name(head)},
+          {"stem", name(stem)},
+          {"loss", loss},
+          {"views", views},
+          {"image_size", image_size},
+          {"batch_size", batch_size},
+          {"epochs", epochs},
+          {"optimizer", optimizer},
+          {"lr", lr},
+          {"lr_floor", lr_floor},
+          {"momentum", momentum},
+          {"weight_decay", weight_decay},
+          {"warmup_epochs", warmup_epochs},
+          {"warmup_start_lr", warmup_start_lr},
+          {"temperature", temperature},
+          {"base_temperature", base_temperature},
+          {"augment", augment},
+          {"pixels", pixels},
+          {"pixel_mean", pixel_statistics().mean},
+          {"pixel_std", pixel_statistics().deviation},
+          {"precision", kindred::name(precision)},
+          {"device", device},
+          {"workers", workers},
+          {"seed", seed},
+          {"limit_per_class", limit_per_class},
+          {"limit_eval_per_class", limit_eval_per_class},
+          {"knn_every", knn_every},
+          {"max_bad", max_bad},
+          {"strict", strict},
+          {"recipe", recipe}};
+}
+
+PretrainFlags::PretrainFlags(CLI::App& app) {
+  plain_.workers = std::max(1u, std::thread::hardware_concurrency());
+  plain_.loss = "supcon";
+  plain_.device = "auto";
+  plain_.max_bad = 100;
+  app.add_option("DIR", plain_.data, "DIR/train/<class>/*, and DIR/val or DIR/test; or CIFAR's binary files")->required();
+  app.add_option("--out", plain_.out, "folder for the results")->required();
+  app.add_option("--recipe", plain_.recipe, recipe_help());
+  app.add_option("--model", given_.model, "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)");
+  app.add_option("--head", given_.head, "projection head: linear or mlp (mlp)");
+  app.add_option("--stem", given_.stem, "imagenet or cifar (cifar up to 32 pixels)");
+  app.add_option("--loss", plain_.loss, "supcon or simclr")->capture_default_str();
+  app.add_option("--views", given_.views, "augmented views of each image (2)");
+  app.add_option("--image-size", given_.image_size, "side of a view in pixels (224)");
+  app.add_option("-b,--batch-size", given_.batch_size, "images in a batch, over all processes (256)");
+  app.add_option("--epochs", given_.epochs, "passes over the training images (100)");
+  app.add_option("--lr", given_.lr, "peak learning rate (0.1)");
+  app.add_option("--lr-floor", given_.lr_floor, "the cosine ends at this share of the peak (0)");
+  app.add_option("--optimizer", given_.optimizer, "sgd or lars (sgd)");
+  app.add_option("--momentum", given_.momentum, "(0.9)");
+  app.add_option("--weight-decay", given_.weight_decay, "(1e-4)");
+  app.add_option("--warmup-epochs", given_.warmup_epochs, "linear warm-up (a tenth of the epochs, at most 10)");
+  app.add_option("--warmup-start-lr", given_.warmup_start_lr, "where the warm-up starts (0)");
+  app.add_option("--temperature", given_.temperature, "of the loss (0.1)");
+  app.add_option("--base-temperature", given_.base_temperature, "scale the loss by temperature / this; 0: unscaled (0)");
+  app.add_option("--augment", given_.augment, "cifar, simaugment, probe or none (by image size)");
+  app.add_option("--pixels", given_.pixels, "mean and deviation of pixels: imagenet, cifar10 or cifar100");
+  app.add_option("--precision", precision_, "f32 or bf16")->capture_default_str();
+  app.add_option("--device", plain_.device, "auto, cpu or reference")->capture_default_str();
+  app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
+  app.add_option("--seed", plain_.seed, "of everything random")->capture_default_str();
+  app.add_option("--limit-per-class", plain_.limit_per_class, "use the first N images of each class, by name (0: all)");
+  app.add_option("--limit-eval-per-class", limit_eval_, "the same for the evaluation images (as --limit-per-class)");
+  app.add_option("--knn-every", knn_every_, "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
+  app.add_option("--max-bad", plain_.max_bad, "unreadable images that are accepted")->capture_default_str();
+  app.add_flag("--strict", plain_.strict, "fail on the first unreadable or damaged image");
+  app.add_flag("--resume", plain_.resume, "go on with the run in --out; start anew when there is none");
+  app.add_flag("--overwrite", plain_.overwrite, "replace the run in --out");
+  app.add_flag("--dry-run", plain_.dry_run, "print parameters, activations and peak memory, then end");
+}
+
+PretrainOptions PretrainFlags::resolve() const {
+  const HyperParameters from_recipe = plain_.recipe.empty() ? HyperParameters{} : recipe_named(plain_.recipe);
+  PretrainOptions o = plain_;
+  o.image_size = pick<std::int64_t>(given_.image_size, from_recipe.image_size, 224);
+  o.epochs = pick<std::int64_t>(given_.epochs, from_recipe.epochs, 100);
+  HyperParameters base = defaults(o.image_size, o.epochs);
+  const auto value = [&](auto member) { return pick(given_.*member, from_recipe.*member, base.*member); };
+  using H = HyperParameters;
+  o.model = value(&H::model);
+  o.head = parse_head(value(&H::head));
+  o.stem = parse_stem(value(&H::stem));
+  o.optimizer = value(&H::optimizer);
+  o.augment = value(&H::augment);
+  o.pixels = value(&H::pixels);
+  o.batch_size = value(&H::batch_size);
+  o.views = value(&H::views);
+  o.lr = value(&H::lr);
+  o.lr_floor = value(&H::lr_floor);
+  o.momentum = value(&H::momentum);
+  o.weight_decay = value(&H::weight_decay);
+  o.warmup_epochs = value(&H::warmup_epochs);
+  o.warmup_start_lr = value(&H::warmup_start_lr);
+  o.temperature = value(&H::temperature);
+  o.base_temperature = value(&H::base_temperature);
+  // A recipe's warm-up is meant for its own number of epochs; a shorter run warms up for a tenth at most.
+  if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
+  o.knn_every = knn_every_.value_or(std::max<std::int64_t>(1, o.epochs / 10));
+  o.limit_eval_per_class = limit_eval_.value_or(o.limit_per_class);
+  check(o.limit_eval_per_class >= 0, ExitCode::usage, "--limit-eval-per-class {}: expected 0 (no limit) or more",
+        o.limit_eval_per_class);
+  check(precision_ == "f32" || precision_ == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
+        precision_);
+  o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;
+  check_values(o);
+  return o;
+}
+
+}  // namespace kindred

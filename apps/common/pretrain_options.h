@@ -1,0 +1,60 @@
+// The options of `pretrain`: what the user gave, what the recipe adds, and the values that follow.
+#pragma once
+
+#include <kindred/engine/dtype.h>
+#include <kindred/layers/image_input/image_input.h>
+#include <kindred/models/projection_head.h>
+#include <kindred/models/resnet.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace kindred {
+
+// Hyper-parameters that a recipe may set and a flag may override. Empty: not given.
+struct HyperParameters {
+  std::optional<std::string> model, head, stem, optimizer, augment, pixels;
+  std::optional<std::int64_t> image_size, batch_size, epochs, views;
+  std::optional<double> lr, momentum, weight_decay, warmup_epochs, temperature;
+  std::optional<double> base_temperature;  // 0: the loss is not scaled
+  std::optional<double> lr_floor;          // the cosine ends at lr times this
+  std::optional<double> warmup_start_lr;
+};
+
+// Every value resolved, as written to RUN/config.json.
+struct PretrainOptions {
+  std::string data, out;
+  std::string model, loss, augment, optimizer, recipe, device, pixels;
+  HeadKind head = HeadKind::mlp;
+  Stem stem = Stem::imagenet;
+  DType precision = DType::f32;
+  std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
+  double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
+  double temperature = 0, base_temperature = 0;
+  std::int64_t workers = 0, limit_per_class = 0, limit_eval_per_class = 0, knn_every = 0, max_bad = 0;
+  std::uint64_t seed = 0;
+  bool resume = false, overwrite = false, dry_run = false, strict = false;
+
+  PixelStatistics pixel_statistics() const;
+  nlohmann::json to_json() const;
+};
+
+// The flags, bound to storage that lives as long as this object.
+class PretrainFlags {
+ public:
+  explicit PretrainFlags(CLI::App& app);
+  // Flags over recipe over defaults, checked; Error(usage) names the flag and what it accepts.
+  PretrainOptions resolve() const;
+
+ private:
+  PretrainOptions plain_;   // what no recipe touches
+  HyperParameters given_;
+  std::string precision_ = "f32";
+  std::optional<std::int64_t> knn_every_, limit_eval_;
+};
+
+}  // namespace kindred

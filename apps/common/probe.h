@@ -1,0 +1,63 @@
+// The linear classifier of stage two: trained on standardized features, saved so that it takes plain ones.
+#pragma once
+
+#include <kindred/apps/common/features.h>
+#include <kindred/engine/optimizer/optimizer.h>
+#include <kindred/engine/schedule.h>
+#include <kindred/layers/linear/linear.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+struct ProbeOptions {
+  std::int64_t epochs = 30;
+  std::int64_t batch_size = 256;
+  double lr = 0.1;  // cosine to 0
+  double momentum = 0.9;
+  double weight_decay = 0;
+  double label_smoothing = 0;
+  std::uint64_t seed = 0;
+
+  void check_values() const;  // Error(usage)
+};
+
+struct ProbeAccuracy {
+  double top1 = 0, top5 = 0;  // fractions; top5 counts the best five, or all classes where there are fewer
+};
+
+class Probe {
+ public:
+  // Features are standardized by the mean and deviation that they have in `training`.
+  Probe(const FeatureTable& training, int classes, const ProbeOptions& options);
+
+  void train_on_features(const FeatureTable& training);
+  // As the paper does: every epoch embeds augmented views (crop and flip) with the frozen encoder.
+  void train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how);
+
+  ProbeAccuracy evaluate(const FeatureTable& testing) const;
+
+  // fc.weight [classes, dim] and fc.bias [classes] for features as the encoder gives them: the standardization is
+  // folded in. The class names are in the metadata. Error(io).
+  void save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const;
+
+ private:
+  Tensor standardized(const float* rows, std::int64_t count) const;  // [count, dim]
+  void step(const Tensor& features, const std::vector<std::int32_t>& labels);
+  void begin(std::int64_t steps);
+
+  ProbeOptions options_;
+  std::int64_t dim_;
+  int classes_;
+  std::vector<float> mean_, deviation_;  // [dim]
+  ParameterStore store_;
+  Linear classifier_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Schedule> schedule_;
+  std::int64_t steps_done_ = 0;
+};
+
+}  // namespace kindred

@@ -1,0 +1,53 @@
+#include <kindred/apps/common/run_folder.h>
+#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/error.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+namespace kindred {
+
+namespace fs = std::filesystem;
+
+bool prepare_run_folder(const fs::path& folder, ExistingRun existing, const std::vector<std::string>& own_files) {
+  std::error_code error;
+  check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
+        "--out {}: it is a file; give the name of a folder", folder.string());
+  fs::create_directories(folder, error);
+  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
+
+  bool found = false;
+  for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
+  if (!found) return false;
+  check(existing != ExistingRun::refuse, ExitCode::usage,
+        "--out {}: it holds a run already; give another folder, or --resume to go on with it, or --overwrite",
+        folder.string());
+  if (existing == ExistingRun::resume) return true;
+  for (const std::string& file : own_files) {
+    fs::remove(folder / file, error);
+    check(!error, ExitCode::io, "{} cannot be removed: {}", (folder / file).string(), error.message());
+  }
+  return false;
+}
+
+void write_json(const fs::path& path, const nlohmann::json& value) {
+  write_file_atomically(path, value.dump(2) + "\n");
+}
+
+nlohmann::json read_json(const fs::path& path) {
+  std::ifstream file(path);
+  check(file.is_open(), ExitCode::file, "{} cannot be opened: {}", path.string(), std::strerror(errno));
+  nlohmann::json value = nlohmann::json::parse(file, nullptr, false);
+  check(!value.is_discarded(), ExitCode::file, "{} is not valid JSON", path.string());
+  return value;
+}
+
+void append_json_line(const fs::path& path, const nlohmann::json& value) {
+  std::ofstream file(path, std::ios::app);
+  file << value.dump() << '\n' << std::flush;
+  check(file.good(), ExitCode::io, "{} cannot be written: {}; free some space or check the folder's permissions",
+        path.string(), std::strerror(errno));
+}
+
+}  // namespace kindred

@@ -1,0 +1,27 @@
+// The folder that a program writes its results to. It never mixes two runs and never overwrites one silently.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+
+namespace kindred {
+
+enum class ExistingRun { refuse, resume, overwrite };
+
+// Makes `folder` ready for a run. One that holds a run already (it has one of `own_files`) is refused with
+// Error(usage), continued, or emptied of `own_files`; other files in it are never touched.
+// Returns true when there is an earlier run to continue.
+bool prepare_run_folder(const std::filesystem::path& folder, ExistingRun existing,
+                        const std::vector<std::string>& own_files);
+
+// Writes pretty-printed JSON through a temporary file: the old file survives a full disk. Error(io).
+void write_json(const std::filesystem::path& path, const nlohmann::json& value);
+
+// Error(file) when it cannot be read or is not JSON.
+nlohmann::json read_json(const std::filesystem::path& path);
+
+// Appends one line and flushes it. Error(io).
+void append_json_line(const std::filesystem::path& path, const nlohmann::json& value);
+
+}  // namespace kindred

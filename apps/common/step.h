@@ -1,0 +1,24 @@
+// One step of stage one, and what it takes: the heart of `pretrain`, of its benchmark and of its memory plan.
+#pragma once
+
+#include <kindred/apps/common/pretrain_options.h>
+#include <kindred/engine/optimizer/optimizer.h>
+#include <kindred/losses/supcon/supcon.h>
+#include <kindred/models/contrastive_model.h>
+
+#include <functional>
+#include <memory>
+
+namespace kindred {
+
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store);
+
+SupConOptions loss_options(const PretrainOptions& options);
+
+// Forward, loss, backward, update. `images` are normalized [views*batch, h, w, 3], `labels` i32 [views*batch].
+// Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a gradient is
+// not finite; then nothing is updated. `inspect` sees the tape after the forward pass.
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images, const Tensor& labels,
+                        const SupConOptions& options, const std::function<void(const Tape&)>& inspect = {});
+
+}  // namespace kindred

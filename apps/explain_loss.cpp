@@ -1,0 +1,388 @@
+// explain_loss: the supervised contrastive loss of a small batch, matrix by matrix, with a sentence for each.
+//
+// Everything is computed twice: step by step here, with the matrices that the library never builds, and by
+// supcon(). The program fails if the two differ.
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/engine/philox.h>
+#include <kindred/layers/l2_normalize/l2_normalize.h>
+#include <kindred/layers/linear/linear.h>  // defines: linear, here the product z z^T
+#include <kindred/losses/supcon/supcon.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+constexpr float temperature = 0.07f;
+constexpr std::int64_t feature_dim = 4;
+constexpr std::int64_t most_rows = 64;
+
+struct Arguments {
+  std::vector<int> labels{3, 0, 2, 3};
+  int views = 2;
+  bool self_supervised = false;
+};
+
+struct Matrix {
+  std::size_t rows, columns;
+  std::vector<double> values;
+  Matrix(std::size_t row_count, std::size_t column_count)
+      : rows(row_count), columns(column_count), values(row_count * column_count) {}
+  explicit Matrix(const Tensor& tensor)
+      : rows(static_cast<std::size_t>(tensor.dim(0))),
+        columns(static_cast<std::size_t>(tensor.dim(1))),
+        values(tensor.to_vector<double>()) {}
+  double& operator()(std::size_t i, std::size_t j) { return values[i * columns + j]; }
+  double operator()(std::size_t i, std::size_t j) const { return values[i * columns + j]; }
+};
+
+// What the loss is made of; the anchor itself is at [i, i] and belongs to no sum.
+struct Steps {
+  std::vector<std::int32_t> groups;  // [M] label, or image index
+  Matrix similarities;               // [M, M] z_i . z_j / T
+  std::vector<double> maxima;        // [M] over everything but the anchor
+  Matrix logits;                     // [M, M] similarities minus the row's maximum
+  Matrix log_probabilities;          // [M, M]
+  std::vector<double> losses;        // [M]
+
+  bool positive(std::size_t i, std::size_t j) const { return i != j && groups[i] == groups[j]; }
+  std::size_t positives(std::size_t i) const {
+    std::size_t count = 0;
+    for (std::size_t j = 0; j < groups.size(); ++j) count += positive(i, j);
+    return count;
+  }
+};
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+Steps compute_steps(const Tensor& features, const Tensor& groups) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const Matrix products(linear(features, features, Tensor()));  // [M, M]
+  const std::size_t count = products.rows;
+  Steps steps{groups.to_vector<std::int32_t>(),
+              products,
+              std::vector<double>(count, -infinity),
+              Matrix(count, count),
+              Matrix(count, count),
+              std::vector<double>(count)};
+  for (double& value : steps.similarities.values) value /= temperature;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t j = 0; j < count; ++j)
+      if (j != i) steps.maxima[i] = std::max(steps.maxima[i], steps.similarities(i, j));
+    double denominator = 0;
+    for (std::size_t j = 0; j < count; ++j) {
+      steps.logits(i, j) = steps.similarities(i, j) - steps.maxima[i];
+      if (j != i) denominator += std::exp(steps.logits(i, j));
+    }
+    double sum_over_positives = 0;
+    for (std::size_t j = 0; j < count; ++j) {
+      steps.log_probabilities(i, j) = steps.logits(i, j) - std::log(denominator);
+      if (steps.positive(i, j)) sum_over_positives += steps.log_probabilities(i, j);
+    }
+    const auto positives = static_cast<double>(steps.positives(i));
+    steps.losses[i] = positives > 0 ? -sum_over_positives / positives : 0.0;
+  }
+  return steps;
+}
+
+void check_against_library(double computed, double from_library, const std::string& what) {
+  check(std::abs(computed - from_library) <= 1e-9 * (1 + std::abs(from_library)), ExitCode::internal,
+        "{}: step by step it is {}, but supcon() says {}", what, computed, from_library);
+}
+
+// ---- the batch
+
+// A view's feature: a random direction for its label, a little of the image's own, and less of the view's own.
+// [M, feature_dim], view-major
+Tensor draw_features(const std::vector<int>& labels, int views) {
+  std::vector<double> values;
+  for (int view = 0; view < views; ++view)
+    for (std::size_t image = 0; image < labels.size(); ++image) {
+      const auto number = static_cast<std::uint32_t>(image);
+      RandomStream of_label(1, Purpose::toy_data, 0, static_cast<std::uint32_t>(labels[image]));
+      RandomStream of_image(1, Purpose::toy_data, 1, number);
+      RandomStream of_view(1, Purpose::toy_data, 2, number, static_cast<std::uint32_t>(view));
+      for (std::int64_t d = 0; d < feature_dim; ++d) {
+        const double label = of_label.normal(), own = of_image.normal(), view_own = of_view.normal();
+        values.push_back(label + 0.6 * own + 0.4 * view_own);
+      }
+    }
+  const auto rows = static_cast<std::int64_t>(labels.size()) * views;
+  return Tensor::from(values, {rows, feature_dim}, Device::reference);
+}
+
+void check_arguments(const Arguments& arguments) {
+  check(arguments.views == 2 || arguments.views == 3, ExitCode::usage, "--views {}: use 2 or 3",
+        arguments.views);
+  check(arguments.labels.size() >= 2, ExitCode::usage,
+        "--labels: a single image has nothing to be compared with; give at least two labels, for example 3 0 2 "
+        "3");
+  for (const int label : arguments.labels)
+    check(label >= 0, ExitCode::usage, "--labels: {} is negative; labels are 0 or more", label);
+  const auto rows = static_cast<std::int64_t>(arguments.labels.size()) * arguments.views;
+  check(rows <= most_rows, ExitCode::usage,
+        "--labels: {} images in {} views are {} rows; at most {} are printed", arguments.labels.size(),
+        arguments.views, rows, most_rows);
+}
+
+// ---- printing
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+}
+
+// Words in lines of at most 97 characters, after an empty line.
+void explain(const std::string& text) {
+  std::string line = "\n  ";
+  std::istringstream words(text);
+  for (std::string word; words >> word; line += " " + word)
+    if (line.size() + word.size() > 97) {
+      say(line);
+      line = "  ";
+    }
+  say(line);
+}
+
+void heading(int number, const std::string& title, const std::string& computed_by) {
+  fmt::print("\n{}. {}\n   In the library: {}\n\n", number, title, computed_by);
+}
+
+std::string row_name(std::size_t i) {
+  return fmt::format("  anchor {:>2}:", i);
+}
+
+// A cell of 7 characters holds any value of this page with two decimals, and twelve of them fit 100 columns.
+void print_matrix(const Matrix& matrix, bool hide_diagonal) {
+  std::string header(row_name(0).size(), ' ');
+  for (std::size_t j = 0; j < matrix.columns; ++j) header += fmt::format("{:>7}", j);
+  say(header);
+  for (std::size_t i = 0; i < matrix.rows; ++i) {
+    std::string line = row_name(i);
+    for (std::size_t j = 0; j < matrix.columns; ++j)
+      line += hide_diagonal && i == j ? fmt::format("{:>7}", "self") : fmt::format("{:>7.2f}", matrix(i, j));
+    say(line);
+  }
+}
+
+void print_batch(const Arguments& arguments, const Tensor& features) {
+  const Matrix z(features);
+  const std::size_t images = arguments.labels.size();
+  heading(1, "The features: one row for each view, scaled to length 1",
+          "l2_normalize(), layers/l2_normalize/l2_normalize.cpp");
+  say(fmt::format("  {:>4}  {:>4}  {:>5}  {:>5}  {:<36}  {}", "row", "view", "image", "label", "  feature z",
+                  "length"));
+  for (std::size_t i = 0; i < z.rows; ++i) {
+    std::string feature;
+    double squares = 0;
+    for (std::size_t d = 0; d < z.columns; ++d) {
+      feature += fmt::format("{:>9.4f}", z(i, d));
+      squares += z(i, d) * z(i, d);
+    }
+    say(fmt::format("  {:>4}  {:>4}  {:>5}  {:>5}  {:<36}  {:.4f}", i, i / images, i % images,
+                    arguments.labels[i % images], feature, std::sqrt(squares)));
+  }
+  explain(
+      "Rows are view-major: first every image in its first view, then every image in the next. With all "
+      "lengths 1, "
+      "a dot product of two rows is the cosine of the angle between them, 1 for equal directions.");
+  if (arguments.self_supervised)
+    explain("Self-supervised: the loss never sees the labels. An image's own number is its class.");
+}
+
+void print_similarities(const Steps& steps) {
+  heading(2, fmt::format("Similarities over the temperature: z_i . z_j / T, T = {}", temperature),
+          "logit() in losses/supcon/reference.cpp, for_each_tile() in cpu.cpp");
+  print_matrix(steps.similarities, false);
+  explain(
+      fmt::format("Dividing by a small T stretches cosines from [-1, 1] to [-{0:.2f}, {0:.2f}], so that the "
+                  "softmax below turns "
+                  "on small differences. The diagonal is each row with itself, always 1/T: it says nothing.",
+                  1 / temperature));
+
+  heading(3, "The maximum of each row, the anchor itself left out",
+          "forward() in losses/supcon/reference.cpp, RunningRow::add() in cpu.cpp");
+  for (std::size_t i = 0; i < steps.maxima.size(); ++i)
+    say(fmt::format("{}{:>7.2f}", row_name(i), steps.maxima[i]));
+  explain(
+      "Subtracting one number from a whole row changes no probability, and it keeps exp() from overflowing: "
+      "exp(1/T) "
+      "is too large for a float once T is below 0.0113.");
+}
+
+void print_mask(const Arguments& arguments, const Steps& steps) {
+  heading(4, "The positive mask: 1 where the column is another view of the anchor's class",
+          fmt::format("same_label() in losses/supcon/reference.cpp, {}() in supcon.cpp",
+                      arguments.self_supervised ? "simclr_labels" : "repeat_labels"));
+  for (std::size_t i = 0; i < steps.groups.size(); ++i) {
+    std::string line = row_name(i);
+    for (std::size_t j = 0; j < steps.groups.size(); ++j) line += steps.positive(i, j) ? " 1" : " 0";
+    say(line);
+  }
+  explain(arguments.self_supervised ? "Only the other views of the same image are positives: this is SimCLR's "
+                                      "NT-Xent. The anchor is not its "
+                                      "own positive."
+                                    : "Every view of every image with the anchor's label is a positive, its "
+                                      "own other views too. The anchor "
+                                      "is not its own positive.");
+}
+
+void print_probabilities(const Steps& steps) {
+  heading(5, "Logits: similarities minus the row's maximum",
+          "forward() in losses/supcon/reference.cpp, RunningRow::add() in cpu.cpp");
+  print_matrix(steps.logits, true);
+  explain("The best match of each anchor is now at 0 and everything else below it.");
+
+  heading(6, "Log-probabilities: logits minus the log of the row's sum of exp(logit), the anchor left out",
+          "forward() in losses/supcon/reference.cpp; backward needs the log of the sum, lse");
+  print_matrix(steps.log_probabilities, true);
+  explain(
+      "exp() of a row adds up to 1: how probable each other row is to be picked, were the anchor's partner "
+      "drawn by "
+      "similarity. The sum runs over everything but the anchor, positives included.");
+}
+
+void print_losses(const Steps& steps, const SupConStatistics& statistics, double library_mean) {
+  heading(7, "The loss of each anchor: minus the mean log-probability of its positives",
+          "supcon(), losses/supcon/supcon.cpp: SupConStatistics::anchor_losses");
+  const std::vector<double> from_library = statistics.anchor_losses.to_vector<double>();
+  say("              positives     loss   supcon()");
+  for (std::size_t i = 0; i < steps.losses.size(); ++i) {
+    check_against_library(steps.losses[i], from_library[i], fmt::format("the loss of anchor {}", i));
+    say(fmt::format("{} {:>10} {:>8.4f}   {:>8.4f}", row_name(i), steps.positives(i), steps.losses[i],
+                    from_library[i]));
+  }
+  explain(
+      "Small where the positives are the most similar rows, large where something else is. It is not zero at "
+      "best: an "
+      "anchor with k positives must share the probability among them, which leaves ln k.");
+
+  check_against_library(mean(steps.losses), library_mean, "the mean loss");
+  heading(8, "The loss of the batch: the mean over the anchors", "supcon(), losses/supcon/supcon.cpp");
+  say(fmt::format("  mean loss: {:.6f}   supcon(): {:.6f}", mean(steps.losses), library_mean));
+  explain(fmt::format(
+      "Were all features alike, it would be ln(rows - 1) = {:.4f} (collapse_value()): an encoder whose loss "
+      "stays "
+      "there has collapsed. Some libraries multiply the loss by T/0.07 or by T; here it is unscaled.",
+      collapse_value(static_cast<std::int64_t>(steps.losses.size()))));
+}
+
+// ---- two side trips
+
+// Two rows whose products are the matrix that introductions to this loss like to show.
+void print_maximum_with_self() {
+  const double a = 128.8697, b = -12.0467, c = 50.5816;  // [[a, b], [b, c]]
+  const double x = std::sqrt(a), y = b / x;
+  const Tensor features =
+      Tensor::from(std::vector<double>{x, 0, y, std::sqrt(c - y * y)}, {2, 2}, Device::reference);
+  const Tensor labels = Tensor::zeros({2}, DType::i32, Device::reference);
+  const Matrix products(linear(features, features, Tensor()));
+  SupConStatistics statistics;
+  supcon(features, labels, {.temperature = 1}, &statistics);
+  const std::vector<double> losses = statistics.anchor_losses.to_vector<double>();
+
+  say("\nWhy the anchor is left out before the maximum is taken");
+  explain(
+      "Introductions take the maximum over the whole row. Two features that are not of length 1, with T = 1, "
+      "show "
+      "what that does:");
+  say("");
+  say("                     similarities      minus the row's maximum   exp() of the other, in float");
+  for (std::size_t i = 0; i < 2; ++i) {
+    const double maximum = std::max(products(i, 0), products(i, 1));
+    const double other = products(i, 1 - i) - maximum;
+    const float exponential = std::exp(static_cast<float>(other));
+    say(fmt::format("{} {:>12.4f} {:>10.4f} {:>14.4f} {:>10.4f} {:>20.3g}", row_name(i), products(i, 0),
+                    products(i, 1), products(i, 0) - maximum, products(i, 1) - maximum, exponential));
+  }
+  explain(fmt::format(
+      "The sum without the anchor is 0 in the first row, and its logarithm minus infinity. Leaving the anchor "
+      "out "
+      "first, supcon() gives {:.4f} and {:.4f}: the only other row is the positive, with probability 1.",
+      std::abs(losses[0]), std::abs(losses[1])));
+}
+
+// What the batch's loss would be with either of the two mistakes.
+void print_common_errors(const Steps& steps) {
+  const std::size_t count = steps.groups.size();
+  std::vector<double> other_classes(count), all_rows(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    double negatives = 0, sum_over_positives = 0;
+    for (std::size_t j = 0; j < count; ++j) {
+      if (steps.groups[i] != steps.groups[j]) negatives += std::exp(steps.logits(i, j));
+      if (steps.positive(i, j)) sum_over_positives += steps.logits(i, j);
+    }
+    const auto positives = static_cast<double>(steps.positives(i));
+    if (positives > 0) other_classes[i] = std::log(negatives) - sum_over_positives / positives;
+    all_rows[i] = steps.losses[i] * positives / static_cast<double>(count - 1);
+  }
+  say("\nTwo common errors, and what they would make of this batch");
+  const bool single_class = std::equal(steps.groups.begin() + 1, steps.groups.end(), steps.groups.begin());
+  explain(
+      "a. The denominator runs over everything but the anchor, positives included; not over the other classes "
+      "only. " +
+      (single_class ? std::string("Here there are no others: the logarithm of an empty sum.")
+                    : fmt::format("With that error this batch has {:.6f} instead of {:.6f}. (Values below zero "
+                                  "give it away: a mean of -log(probability) has none.)",
+                                  mean(other_classes), mean(steps.losses))));
+  explain(fmt::format(
+      "b. Each anchor's sum is divided by its own number of positives, |P(i)|; not by 2N-1, the number of "
+      "all the other rows, here {}. With that error this batch has {:.6f}, and anchors of small classes "
+      "hardly count.",
+      count - 1, mean(all_rows)));
+}
+
+int explain_batch(const Arguments& arguments) {
+  const auto images = static_cast<std::int64_t>(arguments.labels.size());
+  std::vector<std::int32_t> groups(arguments.labels.begin(), arguments.labels.end());
+  if (arguments.self_supervised)
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<std::int32_t>(i);
+  const Tensor group_tensor = Tensor::from(groups, {images}, Device::reference);
+  const Tensor rows = arguments.self_supervised ? simclr_labels(group_tensor, arguments.views)  // [M]
+                                                : repeat_labels(group_tensor, arguments.views);
+  const Tensor features = l2_normalize(draw_features(arguments.labels, arguments.views));  // [M, feature_dim]
+  const Steps steps = compute_steps(features, rows);
+  SupConStatistics statistics;
+  const Tensor loss =
+      supcon(features, rows, {.temperature = temperature, .check_unit_length = true}, &statistics);
+
+  say(fmt::format(
+      "The supervised contrastive loss (L_out of Khosla et al. 2020) of {} images in {} views: {} rows.",
+      images, arguments.views, images * arguments.views));
+  print_batch(arguments, features);
+  print_similarities(steps);
+  print_mask(arguments, steps);
+  print_probabilities(steps);
+  print_losses(steps, statistics, loss.to_vector<double>()[0]);
+  print_maximum_with_self();
+  print_common_errors(steps);
+  return static_cast<int>(ExitCode::ok);
+}
+
+int body(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Explains the supervised contrastive loss on a small batch, matrix by matrix.");
+  app.add_option("--labels", arguments.labels, "The label of each image")->default_str("3 0 2 3");
+  app.add_option("--views", arguments.views, "Views of each image: 2 or 3")->capture_default_str();
+  app.add_flag("--self-supervised", arguments.self_supervised,
+               "Only views of one image are positives (SimCLR)");
+  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  check_arguments(arguments);
+  return explain_batch(arguments);
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::body);
+}

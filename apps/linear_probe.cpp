@@ -1,0 +1,145 @@
+// Stage two: the encoder is frozen and a linear classifier trained on its features with cross-entropy. The accuracy
+// is the figure by which encoders are compared.
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/apps/common/probe.h>
+#include <kindred/apps/common/progress.h>
+#include <kindred/apps/common/run_folder.h>
+#include <kindred/engine/safetensors.h>
+#include <kindred/models/encoder_file.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> probe_files = {"result.json", "classifier.safetensors", "bad_images.tsv"};
+
+struct Flags {
+  std::string data, out, encoder, untrained, augment = "none", device = "auto", precision = "f32";
+  std::string stem;
+  std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
+  std::int64_t limit_per_class = 0;
+  std::optional<std::int64_t> limit_eval;
+  bool overwrite = false;
+  ProbeOptions probe;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  app.add_option("DIR", f.data, "DIR/train/<class>/* with DIR/val or DIR/test; or CIFAR's binary files")->required();
+  auto* encoder = app.add_option("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
+  app.add_option("--untrained", f.untrained, "probe random weights of this model instead")->excludes(encoder);
+  app.add_option("--out", f.out, "folder for the results")->required();
+  app.add_option("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
+      ->capture_default_str();
+  app.add_option("--epochs", f.probe.epochs, "")->capture_default_str();
+  app.add_option("-b,--batch-size", f.probe.batch_size, "")->capture_default_str();
+  app.add_option("--lr", f.probe.lr, "cosine to 0")->capture_default_str();
+  app.add_option("--momentum", f.probe.momentum, "")->capture_default_str();
+  app.add_option("--weight-decay", f.probe.weight_decay, "")->capture_default_str();
+  app.add_option("--label-smoothing", f.probe.label_smoothing, "")->capture_default_str();
+  app.add_option("--seed", f.probe.seed, "")->capture_default_str();
+  app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
+  app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)");
+  app.add_option("--precision", f.precision, "of the encoder: f32 or bf16")->capture_default_str();
+  app.add_option("--device", f.device, "auto, cpu or reference")->capture_default_str();
+  app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
+  app.add_option("--limit-per-class", f.limit_per_class, "use the first N images of each class, by name (0: all)");
+  app.add_option("--limit-eval-per-class", f.limit_eval, "the same for the evaluation images (as --limit-per-class)");
+  app.add_flag("--overwrite", f.overwrite, "replace the result in --out");
+}
+
+void check_flags(const Flags& f) {
+  check(!f.encoder.empty() || !f.untrained.empty(), ExitCode::usage,
+        "give --encoder RUN/encoder.safetensors, or --untrained MODEL");
+  check(f.augment == "none" || f.augment == "probe", ExitCode::usage, "--augment {}: expected none or probe",
+        f.augment);
+  check(f.precision == "f32" || f.precision == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
+        f.precision);
+  check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
+        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
+  check(f.workers >= 0 && f.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", f.workers);
+  check(f.limit_per_class >= 0 && f.limit_eval.value_or(0) >= 0, ExitCode::usage,
+        "--limit-per-class: expected 0 (no limit) or more");
+  f.probe.check_values();
+}
+
+EncoderInfo encoder_info(const Flags& f) {
+  EncoderInfo info;
+  if (!f.encoder.empty()) {
+    info = read_encoder_info(f.encoder);
+  } else {
+    info.model = resnet_spec(f.untrained).name;
+    info.image_size = f.image_size ? f.image_size : 224;
+    info.stem = f.stem.empty() ? default_stem(info.image_size) : parse_stem(f.stem);
+  }
+  if (f.image_size) info.image_size = f.image_size;
+  return info;
+}
+
+int linear_probe(int argc, char** argv) {
+  CLI::App app("Trains a linear classifier on a frozen encoder (stage two).", "linear_probe");
+  Flags flags;
+  add_flags(app, flags);
+  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  check_flags(flags);
+  const DType precision = flags.precision == "bf16" ? DType::bf16 : DType::f32;
+  const DeviceChoice device = choose_device(flags.device);
+  report_device(device, precision);
+
+  const EncoderInfo info = encoder_info(flags);
+  ParameterStore store;
+  const ResNet encoder(store, resnet_spec(info.model), info.stem);
+  store.allocate(device.device, flags.probe.seed, precision);
+  if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
+
+  const Dataset train = *open_dataset(flags.data, Split::train, flags.limit_per_class);
+  const auto evaluation =
+      open_dataset(flags.data, Split::evaluation, flags.limit_eval.value_or(flags.limit_per_class));
+  check(evaluation.has_value(), ExitCode::data,
+        "{} has no val or test folder: a probe needs images to be measured on, DIR/val/<class>/*", flags.data);
+  prepare_run_folder(flags.out, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse, probe_files);
+
+  FeatureOptions features;
+  features.device = device.device;
+  features.precision = precision;
+  features.pixels = info.pixels;
+  features.image_size = static_cast<int>(info.image_size);
+  features.workers = static_cast<int>(flags.workers);
+  std::vector<BadImage> bad, bad_evaluation;
+  features.what = "training features";
+  const FeatureTable training = extract_features(encoder, train, features, &bad);
+  features.what = "evaluation features";
+  const FeatureTable testing = extract_features(encoder, *evaluation, features, &bad_evaluation);
+  bad.insert(bad.end(), bad_evaluation.begin(), bad_evaluation.end());
+  check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read", flags.data);
+
+  Probe probe(training, train.classes(), flags.probe);
+  if (flags.augment == "none") probe.train_on_features(training);
+  else probe.train_on_images(encoder, train, features);
+  const ProbeAccuracy accuracy = probe.evaluate(testing);
+
+  const fs::path out = flags.out;
+  probe.save(out / "classifier.safetensors", train.class_names());
+  write_bad_images(out / "bad_images.tsv", bad);
+  write_json(out / "result.json", {{"top1", accuracy.top1},
+                                   {"top5", accuracy.top5},
+                                   {"images", testing.rows()},
+                                   {"classes", train.classes()},
+                                   {"train_images", training.rows()},
+                                   {"model", info.model},
+                                   {"encoder", flags.encoder.empty() ? "untrained" : flags.encoder},
+                                   {"augment", flags.augment}});
+  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model, accuracy.top1,
+             accuracy.top5, testing.rows(), train.classes());
+  return 0;
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) { return kindred::run_main(argc, argv, kindred::linear_probe); }

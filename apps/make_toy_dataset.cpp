@@ -1,0 +1,35 @@
+// Draws a small labelled set of pictures, so that everything runs with nothing downloaded.
+#include <fmt/format.h>
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/data/toy_set.h>
+
+#include <string>
+
+namespace {
+
+int make_toy_dataset(int argc, char** argv) {
+  std::string out;
+  kindred::ToySetOptions options;
+  CLI::App app{"Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg"};
+  app.add_option("OUT", out, "Folder to make; it must be new, empty, or hold this very set")->required();
+  app.add_option("--classes", options.classes, "Number of classes")->capture_default_str();
+  app.add_option("--per-class", options.per_class,
+                 "Training images per class; a quarter as many for validation")
+      ->capture_default_str();
+  app.add_option("--image-size", options.image_size, "Side of an image in pixels")->capture_default_str();
+  app.add_option("--seed", options.seed, "The same seed draws the same images")->capture_default_str();
+  if (const auto exit_code = kindred::parse_command_line(app, argc, argv)) return *exit_code;
+
+  const bool drawn = kindred::make_toy_set(out, options);
+  fmt::print("{}: {} {} classes, {} training and {} validation images each, {} x {} pixels\n", out,
+             drawn ? "drew" : "there already, complete:", options.classes, options.per_class,
+             kindred::toy_validation_images(options), options.image_size, options.image_size);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, make_toy_dataset);
+}

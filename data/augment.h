@@ -1,0 +1,57 @@
+// Image -> random view, as torchvision makes it from Pillow images.
+//
+// In two halves: draw_view takes all the randomness and gives plain numbers, apply_view does the arithmetic. So
+// the same view can be drawn here and made elsewhere (on a GPU), and a test can ask for a particular view.
+//
+// Draw order (part of what makes a run reproducible; do not change): up to ten crops (area, ratio; the first
+// that fits draws its top, left), flip; then, if the recipe uses the step at all: jitter coin, its order (3
+// draws), brightness, contrast, saturation, hue; gray coin; blur coin, sigma. A coin's loss saves no draws.
+// Draws depend on the image through its height and width alone.
+#pragma once
+
+#include <kindred/data/blur.h>
+#include <kindred/data/image.h>
+#include <kindred/data/recipe.h>
+#include <kindred/data/resize.h>
+#include <kindred/engine/philox.h>
+
+#include <array>
+#include <cstdint>
+
+namespace kindred {
+
+enum class ColorOp : std::uint8_t { brightness, contrast, saturation, hue };
+
+// Everything that was drawn for one view.
+struct ViewParameters {
+  // The crop is resized to resized_height x resized_width, and of that the square at (top, left) is the view.
+  Region crop;
+  int resized_height = 0, resized_width = 0;
+  int top = 0, left = 0;
+  bool flip = false;
+  bool jitter = false;
+  std::array<ColorOp, 4> order{ColorOp::brightness, ColorOp::contrast, ColorOp::saturation, ColorOp::hue};
+  float brightness = 1.0f, contrast = 1.0f, saturation = 1.0f;
+  float hue = 0.0f;  // in turns
+  bool gray = false;
+  float sigma = 0.0f;  // of the blur; 0: none
+};
+
+// Memory that a thread keeps from view to view; its content between calls means nothing.
+struct AugmentScratch {
+  Planes view;
+  ResizeScratch resize;
+  BlurScratch blur;
+};
+
+// height, width, size >= 1.
+ViewParameters draw_view(int height, int width, const Recipe& recipe, int size, RandomStream& random);
+
+void apply_view(const Image& image, const ViewParameters& parameters, int size,
+                std::uint8_t* out /*[size,size,3]*/, AugmentScratch& scratch);
+
+// draw_view, then apply_view. The image is not empty.
+void make_view(const Image& image, const Recipe& recipe, int size, RandomStream& random,
+               std::uint8_t* out /*[size,size,3]*/, AugmentScratch& scratch);
+
+}  // namespace kindred

@@ -1,0 +1,67 @@
+// A labelled set of images: which there are, what they are called, and how to get the pixels of one.
+//
+// Two layouts are understood:
+//   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (val is preferred where both are there)
+//   the original binary files of CIFAR-10 or CIFAR-100, in DIR or in DIR/cifar-10-batches-bin,
+//   DIR/cifar-100-binary
+//
+// Class folders: classes and files are sorted by the bytes of their names, so nothing depends on the file
+// system. Symbolic links are followed; names that begin with a dot are skipped; images lie directly in the
+// class folder. The ending of a name decides what is a candidate (.jpg .jpeg .jpe .jfif .png .bmp, in any
+// case); its content decides the format. Endings of image formats that Kindred cannot read (.gif .tif .tiff
+// .webp .ppm .pgm) are candidates too: they are then rejected by name instead of being overlooked.
+//
+// Nothing is ever written. Errors are Error(data), one line that says what to do.
+#pragma once
+
+#include <kindred/data/decode.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+enum class Split { train, evaluation };
+
+// Where the bytes of the samples are. Thread-safe.
+class SampleSource {
+ public:
+  virtual ~SampleSource() = default;
+  virtual std::string name(std::int64_t i) const = 0;  // a path, or "data_batch_1.bin, record 17"
+  virtual Decoded load(std::int64_t i) const = 0;
+};
+
+// A value: copies share the source. Thread-safe, since nothing changes once it is made.
+class Dataset {
+ public:
+  // labels: one per sample, in [0, class_names.size()).
+  Dataset(std::vector<std::string> class_names, std::vector<std::int32_t> labels,
+          std::shared_ptr<const SampleSource> source, bool in_memory);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(labels_.size()); }
+  int classes() const { return static_cast<int>(class_names_.size()); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  const std::vector<std::int32_t>& labels() const { return labels_; }
+  std::int32_t label(std::int64_t i) const { return labels_[static_cast<std::size_t>(i)]; }
+  std::string name(std::int64_t i) const { return source_->name(i); }
+  Decoded load(std::int64_t i) const { return source_->load(i); }
+  // The pixels are in memory already, so that keeping decoded copies of them gains nothing.
+  bool in_memory() const { return in_memory_; }
+
+ private:
+  std::vector<std::string> class_names_;
+  std::vector<std::int32_t> labels_;  // [samples]
+  std::shared_ptr<const SampleSource> source_;
+  bool in_memory_;
+};
+
+// Opens a split of the data set in `dir`. Nothing where `evaluation` is asked for and there is none; everything
+// else that is wrong is an Error(data). Keeps the first `limit_per_class` images of each class by name; 0 keeps
+// all. Files are listed here, and opened when an image is loaded.
+std::optional<Dataset> open_dataset(const std::string& dir, Split split, std::int64_t limit_per_class = 0,
+                                    const DecodeLimits& limits = {});
+
+}  // namespace kindred

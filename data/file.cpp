@@ -1,0 +1,64 @@
+#include <fcntl.h>  // defines: open
+#include <fmt/format.h>
+#include <kindred/data/file.h>
+#include <sys/stat.h>  // defines: fstat, S_ISREG
+#include <unistd.h>    // defines: read, close
+
+#include <cerrno>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+std::string system_message() {
+  return std::generic_category().message(errno);
+}
+
+}  // namespace
+
+FileContent read_file(const std::string& path, std::size_t max_bytes) {
+  FileContent content;
+  // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever. It changes nothing for regular files.
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.fd < 0) {
+    content.reason = "cannot be opened: " + system_message();
+    return content;
+  }
+  struct stat status {};
+  if (::fstat(file.fd, &status) != 0) {
+    content.reason = "cannot be examined: " + system_message();
+    return content;
+  }
+  if (!S_ISREG(status.st_mode)) {
+    content.reason = S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file";
+    return content;
+  }
+  if (static_cast<std::uint64_t>(status.st_size) > max_bytes) {
+    content.reason = fmt::format("has {} bytes, more than the limit of {}", status.st_size, max_bytes);
+    return content;
+  }
+  content.bytes.resize(static_cast<std::size_t>(status.st_size));
+  std::size_t filled = 0;
+  while (filled < content.bytes.size()) {
+    const ssize_t got = ::read(file.fd, content.bytes.data() + filled, content.bytes.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      content.reason = "cannot be read: " + system_message();
+      content.bytes.clear();
+      return content;
+    }
+    if (got == 0) break;  // it shrank while we read: the decoder judges what there is
+    filled += static_cast<std::size_t>(got);
+  }
+  content.bytes.resize(filled);
+  return content;
+}
+
+}  // namespace kindred

@@ -1,0 +1,325 @@
+#include <kindred/data/augment.h>
+#include <kindred/data/loader.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <utility>
+
+namespace kindred {
+namespace {
+
+// A batch in the making. Every image of it writes to its own places, so workers share a slot without locks;
+// only `remaining` and `error` are changed under the loader's mutex.
+struct Slot {
+  Batch batch;
+  std::vector<std::vector<BadImage>> bad;  // [rows]
+  std::vector<std::uint8_t> present;       // [rows]: 0 where skip_bad leaves a row out
+  std::int64_t remaining = 0;              // images not made yet
+  std::int64_t error_row = 0;              // of several errors the first row's is kept, whoever came first
+  std::exception_ptr error;
+};
+
+// What a worker holds from image to image.
+struct WorkerMemory {
+  AugmentScratch augment;
+  Decoded storage;
+};
+
+struct Work {
+  std::int64_t batch = 0, first_row = 0, end_row = 0;
+};
+
+void validate(const LoaderOptions& o, const Dataset& dataset) {
+  check(o.batch_size >= 1, ExitCode::usage, "batch size must be at least 1, not {}", o.batch_size);
+  check(o.views >= 1, ExitCode::usage, "views must be at least 1, not {}", o.views);
+  check(o.size >= 1, ExitCode::usage, "image size must be at least 1 pixel, not {}", o.size);
+  check(o.workers >= 0, ExitCode::usage, "workers must be at least 0, not {}", o.workers);
+  check(o.prefetch_batches >= 1, ExitCode::usage, "prefetched batches must be at least 1, not {}",
+        o.prefetch_batches);
+  check(!o.drop_last || o.batch_size <= dataset.size(), ExitCode::usage,
+        "batch size {} is larger than the data set ({} images); use --batch-size {} or less", o.batch_size,
+        dataset.size(), dataset.size());
+}
+
+// Leaves out the rows that are not present: moves the others up, view by view.
+void compact(Batch& batch, const std::vector<std::uint8_t>& present, int views, std::size_t view_bytes) {
+  std::uint8_t* to = batch.images.data();
+  for (int view = 0; view < views; ++view) {
+    for (std::size_t row = 0; row < present.size(); ++row) {
+      if (present[row] == 0) continue;
+      std::memmove(to, batch.images.data() + (std::size_t(view) * present.size() + row) * view_bytes,
+                   view_bytes);
+      to += view_bytes;
+    }
+  }
+  batch.images.resize(static_cast<std::size_t>(to - batch.images.data()));
+  std::size_t kept = 0;
+  for (std::size_t row = 0; row < present.size(); ++row) {
+    if (present[row] == 0) continue;
+    batch.labels[kept] = batch.labels[row];
+    batch.indices[kept++] = batch.indices[row];
+  }
+  batch.labels.resize(kept);
+  batch.indices.resize(kept);
+}
+
+}  // namespace
+
+struct Loader::Impl {
+  LoaderOptions options;
+  SampleReader reader;
+  std::size_t view_bytes;
+  std::int64_t batches;                  // per epoch
+  std::map<std::int64_t, BadImage> bad;  // by index; the caller's thread alone
+  std::int64_t rejected = 0;
+  double waited = 0;
+  WorkerMemory own;  // used when there are no workers
+
+  // Written while no worker is busy, read by workers:
+  std::uint32_t epoch = 0;
+  std::vector<std::uint32_t> order;  // [samples]: position in the epoch -> sample
+
+  std::mutex mutex;  // guards all that follows
+  std::condition_variable work_there, work_done;
+  std::vector<Slot> slots;  // batch b is made in slot b % slots.size()
+  Work upcoming;            // the next piece of work begins at .batch, .first_row
+  std::int64_t delivered;   // batches given to the caller or passed over; all of them: no epoch is open
+  int busy = 0;             // workers that hold a piece of work
+  bool stopping = false;
+  std::vector<std::thread> threads;
+
+  Impl(Dataset dataset, LoaderOptions given)
+      : options(std::move(given)),
+        reader((validate(options, dataset), std::move(dataset)), options.cache_bytes) {
+    const std::int64_t samples = reader.dataset().size();
+    view_bytes = std::size_t(options.size) * std::size_t(options.size) * 3;
+    batches = options.drop_last ? samples / options.batch_size
+                                : (samples + options.batch_size - 1) / options.batch_size;
+    delivered = batches;
+    upcoming.batch = batches;
+    slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
+    order.resize(static_cast<std::size_t>(samples));
+    try {
+      for (int i = 0; i < options.workers; ++i) threads.emplace_back([this] { work(); });
+    } catch (...) {  // the system gives no more threads: those that run must be joined before this object goes
+      stop();
+      throw;
+    }
+  }
+  ~Impl() { stop(); }
+
+  void stop() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    work_there.notify_all();
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+  }
+
+  std::int64_t rows_of(std::int64_t batch) const {
+    return std::min(options.batch_size, reader.dataset().size() - batch * options.batch_size);
+  }
+
+  Slot& slot_of(std::int64_t batch) { return slots[static_cast<std::size_t>(batch) % slots.size()]; }
+
+  // Makes a slot ready for workers. Here, on the caller's thread, is where memory is allocated.
+  void prepare(std::int64_t batch) {
+    if (batch >= batches) return;
+    Slot& slot = slot_of(batch);
+    const auto rows = static_cast<std::size_t>(rows_of(batch));
+    slot.batch.images.resize(rows * std::size_t(options.views) * view_bytes);
+    slot.batch.labels.resize(rows);
+    slot.batch.indices.resize(rows);
+    slot.bad.resize(rows);
+    for (auto& list : slot.bad) list.clear();
+    slot.present.assign(rows, 1);
+    slot.remaining = static_cast<std::int64_t>(rows);
+    slot.error = nullptr;
+  }
+
+  // A Fisher-Yates shuffle: a function of the seed and the epoch alone.
+  void draw_order() {
+    std::iota(order.begin(), order.end(), 0u);
+    if (!options.shuffle) return;
+    RandomStream random(options.seed, Purpose::shuffle, epoch);
+    for (std::size_t last = order.size(); last-- > 1;) {
+      std::swap(order[last], order[random.below(static_cast<std::uint32_t>(last + 1))]);
+    }
+  }
+
+  // One image: all its views, from one decoding.
+  void make_row(std::int64_t batch, std::int64_t row, WorkerMemory& memory) {
+    Slot& slot = slot_of(batch);
+    const auto at = static_cast<std::size_t>(row);
+    const std::uint32_t wanted = order[static_cast<std::size_t>(batch * options.batch_size + row)];
+    const SampleReader::Sample sample = options.skip_bad
+                                            ? reader.read(wanted, memory.storage, slot.bad[at])
+                                            : reader.read_or_substitute(wanted, memory.storage, slot.bad[at]);
+    slot.present[at] = sample.decoded != nullptr;
+    slot.batch.labels[at] = reader.dataset().label(wanted);
+    slot.batch.indices[at] = sample.index;
+    if (sample.decoded == nullptr) return;
+    const std::size_t rows = slot.present.size();
+    for (int view = 0; view < options.views; ++view) {
+      // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance.
+      RandomStream random(options.seed, Purpose::augment, epoch, wanted, static_cast<std::uint32_t>(view));
+      std::uint8_t* out = slot.batch.images.data() + (std::size_t(view) * rows + at) * view_bytes;
+      make_view(sample.decoded->image, options.recipe, options.size, random, out, memory.augment);
+    }
+  }
+
+  // Makes the rows of a piece of work; an error is kept with its row.
+  void make_rows(const Work& piece, WorkerMemory& memory, std::unique_lock<std::mutex>& lock) {
+    std::int64_t row = piece.first_row;
+    std::exception_ptr error;
+    lock.unlock();
+    try {
+      for (; row < piece.end_row; ++row) make_row(piece.batch, row, memory);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    Slot& slot = slot_of(piece.batch);
+    if (error && (!slot.error || row < slot.error_row)) {
+      slot.error = error;
+      slot.error_row = row;
+    }
+    slot.remaining -= piece.end_row - piece.first_row;
+  }
+
+  bool work_is_there() const {
+    return upcoming.batch < std::min(batches, delivered + static_cast<std::int64_t>(slots.size()));
+  }
+
+  Work take_work() {
+    // Small pieces share a batch evenly, large ones save locking.
+    const std::int64_t rows = rows_of(upcoming.batch);
+    const std::int64_t share = rows / (4 * std::max<std::int64_t>(1, options.workers));
+    Work piece = upcoming;
+    piece.end_row = std::min(rows, piece.first_row + std::clamp<std::int64_t>(share, 1, 16));
+    upcoming.first_row = piece.end_row;
+    if (upcoming.first_row == rows) upcoming = {upcoming.batch + 1, 0, 0};
+    return piece;
+  }
+
+  void work() {
+    WorkerMemory memory;
+    std::unique_lock lock(mutex);
+    for (;;) {
+      work_there.wait(lock, [this] { return stopping || work_is_there(); });
+      if (stopping) return;
+      const Work piece = take_work();
+      ++busy;
+      make_rows(piece, memory, lock);
+      --busy;
+      if (busy == 0 || slot_of(piece.batch).remaining == 0) work_done.notify_all();
+    }
+  }
+
+  // Hands out no more work and waits for what is under way.
+  void end_epoch(std::unique_lock<std::mutex>& lock) {
+    upcoming = {batches, 0, 0};
+    delivered = batches;
+    work_done.wait(lock, [this] { return busy == 0; });
+  }
+
+  void wait_for(std::int64_t batch, std::unique_lock<std::mutex>& lock) {
+    const auto start = std::chrono::steady_clock::now();
+    while (options.workers == 0 && slot_of(batch).remaining > 0) make_rows(take_work(), own, lock);
+    work_done.wait(lock, [&] { return slot_of(batch).remaining == 0; });
+    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  // Adds what a batch found to the list, and fails if that is too much.
+  void report(Slot& slot) {
+    for (std::vector<BadImage>& list : slot.bad) {
+      for (BadImage& image : list) {
+        const bool is_rejected = image.outcome == Outcome::rejected;
+        const auto [entry, added] = bad.try_emplace(image.index, std::move(image));
+        if (!added) continue;
+        rejected += is_rejected;
+        const BadImage& listed = entry->second;
+        check(!options.strict, ExitCode::data, "{}: {} ({}); with --strict no bad image is accepted",
+              listed.path, listed.reason, outcome_name(listed.outcome));
+        check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data,
+              "{} images could not be decoded, more than --max-bad {}; the last, {}: {}", rejected,
+              options.max_bad, listed.path, listed.reason);
+      }
+    }
+  }
+
+  void start(std::uint32_t new_epoch, std::int64_t first_batch) {
+    check(first_batch >= 0 && first_batch <= batches, ExitCode::internal,
+          "epoch of {} batches begun at batch {}", batches, first_batch);
+    std::unique_lock lock(mutex);
+    end_epoch(lock);
+    epoch = new_epoch;
+    draw_order();
+    for (std::size_t ahead = 0; ahead < slots.size(); ++ahead)
+      prepare(first_batch + static_cast<std::int64_t>(ahead));
+    delivered = first_batch;
+    upcoming = {first_batch, 0, 0};
+    work_there.notify_all();
+  }
+
+  bool next(Batch& out) {
+    std::unique_lock lock(mutex);
+    try {
+      while (delivered < batches) {
+        wait_for(delivered, lock);
+        Slot& slot = slot_of(delivered);
+        report(slot);
+        if (slot.error) std::rethrow_exception(slot.error);
+        if (options.skip_bad && std::count(slot.present.begin(), slot.present.end(), 0) > 0) {
+          compact(slot.batch, slot.present, options.views, view_bytes);
+        }
+        std::swap(out, slot.batch);
+        prepare(delivered + static_cast<std::int64_t>(slots.size()));
+        ++delivered;
+        work_there.notify_all();
+        if (out.rows() > 0) return true;
+      }
+    } catch (...) {
+      end_epoch(lock);
+      throw;
+    }
+    return false;
+  }
+};
+
+Loader::Loader(Dataset dataset, LoaderOptions options)
+    : impl_(std::make_unique<Impl>(std::move(dataset), std::move(options))) {}
+Loader::~Loader() = default;
+Loader::Loader(Loader&&) noexcept = default;
+Loader& Loader::operator=(Loader&&) noexcept = default;
+
+std::int64_t Loader::batches_per_epoch() const {
+  return impl_->batches;
+}
+void Loader::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
+  impl_->start(epoch, first_batch);
+}
+bool Loader::next(Batch& batch) {
+  return impl_->next(batch);
+}
+double Loader::wait_seconds() const {
+  return impl_->waited;
+}
+
+std::vector<BadImage> Loader::bad_images() const {
+  std::vector<BadImage> list;
+  for (const auto& [index, image] : impl_->bad) list.push_back(image);
+  return list;
+}
+
+}  // namespace kindred

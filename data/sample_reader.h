@@ -1,0 +1,47 @@
+// Samples of a data set, decoded, with a rule for those that cannot be.
+#pragma once
+
+#include <kindred/data/dataset.h>
+#include <kindred/data/image_cache.h>
+
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// An image that was not perfectly well. Damaged ones are used, rejected ones are not.
+struct BadImage {
+  std::int64_t index = 0;  // in the data set
+  std::string path;
+  Outcome outcome = Outcome::rejected;
+  std::string reason;
+};
+
+// Decodes samples and keeps them in a cache. Thread-safe.
+class SampleReader {
+ public:
+  // Keeps up to `cache_bytes` of decoded pixels; the data set is shared, not copied.
+  SampleReader(Dataset dataset, std::size_t cache_bytes);
+
+  const Dataset& dataset() const { return dataset_; }
+
+  struct Sample {
+    std::int64_t index = -1;           // the sample that `decoded` shows; -1: none
+    const Decoded* decoded = nullptr;  // in the cache or in `storage`
+  };
+
+  // Sample i, or none if it is rejected. If it is not ok, an entry is added to `bad`.
+  Sample read(std::int64_t i, Decoded& storage, std::vector<BadImage>& bad) const;
+
+  // Sample i, or if it is rejected the next sample of its class in data set order (after the last comes the
+  // first) that is not: a rule that knows nothing of timing, and that keeps the label. Every image found to be
+  // bad on the way adds an entry to `bad`. Error(data) when no image of the class can be decoded.
+  Sample read_or_substitute(std::int64_t i, Decoded& storage, std::vector<BadImage>& bad) const;
+
+ private:
+  Dataset dataset_;
+  std::vector<std::vector<std::int64_t>> members_;  // [classes]: the samples of each class, ascending
+  mutable ImageCache cache_;
+};
+
+}  // namespace kindred

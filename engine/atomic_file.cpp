@@ -1,0 +1,134 @@
+#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/error.h>
+
+#include <fcntl.h>   // defines: open and its flags
+#include <unistd.h>  // defines: write, fsync, close, getpid
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <random>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* what_to_do(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT: return "the disk is full: free some space";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "check the permissions of its folder, or choose another folder";
+    case ENOENT:
+    case ENOTDIR: return "its folder does not exist: create it";
+    case EISDIR: return "there is a folder of that name: choose another name";
+    case EFBIG: return "files may not grow that large here: raise the limit (ulimit -f)";
+    default: return "check the disk";
+  }
+}
+
+// Repeats a call that a signal interrupted.
+template <typename Call>
+auto retried(Call&& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+// The file behind a symbolic link, or the path itself.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return path;
+  const fs::path target = fs::weakly_canonical(path, error);
+  return error ? path : target;
+}
+
+fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+}  // namespace
+
+int FileOperations::open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
+ssize_t FileOperations::write(int file, const void* data, std::size_t bytes) { return ::write(file, data, bytes); }
+int FileOperations::fsync(int file) { return ::fsync(file); }
+int FileOperations::close(int file) { return ::close(file); }
+int FileOperations::rename(const char* from, const char* to) { return std::rename(from, to); }
+int FileOperations::unlink(const char* path) { return ::unlink(path); }
+
+FileOperations& system_files() {
+  static FileOperations files;
+  return files;
+}
+
+AtomicFile::AtomicFile(const fs::path& path, FileOperations& files)
+    : files_(files), shown_(path), path_(resolved(path)) {
+  // A short name of its own: the name of the file may be as long as names can be. O_EXCL: never another's temporary.
+  std::random_device random;
+  do {
+    temporary_ = folder_of(path_) / fmt::format(".kindred-{}-{:08x}.tmp", ::getpid(), random());
+    file_ = retried([&] { return files_.open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644); });
+  } while (file_ < 0 && errno == EEXIST);
+  if (file_ < 0) fail_with_errno("cannot be written");
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ >= 0) files_.close(file_);
+  if (!temporary_.empty()) files_.unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail_with_errno(const char* what) const {
+  const int error = errno;
+  fail(ExitCode::io, "{} {}: {}; {}", shown_.string(), what, std::generic_category().message(error),
+       what_to_do(error));
+}
+
+void AtomicFile::write(const void* data, std::size_t bytes) {
+  constexpr std::size_t most_at_once = std::size_t{1} << 30;  // Linux writes at most 2 GiB in one call
+  const auto* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = retried([&] { return files_.write(file_, next, std::min(bytes, most_at_once)); });
+    if (written == 0) errno = ENOSPC;  // no progress and no reason given: as if full
+    if (written <= 0) fail_with_errno("cannot be written");
+    next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void AtomicFile::sync(int file, const char* what) {
+  if (retried([&] { return files_.fsync(file); }) == 0) return;
+  if (errno == EINVAL || errno == EROFS || errno == ENOTSUP) return;  // this kind of file system has no fsync
+  fail_with_errno(what);
+}
+
+void AtomicFile::commit() {
+  sync(file_, "cannot be brought to the disk");
+  const int closed = files_.close(std::exchange(file_, -1));  // not repeated: after EINTR it is closed already
+  if (closed != 0 && errno != EINTR) fail_with_errno("cannot be written");
+  if (files_.rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("cannot be replaced");
+  temporary_.clear();
+  sync_folder();
+}
+
+// Without this the rename may be lost when the power fails. The file is whole either way.
+void AtomicFile::sync_folder() {
+  const fs::path path = folder_of(path_);
+  const int folder = retried([&] { return files_.open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+  if (folder < 0) return;  // a folder may be writable and not readable
+  try {
+    sync(folder, "was written, but its folder cannot be brought to the disk");
+  } catch (...) {
+    files_.close(folder);
+    throw;
+  }
+  files_.close(folder);
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes, FileOperations& files) {
+  AtomicFile file(path, files);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+}  // namespace kindred

@@ -1,0 +1,163 @@
+// One pass over memory for each update: values, gradients and state are read once and written once, on all cores.
+// These loops are bound by memory, so plain loops that the compiler vectorises are as fast as it gets.
+#include <kindred/engine/dispatch.h>
+#include <kindred/engine/optimizer/kernels.h>
+#include <kindred/engine/parallel.h>
+#include <kindred/engine/vector_math.h>  // defines: KINDRED_VECTOR_CLONES
+
+#include <algorithm>
+#include <bit>
+
+namespace kindred {
+namespace {
+
+void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
+  const float* v = values.data<float>();
+  std::vector<std::uint32_t> found(static_cast<std::size_t>(compute_threads()), 0);
+  parallel_ranges(values.numel(), 65536, [&](int range, std::int64_t begin, std::int64_t end) {
+    // An exponent of all ones is an infinity or a NaN. Integers: the compiler may reorder their OR, hence vectorise.
+    constexpr std::uint32_t exponent = 0x7f800000u;
+    std::uint32_t any = 0;
+    for (std::int64_t i = begin; i < end; ++i) any |= (std::bit_cast<std::uint32_t>(v[i]) & exponent) == exponent;
+    found[static_cast<std::size_t>(range)] = any;
+  });
+  for (const std::uint32_t any : found)
+    if (any != 0) flag.data<std::int32_t>()[0] |= bit;
+}
+
+// body(first, last, parameter) for stretches that fit the first-level cache, on all cores; then the low-precision
+// copy of the stretch, while its values are still in the cache.
+template <typename Body>
+void each_stretch(const FlatParameters& flat, Body&& body) {
+  constexpr std::int64_t stretch = 2048;
+  if (flat.non_finite.data<std::int32_t>()[0] != 0) return;
+  const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
+  const float* values = flat.values.data<float>();
+  BFloat16* low = flat.low.defined() ? flat.low.data<BFloat16>() : nullptr;
+  parallel_for(flat.chunks.dim(0), 4, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      const std::int64_t start = chunks[c].first_granule * chunk_granule, stop = start + chunks[c].elements;
+      for (std::int64_t first = start; first < stop; first += stretch) {
+        const std::int64_t last = std::min(stop, first + stretch);
+        body(first, last, chunks[c].parameter);
+        if (low == nullptr) continue;
+        for (std::int64_t i = first; i < last; ++i) low[i] = BFloat16(values[i]);
+      }
+    }
+  });
+}
+
+void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+  const SgdRule<float> rule{float(momentum), nesterov};
+  const float lr = flat.learning_rate.data<float>()[0];
+  const float* decays = flat.weight_decay.data<float>();
+  float* w = flat.values.data<float>();
+  const float* g = flat.gradients.data<float>();
+  float* v = velocity.defined() ? velocity.data<float>() : nullptr;
+  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter];
+    if (v == nullptr) {
+      for (std::int64_t i = first; i < last; ++i) {
+        float no_velocity = 0;
+        rule(w[i], no_velocity, g[i], lr, decay);
+      }
+      return;
+    }
+#pragma omp simd
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i], lr, decay);
+  });
+}
+
+void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
+             double momentum, double eps) {
+  const RmsPropRule<float> rule{float(rho), float(momentum), float(eps)};
+  const float lr = flat.learning_rate.data<float>()[0];
+  const float* decays = flat.weight_decay.data<float>();
+  float* w = flat.values.data<float>();
+  float* v = velocity.data<float>();
+  float* s = mean_square.data<float>();
+  const float* g = flat.gradients.data<float>();
+  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter];
+#pragma omp simd
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i], lr, decay);
+  });
+}
+
+void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+  const LarsRule<float> rule{float(momentum)};
+  const float lr = flat.learning_rate.data<float>()[0];
+  const float* decays = flat.weight_decay.data<float>();
+  const float* rate = rates.data<float>();
+  float* w = flat.values.data<float>();
+  float* v = velocity.data<float>();
+  const float* g = flat.gradients.data<float>();
+  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter], layer_lr = lr * rate[parameter];
+#pragma omp simd
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i], layer_lr, decay);
+  });
+}
+
+// A plain function, or the compiler does not vectorise it. Doubles: squares of small gradients underflow in float, and
+// a norm of 0 means something else.
+KINDRED_VECTOR_CLONES
+void sum_squares(const float* w, const float* g, std::int64_t count, float decay, double* w_squared, double* g_squared) {
+  double w_sum = 0, g_sum = 0;
+#pragma omp simd reduction(+ : w_sum, g_sum)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double wi = w[i], gi = g[i] + decay * w[i];
+    w_sum += wi * wi;
+    g_sum += gi * gi;
+  }
+  *w_squared = w_sum;
+  *g_squared = g_sum;
+}
+
+void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+  const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
+  const float* decays = flat.weight_decay.data<float>();
+  const float* w = flat.values.data<float>();
+  const float* g = flat.gradients.data<float>();
+  double* sums = squares.data<double>();
+  parallel_for(flat.chunks.dim(0), 4, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      const std::int64_t first = chunks[c].first_granule * chunk_granule;
+      const float decay = norm == TrustNorm::combined ? decays[chunks[c].parameter] : 0.0f;
+      sum_squares(w + first, g + first, chunks[c].elements, decay, sums + 2 * c, sums + 2 * c + 1);
+    }
+  });
+}
+
+void check_type(const FlatParameters& flat) {
+  check(flat.values.dtype() == DType::f32, ExitCode::usage,
+        "the optimizers on device cpu update f32 parameters, not {}; use --device reference",
+        name(flat.values.dtype()));
+}
+
+}  // namespace
+
+const OptimizerKernels optimizer_cpu = {
+    [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
+      // A loss may be f64 or the reduction of a test; only the gradients are long enough to need speed.
+      if (values.dtype() == DType::f32) check_finite(values, bit, flag);
+      else optimizer_reference.check_finite(values, bit, flag);
+    },
+    [](const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+      check_type(flat), sgd(flat, velocity, momentum, nesterov);
+    },
+    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho, double momentum,
+       double eps) { check_type(flat), rmsprop(flat, velocity, mean_square, rho, momentum, eps); },
+    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+      check_type(flat), lars(flat, velocity, rates, momentum);
+    },
+    [](const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+      check_type(flat), squared_norms(flat, norm, squares);
+    },
+    // A few hundred parameters: plain loops serve.
+    [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
+      check_type(flat), optimizer_reference.lars_rates(flat, squares, eta, norm, rates);
+    },
+};
+
+}  // namespace kindred

@@ -1,0 +1,92 @@
+// The optimizers: SGD, LARS and RMSProp over all parameters of a store at once. Formulas: update_rules.h.
+//
+//   Optimizer optimizer(store, SgdOptions{.momentum = 0.9, .weight_decay = 1e-4});
+//   for each step k:
+//     ... backward pass ...
+//     optimizer.set_learning_rate(schedule.at(k));
+//     optimizer.step();
+//
+// A step is a constant number of kernels however many parameters there are, and reads nothing on the host. It also
+// renews the low-precision copy of the values.
+//
+// A gradient that is not finite raises a flag that stays raised: that step and all that follow leave values and
+// state as they were. The training loop asks non_finite() when it next looks at the loss, and stops.
+#pragma once
+
+#include <kindred/engine/optimizer/kernels.h>
+#include <kindred/engine/parameters.h>
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace kindred {
+
+// "Exempt" parameters are the scales and shifts of normalization and all biases: ParameterKind other than weight, and
+// whatever has fewer than two axes.
+bool is_exempt(const Parameter& parameter);
+
+struct SgdOptions {
+  double momentum = 0.9;  // in [0, 1)
+  bool nesterov = false;
+  double weight_decay = 0;
+  bool decay_normalization_and_biases = true;
+};
+
+struct LarsOptions {
+  double momentum = 0.9;
+  double eta = 0.001;  // the trust coefficient
+  double weight_decay = 0;
+  TrustNorm trust_norm = TrustNorm::separate;
+  bool adapt_normalization_and_biases = false;  // false: they have neither weight decay nor a rate of their own
+};
+
+struct RmsPropOptions {
+  double rho = 0.9;
+  double momentum = 0.9;
+  double eps = 0.001;
+  double weight_decay = 0;
+  bool decay_normalization_and_biases = true;
+  double initial_mean_square = 1;  // TensorFlow 1; Keras and PyTorch start at 0
+};
+
+using OptimizerOptions = std::variant<SgdOptions, LarsOptions, RmsPropOptions>;
+
+class Optimizer {
+ public:
+  // The store is allocated already and outlives this. Error(usage) for options outside their range.
+  Optimizer(ParameterStore& store, const OptimizerOptions& options);
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  // Zero until set.
+  void set_learning_rate(double learning_rate);
+  void step();
+
+  // Raises the flag when the loss is not finite, so that no update is made from it.
+  void watch_loss(const Tensor& loss);
+
+  enum NonFinite : std::int32_t { none = 0, gradient = 1, loss = 2 };  // bits
+  // What was not finite since the start or clear_non_finite(). Waits for the device.
+  std::int32_t non_finite() const;
+  void clear_non_finite();
+
+  // What a checkpoint must hold beside the parameters: "optimizer.momentum.<parameter>" and, for RMSProp,
+  // "optimizer.mean_square.<parameter>". Windows on the live state, in the parameter's shape: write to them to resume.
+  std::vector<std::pair<std::string, Tensor>> state() const;
+
+ private:
+  ParameterStore& store_;
+  OptimizerOptions options_;
+  FlatParameters flat_;
+  Tensor velocity_;     // [elements]; undefined for SGD without momentum
+  Tensor mean_square_;  // [elements]; RMSProp
+  Tensor squares_;      // f64 [chunks, 2]; LARS
+  Tensor rates_;        // [parameters]; LARS
+};
+
+// The first parameter whose gradient is not finite, or "". On the host, for the message that ends a run.
+std::string first_non_finite(const ParameterStore& store);
+
+}  // namespace kindred

@@ -1,0 +1,71 @@
+// What each optimizer does to one element. The arithmetic stands here once; the kernels of every device call it.
+//
+//   w value, g gradient, v velocity, lr learning rate, decay weight decay (0 where the parameter is exempt)
+//
+//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with Nesterov's
+//            look-ahead, w -= lr (g + momentum v).
+//   LARS     You et al. 2017, "Large batch training of convolutional networks" (arXiv 1708.03888):
+//            v = momentum v + lr rate (g + decay w); w -= v, where the layer's own rate is
+//            eta |w| / (|g| + decay |w|), or 1 where a norm is 0 or the parameter is exempt.
+//   RMSProp  as tf.compat.v1.train.RMSPropOptimizer, which the SupCon paper's linear stage uses: g += decay w;
+//            s = rho s + (1 - rho) g^2; v = momentum v + lr g / sqrt(s + eps); w -= v.
+//            Epsilon stands inside the root, and the learning rate is applied before the momentum.
+#pragma once
+
+#include <kindred/engine/philox.h>  // defines: KINDRED_HOST_DEVICE
+
+#include <cmath>
+
+namespace kindred {
+
+template <typename T>
+struct SgdRule {
+  T momentum;
+  bool nesterov;
+
+  KINDRED_HOST_DEVICE void operator()(T& w, T& v, T g, T lr, T decay) const {
+    g += decay * w;
+    v = momentum * v + g;
+    w -= lr * (nesterov ? g + momentum * v : v);
+  }
+};
+
+template <typename T>
+struct LarsRule {
+  T momentum;
+
+  // `lr`: the learning rate times the layer's own.
+  KINDRED_HOST_DEVICE void operator()(T& w, T& v, T g, T lr, T decay) const {
+    v = momentum * v + lr * (g + decay * w);
+    w -= v;
+  }
+};
+
+template <typename T>
+struct RmsPropRule {
+  T rho, momentum, eps;
+
+  KINDRED_HOST_DEVICE void operator()(T& w, T& v, T& s, T g, T lr, T decay) const {
+    g += decay * w;
+    s = rho * s + (1 - rho) * g * g;
+    v = momentum * v + lr * g / std::sqrt(s + eps);
+    w -= v;
+  }
+};
+
+// Which gradient LARS measures.
+enum class TrustNorm {
+  separate,  // eta |w| / (|g| + decay |w|): the paper
+  combined,  // eta |w| / |g + decay w|: Google's SimCLR and SupCon code
+};
+
+// A layer's own rate from the squared norms of its weights and of its gradient (with TrustNorm::combined, of
+// g + decay w).
+KINDRED_HOST_DEVICE inline double lars_rate(double w_squared, double g_squared, double eta, double decay,
+                                            TrustNorm norm) {
+  if (!(w_squared > 0) || !(g_squared > 0)) return 1;
+  const double w = std::sqrt(w_squared), g = std::sqrt(g_squared);
+  return eta * w / (norm == TrustNorm::combined ? g : g + decay * w);
+}
+
+}  // namespace kindred

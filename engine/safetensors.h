@@ -1,0 +1,98 @@
+// Weights and checkpoints in the safetensors format (https://github.com/huggingface/safetensors), which every
+// framework reads without running code:
+//
+//   u64, little-endian   the length of the header
+//   header               JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...}
+//   data                 every tensor's elements, little-endian, without gaps; offsets count from here
+//
+// A file is not trusted. Opening one checks everything that can be checked without reading the data, and holds no
+// more than the header in memory; tensors are read when they are asked for. Every complaint is an Error(file), one
+// line that names the file.
+#pragma once
+
+#include <kindred/engine/tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kindred {
+
+struct SafetensorsEntry {
+  std::string name;
+  std::string dtype;                // the format's name: "F32", "BF16", "I64", ...
+  std::vector<std::int64_t> shape;  // any rank; [] is a scalar
+  std::uint64_t begin = 0;          // bytes, from the start of the data
+  std::uint64_t end = 0;
+
+  std::int64_t numel() const;
+};
+
+// Bytes of one element, 0 for a name the format does not have.
+std::size_t safetensors_element_bytes(std::string_view dtype);
+
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&& other) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) = delete;
+
+  const std::string& path() const { return path_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
+  const SafetensorsEntry* find(const std::string& name) const;               // null: there is none
+  const SafetensorsEntry& at(const std::string& name) const;                 // Error(file) when there is none
+
+  // All elements, converted. T: float, double (from any of F64 F32 F16 BF16 and the integers), std::int32_t,
+  // std::int64_t (from integers that fit).
+  template <typename T>
+  std::vector<T> read(const SafetensorsEntry& entry) const;
+
+  // Reads the elements into `target`, which has the entry's shape, converting to its type (f32, f64, bf16, i32).
+  void read_into(const SafetensorsEntry& entry, Tensor& target) const;
+
+ private:
+  std::string path_;
+  int file_ = -1;
+  std::uint64_t data_begin_ = 0;
+  std::map<std::string, std::string> metadata_;
+  std::vector<SafetensorsEntry> entries_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+};
+
+// Collects tensors and writes them. Tensors are held by handle: nothing is copied before it is written, one tensor at
+// a time. The bytes of the file depend on the names, metadata and values alone, not on the order of the calls.
+class SafetensorsWriter {
+ public:
+  void set_metadata(const std::string& key, const std::string& text) { metadata_[key] = text; }
+
+  // f32, f64, bf16, f16, i32 or u8, on any device; in the tensor's own shape.
+  void add(const std::string& name, const Tensor& tensor);
+  // The tensor is made when it is written and dropped right after: for another layout than the one in memory.
+  void add(const std::string& name, DType dtype, std::vector<std::int64_t> shape, std::function<Tensor()> make);
+  // I64, which the engine's tensors do not have: counters such as num_batches_tracked.
+  void add_i64(const std::string& name, std::vector<std::int64_t> shape, std::vector<std::int64_t> values);
+
+  // Replaces the file at `path` in one step (engine/atomic_file.h). Error(io).
+  void write(const std::filesystem::path& path) const;
+
+ private:
+  struct Item {
+    std::string name;
+    const char* dtype;
+    std::vector<std::int64_t> shape;
+    std::function<Tensor()> make;
+    std::vector<std::int64_t> integers;  // where `make` is empty
+  };
+  void add_item(Item item);
+
+  std::map<std::string, std::string> metadata_;
+  std::map<std::string, Item> items_;
+};
+
+}  // namespace kindred

@@ -1,0 +1,52 @@
+// Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) with an optional residual and ReLU in the same op:
+//
+//   y = relu?( (x - mean) / sqrt(variance + epsilon) * scale + bias + residual? )
+//
+// Fused because unfused it costs two more trips through memory for what is no arithmetic at all. In training, mean
+// and variance are the batch's own, over all images and pixels; in evaluation they are the running statistics.
+#pragma once
+
+#include <kindred/engine/parameters.h>
+
+#include <string>
+
+namespace kindred {
+
+// torch.nn.BatchNorm2d's defaults.
+inline constexpr double batch_norm_epsilon = 1e-5;
+inline constexpr double batch_norm_momentum = 0.1;
+
+enum class Mode : std::uint8_t { train, evaluate };
+
+struct BatchNormArguments {
+  Tensor x;         // [n, h, w, c]
+  Tensor scale;     // [c], f32 (f64 where x is f64)
+  Tensor bias;      // [c]
+  Tensor residual;  // [n, h, w, c] or undefined: added before the ReLU
+  bool relu = false;
+  Mode mode = Mode::train;
+  Tensor running_mean;      // [c]; updated in training where defined, read in evaluation
+  Tensor running_variance;  // [c]; unbiased
+};
+
+// Gradients flow to x, scale, bias and residual. Error(usage) in training with one value per channel only.
+Tensor batch_norm(const BatchNormArguments& arguments);
+
+struct BatchNorm {
+  BatchNorm(ParameterStore& store, const std::string& name, std::int64_t channels);
+
+  Tensor operator()(const Tensor& x, Mode mode) const;
+  Tensor with_relu(const Tensor& x, Mode mode) const;
+  Tensor with_residual_and_relu(const Tensor& x, const Tensor& residual, Mode mode) const;
+
+  std::string name;
+  Parameter& weight;     // [c], the scale; starts at 1
+  Parameter& bias;       // [c]; starts at 0
+  Buffer& running_mean;  // [c]
+  Buffer& running_var;   // [c]
+
+ private:
+  Tensor run(const Tensor& x, const Tensor& residual, bool relu, Mode mode) const;
+};
+
+}  // namespace kindred

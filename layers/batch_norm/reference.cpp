@@ -1,0 +1,137 @@
+#include <kindred/engine/dispatch.h>
+#include <kindred/layers/batch_norm/kernels.h>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+struct Extent {
+  std::int64_t rows, channels;
+};
+
+Extent extent_of(const Tensor& x) { return {x.numel() / x.shape().back(), x.shape().back()}; }
+
+bool passes(const Tensor& mask, std::int64_t element) {
+  return !mask.defined() || ((mask.data<std::uint8_t>()[element / 8] >> (element % 8)) & 1);
+}
+
+template <typename T>
+void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+  const auto [rows, channels] = extent_of(x);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    double sum = 0, squares = 0;
+    for (std::int64_t r = 0; r < rows; ++r) sum += x.data<T>()[r * channels + c];
+    const double center = sum / static_cast<double>(rows);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const double deviation = x.data<T>()[r * channels + c] - center;
+      squares += deviation * deviation;
+    }
+    mean.data<T>()[c] = static_cast<T>(center);
+    variance.data<T>()[c] = static_cast<T>(squares / static_cast<double>(rows));
+  }
+}
+
+template <typename T>
+void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
+           const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
+  const auto [rows, channels] = extent_of(x);
+  if (mask.defined()) Tensor(mask).fill(0);
+  for (std::int64_t e = 0; e < rows * channels; ++e) {
+    const std::int64_t c = e % channels;
+    const T normalized = (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
+    T value = normalized * scale.data<T>()[c] + bias.data<T>()[c];
+    if (residual.defined()) value += residual.data<T>()[e];
+    const bool pass = !relu || !(value <= 0);  // a NaN passes: it must reach the loss
+    y.data<T>()[e] = pass ? value : T{0};
+    if (mask.defined() && pass) mask.data<std::uint8_t>()[e / 8] |= static_cast<std::uint8_t>(1 << (e % 8));
+  }
+}
+
+template <typename T>
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
+            const Tensor& d_scale, const Tensor& d_bias) {
+  const auto [rows, channels] = extent_of(x);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    double sum = 0, dot = 0;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t e = r * channels + c;
+      if (!passes(mask, e)) continue;
+      const double dz = dy.data<T>()[e];
+      sum += dz;
+      dot += dz * (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
+    }
+    d_bias.data<T>()[c] = static_cast<T>(sum);
+    d_scale.data<T>()[c] = static_cast<T>(dot);
+  }
+}
+
+template <typename T>
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
+                    const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count,
+                    const Tensor& dx, const Tensor& d_residual) {
+  const auto [rows, channels] = extent_of(x);
+  for (std::int64_t e = 0; e < rows * channels; ++e) {
+    const std::int64_t c = e % channels;
+    const T dz = passes(mask, e) ? dy.data<T>()[e] : T{0};
+    if (d_residual.defined()) d_residual.data<T>()[e] = dz;
+    if (!dx.defined()) continue;
+    T centered = dz;
+    if (count > 0) {
+      const T normalized = (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
+      centered -= (d_bias.data<T>()[c] + normalized * d_scale.data<T>()[c]) / static_cast<T>(count);
+    }
+    dx.data<T>()[e] = scale.data<T>()[c] * inv_std.data<T>()[c] * centered;
+  }
+}
+
+template <typename T>
+void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
+                       std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
+                       const Tensor& running_variance) {
+  for (std::int64_t c = 0; c < mean.numel(); ++c) {
+    const double v = variance.data<T>()[c];
+    inv_std.data<T>()[c] = static_cast<T>(1.0 / std::sqrt(v + epsilon));
+    if (!running_mean.defined()) continue;
+    const double unbiased = v * static_cast<double>(count) / static_cast<double>(count - 1);
+    T& m = running_mean.data<T>()[c];
+    T& u = running_variance.data<T>()[c];
+    m = static_cast<T>((1 - momentum) * m + momentum * mean.data<T>()[c]);
+    u = static_cast<T>((1 - momentum) * u + momentum * unbiased);
+  }
+}
+
+}  // namespace
+
+const BatchNormKernels batch_norm_reference = {
+    [](const Tensor& x, const Tensor& mean, const Tensor& variance) {
+      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
+    },
+    [](const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
+       const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
+      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
+        apply<T>(x, mean, inv_std, scale, bias, residual, relu, mask, y);
+      });
+    },
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
+       const Tensor& d_scale, const Tensor& d_bias) {
+      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
+        reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias);
+      });
+    },
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
+       const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count, const Tensor& dx,
+       const Tensor& d_residual) {
+      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
+        apply_backward<T>(dy, mask, x, mean, inv_std, scale, d_scale, d_bias, count, dx, d_residual);
+      });
+    },
+    [](const Tensor& mean, const Tensor& variance, double epsilon, double momentum, std::int64_t count,
+       const Tensor& inv_std, const Tensor& running_mean, const Tensor& running_variance) {
+      dispatch_reference("batch_norm", mean.dtype(), [&]<typename T>(T) {
+        finish_statistics<T>(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
+      });
+    },
+};
+
+}  // namespace kindred

@@ -1,0 +1,72 @@
+#include <kindred/engine/kernels.h>
+#include <kindred/engine/tape.h>
+#include <kindred/layers/conv2d/conv2d.h>
+#include <kindred/layers/conv2d/kernels.h>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+const Operation conv2d_operation("conv2d");
+
+Conv2dShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
+  check(x.shape().rank() == 4 && filters.shape().rank() == 4 && x.dim(3) == filters.dim(3), ExitCode::internal,
+        "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]",
+        x.shape().to_string(), filters.shape().to_string());
+  check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}", name(x.dtype()),
+        name(filters.dtype()));
+  check_same_device(x, filters, "conv2d");
+  Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), filters.dim(0), filters.dim(1), filters.dim(2),
+                options.stride, options.padding, 0, 0};
+  check(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, ExitCode::usage,
+        "an image of {}x{} is too small here for a {}x{} convolution; use a larger --image-size", s.h, s.w, s.kh,
+        s.kw);
+  s.out_h = (s.h + 2 * s.pad - s.kh) / s.stride + 1;
+  s.out_w = (s.w + 2 * s.pad - s.kw) / s.stride + 1;
+  return s;
+}
+
+Initializer initializer(Conv2dInit init, std::int64_t fan_in, std::int64_t fan_out) {
+  if (init == Conv2dInit::pytorch_default) return uniform_init(1.0f / std::sqrt(static_cast<float>(fan_in)));
+  return normal_init(std::sqrt(2.0f / static_cast<float>(fan_out)));
+}
+
+}  // namespace
+
+const Conv2dKernels& conv2d_kernels(Device device) {
+  return select_kernels("conv2d", device, conv2d_reference, conv2d_cpu, conv2d_cuda, conv2d_plan);
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
+  const Conv2dShape shape = shape_of(x, filters, options);
+  Tensor y = Tensor::empty({shape.n, shape.out_h, shape.out_w, shape.k}, x.dtype(), x.device());
+  conv2d_kernels(x.device()).forward(shape, x, filters, y);
+
+  if (Tape* tape = Tape::recording({&x, &filters})) {
+    tape->record(conv2d_operation, {&x, &filters}, {&y}, {x, filters}, [shape](BackwardStep& step) {
+      const Tensor& dy = step.output_gradient();
+      const Conv2dKernels& kernels = conv2d_kernels(dy.device());
+      if (step.wants(1)) kernels.backward_weight(shape, step.saved(0), dy, step.input_gradient(1));
+      if (step.wants(0)) {
+        const Tensor addend = step.take_addend(0);
+        kernels.backward_data(shape, dy, step.saved(1), addend, step.input_gradient(0));
+      }
+    });
+  }
+  return y;
+}
+
+Conv2d::Conv2d(ParameterStore& store, const std::string& layer_name, std::int64_t in_channels,
+               std::int64_t out_channels, std::int64_t kernel, Conv2dOptions layer_options, Conv2dInit init)
+    : name(layer_name),
+      options(layer_options),
+      weight(store.add(name + ".weight", {out_channels, kernel, kernel, in_channels}, ParameterKind::weight,
+                       initializer(init, in_channels * kernel * kernel, out_channels * kernel * kernel))) {}
+
+Tensor Conv2d::operator()(const Tensor& x) const {
+  const TapeLabel label(name);
+  return conv2d(x, weight.as(x.dtype()), options);
+}
+
+}  // namespace kindred

@@ -1,0 +1,39 @@
+// Hand-vectorised float32 convolutions for few channels, where oneDNN's leave the processor half idle.
+//
+// One idea serves every pass. In NHWC the taps of one row of a filter read kw * c consecutive floats of the image, so
+// a convolution is, for each row of taps, a short product
+//
+//     y[pixel, k] += sum over q in [0, kw * c) of x[pixel * pixel_stride + q] * w[q, k]
+//
+// with 16 output channels in a vector register and one accumulator for each of several neighbouring pixels. The data
+// gradient is the same product on dy with the filters turned round; for stride 2 it falls into four such products, one
+// for each parity of the image's row and column. The filter gradient is the outer product of the same two operands.
+//
+// Images are copied, one at a time, into a scratch image with the padding around it: no kernel tests for borders.
+//
+// x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]; the caller owns everything; results are overwritten.
+#pragma once
+
+namespace kindred::direct {
+
+struct Shape {
+  int n, h, w, c;
+  int k, kh, kw, stride, pad;
+  int out_h, out_w;
+};
+
+enum class Direction { forward, backward_data, backward_weight };
+
+// True for the shapes that the functions below support and are faster on. Needs AVX-512.
+bool prefers(Direction direction, const Shape& shape);
+
+// True for the shapes that they compute rightly, fast or not.
+bool supports(Direction direction, const Shape& shape);
+
+void forward(const Shape& shape, const float* x, const float* w, float* y);
+// dx = gradient + addend. `addend` may be null, and may be dx.
+void backward_data(const Shape& shape, const float* dy, const float* w, const float* addend, float* dx);
+// The same result in every run with the same number of threads.
+void backward_weight(const Shape& shape, const float* x, const float* dy, float* dw);
+
+}  // namespace kindred::direct

@@ -1,0 +1,21 @@
+// The raw kernels of the rectifier. The caller owns every tensor; every result is overwritten in full.
+// The sum's kernel is the engine's own (engine/accumulate.h), since the tape adds gradients with it.
+#pragma once
+
+#include <kindred/engine/tensor.h>
+
+namespace kindred {
+
+struct PointwiseKernels {
+  // y = max(x, 0)
+  void (*relu_forward)(const Tensor& x, const Tensor& y);
+  // dx = dy where y > 0, else 0
+  void (*relu_backward)(const Tensor& y, const Tensor& dy, const Tensor& dx);
+};
+extern const PointwiseKernels pointwise_reference;    // f32, f64
+extern const PointwiseKernels pointwise_cpu;          // f32, bf16
+extern const PointwiseKernels* const pointwise_cuda;  // null in a build without CUDA
+
+const PointwiseKernels& pointwise_kernels(Device device);
+
+}  // namespace kindred

@@ -1,0 +1,81 @@
+// One row of logits at a time, as floats, so that the loops over classes become vector code.
+#include <kindred/engine/dispatch.h>
+#include <kindred/engine/parallel.h>
+#include <kindred/engine/vector_math.h>
+#include <kindred/losses/cross_entropy/kernels.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+// Calls body(n, row): row[C] holds the logits of row n as floats and may be written to.
+template <typename T, typename Body>
+void for_each_row(const Tensor& logits, Body&& body) {
+  constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
+  const std::int64_t classes = logits.dim(1);
+  const T* input = logits.data<T>();
+  parallel_for(logits.dim(0), grain / classes + 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> row(static_cast<std::size_t>(classes));
+    for (std::int64_t n = begin; n < end; ++n) {
+      std::copy(input + n * classes, input + (n + 1) * classes, row.begin());
+      body(n, row.data());
+    }
+  });
+}
+
+template <typename T>
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
+             const Tensor& loss) {
+  const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
+  std::vector<double> losses(static_cast<std::size_t>(rows));
+  for_each_row<T>(logits, [&](std::int64_t n, const float* row) {
+    const float maximum = largest(row, classes);
+    const double log_sum = maximum + std::log(static_cast<double>(sum_of_exponentials(row, classes, maximum)));
+    double sum = 0;
+    for (std::int64_t c = 0; c < classes; ++c) sum += row[c];
+    lse.data<float>()[n] = static_cast<float>(log_sum);
+    losses[static_cast<std::size_t>(n)] = log_sum - (1 - smoothing) * row[labels.data<std::int32_t>()[n]] -
+                                          smoothing / static_cast<double>(classes) * sum;
+  });
+  double total = 0;  // in the order of the rows, whatever the number of threads
+  for (const double value : losses) total += value;
+  loss.data<float>()[0] = static_cast<float>(total / static_cast<double>(rows));
+}
+
+KINDRED_VECTOR_CLONES
+void logits_to_gradients(float* row, std::int64_t classes, float lse, float target_of_others, float factor) {
+  for (std::int64_t c = 0; c < classes; ++c) row[c] = factor * (fast_exp(row[c] - lse) - target_of_others);
+}
+
+template <typename T>
+void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
+              const Tensor& upstream, const Tensor& d_logits) {
+  const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
+  const float factor = upstream.data<float>()[0] / static_cast<float>(rows);
+  const auto target_of_others = static_cast<float>(smoothing / static_cast<double>(classes));
+  for_each_row<T>(logits, [&](std::int64_t n, float* row) {
+    logits_to_gradients(row, classes, lse.data<float>()[n], target_of_others, factor);
+    row[labels.data<std::int32_t>()[n]] -= factor * static_cast<float>(1 - smoothing);
+    T* result = d_logits.data<T>() + n * classes;
+    for (std::int64_t c = 0; c < classes; ++c) result[c] = T(row[c]);
+  });
+}
+
+}  // namespace
+
+const CrossEntropyKernels cross_entropy_cpu = {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& loss) {
+      dispatch_cpu("cross_entropy", logits.dtype(),
+                   [&]<typename T>(T) { forward<T>(logits, labels, smoothing, lse, loss); });
+    },
+    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& upstream,
+       const Tensor& d_logits) {
+      dispatch_cpu("cross_entropy", logits.dtype(),
+                   [&]<typename T>(T) { backward<T>(logits, labels, smoothing, lse, upstream, d_logits); });
+    },
+};
+
+}  // namespace kindred

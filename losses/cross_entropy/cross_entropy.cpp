@@ -1,0 +1,56 @@
+#include <kindred/engine/kernels.h>
+#include <kindred/engine/tape.h>
+#include <kindred/losses/cross_entropy/cross_entropy.h>
+#include <kindred/losses/cross_entropy/kernels.h>
+
+namespace kindred {
+namespace {
+
+const Operation cross_entropy_operation("cross_entropy");
+
+void check_labels(const Tensor& labels, std::int64_t classes) {
+  if (!is_host(labels.device())) return;
+  const std::int32_t* label = labels.data<std::int32_t>();
+  for (std::int64_t row = 0; row < labels.numel(); ++row)
+    check(label[row] >= 0 && label[row] < classes, ExitCode::data,
+          "cross_entropy: row {} has the label {}, but there are {} classes, 0 to {}", row, label[row], classes,
+          classes - 1);
+}
+
+}  // namespace
+
+const CrossEntropyKernels& cross_entropy_kernels(Device device) {
+  static constexpr CrossEntropyKernels plan = {no_operation, no_operation};
+  return select_kernels("cross_entropy", device, cross_entropy_reference, cross_entropy_cpu, cross_entropy_cuda,
+                        plan);
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing) {
+  check(logits.shape().rank() == 2 && logits.numel() > 0, ExitCode::internal,
+        "cross_entropy: the logits have the shape {}; expected [rows, classes]", logits.shape().to_string());
+  check(labels.dtype() == DType::i32, ExitCode::internal, "cross_entropy: the labels are {}; expected i32",
+        name(labels.dtype()));
+  check_shape(labels, {logits.dim(0)}, "the labels of cross_entropy");
+  check_same_device(logits, labels, "cross_entropy");
+  check(smoothing >= 0 && smoothing < 1, ExitCode::usage,
+        "cross_entropy: the label smoothing is {}; it must be at least 0 and less than 1", smoothing);
+  check_labels(labels, logits.dim(1));
+
+  const DType dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const Tensor lse = Tensor::empty({logits.dim(0)}, dtype, logits.device());  // [N]
+  Tensor loss = Tensor::empty({}, dtype, logits.device());
+  cross_entropy_kernels(logits.device()).forward(logits, labels, smoothing, lse, loss);
+
+  if (Tape* tape = Tape::recording({&logits})) {
+    tape->record(cross_entropy_operation, {&logits}, {&loss}, {logits, labels, lse},
+                 [smoothing](BackwardStep& step) {
+                   const Tensor& upstream = step.output_gradient();
+                   cross_entropy_kernels(upstream.device())
+                       .backward(step.saved(0), step.saved(1), smoothing, step.saved(2), upstream,
+                                 step.input_gradient(0));
+                 });
+  }
+  return loss;
+}
+
+}  // namespace kindred

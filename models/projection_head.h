@@ -1,0 +1,33 @@
+// The projection head: maps features to the unit vectors that the contrastive loss compares (Khosla et al. 2020,
+// section 3.1). It is thrown away after stage one.
+#pragma once
+
+#include <kindred/layers/linear/linear.h>
+
+#include <optional>
+#include <string>
+
+namespace kindred {
+
+inline constexpr std::int64_t projection_dim = 128;
+
+enum class HeadKind : std::uint8_t {
+  linear,  // dim -> 128
+  mlp,     // dim -> dim -> 128, ReLU between, biases, no batch norm
+};
+
+const char* name(HeadKind kind);
+HeadKind parse_head(const std::string& text);  // Error(usage) for anything else
+
+struct ProjectionHead {
+  ProjectionHead(ParameterStore& store, HeadKind kind, std::int64_t feature_dim);
+
+  // Features [n, feature_dim] -> unit rows [n, 128], f32 (f64 where the features are f64).
+  Tensor operator()(const Tensor& features) const;
+
+  HeadKind kind;
+  std::optional<Linear> hidden;  // head.0, of the mlp
+  Linear output;                 // head.2 of the mlp, head of the linear head
+};
+
+}  // namespace kindred

@@ -1,0 +1,126 @@
+#include <kindred/layers/pooling/pooling.h>
+#include <kindred/models/resnet.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+
+namespace kindred {
+namespace {
+
+// Depths from tables 1 and 6 of the paper; 6n + 2 layers in the CIFAR family.
+const std::vector<ResNetSpec>& known_specs() {
+  using enum Conv2dInit;
+  static const std::vector<ResNetSpec> specs = {
+      {"resnet18", false, {2, 2, 2, 2}, 64, kaiming_normal_fan_out},
+      {"resnet34", false, {3, 4, 6, 3}, 64, kaiming_normal_fan_out},
+      {"resnet50", true, {3, 4, 6, 3}, 64, kaiming_normal_fan_out},
+      {"resnet101", true, {3, 4, 23, 3}, 64, kaiming_normal_fan_out},
+      {"resnet152", true, {3, 8, 36, 3}, 64, kaiming_normal_fan_out},
+      {"resnet20", false, {3, 3, 3}, 16, pytorch_default},
+      {"resnet32", false, {5, 5, 5}, 16, pytorch_default},
+      {"resnet44", false, {7, 7, 7}, 16, pytorch_default},
+      {"resnet56", false, {9, 9, 9}, 16, pytorch_default},
+  };
+  return specs;
+}
+
+Conv2d stem_convolution(ParameterStore& store, const ResNetSpec& spec, Stem stem) {
+  if (stem == Stem::imagenet) return Conv2d(store, "conv1", 3, spec.width, 7, {2, 3}, spec.init);
+  return Conv2d(store, "conv1", 3, spec.width, 3, {1, 1}, spec.init);
+}
+
+std::optional<Shortcut> shortcut_if_needed(ParameterStore& store, const std::string& block, std::int64_t in,
+                                           std::int64_t out, std::int64_t stride, Conv2dInit init) {
+  if (in == out && stride == 1) return std::nullopt;
+  return std::optional<Shortcut>(std::in_place, store, block + ".downsample", in, out, stride, init);
+}
+
+}  // namespace
+
+const char* name(Stem stem) { return stem == Stem::imagenet ? "imagenet" : "cifar"; }
+
+Stem parse_stem(const std::string& text) {
+  if (text == "imagenet") return Stem::imagenet;
+  if (text == "cifar") return Stem::cifar;
+  fail(ExitCode::usage, "--stem {}: unknown stem; use imagenet or cifar", text);
+}
+
+Stem default_stem(std::int64_t image_size) { return image_size <= 32 ? Stem::cifar : Stem::imagenet; }
+
+std::vector<std::string> resnet_names() {
+  std::vector<std::string> names;
+  for (const ResNetSpec& spec : known_specs()) names.push_back(spec.name);
+  return names;
+}
+
+const ResNetSpec& resnet_spec(const std::string& model) {
+  for (const ResNetSpec& spec : known_specs())
+    if (spec.name == model) return spec;
+  fail(ExitCode::usage, "unknown model {}; use one of {}", model, fmt::join(resnet_names(), ", "));
+}
+
+Shortcut::Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,
+                   std::int64_t stride, Conv2dInit init)
+    : conv(store, name + ".0", in, out, 1, {stride, 0}, init), bn(store, name + ".1", out) {}
+
+Tensor Shortcut::operator()(const Tensor& x, Mode mode) const { return bn(conv(x), mode); }
+
+BasicBlock::BasicBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
+                       std::int64_t stride, Conv2dInit init)
+    : conv1(store, name + ".conv1", in, width, 3, {stride, 1}, init),
+      bn1(store, name + ".bn1", width),
+      conv2(store, name + ".conv2", width, width, 3, {1, 1}, init),
+      bn2(store, name + ".bn2", width),
+      downsample(shortcut_if_needed(store, name, in, width, stride, init)) {}
+
+Tensor BasicBlock::operator()(const Tensor& x, Mode mode) const {
+  const Tensor shortcut = downsample ? (*downsample)(x, mode) : x;  // [n, h/stride, w/stride, width]
+  const Tensor inner = bn1.with_relu(conv1(x), mode);               // [n, h/stride, w/stride, width]
+  return bn2.with_residual_and_relu(conv2(inner), shortcut, mode);
+}
+
+BottleneckBlock::BottleneckBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
+                                 std::int64_t stride, Conv2dInit init)
+    : conv1(store, name + ".conv1", in, width, 1, {1, 0}, init),
+      bn1(store, name + ".bn1", width),
+      conv2(store, name + ".conv2", width, width, 3, {stride, 1}, init),
+      bn2(store, name + ".bn2", width),
+      conv3(store, name + ".conv3", width, width * expansion, 1, {1, 0}, init),
+      bn3(store, name + ".bn3", width * expansion),
+      downsample(shortcut_if_needed(store, name, in, width * expansion, stride, init)) {}
+
+Tensor BottleneckBlock::operator()(const Tensor& x, Mode mode) const {
+  const Tensor shortcut = downsample ? (*downsample)(x, mode) : x;  // [n, h/stride, w/stride, 4 width]
+  const Tensor reduced = bn1.with_relu(conv1(x), mode);             // [n, h, w, width]
+  const Tensor inner = bn2.with_relu(conv2(reduced), mode);         // [n, h/stride, w/stride, width]
+  return bn3.with_residual_and_relu(conv3(inner), shortcut, mode);
+}
+
+ResNet::ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem_kind)
+    : model(spec.name),
+      stem(stem_kind),
+      conv1(stem_convolution(store, spec, stem_kind)),
+      bn1(store, "bn1", spec.width),
+      feature_dim(spec.width) {
+  std::int64_t width = spec.width;
+  for (std::size_t stage = 0; stage < spec.depths.size(); ++stage, width *= 2)
+    for (int i = 0; i < spec.depths[stage]; ++i) {
+      const std::string block = fmt::format("layer{}.{}", stage + 1, i);
+      const std::int64_t stride = stage > 0 && i == 0 ? 2 : 1;
+      if (spec.bottleneck) {
+        blocks.push_back(std::make_unique<BottleneckBlock>(store, block, feature_dim, width, stride, spec.init));
+        feature_dim = width * BottleneckBlock::expansion;
+      } else {
+        blocks.push_back(std::make_unique<BasicBlock>(store, block, feature_dim, width, stride, spec.init));
+        feature_dim = width;
+      }
+    }
+}
+
+Tensor ResNet::operator()(const Tensor& images, Mode mode) const {
+  Tensor x = bn1.with_relu(conv1(images), mode);
+  if (stem == Stem::imagenet) x = max_pool2d(x, 3, 2, 1);
+  for (const auto& block : blocks) x = (*block)(x, mode);
+  return global_average_pool(x);  // [n, feature_dim]
+}
+
+}  // namespace kindred

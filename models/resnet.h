@@ -1,0 +1,95 @@
+// Residual networks (He et al. 2015, arXiv 1512.03385) that map images to feature vectors.
+//
+//   resnet18, 34           two 3x3 convolutions a block, widths 64 to 512
+//   resnet50, 101, 152     bottleneck blocks; the stride is on the 3x3 ("v1.5", as torchvision's)
+//   resnet20, 32, 44, 56   the paper's CIFAR family (section 4.2): widths 16, 32, 64; projection shortcuts
+//
+// Parameters have torchvision's names. The classifier is not part of the encoder.
+#pragma once
+
+#include <kindred/layers/batch_norm/batch_norm.h>
+#include <kindred/layers/conv2d/conv2d.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// imagenet: 7x7 convolution of stride 2, then a max-pool of stride 2.  cifar: 3x3 of stride 1, no pool.
+enum class Stem : std::uint8_t { imagenet, cifar };
+
+const char* name(Stem stem);
+Stem parse_stem(const std::string& text);  // Error(usage) for anything else
+Stem default_stem(std::int64_t image_size);  // cifar up to 32 pixels
+
+struct ResNetSpec {
+  std::string name;
+  bool bottleneck;
+  std::vector<int> depths;  // blocks in each stage
+  std::int64_t width;       // channels of the first stage
+  Conv2dInit init;
+};
+
+// Error(usage) with the list of known names for an unknown one.
+const ResNetSpec& resnet_spec(const std::string& model);
+std::vector<std::string> resnet_names();
+
+// The 1x1 convolution that brings a shortcut to the size of what it is added to.
+struct Shortcut {
+  Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t stride,
+           Conv2dInit init);
+  Tensor operator()(const Tensor& x, Mode mode) const;
+
+  Conv2d conv;   // name.0
+  BatchNorm bn;  // name.1
+};
+
+struct ResidualBlock {
+  virtual ~ResidualBlock() = default;
+  virtual Tensor operator()(const Tensor& x, Mode mode) const = 0;  // [n, h, w, in] -> [n, h/stride, w/stride, out]
+};
+
+struct BasicBlock : ResidualBlock {
+  BasicBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width, std::int64_t stride,
+             Conv2dInit init);
+  Tensor operator()(const Tensor& x, Mode mode) const override;
+
+  Conv2d conv1;
+  BatchNorm bn1;
+  Conv2d conv2;
+  BatchNorm bn2;
+  std::optional<Shortcut> downsample;
+};
+
+struct BottleneckBlock : ResidualBlock {
+  static constexpr std::int64_t expansion = 4;
+  BottleneckBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
+                  std::int64_t stride, Conv2dInit init);
+  Tensor operator()(const Tensor& x, Mode mode) const override;
+
+  Conv2d conv1;
+  BatchNorm bn1;
+  Conv2d conv2;
+  BatchNorm bn2;
+  Conv2d conv3;
+  BatchNorm bn3;
+  std::optional<Shortcut> downsample;
+};
+
+struct ResNet {
+  ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem);
+
+  // Normalized images [n, h, w, 3] -> features [n, feature_dim]. Error(usage) when the image is too small.
+  Tensor operator()(const Tensor& images, Mode mode) const;
+
+  std::string model;
+  Stem stem;
+  Conv2d conv1;
+  BatchNorm bn1;
+  std::vector<std::unique_ptr<ResidualBlock>> blocks;  // all stages, in order
+  std::int64_t feature_dim;
+};
+
+}  // namespace kindred

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# From nothing to a trained encoder in a few minutes: installs, builds, draws a small data set, trains both stages and
+# compares with an untrained encoder. Run it again: what is done is not done twice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install_packages.sh
+scripts/build.sh release
+
+apps=build/release/apps
+$apps/make_toy_dataset runs/toy
+
+finished() { [ -f "$1/$2" ]; }
+finished runs/demo encoder.safetensors && finished runs/demo/probe result.json ||
+  $apps/pretrain runs/toy --out runs/demo --recipe demo --overwrite
+finished runs/demo/probe result.json ||
+  $apps/linear_probe runs/toy --encoder runs/demo/encoder.safetensors --out runs/demo/probe --overwrite
+finished runs/demo/untrained result.json ||
+  $apps/linear_probe runs/toy --untrained resnet20 --image-size 32 --out runs/demo/untrained --overwrite
+
+top1() { sed -n 's/.*"top1": *\([0-9.]*\).*/\1/p' "$1"; }
+echo
+echo "linear probe on the toy set, top-1 accuracy:"
+echo "  encoder trained by supervised contrast:  $(top1 runs/demo/probe/result.json)"
+echo "  the same encoder, untrained:             $(top1 runs/demo/untrained/result.json)"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs what Kindred builds with, from Debian's packages (Debian 12 and later, Ubuntu 24.04). Does nothing when all
+# of it is there.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build pkg-config python3 libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev doctest-dev
+          libjpeg-dev libstb-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "installing: ${missing[*]}"
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "error: run as root, or install sudo: packages are missing" >&2; exit 1; }
+  sudo=(sudo)
+fi
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The test of the tests: plants an error in a kernel, one at a time, and expects the gradient suite to go red.
+
+Each mutant is compiled with the flags of the build, linked with the build's other objects, and run. The sources are
+not touched. A mutant that survives means that a check cannot fail, which is a defect of the suite.
+"""
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# (file, text as it stands, text with the planted error, test cases that must notice)
+GRADIENT_TESTS = "gradients agree*,cpu agrees*"
+MUTANTS = [
+    ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
+    ("layers/l2_normalize/reference.cpp", None, None),
+    ("losses/supcon/cpu.cpp", None, None),
+    ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
+    ("layers/batch_norm/cpu.cpp", "slope[c] * d_bias.data<float>()[c] /", "-slope[c] * d_bias.data<float>()[c] /"),
+]
+
+
+def compile_command(build, source):
+    """The command that the build compiled `source` with, as a list, without its output and input."""
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        if pathlib.Path(entry["file"]) == ROOT / source:
+            words = shlex.split(entry["command"])
+            out = words.index("-o")
+            return words[:out], pathlib.Path(entry["directory"]) / words[out + 1], entry["directory"]
+    sys.exit(f"mutation test: {source} is not in {build}/compile_commands.json")
+
+
+def red_with(build, work, source, before, after):
+    """True when the suite fails with `before` replaced by `after` in `source`."""
+    text = (ROOT / source).read_text()
+    if text.count(before) != 1:
+        sys.exit(f"mutation test: {source} has {text.count(before)} times {before!r}, expected once")
+    name = source.replace("/", "_")
+    mutant = work / name
+    # The copy is read in place of the original: includes are written as <kindred/...>, so nothing else changes.
+    mutant.write_text(text.replace(before, after))
+    words, original_object, directory = compile_command(build, source)
+    mutant_object = work / (name + ".o")
+    subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
+    objects = [o for o in (build / "CMakeFiles/kindred.dir").rglob("*.o") if o != original_object]
+    tests = list((build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o"))
+    program = work / (name + ".tests")
+    subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects, *tests,
+                    "-lfmt", "-ldnnl", "-ljpeg"], check=True)
+    result = subprocess.run([program, f"--test-case={GRADIENT_TESTS}"], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+    program.unlink()
+    return result.returncode == 1  # doctest's code for failed checks; a crash would prove nothing
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--force", action="store_true", help="run even when nothing changed since the last pass")
+    a = parser.parse_args()
+    build = a.build.resolve()
+    work = build / "mutation"
+    work.mkdir(exist_ok=True)
+    state = hashlib.sha256()
+    for path in sorted([build / "tests/kindred_tests", pathlib.Path(__file__).resolve()]):
+        state.update(path.read_bytes())
+    stamp = work / "passed"
+    if not a.force and stamp.exists() and stamp.read_text() == state.hexdigest():
+        print("mutation test: nothing changed since it last passed")
+        return
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(lambda m: red_with(build, work, *m), MUTANTS))
+    for (source, before, after), red in zip(MUTANTS, verdicts):
+        print(f"mutation test: {source}: {before!r} -> {after!r}: {'noticed' if red else 'SURVIVED'}")
+    if not all(verdicts):
+        sys.exit("mutation test: a planted error was not noticed")
+    stamp.write_text(state.hexdigest())
+
+
+if __name__ == "__main__":
+    main()

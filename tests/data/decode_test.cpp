@@ -1,0 +1,203 @@
+#include "test_images.h"
+
+#include <doctest/doctest.h>
+#include <kindred/data/decode.h>
+#include <kindred/data/file.h>
+#include <sys/stat.h>  // defines: mkfifo
+
+using namespace kindred;
+using namespace kindred::test;
+
+namespace {
+
+bool is_sane(const Decoded& d) {
+  if (d.outcome == Outcome::rejected) return d.image.empty() && !d.reason.empty();
+  const std::size_t expected = std::size_t(d.image.height) * std::size_t(d.image.width) * 3;
+  return d.image.pixels.size() == expected && expected > 0 && (d.outcome == Outcome::ok) == d.reason.empty();
+}
+
+// Every prefix at many lengths: no crash, and never a whole "ok" picture out of half a file.
+void check_truncations(const Bytes& file, bool ok_when_short = false) {
+  REQUIRE(decode_image(file).outcome == Outcome::ok);
+  for (std::size_t length = 0; length < file.size(); length += 1 + file.size() / 400) {
+    const Decoded d = decode_image(std::span(file).first(length));
+    CAPTURE(length);
+    CHECK(is_sane(d));
+    if (!ok_when_short) CHECK(d.outcome != Outcome::ok);
+    if (length < file.size() / 2) CHECK(d.outcome == Outcome::rejected);
+  }
+}
+
+// A byte changed here and there: anything may come out, but it must be sane.
+void check_flips(const Bytes& file) {
+  std::uint32_t state = 12345;
+  for (int i = 0; i < 600; ++i) {
+    Bytes hostile = file;
+    for (int k = 0; k <= i % 3; ++k) {
+      state = state * 1664525u + 1013904223u;
+      hostile[(state >> 8) % (i % 2 ? hostile.size() : std::min<std::size_t>(hostile.size(), 200))] ^=
+          static_cast<std::uint8_t>(1 + (state >> 24) % 255);
+    }
+    DecodeLimits limits;
+    limits.max_pixels = 1 << 22;
+    CHECK(is_sane(decode_image(hostile, limits)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("decode: colour, gray and progressive JPEG") {
+  const Image image = smooth_image(37, 53);
+  for (const bool progressive : {false, true}) {
+    const Decoded d = decode_image(write_jpeg(image.pixels, 37, 53, 3, progressive));
+    CHECK(d.outcome == Outcome::ok);
+    CHECK(largest_difference(d.image, image) <= 8);
+  }
+  Bytes gray(37 * 53);
+  Image as_rgb(37, 53);
+  for (std::size_t i = 0; i < gray.size(); ++i) {
+    gray[i] = image.pixels[3 * i];
+    for (std::size_t c = 0; c < 3; ++c) as_rgb.pixels[3 * i + c] = gray[i];
+  }
+  CHECK(largest_difference(decode_image(write_jpeg(gray, 37, 53, 1)).image, as_rgb) <= 6);
+}
+
+TEST_CASE("decode: CMYK JPEG is Adobe's inverted kind, multiplied out") {
+  Bytes cmyk(32 * 32 * 4);
+  Image expected(32, 32);
+  for (int y = 0; y < 32; ++y)
+    for (int x = 0; x < 32; ++x) {
+      const int ink[4] = {x * 4, y * 4, 60, (x + y) * 2};  // 255 is full ink
+      for (int c = 0; c < 4; ++c)
+        cmyk[std::size_t(y * 32 + x) * 4 + std::size_t(c)] = static_cast<std::uint8_t>(255 - ink[c]);
+      for (int c = 0; c < 3; ++c)
+        expected.pixel(y, x)[c] = static_cast<std::uint8_t>((255 - ink[c]) * (255 - ink[3]) / 255.0 + 0.5);
+    }
+  const Decoded d = decode_image(write_jpeg(cmyk, 32, 32, 4));
+  CHECK(d.outcome == Outcome::ok);
+  CHECK(largest_difference(d.image, expected) <= 5);
+}
+
+TEST_CASE("decode: every kind of PNG becomes RGB") {
+  const Image image = formula_image(9, 11);
+  CHECK(decode_image(write_png({9, 11, 8, 2, {}}, image.pixels)).image.pixels == image.pixels);
+  Bytes rgba, deep, gray, gray_alpha, expected_gray;
+  for (std::size_t i = 0; i < 9 * 11; ++i) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      rgba.push_back(image.pixels[3 * i + c]);
+      deep.push_back(image.pixels[3 * i + c]);  // the high byte is kept
+      deep.push_back(0x7F);
+      expected_gray.push_back(image.pixels[3 * i]);
+    }
+    rgba.push_back(static_cast<std::uint8_t>(i));  // dropped, not blended
+    gray.push_back(image.pixels[3 * i]);
+    gray_alpha.push_back(image.pixels[3 * i]);
+    gray_alpha.push_back(0);
+  }
+  CHECK(decode_image(write_png({9, 11, 8, 6, {}}, rgba)).image.pixels == image.pixels);
+  CHECK(decode_image(write_png({9, 11, 16, 2, {}}, deep)).image.pixels == image.pixels);
+  CHECK(decode_image(write_png({9, 11, 8, 0, {}}, gray)).image.pixels == expected_gray);
+  CHECK(decode_image(write_png({9, 11, 8, 4, {}}, gray_alpha)).image.pixels == expected_gray);
+  const Decoded d = decode_image(write_png({2, 2, 8, 3, {1, 2, 3, 200, 100, 50}}, {0, 1, 1, 0}));
+  CHECK(d.image.pixels == Bytes{1, 2, 3, 200, 100, 50, 200, 100, 50, 1, 2, 3});
+}
+
+TEST_CASE("decode: BMP") {
+  const Image image = formula_image(7, 5);
+  const Decoded d = decode_image(write_bmp(image));
+  CHECK(d.outcome == Outcome::ok);
+  CHECK(d.image.pixels == image.pixels);
+  Bytes top_down = write_bmp(image);
+  top_down[22] = 0xF9;  // height -7
+  top_down[23] = top_down[24] = top_down[25] = 0xFF;
+  CHECK(decode_image(top_down).image.height == 7);
+  Bytes lowest = top_down;
+  lowest[22] = lowest[23] = lowest[24] = 0;  // height -2^31, whose negative is no int
+  lowest[25] = 0x80;
+  CHECK(decode_image(lowest).outcome == Outcome::rejected);
+}
+
+TEST_CASE("decode: truncated files") {
+  const Image image = formula_image(48, 64);
+  check_truncations(write_jpeg(image.pixels, 48, 64, 3));
+  check_truncations(write_png({48, 64, 8, 2, {}}, image.pixels));
+  check_truncations(write_bmp(image));
+  Bytes jpeg = write_jpeg(image.pixels, 48, 64, 3);
+  jpeg.resize(jpeg.size() - 2);  // only the end marker is missing: the pixels are all there
+  CHECK(decode_image(jpeg).outcome == Outcome::damaged);
+  jpeg.resize(jpeg.size() * 2 / 3);
+  CHECK(decode_image(jpeg).reason.find("truncated") != std::string::npos);
+  // A progressive file ends at a scan's end here and there; then it is whole, if coarse.
+  const Bytes progressive = write_jpeg(image.pixels, 48, 64, 3, true);
+  for (std::size_t length = 0; length < progressive.size(); length += 7) {
+    const Decoded d = decode_image(std::span(progressive).first(length));
+    CHECK(is_sane(d));
+    CHECK(d.outcome != Outcome::ok);
+  }
+}
+
+TEST_CASE("decode: changed bytes never crash") {
+  const Image image = formula_image(40, 40);
+  check_flips(write_jpeg(image.pixels, 40, 40, 3));
+  check_flips(write_jpeg(image.pixels, 40, 40, 3, true));
+  check_flips(write_png({40, 40, 8, 2, {}}, image.pixels));
+  check_flips(write_bmp(image));
+}
+
+TEST_CASE("decode: a changed byte in a PNG is noticed") {
+  Bytes png = write_png({20, 20, 8, 2, {}}, formula_image(20, 20).pixels);
+  png[png.size() / 2] ^= 1;
+  CHECK(decode_image(png).reason == "damaged PNG: a checksum does not match");
+}
+
+TEST_CASE("decode: a header that claims 60000 x 60000 is refused before anything is allocated") {
+  Bytes jpeg = write_jpeg(smooth_image(16, 16).pixels, 16, 16, 3);
+  for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {
+    if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC0) continue;
+    jpeg[i + 5] = jpeg[i + 7] = 60000 >> 8;
+    jpeg[i + 6] = jpeg[i + 8] = 60000 & 0xFF;
+    break;
+  }
+  const std::string expected = "its header claims 60000 x 60000 pixels, more than the limit of 178956970";
+  CHECK(decode_image(jpeg).reason == expected);
+  CHECK(decode_image(write_png({60000, 60000, 8, 2, {}}, {})).reason == expected);
+  Bytes bmp = write_bmp(smooth_image(4, 4));
+  bmp[18] = bmp[22] = 60000 & 0xFF;
+  bmp[19] = bmp[23] = 60000 >> 8;
+  CHECK(decode_image(bmp).reason == expected);
+}
+
+TEST_CASE("decode: limits on scans and memory") {
+  const Bytes progressive = write_jpeg(smooth_image(64, 64).pixels, 64, 64, 3, true);
+  DecodeLimits limits;
+  limits.max_scans = 3;
+  CHECK(decode_image(progressive, limits).reason == "damaged JPEG: more than 3 scans");
+  const Bytes large = write_jpeg(smooth_image(1200, 1200).pixels, 1200, 1200, 3, true);
+  limits = {};
+  limits.max_decoder_bytes = 1 << 20;
+  CHECK(decode_image(large, limits).reason == "decoding needs more than 1 MiB of memory");
+}
+
+TEST_CASE("decode: what is no image is rejected with a reason") {
+  const std::string not_one = "not a JPEG, PNG or BMP file";
+  CHECK(decode_image({}).reason == "the file is empty");
+  CHECK(decode_image(Bytes{'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}).reason == not_one);
+  CHECK(decode_image(Bytes{'h', 'e', 'l', 'l', 'o'}).reason == not_one);
+  CHECK(decode_image(Bytes{0xFF}).reason == not_one);
+  CHECK(decode_image(Bytes{0xFF, 0xD8}).outcome == Outcome::rejected);
+  CHECK(decode_image(Bytes{'B', 'M'}).outcome == Outcome::rejected);
+}
+
+TEST_CASE("file: folders, FIFOs, large and missing files are refused without blocking") {
+  const TempFolder folder;
+  folder.write("some", Bytes(100));
+  CHECK(read_file((folder.path() / "some").string(), 100).bytes.size() == 100);
+  CHECK(read_file((folder.path() / "some").string(), 99).reason == "has 100 bytes, more than the limit of 99");
+  CHECK(read_file(folder.string(), 99).reason == "is a folder, not a file");
+  CHECK(read_file((folder.path() / "none").string(), 99).reason ==
+        "cannot be opened: No such file or directory");
+  const std::string fifo = (folder.path() / "fifo").string();
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK(read_file(fifo, 99).reason == "is not a regular file");
+  CHECK(decode_file(fifo).outcome == Outcome::rejected);
+}

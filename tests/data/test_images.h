@@ -1,0 +1,71 @@
+// What the tests of data/ share: pictures by formula, files of every format written by hand, temporary folders.
+#pragma once
+
+#include <kindred/data/image.h>
+#include <kindred/engine/error.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kindred::test {
+
+using Bytes = std::vector<std::uint8_t>;
+
+// Any colours, some structure; the same in tests/golden/make_augment_golden.py.
+Image formula_image(int height, int width);
+
+// Smooth, so that JPEG keeps it within a few levels.
+Image smooth_image(int height, int width, int phase = 0);
+
+int largest_difference(const Image& a, const Image& b);
+
+// A JPEG of raw components (1: gray, 3: YCbCr made from RGB, 4: CMYK as Adobe stores it), quality 95, no
+// subsampling.
+Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bool progressive = false);
+
+// A PNG whose rows (without filter bytes) are given as they are; its data is stored, not compressed.
+struct PngSpec {
+  int height = 0, width = 0;
+  int bit_depth = 8;
+  int color_type = 2;  // 0 gray, 2 RGB, 3 palette, 4 gray + alpha, 6 RGBA
+  Bytes palette;       // RGB triples
+};
+Bytes write_png(const PngSpec& spec, const Bytes& rows);
+
+Bytes write_bmp(const Image& image);  // 24 bits
+
+// A new folder that goes with the object.
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  std::filesystem::path path() const { return path_; }
+  std::string string() const { return path_.string(); }
+
+  // Writes path()/name; makes its folders.
+  void write(const std::string& name, const Bytes& bytes) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Class folders with `per_class` small JPEG files each, whose colour differs from file to file.
+void write_class_folders(const TempFolder& folder, const std::string& split,
+                         const std::vector<std::string>& classes, int per_class, int side = 20);
+
+// The message of the kindred::Error that `call` throws; "no error" if it throws none.
+template <typename Call>
+std::string error_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace kindred::test

@@ -1,0 +1,80 @@
+#include "test_images.h"
+
+#include <doctest/doctest.h>
+#include <kindred/data/dataset.h>
+#include <kindred/data/jpeg_writer.h>
+#include <kindred/data/toy.h>
+#include <kindred/data/toy_set.h>
+
+#include <cmath>
+#include <numeric>
+#include <set>
+
+using namespace kindred;
+using namespace kindred::test;
+
+TEST_CASE("toy: JPEG files come back as they were drawn") {
+  const Image image = smooth_image(33, 45);
+  const Decoded d = decode_image(encode_jpeg(image, 95));
+  CHECK(d.outcome == Outcome::ok);
+  CHECK(largest_difference(d.image, image) <= 24);  // 4:2:0 blurs colour
+}
+
+TEST_CASE("toy: every class has its own name, and a picture is a function of its key") {
+  std::set<std::string> names;
+  for (int label = 0; label < max_toy_classes; ++label) names.insert(toy_class_name(label));
+  CHECK(names.size() == std::size_t(max_toy_classes));
+  RandomStream a(1, Purpose::toy_data, 0, 5), b(1, Purpose::toy_data, 0, 5), c(1, Purpose::toy_data, 0, 6);
+  const Image first = draw_toy_image(3, 32, a);
+  CHECK(first.pixels == draw_toy_image(3, 32, b).pixels);
+  CHECK(first.pixels != draw_toy_image(3, 32, c).pixels);
+}
+
+TEST_CASE("toy: neither colour nor brightness tells a class") {
+  constexpr int images = 150;
+  for (int channel = 0; channel < 3; ++channel) {
+    double lowest = 255, highest = 0, spread = 0;
+    for (int label = 0; label < 10; ++label) {
+      double sum = 0, squares = 0;
+      for (std::uint32_t i = 0; i < images; ++i) {
+        RandomStream random(9, Purpose::toy_data, 0, i, static_cast<std::uint32_t>(label));
+        const Image image = draw_toy_image(label, 16, random);
+        double mean = 0;
+        for (std::size_t p = static_cast<std::size_t>(channel); p < image.pixels.size(); p += 3)
+          mean += image.pixels[p];
+        mean /= 256;
+        sum += mean;
+        squares += mean * mean;
+      }
+      lowest = std::min(lowest, sum / images);
+      highest = std::max(highest, sum / images);
+      spread += std::sqrt(squares / images - sum * sum / (images * images)) / 10;
+    }
+    CHECK(highest - lowest < 0.6 * spread);  // the ten means' own sampling error makes about .25 of it
+  }
+}
+
+TEST_CASE("toy: a set is drawn once, and nothing is overwritten") {
+  const TempFolder folder;
+  const std::string out = (folder.path() / "toy").string();
+  ToySetOptions o;
+  o.classes = 3;
+  o.per_class = 4;
+  o.image_size = 16;
+  CHECK(make_toy_set(out, o));
+  CHECK(open_dataset(out, Split::train)->size() == 12);
+  CHECK(open_dataset(out, Split::evaluation)->size() == 3);
+  CHECK(open_dataset(out, Split::train)->load(0).image.width == 16);
+  CHECK(!make_toy_set(out, o));  // there already
+  const auto error = [&](ToySetOptions options) { return error_of([&] { make_toy_set(out, options); }); };
+  ToySetOptions other = o;
+  other.seed = 2;
+  CHECK(error(other).find("remove it or give another folder") != std::string::npos);
+  std::filesystem::remove(folder.path() / "toy/val" / toy_class_name(0) / "00000.jpg");
+  CHECK(error(o).find("does not hold a complete toy set") != std::string::npos);
+  other.classes = 25;
+  CHECK(error(other) == "--classes must be 2 to 24, not 25");
+  folder.write("plain", {1});
+  CHECK(error_of([&] { make_toy_set((folder.path() / "plain").string(), o); }).find("not a folder") !=
+        std::string::npos);
+}

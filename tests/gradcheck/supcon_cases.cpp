@@ -1,0 +1,57 @@
+#include "gradcheck.h"
+
+#include <kindred/layers/l2_normalize/l2_normalize.h>
+#include <kindred/losses/supcon/supcon.h>
+
+namespace kindred::gradcheck {
+namespace {
+
+// Labels i * i mod `classes`: classes of different sizes, some of a single row.
+Tensor uneven_labels(std::int64_t rows, std::int64_t classes, Device device) {
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < rows; ++i) labels.push_back(static_cast<std::int32_t>(i * i % classes));
+  return Tensor::from(labels, {rows}, device);
+}
+
+// The loss of the rows as they are.
+Case raw_case(const std::string& variant, std::int64_t rows, std::int64_t dim, std::int64_t classes,
+              const SupConOptions& options) {
+  return {.operation = "supcon",
+          .variant = variant,
+          .inputs = {uniform({rows, dim})},
+          .function =
+              [=](const std::vector<Tensor>& in) {
+                return supcon(in[0], uneven_labels(rows, classes, in[0].device()), options);
+              },
+          .bf16 = false};  // features are f32: l2_normalize sees to it
+}
+
+// As it is used: after l2_normalize, which takes the activations' type.
+Case normalized_case(const std::string& variant, std::int64_t rows, std::int64_t dim, std::int64_t classes,
+                     float temperature, bool small = false) {
+  return {.operation = "supcon",
+          .variant = variant,
+          .inputs = {uniform({rows, dim})},
+          .function =
+              [=](const std::vector<Tensor>& in) {
+                const Tensor labels = uneven_labels(rows, classes, in[0].device());
+                return supcon(l2_normalize(in[0]), labels, {.temperature = temperature});
+              },
+          .central_differences = small};
+}
+
+const bool added[] = {
+    add_case(raw_case("plain", 9, 4, 4, {.temperature = 0.5f})),
+    add_case(raw_case("three rows, one alone in its class", 3, 3, 2, {.temperature = 1})),
+    add_case(raw_case("one class", 6, 3, 1, {.temperature = 0.7f})),
+    add_case(raw_case("base temperature", 8, 5, 3, {.temperature = 0.5f, .base_temperature = 0.07f})),
+    add_case(raw_case("mean over anchors with positives", 9, 4, 7,
+                      {.temperature = 0.5f, .reduction = SupConReduction::anchors_with_positives})),
+    add_case(normalized_case("normalised rows", 8, 5, 3, 0.2f, true)),
+    add_case(normalized_case("less than a tile", 37, 19, 5, 0.1f)),
+    add_case(normalized_case("several tiles, none full", 700, 64, 10, 0.1f)),
+    add_case(normalized_case("one row more than a tile", 513, 8, 400, 0.5f)),
+};
+
+}  // namespace
+}  // namespace kindred::gradcheck

@@ -85,6 +85,9 @@ class Run {
       save();
       report(result, neighbours, now_seconds() - start);
     }
+    if (const auto bad = loader_.bad_images(); !bad.empty())
+      fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
+                 (fs::path(o_.out) / "bad_images.tsv").string());
     fmt::print("encoder: {}\n", (fs::path(o_.out) / "encoder.safetensors").string());
     fmt::print("peak memory of the process: {}\n", format_bytes(static_cast<double>(peak_resident_bytes())));
   }

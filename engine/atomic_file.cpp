@@ -18,15 +18,21 @@ namespace fs = std::filesystem;
 const char* what_to_do(int error) {
   switch (error) {
     case ENOSPC:
-    case EDQUOT: return "the disk is full: free some space";
+    case EDQUOT:
+      return "the disk is full: free some space";
     case EACCES:
     case EPERM:
-    case EROFS: return "check the permissions of its folder, or choose another folder";
+    case EROFS:
+      return "check the permissions of its folder, or choose another folder";
     case ENOENT:
-    case ENOTDIR: return "its folder does not exist: create it";
-    case EISDIR: return "there is a folder of that name: choose another name";
-    case EFBIG: return "files may not grow that large here: raise the limit (ulimit -f)";
-    default: return "check the disk";
+    case ENOTDIR:
+      return "its folder does not exist: create it";
+    case EISDIR:
+      return "there is a folder of that name: choose another name";
+    case EFBIG:
+      return "files may not grow that large here: raise the limit (ulimit -f)";
+    default:
+      return "check the disk";
   }
 }
 
@@ -46,16 +52,30 @@ fs::path resolved(const fs::path& path) {
   return error ? path : target;
 }
 
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path folder_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 }  // namespace
 
-int FileOperations::open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
-ssize_t FileOperations::write(int file, const void* data, std::size_t bytes) { return ::write(file, data, bytes); }
-int FileOperations::fsync(int file) { return ::fsync(file); }
-int FileOperations::close(int file) { return ::close(file); }
-int FileOperations::rename(const char* from, const char* to) { return std::rename(from, to); }
-int FileOperations::unlink(const char* path) { return ::unlink(path); }
+int FileOperations::open(const char* path, int flags, mode_t mode) {
+  return ::open(path, flags, mode);
+}
+ssize_t FileOperations::write(int file, const void* data, std::size_t bytes) {
+  return ::write(file, data, bytes);
+}
+int FileOperations::fsync(int file) {
+  return ::fsync(file);
+}
+int FileOperations::close(int file) {
+  return ::close(file);
+}
+int FileOperations::rename(const char* from, const char* to) {
+  return std::rename(from, to);
+}
+int FileOperations::unlink(const char* path) {
+  return ::unlink(path);
+}
 
 FileOperations& system_files() {
   static FileOperations files;
@@ -64,11 +84,13 @@ FileOperations& system_files() {
 
 AtomicFile::AtomicFile(const fs::path& path, FileOperations& files)
     : files_(files), shown_(path), path_(resolved(path)) {
-  // A short name of its own: the name of the file may be as long as names can be. O_EXCL: never another's temporary.
+  // A short name of its own: the name of the file may be as long as names can be. O_EXCL: never another's
+  // temporary.
   std::random_device random;
   do {
     temporary_ = folder_of(path_) / fmt::format(".kindred-{}-{:08x}.tmp", ::getpid(), random());
-    file_ = retried([&] { return files_.open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644); });
+    file_ =
+        retried([&] { return files_.open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644); });
   } while (file_ < 0 && errno == EEXIST);
   if (file_ < 0) fail_with_errno("cannot be written");
 }

@@ -1,8 +1,9 @@
 // Writing a file so that it is there whole or not at all.
 //
-// The bytes go to a temporary file in the same folder, reach the disk (fsync), and then take the name of the file in
-// one step (rename). Whatever fails, a full disk above all: the previous file stays as it was, the temporary is
-// removed, and an Error(io) says what to do. A file that is killed half-way leaves a ".kindred-*.tmp" behind.
+// The bytes go to a temporary file in the same folder, reach the disk (fsync), and then take the name of the
+// file in one step (rename). Whatever fails, a full disk above all: the previous file stays as it was, the
+// temporary is removed, and an Error(io) says what to do. A file that is killed half-way leaves a
+// ".kindred-*.tmp" behind.
 #pragma once
 
 #include <sys/types.h>  // defines: ssize_t, mode_t
@@ -13,8 +14,8 @@
 
 namespace kindred {
 
-// The system calls that a file is written with, so that tests can make any of them fail. Each returns what the call
-// of its name returns, and sets errno.
+// The system calls that a file is written with, so that tests can make any of them fail. Each returns what the
+// call of its name returns, and sets errno.
 class FileOperations {
  public:
   virtual ~FileOperations() = default;
@@ -30,8 +31,8 @@ FileOperations& system_files();
 
 class AtomicFile {
  public:
-  // Opens the temporary. `path` may be a symbolic link: then the file it points to is replaced. The new file has the
-  // permissions 0644, less the umask.
+  // Opens the temporary. `path` may be a symbolic link: then the file it points to is replaced. The new file
+  // has the permissions 0644, less the umask.
   explicit AtomicFile(const std::filesystem::path& path, FileOperations& files = system_files());
   ~AtomicFile();  // without commit(): removes the temporary
   AtomicFile(const AtomicFile&) = delete;

@@ -27,7 +27,7 @@ void parallel_ranges(std::int64_t count, std::int64_t grain,
       body(range, count * range / ranges, count * (range + 1) / ranges);
     } catch (...) {
 #pragma omp critical
-      first_error = std::current_exception();
+      if (!first_error) first_error = std::current_exception();
     }
   }
   if (first_error) std::rethrow_exception(first_error);

@@ -40,6 +40,8 @@ Parameter& ParameterStore::add(std::string name, Shape shape, ParameterKind kind
 }
 
 Buffer& ParameterStore::add_buffer(std::string name, Shape shape, float initial) {
+  for (const Buffer& other : buffers_)
+    check(other.name != name, ExitCode::internal, "two buffers are called {}", name);
   return buffers_.emplace_back(Buffer{std::move(name), shape, initial, Tensor()});
 }
 
@@ -53,7 +55,7 @@ void ParameterStore::allocate(Device device, std::uint64_t seed, DType compute, 
   }
   values_ = Tensor::zeros({total}, master, device);
   gradients_ = Tensor::zeros({total}, master, device);
-  if (compute != master) low_ = Tensor::zeros({total}, compute, device);
+  if (size_of(compute) < size_of(master) && compute != DType::f32) low_ = Tensor::zeros({total}, compute, device);
 
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = parameters_[i];

@@ -16,11 +16,14 @@
 namespace kindred {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the files are little-endian and are read as they are");
+static_assert(std::endian::native == std::endian::little,
+              "the files are little-endian and are read as they are");
 
 constexpr std::uint64_t most_header_bytes = 100'000'000;  // the format's own limit
 
-std::string system_message() { return std::generic_category().message(errno); }
+std::string system_message() {
+  return std::generic_category().message(errno);
+}
 
 // Reads exactly `bytes`; whoever shortens the file meanwhile gets an error, not a crash.
 void read_exactly(int file, const std::string& path, std::uint64_t offset, void* target, std::size_t bytes) {
@@ -43,7 +46,8 @@ struct Half {
     const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
     const double sign = bits & 0x8000 ? -1 : 1;
     if (exponent == 31)
-      return sign * (mantissa ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity());
+      return sign *
+             (mantissa ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity());
     return sign * (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25));
   }
 };
@@ -51,19 +55,32 @@ struct Half {
 // Calls body(T{}) with the C++ type of the format's; false where there is none.
 template <typename Body>
 bool with_file_type(std::string_view dtype, Body&& body) {
-  if (dtype == "F32") body(float{});
-  else if (dtype == "F64") body(double{});
-  else if (dtype == "BF16") body(BFloat16{});
-  else if (dtype == "F16") body(Half{});
-  else if (dtype == "I64") body(std::int64_t{});
-  else if (dtype == "I32") body(std::int32_t{});
-  else if (dtype == "I16") body(std::int16_t{});
-  else if (dtype == "I8") body(std::int8_t{});
-  else if (dtype == "U64") body(std::uint64_t{});
-  else if (dtype == "U32") body(std::uint32_t{});
-  else if (dtype == "U16") body(std::uint16_t{});
-  else if (dtype == "U8" || dtype == "BOOL") body(std::uint8_t{});
-  else return false;
+  if (dtype == "F32")
+    body(float{});
+  else if (dtype == "F64")
+    body(double{});
+  else if (dtype == "BF16")
+    body(BFloat16{});
+  else if (dtype == "F16")
+    body(Half{});
+  else if (dtype == "I64")
+    body(std::int64_t{});
+  else if (dtype == "I32")
+    body(std::int32_t{});
+  else if (dtype == "I16")
+    body(std::int16_t{});
+  else if (dtype == "I8")
+    body(std::int8_t{});
+  else if (dtype == "U64")
+    body(std::uint64_t{});
+  else if (dtype == "U32")
+    body(std::uint32_t{});
+  else if (dtype == "U16")
+    body(std::uint16_t{});
+  else if (dtype == "U8" || dtype == "BOOL")
+    body(std::uint8_t{});
+  else
+    return false;
   return true;
 }
 
@@ -74,18 +91,25 @@ inline constexpr bool is_real = std::is_same_v<T, float> || std::is_same_v<T, do
 // False when the value does not fit.
 template <typename To, typename From>
 bool convert(From from, To& to) {
-  if constexpr (std::is_same_v<To, From>) to = from;
-  else if constexpr (std::is_same_v<To, BFloat16>) to = BFloat16(static_cast<float>(from));
-  else if constexpr (is_real<To>) to = static_cast<To>(from);
-  else if constexpr (is_real<From>) return false;
-  else if (!std::in_range<To>(from)) return false;
-  else to = static_cast<To>(from);
+  if constexpr (std::is_same_v<To, From>)
+    to = from;
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    to = BFloat16(static_cast<float>(from));
+  else if constexpr (is_real<To>)
+    to = static_cast<To>(from);
+  else if constexpr (is_real<From>)
+    return false;
+  else if (!std::in_range<To>(from))
+    return false;
+  else
+    to = static_cast<To>(from);
   return true;
 }
 
 // Reads and converts piece by piece, so that memory holds the result and little else.
 template <typename To>
-void read_converted(int file, const std::string& path, std::uint64_t data_begin, const SafetensorsEntry& entry, To* to) {
+void read_converted(int file, const std::string& path, std::uint64_t data_begin, const SafetensorsEntry& entry,
+                    To* to) {
   const bool known = with_file_type(entry.dtype, [&]<typename From>(From) {
     constexpr std::int64_t piece = 65536;
     const std::int64_t total = entry.numel();
@@ -127,16 +151,18 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   check(opened.fd >= 0, ExitCode::file, "{} cannot be opened: {}", path_, system_message());
   struct stat status {};
   check(::fstat(opened.fd, &status) == 0, ExitCode::file, "{} cannot be examined: {}", path_, system_message());
-  check(S_ISREG(status.st_mode), ExitCode::file, "{} is not a file; give the path of a .safetensors file", path_);
+  check(S_ISREG(status.st_mode), ExitCode::file, "{} is not a file; give the path of a .safetensors file",
+        path_);
   const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
 
   std::uint64_t header_bytes = 0;
   constexpr std::uint64_t length_bytes = sizeof header_bytes;
-  check(file_bytes >= length_bytes, ExitCode::file, "{} has {} bytes: it is truncated or no safetensors file", path_,
-        file_bytes);
+  check(file_bytes >= length_bytes, ExitCode::file, "{} has {} bytes: it is truncated or no safetensors file",
+        path_, file_bytes);
   read_exactly(opened.fd, path_, 0, &header_bytes, length_bytes);
   check(header_bytes <= most_header_bytes, ExitCode::file,
-        "{}: it claims a header of {} bytes, more than the {} that are allowed: it is damaged or no safetensors file",
+        "{}: it claims a header of {} bytes, more than the {} that are allowed: it is damaged or no "
+        "safetensors file",
         path_, header_bytes, most_header_bytes);
   check(header_bytes <= file_bytes - length_bytes, ExitCode::file,
         "{}: it claims a header of {} bytes and has {} in all: it is truncated or no safetensors file", path_,
@@ -197,16 +223,25 @@ void SafetensorsFile::read_into(const SafetensorsEntry& entry, Tensor& target) c
     target.copy_from(host);
     return;
   }
-  const auto read_as = [&]<typename T>(T) { read_converted(file_, path_, data_begin_, entry, target.data<T>()); };
+  const auto read_as = [&]<typename T>(T) {
+    read_converted(file_, path_, data_begin_, entry, target.data<T>());
+  };
   switch (target.dtype()) {
-    case DType::f32: return read_as(float{});
-    case DType::f64: return read_as(double{});
-    case DType::bf16: return read_as(BFloat16{});
-    case DType::i32: return read_as(std::int32_t{});
-    case DType::u8: return read_as(std::uint8_t{});
-    case DType::f16: break;
+    case DType::f32:
+      return read_as(float{});
+    case DType::f64:
+      return read_as(double{});
+    case DType::bf16:
+      return read_as(BFloat16{});
+    case DType::i32:
+      return read_as(std::int32_t{});
+    case DType::u8:
+      return read_as(std::uint8_t{});
+    case DType::f16:
+      break;
   }
-  fail(ExitCode::internal, "reading {} into a tensor of type {}", printable(entry.name), kindred::name(target.dtype()));
+  fail(ExitCode::internal, "reading {} into a tensor of type {}", printable(entry.name),
+       kindred::name(target.dtype()));
 }
 
 }  // namespace kindred

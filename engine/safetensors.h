@@ -2,12 +2,13 @@
 // framework reads without running code:
 //
 //   u64, little-endian   the length of the header
-//   header               JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...}
-//   data                 every tensor's elements, little-endian, without gaps; offsets count from here
+//   header               JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin,
+//   end]}, ...} data                 every tensor's elements, little-endian, without gaps; offsets count from
+//   here
 //
-// A file is not trusted. Opening one checks everything that can be checked without reading the data, and holds no
-// more than the header in memory; tensors are read when they are asked for. Every complaint is an Error(file), one
-// line that names the file.
+// A file is not trusted. Opening one checks everything that can be checked without reading the data, and holds
+// no more than the header in memory; tensors are read when they are asked for. Every complaint is an
+// Error(file), one line that names the file.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -53,7 +54,8 @@ class SafetensorsFile {
   template <typename T>
   std::vector<T> read(const SafetensorsEntry& entry) const;
 
-  // Reads the elements into `target`, which has the entry's shape, converting to its type (f32, f64, bf16, i32).
+  // Reads the elements into `target`, which has the entry's shape, converting to its type (f32, f64, bf16,
+  // i32).
   void read_into(const SafetensorsEntry& entry, Tensor& target) const;
 
  private:
@@ -65,8 +67,9 @@ class SafetensorsFile {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
-// Collects tensors and writes them. Tensors are held by handle: nothing is copied before it is written, one tensor at
-// a time. The bytes of the file depend on the names, metadata and values alone, not on the order of the calls.
+// Collects tensors and writes them. Tensors are held by handle: nothing is copied before it is written, one
+// tensor at a time. The bytes of the file depend on the names, metadata and values alone, not on the order of
+// the calls.
 class SafetensorsWriter {
  public:
   void set_metadata(const std::string& key, const std::string& text) { metadata_[key] = text; }

@@ -15,13 +15,13 @@ constexpr std::size_t most_axes = 64;
 
 // In the order of the official library: every type, with the bytes of one element.
 constexpr std::pair<std::string_view, std::size_t> types[] = {
-    {"U64", 8}, {"I64", 8}, {"F64", 8}, {"F32", 4},     {"U32", 4},     {"I32", 4}, {"BF16", 2}, {"F16", 2},
+    {"U64", 8}, {"I64", 8}, {"F64", 8},     {"F32", 4},     {"U32", 4}, {"I32", 4}, {"BF16", 2}, {"F16", 2},
     {"U16", 2}, {"I16", 2}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
 
 constexpr const char* advice = "the file is damaged or was not written by a safetensors library: get it again";
 
-// Follows the JSON event by event: a document tree would silently keep the last of two equal names, and would cost
-// many times the header's size. Anything but the format's own three levels stops the parse.
+// Follows the JSON event by event: a document tree would silently keep the last of two equal names, and would
+// cost many times the header's size. Anything but the format's own three levels stops the parse.
 class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
  public:
   SafetensorsHeader header;
@@ -33,7 +33,8 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
       if (names_.size() > most_entries) return stop("it lists more than {} tensors", most_entries);
     } else if (place_ == Place::metadata) {
       if (header.metadata.contains(text)) return stop("its metadata has {} twice", printable(text));
-      if (header.metadata.size() >= most_entries) return stop("it has more than {} metadata entries", most_entries);
+      if (header.metadata.size() >= most_entries)
+        return stop("it has more than {} metadata entries", most_entries);
       header.metadata[text];
     } else {
       if (text != "dtype" && text != "shape" && text != "data_offsets")
@@ -101,7 +102,9 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("true or false"); }
   bool number_integer(std::int64_t) override { return unexpected("a negative number"); }
-  bool number_float(double, const std::string&) override { return unexpected("a number that is not a 64-bit integer"); }
+  bool number_float(double, const std::string&) override {
+    return unexpected("a number that is not a 64-bit integer");
+  }
   bool binary(nlohmann::json::binary_t&) override { return unexpected("binary data"); }
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception&) override {
     return stop("its header is not JSON in UTF-8 (at byte {})", position);
@@ -142,7 +145,8 @@ std::optional<std::uint64_t> bytes_of(const SafetensorsEntry& entry) {
 
 std::size_t safetensors_type_order(std::string_view dtype) {
   return static_cast<std::size_t>(
-      std::find_if(std::begin(types), std::end(types), [&](const auto& type) { return type.first == dtype; }) - types);
+      std::find_if(std::begin(types), std::end(types), [&](const auto& type) { return type.first == dtype; }) -
+      types);
 }
 
 std::size_t safetensors_element_bytes(std::string_view dtype) {
@@ -160,13 +164,16 @@ std::string printable(std::string_view name) {
   constexpr std::size_t most = 80;
   std::string text = "\"";
   for (const char c : name.substr(0, most)) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else text += c;
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      text += c;
   }
   return text + (name.size() > most ? "...\"" : "\"");
 }
 
-SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json, std::uint64_t data_bytes) {
+SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
+                                           std::uint64_t data_bytes) {
   check(json.starts_with('{'), ExitCode::file, "{}: its header does not start with {{; {}", path, advice);
   // The parser takes a zero byte for the end of the text and would overlook what follows.
   check(json.find('\0') == json.npos, ExitCode::file, "{}: its header has a zero byte in it; {}", path, advice);
@@ -177,13 +184,15 @@ SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_
   std::vector<SafetensorsEntry>& entries = parser.header.entries;
   for (const SafetensorsEntry& entry : entries) {
     const std::optional<std::uint64_t> bytes = bytes_of(entry);
-    check(bytes.has_value(), ExitCode::file, "{}: the shape of {} is impossibly large; {}", path, printable(entry.name),
-          advice);
+    check(bytes.has_value(), ExitCode::file, "{}: the shape of {} is impossibly large; {}", path,
+          printable(entry.name), advice);
     check(entry.begin <= entry.end && entry.end <= data_bytes, ExitCode::file,
-          "{}: {} should lie at bytes {} to {} of the data, which has {}: the file is truncated or damaged; get it again",
+          "{}: {} should lie at bytes {} to {} of the data, which has {}: the file is truncated or damaged; "
+          "get it again",
           path, printable(entry.name), entry.begin, entry.end, data_bytes);
-    check(*bytes == entry.end - entry.begin, ExitCode::file, "{}: {} has {} bytes, its shape and type need {}; {}", path,
-          printable(entry.name), entry.end - entry.begin, *bytes, advice);
+    check(*bytes == entry.end - entry.begin, ExitCode::file,
+          "{}: {} has {} bytes, its shape and type need {}; {}", path, printable(entry.name),
+          entry.end - entry.begin, *bytes, advice);
   }
   std::sort(entries.begin(), entries.end(), [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);

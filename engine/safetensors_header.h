@@ -11,10 +11,11 @@ struct SafetensorsHeader {
 };
 
 // `data_bytes`: what follows the header in the file. Throws Error(file) naming `path`.
-SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json, std::uint64_t data_bytes);
+SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
+                                           std::uint64_t data_bytes);
 
-// Where the official library puts tensors of this type in a file: lower first, widest elements first, so that every
-// tensor is aligned to its elements.
+// Where the official library puts tensors of this type in a file: lower first, widest elements first, so that
+// every tensor is aligned to its elements.
 std::size_t safetensors_type_order(std::string_view dtype);
 
 // "2, 3".

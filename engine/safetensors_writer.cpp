@@ -12,12 +12,18 @@ namespace {
 
 const char* file_type(DType dtype) {
   switch (dtype) {
-    case DType::f32: return "F32";
-    case DType::f64: return "F64";
-    case DType::bf16: return "BF16";
-    case DType::f16: return "F16";
-    case DType::i32: return "I32";
-    case DType::u8: return "U8";
+    case DType::f32:
+      return "F32";
+    case DType::f64:
+      return "F64";
+    case DType::bf16:
+      return "BF16";
+    case DType::f16:
+      return "F16";
+    case DType::i32:
+      return "I32";
+    case DType::u8:
+      return "U8";
   }
   fail(ExitCode::internal, "safetensors has no type {}", name(dtype));
 }
@@ -48,7 +54,8 @@ std::string quoted(const std::string& text) {
 void SafetensorsWriter::add_item(Item item) {
   check(item.name != "__metadata__", ExitCode::internal, "a tensor cannot be called __metadata__");
   const std::string name = item.name;
-  check(items_.emplace(name, std::move(item)).second, ExitCode::internal, "two tensors to be saved are called {}", name);
+  check(items_.emplace(name, std::move(item)).second, ExitCode::internal,
+        "two tensors to be saved are called {}", name);
 }
 
 void SafetensorsWriter::add(const std::string& name, const Tensor& tensor) {
@@ -83,8 +90,9 @@ void SafetensorsWriter::write(const std::filesystem::path& path) const {
   for (const Item* item : items) {
     const std::uint64_t begin = end;
     end += bytes_of(item->dtype, item->shape);
-    header += fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", header == "{" ? "" : ",",
-                          quoted(item->name), item->dtype, joined(item->shape, ","), begin, end);
+    header +=
+        fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", header == "{" ? "" : ",",
+                    quoted(item->name), item->dtype, joined(item->shape, ","), begin, end);
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');  // the data starts at a multiple of 8
@@ -100,9 +108,10 @@ void SafetensorsWriter::write(const std::filesystem::path& path) const {
     }
     Tensor tensor = item->make();
     if (!is_host(tensor.device())) tensor = tensor.to(Device::cpu, tensor.dtype());
-    check(tensor.bytes() == bytes_of(item->dtype, item->shape) && file_type(tensor.dtype()) == std::string(item->dtype),
-          ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name, item->dtype,
-          joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape().to_string());
+    check(tensor.bytes() == bytes_of(item->dtype, item->shape) &&
+              file_type(tensor.dtype()) == std::string(item->dtype),
+          ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name,
+          item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape().to_string());
     file.write(tensor.raw(), tensor.bytes());
   }
   file.commit();

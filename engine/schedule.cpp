@@ -12,10 +12,13 @@ Schedule::Schedule(Kind kind, double base) : kind_(kind), base_(base) {
         "the learning rate is {}; it must be a finite number, 0 or more", base);
 }
 
-Schedule Schedule::constant(double base) { return {Kind::constant, base}; }
+Schedule Schedule::constant(double base) {
+  return {Kind::constant, base};
+}
 
 Schedule Schedule::cosine(double base, std::int64_t total_steps, double floor) {
-  check(total_steps > 0, ExitCode::usage, "a cosine schedule over {} steps; it needs at least one", total_steps);
+  check(total_steps > 0, ExitCode::usage, "a cosine schedule over {} steps; it needs at least one",
+        total_steps);
   check(floor >= 0 && std::isfinite(floor), ExitCode::usage,
         "the learning rate ends at {}; it must be a finite number, 0 or more", floor);
   Schedule schedule(Kind::cosine, base);
@@ -58,7 +61,8 @@ Schedule Schedule::with_warmup(const Warmup& warmup) const {
 double Schedule::after_warmup(std::int64_t k) const {
   const auto steps = static_cast<double>(k);
   switch (kind_) {
-    case Kind::constant: return base_;
+    case Kind::constant:
+      return base_;
     case Kind::cosine: {
       const double done = std::min(1.0, steps / static_cast<double>(total_steps_));
       return floor_ + (base_ - floor_) * (1 + std::cos(std::numbers::pi * done)) / 2;
@@ -79,13 +83,16 @@ double Schedule::at(std::int64_t k) const {
   check(k >= 0, ExitCode::internal, "the learning rate of step {}", k);
   if (k >= warmup_.steps) return after_warmup(k);
   const double end = warmup_.meet_schedule ? after_warmup(warmup_.steps) : base_;
-  return warmup_.start + (end - warmup_.start) * static_cast<double>(k + 1) / static_cast<double>(warmup_.steps);
+  return warmup_.start +
+         (end - warmup_.start) * static_cast<double>(k + 1) / static_cast<double>(warmup_.steps);
 }
 
 std::string Schedule::to_string() const {
   std::string text;
   switch (kind_) {
-    case Kind::constant: text = fmt::format("constant {:g}", base_); break;
+    case Kind::constant:
+      text = fmt::format("constant {:g}", base_);
+      break;
     case Kind::cosine:
       text = fmt::format("cosine from {:g} to {:g} over {} steps", base_, floor_, total_steps_);
       break;
@@ -95,7 +102,8 @@ std::string Schedule::to_string() const {
         text += (milestone == milestones_.front() ? " " : ", ") + std::to_string(milestone);
       break;
     case Kind::exponential:
-      text = fmt::format("{:g}, times {:g} {} {:g} steps", base_, factor_, staircase_ ? "every" : "over each", period_);
+      text = fmt::format("{:g}, times {:g} {} {:g} steps", base_, factor_, staircase_ ? "every" : "over each",
+                         period_);
       break;
   }
   if (warmup_.steps > 0) {

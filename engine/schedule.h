@@ -3,16 +3,16 @@
 // k counts updates from 0, W is the length of the warm-up; outside the warm-up (k >= W), with base rate b:
 //
 //   constant      b
-//   cosine        floor + (b - floor) (1 + cos(pi k / K)) / 2       over K updates in all; the floor from k = K on
-//   step          b factor^(number of milestones <= k)
-//   exponential   b factor^(k / period); staircase: factor^floor(k / period)
+//   cosine        floor + (b - floor) (1 + cos(pi k / K)) / 2       over K updates in all; the floor from k = K
+//   on step          b factor^(number of milestones <= k) exponential   b factor^(k / period); staircase:
+//   factor^floor(k / period)
 //
 // k is counted from the first update, warm-up included. During the warm-up (k < W) the rate rises on a line:
 //
 //   start + (end - start) (k + 1) / W
 //
-// where `end` is b or, with Warmup::meet_schedule, what the schedule gives at k = W (HobbitLong's SupContrast, so that
-// the rate has no kink downwards where the warm-up ends).
+// where `end` is b or, with Warmup::meet_schedule, what the schedule gives at k = W (HobbitLong's SupContrast,
+// so that the rate has no kink downwards where the warm-up ends).
 #pragma once
 
 #include <cstdint>

@@ -100,6 +100,9 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
     for (BackwardStep::Written& written : step.written_)
       add_gradient(step.edge(written.input), written.gradient, written.includes_addend);
   }
+  // A parameter that took no part must not be updated with the gradient of an earlier pass.
+  for (auto& [id, buffer] : buffers_)
+    if (!buffer.holds_gradient) buffer.tensor.fill(0);
 }
 
 Tensor Tape::gradient(const Tensor& tensor) const {

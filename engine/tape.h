@@ -67,7 +67,8 @@ class Tape {
               std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved, BackwardFunction backward);
 
   // Gradients of the leaf `tensor` go to `gradient` (same shape), which the caller owns and which lives on: the first
-  // gradient of a backward pass overwrites it, or is added when `accumulate` is set.
+  // gradient of a backward pass overwrites it, or is added when `accumulate` is set. One that no gradient reaches is
+  // set to zero.
   void set_gradient_buffer(const Tensor& tensor, const Tensor& gradient, bool accumulate = false);
 
   // Walks the list in reverse from `output` with the given cotangent (default: one, for a scalar). The list is
@@ -103,7 +104,8 @@ class BackwardStep {
   bool wants(int input) const { return edge(input).requires_grad; }
   // A tensor of the input's shape for the kernel to overwrite in full. Ask only when wants(input).
   Tensor input_gradient(int input);
-  // The gradient that the input has so far, or undefined. Taking it promises that the kernel's result includes it.
+  // The gradient that the input has so far, or undefined. Taking it promises that the kernel's result includes it. Not
+  // for an operation that may get the same tensor twice.
   Tensor take_addend(int input);
   // Hands on a gradient without computing one (an addition passes its own through). It must not be written later.
   void pass_gradient(int input, const Tensor& gradient);

@@ -1,5 +1,5 @@
-// One pass over memory for each update: values, gradients and state are read once and written once, on all cores.
-// These loops are bound by memory, so plain loops that the compiler vectorises are as fast as it gets.
+// One pass over memory for each update: values, gradients and state are read once and written once, on all
+// cores. These loops are bound by memory, so plain loops that the compiler vectorises are as fast as it gets.
 #include <kindred/engine/dispatch.h>
 #include <kindred/engine/optimizer/kernels.h>
 #include <kindred/engine/parallel.h>
@@ -15,18 +15,20 @@ void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
   const float* v = values.data<float>();
   std::vector<std::uint32_t> found(static_cast<std::size_t>(compute_threads()), 0);
   parallel_ranges(values.numel(), 65536, [&](int range, std::int64_t begin, std::int64_t end) {
-    // An exponent of all ones is an infinity or a NaN. Integers: the compiler may reorder their OR, hence vectorise.
+    // An exponent of all ones is an infinity or a NaN. Integers: the compiler may reorder their OR, hence
+    // vectorise.
     constexpr std::uint32_t exponent = 0x7f800000u;
     std::uint32_t any = 0;
-    for (std::int64_t i = begin; i < end; ++i) any |= (std::bit_cast<std::uint32_t>(v[i]) & exponent) == exponent;
+    for (std::int64_t i = begin; i < end; ++i)
+      any |= (std::bit_cast<std::uint32_t>(v[i]) & exponent) == exponent;
     found[static_cast<std::size_t>(range)] = any;
   });
   for (const std::uint32_t any : found)
     if (any != 0) flag.data<std::int32_t>()[0] |= bit;
 }
 
-// body(first, last, parameter) for stretches that fit the first-level cache, on all cores; then the low-precision
-// copy of the stretch, while its values are still in the cache.
+// body(first, last, parameter) for stretches that fit the first-level cache, on all cores; then the
+// low-precision copy of the stretch, while its values are still in the cache.
 template <typename Body>
 void each_stretch(const FlatParameters& flat, Body&& body) {
   constexpr std::int64_t stretch = 2048;
@@ -99,10 +101,11 @@ void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rate
   });
 }
 
-// A plain function, or the compiler does not vectorise it. Doubles: squares of small gradients underflow in float, and
-// a norm of 0 means something else.
+// A plain function, or the compiler does not vectorise it. Doubles: squares of small gradients underflow in
+// float, and a norm of 0 means something else.
 KINDRED_VECTOR_CLONES
-void sum_squares(const float* w, const float* g, std::int64_t count, float decay, double* w_squared, double* g_squared) {
+void sum_squares(const float* w, const float* g, std::int64_t count, float decay, double* w_squared,
+                 double* g_squared) {
   double w_sum = 0, g_sum = 0;
 #pragma omp simd reduction(+ : w_sum, g_sum)
   for (std::int64_t i = 0; i < count; ++i) {
@@ -140,13 +143,16 @@ void check_type(const FlatParameters& flat) {
 const OptimizerKernels optimizer_cpu = {
     [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
       // A loss may be f64 or the reduction of a test; only the gradients are long enough to need speed.
-      if (values.dtype() == DType::f32) check_finite(values, bit, flag);
-      else optimizer_reference.check_finite(values, bit, flag);
+      if (values.dtype() == DType::f32)
+        check_finite(values, bit, flag);
+      else
+        optimizer_reference.check_finite(values, bit, flag);
     },
     [](const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
       check_type(flat), sgd(flat, velocity, momentum, nesterov);
     },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho, double momentum,
+    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
+       double momentum,
        double eps) { check_type(flat), rmsprop(flat, velocity, mean_square, rho, momentum, eps); },
     [](const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
       check_type(flat), lars(flat, velocity, rates, momentum);

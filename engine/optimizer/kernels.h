@@ -1,12 +1,12 @@
 // The raw kernels of the optimizers. The caller owns every tensor.
 //
-// All parameters lie in one flat tensor, so a kernel goes over all of them in one pass. A table of chunks says which
-// parameter each stretch belongs to: a chunk never crosses from one parameter to the next and holds at most
-// `chunk_elements`. On a GPU a chunk is the work of one block. Sums run over chunks in the order of the table, so
-// they are the same for any number of threads.
+// All parameters lie in one flat tensor, so a kernel goes over all of them in one pass. A table of chunks says
+// which parameter each stretch belongs to: a chunk never crosses from one parameter to the next and holds at
+// most `chunk_elements`. On a GPU a chunk is the work of one block. Sums run over chunks in the order of the
+// table, so they are the same for any number of threads.
 //
-// Every kernel that changes something first looks at `non_finite` and does nothing when it is set. The host does not
-// take part in that decision, so a whole step can be recorded once and replayed.
+// Every kernel that changes something first looks at `non_finite` and does nothing when it is set. The host
+// does not take part in that decision, so a whole step can be recorded once and replayed.
 #pragma once
 
 #include <kindred/engine/optimizer/update_rules.h>

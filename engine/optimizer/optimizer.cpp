@@ -11,6 +11,8 @@ template <typename... Functions>
 struct Overloaded : Functions... {
   using Functions::operator()...;
 };
+template <typename... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;  // clang before 17 does not find it by itself
 
 void check_common(double momentum, double weight_decay) {
   check(momentum >= 0 && momentum < 1, ExitCode::usage, "the momentum is {}; it must be at least 0 and below 1",
@@ -31,15 +33,23 @@ void check_options(const LarsOptions& o) {
 
 void check_options(const RmsPropOptions& o) {
   check_common(o.momentum, o.weight_decay);
-  check(o.rho >= 0 && o.rho < 1, ExitCode::usage, "RMSProp: rho is {}; it must be at least 0 and below 1", o.rho);
-  check(o.eps > 0 && std::isfinite(o.eps), ExitCode::usage, "RMSProp: epsilon is {}; it must be above 0", o.eps);
+  check(o.rho >= 0 && o.rho < 1, ExitCode::usage, "RMSProp: rho is {}; it must be at least 0 and below 1",
+        o.rho);
+  check(o.eps > 0 && std::isfinite(o.eps), ExitCode::usage, "RMSProp: epsilon is {}; it must be above 0",
+        o.eps);
   check(o.initial_mean_square >= 0 && std::isfinite(o.initial_mean_square), ExitCode::usage,
         "RMSProp: the mean square starts at {}; it must be 0 or more", o.initial_mean_square);
 }
 
-bool exempts_are_included(const SgdOptions& o) { return o.decay_normalization_and_biases; }
-bool exempts_are_included(const LarsOptions& o) { return o.adapt_normalization_and_biases; }
-bool exempts_are_included(const RmsPropOptions& o) { return o.decay_normalization_and_biases; }
+bool exempts_are_included(const SgdOptions& o) {
+  return o.decay_normalization_and_biases;
+}
+bool exempts_are_included(const LarsOptions& o) {
+  return o.adapt_normalization_and_biases;
+}
+bool exempts_are_included(const RmsPropOptions& o) {
+  return o.decay_normalization_and_biases;
+}
 
 // Lays out the tables of kernels.h.
 FlatParameters flat_parameters(const ParameterStore& store, double weight_decay, bool include_exempts) {
@@ -53,8 +63,9 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
           parameter.name, begin, chunk_granule);
     const auto first_chunk = static_cast<std::int32_t>(chunks.size() / 3);
     for (std::int64_t at = 0; at < elements; at += chunk_elements)
-      chunks.insert(chunks.end(), {static_cast<std::int32_t>(i), static_cast<std::int32_t>((begin + at) / chunk_granule),
-                                   static_cast<std::int32_t>(std::min(chunk_elements, elements - at))});
+      chunks.insert(chunks.end(),
+                    {static_cast<std::int32_t>(i), static_cast<std::int32_t>((begin + at) / chunk_granule),
+                     static_cast<std::int32_t>(std::min(chunk_elements, elements - at))});
     const auto count = static_cast<std::int32_t>(chunks.size() / 3) - first_chunk;
     parameters.insert(parameters.end(), {first_chunk, count, included ? 1 : 0});
     decays.push_back(included ? weight_decay : 0.0);
@@ -62,7 +73,9 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
 
   const Device device = store.flat_values().device();
   const DType type = store.flat_values().dtype();
-  const auto rows = [](const std::vector<std::int32_t>& table) { return static_cast<std::int64_t>(table.size() / 3); };
+  const auto rows = [](const std::vector<std::int32_t>& table) {
+    return static_cast<std::int64_t>(table.size() / 3);
+  };
   FlatParameters flat;
   flat.values = store.flat_values();
   flat.gradients = store.flat_gradients();
@@ -87,8 +100,10 @@ bool is_exempt(const Parameter& parameter) {
   return parameter.kind != ParameterKind::weight || parameter.shape.rank() < 2;
 }
 
-Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options) : store_(store), options_(options) {
-  check(store.flat_values().defined(), ExitCode::internal, "an optimizer was made before the parameters were allocated");
+Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options)
+    : store_(store), options_(options) {
+  check(store.flat_values().defined(), ExitCode::internal,
+        "an optimizer was made before the parameters were allocated");
   const Tensor& values = store.flat_values();
   std::visit(
       [&](const auto& o) {
@@ -98,7 +113,8 @@ Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options) : s
       options_);
 
   const SgdOptions* sgd = std::get_if<SgdOptions>(&options_);
-  if (sgd == nullptr || sgd->momentum > 0) velocity_ = Tensor::zeros(values.shape(), values.dtype(), values.device());
+  if (sgd == nullptr || sgd->momentum > 0)
+    velocity_ = Tensor::zeros(values.shape(), values.dtype(), values.device());
   if (const auto* rmsprop = std::get_if<RmsPropOptions>(&options_))
     mean_square_ = Tensor::full(values.shape(), rmsprop->initial_mean_square, values.dtype(), values.device());
   if (std::holds_alternative<LarsOptions>(options_)) {
@@ -140,7 +156,9 @@ std::int32_t Optimizer::non_finite() const {
   return flat_.non_finite.to_vector<std::int32_t>()[0];
 }
 
-void Optimizer::clear_non_finite() { flat_.non_finite.fill(0); }
+void Optimizer::clear_non_finite() {
+  flat_.non_finite.fill(0);
+}
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, Tensor>> named;

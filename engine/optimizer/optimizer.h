@@ -6,8 +6,8 @@
 //     optimizer.set_learning_rate(schedule.at(k));
 //     optimizer.step();
 //
-// A step is a constant number of kernels however many parameters there are, and reads nothing on the host. It also
-// renews the low-precision copy of the values.
+// A step is a constant number of kernels however many parameters there are, and reads nothing on the host. It
+// also renews the low-precision copy of the values.
 //
 // A gradient that is not finite raises a flag that stays raised: that step and all that follow leave values and
 // state as they were. The training loop asks non_finite() when it next looks at the loss, and stops.
@@ -23,8 +23,8 @@
 
 namespace kindred {
 
-// "Exempt" parameters are the scales and shifts of normalization and all biases: ParameterKind other than weight, and
-// whatever has fewer than two axes.
+// "Exempt" parameters are the scales and shifts of normalization and all biases: ParameterKind other than
+// weight, and whatever has fewer than two axes.
 bool is_exempt(const Parameter& parameter);
 
 struct SgdOptions {
@@ -73,7 +73,8 @@ class Optimizer {
   void clear_non_finite();
 
   // What a checkpoint must hold beside the parameters: "optimizer.momentum.<parameter>" and, for RMSProp,
-  // "optimizer.mean_square.<parameter>". Windows on the live state, in the parameter's shape: write to them to resume.
+  // "optimizer.mean_square.<parameter>". Windows on the live state, in the parameter's shape: write to them to
+  // resume.
   std::vector<std::pair<std::string, Tensor>> state() const;
 
  private:

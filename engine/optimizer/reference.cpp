@@ -39,8 +39,8 @@ void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& m
   const RmsPropRule<T> rule{T(rho), T(momentum), T(eps)};
   const T lr = flat.learning_rate.data<T>()[0];
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
-    rule(flat.values.data<T>()[i], velocity.data<T>()[i], mean_square.data<T>()[i], flat.gradients.data<T>()[i], lr,
-         flat.weight_decay.data<T>()[p]);
+    rule(flat.values.data<T>()[i], velocity.data<T>()[i], mean_square.data<T>()[i], flat.gradients.data<T>()[i],
+         lr, flat.weight_decay.data<T>()[p]);
   });
 }
 
@@ -73,11 +73,13 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squ
 }
 
 template <typename T>
-void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
+void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm,
+                const Tensor& rates) {
   const auto* parameters = reinterpret_cast<const ParameterChunks*>(flat.parameters.data<std::int32_t>());
   for (std::int64_t p = 0; p < flat.parameters.dim(0); ++p) {
     double w_squared = 0, g_squared = 0;
-    for (std::int32_t c = parameters[p].first_chunk; c < parameters[p].first_chunk + parameters[p].chunks; ++c) {
+    for (std::int32_t c = parameters[p].first_chunk; c < parameters[p].first_chunk + parameters[p].chunks;
+         ++c) {
       w_squared += squares.data<double>()[2 * c];
       g_squared += squares.data<double>()[2 * c + 1];
     }
@@ -90,21 +92,25 @@ void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, T
 
 const OptimizerKernels optimizer_reference = {
     [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
-      dispatch_reference("check_finite", values.dtype(), [&]<typename T>(T) { check_finite<T>(values, bit, flag); });
+      dispatch_reference("check_finite", values.dtype(),
+                         [&]<typename T>(T) { check_finite<T>(values, bit, flag); });
     },
     [](const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
-      dispatch_reference("sgd", flat.values.dtype(), [&]<typename T>(T) { sgd<T>(flat, velocity, momentum, nesterov); });
+      dispatch_reference("sgd", flat.values.dtype(),
+                         [&]<typename T>(T) { sgd<T>(flat, velocity, momentum, nesterov); });
     },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho, double momentum,
-       double eps) {
+    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
+       double momentum, double eps) {
       dispatch_reference("rmsprop", flat.values.dtype(),
                          [&]<typename T>(T) { rmsprop<T>(flat, velocity, mean_square, rho, momentum, eps); });
     },
     [](const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
-      dispatch_reference("lars", flat.values.dtype(), [&]<typename T>(T) { lars<T>(flat, velocity, rates, momentum); });
+      dispatch_reference("lars", flat.values.dtype(),
+                         [&]<typename T>(T) { lars<T>(flat, velocity, rates, momentum); });
     },
     [](const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
-      dispatch_reference("lars", flat.values.dtype(), [&]<typename T>(T) { squared_norms<T>(flat, norm, squares); });
+      dispatch_reference("lars", flat.values.dtype(),
+                         [&]<typename T>(T) { squared_norms<T>(flat, norm, squares); });
     },
     [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
       dispatch_reference("lars", flat.values.dtype(),

@@ -1,8 +1,10 @@
-// What each optimizer does to one element. The arithmetic stands here once; the kernels of every device call it.
+// What each optimizer does to one element. The arithmetic stands here once; the kernels of every device call
+// it.
 //
 //   w value, g gradient, v velocity, lr learning rate, decay weight decay (0 where the parameter is exempt)
 //
-//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with Nesterov's
+//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with
+//   Nesterov's
 //            look-ahead, w -= lr (g + momentum v).
 //   LARS     You et al. 2017, "Large batch training of convolutional networks" (arXiv 1708.03888):
 //            v = momentum v + lr rate (g + decay w); w -= v, where the layer's own rate is

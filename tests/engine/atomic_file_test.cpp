@@ -23,9 +23,9 @@ struct FaultyFiles : FileOperations {
   enum Call { opening, writing, syncing, closing, renaming, none };
   Call faulty = none;
   int error = 0;
-  int good_calls = 0;        // this many succeed first
+  int good_calls = 0;                     // this many succeed first
   std::size_t at_most = ~std::size_t{0};  // short writes
-  int interruptions = 0;     // EINTR this often, then go on
+  int interruptions = 0;                  // EINTR this often, then go on
 
   bool fails(Call call) {
     if (call == faulty && good_calls-- <= 0) return errno = error, true;
@@ -101,8 +101,8 @@ TEST_CASE("atomic file: any call that fails leaves the old file and no temporary
   const TemporaryFolder folder;
   const fs::path path = folder / "file";
   write_bytes(path, "the old content");
-  for (const auto call : {FaultyFiles::opening, FaultyFiles::writing, FaultyFiles::syncing, FaultyFiles::closing,
-                          FaultyFiles::renaming}) {
+  for (const auto call : {FaultyFiles::opening, FaultyFiles::writing, FaultyFiles::syncing,
+                          FaultyFiles::closing, FaultyFiles::renaming}) {
     FaultyFiles files;
     files.faulty = call;
     files.error = ENOSPC;
@@ -165,7 +165,9 @@ TEST_CASE("atomic file: the size limit of the process, as a full disk") {
     try {
       write_file_atomically(path, std::string(100'000, 'x'));
     } catch (const Error& error) {
-      ::_exit(error.code() == ExitCode::io && std::string(error.what()).find("ulimit -f") != std::string::npos ? 6 : 1);
+      ::_exit(error.code() == ExitCode::io && std::string(error.what()).find("ulimit -f") != std::string::npos
+                  ? 6
+                  : 1);
     }
     ::_exit(0);
   }
@@ -179,7 +181,8 @@ TEST_CASE("atomic file: the size limit of the process, as a full disk") {
 
 TEST_CASE("atomic file: places that cannot be written to") {
   const TemporaryFolder folder;
-  CHECK(message_of_failure(folder / "missing/file").find("its folder does not exist: create it") != std::string::npos);
+  CHECK(message_of_failure(folder / "missing/file").find("its folder does not exist: create it") !=
+        std::string::npos);
   fs::create_directory(folder / "folder");
   write_bytes(folder / "folder/inside", "x");
   CHECK(message_of_failure(folder / "folder").find("choose another name") != std::string::npos);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -30,6 +31,17 @@ class LimitedSlabs : public SlabSource {
  private:
   std::size_t* held_;
   std::size_t limit_;
+};
+
+// Slabs that follow each other without a gap, as the system's may.
+class AdjacentSlabs : public SlabSource {
+ public:
+  std::byte* acquire(std::size_t bytes) override { return std::exchange(next_, next_ + bytes); }
+  void release(std::byte*, std::size_t) override {}
+
+ private:
+  std::vector<std::byte> arena_ = std::vector<std::byte>(200 * mebibyte);
+  std::byte* next_ = arena_.data();
 };
 
 struct Pool {
@@ -124,6 +136,22 @@ TEST_CASE("memory pool: free neighbours merge, in any order, and a free slab goe
     CHECK(p.held == 0);
     CHECK(p.pool.statistics().reserved == 0);
     p.pool.free(p.pool.allocate(1));  // and works after that
+  }
+}
+
+TEST_CASE("memory pool: blocks of two slabs never merge, even where the slabs touch") {
+  for (const bool forwards : {false, true}) {
+    MemoryPool pool(std::make_unique<AdjacentSlabs>());
+    std::byte* first = pool.allocate(32 * mebibyte);
+    std::byte* second = pool.allocate(32 * mebibyte);
+    REQUIRE(second == first + 32 * mebibyte);
+    pool.free(forwards ? first : second);
+    pool.free(forwards ? second : first);
+    std::byte* both = pool.allocate(64 * mebibyte);
+    CHECK(both == second + 32 * mebibyte);
+    pool.free(both);
+    pool.trim();
+    CHECK(pool.statistics().reserved == 0);
   }
 }
 

@@ -22,13 +22,13 @@ const json& fixture() {
 OptimizerOptions options_of(const json& c) {
   const bool everything = c.at("exempt").empty();
   const double decay = c.at("weight_decay"), momentum = c.at("momentum");
-  if (c.at("optimizer") == "sgd")
-    return SgdOptions{momentum, c.at("nesterov").get<bool>(), decay, everything};
+  if (c.at("optimizer") == "sgd") return SgdOptions{momentum, c.at("nesterov").get<bool>(), decay, everything};
   if (c.at("optimizer") == "rmsprop")
     return RmsPropOptions{c.at("rho"), momentum, c.at("eps"), decay, everything, c.at("initial_mean_square")};
   REQUIRE(c.at("optimizer") == "lars");
   const bool combined = c.at("trust_norm") == "combined";
-  return LarsOptions{momentum, c.at("eta"), decay, combined ? TrustNorm::combined : TrustNorm::separate, everything};
+  return LarsOptions{momentum, c.at("eta"), decay, combined ? TrustNorm::combined : TrustNorm::separate,
+                     everything};
 }
 
 // The largest difference over all parameters and steps.
@@ -82,7 +82,8 @@ Schedule schedule_of(const json& c) {
   const auto without_warmup = [&] {
     if (kind == "cosine") return Schedule::cosine(lr, c.at("steps"));
     if (kind == "step") return Schedule::step(lr, c.at("milestones"), c.at("factor"));
-    if (kind == "exponential") return Schedule::exponential(lr, c.at("factor"), c.at("period"), c.at("staircase"));
+    if (kind == "exponential")
+      return Schedule::exponential(lr, c.at("factor"), c.at("period"), c.at("staircase"));
     REQUIRE(kind == "constant");
     return Schedule::constant(lr);
   };

@@ -85,7 +85,8 @@ struct PlainOptimizer {
           ww += w[p][i] * w[p][i], gg += g[i] * g[i];
           both += (g[i] + decay * w[p][i]) * (g[i] + decay * w[p][i]);
         }
-        const double below = l->trust_norm == TrustNorm::combined ? std::sqrt(both) : std::sqrt(gg) + decay * std::sqrt(ww);
+        const double below =
+            l->trust_norm == TrustNorm::combined ? std::sqrt(both) : std::sqrt(gg) + decay * std::sqrt(ww);
         const double local = weight ? l->eta * std::sqrt(ww) / below : 1;
         for (std::size_t i = 0; i < g.size(); ++i) {
           v[p][i] = l->momentum * v[p][i] + lr * local * (g[i] + decay * w[p][i]);
@@ -106,7 +107,8 @@ struct PlainOptimizer {
   double difference(const Model& model) const {
     double largest = 0;
     for (std::size_t p = 0; p < w.size(); ++p)
-      largest = std::max(largest, largest_difference(model.store.parameters()[p].value.to_vector<double>(), w[p]));
+      largest =
+          std::max(largest, largest_difference(model.store.parameters()[p].value.to_vector<double>(), w[p]));
     return largest;
   }
 };
@@ -117,8 +119,9 @@ TEST_CASE("optimizer: every rule follows its formula on every host device") {
     DType master;
     double tolerance;  // values are around 1; f32 rounds each of five steps to 2^-24 relative
   };
-  for (const Target& target : {Target{Device::reference, DType::f64, 1e-12}, Target{Device::reference, DType::f32, 2e-6},
-                               Target{Device::cpu, DType::f32, 2e-6}})
+  for (const Target& target :
+       {Target{Device::reference, DType::f64, 1e-12}, Target{Device::reference, DType::f32, 2e-6},
+        Target{Device::cpu, DType::f32, 2e-6}})
     for (const OptimizerOptions& options : every_optimizer) {
       CAPTURE(name(target.device));
       CAPTURE(options.index());
@@ -270,10 +273,14 @@ TEST_CASE("optimizer: runs on the plan device") {
 
 TEST_CASE("optimizer: options outside their range are refused") {
   Model model(Device::cpu);
-  const OptimizerOptions bad[] = {SgdOptions{.momentum = 1},        SgdOptions{.momentum = not_a_number},
-                                  SgdOptions{.weight_decay = -1},   SgdOptions{.momentum = 0, .nesterov = true},
-                                  LarsOptions{.eta = 0},            LarsOptions{.weight_decay = infinity},
-                                  RmsPropOptions{.rho = 1.5},       RmsPropOptions{.eps = 0},
+  const OptimizerOptions bad[] = {SgdOptions{.momentum = 1},
+                                  SgdOptions{.momentum = not_a_number},
+                                  SgdOptions{.weight_decay = -1},
+                                  SgdOptions{.momentum = 0, .nesterov = true},
+                                  LarsOptions{.eta = 0},
+                                  LarsOptions{.weight_decay = infinity},
+                                  RmsPropOptions{.rho = 1.5},
+                                  RmsPropOptions{.eps = 0},
                                   RmsPropOptions{.initial_mean_square = -1}};
   for (const OptimizerOptions& options : bad) CHECK_THROWS_AS(Optimizer(model.store, options), Error);
   Optimizer optimizer(model.store, SgdOptions{});

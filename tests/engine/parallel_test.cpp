@@ -37,10 +37,13 @@ TEST_CASE("parallel_ranges: ranges depend on counts alone and are numbered") {
   const Threads threads;
   set_compute_threads(3);
   std::vector<std::int64_t> begins(3, -1);
-  parallel_ranges(10, 1, [&](int range, std::int64_t begin, std::int64_t) { begins.at(static_cast<std::size_t>(range)) = begin; });
+  parallel_ranges(10, 1, [&](int range, std::int64_t begin, std::int64_t) {
+    begins.at(static_cast<std::size_t>(range)) = begin;
+  });
   CHECK(begins == std::vector<std::int64_t>{0, 3, 6});
   int calls = 0;
-  parallel_ranges(10, 6, [&](int range, std::int64_t, std::int64_t) { calls += 1 + range; });  // too short to share
+  parallel_ranges(10, 6,
+                  [&](int range, std::int64_t, std::int64_t) { calls += 1 + range; });  // too short to share
   CHECK(calls == 1);
 }
 

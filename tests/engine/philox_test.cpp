@@ -24,7 +24,9 @@ TEST_CASE("philox: the known answers of its authors (Random123, kat_vectors)") {
 }
 
 TEST_CASE("random stream: the same key gives the same numbers, each part of the key others") {
-  const auto first = [](RandomStream stream) { return Words{stream.bits(), stream.bits(), stream.bits(), stream.bits()}; };
+  const auto first = [](RandomStream stream) {
+    return Words{stream.bits(), stream.bits(), stream.bits(), stream.bits()};
+  };
   CHECK(first({9, Purpose::augment, 1, 2, 3}) == first({9, Purpose::augment, 1, 2, 3}));
   std::set<Words> seen;
   int streams = 0;
@@ -40,7 +42,8 @@ TEST_CASE("random stream: the same key gives the same numbers, each part of the 
 TEST_CASE("random stream: a stream goes through its blocks in order") {
   RandomStream stream(7, Purpose::test, 11, 13, 17);
   for (std::uint32_t block = 0; block < 3; ++block) {
-    const Words expected = words({{block, 11, 13, (17u << 8) | static_cast<std::uint32_t>(Purpose::test)}}, 7, 0);
+    const Words expected =
+        words({{block, 11, 13, (17u << 8) | static_cast<std::uint32_t>(Purpose::test)}}, 7, 0);
     for (const std::uint32_t word : expected) CHECK(stream.bits() == word);
   }
 }

@@ -50,15 +50,17 @@ std::string one_tensor(const std::string& fields, std::size_t data_bytes = 8) {
   return file_of("{\"a\":{" + fields + "}}", std::string(data_bytes, 'x'));
 }
 
-// What the Python package (0.8.0) wrote for: fc.weight [[1, -2.5], [3e-5, 7]] f32, bn.num_batches_tracked 42 i64, half
-// [1.5, -0, 6e-8, 65504] f16, u [1, 2, 255] u8, none [0, 3] f32.
-const std::string python_file = file_of(
-    R"({"__metadata__":{"format":"pt","who":"é"},"bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
-    R"("fc.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]},)"
-    R"("none":{"dtype":"F32","shape":[0,3],"data_offsets":[24,24]},"half":{"dtype":"F16","shape":[4],"data_offsets":[24,32]},)"
-    R"("u":{"dtype":"U8","shape":[3],"data_offsets":[32,35]}})",
-    "*\0\0\0\0\0\0\0\0\0\x80?\0\0 \xc0\x82\xa8\xfb"
-    "7\0\0\xe0@\0>\0\x80\x01\0\xff{\x01\x02\xff"s);
+// What the Python package (0.8.0) wrote for: fc.weight [[1, -2.5], [3e-5, 7]] f32, bn.num_batches_tracked 42
+// i64, half [1.5, -0, 6e-8, 65504] f16, u [1, 2, 255] u8, none [0, 3] f32.
+const std::string python_file =
+    file_of(R"({"__metadata__":{"format":"pt","who":"é"},"bn.num_batches_tracked":{"dtype":"I64","shape":[],)"
+            R"("data_offsets":[0,8]},)"
+            R"("fc.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]},)"
+            R"("none":{"dtype":"F32","shape":[0,3],"data_offsets":[24,24]},)"
+            R"("half":{"dtype":"F16","shape":[4],"data_offsets":[24,32]},)"
+            R"("u":{"dtype":"U8","shape":[3],"data_offsets":[32,35]}})",
+            "*\0\0\0\0\0\0\0\0\0\x80?\0\0 \xc0\x82\xa8\xfb"
+            "7\0\0\xe0@\0>\0\x80\x01\0\xff{\x01\x02\xff"s);
 
 TEST_CASE("safetensors: reads what the official library writes") {
   const TemporaryFolder folder;
@@ -96,7 +98,8 @@ TEST_CASE("safetensors: tensors read into tensors, with their shape checked") {
     file.read_into(file.at("fc.weight"), wrong);
     FAIL("no error");
   } catch (const Error& error) {
-    CHECK(std::string(error.what()).find("\"fc.weight\" has the shape [2, 2], expected [4]") != std::string::npos);
+    CHECK(std::string(error.what()).find("\"fc.weight\" has the shape [2, 2], expected [4]") !=
+          std::string::npos);
   }
 }
 
@@ -106,14 +109,19 @@ TEST_CASE("safetensors: what is written is read back, and is the same bytes ever
   const Tensor weight = Tensor::from(values, {2, 3}, Device::cpu);
   const auto add_all = [&](SafetensorsWriter& writer, bool backwards) {
     const std::function<void()> calls[] = {
-        [&] { writer.add("w", weight); }, [&] { writer.add("w.bf16", weight.to(Device::cpu, DType::bf16)); },
+        [&] { writer.add("w", weight); },
+        [&] { writer.add("w.bf16", weight.to(Device::cpu, DType::bf16)); },
         [&] { writer.add("w.f64", weight.to(Device::reference, DType::f64)); },
-        [&] { writer.add("made \"later\"\n", DType::f32, {3, 2}, [&] { return weight.reshape({3, 2}); }); },
+        [&] {
+          writer.add("made \"later\"\n", DType::f32, {3, 2}, [&] { return weight.reshape({3, 2}); });
+        },
         [&] { writer.add("u", Tensor::full({3}, 200, DType::u8, Device::cpu)); },
         [&] { writer.add("i", Tensor::full({}, -7, DType::i32, Device::cpu)); },
         [&] { writer.add("empty", Tensor::zeros({0}, DType::f32, Device::cpu)); },
         [&] { writer.add_i64("count", {}, {std::int64_t{1} << 40}); },
-        [&] { writer.add_i64("five.axes", {1, 1, 2, 1, 1}, {5, -6}); },
+        [&] {
+          writer.add_i64("five.axes", {1, 1, 2, 1, 1}, {5, -6});
+        },
         [&] { writer.set_metadata("model", "resnet50"), writer.set_metadata("note", "a \"quote\" and é\n"); }};
     for (std::size_t i = 0; i < std::size(calls); ++i) calls[backwards ? std::size(calls) - 1 - i : i]();
   };
@@ -138,7 +146,8 @@ TEST_CASE("safetensors: what is written is read back, and is the same bytes ever
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, read_bytes(folder / "one").data(), 8);
   CHECK(header_bytes % 8 == 0);
-  for (const SafetensorsEntry& entry : file.entries()) CHECK(entry.begin % safetensors_element_bytes(entry.dtype) == 0);
+  for (const SafetensorsEntry& entry : file.entries())
+    CHECK(entry.begin % safetensors_element_bytes(entry.dtype) == 0);
 }
 
 TEST_CASE("safetensors: writes the official library's bytes") {
@@ -194,15 +203,19 @@ TEST_CASE("safetensors: every half is converted right") {
   const TemporaryFolder folder;
   std::string data(2 * 65536, '\0');
   for (std::uint32_t i = 0; i < 65536; ++i) std::memcpy(&data[2 * i], &i, 2);
-  write_bytes(folder / "f", file_of(R"({"h":{"dtype":"F16","shape":[65536],"data_offsets":[0,131072]}})", data));
+  write_bytes(folder / "f",
+              file_of(R"({"h":{"dtype":"F16","shape":[65536],"data_offsets":[0,131072]}})", data));
   const SafetensorsFile file(folder / "f");
   const Floats halves = file.read<float>(file.at("h"));
   int wrong = 0;
   for (std::uint32_t i = 0; i < 65536; ++i) {
     const double mantissa = i & 1023, exponent = (i >> 10) & 31, sign = i >> 15 ? -1 : 1;
-    const double expected = exponent == 0 ? sign * mantissa * 0x1p-24 : sign * (1 + mantissa / 1024) * std::exp2(exponent - 15);
-    if (exponent == 31) wrong += mantissa == 0 ? halves[i] != sign * HUGE_VALF : !std::isnan(halves[i]);
-    else wrong += double(halves[i]) != expected;
+    const double expected =
+        exponent == 0 ? sign * mantissa * 0x1p-24 : sign * (1 + mantissa / 1024) * std::exp2(exponent - 15);
+    if (exponent == 31)
+      wrong += mantissa == 0 ? halves[i] != sign * HUGE_VALF : !std::isnan(halves[i]);
+    else
+      wrong += double(halves[i]) != expected;
   }
   CHECK(wrong == 0);
 }
@@ -260,7 +273,8 @@ TEST_CASE("safetensors: each kind of damage is named") {
       {one_tensor(good + R"(,"dtype":"F32")"), "has dtype twice"},
       {one_tensor(good + R"(,"colour":"red")"), "unknown field"},
       {one_tensor(R"("dtype":"F99","shape":[2],"data_offsets":[0,8])"), "unknown element type \"F99\""},
-      {one_tensor(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"), "has 8 bytes, its shape and type need 12"},
+      {one_tensor(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"),
+       "has 8 bytes, its shape and type need 12"},
       {one_tensor(R"("dtype":"F32","shape":[-2],"data_offsets":[0,8])"), "a negative number"},
       {one_tensor(R"("dtype":"F32","shape":[2.0],"data_offsets":[0,8])"), "not a 64-bit integer"},
       {one_tensor(R"("dtype":"F32","shape":[[2]],"data_offsets":[0,8])"), "a list where"},
@@ -270,17 +284,23 @@ TEST_CASE("safetensors: each kind of damage is named") {
       {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[8,0])"), "truncated or damaged"},
       {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,9])"), "more than 2"},
       {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[8])"), "1 data_offsets, not 2"},
-      {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,18446744073709551615])"), "truncated or damaged"},
+      {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,18446744073709551615])"),
+       "truncated or damaged"},
       {one_tensor(good, 7), "the data, which has 7"},
       {one_tensor(R"("dtype":"F32","shape":[2],"data_offsets":[4,12])", 12), "leaves a hole"},
       {two("[4,8]"), "overlaps"},
       {two("[0,4]"), "overlaps"},
       {one_tensor(R"("dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8])"), "save it as F32"},
-      {one_tensor("\"dtype\":\"F32\",\"shape\":[" + std::string(200, '1').replace(1, 199, [] {
-         std::string ones;
-         while (ones.size() < 199) ones += ",1";
-         return ones;
-       }()) + "],\"data_offsets\":[0,4]", 4), "more than 64 axes"},
+      {one_tensor("\"dtype\":\"F32\",\"shape\":[" +
+                      std::string(200, '1').replace(1, 199,
+                                                    [] {
+                                                      std::string ones;
+                                                      while (ones.size() < 199) ones += ",1";
+                                                      return ones;
+                                                    }()) +
+                      "],\"data_offsets\":[0,4]",
+                  4),
+       "more than 64 axes"},
   };
   for (const Damage& damage : damages) {
     const std::string message = complaint_about(damage.bytes);
@@ -301,7 +321,8 @@ TEST_CASE("safetensors: nesting, however deep, costs nothing") {
 
 TEST_CASE("safetensors: a header made of small entries is stopped before it fills memory") {
   std::string many = "{";
-  for (int i = 0; i < 300'000; ++i) many += fmt::format("\"{}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}},", i);
+  for (int i = 0; i < 300'000; ++i)
+    many += fmt::format("\"{}\":{{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}},", i);
   many.back() = '}';
   CHECK(complaint_about(file_of(many, "")).find("more than 200000 tensors") != std::string::npos);
 }
@@ -312,7 +333,8 @@ TEST_CASE("safetensors: what is no regular file") {
   std::filesystem::create_directory(folder / "sub");
   CHECK(complaint(folder / "sub").find("is not a file") != std::string::npos);
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
-  CHECK(complaint(folder / "fifo").find("is not a file") != std::string::npos);  // and does not wait for a writer
+  CHECK(complaint(folder / "fifo").find("is not a file") !=
+        std::string::npos);  // and does not wait for a writer
 }
 
 TEST_CASE("safetensors: a file that is cut while it is open") {

@@ -13,7 +13,9 @@ namespace {
 using Floats = std::vector<float>;
 
 // A new Operation would have to be in the gradient registry; any that is there lends its name.
-const Operation& any_operation() { return *Operation::all().at(0); }
+const Operation& any_operation() {
+  return *Operation::all().at(0);
+}
 
 Tensor leaf(const Floats& values, bool requires_grad = true) {
   Tensor tensor = Tensor::from(values, {static_cast<std::int64_t>(values.size())}, Device::cpu);
@@ -24,7 +26,8 @@ Tensor leaf(const Floats& values, bool requires_grad = true) {
 Tensor multiply(const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::empty_like(a);
   const auto times = [](const Tensor& p, const Tensor& q, const Tensor& out) {
-    for (std::int64_t i = 0; i < out.numel(); ++i) out.data<float>()[i] = p.data<float>()[i] * q.data<float>()[i];
+    for (std::int64_t i = 0; i < out.numel(); ++i)
+      out.data<float>()[i] = p.data<float>()[i] * q.data<float>()[i];
   };
   times(a, b, y);
   if (Tape* tape = Tape::recording({&a, &b}))
@@ -39,7 +42,19 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
 Tensor pass_through(const Tensor& x) {
   Tensor y = x.to(x.device(), x.dtype());
   if (Tape* tape = Tape::recording({&x}))
-    tape->record(any_operation(), {&x}, {&y}, {}, [](BackwardStep& step) { step.pass_gradient(0, step.output_gradient()); });
+    tape->record(any_operation(), {&x}, {&y}, {},
+                 [](BackwardStep& step) { step.pass_gradient(0, step.output_gradient()); });
+  return y;
+}
+
+// a + b, which hands one gradient on to both.
+Tensor plus(const Tensor& a, const Tensor& b) {
+  Tensor y = Tensor::empty_like(a);
+  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = a.data<float>()[i] + b.data<float>()[i];
+  if (Tape* tape = Tape::recording({&a, &b}))
+    tape->record(any_operation(), {&a, &b}, {&y}, {}, [](BackwardStep& step) {
+      for (const int input : {0, 1}) step.pass_gradient(input, step.output_gradient());
+    });
   return y;
 }
 
@@ -52,7 +67,8 @@ Tensor twice(const Tensor& x) {
       const Tensor addend = step.take_addend(0);
       const Tensor dx = step.input_gradient(0);
       for (std::int64_t i = 0; i < dx.numel(); ++i)
-        dx.data<float>()[i] = 2 * step.output_gradient().data<float>()[i] + (addend.defined() ? addend.data<float>()[i] : 0);
+        dx.data<float>()[i] =
+            2 * step.output_gradient().data<float>()[i] + (addend.defined() ? addend.data<float>()[i] : 0);
     });
   return y;
 }
@@ -137,11 +153,12 @@ TEST_CASE("tape: a tensor used several times gets the sum, however its gradients
     tape.backward(multiply(pass_through(x), x));
     CHECK(tape.gradient(x).to_vector<float>() == Floats{6});
   }
-  {  // the same gradient passed on to two inputs must not change under either
+  {  // one gradient passed on to a and b: adding to a's must not change b's
     Tape tape;
-    const Tensor a = pass_through(x), b = pass_through(x);
-    tape.backward(multiply(multiply(a, b), x));  // x^3
-    CHECK(tape.gradient(x).to_vector<float>() == Floats{27});
+    const Tensor b = pass_through(x), a = pass_through(x);
+    const Tensor square = multiply(a, a);
+    tape.backward(plus(plus(a, b), square));  // 2 x + x^2
+    CHECK(tape.gradient(x).to_vector<float>() == Floats{8});
   }
   {  // twice() runs last forward, first backward: no addend; then the other way round
     Tape tape;
@@ -212,8 +229,8 @@ TEST_CASE("tape: saved tensors and gradients die as the walk passes them") {
   const Tensor cotangent = Tensor::full({elements}, 1, DType::f32, Device::cpu);
   const Tensor last = std::exchange(y, Tensor());
   tape.backward(last, cotangent);
-  // In use now: x's gradient, the cotangent and the last result. At most: those activations, and at the first step
-  // the gradients of both uses and their sum.
+  // In use now: x's gradient, the cotangent and the last result. At most: those activations, and at the first
+  // step the gradients of both uses and their sum.
   CHECK(megabytes(pool.statistics().in_use - before) == 3);
   CHECK(megabytes(pool.statistics().peak_in_use - before) <= depth + 4);
   CHECK(tape.gradient(x).to_vector<float>()[0] == 65536);

@@ -70,7 +70,8 @@ TEST_CASE("tensor: misuse is an error with both sides named") {
 
 TEST_CASE("tensor: element types convert") {
   const Tensor a = Tensor::from(Floats{0, 1, -2.5f, 200.75f}, {4}, Device::cpu);
-  for (const DType type : {DType::f64, DType::bf16}) CHECK(a.to(Device::cpu, type).to_vector<float>()[2] == -2.5f);
+  for (const DType type : {DType::f64, DType::bf16})
+    CHECK(a.to(Device::cpu, type).to_vector<float>()[2] == -2.5f);
   CHECK(a.to(Device::cpu, DType::i32).to_vector<std::int32_t>() == std::vector<std::int32_t>{0, 1, -2, 200});
   CHECK(a.rows(3, 4).to(Device::cpu, DType::u8).to_vector<double>() == std::vector<double>{200});
   CHECK(Tensor::full({2}, 0.1, DType::f64, Device::reference).to_vector<double>()[1] == 0.1);
@@ -101,14 +102,16 @@ TEST_CASE("bfloat16: rounds to nearest, ties to even; NaN and infinity stay") {
 
 TEST_CASE("add: elementwise, into an operand too") {
   for (const Device device : {Device::reference, Device::cpu}) {
-    const Tensor a = Tensor::full({100'003}, 1.5, DType::f32, device), b = Tensor::full({100'003}, 2, DType::f32, device);
+    const Tensor a = Tensor::full({100'003}, 1.5, DType::f32, device),
+                 b = Tensor::full({100'003}, 2, DType::f32, device);
     add(a, b, b);
     CHECK(b.to_vector<float>() == Floats(100'003, 3.5f));
     accumulate(b, a);
     CHECK(b.to_vector<float>() == Floats(100'003, 5));
   }
-  CHECK_THROWS_AS(accumulate(Tensor::zeros({2}, DType::f32, Device::cpu), Tensor::zeros({3}, DType::f32, Device::cpu)),
-                  Error);
+  CHECK_THROWS_AS(
+      accumulate(Tensor::zeros({2}, DType::f32, Device::cpu), Tensor::zeros({3}, DType::f32, Device::cpu)),
+      Error);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ import torch
 
 from golden_formula import formula, formula_labels, norm, projections
 
-# From the tests of the paper's authors: view 0 of three images, then view 1, and the losses they quote.
+# From the paper's authors (google-research, supcon/losses_test.py): view 0 of three images, then view 1, and the losses.
 GOLDEN_FEATURES = [
     [0.01, 0.02, 0.14], [0.86, 0.97, 0.33], [0.32, 0.64, 0.28],
     [0.38, 0.61, 0.50], [0.26, 0.68, 0.45], [0.45, 0.74, 0.73],

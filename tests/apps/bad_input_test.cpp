@@ -1,0 +1,183 @@
+// What users get wrong, and what disks and files do: one line, a documented exit code, nothing lost, nothing changed.
+#include "programs.h"
+
+#include <kindred/engine/safetensors.h>
+
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
+
+void expect_error(const ProgramResult& result, int code, const std::string& says) {
+  CAPTURE(result.output);
+  CHECK(result.code == code);
+  CHECK(is_one_line_error(result));
+  CHECK(result.output.find(says) != std::string::npos);
+}
+
+void write_file(const fs::path& path, const std::string& bytes) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+TEST_CASE("data sets that cannot be used are refused with what is wrong") {
+  const TemporaryFolder folder;
+  const std::string out = " --out " + (folder / "run").string() + tiny;
+  expect_error(run_program("pretrain", (folder / "missing").string() + out), 3, "missing");
+  fs::create_directories(folder / "empty");
+  expect_error(run_program("pretrain", (folder / "empty").string() + out), 3, "train");
+  fs::create_directories(folder / "one/train/only");
+  write_file(folder / "one/train/only/a.png", "x");
+  expect_error(run_program("pretrain", (folder / "one").string() + out), 3, "class");
+
+  const std::string set = draw_tiny_set(folder);
+  fs::rename(set + "/val", folder / "val");
+  fs::create_directories(set + "/val/other");
+  write_file(set + "/val/other/a.jpg", "x");
+  expect_error(run_program("pretrain", set + out), 3, "other");
+  CHECK(!fs::exists(folder / "run"));  // nothing is left behind by a run that never began
+}
+
+TEST_CASE("a training set without evaluation images trains, without a nearest-neighbour figure") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  fs::remove_all(set + "/val");
+  CHECK(run_program("pretrain", set + " --out " + (folder / "run").string() + tiny).code == 0);
+  CHECK(read_bytes(folder / "run/metrics.jsonl").find("\"knn_top1\":null") != std::string::npos);
+  expect_error(run_program("linear_probe", set + " --untrained resnet20 --image-size 32 --out " + (folder / "p").string()),
+               3, "val");
+}
+
+TEST_CASE("flags that cannot be used are refused") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), out = " --out " + (folder / "run").string() + " ";
+  expect_error(run_program("pretrain", set + out + "-b 8 --temperature 0"), 2, "--temperature");
+  expect_error(run_program("pretrain", set + out + "-b 8 --temperature -1"), 2, "--temperature");
+  expect_error(run_program("pretrain", set + out + "-b 8 --temperature nan"), 2, "--temperature");
+  expect_error(run_program("pretrain", set + out + "-b 1000"), 2, "24");
+  expect_error(run_program("pretrain", set + out + "-b 0"), 2, "--batch-size");
+  expect_error(run_program("pretrain", set + out + "-b 8 --epochs 0"), 2, "--epochs");
+  expect_error(run_program("pretrain", set + out + "-b 8 --image-size 2"), 2, "--image-size");
+  expect_error(run_program("pretrain", set + out + "-b 8 --model resnet17"), 2, "resnet18");
+  expect_error(run_program("pretrain", set + out + "-b 8 --recipe nothing"), 2, "cifar");
+  expect_error(run_program("pretrain", set + out + "-b 8 --augment nothing"), 2, "simaugment");
+  expect_error(run_program("pretrain", set + out + "-b 8 --loss simclr --views 1"), 2, "--views");
+  expect_error(run_program("pretrain", set + out + "-b 8 --frobnicate"), 2, "frobnicate");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cuda"), 5, "cuda");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device tpu"), 2, "tpu");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2, "reference");
+  expect_error(run_program("explain_loss", "--views 0"), 2, "--views");
+  expect_error(run_program("make_toy_dataset", set + " --classes 1"), 2, "class");
+}
+
+TEST_CASE("images that cannot be read are skipped, counted and named") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  std::vector<fs::path> images;
+  for (const auto& entry : fs::recursive_directory_iterator(set + "/train"))
+    if (entry.is_regular_file()) images.push_back(entry.path());
+  std::sort(images.begin(), images.end());
+  write_file(images[0], "");                                      // empty
+  write_file(images[9], read_bytes(images[9]).substr(0, 200));   // truncated
+  write_file(images[17], "this is not a picture");                // mislabelled
+  // A PNG header that claims 60000 x 60000 pixels.
+  write_file(images[3], std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\xc7\x0f\x3a\xa8", 33));
+  const std::size_t before = folder_fingerprint(set);
+
+  const std::string out = " --out " + (folder / "run").string() + tiny;
+  const auto result = run_program("pretrain", set + out);
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  const std::string listed = read_bytes(folder / "run/bad_images.tsv");
+  for (const int bad : {0, 3, 9, 17}) CHECK(listed.find(images[static_cast<std::size_t>(bad)].string()) != std::string::npos);
+  CHECK(listed.find("60000") != std::string::npos);
+  CHECK(result.output.find("4 images") != std::string::npos);
+
+  expect_error(run_program("pretrain", set + out + "--overwrite --strict"), 3, "strict");
+  expect_error(run_program("pretrain", set + out + "--overwrite --max-bad 2"), 3, "max-bad");
+  CHECK(folder_fingerprint(set) == before);
+}
+
+TEST_CASE("encoder files that are truncated, hostile or of another model are refused") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
+  const std::string bytes = read_bytes(run + "/encoder.safetensors");
+  const auto probe = [&](const std::string& encoder) {
+    return run_program("linear_probe", set + " --encoder " + encoder + " --out " + (folder / "probe").string());
+  };
+  const std::string bad = folder / "bad.safetensors";
+  expect_error(probe(folder / "none.safetensors"), 4, "none.safetensors");
+  write_file(bad, bytes.substr(0, bytes.size() / 2));
+  expect_error(probe(bad), 4, "bad.safetensors");
+  write_file(bad, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f") + bytes.substr(8));
+  expect_error(probe(bad), 4, "bad.safetensors");
+  write_file(bad, "");
+  expect_error(probe(bad), 4, "bad.safetensors");
+  // Says that it is a larger model than it is: which tensors differ is said.
+  std::string lie = bytes;
+  lie.replace(lie.find("resnet20"), 8, "resnet32");
+  write_file(bad, lie);
+  expect_error(probe(bad), 4, "layer1.3.conv1.weight");
+  expect_error(probe(run + "/checkpoint.safetensors"), 4, "no encoder");
+}
+
+TEST_CASE("an existing run is neither mixed with another nor overwritten silently") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
+  const std::string before = read_bytes(run + "/encoder.safetensors");
+  expect_error(run_program("pretrain", set + " --out " + run + tiny + "--seed 9"), 2, "--overwrite");
+  CHECK(read_bytes(run + "/encoder.safetensors") == before);
+  CHECK(run_program("pretrain", set + " --out " + run + tiny + "--seed 9 --overwrite").code == 0);
+  CHECK(read_bytes(run + "/encoder.safetensors") != before);
+  expect_error(run_program("pretrain", set + " --out " + run + "/encoder.safetensors" + tiny), 2, "folder");
+}
+
+TEST_CASE("a full disk leaves the previous files whole") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
+  const std::string encoder = read_bytes(run + "/encoder.safetensors"), checkpoint = read_bytes(run + "/checkpoint.safetensors");
+  // A file size limit stands for the full disk: 256 KiB, less than the encoder's 1.1 MB.
+  fs::remove(run + "/config.json");
+  const auto result = run_program_with("ulimit -f 256;", "linear_probe",
+                                       set + " --encoder " + run + "/encoder.safetensors --out " + run + "/probe --epochs 1 -b 8");
+  CHECK(result.code == 0);  // its files are small
+  const std::string target = folder / "full";
+  const auto full = run_program_with("ulimit -f 256;", "pretrain", set + " --out " + target + tiny);
+  expect_error(full, 6, "encoder.safetensors");
+  CHECK(!fs::exists(target + "/encoder.safetensors"));
+  for (const auto& entry : fs::directory_iterator(target)) CHECK(entry.path().extension() != ".tmp");
+  CHECK(read_bytes(run + "/encoder.safetensors") == encoder);
+  CHECK(read_bytes(run + "/checkpoint.safetensors") == checkpoint);
+}
+
+TEST_CASE("a full disk while saving keeps the checkpoint of the epoch before") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::string flags = " --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 0 --epochs 400 ";
+  run_until_checkpoint(set, run, flags);
+  const std::string before = read_bytes(run + "/checkpoint.safetensors");
+  const auto result = run_program_with("ulimit -f 64;", "pretrain", set + " --out " + run + flags + "--resume");
+  expect_error(result, 6, "safetensors");
+  CHECK(read_bytes(run + "/checkpoint.safetensors") == before);
+  const SafetensorsFile checkpoint(run + "/checkpoint.safetensors");
+  CHECK(checkpoint.find("run.position") != nullptr);
+  CHECK(checkpoint.read<float>(checkpoint.at("conv1.weight")).size() == 16 * 3 * 3 * 3);
+}
+
+TEST_CASE("a loss that is not finite stops the run before an update is made from it") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() +
+                                                  " --model resnet20 --image-size 32 -b 8 --epochs 3 --lr 1e30 --warmup-epochs 0");
+  expect_error(result, 7, "step ");
+  CHECK(result.output.find("batch ") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace kindred

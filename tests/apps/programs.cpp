@@ -1,0 +1,66 @@
+#include "programs.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <kindred/data/toy_set.h>
+
+#include <array>
+#include <cstdio>
+#include <functional>
+#include <map>
+
+namespace kindred {
+
+ProgramResult run_program_with(const std::string& prefix, const std::string& program, const std::string& arguments) {
+  const std::string command =
+      fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", prefix, KINDRED_APPS_DIR, program, arguments);
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  ProgramResult result;
+  std::array<char, 4096> buffer;
+  for (std::size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) result.output.append(buffer.data(), n);
+  const int status = pclose(pipe);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+ProgramResult run_program(const std::string& program, const std::string& arguments) {
+  return run_program_with("", program, arguments);
+}
+
+void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags) {
+  const std::string killer = fmt::format(
+      "(while [ ! -f {0}/metrics.jsonl ]; do sleep 0.02; done; pkill -KILL -f 'pretrain.*--out {0} ') &", run);
+  run_program_with(killer, "pretrain", set + " --out " + run + flags);
+  REQUIRE(std::filesystem::exists(run + "/checkpoint.safetensors"));
+}
+
+bool is_one_line_error(const ProgramResult& result) {
+  const auto at = result.output.find("error: ");
+  if (at == std::string::npos) return false;
+  const std::string message = result.output.substr(at);
+  return message.find('\n') == message.size() - 1;
+}
+
+std::string draw_tiny_set(const TemporaryFolder& folder, int classes, int per_class) {
+  ToySetOptions options;
+  options.classes = classes;
+  options.per_class = per_class;
+  options.image_size = 32;
+  const std::string path = (folder.path / "set").string();
+  make_toy_set(path, options);
+  return path;
+}
+
+std::size_t folder_fingerprint(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files[entry.path().string()] = read_bytes(entry.path());
+  std::size_t fingerprint = files.size();
+  for (const auto& [name, bytes] : files)
+    fingerprint = fingerprint * 1000003 + std::hash<std::string>{}(name) + 31 * std::hash<std::string>{}(bytes);
+  return fingerprint;
+}
+
+}  // namespace kindred

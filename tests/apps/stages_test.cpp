@@ -1,0 +1,146 @@
+// Both stages end to end, as a user runs them.
+#include "programs.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+namespace kindred {
+namespace {
+
+const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 ";
+
+nlohmann::json json_file(const std::filesystem::path& path) { return nlohmann::json::parse(read_bytes(path)); }
+
+std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
+  std::istringstream text(read_bytes(path));
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+TEST_CASE("both stages run and write what they promise") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::size_t before = folder_fingerprint(set);
+  const auto pretrained = run_program("pretrain", set + " --out " + run + tiny + "--epochs 2 --views 3");
+  CAPTURE(pretrained.output);
+  REQUIRE(pretrained.code == 0);
+  CHECK(pretrained.output.starts_with("device "));
+
+  const auto config = json_file(folder / "run/config.json");
+  CHECK(config.at("model") == "resnet20");
+  CHECK(config.at("views") == 3);
+  CHECK(config.at("stem") == "cifar");
+  const auto metrics = json_lines(folder / "run/metrics.jsonl");
+  REQUIRE(metrics.size() == 2);
+  for (const char* key : {"epoch", "loss", "chance_loss", "lr", "views_per_second", "step_views_per_second",
+                          "data_wait", "knn_top1"})
+    CHECK(metrics[1].contains(key));
+  CHECK(metrics[1].at("chance_loss").get<double>() == doctest::Approx(std::log(3 * 8 - 1)));
+  CHECK(metrics[1].at("knn_top1").get<double>() >= 0);
+  CHECK(metrics[1].at("knn_top1").get<double>() <= 1);
+  CHECK(std::filesystem::exists(folder / "run/checkpoint.safetensors"));
+
+  const auto probed =
+      run_program("linear_probe", set + " --encoder " + run + "/encoder.safetensors --out " + run + "/probe --epochs 3 -b 8");
+  CAPTURE(probed.output);
+  REQUIRE(probed.code == 0);
+  const auto result = json_file(folder / "run/probe/result.json");
+  CHECK(result.at("images") == 6);
+  CHECK(result.at("classes") == 3);
+  CHECK(result.at("top1").get<double>() <= result.at("top5").get<double>());
+  CHECK(result.at("top5").get<double>() == 1);  // three classes only
+  CHECK(std::filesystem::exists(folder / "run/probe/classifier.safetensors"));
+  CHECK(folder_fingerprint(set) == before);
+
+  CHECK(run_program("linear_probe", set + " --encoder " + run + "/encoder.safetensors --out " + run +
+                                        "/augmented --epochs 1 -b 8 --augment probe")
+            .code == 0);
+  CHECK(run_program("linear_probe",
+                    set + " --untrained resnet20 --image-size 32 --out " + run + "/untrained --epochs 1 -b 8")
+            .code == 0);
+}
+
+TEST_CASE("SimCLR, LARS, one view and bf16 run") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  for (const std::string flags : {"--loss simclr", "--optimizer lars --head linear", "--views 1 --augment simaugment",
+                                   "--precision bf16"}) {
+    CAPTURE(flags);
+    const auto result =
+        run_program("pretrain", set + " --overwrite --out " + (folder / "run").string() + tiny + "--epochs 1 " + flags);
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+  }
+}
+
+TEST_CASE("the number of workers does not change the result; the reference device runs") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  std::string first;
+  for (const char* workers : {"0", "1", "5"}) {
+    const std::string run = folder / ("run" + std::string(workers));
+    REQUIRE(run_program("pretrain", set + " --out " + run + " --model resnet20 --image-size 32 -b 8 --epochs 1 -j " + workers)
+                .code == 0);
+    const std::string bytes = read_bytes(run + "/encoder.safetensors");
+    if (first.empty()) first = bytes;
+    CHECK(bytes == first);
+  }
+  CHECK(run_program("pretrain", set + " --out " + (folder / "plain").string() +
+                                    " --model resnet20 --image-size 8 --stem cifar -b 8 --epochs 1 --device reference")
+            .code == 0);
+}
+
+TEST_CASE("a run that was killed resumes to the same bytes") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
+  const std::string flags = tiny + "--epochs 30 --seed 3";
+  REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
+  run_until_checkpoint(set, cut, flags);
+  const auto done = json_lines(cut + "/metrics.jsonl").size();
+  CHECK(done >= 1);
+  CHECK(done < 30);  // it was killed on its way
+  const auto resumed = run_program("pretrain", set + " --out " + cut + flags + " --resume");
+  CAPTURE(resumed.output);
+  CHECK(resumed.code == 0);
+  CHECK(read_bytes(cut + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+  // Another --resume finds nothing left to do; another learning rate is refused.
+  CHECK(run_program("pretrain", set + " --out " + cut + flags + " --resume").code == 0);
+  const auto changed = run_program("pretrain", set + " --out " + cut + flags + " --resume --lr 0.5");
+  CHECK(changed.code == 2);
+  CHECK(is_one_line_error(changed));
+}
+
+TEST_CASE("--dry-run prints the plan and writes nothing") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + "--dry-run");
+  CHECK(result.code == 0);
+  CHECK(result.output.find("layer3.2.conv2") != std::string::npos);
+  CHECK(result.output.find("peak") != std::string::npos);
+  CHECK(!std::filesystem::exists(folder / "run"));
+}
+
+TEST_CASE("explain_loss prints the mask of the introductory example") {
+  const auto result = run_program("explain_loss", "--labels 3 0 2 3");
+  REQUIRE(result.code == 0);
+  std::vector<std::string> digits;
+  std::istringstream text(result.output);
+  for (std::string line; std::getline(text, line);) {
+    std::string tail;
+    for (auto c = line.rbegin(); c != line.rend() && (*c == '0' || *c == '1' || *c == ' '); ++c)
+      if (*c != ' ') tail.insert(tail.begin(), *c);
+    if (tail.size() == 8) digits.push_back(tail);
+  }
+  const std::vector<std::string> mask = {"00011001", "00000100", "00000010", "10001001",
+                                         "10010001", "01000000", "00100000", "10011000"};
+  const auto found = std::search(digits.begin(), digits.end(), mask.begin(), mask.end());
+  CHECK(found != digits.end());
+  CHECK(run_program("explain_loss", "--self-supervised --views 3").code == 0);
+}
+
+}  // namespace
+}  // namespace kindred

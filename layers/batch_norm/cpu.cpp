@@ -1,7 +1,9 @@
-// Batch normalization in NHWC on all cores. Every pass is bound by memory: each reads and writes its tensors once,
-// eight channels at a time, and computes in float.
+// Batch normalization in NHWC on all cores. Every pass is bound by memory: each reads and writes its tensors once, and
+// computes in float.
 //
-// Work is cut at multiples of eight rows, so that each range owns whole bytes of the bit mask.
+// Rows are taken in tiles that fit the L1 cache. Inside a tile the outer loop is over eight channels and the inner one
+// over rows, so that what belongs to the channels stays in registers. Work is cut at multiples of eight rows, so that
+// each range owns whole bytes of the bit mask.
 #include <kindred/engine/dispatch.h>
 #include <kindred/engine/parallel.h>
 #include <kindred/engine/vec8.h>
@@ -14,8 +16,8 @@
 namespace kindred {
 namespace {
 
-constexpr std::int64_t group = 8;           // rows: group * channels is a multiple of 8 bits, whatever the channels
-constexpr std::int64_t block = 128;         // rows that are summed in float before they are added up in double
+constexpr std::int64_t group = 8;              // rows: group * channels is a multiple of 8 bits, whatever the channels
+constexpr std::int64_t tile_elements = 4096;   // 16 KiB of a float tensor
 constexpr std::int64_t grain_elements = 16384;
 
 struct Extent {
@@ -34,59 +36,73 @@ void for_row_ranges(Extent e, Body&& body) {
                   });
 }
 
-// Whole vectors of eight channels take the fast path; a tail of fewer is handled one element at a time.
-std::int64_t whole_vectors(std::int64_t channels) { return channels % 8 == 0 ? channels : 0; }
+// Whole vectors of eight channels take the fast path; with a tail, everything is handled one element at a time.
+bool whole_vectors(std::int64_t channels) { return channels % 8 == 0; }
 
 bool bit(const std::uint8_t* mask, std::int64_t element) {
   return mask == nullptr || ((mask[element / 8] >> (element % 8)) & 1);
 }
 
-// Two sums for each channel over [begin, end) rows: pairs(element) gives what is added. Float inside a block of
-// rows, double across blocks.
-template <typename VectorPair, typename ScalarPair>
-void sum_rows(std::int64_t begin, std::int64_t end, std::int64_t channels, double* first, double* second,
-              VectorPair&& vector_pair, ScalarPair&& scalar_pair) {
-  std::vector<float> a(static_cast<std::size_t>(channels)), b(a.size());
-  for (std::int64_t r0 = begin; r0 < end; r0 += block) {
-    const std::int64_t r1 = std::min(r0 + block, end);
-    std::fill(a.begin(), a.end(), 0.0f);
-    std::fill(b.begin(), b.end(), 0.0f);
-    for (std::int64_t r = r0; r < r1; r += 4) {  // four rows at a time: the sums stay in registers between them
-      const std::int64_t rows = std::min<std::int64_t>(4, r1 - r);
-      for (std::int64_t c = 0; c < whole_vectors(channels); c += 8) {
-        Vec8 sum_a = load8(&a[static_cast<std::size_t>(c)]), sum_b = load8(&b[static_cast<std::size_t>(c)]);
-        for (std::int64_t i = 0; i < rows; ++i) vector_pair((r + i) * channels + c, c, sum_a, sum_b);
-        store8(&a[static_cast<std::size_t>(c)], sum_a);
-        store8(&b[static_cast<std::size_t>(c)], sum_b);
-      }
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t c = whole_vectors(channels); c < channels; ++c)
-          scalar_pair((r + i) * channels + c, c, a[static_cast<std::size_t>(c)], b[static_cast<std::size_t>(c)]);
-    }
-    for (std::int64_t c = 0; c < channels; ++c) {
-      first[c] += a[static_cast<std::size_t>(c)];
-      second[c] += b[static_cast<std::size_t>(c)];
-    }
-  }
+// Calls body(first_row, last_row, channel) for every tile of [begin, end) and every eighth channel.
+template <typename Body>
+void for_tiles(std::int64_t begin, std::int64_t end, std::int64_t channels, Body&& body) {
+  const std::int64_t rows = std::max(group, tile_elements / channels);
+  for (std::int64_t r = begin; r < end; r += rows)
+    for (std::int64_t c = 0; c < channels; c += 8) body(r, std::min(r + rows, end), c);
 }
 
-// Runs sum_rows on all cores and adds the ranges in their order: the same result in every run.
+// Two sums for each channel over all rows; pair(element, channel, first, second) adds one element's, or one vector's,
+// part. Float inside a tile, double across tiles; the threads' sums are added in their order, so the result is the same
+// in every run with as many threads.
 struct ChannelSums {
   std::vector<double> first, second;
 
   template <typename VectorPair, typename ScalarPair>
-  ChannelSums(Extent e, VectorPair&& vector_pair, ScalarPair&& scalar_pair)
+  ChannelSums(Extent e, VectorPair vector_pair, ScalarPair scalar_pair)
       : first(static_cast<std::size_t>(e.channels)), second(first.size()) {
     const auto width = static_cast<std::size_t>(e.channels);
     std::vector<double> partial(2 * width * static_cast<std::size_t>(compute_threads()));
     for_row_ranges(e, [&](int range, std::int64_t begin, std::int64_t end) {
       double* mine = &partial[2 * width * static_cast<std::size_t>(range)];
-      sum_rows(begin, end, e.channels, mine, mine + width, vector_pair, scalar_pair);
+      if (whole_vectors(e.channels)) add_vectors(begin, end, e.channels, mine, vector_pair);
+      else add_scalars(begin, end, e.channels, mine, scalar_pair);
     });
     for (std::size_t at = 0; at < partial.size(); at += 2 * width)
       for (std::size_t c = 0; c < width; ++c) {
         first[c] += partial[at + c];
         second[c] += partial[at + width + c];
+      }
+  }
+
+ private:
+  template <typename VectorPair>
+  static void add_vectors(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums, VectorPair pair) {
+    for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
+      Vec8 a[2] = {broadcast8(0), broadcast8(0)}, b[2] = {broadcast8(0), broadcast8(0)};  // two chains: adds overlap
+      std::int64_t r = r0;
+      for (; r + 1 < r1; r += 2) {
+        pair(r * channels + c, c, a[0], b[0]);
+        pair((r + 1) * channels + c, c, a[1], b[1]);
+      }
+      if (r < r1) pair(r * channels + c, c, a[0], b[0]);
+      float sum[8], other[8];
+      store8(sum, a[0] + a[1]);
+      store8(other, b[0] + b[1]);
+      for (std::int64_t i = 0; i < 8; ++i) {
+        sums[c + i] += static_cast<double>(sum[i]);
+        sums[channels + c + i] += static_cast<double>(other[i]);
+      }
+    });
+  }
+
+  template <typename ScalarPair>
+  static void add_scalars(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums, ScalarPair pair) {
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t r = begin; r < end; ++r) {
+        float a = 0, b = 0;
+        pair(r * channels + c, c, a, b);
+        sums[c] += static_cast<double>(a);
+        sums[channels + c] += static_cast<double>(b);
       }
   }
 };
@@ -122,47 +138,77 @@ void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   }
 }
 
-struct Affine {  // y = (x - mean) * slope + bias
-  std::vector<float> slope;
-  const float *mean, *bias;
+// What the inner loop of `apply` needs, by value: nothing in it can alias what the loop writes.
+template <typename T>
+struct ApplyArguments {
+  const T *x, *residual;
+  const float *mean, *slope, *bias;  // y = (x - mean) * slope + bias
+  std::uint8_t* mask;
+  T* y;
+  std::int64_t channels;
 };
+
+template <typename T, bool with_residual, bool with_relu, bool with_mask>
+void apply_tile(const ApplyArguments<T> a, std::int64_t first_row, std::int64_t last_row, std::int64_t c) {
+  const Vec8 mean = load8(a.mean + c), slope = load8(a.slope + c), bias = load8(a.bias + c);
+  for (std::int64_t at = first_row * a.channels + c; at < last_row * a.channels; at += a.channels) {
+    Vec8 value = multiply_add(load8(a.x + at) - mean, slope, bias);
+    if constexpr (with_residual) value = value + load8(a.residual + at);
+    if constexpr (with_relu) {
+      const std::uint8_t bits = positive_bits(value);
+      value = keep_bits(bits, value);
+      if constexpr (with_mask) a.mask[at / 8] = bits;
+    }
+    store8(a.y + at, value);
+  }
+}
+
+template <typename T>
+using ApplyTile = void (*)(ApplyArguments<T>, std::int64_t, std::int64_t, std::int64_t);
+
+template <typename T>
+ApplyTile<T> choose_apply_tile(bool residual, bool relu, bool mask) {
+  if (residual) {
+    if (!relu) return apply_tile<T, true, false, false>;
+    return mask ? apply_tile<T, true, true, true> : apply_tile<T, true, true, false>;
+  }
+  if (!relu) return apply_tile<T, false, false, false>;
+  return mask ? apply_tile<T, false, true, true> : apply_tile<T, false, true, false>;
+}
+
+template <typename T>
+void apply_scalars(const ApplyArguments<T>& a, bool with_relu, std::int64_t begin, std::int64_t end) {
+  if (a.mask) std::fill(a.mask + begin * a.channels / 8, a.mask + mask_bytes(end * a.channels), std::uint8_t{0});
+  for (std::int64_t at = begin * a.channels; at < end * a.channels; ++at) {
+    const std::int64_t c = at % a.channels;
+    float value = (static_cast<float>(a.x[at]) - a.mean[c]) * a.slope[c] + a.bias[c];
+    if (a.residual) value += static_cast<float>(a.residual[at]);
+    const bool pass = !with_relu || !(value <= 0);
+    if (a.mask && pass) a.mask[at / 8] = static_cast<std::uint8_t>(a.mask[at / 8] | (1 << (at % 8)));
+    a.y[at] = T(pass ? value : 0.0f);
+  }
+}
 
 template <typename T>
 void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
            const Tensor& residual, bool with_relu, const Tensor& mask, const Tensor& y) {
   const Extent e = extent_of(x);
-  Affine f{std::vector<float>(static_cast<std::size_t>(e.channels)), mean.data<float>(), bias.data<float>()};
-  for (std::int64_t c = 0; c < e.channels; ++c)
-    f.slope[static_cast<std::size_t>(c)] = scale.data<float>()[c] * inv_std.data<float>()[c];
-  const T* px = x.data<T>();
-  const T* pr = residual.defined() ? residual.data<T>() : nullptr;
-  std::uint8_t* pm = mask.defined() ? mask.data<std::uint8_t>() : nullptr;
-  T* py = y.data<T>();
-  const float* slope = f.slope.data();
-
+  std::vector<float> slope(static_cast<std::size_t>(e.channels));
+  for (std::size_t c = 0; c < slope.size(); ++c) slope[c] = scale.data<float>()[c] * inv_std.data<float>()[c];
+  const ApplyArguments<T> arguments{x.data<T>(),
+                                    residual.defined() ? residual.data<T>() : nullptr,
+                                    mean.data<float>(),
+                                    slope.data(),
+                                    bias.data<float>(),
+                                    mask.defined() ? mask.data<std::uint8_t>() : nullptr,
+                                    y.data<T>(),
+                                    e.channels};
+  const ApplyTile<T> tile = choose_apply_tile<T>(residual.defined(), with_relu, mask.defined());
   for_row_ranges(e, [&](int, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r)
-      for (std::int64_t c = 0; c < whole_vectors(e.channels); c += 8) {
-        const std::int64_t at = r * e.channels + c;
-        Vec8 value = multiply_add(load8(px + at) - load8(f.mean + c), load8(slope + c), load8(f.bias + c));
-        if (pr) value = value + load8(pr + at);
-        if (with_relu) {
-          const std::uint8_t bits = positive_bits(value);
-          value = keep_bits(bits, value);
-          if (pm) pm[at / 8] = bits;
-        }
-        store8(py + at, value);
-      }
-    if (whole_vectors(e.channels) == e.channels) return;
-    if (pm) std::fill(pm + begin * e.channels / 8, pm + mask_bytes(end * e.channels), std::uint8_t{0});
-    for (std::int64_t at = begin * e.channels; at < end * e.channels; ++at) {
-      const std::int64_t c = at % e.channels;
-      float value = (static_cast<float>(px[at]) - f.mean[c]) * slope[c] + f.bias[c];
-      if (pr) value += static_cast<float>(pr[at]);
-      const bool pass = !with_relu || !(value <= 0);
-      if (pm && pass) pm[at / 8] = static_cast<std::uint8_t>(pm[at / 8] | (1 << (at % 8)));
-      py[at] = T(pass ? value : 0.0f);
-    }
+    if (!whole_vectors(e.channels)) return apply_scalars(arguments, with_relu, begin, end);
+    for_tiles(begin, end, e.channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
+      tile(arguments, r0, r1, c);
+    });
   });
 }
 
@@ -194,12 +240,43 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
   }
 }
 
+// dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out once.
+template <typename T>
+struct BackwardArguments {
+  const T *dy, *x;
+  const std::uint8_t* mask;
+  const float *mean, *slope, *offset, *tilt;
+  T *dx, *d_residual;
+  std::int64_t channels;
+};
+
+template <typename T, bool with_mask, bool with_residual>
+void backward_tile(const BackwardArguments<T> a, std::int64_t first_row, std::int64_t last_row, std::int64_t c) {
+  const Vec8 mean = load8(a.mean + c), slope = load8(a.slope + c), offset = load8(a.offset + c),
+             tilt = load8(a.tilt + c);
+  for (std::int64_t at = first_row * a.channels + c; at < last_row * a.channels; at += a.channels) {
+    Vec8 dz = load8(a.dy + at);
+    if constexpr (with_mask) dz = keep_bits(a.mask[at / 8], dz);
+    if constexpr (with_residual) store8(a.d_residual + at, dz);
+    store8(a.dx + at, dz * slope - multiply_add(load8(a.x + at) - mean, tilt, offset));
+  }
+}
+
+template <typename T>
+void backward_scalars(const BackwardArguments<T>& a, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t at = begin * a.channels; at < end * a.channels; ++at) {
+    const std::int64_t c = at % a.channels;
+    const float dz = bit(a.mask, at) ? static_cast<float>(a.dy[at]) : 0.0f;
+    if (a.d_residual) a.d_residual[at] = T(dz);
+    if (a.dx) a.dx[at] = T(dz * a.slope[c] - a.offset[c] - (static_cast<float>(a.x[at]) - a.mean[c]) * a.tilt[c]);
+  }
+}
+
 template <typename T>
 void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
                     const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count,
                     const Tensor& dx, const Tensor& d_residual) {
   const Extent e = extent_of(x);
-  // dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out once.
   std::vector<float> slope(static_cast<std::size_t>(e.channels)), offset(slope.size()), tilt(slope.size());
   for (std::size_t c = 0; c < slope.size(); ++c) {
     const float s = inv_std.data<float>()[c];
@@ -208,33 +285,23 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
     offset[c] = slope[c] * d_bias.data<float>()[c] / static_cast<float>(count);
     tilt[c] = slope[c] * s * d_scale.data<float>()[c] / static_cast<float>(count);
   }
-  const T* pd = dy.data<T>();
-  const T* px = x.data<T>();
-  const float *pmean = mean.data<float>(), *ps = slope.data(), *po = offset.data(), *pt = tilt.data();
-  const std::uint8_t* pm = mask.defined() ? mask.data<std::uint8_t>() : nullptr;
-  T* pdx = dx.defined() ? dx.data<T>() : nullptr;
-  T* pdr = d_residual.defined() ? d_residual.data<T>() : nullptr;
-  const Vec8 zero = broadcast8(0);
-
+  const BackwardArguments<T> arguments{dy.data<T>(),
+                                       x.data<T>(),
+                                       mask.defined() ? mask.data<std::uint8_t>() : nullptr,
+                                       mean.data<float>(),
+                                       slope.data(),
+                                       offset.data(),
+                                       tilt.data(),
+                                       dx.defined() ? dx.data<T>() : nullptr,
+                                       d_residual.defined() ? d_residual.data<T>() : nullptr,
+                                       e.channels};
+  const auto tile = mask.defined() ? (d_residual.defined() ? backward_tile<T, true, true> : backward_tile<T, true, false>)
+                                   : (d_residual.defined() ? backward_tile<T, false, true> : backward_tile<T, false, false>);
   for_row_ranges(e, [&](int, std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r)
-      for (std::int64_t c = 0; c < whole_vectors(e.channels); c += 8) {
-        const std::int64_t at = r * e.channels + c;
-        Vec8 dz = load8(pd + at);
-        if (pm) dz = keep_bits(pm[at / 8], dz);
-        if (pdr) store8(pdr + at, dz);
-        if (!pdx) continue;
-        const Vec8 centered = load8(px + at) - load8(pmean + c);
-        const Vec8 value = multiply_add(dz, load8(ps + c), zero - load8(po + c));
-        store8(pdx + at, multiply_add(zero - centered, load8(pt + c), value));
-      }
-    if (whole_vectors(e.channels) == e.channels) return;
-    for (std::int64_t at = begin * e.channels; at < end * e.channels; ++at) {
-      const std::int64_t c = at % e.channels;
-      const float dz = bit(pm, at) ? static_cast<float>(pd[at]) : 0.0f;
-      if (pdr) pdr[at] = T(dz);
-      if (pdx) pdx[at] = T(dz * ps[c] - po[c] - (static_cast<float>(px[at]) - pmean[c]) * pt[c]);
-    }
+    if (!whole_vectors(e.channels) || !arguments.dx) return backward_scalars(arguments, begin, end);
+    for_tiles(begin, end, e.channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
+      tile(arguments, r0, r1, c);
+    });
   });
 }
 

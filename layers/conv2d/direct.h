@@ -1,15 +1,17 @@
-// Hand-vectorised float32 convolutions for few channels, where oneDNN's leave the processor half idle.
+// Hand-vectorised float32 convolutions for few channels, where oneDNN's leave part of the processor idle.
 //
-// One idea serves every pass. In NHWC the taps of one row of a filter read kw * c consecutive floats of the image, so
-// a convolution is, for each row of taps, a short product
+// One idea serves every pass. In NHWC the taps of one row of a filter read kw * c consecutive floats of the
+// image, so a convolution is, for each row of taps, a short product
 //
 //     y[pixel, k] += sum over q in [0, kw * c) of x[pixel * pixel_stride + q] * w[q, k]
 //
-// with 16 output channels in a vector register and one accumulator for each of several neighbouring pixels. The data
-// gradient is the same product on dy with the filters turned round; for stride 2 it falls into four such products, one
-// for each parity of the image's row and column. The filter gradient is the outer product of the same two operands.
+// with 16 output channels in a vector register and one accumulator for each of several neighbouring pixels. The
+// data gradient is the same product on dy with the filters turned round; for stride 2 it falls into four such
+// products, one for each parity of the image's row and column. The filter gradient is the outer product of the
+// same two operands.
 //
-// Images are copied, one at a time, into a scratch image with the padding around it: no kernel tests for borders.
+// Images are copied, one at a time, into a scratch image with zeros to the left and right of every row, and
+// taps above and below the image are left out: no kernel tests for borders.
 //
 // x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]; the caller owns everything; results are overwritten.
 #pragma once
@@ -24,7 +26,7 @@ struct Shape {
 
 enum class Direction { forward, backward_data, backward_weight };
 
-// True for the shapes that the functions below support and are faster on. Needs AVX-512.
+// True for the shapes that the functions below support and where they are the better choice. Needs AVX-512.
 bool prefers(Direction direction, const Shape& shape);
 
 // True for the shapes that they compute rightly, fast or not.

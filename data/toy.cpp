@@ -12,17 +12,17 @@ namespace {
 constexpr float pi = std::numbers::pi_v<float>;
 
 enum class Shape { circle, square, triangle, star, ring, cross };
-enum class Texture { stripes, checks, dots, plain };
+enum class Texture { stripes, checks, dots, plain, rings, grid };
 
 constexpr std::array<const char*, 6> shape_names{"circle", "square", "triangle", "star", "ring", "cross"};
-constexpr std::array<const char*, 4> texture_names{"stripes", "checks", "dots", "plain"};
+constexpr std::array<const char*, 6> texture_names{"stripes", "checks", "dots", "plain", "rings", "grid"};
 
 // Every label its own pair; neighbours differ in both.
 Shape shape_of(int label) {
   return static_cast<Shape>(label % 6);
 }
 Texture texture_of(int label) {
-  return static_cast<Texture>((label % 6 + label / 6) % 4);
+  return static_cast<Texture>((label % 6 + label / 6) % 6);
 }
 
 struct Color {
@@ -44,7 +44,7 @@ float brightness(Color c) {
 // A colour that can be told from another one, in a gray copy of the picture too.
 Color draw_color_unlike(Color other, RandomStream& random) {
   Color color = draw_color(random);
-  for (int attempt = 0; attempt < 20 && std::abs(brightness(color) - brightness(other)) < 50; ++attempt) {
+  for (int attempt = 0; attempt < 20 && std::abs(brightness(color) - brightness(other)) < 80; ++attempt) {
     color = draw_color(random);
   }
   return color;
@@ -102,6 +102,10 @@ bool second_color(Texture texture, Point p) {
       return std::hypot(phase(p.x) - 0.5f, phase(p.y) - 0.5f) < 0.34f;
     case Texture::plain:
       return false;
+    case Texture::rings:
+      return phase(std::hypot(p.x, p.y)) < 0.5f;
+    case Texture::grid:
+      return phase(p.x) < 0.28f || phase(p.y) < 0.28f;
   }
   return false;
 }
@@ -143,22 +147,22 @@ Scene draw_scene(int label, RandomStream& random) {
   const Frame slope({0.5f, 0.5f}, angle(), random.uniform(0.5f, 1.0f));
   const float wave = angle();
   std::vector<Blob> blobs;
-  for (std::uint32_t left = 2 + random.below(3); left > 0; --left) {
+  for (std::uint32_t left = 2 + random.below(2); left > 0; --left) {
     const Point where = draw_point(random, 0, 1);
     const float turn = angle(), size = random.uniform(0.05f, 0.12f), stretch = random.uniform(1.8f, 3.5f);
     blobs.push_back({Frame(where, turn, size), stretch, draw_color(random)});
   }
   std::vector<Line> lines;
-  for (std::uint32_t left = 3 + random.below(4); left > 0; --left) {
+  for (std::uint32_t left = 2 + random.below(3); left > 0; --left) {
     const Point where = draw_point(random, 0, 1);
     const float turn = angle(), width = random.uniform(0.008f, 0.025f), length = random.uniform(0.1f, 0.4f);
     lines.push_back({Frame(where, turn, 1), width, length, draw_color(random)});
   }
-  const Point where = draw_point(random, 0.4f, 0.6f);
-  const float turn = random.uniform(-0.5f, 0.5f), size = random.uniform(0.32f, 0.42f);
+  const Point where = draw_point(random, 0.42f, 0.58f);
+  const float turn = random.uniform(-0.4f, 0.4f), size = random.uniform(0.38f, 0.46f);
   const Frame object(where, turn, size);
-  const float pattern_turn = angle();
-  const Frame pattern(draw_point(random, 0, 1), pattern_turn, random.uniform(0.15f, 0.2f));
+  const float pattern_turn = random.uniform(-0.6f, 0.6f);
+  const Frame pattern(where, pattern_turn, random.uniform(0.18f, 0.21f));
   const Color first = draw_color_unlike(mix(sky, ground, 0.5f), random);
   const Color second = draw_color_unlike(first, random);
   const float light_turn = angle(), light = random.uniform(0, 0.5f);
@@ -175,7 +179,7 @@ Scene draw_scene(int label, RandomStream& random) {
                shape_of(label),
                texture_of(label),
                {light * std::cos(light_turn), light * std::sin(light_turn)},
-               random.uniform(2.0f, 8.0f)};
+               random.uniform(2.0f, 6.0f)};
 }
 
 bool on_line(const Line& line, Point p) {
@@ -183,7 +187,7 @@ bool on_line(const Line& line, Point p) {
   return std::abs(q.y) < line.half_width && std::abs(q.x) < line.half_length;
 }
 
-// The colour at a point of the unit square: background, then blobs and half of the lines, then the object, and
+// The colour at a point of the unit square: background, then blobs and most of the lines, then the object, and
 // the other lines in front of it.
 Color color_at(const Scene& scene, Point p) {
   const Point s = scene.slope.to_local(p);
@@ -193,7 +197,7 @@ Color color_at(const Scene& scene, Point p) {
     const Point q = blob.frame.to_local(p);
     if (q.x * q.x / (blob.stretch * blob.stretch) + q.y * q.y < 1) color = blob.color;
   }
-  const std::size_t in_front = scene.lines.size() / 3;
+  const std::size_t in_front = scene.lines.size() / 4;
   for (std::size_t i = in_front; i < scene.lines.size(); ++i) {
     if (on_line(scene.lines[i], p)) color = scene.lines[i].color;
   }

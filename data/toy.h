@@ -12,7 +12,7 @@
 
 namespace kindred {
 
-constexpr int max_toy_classes = 24;  // 6 shapes x 4 textures
+constexpr int max_toy_classes = 36;  // 6 shapes x 6 textures
 
 std::string toy_class_name(int label);  // label in [0, max_toy_classes)
 

@@ -36,6 +36,9 @@ inline Vec8 operator-(Vec8 a, Vec8 b) { return {_mm256_sub_ps(a.lanes, b.lanes)}
 inline Vec8 operator*(Vec8 a, Vec8 b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }
 // a * b + c, rounded once.
 inline Vec8 multiply_add(Vec8 a, Vec8 b, Vec8 c) { return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
+// max(v, 0), but a NaN stays a NaN: it must reach the loss to be reported. (The instruction gives its second operand
+// when one is a NaN.)
+inline Vec8 relu(Vec8 v) { return {_mm256_max_ps(_mm256_setzero_ps(), v.lanes)}; }
 // Bit i is set where lane i is above zero or a NaN: a NaN must pass the ReLU to reach the loss and be reported.
 inline std::uint8_t positive_bits(Vec8 v) {
   return static_cast<std::uint8_t>(_mm256_movemask_ps(_mm256_cmp_ps(v.lanes, _mm256_setzero_ps(), _CMP_NLE_UQ)));
@@ -75,6 +78,9 @@ inline Vec8 operator*(Vec8 a, Vec8 b) { return each_lane([&](int i) { return a.l
 inline Vec8 multiply_add(Vec8 a, Vec8 b, Vec8 c) {
   return each_lane([&](int i) { return a.lanes[i] * b.lanes[i] + c.lanes[i]; });
 }
+inline Vec8 relu(Vec8 v) {
+  return each_lane([&](int i) { return v.lanes[i] <= 0 ? 0.0f : v.lanes[i]; });
+}
 inline std::uint8_t positive_bits(Vec8 v) {
   int bits = 0;
   for (int i = 0; i < 8; ++i) bits |= !(v.lanes[i] <= 0) << i;
@@ -86,7 +92,5 @@ inline Vec8 keep_bits(std::uint8_t bits, Vec8 v) {
 
 #endif
 
-// max(v, 0), but a NaN stays a NaN: it must reach the loss to be reported.
-inline Vec8 relu(Vec8 v) { return keep_bits(positive_bits(v), v); }
 
 }  // namespace kindred

@@ -15,14 +15,16 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# (file, text as it stands, text with the planted error, test cases that must notice)
+# The test cases that must notice.
 GRADIENT_TESTS = "gradients agree*,cpu agrees*"
+# (file, text as it stands, text with the planted error)
 MUTANTS = [
     ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
-    ("layers/l2_normalize/reference.cpp", None, None),
-    ("losses/supcon/cpu.cpp", None, None),
+    ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
+     "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
+    ("losses/supcon/cpu.cpp", "logits[j] = softmax - (labels[j]", "logits[j] = softmax + (labels[j]"),
     ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
-    ("layers/batch_norm/cpu.cpp", "slope[c] * d_bias.data<float>()[c] /", "-slope[c] * d_bias.data<float>()[c] /"),
+    ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
 ]
 
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <tuple>
+#include <type_traits>
 
 namespace kindred::onednn {
 namespace {
@@ -38,88 +39,96 @@ auto checked(const char* call, Body&& body) {
   }
 }
 
-struct ConvolutionPlan {
-  dnnl::primitive primitive;
-  memory::desc image, filter, user_filter, result, scratch;
-  dnnl::primitive reorder;  // between the user's filters and the packed ones; empty when they are the same
+// One of the three tensors of a convolution: as the caller has it, and as the primitive wants it.
+struct Operand {
+  memory::desc given, wanted;
+  int role;                // DNNL_ARG_...
+  bool is_result;
+  dnnl::primitive reorder;  // between the two; empty when they are the same
 };
 
-memory::desc any_filter(const Convolution& key) {
-  return {{key.k, key.c, key.kh, key.kw}, type_of(key.weight_dtype), Tag::any};
+struct ConvolutionPlan {
+  dnnl::primitive primitive;
+  Operand x, w, y;
+  memory::desc scratch;
+};
+
+// The descriptions that go into a primitive. Ours are NHWC; Winograd works on channels in blocks of its own choice.
+struct Descriptions {
+  memory::desc x, w, y;
+};
+
+Descriptions given_descriptions(const Convolution& key) {
+  return {{{key.n, key.c, key.h, key.w}, type_of(key.dtype), Tag::nhwc},
+          {{key.k, key.c, key.kh, key.kw}, type_of(key.weight_dtype), Tag::ohwi},
+          {{key.n, key.k, key.out_h, key.out_w}, type_of(key.dtype), Tag::nhwc}};
 }
 
-// The three passes differ in their classes but not in their arguments.
-template <typename Primitive>
-ConvolutionPlan finish_plan(const typename Primitive::primitive_desc& descriptor, const memory::desc& filter) {
-  ConvolutionPlan plan;
-  plan.primitive = Primitive(descriptor);
-  plan.filter = filter;
-  plan.scratch = descriptor.scratchpad_desc();
-  return plan;
+Descriptions wanted_descriptions(const Convolution& key, DType weight_dtype) {
+  const Tag image = key.algorithm == Algorithm::winograd ? Tag::any : Tag::nhwc;
+  return {{{key.n, key.c, key.h, key.w}, type_of(key.dtype), image},
+          {{key.k, key.c, key.kh, key.kw}, type_of(weight_dtype), Tag::any},
+          {{key.n, key.k, key.out_h, key.out_w}, type_of(key.dtype), image}};
+}
+
+// oneDNN 3 takes everything in one constructor, 2 has an operation descriptor in between. `hint` is the forward
+// primitive that the backward ones ask for.
+template <typename Convolution_, typename... Hint>
+typename Convolution_::primitive_desc describe(const Convolution& key, const Descriptions& d, const Hint&... hint) {
+  const auto algorithm = key.algorithm == Algorithm::winograd ? dnnl::algorithm::convolution_winograd
+                                                              : dnnl::algorithm::convolution_direct;
+  const memory::dims strides{key.stride, key.stride}, before{key.pad, key.pad};
+  // The far padding is what makes the output size come out, whatever the stride leaves over.
+  const memory::dims behind{(key.out_h - 1) * key.stride + key.kh - key.h - key.pad,
+                            (key.out_w - 1) * key.stride + key.kw - key.w - key.pad};
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  constexpr bool is_forward = std::is_same_v<Convolution_, dnnl::convolution_forward>;
+#if DNNL_VERSION_MAJOR >= 3
+  if constexpr (is_forward)
+    return {engine(), dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind, attributes};
+  else
+    return {engine(), algorithm, d.x, d.w, d.y, strides, before, behind, hint..., attributes};
+#else
+  if constexpr (is_forward)
+    return {{dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind}, attributes, engine()};
+  else
+    return {{algorithm, d.x, d.w, d.y, strides, before, behind}, attributes, engine(), hint...};
+#endif
+}
+
+Operand operand(const memory::desc& given, const memory::desc& wanted, int role, bool is_result) {
+  Operand result{given, wanted, role, is_result, {}};
+  if (given != wanted)
+    result.reorder = dnnl::reorder(is_result
+                                       ? dnnl::reorder::primitive_desc(engine(), wanted, engine(), given)
+                                       : dnnl::reorder::primitive_desc(engine(), given, engine(), wanted));
+  return result;
 }
 
 ConvolutionPlan make_plan(const Convolution& key) {
-  const auto algorithm = dnnl::algorithm::convolution_direct;
-  const memory::desc x({key.n, key.c, key.h, key.w}, type_of(key.dtype), Tag::nhwc);
-  const memory::desc y({key.n, key.k, key.out_h, key.out_w}, type_of(key.dtype), Tag::nhwc);
-  const memory::desc w = any_filter(key);
-  const memory::dims strides{key.stride, key.stride};
-  // The far padding is what makes the output size come out, whatever the stride leaves over.
-  const memory::dims near{key.pad, key.pad};
-  const memory::dims far{(key.out_h - 1) * key.stride + key.kh - key.h - key.pad,
-                         (key.out_w - 1) * key.stride + key.kw - key.w - key.pad};
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-
-  // Backward passes want a forward hint whose filters have the activations' type.
-  const memory::desc hint_w({key.k, key.c, key.kh, key.kw}, type_of(key.dtype), Tag::any);
-#if DNNL_VERSION_MAJOR >= 3
-  const dnnl::convolution_forward::primitive_desc forward(
-      engine(), dnnl::prop_kind::forward_training, algorithm, x, key.pass == Pass::forward ? w : hint_w, y, strides, near, far,
-      attributes);
-#else
-  const dnnl::convolution_forward::primitive_desc forward(
-      {dnnl::prop_kind::forward_training, algorithm, x, key.pass == Pass::forward ? w : hint_w, y, strides, near, far},
-      attributes, engine());
-#endif
-
-  ConvolutionPlan plan;
+  const Descriptions given = given_descriptions(key);
+  const Descriptions wanted = wanted_descriptions(key, key.weight_dtype);
+  // The hint's filters have the activations' type, also where the filter gradient is f32.
+  const auto forward = describe<dnnl::convolution_forward>(
+      key, key.pass == Pass::forward ? wanted : wanted_descriptions(key, key.dtype));
   switch (key.pass) {
     case Pass::forward:
-      plan = finish_plan<dnnl::convolution_forward>(forward, forward.weights_desc());
-      break;
+      return {dnnl::convolution_forward(forward), operand(given.x, forward.src_desc(), DNNL_ARG_SRC, false),
+              operand(given.w, forward.weights_desc(), DNNL_ARG_WEIGHTS, false),
+              operand(given.y, forward.dst_desc(), DNNL_ARG_DST, true), forward.scratchpad_desc()};
     case Pass::backward_data: {
-#if DNNL_VERSION_MAJOR >= 3
-      const dnnl::convolution_backward_data::primitive_desc descriptor(engine(), algorithm, x, w, y, strides, near,
-                                                                       far, forward, attributes);
-#else
-      const dnnl::convolution_backward_data::primitive_desc descriptor({algorithm, x, w, y, strides, near, far},
-                                                                       attributes, engine(), forward);
-#endif
-      plan = finish_plan<dnnl::convolution_backward_data>(descriptor, descriptor.weights_desc());
-      break;
+      const auto d = describe<dnnl::convolution_backward_data>(key, wanted, forward);
+      return {dnnl::convolution_backward_data(d), operand(given.x, d.diff_src_desc(), DNNL_ARG_DIFF_SRC, true),
+              operand(given.w, d.weights_desc(), DNNL_ARG_WEIGHTS, false),
+              operand(given.y, d.diff_dst_desc(), DNNL_ARG_DIFF_DST, false), d.scratchpad_desc()};
     }
-    case Pass::backward_weight: {
-#if DNNL_VERSION_MAJOR >= 3
-      const dnnl::convolution_backward_weights::primitive_desc descriptor(engine(), algorithm, x, w, y, strides, near,
-                                                                          far, forward, attributes);
-#else
-      const dnnl::convolution_backward_weights::primitive_desc descriptor({algorithm, x, w, y, strides, near, far},
-                                                                          attributes, engine(), forward);
-#endif
-      plan = finish_plan<dnnl::convolution_backward_weights>(descriptor, descriptor.diff_weights_desc());
-      break;
-    }
+    case Pass::backward_weight: break;
   }
-  plan.image = x;
-  plan.result = y;
-  plan.user_filter = memory::desc({key.k, key.c, key.kh, key.kw}, type_of(key.weight_dtype), Tag::ohwi);
-  if (plan.filter != plan.user_filter) {
-    const bool unpack = key.pass == Pass::backward_weight;
-    plan.reorder = dnnl::reorder(unpack ? dnnl::reorder::primitive_desc(engine(), plan.filter, engine(), plan.user_filter)
-                                        : dnnl::reorder::primitive_desc(engine(), plan.user_filter, engine(), plan.filter));
-  }
-  return plan;
+  const auto d = describe<dnnl::convolution_backward_weights>(key, wanted, forward);
+  return {dnnl::convolution_backward_weights(d), operand(given.x, d.src_desc(), DNNL_ARG_SRC, false),
+          operand(given.w, d.diff_weights_desc(), DNNL_ARG_DIFF_WEIGHTS, true),
+          operand(given.y, d.diff_dst_desc(), DNNL_ARG_DIFF_DST, false), d.scratchpad_desc()};
 }
 
 const ConvolutionPlan& plan_of(const Convolution& key) {
@@ -140,40 +149,60 @@ Tensor workspace(std::size_t bytes) {
   return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::cpu);
 }
 
+std::size_t packed_bytes(const Operand& o) { return o.reorder ? o.wanted.get_size() : 0; }
+
+// An operand while the primitive runs: the caller's memory, or a packed copy of it.
+struct Bound {
+  Bound(const Operand& o, const void* data)
+      : operand(o),
+        packed(workspace(packed_bytes(o))),
+        given(wrap(o.given, data)),
+        used(o.reorder ? wrap(o.wanted, packed.raw()) : wrap(o.wanted, data)) {
+    if (o.reorder && !o.is_result) o.reorder.execute(stream(), {{DNNL_ARG_FROM, given}, {DNNL_ARG_TO, used}});
+  }
+  void finish() const {
+    if (operand.reorder && operand.is_result)
+      operand.reorder.execute(stream(), {{DNNL_ARG_FROM, used}, {DNNL_ARG_TO, given}});
+  }
+
+  const Operand& operand;
+  Tensor packed;
+  memory given, used;
+};
+
 }  // namespace
 
-void convolution(const Convolution& key, const void* first, const void* second, void* result) {
+void convolution(const Convolution& key, const void* x, const void* w, const void* y) {
   const ConvolutionPlan& plan = plan_of(key);
   checked("a convolution", [&] {
-    const bool packs = static_cast<bool>(plan.reorder);
-    const Tensor packed = workspace(packs ? plan.filter.get_size() : 0);
     const Tensor scratch = workspace(plan.scratch.get_size());
-    const void* filter = key.pass == Pass::backward_weight ? result : second;
-    const memory user_filter = wrap(plan.user_filter, filter);
-    const memory filters = packs ? wrap(plan.filter, packed.raw()) : wrap(plan.filter, filter);
-    const memory scratchpad = wrap(plan.scratch, scratch.raw());
-    auto run = [&](int image_role, const void* image, int filter_role, int output_role, const void* output) {
-      plan.primitive.execute(stream(), {{image_role, wrap(plan.image, image)},
-                                        {filter_role, filters},
-                                        {output_role, wrap(plan.result, output)},
-                                        {DNNL_ARG_SCRATCHPAD, scratchpad}});
-    };
-    if (packs && key.pass != Pass::backward_weight)
-      plan.reorder.execute(stream(), {{DNNL_ARG_FROM, user_filter}, {DNNL_ARG_TO, filters}});
-    switch (key.pass) {
-      case Pass::forward: run(DNNL_ARG_SRC, first, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, result); break;
-      case Pass::backward_data: run(DNNL_ARG_DIFF_SRC, result, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST, first); break;
-      case Pass::backward_weight: run(DNNL_ARG_SRC, first, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST, second); break;
-    }
-    if (packs && key.pass == Pass::backward_weight)
-      plan.reorder.execute(stream(), {{DNNL_ARG_FROM, filters}, {DNNL_ARG_TO, user_filter}});
+    const Bound bound[] = {{plan.x, x}, {plan.w, w}, {plan.y, y}};
+    plan.primitive.execute(stream(), {{plan.x.role, bound[0].used},
+                                      {plan.w.role, bound[1].used},
+                                      {plan.y.role, bound[2].used},
+                                      {DNNL_ARG_SCRATCHPAD, wrap(plan.scratch, scratch.raw())}});
+    for (const Bound& each : bound) each.finish();
     stream().wait();
   });
 }
 
 std::size_t convolution_workspace(const Convolution& key) {
   const ConvolutionPlan& plan = plan_of(key);
-  return plan.scratch.get_size() + (plan.reorder ? plan.filter.get_size() : 0);
+  return plan.scratch.get_size() + packed_bytes(plan.x) + packed_bytes(plan.w) + packed_bytes(plan.y);
+}
+
+bool has_winograd(Convolution key) {
+  static std::map<Convolution, bool> known;
+  static std::mutex mutex;
+  key.algorithm = Algorithm::winograd;
+  const std::lock_guard lock(mutex);
+  if (const auto found = known.find(key); found != known.end()) return found->second;
+  try {
+    plan_of(key);
+    return known[key] = true;
+  } catch (const Error&) {  // oneDNN says "unimplemented" for shapes, processors and versions without it
+    return known[key] = false;
+  }
 }
 
 void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,

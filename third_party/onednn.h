@@ -13,6 +13,10 @@ namespace kindred::onednn {
 
 enum class Pass : std::uint8_t { forward, backward_data, backward_weight };
 
+// Winograd's (Lavin and Gray 2016, arXiv 1509.09308) multiplies 2 to 4 times less for 3x3 filters of stride 1, and rounds
+// a little more.
+enum class Algorithm : std::uint8_t { direct, winograd };
+
 // A 2-d convolution of NHWC images with [out, kh, kw, in] filters, square stride and zero padding.
 struct Convolution {
   Pass pass;
@@ -21,11 +25,16 @@ struct Convolution {
   std::int64_t n, h, w, c;
   std::int64_t k, kh, kw, stride, pad;
   std::int64_t out_h, out_w;
+  Algorithm algorithm = Algorithm::direct;
   auto operator<=>(const Convolution&) const = default;
 };
 
-// forward: x, w -> y.  backward_data: dy, w -> dx.  backward_weight: x, dy -> dw.  The result is overwritten.
-void convolution(const Convolution& key, const void* first, const void* second, void* result);
+// forward: x, w -> y.  backward_data: y, w -> x.  backward_weight: x, y -> w.  In the backward passes the letters are
+// the gradients. The result is overwritten.
+void convolution(const Convolution& key, const void* x, const void* w, const void* y);
+
+// True when oneDNN has Winograd's algorithm for this shape, pass and processor.
+bool has_winograd(Convolution key);
 
 // Bytes that one call takes from the pool and gives back: packed weights and scratch memory.
 std::size_t convolution_workspace(const Convolution& key);

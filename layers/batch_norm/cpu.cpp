@@ -155,9 +155,8 @@ void apply_tile(const ApplyArguments<T> a, std::int64_t first_row, std::int64_t 
     Vec8 value = multiply_add(load8(a.x + at) - mean, slope, bias);
     if constexpr (with_residual) value = value + load8(a.residual + at);
     if constexpr (with_relu) {
-      const std::uint8_t bits = positive_bits(value);
-      value = keep_bits(bits, value);
-      if constexpr (with_mask) a.mask[at / 8] = bits;
+      if constexpr (with_mask) a.mask[at / 8] = positive_bits(value);
+      value = relu(value);
     }
     store8(a.y + at, value);
   }

@@ -1,16 +1,28 @@
-// oneDNN's NHWC convolutions; where they are slow (few channels), the hand-vectorised ones of direct.h.
+// oneDNN's convolutions: Winograd's where it pays, NHWC elsewhere; for few channels the hand-vectorised ones of direct.h.
 #include <kindred/engine/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
 #include <kindred/third_party/onednn.h>
+
+#include <algorithm>
 
 namespace kindred {
 namespace {
 
 using onednn::Pass;
 
+// Winograd's algorithm pays its transforms back from about 32 channels on, for the filter gradient from 64
+// (bench/convolution.cpp). In bfloat16 it would round too much.
+bool winograd_pays(Pass pass, const Conv2dShape& s, DType dtype) {
+  const std::int64_t least = pass == Pass::backward_weight ? 64 : 32;
+  return dtype == DType::f32 && s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= least;
+}
+
 onednn::Convolution key_of(Pass pass, const Conv2dShape& s, DType dtype, DType weight_dtype) {
-  return {pass, dtype, weight_dtype, s.n, s.h, s.w, s.c, s.k, s.kh, s.kw, s.stride, s.pad, s.out_h, s.out_w};
+  onednn::Convolution key{pass, dtype, weight_dtype, s.n,   s.h,     s.w,   s.c, s.k,
+                          s.kh, s.kw,  s.stride,     s.pad, s.out_h, s.out_w};
+  if (winograd_pays(pass, s, dtype) && onednn::has_winograd(key)) key.algorithm = onednn::Algorithm::winograd;
+  return key;
 }
 
 direct::Shape direct_shape(const Conv2dShape& s) {
@@ -20,6 +32,7 @@ direct::Shape direct_shape(const Conv2dShape& s) {
 }
 
 bool runs_direct(direct::Direction direction, const Conv2dShape& shape, DType dtype) {
+  if (winograd_pays(static_cast<Pass>(direction), shape, dtype)) return false;
   return dtype == DType::f32 && direct::prefers(direction, direct_shape(shape));
 }
 
@@ -37,7 +50,7 @@ void backward_data(const Conv2dShape& shape, const Tensor& dy, const Tensor& w, 
                           addend.defined() ? addend.data<float>() : nullptr, dx.data<float>());
     return;
   }
-  onednn::convolution(key_of(Pass::backward_data, shape, dy.dtype(), w.dtype()), dy.raw(), w.raw(), dx.raw());
+  onednn::convolution(key_of(Pass::backward_data, shape, dy.dtype(), w.dtype()), dx.raw(), w.raw(), dy.raw());
   if (addend.defined()) accumulate(dx, addend);  // oneDNN's data gradient takes no addend
 }
 
@@ -45,7 +58,7 @@ void backward_weight(const Conv2dShape& shape, const Tensor& x, const Tensor& dy
   if (runs_direct(direct::Direction::backward_weight, shape, x.dtype()))
     direct::backward_weight(direct_shape(shape), x.data<float>(), dy.data<float>(), dw.data<float>());
   else
-    onednn::convolution(key_of(Pass::backward_weight, shape, x.dtype(), dw.dtype()), x.raw(), dy.raw(), dw.raw());
+    onednn::convolution(key_of(Pass::backward_weight, shape, x.dtype(), dw.dtype()), x.raw(), dw.raw(), dy.raw());
 }
 
 // The workspace of a call, taken from the imaginary pool and given back at once.

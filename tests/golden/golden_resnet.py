@@ -1,6 +1,6 @@
 """Whole networks: torchvision's ResNets, one training forward and backward in float64, then an evaluation forward.
 
-One fixture (resnet50.json, resnet50_calm.json, resnet18.json, resnet18_odd.json) holds:
+One fixture (resnet50.json, resnet50_calm.json, resnet18.json, resnet18_calm.json, resnet18_odd.json) holds:
 
     model, batch, size, classes, bn_bias [low, high]
                                   the case; parameters are formula's, and images = formula("images", ..., -2, 2)
@@ -22,13 +22,14 @@ import numpy as np
 import torch
 import torchvision
 
-from golden_formula import BN_BIAS, CALM_BN_BIAS, fill_parameters, formula_images, norm, projections, summary
+from golden_formula import BN_BIAS, STILL_BN_BIAS, fill_parameters, formula_images, norm, projections, summary
 
 CLASSES = 1000
 CASES = {  # fixture -> (model, batch, image size, range of the BN biases)
     "resnet50": ("resnet50", 8, 96, BN_BIAS),
-    "resnet50_calm": ("resnet50", 8, 96, CALM_BN_BIAS),
+    "resnet50_calm": ("resnet50", 8, 96, STILL_BN_BIAS),
     "resnet18": ("resnet18", 8, 128, BN_BIAS),
+    "resnet18_calm": ("resnet18", 8, 128, (1.6, 2.4)),
     "resnet18_odd": ("resnet18", 4, 97, BN_BIAS),  # 97 -> 49 -> 25 -> 13 -> 7 -> 4: every border is uneven
 }
 

@@ -13,6 +13,7 @@ themselves need no Python.
     resnet50.json        \\
     resnet50_calm.json    |
     resnet18.json         } forward, backward, running statistics, evaluation      golden_resnet.py
+    resnet18_calm.json    |
     resnet18_odd.json    /
     supcon_steps.json    fifty training steps of the SupCon recipe                 golden_recipe.py
     supcon.json          the loss by itself, and its published golden vectors      golden_losses.py

@@ -10,19 +10,20 @@
 namespace kindred::golden {
 namespace {
 
-Range range_of(const Parameter& parameter) {
+Range range_of(const Parameter& parameter, Range batch_norm_bias) {
   const Shape& shape = parameter.shape;
   const bool is_bias = parameter.name.ends_with(".bias");
-  if (parameter.kind == ParameterKind::normalization) return is_bias ? batch_norm_bias_range : batch_norm_weight_range;
+  if (parameter.kind == ParameterKind::normalization) return is_bias ? batch_norm_bias : batch_norm_weight_range;
   if (is_bias) return linear_bias_range;
   return shape.rank() == 4 ? conv_weight_range(shape[1] * shape[2] * shape[3]) : linear_weight_range(shape[1]);
 }
 
 }  // namespace
 
-void fill_parameters(ParameterStore& store) {
+void fill_parameters(ParameterStore& store, const nlohmann::json& fixture) {
+  const Range batch_norm_bias{fixture.at("bn_bias")[0].get<float>(), fixture.at("bn_bias")[1].get<float>()};
   for (Parameter& parameter : store.parameters()) {
-    const Range range = range_of(parameter);
+    const Range range = range_of(parameter, batch_norm_bias);
     from_file_order(formula(parameter.name, parameter.shape.numel(), range.low, range.high), parameter.value);
   }
   store.refresh_low_precision();

@@ -21,7 +21,7 @@ The ranges, by kind of parameter (fan_in = in * kh * kw, or in); the name is the
     linear weight   +-float32(sqrt(3 / fan_in))
     linear bias     +-0.1
     BN weight       0.5 .. 1.5,   running mean 0,   running variance 1
-    BN bias         +-0.3; in supcon_steps 0.7 .. 1.3, in the calm ResNets 2.5 .. 3.5 ("bn_bias" in each fixture)
+    BN bias         +-0.3; calm: 0.7 .. 1.3, ResNet-18 1.6 .. 2.4 ("bn_bias" in each fixture)
     images          +-2
 
 Calm fixtures are for float32. A float32 forward pass is off by 1e-6 or more, so a few of the millions of inputs of
@@ -29,8 +29,9 @@ ReLU fall on the other side of zero, and each that does moves the gradient by a 
 the share that flipped, 1e-3 to 3e-2 of a gradient's norm in PyTorch's own float32 ResNet-50. Fifty training steps
 amplify that to a tenth of the loss. With BN biases around 1 the network is nearer to linear, rounding grows less and
 fewer inputs lie near zero (about one in six is still cut off): the comparison then measures the program, not the chaos.
-Around 3 the masks hardly matter any more, and every gradient of a deep network agrees within 1e-3 whatever the order in
-which a convolution adds up; masks are compared in float64, on the plain fixtures.
+Around 2 (one in fifty is cut off) every gradient of ResNet-18 agrees within 1e-3 whatever the order in which a
+convolution adds up. In ResNet-50 the gradients of early biases then vanish, so it stays at 1. What the masks do is
+compared in float64, on the plain fixtures.
 
 A tensor too large to store is compared by its norm and by projections: projection k of a tensor called NAME is its
 dot product with formula("projection{k}:NAME", n, -1, 1), both flat in the order above. For an error vector e of any
@@ -45,7 +46,7 @@ import numpy as np
 PURPOSE_TEST = 6
 BN_BIAS = (-0.3, 0.3)
 CALM_BN_BIAS = (0.7, 1.3)
-STILL_BN_BIAS = (2.5, 3.5)
+STILL_BN_BIAS = (1.6, 2.4)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _CHUNK = 1 << 18  # blocks computed at a time: the temporaries stay in the cache
 

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 import torchvision
 
-from golden_formula import BN_BIAS, STILL_BN_BIAS, fill_parameters, formula_images, norm, projections, summary
+from golden_formula import BN_BIAS, CALM_BN_BIAS, STILL_BN_BIAS, fill_parameters, formula_images, norm, projections, summary
 
 CLASSES = 1000
 CASES = {  # fixture -> (model, batch, image size, range of the BN biases)
     "resnet50": ("resnet50", 8, 96, BN_BIAS),
-    "resnet50_calm": ("resnet50", 8, 96, STILL_BN_BIAS),
+    "resnet50_calm": ("resnet50", 8, 96, CALM_BN_BIAS),
     "resnet18": ("resnet18", 8, 128, BN_BIAS),
-    "resnet18_calm": ("resnet18", 8, 128, (1.6, 2.4)),
+    "resnet18_calm": ("resnet18", 8, 128, STILL_BN_BIAS),
     "resnet18_odd": ("resnet18", 4, 97, BN_BIAS),  # 97 -> 49 -> 25 -> 13 -> 7 -> 4: every border is uneven
 }
 

@@ -9,23 +9,26 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace kindred::golden {
 namespace {
 
-// Relative and norm-wise: over a row of logits, over a parameter's gradient, over a running statistic.
+// Relative and norm-wise: over a row of logits, over each parameter's gradient and the median of all parameters, over a
+// running statistic.
 struct Tolerances {
-  double logits, gradients, running;
+  double logits, gradients, median_gradient, running;
 };
 
 // In float32 a few of the millions of inputs of ReLU fall on the other side of zero than in float64, and each that does
 // moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's norm on the plain
 // fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32 gradients are compared on fixtures
-// where few inputs lie near zero, and the plain ones in float64, where nothing is left to rounding.
-constexpr Tolerances float32{1e-4, 1e-3, 1e-4};
-constexpr Tolerances float32_forward_only{1e-4, 0, 1e-4};
-constexpr Tolerances float64{1e-9, 1e-8, 1e-9};
+// where fewer inputs lie near zero, and the plain ones in float64, where nothing is left to rounding.
+constexpr Tolerances float32{1e-4, 1e-3, 1e-4, 1e-4};
+constexpr Tolerances float32_deep{1e-4, 3e-2, 1e-2, 1e-4};
+constexpr Tolerances float32_forward_only{1e-4, 0, 0, 1e-4};
+constexpr Tolerances float64{1e-9, 1e-8, 1e-9, 1e-9};
 
 void check_logits(const Tensor& logits, const nlohmann::json& expected, double tolerance) {
   const auto values = logits.to_vector<double>();
@@ -69,11 +72,17 @@ void check_network(const std::string& fixture_name, Device device, DType dtype, 
   CHECK(loss.to_vector<double>()[0] == doctest::Approx(fixture.at("loss").get<double>()).epsilon(1e-5));
 
   tape.backward(loss);
+  std::vector<double> errors;
   for (const Parameter& parameter : store.parameters()) {
-    if (within.gradients == 0) continue;
+    if (within.gradients == 0) break;
     CAPTURE(parameter.name);
-    CHECK(relative_error(parameter.name, to_file_order<double>(parameter.gradient),
-                         fixture.at("gradients").at(parameter.name)) < within.gradients);
+    errors.push_back(relative_error(parameter.name, to_file_order<double>(parameter.gradient),
+                                    fixture.at("gradients").at(parameter.name)));
+    CHECK(errors.back() < within.gradients);
+  }
+  if (!errors.empty()) {
+    std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2), errors.end());
+    CHECK(errors[errors.size() / 2] < within.median_gradient);
   }
   for (const Buffer& buffer : store.buffers()) {
     CAPTURE(buffer.name);
@@ -85,7 +94,7 @@ void check_network(const std::string& fixture_name, Device device, DType dtype, 
 }
 
 TEST_CASE("ResNet-18 agrees with PyTorch") { check_network("resnet18_calm", Device::cpu, DType::f32, float32); }
-TEST_CASE("ResNet-50 agrees with PyTorch") { check_network("resnet50_calm", Device::cpu, DType::f32, float32); }
+TEST_CASE("ResNet-50 agrees with PyTorch") { check_network("resnet50_calm", Device::cpu, DType::f32, float32_deep); }
 TEST_CASE("ResNets agree with PyTorch, forward, where gradients are chaotic in float32") {
   check_network("resnet18", Device::cpu, DType::f32, float32_forward_only);
   check_network("resnet50", Device::cpu, DType::f32, float32_forward_only);
@@ -96,8 +105,7 @@ TEST_CASE("ResNet-18 on odd sizes agrees with PyTorch, forward in float32") {
 TEST_CASE("ResNet-18 on odd sizes agrees with PyTorch in float64, to the digit") {
   check_network("resnet18_odd", Device::reference, DType::f64, float64);
 }
-// A minute of plain loops: run it with --no-skip.
-TEST_CASE("ResNet-50 agrees with PyTorch in float64, to the digit" * doctest::skip()) {
+TEST_CASE("ResNet-50 agrees with PyTorch in float64, to the digit") {
   check_network("resnet50", Device::reference, DType::f64, float64);
 }
 

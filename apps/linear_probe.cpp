@@ -1,5 +1,5 @@
-// Stage two: the encoder is frozen and a linear classifier trained on its features with cross-entropy. The accuracy
-// is the figure by which encoders are compared.
+// Stage two: the encoder is frozen and a linear classifier trained on its features with cross-entropy. The
+// accuracy is the figure by which encoders are compared.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/main.h>
@@ -30,7 +30,8 @@ struct Flags {
 };
 
 void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("DIR", f.data, "DIR/train/<class>/* with DIR/val or DIR/test; or CIFAR's binary files")->required();
+  app.add_option("DIR", f.data, "DIR/train/<class>/* with DIR/val or DIR/test; or CIFAR's binary files")
+      ->required();
   auto* encoder = app.add_option("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
   app.add_option("--untrained", f.untrained, "probe random weights of this model instead")->excludes(encoder);
   app.add_option("--out", f.out, "folder for the results")->required();
@@ -48,8 +49,10 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--precision", f.precision, "of the encoder: f32 or bf16")->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or reference")->capture_default_str();
   app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
-  app.add_option("--limit-per-class", f.limit_per_class, "use the first N images of each class, by name (0: all)");
-  app.add_option("--limit-eval-per-class", f.limit_eval, "the same for the evaluation images (as --limit-per-class)");
+  app.add_option("--limit-per-class", f.limit_per_class,
+                 "use the first N images of each class, by name (0: all)");
+  app.add_option("--limit-eval-per-class", f.limit_eval,
+                 "the same for the evaluation images (as --limit-per-class)");
   app.add_flag("--overwrite", f.overwrite, "replace the result in --out");
 }
 
@@ -116,11 +119,14 @@ int linear_probe(int argc, char** argv) {
   features.what = "evaluation features";
   const FeatureTable testing = extract_features(encoder, *evaluation, features, &bad_evaluation);
   bad.insert(bad.end(), bad_evaluation.begin(), bad_evaluation.end());
-  check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read", flags.data);
+  check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read",
+        flags.data);
 
   Probe probe(training, train.classes(), flags.probe);
-  if (flags.augment == "none") probe.train_on_features(training);
-  else probe.train_on_images(encoder, train, features);
+  if (flags.augment == "none")
+    probe.train_on_features(training);
+  else
+    probe.train_on_images(encoder, train, features);
   const ProbeAccuracy accuracy = probe.evaluate(testing);
 
   const fs::path out = flags.out;
@@ -134,12 +140,14 @@ int linear_probe(int argc, char** argv) {
                                    {"model", info.model},
                                    {"encoder", flags.encoder.empty() ? "untrained" : flags.encoder},
                                    {"augment", flags.augment}});
-  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model, accuracy.top1,
-             accuracy.top5, testing.rows(), train.classes());
+  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model,
+             accuracy.top1, accuracy.top5, testing.rows(), train.classes());
   return 0;
 }
 
 }  // namespace
 }  // namespace kindred
 
-int main(int argc, char** argv) { return kindred::run_main(argc, argv, kindred::linear_probe); }
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::linear_probe);
+}

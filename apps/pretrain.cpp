@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t most_neighbour_images = 10000;  // the figure costs a forward pass of each
-const std::vector<std::string> run_files = {"config.json",         "metrics.jsonl",  "encoder.safetensors",
+const std::vector<std::string> run_files = {"config.json", "metrics.jsonl", "encoder.safetensors",
                                             "checkpoint.safetensors", "bad_images.tsv"};
 
 LoaderOptions training_loader(const PretrainOptions& o) {
@@ -73,8 +73,8 @@ class Run {
   }
 
   void train() {
-    fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(), train_.classes(),
-               steps_per_epoch_, schedule_.to_string());
+    fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(),
+               train_.classes(), steps_per_epoch_, schedule_.to_string());
     fmt::print("{}: {} parameters; a loss of {:.3f} is that of features that are all the same\n", o_.model,
                model_.store.parameter_count(), chance_loss());
     if (position_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
@@ -106,7 +106,8 @@ class Run {
       const double start = now_seconds();
       const std::int64_t side = o_.image_size, rows = o_.views * batch.rows();
       const Tensor bytes = Tensor::from(batch.images, {rows, side, side, 3}, device_);
-      const Tensor images = normalize_images(bytes, o_.pixel_statistics(), o_.precision);  // [views*batch, h, w, 3]
+      const Tensor images =
+          normalize_images(bytes, o_.pixel_statistics(), o_.precision);  // [views*batch, h, w, 3]
       optimizer_->set_learning_rate(schedule_.at(position_.steps_done));
       const Tensor loss = contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_));
       const double value = loss.to_vector<double>()[0];
@@ -115,8 +116,9 @@ class Run {
       result.loss += value / static_cast<double>(steps_per_epoch_);
       result.step_seconds += now_seconds() - start;
       result.wait_seconds = loader_.wait_seconds() - waited_before;
-      progress.advance(rows, fmt::format("loss {:.4f}  waiting for data {:.0f} %", value,
-                                         100 * result.wait_seconds / (result.wait_seconds + result.step_seconds)));
+      progress.advance(rows,
+                       fmt::format("loss {:.4f}  waiting for data {:.0f} %", value,
+                                   100 * result.wait_seconds / (result.wait_seconds + result.step_seconds)));
     }
     ++position_.epochs_done;
     return result;
@@ -134,16 +136,17 @@ class Run {
   [[noreturn]] void stop_for_non_finite(double loss) const {
     const std::int64_t in_epoch = position_.steps_done - position_.epochs_done * steps_per_epoch_;
     const std::string parameter = first_non_finite(model_.store);
-    fail(ExitCode::non_finite,
-         "step {} (epoch {}, batch {}): {} not finite; no update was made from it; try a lower --lr or a higher "
-         "--temperature",
-         position_.steps_done + 1, position_.epochs_done + 1, in_epoch + 1,
-         std::isfinite(loss) ? fmt::format("the gradient of {} is", parameter) : "the loss is");
+    fail(
+        ExitCode::non_finite,
+        "step {} (epoch {}, batch {}): {} not finite; no update was made from it; try a lower --lr or a higher "
+        "--temperature",
+        position_.steps_done + 1, position_.epochs_done + 1, in_epoch + 1,
+        std::isfinite(loss) ? fmt::format("the gradient of {} is", parameter) : "the loss is");
   }
 
   std::optional<double> nearest_neighbours() const {
-    const bool due = o_.knn_every > 0 &&
-                     (position_.epochs_done % o_.knn_every == 0 || position_.epochs_done == o_.epochs);
+    const bool due =
+        o_.knn_every > 0 && (position_.epochs_done % o_.knn_every == 0 || position_.epochs_done == o_.epochs);
     if (!evaluation_ || !due) return std::nullopt;
     FeatureOptions options;
     options.device = device_;
@@ -161,8 +164,8 @@ class Run {
 
   void save() const {
     const fs::path out = o_.out;
-    save_encoder(out / "encoder.safetensors", model_.store, {o_.model, o_.stem, o_.image_size, o_.pixel_statistics()},
-                 position_.steps_done);
+    save_encoder(out / "encoder.safetensors", model_.store,
+                 {o_.model, o_.stem, o_.image_size, o_.pixel_statistics()}, position_.steps_done);
     save_checkpoint(out / "checkpoint.safetensors", model_.store, *optimizer_, position_);
     write_bad_images(out / "bad_images.tsv", loader_.bad_images());
   }
@@ -181,7 +184,8 @@ class Run {
                       {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
     fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
                position_.epochs_done, o_.epochs, result.loss, chance_loss(),
-               neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / seconds, 100 * data_wait);
+               neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / seconds,
+               100 * data_wait);
     std::fflush(stdout);
   }
 
@@ -197,12 +201,14 @@ class Run {
   RunPosition position_;
 };
 
-// What the process needs besides the step: itself as it is now, and the batches and images that the loader holds.
+// What the process needs besides the step: itself as it is now, and the batches and images that the loader
+// holds.
 std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
   const LoaderOptions loading = training_loader(o);
   const std::size_t batch = static_cast<std::size_t>(o.views * o.batch_size * o.image_size * o.image_size * 3);
   const Decoded sample = train.load(0);
-  const std::size_t decoded = train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
+  const std::size_t decoded =
+      train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
   const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
   return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes);
 }
@@ -216,8 +222,8 @@ void check_same_run(const PretrainOptions& options) {
   }
   for (const auto& [key, value] : now.items())
     check(before.contains(key) && before[key] == value, ExitCode::usage,
-          "--resume: the run in {} has {} = {}, now it is {}; give the same flags, or another --out", options.out, key,
-          before.contains(key) ? before[key].dump() : "nothing", value.dump());
+          "--resume: the run in {} has {} = {}, now it is {}; give the same flags, or another --out",
+          options.out, key, before.contains(key) ? before[key].dump() : "nothing", value.dump());
 }
 
 int pretrain(int argc, char** argv) {
@@ -258,4 +264,6 @@ int pretrain(int argc, char** argv) {
 }  // namespace
 }  // namespace kindred
 
-int main(int argc, char** argv) { return kindred::run_main(argc, argv, kindred::pretrain); }
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::pretrain);
+}

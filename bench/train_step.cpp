@@ -1,5 +1,5 @@
-// Kindred's side of bench/train_step.py: one SupCon training step for every line on standard input; answers with its
-// milliseconds.
+// Kindred's side of bench/train_step.py: one SupCon training step for every line on standard input; answers
+// with its milliseconds.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/progress.h>
@@ -55,4 +55,6 @@ int bench(int argc, char** argv) {
 }  // namespace
 }  // namespace kindred
 
-int main(int argc, char** argv) { return kindred::run_main(argc, argv, kindred::bench); }
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::bench);
+}

@@ -18,14 +18,18 @@ void add_elements(const Tensor& a, const Tensor& b, const Tensor& out, std::int6
 constexpr std::int64_t one_thread = INT64_MAX;
 
 void reference_add(const Tensor& a, const Tensor& b, const Tensor& out) {
-  if (out.dtype() == DType::f64) add_elements<double>(a, b, out, one_thread);
-  else add_elements<float>(a, b, out, one_thread);
+  if (out.dtype() == DType::f64)
+    add_elements<double>(a, b, out, one_thread);
+  else
+    add_elements<float>(a, b, out, one_thread);
 }
 
 void cpu_add(const Tensor& a, const Tensor& b, const Tensor& out) {
   constexpr std::int64_t grain = 16384;
-  if (out.dtype() == DType::bf16) add_elements<BFloat16>(a, b, out, grain);
-  else add_elements<float>(a, b, out, grain);
+  if (out.dtype() == DType::bf16)
+    add_elements<BFloat16>(a, b, out, grain);
+  else
+    add_elements<float>(a, b, out, grain);
 }
 
 }  // namespace
@@ -37,9 +41,12 @@ void add(const Tensor& a, const Tensor& b, const Tensor& out) {
   static constexpr AccumulateKernels plan = {no_operation};
   check_shape(b, a.shape(), "the second operand of an addition");
   check_shape(out, a.shape(), "the result of an addition");
-  select_kernels("add", out.device(), accumulate_reference, accumulate_cpu, accumulate_cuda, plan).add(a, b, out);
+  select_kernels("add", out.device(), accumulate_reference, accumulate_cpu, accumulate_cuda, plan)
+      .add(a, b, out);
 }
 
-void accumulate(const Tensor& target, const Tensor& value) { add(target, value, target); }
+void accumulate(const Tensor& target, const Tensor& value) {
+  add(target, value, target);
+}
 
 }  // namespace kindred

@@ -7,10 +7,14 @@ namespace kindred {
 
 const char* name(Device device) {
   switch (device) {
-    case Device::reference: return "reference";
-    case Device::cpu: return "cpu";
-    case Device::cuda: return "cuda";
-    case Device::plan: return "plan";
+    case Device::reference:
+      return "reference";
+    case Device::cpu:
+      return "cpu";
+    case Device::cuda:
+      return "cuda";
+    case Device::plan:
+      return "plan";
   }
   return "?";
 }
@@ -24,7 +28,9 @@ DeviceChoice choose_device(std::string_view requested) {
   fail(ExitCode::device, "--device cuda: this build has no CUDA; use --device cpu");
 }
 
-bool cpu_has_bf16() { return __builtin_cpu_supports("avx512bf16"); }
+bool cpu_has_bf16() {
+  return __builtin_cpu_supports("avx512bf16");
+}
 
 std::string cpu_model_name() {
   std::ifstream cpuinfo("/proc/cpuinfo");

@@ -17,7 +17,9 @@ enum class Device : std::uint8_t { reference, cpu, cuda, plan };
 const char* name(Device device);
 
 // True when the host may read and write the tensor's bytes directly.
-constexpr bool is_host(Device device) { return device == Device::reference || device == Device::cpu; }
+constexpr bool is_host(Device device) {
+  return device == Device::reference || device == Device::cpu;
+}
 
 struct DeviceChoice {
   Device device;

@@ -10,7 +10,8 @@ template <typename Body>
 void dispatch_reference(const char* what, DType dtype, Body&& body) {
   if (dtype == DType::f32) return body(float{});
   if (dtype == DType::f64) return body(double{});
-  fail(ExitCode::usage, "{} on device reference computes in f32 or f64, not {}; use --device cpu", what, name(dtype));
+  fail(ExitCode::usage, "{} on device reference computes in f32 or f64, not {}; use --device cpu", what,
+       name(dtype));
 }
 
 // Calls body(T{}) with T float or BFloat16.
@@ -18,7 +19,8 @@ template <typename Body>
 void dispatch_cpu(const char* what, DType dtype, Body&& body) {
   if (dtype == DType::f32) return body(float{});
   if (dtype == DType::bf16) return body(BFloat16{});
-  fail(ExitCode::usage, "{} on device cpu computes in f32 or bf16, not {}; use --device reference", what, name(dtype));
+  fail(ExitCode::usage, "{} on device cpu computes in f32 or bf16, not {}; use --device reference", what,
+       name(dtype));
 }
 
 }  // namespace kindred

@@ -22,10 +22,13 @@ class HostSlabs : public SlabSource {
  public:
   std::byte* acquire(std::size_t bytes) override {
     // Two megabytes more than asked for, so that the slab can start on a huge page: fewer TLB misses.
-    void* map = mmap(nullptr, bytes + slab_granularity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* map =
+        mmap(nullptr, bytes + slab_granularity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(map != MAP_FAILED, ExitCode::device,
-          "out of memory: the host has no {} MiB more; use a smaller --batch-size or --image-size", bytes >> 20);
-    auto* slab = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(map), slab_granularity));
+          "out of memory: the host has no {} MiB more; use a smaller --batch-size or --image-size",
+          bytes >> 20);
+    auto* slab =
+        reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(map), slab_granularity));
     madvise(slab, bytes, MADV_HUGEPAGE);  // a hint: failure costs speed only
     origins_[slab] = map;
     return slab;

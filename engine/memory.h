@@ -1,9 +1,10 @@
 // A pool of memory for each device, with repeatable addresses.
 //
-// Given the same blocks in use and the same sequence of requests, a pool hands out the same addresses: it takes the
-// smallest free block that fits and, among equals, the one at the lowest address. The addresses of one training step
-// are therefore those of the next, which is what lets a step be captured once and replayed, and peak memory be
-// predicted by running the same sequence of requests on the `plan` device, where a pool hands out addresses only.
+// Given the same blocks in use and the same sequence of requests, a pool hands out the same addresses: it takes
+// the smallest free block that fits and, among equals, the one at the lowest address. The addresses of one
+// training step are therefore those of the next, which is what lets a step be captured once and replayed, and
+// peak memory be predicted by running the same sequence of requests on the `plan` device, where a pool hands
+// out addresses only.
 #pragma once
 
 #include <kindred/engine/device.h>
@@ -46,8 +47,8 @@ class MemoryPool {
   void trim();  // gives slabs that are wholly free back to the source
   PoolStatistics statistics() const;
   void reset_peak();
-  // For tests: fills every block that is handed out with bytes that are NaN as floats, so that a kernel that leaves a
-  // part of its result unwritten is seen. Host memory only.
+  // For tests: fills every block that is handed out with bytes that are NaN as floats, so that a kernel that
+  // leaves a part of its result unwritten is seen. Host memory only.
   void set_poison(bool poison) { poison_ = poison; }
 
  private:
@@ -62,8 +63,8 @@ class MemoryPool {
   Blocks::iterator merge_with_next(Blocks::iterator block);
 
   std::unique_ptr<SlabSource> source_;
-  Blocks blocks_;                                        // every block of every slab, by address
-  std::set<std::pair<std::size_t, std::byte*>> free_;    // free blocks by size, then address
+  Blocks blocks_;                                      // every block of every slab, by address
+  std::set<std::pair<std::size_t, std::byte*>> free_;  // free blocks by size, then address
   std::map<std::byte*, std::size_t> slabs_;
   PoolStatistics statistics_;
   bool poison_ = false;

@@ -7,9 +7,13 @@
 
 namespace kindred {
 
-int compute_threads() { return omp_get_max_threads(); }
+int compute_threads() {
+  return omp_get_max_threads();
+}
 
-void set_compute_threads(int threads) { omp_set_num_threads(std::max(1, threads)); }
+void set_compute_threads(int threads) {
+  omp_set_num_threads(std::max(1, threads));
+}
 
 void parallel_ranges(std::int64_t count, std::int64_t grain,
                      const std::function<void(int, std::int64_t, std::int64_t)>& body) {

@@ -1,7 +1,7 @@
 // Loops over all cores.
 //
-// Work is cut into equal chunks by index, never by time, so a result that sums per-chunk partial results in chunk
-// order is the same in every run with the same number of threads.
+// Work is cut into equal chunks by index, never by time, so a result that sums per-chunk partial results in
+// chunk order is the same in every run with the same number of threads.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,8 @@ Initializer normal_init(float deviation) {
 
 const Tensor& Parameter::as(DType dtype) const {
   if (value.dtype() == dtype) return value;
-  check(low.defined() && low.dtype() == dtype, ExitCode::internal, "{} has no {} copy", name, kindred::name(dtype));
+  check(low.defined() && low.dtype() == dtype, ExitCode::internal, "{} has no {} copy", name,
+        kindred::name(dtype));
   return low;
 }
 
@@ -55,7 +56,8 @@ void ParameterStore::allocate(Device device, std::uint64_t seed, DType compute, 
   }
   values_ = Tensor::zeros({total}, master, device);
   gradients_ = Tensor::zeros({total}, master, device);
-  if (size_of(compute) < size_of(master) && compute != DType::f32) low_ = Tensor::zeros({total}, compute, device);
+  if (size_of(compute) < size_of(master) && compute != DType::f32)
+    low_ = Tensor::zeros({total}, compute, device);
 
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = parameters_[i];
@@ -81,7 +83,8 @@ void ParameterStore::refresh_low_precision() {
 }
 
 void ParameterStore::attach(Tape& tape, bool accumulate) {
-  for (Parameter& parameter : parameters_) tape.set_gradient_buffer(parameter.value, parameter.gradient, accumulate);
+  for (Parameter& parameter : parameters_)
+    tape.set_gradient_buffer(parameter.value, parameter.gradient, accumulate);
 }
 
 const Parameter& ParameterStore::find(const std::string& name) const {

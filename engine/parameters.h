@@ -1,8 +1,8 @@
 // The trainable parameters and the buffers of a model: named, and flat in memory.
 //
 // A model declares its parameters by name and shape; allocate() then lays all values in one allocation and all
-// gradients in another, so that one launch updates them and one collective reduces them. Master values are float32
-// (float64 for checks); a low-precision copy, again flat, serves the forward and backward pass.
+// gradients in another, so that one launch updates them and one collective reduces them. Master values are
+// float32 (float64 for checks); a low-precision copy, again flat, serves the forward and backward pass.
 #pragma once
 
 #include <kindred/engine/philox.h>
@@ -16,15 +16,16 @@
 
 namespace kindred {
 
-// What a parameter is, which is what optimizers group by (LARS leaves normalization and biases out, for example).
+// What a parameter is, which is what optimizers group by (LARS leaves normalization and biases out, for
+// example).
 enum class ParameterKind : std::uint8_t { weight, bias, normalization };
 
 // Fills `values` (any shape, on the host, f32) with initial values.
 using Initializer = std::function<void(std::vector<float>& values, RandomStream& random)>;
 
 Initializer constant_init(float value);
-Initializer uniform_init(float bound);      // uniform in [-bound, bound)
-Initializer normal_init(float deviation);   // mean zero
+Initializer uniform_init(float bound);     // uniform in [-bound, bound)
+Initializer normal_init(float deviation);  // mean zero
 
 struct Parameter {
   std::string name;  // torchvision's: "layer1.0.conv1.weight"
@@ -57,8 +58,8 @@ class ParameterStore {
   Parameter& add(std::string name, Shape shape, ParameterKind kind, Initializer initialize);
   Buffer& add_buffer(std::string name, Shape shape, float initial);
 
-  // Allocates everything on `device` and initializes it from `seed`: each parameter from a stream of its own, keyed
-  // by its place in the list. `compute` bf16 adds the low-precision copies.
+  // Allocates everything on `device` and initializes it from `seed`: each parameter from a stream of its own,
+  // keyed by its place in the list. `compute` bf16 adds the low-precision copies.
   void allocate(Device device, std::uint64_t seed, DType compute = DType::f32, DType master = DType::f32);
   void refresh_low_precision();
 
@@ -82,7 +83,8 @@ class ParameterStore {
   std::deque<Parameter> parameters_;
   std::deque<Buffer> buffers_;
   std::vector<std::int64_t> offsets_;
-  Tensor values_, gradients_, low_;  // [elements], each parameter padded to a multiple of 64 elements with zeros
+  Tensor values_, gradients_,
+      low_;  // [elements], each parameter padded to a multiple of 64 elements with zeros
 };
 
 }  // namespace kindred

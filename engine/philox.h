@@ -1,4 +1,5 @@
-// Counter-based random numbers (Philox4x32-10: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+// Counter-based random numbers (Philox4x32-10: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+// 3").
 //
 // A number is a pure function of a key (what it is for) and a counter (which one). Nothing depends on threads
 // or on time, so the same run draws the same numbers with 1 worker or 16, on CPU or GPU, and after a resume.
@@ -16,7 +17,14 @@
 namespace kindred {
 
 // What a stream of numbers is for. Values are part of the file format of a run: never renumber.
-enum class Purpose : std::uint32_t { initialize = 1, shuffle = 2, augment = 3, split = 4, toy_data = 5, test = 6 };
+enum class Purpose : std::uint32_t {
+  initialize = 1,
+  shuffle = 2,
+  augment = 3,
+  split = 4,
+  toy_data = 5,
+  test = 6
+};
 
 struct PhiloxWords {
   std::uint32_t word[4];
@@ -27,9 +35,9 @@ KINDRED_HOST_DEVICE inline PhiloxWords philox4x32(PhiloxWords counter, std::uint
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter.word[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * counter.word[2];
-    counter = PhiloxWords{{static_cast<std::uint32_t>(b >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(b),
-                           static_cast<std::uint32_t>(a >> 32) ^ counter.word[3] ^ key1,
-                           static_cast<std::uint32_t>(a)}};
+    counter = PhiloxWords{
+        {static_cast<std::uint32_t>(b >> 32) ^ counter.word[1] ^ key0, static_cast<std::uint32_t>(b),
+         static_cast<std::uint32_t>(a >> 32) ^ counter.word[3] ^ key1, static_cast<std::uint32_t>(a)}};
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }

@@ -21,13 +21,21 @@ Tape::Edge edge_of(const Tensor& tensor) {
 
 }  // namespace
 
-Operation::Operation(const char* name) : name_(name) { operations().push_back(this); }
+Operation::Operation(const char* name) : name_(name) {
+  operations().push_back(this);
+}
 
-const std::vector<const Operation*>& Operation::all() { return operations(); }
+const std::vector<const Operation*>& Operation::all() {
+  return operations();
+}
 
-Tape::Tape() : outer_(active_tape) { active_tape = this; }
+Tape::Tape() : outer_(active_tape) {
+  active_tape = this;
+}
 
-Tape::~Tape() { active_tape = outer_; }
+Tape::~Tape() {
+  active_tape = outer_;
+}
 
 Tape* Tape::recording(std::initializer_list<const Tensor*> inputs) {
   if (active_tape == nullptr) return nullptr;
@@ -37,8 +45,10 @@ Tape* Tape::recording(std::initializer_list<const Tensor*> inputs) {
 }
 
 void Tape::record(const Operation& operation, std::initializer_list<const Tensor*> inputs,
-                  std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved, BackwardFunction backward) {
-  Entry entry{&operation, active_label ? *active_label : std::string(), {}, {}, std::move(saved), std::move(backward)};
+                  std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved,
+                  BackwardFunction backward) {
+  Entry entry{&operation,         active_label ? *active_label : std::string(), {}, {}, std::move(saved),
+              std::move(backward)};
   for (const Tensor* input : inputs) entry.inputs.push_back(edge_of(*input));
   for (Tensor* output : outputs) entry.outputs.push_back(edge_of(output->set_requires_grad()));
   entries_.push_back(std::move(entry));
@@ -54,8 +64,10 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
   if (const auto buffer = buffers_.find(edge.id); buffer != buffers_.end()) {
     GradientBuffer& slot = buffer->second;
     if (gradient.raw() != slot.tensor.raw()) {
-      if (slot.holds_gradient && !replaces) accumulate(slot.tensor, gradient);
-      else slot.tensor.copy_from(gradient);
+      if (slot.holds_gradient && !replaces)
+        accumulate(slot.tensor, gradient);
+      else
+        slot.tensor.copy_from(gradient);
     }
     slot.holds_gradient = true;
     return;
@@ -72,7 +84,8 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
 }
 
 void Tape::backward(const Tensor& output, const Tensor& cotangent) {
-  check(output.requires_grad(), ExitCode::internal, "backward() from a tensor that depends on nothing recorded");
+  check(output.requires_grad(), ExitCode::internal,
+        "backward() from a tensor that depends on nothing recorded");
   Tensor seed = cotangent;
   if (!seed.defined()) {
     check(output.numel() == 1, ExitCode::internal, "backward() from a tensor of shape {} needs a cotangent",
@@ -92,7 +105,8 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
       const auto found = gradients_.find(edge.id);
       step.output_gradients_.push_back(found == gradients_.end() ? Tensor() : found->second);
       reached |= found != gradients_.end();
-      if (found != gradients_.end()) gradients_.erase(found);  // consumed: the block returns to the pool after use
+      if (found != gradients_.end())
+        gradients_.erase(found);  // consumed: the block returns to the pool after use
     }
     if (!reached) continue;
     entry.backward(step);
@@ -116,7 +130,8 @@ Tensor BackwardStep::input_gradient(int input) {
   const Tape::Edge& target = edge(input);
   check(target.requires_grad, ExitCode::internal, "{}: the gradient of input {} is not wanted",
         entry_.operation->name(), input);
-  const bool took_addend = std::find(addends_taken_.begin(), addends_taken_.end(), input) != addends_taken_.end();
+  const bool took_addend =
+      std::find(addends_taken_.begin(), addends_taken_.end(), input) != addends_taken_.end();
   Tensor place;
   // A parameter's first gradient is written straight into its buffer.
   const auto buffer = tape_.buffers_.find(target.id);
@@ -142,10 +157,18 @@ void BackwardStep::pass_gradient(int input, const Tensor& gradient) {
   if (wants(input)) written_.push_back({input, gradient, false});
 }
 
-NoGrad::NoGrad() : outer_(active_tape) { active_tape = nullptr; }
-NoGrad::~NoGrad() { active_tape = outer_; }
+NoGrad::NoGrad() : outer_(active_tape) {
+  active_tape = nullptr;
+}
+NoGrad::~NoGrad() {
+  active_tape = outer_;
+}
 
-TapeLabel::TapeLabel(const std::string& label) : outer_(active_label) { active_label = &label; }
-TapeLabel::~TapeLabel() { active_label = outer_; }
+TapeLabel::TapeLabel(const std::string& label) : outer_(active_label) {
+  active_label = &label;
+}
+TapeLabel::~TapeLabel() {
+  active_label = outer_;
+}
 
 }  // namespace kindred

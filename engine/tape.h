@@ -1,13 +1,14 @@
 // Reverse-mode differentiation on a flat list, eager.
 //
-// A differentiable function runs its forward kernel and, if a tape is active and an input asks for a gradient, appends
-// one entry: {operation, inputs, outputs, saved, backward}. `backward()` walks the list from the end: execution order
-// is already topological, so there is no recursion and no graph. What the backward step needs is listed in `saved`,
-// never hidden in a capture, so that memory can be printed; it dies as the walk passes it.
+// A differentiable function runs its forward kernel and, if a tape is active and an input asks for a gradient,
+// appends one entry: {operation, inputs, outputs, saved, backward}. `backward()` walks the list from the end:
+// execution order is already topological, so there is no recursion and no graph. What the backward step needs
+// is listed in `saved`, never hidden in a capture, so that memory can be printed; it dies as the walk passes
+// it.
 //
-// Kernels write and the tape adds. A backward step asks for a place to write the gradient of an input; when that
-// input already has a gradient (it was used more than once) the tape adds the two. A kernel that can add for free
-// takes the gradient so far as an addend instead.
+// Kernels write and the tape adds. A backward step asks for a place to write the gradient of an input; when
+// that input already has a gradient (it was used more than once) the tape adds the two. A kernel that can add
+// for free takes the gradient so far as an addend instead.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -19,8 +20,8 @@
 
 namespace kindred {
 
-// The name of a differentiable operation. Each is one static object in the .cpp of its folder; the constructor puts
-// it on the list that the gradient registry (tests/gradcheck) must cover.
+// The name of a differentiable operation. Each is one static object in the .cpp of its folder; the constructor
+// puts it on the list that the gradient registry (tests/gradcheck) must cover.
 class Operation {
  public:
   explicit Operation(const char* name);
@@ -66,9 +67,9 @@ class Tape {
   void record(const Operation& operation, std::initializer_list<const Tensor*> inputs,
               std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved, BackwardFunction backward);
 
-  // Gradients of the leaf `tensor` go to `gradient` (same shape), which the caller owns and which lives on: the first
-  // gradient of a backward pass overwrites it, or is added when `accumulate` is set. One that no gradient reaches is
-  // set to zero.
+  // Gradients of the leaf `tensor` go to `gradient` (same shape), which the caller owns and which lives on: the
+  // first gradient of a backward pass overwrites it, or is added when `accumulate` is set. One that no gradient
+  // reaches is set to zero.
   void set_gradient_buffer(const Tensor& tensor, const Tensor& gradient, bool accumulate = false);
 
   // Walks the list in reverse from `output` with the given cotangent (default: one, for a scalar). The list is
@@ -100,14 +101,17 @@ class BackwardStep {
  public:
   const Tensor& saved(int index) const { return entry_.saved[static_cast<std::size_t>(index)]; }
   // Undefined when no gradient flowed to that output. At least one output's is defined.
-  const Tensor& output_gradient(int index = 0) const { return output_gradients_[static_cast<std::size_t>(index)]; }
+  const Tensor& output_gradient(int index = 0) const {
+    return output_gradients_[static_cast<std::size_t>(index)];
+  }
   bool wants(int input) const { return edge(input).requires_grad; }
   // A tensor of the input's shape for the kernel to overwrite in full. Ask only when wants(input).
   Tensor input_gradient(int input);
-  // The gradient that the input has so far, or undefined. Taking it promises that the kernel's result includes it. Not
-  // for an operation that may get the same tensor twice.
+  // The gradient that the input has so far, or undefined. Taking it promises that the kernel's result includes
+  // it. Not for an operation that may get the same tensor twice.
   Tensor take_addend(int input);
-  // Hands on a gradient without computing one (an addition passes its own through). It must not be written later.
+  // Hands on a gradient without computing one (an addition passes its own through). It must not be written
+  // later.
   void pass_gradient(int input, const Tensor& gradient);
 
  private:

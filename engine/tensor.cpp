@@ -29,7 +29,8 @@ std::string Shape::to_string() const {
 }
 
 struct Tensor::Storage {
-  Storage(std::size_t size, Device where) : device(where), bytes(size), data(memory_pool(where).allocate(size)) {}
+  Storage(std::size_t size, Device where)
+      : device(where), bytes(size), data(memory_pool(where).allocate(size)) {}
   ~Storage() { memory_pool(device).free(data); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -49,22 +50,32 @@ std::uint64_t next_id() {
 template <typename Body>
 void with_type(DType dtype, Body&& body) {
   switch (dtype) {
-    case DType::f32: return body(float{});
-    case DType::f64: return body(double{});
-    case DType::bf16: return body(BFloat16{});
-    case DType::u8: return body(std::uint8_t{});
-    case DType::i32: return body(std::int32_t{});
-    case DType::f16: break;
+    case DType::f32:
+      return body(float{});
+    case DType::f64:
+      return body(double{});
+    case DType::bf16:
+      return body(BFloat16{});
+    case DType::u8:
+      return body(std::uint8_t{});
+    case DType::i32:
+      return body(std::int32_t{});
+    case DType::f16:
+      break;
   }
   fail(ExitCode::internal, "{} has no arithmetic on the host", name(dtype));
 }
 
 template <typename To, typename From>
 To convert(From value) {
-  if constexpr (std::is_same_v<To, From>) return value;
-  else if constexpr (std::is_same_v<To, BFloat16>) return BFloat16(static_cast<float>(value));
-  else if constexpr (std::is_same_v<From, BFloat16>) return static_cast<To>(static_cast<float>(value));
-  else return static_cast<To>(value);
+  if constexpr (std::is_same_v<To, From>)
+    return value;
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    return BFloat16(static_cast<float>(value));
+  else if constexpr (std::is_same_v<From, BFloat16>)
+    return static_cast<To>(static_cast<float>(value));
+  else
+    return static_cast<To>(value);
 }
 
 void check_host(Device device, const char* what) {
@@ -114,9 +125,13 @@ template Tensor Tensor::from(std::span<const double>, const Shape&, Device);
 template Tensor Tensor::from(std::span<const std::int32_t>, const Shape&, Device);
 template Tensor Tensor::from(std::span<const std::uint8_t>, const Shape&, Device);
 
-void* Tensor::raw() const { return storage_ ? storage_->data + offset_bytes_ : nullptr; }
+void* Tensor::raw() const {
+  return storage_ ? storage_->data + offset_bytes_ : nullptr;
+}
 
-std::size_t Tensor::storage_bytes() const { return storage_ ? storage_->bytes : 0; }
+std::size_t Tensor::storage_bytes() const {
+  return storage_ ? storage_->bytes : 0;
+}
 
 Tensor Tensor::reshape(const Shape& shape) const {
   check(shape.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be seen as {}",
@@ -138,13 +153,14 @@ Tensor Tensor::window(std::int64_t first_element, const Shape& shape) const {
 }
 
 Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
-  check(shape_.rank() >= 1 && begin <= end, ExitCode::internal, "rows {} to {} of a tensor of shape {}", begin, end,
-        shape_.to_string());
+  check(shape_.rank() >= 1 && begin <= end, ExitCode::internal, "rows {} to {} of a tensor of shape {}", begin,
+        end, shape_.to_string());
   std::array<std::int64_t, Shape::max_rank> extents{};
   for (int axis = 0; axis < shape_.rank(); ++axis) extents[static_cast<std::size_t>(axis)] = shape_[axis];
   extents[0] = end - begin;
   const std::int64_t row = shape_[0] == 0 ? 0 : numel() / shape_[0];
-  return window(begin * row, Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape_.rank()))));
+  return window(begin * row,
+                Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape_.rank()))));
 }
 
 void Tensor::fill(double value) {
@@ -158,8 +174,9 @@ void Tensor::fill(double value) {
 }
 
 void Tensor::copy_from(const Tensor& source) {
-  check(source.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be copied into one of shape {}",
-        source.shape().to_string(), shape_.to_string());
+  check(source.numel() == numel(), ExitCode::internal,
+        "a tensor of shape {} cannot be copied into one of shape {}", source.shape().to_string(),
+        shape_.to_string());
   if (device_ == Device::plan || source.device() == Device::plan) return;
   check_host(device_, "copying");
   check_host(source.device(), "copying");
@@ -199,7 +216,8 @@ void Tensor::stand_for(const Tensor& other) {
 }
 
 void check_shape(const Tensor& tensor, const Shape& expected, const char* what) {
-  check(tensor.defined(), ExitCode::internal, "{}: a tensor of shape {} is missing", what, expected.to_string());
+  check(tensor.defined(), ExitCode::internal, "{}: a tensor of shape {} is missing", what,
+        expected.to_string());
   check(tensor.shape() == expected, ExitCode::internal, "{} has the shape {}, expected {}", what,
         tensor.shape().to_string(), expected.to_string());
 }

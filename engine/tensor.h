@@ -1,7 +1,7 @@
 // A tensor: shape, element type and device of a contiguous window on shared storage. No strides.
 //
-// Copying a Tensor copies the handle; both see the same bytes. Images are [N, H, W, C] and filters [out, kh, kw, in]
-// on every device. The last reference to a storage gives its block back to the device's pool at once.
+// Copying a Tensor copies the handle; both see the same bytes. Images are [N, H, W, C] and filters [out, kh,
+// kw, in] on every device. The last reference to a storage gives its block back to the device's pool at once.
 #pragma once
 
 #include <kindred/engine/device.h>
@@ -65,7 +65,8 @@ class Tensor {
   // The elements; T must be the tensor's type. A host pointer only where is_host(device()).
   template <typename T>
   T* data() const {
-    check(dtype_of<T> == dtype_, ExitCode::internal, "a {} tensor was read as {}", name(dtype_), name(dtype_of<T>));
+    check(dtype_of<T> == dtype_, ExitCode::internal, "a {} tensor was read as {}", name(dtype_),
+          name(dtype_of<T>));
     return static_cast<T*>(raw());
   }
   void* raw() const;
@@ -76,7 +77,7 @@ class Tensor {
   Tensor rows(std::int64_t begin, std::int64_t end) const;  // along the first axis
 
   void fill(double value);
-  void copy_from(const Tensor& source);      // same shape; converts the element type
+  void copy_from(const Tensor& source);         // same shape; converts the element type
   Tensor to(Device device, DType dtype) const;  // a copy
   template <typename T>
   std::vector<T> to_vector() const;  // converts to T on the host
@@ -88,8 +89,8 @@ class Tensor {
     requires_grad_ = value;
     return *this;
   }
-  // Makes this tensor stand for `other` on the tape: its gradient is other's gradient, in other's shape and type.
-  // For low-precision copies of master weights.
+  // Makes this tensor stand for `other` on the tape: its gradient is other's gradient, in other's shape and
+  // type. For low-precision copies of master weights.
   void stand_for(const Tensor& other);
   DType gradient_dtype() const { return gradient_dtype_; }
 

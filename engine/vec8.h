@@ -1,5 +1,5 @@
-// Eight floats at a time, for the bandwidth-bound loops of the CPU kernels: AVX2 where the build has it, plain loops
-// elsewhere. Loads and stores take float or bfloat16 memory; arithmetic is float.
+// Eight floats at a time, for the bandwidth-bound loops of the CPU kernels: AVX2 where the build has it, plain
+// loops elsewhere. Loads and stores take float or bfloat16 memory; arithmetic is float.
 #pragma once
 
 #include <kindred/engine/dtype.h>
@@ -16,32 +16,51 @@ struct Vec8 {
   __m256 lanes;
 };
 
-inline Vec8 broadcast8(float value) { return {_mm256_set1_ps(value)}; }
-inline Vec8 load8(const float* p) { return {_mm256_loadu_ps(p)}; }
+inline Vec8 broadcast8(float value) {
+  return {_mm256_set1_ps(value)};
+}
+inline Vec8 load8(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
 inline Vec8 load8(const BFloat16* p) {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
 }
-inline void store8(float* p, Vec8 v) { _mm256_storeu_ps(p, v.lanes); }
-// Rounds to nearest, ties to even. A NaN may become an infinity: it stays non-finite, which is what is looked for.
+inline void store8(float* p, Vec8 v) {
+  _mm256_storeu_ps(p, v.lanes);
+}
+// Rounds to nearest, ties to even. A NaN may become an infinity: it stays non-finite, which is what is looked
+// for.
 inline void store8(BFloat16* p, Vec8 v) {
   const __m256i u = _mm256_castps_si256(v.lanes);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
   const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(rounded, rounded), 0xd8);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 }
-inline Vec8 operator+(Vec8 a, Vec8 b) { return {_mm256_add_ps(a.lanes, b.lanes)}; }
-inline Vec8 operator-(Vec8 a, Vec8 b) { return {_mm256_sub_ps(a.lanes, b.lanes)}; }
-inline Vec8 operator*(Vec8 a, Vec8 b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }
+inline Vec8 operator+(Vec8 a, Vec8 b) {
+  return {_mm256_add_ps(a.lanes, b.lanes)};
+}
+inline Vec8 operator-(Vec8 a, Vec8 b) {
+  return {_mm256_sub_ps(a.lanes, b.lanes)};
+}
+inline Vec8 operator*(Vec8 a, Vec8 b) {
+  return {_mm256_mul_ps(a.lanes, b.lanes)};
+}
 // a * b + c, rounded once.
-inline Vec8 multiply_add(Vec8 a, Vec8 b, Vec8 c) { return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
-// max(v, 0), but a NaN stays a NaN: it must reach the loss to be reported. (The instruction gives its second operand
-// when one is a NaN.)
-inline Vec8 relu(Vec8 v) { return {_mm256_max_ps(_mm256_setzero_ps(), v.lanes)}; }
+inline Vec8 multiply_add(Vec8 a, Vec8 b, Vec8 c) {
+  return {_mm256_fmadd_ps(a.lanes, b.lanes, c.lanes)};
+}
+// max(v, 0), but a NaN stays a NaN: it must reach the loss to be reported. (The instruction gives its second
+// operand when one is a NaN.)
+inline Vec8 relu(Vec8 v) {
+  return {_mm256_max_ps(_mm256_setzero_ps(), v.lanes)};
+}
 // Bit i is set where lane i is above zero or a NaN: a NaN must pass the ReLU to reach the loss and be reported.
 inline std::uint8_t positive_bits(Vec8 v) {
-  return static_cast<std::uint8_t>(_mm256_movemask_ps(_mm256_cmp_ps(v.lanes, _mm256_setzero_ps(), _CMP_NLE_UQ)));
+  return static_cast<std::uint8_t>(
+      _mm256_movemask_ps(_mm256_cmp_ps(v.lanes, _mm256_setzero_ps(), _CMP_NLE_UQ)));
 }
 // Lane i where bit i is set, zero elsewhere.
 inline Vec8 keep_bits(std::uint8_t bits, Vec8 v) {
@@ -63,7 +82,9 @@ Vec8 each_lane(F&& f) {
   return result;
 }
 
-inline Vec8 broadcast8(float value) { return each_lane([&](int) { return value; }); }
+inline Vec8 broadcast8(float value) {
+  return each_lane([&](int) { return value; });
+}
 template <typename T>
 Vec8 load8(const T* p) {
   return each_lane([&](int i) { return static_cast<float>(p[i]); });
@@ -72,9 +93,15 @@ template <typename T>
 void store8(T* p, Vec8 v) {
   for (int i = 0; i < 8; ++i) p[i] = T(v.lanes[i]);
 }
-inline Vec8 operator+(Vec8 a, Vec8 b) { return each_lane([&](int i) { return a.lanes[i] + b.lanes[i]; }); }
-inline Vec8 operator-(Vec8 a, Vec8 b) { return each_lane([&](int i) { return a.lanes[i] - b.lanes[i]; }); }
-inline Vec8 operator*(Vec8 a, Vec8 b) { return each_lane([&](int i) { return a.lanes[i] * b.lanes[i]; }); }
+inline Vec8 operator+(Vec8 a, Vec8 b) {
+  return each_lane([&](int i) { return a.lanes[i] + b.lanes[i]; });
+}
+inline Vec8 operator-(Vec8 a, Vec8 b) {
+  return each_lane([&](int i) { return a.lanes[i] - b.lanes[i]; });
+}
+inline Vec8 operator*(Vec8 a, Vec8 b) {
+  return each_lane([&](int i) { return a.lanes[i] * b.lanes[i]; });
+}
 inline Vec8 multiply_add(Vec8 a, Vec8 b, Vec8 c) {
   return each_lane([&](int i) { return a.lanes[i] * b.lanes[i] + c.lanes[i]; });
 }
@@ -91,6 +118,5 @@ inline Vec8 keep_bits(std::uint8_t bits, Vec8 v) {
 }
 
 #endif
-
 
 }  // namespace kindred

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::size_t most_names_listed = 4;
 
-bool belongs_to_encoder(const std::string& name) { return !name.starts_with("head") && !name.starts_with("fc"); }
+bool belongs_to_encoder(const std::string& name) {
+  return !name.starts_with("head") && !name.starts_with("fc");
+}
 
 // "bn1.running_mean" -> "bn1.num_batches_tracked"; empty for other buffers.
 std::string counter_name(const std::string& buffer) {
@@ -32,7 +34,8 @@ std::string some_of(const std::vector<std::string>& names) {
 const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   check(found != file.metadata().end(), ExitCode::file,
-        "{} is no encoder of Kindred's: its metadata have no \"{}\"; give the encoder.safetensors of a pretrain run",
+        "{} is no encoder of Kindred's: its metadata have no \"{}\"; give the encoder.safetensors of a "
+        "pretrain run",
         file.path(), key);
   return found->second;
 }
@@ -41,7 +44,8 @@ std::array<float, 3> three_numbers(const SafetensorsFile& file, const std::strin
   const auto value = nlohmann::json::parse(metadata_value(file, key), nullptr, false);
   bool good = value.is_array() && value.size() == 3;
   for (std::size_t i = 0; good && i < 3; ++i)
-    good = value[i].is_number() && std::isfinite(value[i].get<float>()) && (!positive || value[i].get<float>() > 0);
+    good = value[i].is_number() && std::isfinite(value[i].get<float>()) &&
+           (!positive || value[i].get<float>() > 0);
   check(good, ExitCode::file, "{}: the metadata's \"{}\" should be three{} numbers", file.path(), key,
         positive ? " positive" : "");
   return {value[0].get<float>(), value[1].get<float>(), value[2].get<float>()};
@@ -70,9 +74,8 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
   for (const Parameter& parameter : store.parameters()) {
     if (!belongs_to_encoder(parameter.name)) continue;
     const Tensor value = parameter.value;
-    writer.add(parameter.name, DType::f32, file_shape(parameter.shape), [value] {
-      return Tensor::from(to_file_order<float>(value), {value.numel()}, Device::cpu);
-    });
+    writer.add(parameter.name, DType::f32, file_shape(parameter.shape),
+               [value] { return Tensor::from(to_file_order<float>(value), {value.numel()}, Device::cpu); });
   }
   for (const Buffer& buffer : store.buffers()) {
     writer.add(buffer.name, buffer.value);
@@ -105,11 +108,13 @@ void load_encoder(const std::filesystem::path& path, ParameterStore& store) {
   std::vector<std::pair<const SafetensorsEntry*, Tensor>> found;
   const auto match = [&](const std::string& name, const Tensor& value) {
     const SafetensorsEntry* entry = file.find(name);
-    if (!entry) missing.push_back(name);
+    if (!entry)
+      missing.push_back(name);
     else if (entry->shape != file_shape(value.shape()))
       reshaped.push_back(fmt::format("{} (is [{}], should be [{}])", name, fmt::join(entry->shape, ", "),
                                      fmt::join(file_shape(value.shape()), ", ")));
-    else found.emplace_back(entry, value);
+    else
+      found.emplace_back(entry, value);
   };
   for (const Parameter& parameter : store.parameters())
     if (belongs_to_encoder(parameter.name)) match(parameter.name, parameter.value);
@@ -132,7 +137,8 @@ void load_encoder(const std::filesystem::path& path, ParameterStore& store) {
   for (const auto& [entry, value] : found) {
     const std::vector<float> values = file.read<float>(*entry);
     for (const float v : values)
-      check(std::isfinite(v), ExitCode::file, "{}: {} has a value that is not finite", file.path(), entry->name);
+      check(std::isfinite(v), ExitCode::file, "{}: {} has a value that is not finite", file.path(),
+            entry->name);
     from_file_order(values, value);
   }
   store.refresh_low_precision();

@@ -1,8 +1,8 @@
 // Encoders in files: safetensors with torchvision's names and layout, and what is needed to use them again.
 //
-// A file holds the encoder's parameters, running statistics and num_batches_tracked counters, and nothing of the
-// head. The metadata say which model it is, its stem, and the image size and pixel statistics that it was trained
-// with. It holds no time, path or run name: the same training gives the same bytes.
+// A file holds the encoder's parameters, running statistics and num_batches_tracked counters, and nothing of
+// the head. The metadata say which model it is, its stem, and the image size and pixel statistics that it was
+// trained with. It holds no time, path or run name: the same training gives the same bytes.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -27,8 +27,8 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
 // Error(file) when it is no encoder that Kindred wrote.
 EncoderInfo read_encoder_info(const std::filesystem::path& path);
 
-// Sets the encoder's part of an allocated store. Error(file) that says which tensors are missing, which are left over
-// and which have another shape.
+// Sets the encoder's part of an allocated store. Error(file) that says which tensors are missing, which are
+// left over and which have another shape.
 void load_encoder(const std::filesystem::path& path, ParameterStore& store);
 
 }  // namespace kindred

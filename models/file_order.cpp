@@ -7,7 +7,8 @@ namespace {
 template <typename Visit>
 void for_each_element(const Shape& shape, Visit&& visit) {
   if (shape.rank() != 4) {
-    for (std::int64_t i = 0; i < shape.numel(); ++i) visit(static_cast<std::size_t>(i), static_cast<std::size_t>(i));
+    for (std::int64_t i = 0; i < shape.numel(); ++i)
+      visit(static_cast<std::size_t>(i), static_cast<std::size_t>(i));
     return;
   }
   const std::int64_t out = shape[0], kh = shape[1], kw = shape[2], in = shape[3];

@@ -1,7 +1,7 @@
 // Between Kindred's order of a filter's elements and that of files.
 //
-// Filters are [out, kh, kw, in] in memory, the layout that the fast kernels want, and [out, in, kh, kw] in files, as
-// torchvision writes them. Everything else has one order only.
+// Filters are [out, kh, kw, in] in memory, the layout that the fast kernels want, and [out, in, kh, kw] in
+// files, as torchvision writes them. Everything else has one order only.
 #pragma once
 
 #include <kindred/engine/tensor.h>

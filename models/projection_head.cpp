@@ -12,7 +12,9 @@ std::optional<Linear> hidden_layer(ParameterStore& store, HeadKind kind, std::in
 
 }  // namespace
 
-const char* name(HeadKind kind) { return kind == HeadKind::linear ? "linear" : "mlp"; }
+const char* name(HeadKind kind) {
+  return kind == HeadKind::linear ? "linear" : "mlp";
+}
 
 HeadKind parse_head(const std::string& text) {
   if (text == "linear") return HeadKind::linear;

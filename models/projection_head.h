@@ -1,5 +1,5 @@
-// The projection head: maps features to the unit vectors that the contrastive loss compares (Khosla et al. 2020,
-// section 3.1). It is thrown away after stage one.
+// The projection head: maps features to the unit vectors that the contrastive loss compares (Khosla et al.
+// 2020, section 3.1). It is thrown away after stage one.
 #pragma once
 
 #include <kindred/layers/linear/linear.h>

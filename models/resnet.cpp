@@ -36,7 +36,9 @@ std::optional<Shortcut> shortcut_if_needed(ParameterStore& store, const std::str
 
 }  // namespace
 
-const char* name(Stem stem) { return stem == Stem::imagenet ? "imagenet" : "cifar"; }
+const char* name(Stem stem) {
+  return stem == Stem::imagenet ? "imagenet" : "cifar";
+}
 
 Stem parse_stem(const std::string& text) {
   if (text == "imagenet") return Stem::imagenet;
@@ -44,7 +46,9 @@ Stem parse_stem(const std::string& text) {
   fail(ExitCode::usage, "--stem {}: unknown stem; use imagenet or cifar", text);
 }
 
-Stem default_stem(std::int64_t image_size) { return image_size <= 32 ? Stem::cifar : Stem::imagenet; }
+Stem default_stem(std::int64_t image_size) {
+  return image_size <= 32 ? Stem::cifar : Stem::imagenet;
+}
 
 std::vector<std::string> resnet_names() {
   std::vector<std::string> names;
@@ -62,7 +66,9 @@ Shortcut::Shortcut(ParameterStore& store, const std::string& name, std::int64_t 
                    std::int64_t stride, Conv2dInit init)
     : conv(store, name + ".0", in, out, 1, {stride, 0}, init), bn(store, name + ".1", out) {}
 
-Tensor Shortcut::operator()(const Tensor& x, Mode mode) const { return bn(conv(x), mode); }
+Tensor Shortcut::operator()(const Tensor& x, Mode mode) const {
+  return bn(conv(x), mode);
+}
 
 BasicBlock::BasicBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
                        std::int64_t stride, Conv2dInit init)
@@ -78,8 +84,8 @@ Tensor BasicBlock::operator()(const Tensor& x, Mode mode) const {
   return bn2.with_residual_and_relu(conv2(inner), shortcut, mode);
 }
 
-BottleneckBlock::BottleneckBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
-                                 std::int64_t stride, Conv2dInit init)
+BottleneckBlock::BottleneckBlock(ParameterStore& store, const std::string& name, std::int64_t in,
+                                 std::int64_t width, std::int64_t stride, Conv2dInit init)
     : conv1(store, name + ".conv1", in, width, 1, {1, 0}, init),
       bn1(store, name + ".bn1", width),
       conv2(store, name + ".conv2", width, width, 3, {stride, 1}, init),
@@ -107,7 +113,8 @@ ResNet::ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem_kind)
       const std::string block = fmt::format("layer{}.{}", stage + 1, i);
       const std::int64_t stride = stage > 0 && i == 0 ? 2 : 1;
       if (spec.bottleneck) {
-        blocks.push_back(std::make_unique<BottleneckBlock>(store, block, feature_dim, width, stride, spec.init));
+        blocks.push_back(
+            std::make_unique<BottleneckBlock>(store, block, feature_dim, width, stride, spec.init));
         feature_dim = width * BottleneckBlock::expansion;
       } else {
         blocks.push_back(std::make_unique<BasicBlock>(store, block, feature_dim, width, stride, spec.init));

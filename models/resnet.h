@@ -21,7 +21,7 @@ namespace kindred {
 enum class Stem : std::uint8_t { imagenet, cifar };
 
 const char* name(Stem stem);
-Stem parse_stem(const std::string& text);  // Error(usage) for anything else
+Stem parse_stem(const std::string& text);    // Error(usage) for anything else
 Stem default_stem(std::int64_t image_size);  // cifar up to 32 pixels
 
 struct ResNetSpec {
@@ -38,8 +38,8 @@ std::vector<std::string> resnet_names();
 
 // The 1x1 convolution that brings a shortcut to the size of what it is added to.
 struct Shortcut {
-  Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out, std::int64_t stride,
-           Conv2dInit init);
+  Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,
+           std::int64_t stride, Conv2dInit init);
   Tensor operator()(const Tensor& x, Mode mode) const;
 
   Conv2d conv;   // name.0
@@ -48,12 +48,13 @@ struct Shortcut {
 
 struct ResidualBlock {
   virtual ~ResidualBlock() = default;
-  virtual Tensor operator()(const Tensor& x, Mode mode) const = 0;  // [n, h, w, in] -> [n, h/stride, w/stride, out]
+  virtual Tensor operator()(const Tensor& x,
+                            Mode mode) const = 0;  // [n, h, w, in] -> [n, h/stride, w/stride, out]
 };
 
 struct BasicBlock : ResidualBlock {
-  BasicBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width, std::int64_t stride,
-             Conv2dInit init);
+  BasicBlock(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t width,
+             std::int64_t stride, Conv2dInit init);
   Tensor operator()(const Tensor& x, Mode mode) const override;
 
   Conv2d conv1;

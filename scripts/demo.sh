@@ -10,12 +10,10 @@ scripts/build.sh release
 apps=build/release/apps
 $apps/make_toy_dataset runs/toy
 
-finished() { [ -f "$1/$2" ]; }
-finished runs/demo encoder.safetensors && finished runs/demo/probe result.json ||
-  $apps/pretrain runs/toy --out runs/demo --recipe demo --overwrite
-finished runs/demo/probe result.json ||
+$apps/pretrain runs/toy --out runs/demo --recipe demo --resume # a run that was stopped goes on, a finished one ends
+[ -f runs/demo/probe/result.json ] ||
   $apps/linear_probe runs/toy --encoder runs/demo/encoder.safetensors --out runs/demo/probe --overwrite
-finished runs/demo/untrained result.json ||
+[ -f runs/demo/untrained/result.json ] ||
   $apps/linear_probe runs/toy --untrained resnet20 --image-size 32 --out runs/demo/untrained --overwrite
 
 top1() { sed -n 's/.*"top1": *\([0-9.]*\).*/\1/p' "$1"; }

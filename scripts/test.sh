@@ -22,6 +22,8 @@ passed=$(count passed) failed=$(count failed)
 skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here says so, and why
 passed=$((passed - skipped))
 
+if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
 # The test of the tests: planted errors must turn the suite red. Costs a minute, so only when sources changed.
 if [ $# -eq 0 ]; then
   if python3 scripts/mutation_test.py --build build/release; then passed=$((passed + 1))

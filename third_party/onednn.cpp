@@ -42,7 +42,7 @@ auto checked(const char* call, Body&& body) {
 // One of the three tensors of a convolution: as the caller has it, and as the primitive wants it.
 struct Operand {
   memory::desc given, wanted;
-  int role;                // DNNL_ARG_...
+  int role;  // DNNL_ARG_...
   bool is_result;
   dnnl::primitive reorder;  // between the two; empty when they are the same
 };
@@ -53,7 +53,8 @@ struct ConvolutionPlan {
   memory::desc scratch;
 };
 
-// The descriptions that go into a primitive. Ours are NHWC; Winograd works on channels in blocks of its own choice.
+// The descriptions that go into a primitive. Ours are NHWC; Winograd works on channels in blocks of its own
+// choice.
 struct Descriptions {
   memory::desc x, w, y;
 };
@@ -74,7 +75,8 @@ Descriptions wanted_descriptions(const Convolution& key, DType weight_dtype) {
 // oneDNN 3 takes everything in one constructor, 2 has an operation descriptor in between. `hint` is the forward
 // primitive that the backward ones ask for.
 template <typename Convolution_, typename... Hint>
-typename Convolution_::primitive_desc describe(const Convolution& key, const Descriptions& d, const Hint&... hint) {
+typename Convolution_::primitive_desc describe(const Convolution& key, const Descriptions& d,
+                                               const Hint&... hint) {
   const auto algorithm = key.algorithm == Algorithm::winograd ? dnnl::algorithm::convolution_winograd
                                                               : dnnl::algorithm::convolution_direct;
   const memory::dims strides{key.stride, key.stride}, before{key.pad, key.pad};
@@ -86,12 +88,15 @@ typename Convolution_::primitive_desc describe(const Convolution& key, const Des
   constexpr bool is_forward = std::is_same_v<Convolution_, dnnl::convolution_forward>;
 #if DNNL_VERSION_MAJOR >= 3
   if constexpr (is_forward)
-    return {engine(), dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind, attributes};
+    return {engine(),  dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind,
+            attributes};
   else
     return {engine(), algorithm, d.x, d.w, d.y, strides, before, behind, hint..., attributes};
 #else
   if constexpr (is_forward)
-    return {{dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind}, attributes, engine()};
+    return {{dnnl::prop_kind::forward_training, algorithm, d.x, d.w, d.y, strides, before, behind},
+            attributes,
+            engine()};
   else
     return {{algorithm, d.x, d.w, d.y, strides, before, behind}, attributes, engine(), hint...};
 #endif
@@ -100,9 +105,9 @@ typename Convolution_::primitive_desc describe(const Convolution& key, const Des
 Operand operand(const memory::desc& given, const memory::desc& wanted, int role, bool is_result) {
   Operand result{given, wanted, role, is_result, {}};
   if (given != wanted)
-    result.reorder = dnnl::reorder(is_result
-                                       ? dnnl::reorder::primitive_desc(engine(), wanted, engine(), given)
-                                       : dnnl::reorder::primitive_desc(engine(), given, engine(), wanted));
+    result.reorder =
+        dnnl::reorder(is_result ? dnnl::reorder::primitive_desc(engine(), wanted, engine(), given)
+                                : dnnl::reorder::primitive_desc(engine(), given, engine(), wanted));
   return result;
 }
 
@@ -123,7 +128,8 @@ ConvolutionPlan make_plan(const Convolution& key) {
               operand(given.w, d.weights_desc(), DNNL_ARG_WEIGHTS, false),
               operand(given.y, d.diff_dst_desc(), DNNL_ARG_DIFF_DST, false), d.scratchpad_desc()};
     }
-    case Pass::backward_weight: break;
+    case Pass::backward_weight:
+      break;
   }
   const auto d = describe<dnnl::convolution_backward_weights>(key, wanted, forward);
   return {dnnl::convolution_backward_weights(d), operand(given.x, d.src_desc(), DNNL_ARG_SRC, false),
@@ -149,7 +155,9 @@ Tensor workspace(std::size_t bytes) {
   return Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::cpu);
 }
 
-std::size_t packed_bytes(const Operand& o) { return o.reorder ? o.wanted.get_size() : 0; }
+std::size_t packed_bytes(const Operand& o) {
+  return o.reorder ? o.wanted.get_size() : 0;
+}
 
 // An operand while the primitive runs: the caller's memory, or a packed copy of it.
 struct Bound {
@@ -209,14 +217,14 @@ void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, s
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
            std::int64_t ldc) {
   checked("dnnl_sgemm", [&] {
-    dnnl::error::wrap_c_api(dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda, b,
-                                       ldb, beta, c, ldc),
+    dnnl::error::wrap_c_api(dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda,
+                                       b, ldb, beta, c, ldc),
                             "dnnl_sgemm");
   });
 }
 
-void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const BFloat16* a,
-               const BFloat16* b, void* c, DType c_dtype) {
+void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+               const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {
   using Key = std::tuple<bool, bool, std::int64_t, std::int64_t, std::int64_t, DType>;
   static std::map<Key, dnnl::matmul> products;
   static std::mutex mutex;

@@ -9,7 +9,8 @@ namespace {
 
 constexpr const char* position_entry = "run.position";  // I64 [2]: epochs, steps
 
-std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& store, const Optimizer& optimizer) {
+std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& store,
+                                                       const Optimizer& optimizer) {
   std::vector<std::pair<std::string, Tensor>> tensors = optimizer.state();
   for (const Parameter& parameter : store.parameters()) tensors.emplace_back(parameter.name, parameter.value);
   for (const Buffer& buffer : store.buffers()) tensors.emplace_back(buffer.name, buffer.value);
@@ -37,11 +38,13 @@ RunPosition load_checkpoint(const std::filesystem::path& path, ParameterStore& s
   const SafetensorsFile file(path);
   auto tensors = everything(store, optimizer);
   for (const auto& [name, tensor] : tensors)
-    check(file.at(name).shape == extents(tensor.shape()), ExitCode::file,
-          "{}: {} has another shape than the model's {}; resume with the settings that the run was started with",
-          file.path(), name, tensor.shape().to_string());
+    check(
+        file.at(name).shape == extents(tensor.shape()), ExitCode::file,
+        "{}: {} has another shape than the model's {}; resume with the settings that the run was started with",
+        file.path(), name, tensor.shape().to_string());
   check(file.entries().size() == tensors.size() + 1, ExitCode::file,
-        "{} holds {} tensors, the model and optimizer have {}; resume with the settings that the run was started with",
+        "{} holds {} tensors, the model and optimizer have {}; resume with the settings that the run was "
+        "started with",
         file.path(), file.entries().size(), tensors.size() + 1);
   const auto position = file.read<std::int64_t>(file.at(position_entry));
   check(position.size() == 2 && position[0] >= 0 && position[1] >= 0, ExitCode::file,

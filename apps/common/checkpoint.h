@@ -12,8 +12,8 @@ struct RunPosition {
   std::int64_t steps_done = 0;
 };
 
-// Parameters, running statistics, optimizer state and position, in Kindred's own layout. Replaces the file in one
-// step: after a full disk the previous one is still there. Error(io).
+// Parameters, running statistics, optimizer state and position, in Kindred's own layout. Replaces the file in
+// one step: after a full disk the previous one is still there. Error(io).
 void save_checkpoint(const std::filesystem::path& path, const ParameterStore& store, const Optimizer& optimizer,
                      const RunPosition& position);
 

@@ -9,8 +9,8 @@
 
 namespace kindred {
 
-// Parses; returns an exit code when the program should end at once (--help, --version), nothing when it should go on.
-// Throws Error(usage) for what cannot be understood.
+// Parses; returns an exit code when the program should end at once (--help, --version), nothing when it should
+// go on. Throws Error(usage) for what cannot be understood.
 inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
   app.set_version_flag("--version", "kindred 0.1.0");
   app.get_formatter()->column_width(34);

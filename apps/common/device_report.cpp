@@ -24,7 +24,8 @@ void write_bad_images(const std::filesystem::path& path, const std::vector<BadIm
   std::string text = "path\toutcome\treason\n";
   for (const BadImage& image : images) {
     std::string shown = image.path;  // a tab or a line break in a name must not break the table
-    std::replace_if(shown.begin(), shown.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, '?');
+    std::replace_if(
+        shown.begin(), shown.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, '?');
     text += fmt::format("{}\t{}\t{}\n", shown, outcome_name(image.outcome), image.reason);
   }
   write_file_atomically(path, text);

@@ -10,11 +10,12 @@
 
 namespace kindred {
 
-// Prints the device, the reason for it, cores and precision. Error(usage) for a precision that the device lacks.
+// Prints the device, the reason for it, cores and precision. Error(usage) for a precision that the device
+// lacks.
 void report_device(const DeviceChoice& choice, DType precision);
 
-// A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when all
-// images were fine, with its header alone. Error(io).
+// A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when
+// all images were fine, with its header alone. Error(io).
 void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images);
 
 }  // namespace kindred

@@ -21,7 +21,8 @@ struct FeatureOptions {
   std::string what;        // shown with the progress: "training features"
 };
 
-// Images that cannot be read are left out (and listed in bad_images if given): a stand-in would falsify accuracies.
+// Images that cannot be read are left out (and listed in bad_images if given): a stand-in would falsify
+// accuracies.
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                               std::vector<BadImage>* bad_images = nullptr);
 

@@ -11,7 +11,8 @@ namespace kindred {
 namespace {
 
 LayerPlan& layer_called(std::vector<LayerPlan>& layers, const std::string& name) {
-  const auto found = std::find_if(layers.begin(), layers.end(), [&](const LayerPlan& l) { return l.name == name; });
+  const auto found =
+      std::find_if(layers.begin(), layers.end(), [&](const LayerPlan& l) { return l.name == name; });
   if (found != layers.end()) return *found;
   return layers.emplace_back(LayerPlan{name, {}, 0, 0});
 }
@@ -67,8 +68,12 @@ MemoryPlan plan_memory(const PretrainOptions& options) {
   return plan;
 }
 
-std::size_t resident_bytes() { return status_line("VmRSS"); }
-std::size_t peak_resident_bytes() { return status_line("VmHWM"); }
+std::size_t resident_bytes() {
+  return status_line("VmRSS");
+}
+std::size_t peak_resident_bytes() {
+  return status_line("VmHWM");
+}
 
 std::string describe(const MemoryPlan& plan, std::size_t other_bytes) {
   std::string text = fmt::format("{:28} {:>22} {:>14} {:>14}\n", "layer", "output", "parameters", "kept for");

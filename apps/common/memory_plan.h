@@ -1,5 +1,5 @@
-// What a training step will need, worked out without running it: the step runs on the `plan` device, where tensors have
-// shapes and addresses but no bytes.
+// What a training step will need, worked out without running it: the step runs on the `plan` device, where
+// tensors have shapes and addresses but no bytes.
 #pragma once
 
 #include <kindred/apps/common/pretrain_options.h>
@@ -10,10 +10,10 @@
 namespace kindred {
 
 struct LayerPlan {
-  std::string name;              // "layer1.0.conv2"
-  Shape output;                  // of the layer's last operation
-  std::int64_t parameters = 0;   // elements
-  std::size_t activations = 0;   // bytes kept for the backward pass that no earlier layer keeps already
+  std::string name;             // "layer1.0.conv2"
+  Shape output;                 // of the layer's last operation
+  std::int64_t parameters = 0;  // elements
+  std::size_t activations = 0;  // bytes kept for the backward pass that no earlier layer keeps already
 };
 
 struct MemoryPlan {
@@ -27,11 +27,13 @@ struct MemoryPlan {
 
 MemoryPlan plan_memory(const PretrainOptions& options);
 
-// Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be read.
+// Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be
+// read.
 std::size_t resident_bytes();
 std::size_t peak_resident_bytes();
 
-// The table of --dry-run: a line a layer and the totals. `other_bytes` is what the process needs besides the step.
+// The table of --dry-run: a line a layer and the totals. `other_bytes` is what the process needs besides the
+// step.
 std::string describe(const MemoryPlan& plan, std::size_t other_bytes);
 
 }  // namespace kindred

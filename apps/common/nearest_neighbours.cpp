@@ -28,9 +28,10 @@ std::int32_t vote(const float* similarities, const FeatureTable& bank, std::int6
                   std::vector<std::int64_t>& order, std::vector<double>& votes) {
   std::iota(order.begin(), order.end(), 0);
   // Ties go to the earlier row, so that the result does not depend on the sort.
-  std::partial_sort(order.begin(), order.begin() + neighbours, order.end(), [&](std::int64_t a, std::int64_t b) {
-    return similarities[a] != similarities[b] ? similarities[a] > similarities[b] : a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + neighbours, order.end(),
+                    [&](std::int64_t a, std::int64_t b) {
+                      return similarities[a] != similarities[b] ? similarities[a] > similarities[b] : a < b;
+                    });
   std::fill(votes.begin(), votes.end(), 0.0);
   for (std::int64_t i = 0; i < neighbours; ++i) {
     const auto row = static_cast<std::size_t>(order[static_cast<std::size_t>(i)]);
@@ -44,15 +45,17 @@ std::int32_t vote(const float* similarities, const FeatureTable& bank, std::int6
 double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& queries, std::int64_t classes,
                                   std::int64_t neighbours) {
   check(bank.rows() > 0 && queries.rows() > 0 && bank.dim == queries.dim, ExitCode::internal,
-        "nearest neighbours: {} rows of {} against {} of {}", queries.rows(), queries.dim, bank.rows(), bank.dim);
+        "nearest neighbours: {} rows of {} against {} of {}", queries.rows(), queries.dim, bank.rows(),
+        bank.dim);
   neighbours = std::min(neighbours, bank.rows());
   const std::vector<float> keys = unit_rows(bank), asked = unit_rows(queries);
   std::vector<float> similarities(static_cast<std::size_t>(tile * bank.rows()));
   std::vector<std::int64_t> correct(static_cast<std::size_t>(compute_threads()));
   for (std::int64_t first = 0; first < queries.rows(); first += tile) {
     const std::int64_t count = std::min(tile, queries.rows() - first);
-    onednn::sgemm(false, true, count, bank.rows(), bank.dim, 1, &asked[static_cast<std::size_t>(first * bank.dim)],
-                  bank.dim, keys.data(), bank.dim, 0, similarities.data(), bank.rows());
+    onednn::sgemm(false, true, count, bank.rows(), bank.dim, 1,
+                  &asked[static_cast<std::size_t>(first * bank.dim)], bank.dim, keys.data(), bank.dim, 0,
+                  similarities.data(), bank.rows());
     parallel_ranges(count, 8, [&](int range, std::int64_t begin, std::int64_t end) {
       std::vector<std::int64_t> order(static_cast<std::size_t>(bank.rows()));
       std::vector<double> votes(static_cast<std::size_t>(classes));

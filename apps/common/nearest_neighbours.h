@@ -1,7 +1,8 @@
-// Accuracy of a nearest-neighbour classifier on features: how good an encoder is before any classifier is trained.
+// Accuracy of a nearest-neighbour classifier on features: how good an encoder is before any classifier is
+// trained.
 //
-// Each query takes the vote of its k nearest training features by cosine, weighted by exp(cosine / 0.07) (Wu et al.
-// 2018, arXiv 1805.01978).
+// Each query takes the vote of its k nearest training features by cosine, weighted by exp(cosine / 0.07) (Wu et
+// al. 2018, arXiv 1805.01978).
 #pragma once
 
 #include <cstdint>

@@ -65,8 +65,8 @@ void check_values(const PretrainOptions& o) {
   check(o.views >= 1 && o.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", o.views);
   check(o.loss != "simclr" || o.views >= 2, ExitCode::usage,
         "--loss simclr with --views 1: an image's only positives are its other views; use --views 2");
-  check(o.image_size >= 8 && o.image_size <= 4096, ExitCode::usage, "--image-size {}: expected 8 to 4096 pixels",
-        o.image_size);
+  check(o.image_size >= 8 && o.image_size <= 4096, ExitCode::usage,
+        "--image-size {}: expected 8 to 4096 pixels", o.image_size);
   check(o.workers >= 0 && o.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", o.workers);
   check(o.limit_per_class >= 0, ExitCode::usage, "--limit-per-class {}: expected 0 (no limit) or more",
         o.limit_per_class);
@@ -122,7 +122,8 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   plain_.loss = "supcon";
   plain_.device = "auto";
   plain_.max_bad = 100;
-  app.add_option("DIR", plain_.data, "DIR/train/<class>/*, and DIR/val or DIR/test; or CIFAR's binary files")->required();
+  app.add_option("DIR", plain_.data, "DIR/train/<class>/*, and DIR/val or DIR/test; or CIFAR's binary files")
+      ->required();
   app.add_option("--out", plain_.out, "folder for the results")->required();
   app.add_option("--recipe", plain_.recipe, recipe_help());
   app.add_option("--model", given_.model, "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)");
@@ -141,16 +142,20 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--warmup-epochs", given_.warmup_epochs, "linear warm-up (a tenth of the epochs, at most 10)");
   app.add_option("--warmup-start-lr", given_.warmup_start_lr, "where the warm-up starts (0)");
   app.add_option("--temperature", given_.temperature, "of the loss (0.1)");
-  app.add_option("--base-temperature", given_.base_temperature, "scale the loss by temperature / this; 0: unscaled (0)");
+  app.add_option("--base-temperature", given_.base_temperature,
+                 "scale the loss by temperature / this; 0: unscaled (0)");
   app.add_option("--augment", given_.augment, "cifar, simaugment, probe or none (by image size)");
   app.add_option("--pixels", given_.pixels, "mean and deviation of pixels: imagenet, cifar10 or cifar100");
   app.add_option("--precision", precision_, "f32 or bf16")->capture_default_str();
   app.add_option("--device", plain_.device, "auto, cpu or reference")->capture_default_str();
   app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
   app.add_option("--seed", plain_.seed, "of everything random")->capture_default_str();
-  app.add_option("--limit-per-class", plain_.limit_per_class, "use the first N images of each class, by name (0: all)");
-  app.add_option("--limit-eval-per-class", limit_eval_, "the same for the evaluation images (as --limit-per-class)");
-  app.add_option("--knn-every", knn_every_, "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
+  app.add_option("--limit-per-class", plain_.limit_per_class,
+                 "use the first N images of each class, by name (0: all)");
+  app.add_option("--limit-eval-per-class", limit_eval_,
+                 "the same for the evaluation images (as --limit-per-class)");
+  app.add_option("--knn-every", knn_every_,
+                 "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
   app.add_option("--max-bad", plain_.max_bad, "unreadable images that are accepted")->capture_default_str();
   app.add_flag("--strict", plain_.strict, "fail on the first unreadable or damaged image");
   app.add_flag("--resume", plain_.resume, "go on with the run in --out; start anew when there is none");
@@ -186,8 +191,8 @@ PretrainOptions PretrainFlags::resolve() const {
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   o.knn_every = knn_every_.value_or(std::max<std::int64_t>(1, o.epochs / 10));
   o.limit_eval_per_class = limit_eval_.value_or(o.limit_per_class);
-  check(o.limit_eval_per_class >= 0, ExitCode::usage, "--limit-eval-per-class {}: expected 0 (no limit) or more",
-        o.limit_eval_per_class);
+  check(o.limit_eval_per_class >= 0, ExitCode::usage,
+        "--limit-eval-per-class {}: expected 0 (no limit) or more", o.limit_eval_per_class);
   check(precision_ == "f32" || precision_ == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
         precision_);
   o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;

@@ -51,7 +51,7 @@ class PretrainFlags {
   PretrainOptions resolve() const;
 
  private:
-  PretrainOptions plain_;   // what no recipe touches
+  PretrainOptions plain_;  // what no recipe touches
   HyperParameters given_;
   std::string precision_ = "f32";
   std::optional<std::int64_t> knn_every_, limit_eval_;

@@ -31,15 +31,19 @@ void ProbeOptions::check_values() const {
   check(epochs >= 1, ExitCode::usage, "--epochs {}: expected 1 or more", epochs);
   check(batch_size >= 1, ExitCode::usage, "--batch-size {}: expected 1 or more", batch_size);
   check(std::isfinite(lr) && lr >= 0, ExitCode::usage, "--lr {}: expected 0 or more", lr);
-  check(momentum >= 0 && momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1", momentum);
-  check(std::isfinite(weight_decay) && weight_decay >= 0, ExitCode::usage, "--weight-decay {}: expected 0 or more",
-        weight_decay);
+  check(momentum >= 0 && momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1",
+        momentum);
+  check(std::isfinite(weight_decay) && weight_decay >= 0, ExitCode::usage,
+        "--weight-decay {}: expected 0 or more", weight_decay);
   check(label_smoothing >= 0 && label_smoothing < 1, ExitCode::usage,
         "--label-smoothing {}: expected 0 or more and below 1", label_smoothing);
 }
 
 Probe::Probe(const FeatureTable& training, int classes, const ProbeOptions& options)
-    : options_(options), dim_(training.dim), classes_(classes), classifier_(store_, "fc", training.dim, classes) {
+    : options_(options),
+      dim_(training.dim),
+      classes_(classes),
+      classifier_(store_, "fc", training.dim, classes) {
   const auto dim = static_cast<std::size_t>(dim_);
   std::vector<double> sum(dim), squares(dim);
   for (std::size_t i = 0; i < training.features.size(); ++i) sum[i % dim] += training.features[i];
@@ -78,7 +82,8 @@ void Probe::step(const Tensor& features, const std::vector<std::int32_t>& labels
   Tape tape;
   store_.attach(tape);
   const Tensor targets = Tensor::from(labels, {features.dim(0)}, probe_device);
-  const Tensor loss = cross_entropy(classifier_(features), targets, static_cast<float>(options_.label_smoothing));
+  const Tensor loss =
+      cross_entropy(classifier_(features), targets, static_cast<float>(options_.label_smoothing));
   tape.backward(loss);
   optimizer_->watch_loss(loss);
   optimizer_->set_learning_rate(schedule_->at(steps_done_++));
@@ -89,7 +94,8 @@ void Probe::step(const Tensor& features, const std::vector<std::int32_t>& labels
 
 void Probe::train_on_features(const FeatureTable& training) {
   const std::int64_t rows = training.rows(), batch = std::min(options_.batch_size, rows);
-  const std::int64_t steps = rows / batch;  // an epoch leaves out what does not fill a batch; the next may draw it
+  const std::int64_t steps =
+      rows / batch;  // an epoch leaves out what does not fill a batch; the next may draw it
   begin(options_.epochs * steps);
   Progress progress("classifier", options_.epochs, "images");
   std::vector<float> gathered(static_cast<std::size_t>(batch * dim_));
@@ -120,11 +126,12 @@ void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const
   Loader loader(dataset, loading);
   begin(options_.epochs * loader.batches_per_epoch());
   for (std::int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
-    Progress progress(fmt::format("classifier, epoch {}/{}", epoch + 1, options_.epochs), loader.batches_per_epoch(),
-                      "images");
+    Progress progress(fmt::format("classifier, epoch {}/{}", epoch + 1, options_.epochs),
+                      loader.batches_per_epoch(), "images");
     loader.start_epoch(static_cast<std::uint32_t>(epoch));
     for (Batch batch; loader.next(batch);) {
-      const Tensor bytes = Tensor::from(batch.images, {batch.rows(), how.image_size, how.image_size, 3}, how.device);
+      const Tensor bytes =
+          Tensor::from(batch.images, {batch.rows(), how.image_size, how.image_size, 3}, how.device);
       const std::vector<float> features =  // outside any tape: the encoder is frozen
           encoder(normalize_images(bytes, how.pixels, how.precision), Mode::evaluate).to_vector<float>();
       step(standardized(features.data(), batch.rows()), batch.labels);
@@ -135,7 +142,8 @@ void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const
 
 ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
   const std::int64_t rows = testing.rows();
-  const auto logits = classifier_(standardized(testing.features.data(), rows)).to_vector<float>();  // [rows, classes]
+  const auto logits =
+      classifier_(standardized(testing.features.data(), rows)).to_vector<float>();  // [rows, classes]
   std::int64_t best = 0, among_five = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* row = &logits[static_cast<std::size_t>(r * classes_)];
@@ -145,7 +153,8 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
     best += rank <= 1;
     among_five += rank <= 5;
   }
-  return {static_cast<double>(best) / static_cast<double>(rows), static_cast<double>(among_five) / static_cast<double>(rows)};
+  return {static_cast<double>(best) / static_cast<double>(rows),
+          static_cast<double>(among_five) / static_cast<double>(rows)};
 }
 
 void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const {
@@ -159,7 +168,8 @@ void Probe::save(const std::filesystem::path& path, const std::vector<std::strin
   }
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
-  writer.set_metadata("classes", nlohmann::json(class_names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  writer.set_metadata(
+      "classes", nlohmann::json(class_names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   writer.add("fc.weight", Tensor::from(weight, {classes_, dim_}, probe_device));
   writer.add("fc.bias", Tensor::from(bias, {classes_}, probe_device));
   writer.write(path);

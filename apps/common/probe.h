@@ -40,8 +40,8 @@ class Probe {
 
   ProbeAccuracy evaluate(const FeatureTable& testing) const;
 
-  // fc.weight [classes, dim] and fc.bias [classes] for features as the encoder gives them: the standardization is
-  // folded in. The class names are in the metadata. Error(io).
+  // fc.weight [classes, dim] and fc.bias [classes] for features as the encoder gives them: the standardization
+  // is folded in. The class names are in the metadata. Error(io).
   void save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const;
 
  private:

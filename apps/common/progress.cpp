@@ -9,9 +9,9 @@
 namespace kindred {
 namespace {
 
-constexpr double redraw_interval = 0.2;   // seconds, on a terminal
-constexpr double line_interval = 30.0;    // seconds, elsewhere: logs stay short
-constexpr int bar_width = 24;             // characters
+constexpr double redraw_interval = 0.2;  // seconds, on a terminal
+constexpr double line_interval = 30.0;   // seconds, elsewhere: logs stay short
+constexpr int bar_width = 24;            // characters
 
 }  // namespace
 
@@ -44,11 +44,13 @@ void Progress::advance(std::int64_t items, const std::string& note) {
 void Progress::draw(const std::string& note) {
   const double elapsed = now_seconds() - start_;
   const double share = static_cast<double>(done_) / static_cast<double>(total_);
-  const std::string rate = fmt::format("{:.0f} {}/s", static_cast<double>(items_) / std::max(elapsed, 1e-9), unit_);
+  const std::string rate =
+      fmt::format("{:.0f} {}/s", static_cast<double>(items_) / std::max(elapsed, 1e-9), unit_);
   const std::string left = format_duration(elapsed * (1 / share - 1));
   if (terminal_) {
     const int filled = static_cast<int>(share * bar_width);
-    fmt::print("\r\033[K{} [{}{}] {:3.0f} %  {}  {} left  {}", what_, std::string(static_cast<std::size_t>(filled), '#'),
+    fmt::print("\r\033[K{} [{}{}] {:3.0f} %  {}  {} left  {}", what_,
+               std::string(static_cast<std::size_t>(filled), '#'),
                std::string(static_cast<std::size_t>(bar_width - filled), '.'), 100 * share, rate, left, note);
   } else {
     fmt::print("{}  {:.0f} %  {}  {} left  {}\n", what_, 100 * share, rate, left, note);

@@ -10,7 +10,8 @@ namespace kindred {
 
 namespace fs = std::filesystem;
 
-bool prepare_run_folder(const fs::path& folder, ExistingRun existing, const std::vector<std::string>& own_files) {
+bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
+                        const std::vector<std::string>& own_files) {
   std::error_code error;
   check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
         "--out {}: it is a file; give the name of a folder", folder.string());
@@ -46,8 +47,9 @@ nlohmann::json read_json(const fs::path& path) {
 void append_json_line(const fs::path& path, const nlohmann::json& value) {
   std::ofstream file(path, std::ios::app);
   file << value.dump() << '\n' << std::flush;
-  check(file.good(), ExitCode::io, "{} cannot be written: {}; free some space or check the folder's permissions",
-        path.string(), std::strerror(errno));
+  check(file.good(), ExitCode::io,
+        "{} cannot be written: {}; free some space or check the folder's permissions", path.string(),
+        std::strerror(errno));
 }
 
 }  // namespace kindred

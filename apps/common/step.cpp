@@ -22,12 +22,13 @@ SupConOptions loss_options(const PretrainOptions& options) {
   return loss;
 }
 
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images, const Tensor& labels,
-                        const SupConOptions& options, const std::function<void(const Tape&)>& inspect) {
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
+                        const Tensor& labels, const SupConOptions& options,
+                        const std::function<void(const Tape&)>& inspect) {
   Tape tape;
   model.store.attach(tape);
-  const Tensor features = model(images, Mode::train);       // [views*batch, 128], unit rows
-  const Tensor loss = supcon(features, labels, options);    // []
+  const Tensor features = model(images, Mode::train);     // [views*batch, 128], unit rows
+  const Tensor loss = supcon(features, labels, options);  // []
   if (inspect) inspect(tape);
   tape.backward(loss);
   optimizer.watch_loss(loss);

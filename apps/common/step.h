@@ -16,9 +16,10 @@ std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, Parame
 SupConOptions loss_options(const PretrainOptions& options);
 
 // Forward, loss, backward, update. `images` are normalized [views*batch, h, w, 3], `labels` i32 [views*batch].
-// Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a gradient is
-// not finite; then nothing is updated. `inspect` sees the tape after the forward pass.
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images, const Tensor& labels,
-                        const SupConOptions& options, const std::function<void(const Tape&)>& inspect = {});
+// Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a
+// gradient is not finite; then nothing is updated. `inspect` sees the tape after the forward pass.
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
+                        const Tensor& labels, const SupConOptions& options,
+                        const std::function<void(const Tape&)>& inspect = {});
 
 }  // namespace kindred

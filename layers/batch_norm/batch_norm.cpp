@@ -24,7 +24,8 @@ void check_arguments(const BatchNormArguments& a) {
 }  // namespace
 
 const BatchNormKernels& batch_norm_kernels(Device device) {
-  static constexpr BatchNormKernels plan = {no_operation, no_operation, no_operation, no_operation, no_operation};
+  static constexpr BatchNormKernels plan = {no_operation, no_operation, no_operation, no_operation,
+                                            no_operation};
   return select_kernels("batch_norm", device, batch_norm_reference, batch_norm_cpu, batch_norm_cuda, plan);
 }
 
@@ -34,7 +35,8 @@ Tensor batch_norm(const BatchNormArguments& a) {
   const std::int64_t channels = a.x.shape().back(), rows = a.x.numel() / channels;
   const bool training = a.mode == Mode::train;
   check(!training || rows > 1, ExitCode::usage,
-        "batch norm in training needs more than one value per channel; use a larger --batch-size or --image-size");
+        "batch norm in training needs more than one value per channel; use a larger --batch-size or "
+        "--image-size");
 
   Tensor mean = a.running_mean, variance = a.running_variance;  // [c]
   const Tensor inv_std = Tensor::empty_like(a.scale);           // [c]
@@ -42,8 +44,8 @@ Tensor batch_norm(const BatchNormArguments& a) {
     mean = Tensor::empty_like(a.scale);
     variance = Tensor::empty_like(a.scale);
     kernels.statistics(a.x, mean, variance);
-    kernels.finish_statistics(mean, variance, batch_norm_epsilon, batch_norm_momentum, rows, inv_std, a.running_mean,
-                              a.running_variance);
+    kernels.finish_statistics(mean, variance, batch_norm_epsilon, batch_norm_momentum, rows, inv_std,
+                              a.running_mean, a.running_variance);
   } else {
     kernels.finish_statistics(mean, variance, batch_norm_epsilon, 0, rows, inv_std, Tensor(), Tensor());
   }
@@ -68,10 +70,13 @@ Tensor batch_norm(const BatchNormArguments& a) {
                    const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
                    Tensor d_residual;
                    if (step.wants(3)) {
-                     if (mask_.defined()) d_residual = step.input_gradient(3);
-                     else step.pass_gradient(3, dy);
+                     if (mask_.defined())
+                       d_residual = step.input_gradient(3);
+                     else
+                       step.pass_gradient(3, dy);
                    }
-                   table.apply_backward(dy, mask_, x, mean_, inv_std_, scale, d_scale, d_bias, count, dx, d_residual);
+                   table.apply_backward(dy, mask_, x, mean_, inv_std_, scale, d_scale, d_bias, count, dx,
+                                        d_residual);
                  });
   }
   return y;
@@ -89,8 +94,12 @@ Tensor BatchNorm::run(const Tensor& x, const Tensor& residual, bool relu, Mode m
   return batch_norm({x, weight.value, bias.value, residual, relu, mode, running_mean.value, running_var.value});
 }
 
-Tensor BatchNorm::operator()(const Tensor& x, Mode mode) const { return run(x, Tensor(), false, mode); }
-Tensor BatchNorm::with_relu(const Tensor& x, Mode mode) const { return run(x, Tensor(), true, mode); }
+Tensor BatchNorm::operator()(const Tensor& x, Mode mode) const {
+  return run(x, Tensor(), false, mode);
+}
+Tensor BatchNorm::with_relu(const Tensor& x, Mode mode) const {
+  return run(x, Tensor(), true, mode);
+}
 Tensor BatchNorm::with_residual_and_relu(const Tensor& x, const Tensor& residual, Mode mode) const {
   return run(x, residual, true, mode);
 }

@@ -1,9 +1,11 @@
-// Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) with an optional residual and ReLU in the same op:
+// Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) with an optional residual and ReLU in the same
+// op:
 //
 //   y = relu?( (x - mean) / sqrt(variance + epsilon) * scale + bias + residual? )
 //
-// Fused because unfused it costs two more trips through memory for what is no arithmetic at all. In training, mean
-// and variance are the batch's own, over all images and pixels; in evaluation they are the running statistics.
+// Fused because unfused it costs two more trips through memory for what is no arithmetic at all. In training,
+// mean and variance are the batch's own, over all images and pixels; in evaluation they are the running
+// statistics.
 #pragma once
 
 #include <kindred/engine/parameters.h>

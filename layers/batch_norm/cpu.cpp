@@ -1,9 +1,9 @@
-// Batch normalization in NHWC on all cores. Every pass is bound by memory: each reads and writes its tensors once, and
-// computes in float.
+// Batch normalization in NHWC on all cores. Every pass is bound by memory: each reads and writes its tensors
+// once, and computes in float.
 //
-// Rows are taken in tiles that fit the L1 cache. Inside a tile the outer loop is over eight channels and the inner one
-// over rows, so that what belongs to the channels stays in registers. Work is cut at multiples of eight rows, so that
-// each range owns whole bytes of the bit mask.
+// Rows are taken in tiles that fit the L1 cache. Inside a tile the outer loop is over eight channels and the
+// inner one over rows, so that what belongs to the channels stays in registers. Work is cut at multiples of
+// eight rows, so that each range owns whole bytes of the bit mask.
 #include <kindred/engine/dispatch.h>
 #include <kindred/engine/parallel.h>
 #include <kindred/engine/vec8.h>
@@ -16,15 +16,17 @@
 namespace kindred {
 namespace {
 
-constexpr std::int64_t group = 8;              // rows: group * channels is a multiple of 8 bits, whatever the channels
-constexpr std::int64_t tile_elements = 4096;   // 16 KiB of a float tensor
+constexpr std::int64_t group = 8;  // rows: group * channels is a multiple of 8 bits, whatever the channels
+constexpr std::int64_t tile_elements = 4096;  // 16 KiB of a float tensor
 constexpr std::int64_t grain_elements = 16384;
 
 struct Extent {
   std::int64_t rows, channels;
 };
 
-Extent extent_of(const Tensor& x) { return {x.numel() / x.shape().back(), x.shape().back()}; }
+Extent extent_of(const Tensor& x) {
+  return {x.numel() / x.shape().back(), x.shape().back()};
+}
 
 // body(range, first_row, last_row)
 template <typename Body>
@@ -37,7 +39,9 @@ void for_row_ranges(Extent e, Body&& body) {
 }
 
 // Whole vectors of eight channels take the fast path; with a tail, everything is handled one element at a time.
-bool whole_vectors(std::int64_t channels) { return channels % 8 == 0; }
+bool whole_vectors(std::int64_t channels) {
+  return channels % 8 == 0;
+}
 
 bool bit(const std::uint8_t* mask, std::int64_t element) {
   return mask == nullptr || ((mask[element / 8] >> (element % 8)) & 1);
@@ -51,9 +55,9 @@ void for_tiles(std::int64_t begin, std::int64_t end, std::int64_t channels, Body
     for (std::int64_t c = 0; c < channels; c += 8) body(r, std::min(r + rows, end), c);
 }
 
-// Two sums for each channel over all rows; pair(element, channel, first, second) adds one element's, or one vector's,
-// part. Float inside a tile, double across tiles; the threads' sums are added in their order, so the result is the same
-// in every run with as many threads.
+// Two sums for each channel over all rows; pair(element, channel, first, second) adds one element's, or one
+// vector's, part. Float inside a tile, double across tiles; the threads' sums are added in their order, so the
+// result is the same in every run with as many threads.
 struct ChannelSums {
   std::vector<double> first, second;
 
@@ -64,8 +68,10 @@ struct ChannelSums {
     std::vector<double> partial(2 * width * static_cast<std::size_t>(compute_threads()));
     for_row_ranges(e, [&](int range, std::int64_t begin, std::int64_t end) {
       double* mine = &partial[2 * width * static_cast<std::size_t>(range)];
-      if (whole_vectors(e.channels)) add_vectors(begin, end, e.channels, mine, vector_pair);
-      else add_scalars(begin, end, e.channels, mine, scalar_pair);
+      if (whole_vectors(e.channels))
+        add_vectors(begin, end, e.channels, mine, vector_pair);
+      else
+        add_scalars(begin, end, e.channels, mine, scalar_pair);
     });
     for (std::size_t at = 0; at < partial.size(); at += 2 * width)
       for (std::size_t c = 0; c < width; ++c) {
@@ -76,9 +82,11 @@ struct ChannelSums {
 
  private:
   template <typename VectorPair>
-  static void add_vectors(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums, VectorPair pair) {
+  static void add_vectors(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums,
+                          VectorPair pair) {
     for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
-      Vec8 a[2] = {broadcast8(0), broadcast8(0)}, b[2] = {broadcast8(0), broadcast8(0)};  // two chains: adds overlap
+      Vec8 a[2] = {broadcast8(0), broadcast8(0)},
+           b[2] = {broadcast8(0), broadcast8(0)};  // two chains: adds overlap
       std::int64_t r = r0;
       for (; r + 1 < r1; r += 2) {
         pair(r * channels + c, c, a[0], b[0]);
@@ -96,7 +104,8 @@ struct ChannelSums {
   }
 
   template <typename ScalarPair>
-  static void add_scalars(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums, ScalarPair pair) {
+  static void add_scalars(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums,
+                          ScalarPair pair) {
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::int64_t r = begin; r < end; ++r) {
         float a = 0, b = 0;
@@ -111,8 +120,8 @@ template <typename T>
 void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   const Extent e = extent_of(x);
   const T* px = x.data<T>();
-  // Sums are taken of x - pivot, with the first row as pivot: sums of squares of x itself would lose the variance
-  // of a channel whose mean is large beside it.
+  // Sums are taken of x - pivot, with the first row as pivot: sums of squares of x itself would lose the
+  // variance of a channel whose mean is large beside it.
   std::vector<float> pivot(static_cast<std::size_t>(e.channels));
   for (std::size_t c = 0; c < pivot.size(); ++c) pivot[c] = static_cast<float>(px[c]);
   const float* pp = pivot.data();
@@ -177,7 +186,8 @@ ApplyTile<T> choose_apply_tile(bool residual, bool relu, bool mask) {
 
 template <typename T>
 void apply_scalars(const ApplyArguments<T>& a, bool with_relu, std::int64_t begin, std::int64_t end) {
-  if (a.mask) std::fill(a.mask + begin * a.channels / 8, a.mask + mask_bytes(end * a.channels), std::uint8_t{0});
+  if (a.mask)
+    std::fill(a.mask + begin * a.channels / 8, a.mask + mask_bytes(end * a.channels), std::uint8_t{0});
   for (std::int64_t at = begin * a.channels; at < end * a.channels; ++at) {
     const std::int64_t c = at % a.channels;
     float value = (static_cast<float>(a.x[at]) - a.mean[c]) * a.slope[c] + a.bias[c];
@@ -194,20 +204,15 @@ void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Ten
   const Extent e = extent_of(x);
   std::vector<float> slope(static_cast<std::size_t>(e.channels));
   for (std::size_t c = 0; c < slope.size(); ++c) slope[c] = scale.data<float>()[c] * inv_std.data<float>()[c];
-  const ApplyArguments<T> arguments{x.data<T>(),
-                                    residual.defined() ? residual.data<T>() : nullptr,
-                                    mean.data<float>(),
-                                    slope.data(),
-                                    bias.data<float>(),
-                                    mask.defined() ? mask.data<std::uint8_t>() : nullptr,
-                                    y.data<T>(),
-                                    e.channels};
+  const ApplyArguments<T> arguments{x.data<T>(),        residual.defined() ? residual.data<T>() : nullptr,
+                                    mean.data<float>(), slope.data(),
+                                    bias.data<float>(), mask.defined() ? mask.data<std::uint8_t>() : nullptr,
+                                    y.data<T>(),        e.channels};
   const ApplyTile<T> tile = choose_apply_tile<T>(residual.defined(), with_relu, mask.defined());
   for_row_ranges(e, [&](int, std::int64_t begin, std::int64_t end) {
     if (!whole_vectors(e.channels)) return apply_scalars(arguments, with_relu, begin, end);
-    for_tiles(begin, end, e.channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
-      tile(arguments, r0, r1, c);
-    });
+    for_tiles(begin, end, e.channels,
+              [&](std::int64_t r0, std::int64_t r1, std::int64_t c) { tile(arguments, r0, r1, c); });
   });
 }
 
@@ -239,7 +244,8 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
   }
 }
 
-// dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out once.
+// dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out
+// once.
 template <typename T>
 struct BackwardArguments {
   const T *dy, *x;
@@ -250,7 +256,8 @@ struct BackwardArguments {
 };
 
 template <typename T, bool with_mask, bool with_residual>
-void backward_tile(const BackwardArguments<T> a, std::int64_t first_row, std::int64_t last_row, std::int64_t c) {
+void backward_tile(const BackwardArguments<T> a, std::int64_t first_row, std::int64_t last_row,
+                   std::int64_t c) {
   const Vec8 mean = load8(a.mean + c), slope = load8(a.slope + c), offset = load8(a.offset + c),
              tilt = load8(a.tilt + c);
   for (std::int64_t at = first_row * a.channels + c; at < last_row * a.channels; at += a.channels) {
@@ -267,14 +274,15 @@ void backward_scalars(const BackwardArguments<T>& a, std::int64_t begin, std::in
     const std::int64_t c = at % a.channels;
     const float dz = bit(a.mask, at) ? static_cast<float>(a.dy[at]) : 0.0f;
     if (a.d_residual) a.d_residual[at] = T(dz);
-    if (a.dx) a.dx[at] = T(dz * a.slope[c] - a.offset[c] - (static_cast<float>(a.x[at]) - a.mean[c]) * a.tilt[c]);
+    if (a.dx)
+      a.dx[at] = T(dz * a.slope[c] - a.offset[c] - (static_cast<float>(a.x[at]) - a.mean[c]) * a.tilt[c]);
   }
 }
 
 template <typename T>
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-                    const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count,
-                    const Tensor& dx, const Tensor& d_residual) {
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
+                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
+                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
   const Extent e = extent_of(x);
   std::vector<float> slope(static_cast<std::size_t>(e.channels)), offset(slope.size()), tilt(slope.size());
   for (std::size_t c = 0; c < slope.size(); ++c) {
@@ -294,13 +302,13 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
                                        dx.defined() ? dx.data<T>() : nullptr,
                                        d_residual.defined() ? d_residual.data<T>() : nullptr,
                                        e.channels};
-  const auto tile = mask.defined() ? (d_residual.defined() ? backward_tile<T, true, true> : backward_tile<T, true, false>)
-                                   : (d_residual.defined() ? backward_tile<T, false, true> : backward_tile<T, false, false>);
+  const auto tile =
+      mask.defined() ? (d_residual.defined() ? backward_tile<T, true, true> : backward_tile<T, true, false>)
+                     : (d_residual.defined() ? backward_tile<T, false, true> : backward_tile<T, false, false>);
   for_row_ranges(e, [&](int, std::int64_t begin, std::int64_t end) {
     if (!whole_vectors(e.channels) || !arguments.dx) return backward_scalars(arguments, begin, end);
-    for_tiles(begin, end, e.channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
-      tile(arguments, r0, r1, c);
-    });
+    for_tiles(begin, end, e.channels,
+              [&](std::int64_t r0, std::int64_t r1, std::int64_t c) { tile(arguments, r0, r1, c); });
   });
 }
 
@@ -319,15 +327,13 @@ const BatchNormKernels batch_norm_cpu = {
     },
     [](const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
        const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
-      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) {
-        apply<T>(x, mean, inv_std, scale, bias, residual, relu, mask, y);
-      });
+      dispatch_cpu("batch_norm", x.dtype(),
+                   [&]<typename T>(T) { apply<T>(x, mean, inv_std, scale, bias, residual, relu, mask, y); });
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
        const Tensor& d_scale, const Tensor& d_bias) {
-      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) {
-        reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias);
-      });
+      dispatch_cpu("batch_norm", x.dtype(),
+                   [&]<typename T>(T) { reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias); });
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
        const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count, const Tensor& dx,

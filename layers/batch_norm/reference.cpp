@@ -10,7 +10,9 @@ struct Extent {
   std::int64_t rows, channels;
 };
 
-Extent extent_of(const Tensor& x) { return {x.numel() / x.shape().back(), x.shape().back()}; }
+Extent extent_of(const Tensor& x) {
+  return {x.numel() / x.shape().back(), x.shape().back()};
+}
 
 bool passes(const Tensor& mask, std::int64_t element) {
   return !mask.defined() || ((mask.data<std::uint8_t>()[element / 8] >> (element % 8)) & 1);
@@ -67,9 +69,9 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
 }
 
 template <typename T>
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-                    const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count,
-                    const Tensor& dx, const Tensor& d_residual) {
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
+                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
+                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
   const auto [rows, channels] = extent_of(x);
   for (std::int64_t e = 0; e < rows * channels; ++e) {
     const std::int64_t c = e % channels;
@@ -115,9 +117,8 @@ const BatchNormKernels batch_norm_reference = {
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
        const Tensor& d_scale, const Tensor& d_bias) {
-      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
-        reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias);
-      });
+      dispatch_reference("batch_norm", x.dtype(),
+                         [&]<typename T>(T) { reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias); });
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
        const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count, const Tensor& dx,

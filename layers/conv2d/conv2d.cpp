@@ -14,14 +14,15 @@ Conv2dShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions
   check(x.shape().rank() == 4 && filters.shape().rank() == 4 && x.dim(3) == filters.dim(3), ExitCode::internal,
         "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]",
         x.shape().to_string(), filters.shape().to_string());
-  check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}", name(x.dtype()),
-        name(filters.dtype()));
+  check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}",
+        name(x.dtype()), name(filters.dtype()));
   check_same_device(x, filters, "conv2d");
-  Conv2dShape s{x.dim(0), x.dim(1), x.dim(2), x.dim(3), filters.dim(0), filters.dim(1), filters.dim(2),
-                options.stride, options.padding, 0, 0};
+  Conv2dShape s{
+      x.dim(0),       x.dim(1),        x.dim(2), x.dim(3), filters.dim(0), filters.dim(1), filters.dim(2),
+      options.stride, options.padding, 0,        0};
   check(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, ExitCode::usage,
-        "an image of {}x{} is too small here for a {}x{} convolution; use a larger --image-size", s.h, s.w, s.kh,
-        s.kw);
+        "an image of {}x{} is too small here for a {}x{} convolution; use a larger --image-size", s.h, s.w,
+        s.kh, s.kw);
   s.out_h = (s.h + 2 * s.pad - s.kh) / s.stride + 1;
   s.out_w = (s.w + 2 * s.pad - s.kw) / s.stride + 1;
   return s;

@@ -1,4 +1,5 @@
-// The 2-d convolution (cross-correlation) of NHWC images: y[n, i, j, k] = sum over the window of x times filter k.
+// The 2-d convolution (cross-correlation) of NHWC images: y[n, i, j, k] = sum over the window of x times filter
+// k.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -12,8 +13,8 @@ struct Conv2dOptions {
   std::int64_t padding = 0;  // pixels of zeros on each side
 };
 
-// x[n, h, w, c], filters[k, kh, kw, c] of the same type -> [n, out_h, out_w, k], out = (in + 2 padding - kernel) /
-// stride + 1. Error(usage) when the window is larger than the padded image.
+// x[n, h, w, c], filters[k, kh, kw, c] of the same type -> [n, out_h, out_w, k], out = (in + 2 padding -
+// kernel) / stride + 1. Error(usage) when the window is larger than the padded image.
 Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options);
 
 // How a convolution's filters start.

@@ -1,4 +1,5 @@
-// oneDNN's convolutions: Winograd's where it pays, NHWC elsewhere; for few channels the hand-vectorised ones of direct.h.
+// oneDNN's convolutions: Winograd's where it pays, NHWC elsewhere; for few channels the hand-vectorised ones of
+// direct.h.
 #include <kindred/engine/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
@@ -19,16 +20,17 @@ bool winograd_pays(Pass pass, const Conv2dShape& s, DType dtype) {
 }
 
 onednn::Convolution key_of(Pass pass, const Conv2dShape& s, DType dtype, DType weight_dtype) {
-  onednn::Convolution key{pass, dtype, weight_dtype, s.n,   s.h,     s.w,   s.c, s.k,
-                          s.kh, s.kw,  s.stride,     s.pad, s.out_h, s.out_w};
+  onednn::Convolution key{pass, dtype, weight_dtype, s.n,      s.h,   s.w,     s.c,
+                          s.k,  s.kh,  s.kw,         s.stride, s.pad, s.out_h, s.out_w};
   if (winograd_pays(pass, s, dtype) && onednn::has_winograd(key)) key.algorithm = onednn::Algorithm::winograd;
   return key;
 }
 
 direct::Shape direct_shape(const Conv2dShape& s) {
-  return {static_cast<int>(s.n),  static_cast<int>(s.h),      static_cast<int>(s.w),   static_cast<int>(s.c),
-          static_cast<int>(s.k),  static_cast<int>(s.kh),     static_cast<int>(s.kw),  static_cast<int>(s.stride),
-          static_cast<int>(s.pad), static_cast<int>(s.out_h), static_cast<int>(s.out_w)};
+  return {static_cast<int>(s.n),     static_cast<int>(s.h),      static_cast<int>(s.w),
+          static_cast<int>(s.c),     static_cast<int>(s.k),      static_cast<int>(s.kh),
+          static_cast<int>(s.kw),    static_cast<int>(s.stride), static_cast<int>(s.pad),
+          static_cast<int>(s.out_h), static_cast<int>(s.out_w)};
 }
 
 bool runs_direct(direct::Direction direction, const Conv2dShape& shape, DType dtype) {
@@ -58,11 +60,13 @@ void backward_weight(const Conv2dShape& shape, const Tensor& x, const Tensor& dy
   if (runs_direct(direct::Direction::backward_weight, shape, x.dtype()))
     direct::backward_weight(direct_shape(shape), x.data<float>(), dy.data<float>(), dw.data<float>());
   else
-    onednn::convolution(key_of(Pass::backward_weight, shape, x.dtype(), dw.dtype()), x.raw(), dw.raw(), dy.raw());
+    onednn::convolution(key_of(Pass::backward_weight, shape, x.dtype(), dw.dtype()), x.raw(), dw.raw(),
+                        dy.raw());
 }
 
 // The workspace of a call, taken from the imaginary pool and given back at once.
-void plan_workspace(direct::Direction direction, Pass pass, const Conv2dShape& shape, DType dtype, DType weights) {
+void plan_workspace(direct::Direction direction, Pass pass, const Conv2dShape& shape, DType dtype,
+                    DType weights) {
   if (runs_direct(direction, shape, dtype)) return;  // packs a few kilobytes on the stack of its own
   const std::size_t bytes = onednn::convolution_workspace(key_of(pass, shape, dtype, weights));
   Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::plan);

@@ -21,7 +21,9 @@ struct Product {
   bool past_cache = false;                  // see worth_streaming
 };
 
-int block_width(int channels) { return channels % (2 * lanes) == 0 ? 2 * lanes : lanes; }
+int block_width(int channels) {
+  return channels % (2 * lanes) == 0 ? 2 * lanes : lanes;
+}
 
 // What the kernels of one row of output share: `taps` rows of `length` floats, x_row apart, and as many of
 // weights.
@@ -65,8 +67,10 @@ KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, con
 #pragma GCC unroll 32
     for (int v = 0; v < Vectors; ++v) {
       float* to = y + i * step + v * lanes;
-      if (past_cache) _mm512_stream_ps(to, sum[i][v]);
-      else _mm512_storeu_ps(to, sum[i][v]);
+      if (past_cache)
+        _mm512_stream_ps(to, sum[i][v]);
+      else
+        _mm512_storeu_ps(to, sum[i][v]);
     }
 }
 
@@ -96,8 +100,10 @@ void product_plane(const Product& p, ScratchImage& image, const float* addend, f
       const float* w = p.weights.data() + (std::ptrdiff_t{k} * p.taps + first * width) * p.length;
       const Operands operands{image.row(), w, last - first, p.length, p.y_pixel_step, p.past_cache};
       const float* add_k = add ? add + k : nullptr;
-      if (width == lanes) product_row<PixelStride, 1, 16>(operands, p.columns, x, add_k, y + k);
-      else product_row<PixelStride, 2, 8>(operands, p.columns, x, add_k, y + k);
+      if (width == lanes)
+        product_row<PixelStride, 1, 16>(operands, p.columns, x, add_k, y + k);
+      else
+        product_row<PixelStride, 2, 8>(operands, p.columns, x, add_k, y + k);
     }
   }
 }
@@ -105,7 +111,8 @@ void product_plane(const Product& p, ScratchImage& image, const float* addend, f
 void run_product(int pixel_stride, const Product& p, ScratchImage& image, const float* addend, float* y) {
   if (p.taps == 0 && addend == y) return;  // nothing to add: dx holds the result already
 #define KINDRED_CASE(N) \
-  case N: return product_plane<N>(p, image, addend, y);
+  case N:               \
+    return product_plane<N>(p, image, addend, y);
   switch (pixel_stride) { KINDRED_DIRECT_PIXEL_STRIDES(KINDRED_CASE) }
 #undef KINDRED_CASE
 }
@@ -149,7 +156,9 @@ AxisTaps axis_taps(int kernel, int stride, int pad, int parity) {
 }
 
 // How many of [0, size) have this parity.
-int count_of(int size, int stride, int parity) { return (size - parity + stride - 1) / stride; }
+int count_of(int size, int stride, int parity) {
+  return (size - parity + stride - 1) / stride;
+}
 
 // The columns of dy, and of zeros around them, that some tap of some pixel of dx meets:
 // [-before, width - before).
@@ -252,9 +261,12 @@ void backward_data(const Shape& s, const float* dy, const float* w, const float*
 bool supports(Direction direction, const Shape& s) {
   if (!processor_has_avx512() || (s.stride != 1 && s.stride != 2)) return false;
   switch (direction) {
-    case Direction::forward: return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
-    case Direction::backward_data: return s.c % lanes == 0 && known_pixel_stride(s.k);
-    case Direction::backward_weight: return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
+    case Direction::forward:
+      return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
+    case Direction::backward_data:
+      return s.c % lanes == 0 && known_pixel_stride(s.k);
+    case Direction::backward_weight:
+      return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
   }
   return false;
 }
@@ -263,10 +275,13 @@ bool prefers(Direction direction, const Shape& s) {
   if (!supports(direction, s)) return false;
   // Measured beside oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
   switch (direction) {
-    case Direction::forward: return s.c <= 32 && s.k <= 64;
+    case Direction::forward:
+      return s.c <= 32 && s.k <= 64;
     // Level with oneDNN, but oneDNN's takes no addend: that costs a pass over dx of its own.
-    case Direction::backward_data: return s.c <= 64 && s.k <= 128;
-    case Direction::backward_weight: return s.kh > 1 && s.c <= 64 && s.k >= 32 && s.k <= 128;
+    case Direction::backward_data:
+      return s.c <= 64 && s.k <= 128;
+    case Direction::backward_weight:
+      return s.kh > 1 && s.c <= 64 && s.k >= 32 && s.k <= 128;
   }
   return false;
 }

@@ -81,7 +81,8 @@ class ScratchImage {
 
 inline bool known_pixel_stride(int floats) {
 #define KINDRED_CASE(N) \
-  case N: return true;
+  case N:               \
+    return true;
   switch (floats) { KINDRED_DIRECT_PIXEL_STRIDES(KINDRED_CASE) }
 #undef KINDRED_CASE
   return false;

@@ -101,7 +101,8 @@ void add_image(const Shape& s, ScratchImage& image, const float* dy, float* sums
 
 void add_image(const Shape& s, ScratchImage& image, const float* dy, float* sums) {
 #define KINDRED_CASE(N) \
-  case N: return add_image<N>(s, image, dy, sums);
+  case N:               \
+    return add_image<N>(s, image, dy, sums);
   switch (s.stride * s.c) { KINDRED_DIRECT_PIXEL_STRIDES(KINDRED_CASE) }
 #undef KINDRED_CASE
 }

@@ -6,15 +6,16 @@
 namespace kindred {
 
 struct Conv2dShape {
-  std::int64_t n, h, w, c;                // x[n, h, w, c]
-  std::int64_t k, kh, kw, stride, pad;    // filters[k, kh, kw, c]
-  std::int64_t out_h, out_w;              // y[n, out_h, out_w, k]
+  std::int64_t n, h, w, c;              // x[n, h, w, c]
+  std::int64_t k, kh, kw, stride, pad;  // filters[k, kh, kw, c]
+  std::int64_t out_h, out_w;            // y[n, out_h, out_w, k]
 };
 
 struct Conv2dKernels {
   // y = x * filters (cross-correlation, zero padding)
   void (*forward)(const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y);
-  // dx = the gradient of x, plus `addend` where it is defined: the gradient that x has from elsewhere, a shortcut say
+  // dx = the gradient of x, plus `addend` where it is defined: the gradient that x has from elsewhere, a
+  // shortcut say
   void (*backward_data)(const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend,
                         const Tensor& dx);
   // dw[k, kh, kw, c] = the gradient of the filters; f32 also where x and dy are bf16

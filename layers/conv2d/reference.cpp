@@ -36,8 +36,10 @@ void forward(const Conv2dShape& s, const T* x, const T* w, T* y) {
 template <typename T>
 void backward_data(const Conv2dShape& s, const T* dy, const T* w, const T* addend, T* dx) {
   const std::int64_t count = s.n * s.h * s.w * s.c;
-  if (addend) std::copy_n(addend, count, dx);
-  else std::fill_n(dx, count, T{0});
+  if (addend)
+    std::copy_n(addend, count, dx);
+  else
+    std::fill_n(dx, count, T{0});
   for_each_tap(s, [&](std::int64_t out, std::int64_t tap, std::int64_t in) {
     for (std::int64_t k = 0; k < s.k; ++k)
       for (std::int64_t c = 0; c < s.c; ++c)
@@ -59,9 +61,8 @@ void backward_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw) {
 
 const Conv2dKernels conv2d_reference = {
     [](const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y) {
-      dispatch_reference("conv2d", x.dtype(), [&]<typename T>(T) {
-        forward<T>(shape, x.data<T>(), w.data<T>(), y.data<T>());
-      });
+      dispatch_reference("conv2d", x.dtype(),
+                         [&]<typename T>(T) { forward<T>(shape, x.data<T>(), w.data<T>(), y.data<T>()); });
     },
     [](const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend, const Tensor& dx) {
       dispatch_reference("conv2d", dy.dtype(), [&]<typename T>(T) {

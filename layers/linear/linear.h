@@ -9,8 +9,8 @@
 
 namespace kindred {
 
-// x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of x; the
-// bias is f32 (f64 where x is f64).
+// x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of
+// x; the bias is f32 (f64 where x is f64).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 struct Linear {

@@ -1,8 +1,8 @@
-// What users get wrong, and what disks and files do: one line, a documented exit code, nothing lost, nothing changed.
+// What users get wrong, and what disks and files do: one line, a documented exit code, nothing lost, nothing
+// changed.
 #include "programs.h"
 
 #include <kindred/engine/safetensors.h>
-
 
 namespace kindred {
 namespace {
@@ -47,7 +47,8 @@ TEST_CASE("a training set without evaluation images trains, without a nearest-ne
   fs::remove_all(set + "/val");
   CHECK(run_program("pretrain", set + " --out " + (folder / "run").string() + tiny).code == 0);
   CHECK(read_bytes(folder / "run/metrics.jsonl").find("\"knn_top1\":null") != std::string::npos);
-  expect_error(run_program("linear_probe", set + " --untrained resnet20 --image-size 32 --out " + (folder / "p").string()),
+  expect_error(run_program("linear_probe",
+                           set + " --untrained resnet20 --image-size 32 --out " + (folder / "p").string()),
                3, "val");
 }
 
@@ -80,11 +81,13 @@ TEST_CASE("images that cannot be read are skipped, counted and named") {
   for (const auto& entry : fs::recursive_directory_iterator(set + "/train"))
     if (entry.is_regular_file()) images.push_back(entry.path());
   std::sort(images.begin(), images.end());
-  write_file(images[0], "");                                      // empty
-  write_file(images[9], read_bytes(images[9]).substr(0, 200));   // truncated
-  write_file(images[17], "this is not a picture");                // mislabelled
+  write_file(images[0], "");                                    // empty
+  write_file(images[9], read_bytes(images[9]).substr(0, 200));  // truncated
+  write_file(images[17], "this is not a picture");              // mislabelled
   // A PNG header that claims 60000 x 60000 pixels.
-  write_file(images[3], std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\xc7\x0f\x3a\xa8", 33));
+  write_file(
+      images[3],
+      std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0\xc7\x0f\x3a\xa8", 33));
   const std::size_t before = folder_fingerprint(set);
 
   const std::string out = " --out " + (folder / "run").string() + tiny;
@@ -92,7 +95,8 @@ TEST_CASE("images that cannot be read are skipped, counted and named") {
   CAPTURE(result.output);
   CHECK(result.code == 0);
   const std::string listed = read_bytes(folder / "run/bad_images.tsv");
-  for (const int bad : {0, 3, 9, 17}) CHECK(listed.find(images[static_cast<std::size_t>(bad)].string()) != std::string::npos);
+  for (const int bad : {0, 3, 9, 17})
+    CHECK(listed.find(images[static_cast<std::size_t>(bad)].string()) != std::string::npos);
   CHECK(listed.find("60000") != std::string::npos);
   CHECK(result.output.find("4 images") != std::string::npos);
 
@@ -141,11 +145,13 @@ TEST_CASE("a full disk leaves the previous files whole") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
-  const std::string encoder = read_bytes(run + "/encoder.safetensors"), checkpoint = read_bytes(run + "/checkpoint.safetensors");
+  const std::string encoder = read_bytes(run + "/encoder.safetensors"),
+                    checkpoint = read_bytes(run + "/checkpoint.safetensors");
   // A file size limit stands for the full disk: 256 KiB, less than the encoder's 1.1 MB.
   fs::remove(run + "/config.json");
-  const auto result = run_program_with("ulimit -f 256;", "linear_probe",
-                                       set + " --encoder " + run + "/encoder.safetensors --out " + run + "/probe --epochs 1 -b 8");
+  const auto result = run_program_with(
+      "ulimit -f 256;", "linear_probe",
+      set + " --encoder " + run + "/encoder.safetensors --out " + run + "/probe --epochs 1 -b 8");
   CHECK(result.code == 0);  // its files are small
   const std::string target = folder / "full";
   const auto full = run_program_with("ulimit -f 256;", "pretrain", set + " --out " + target + tiny);
@@ -173,8 +179,9 @@ TEST_CASE("a full disk while saving keeps the checkpoint of the epoch before") {
 TEST_CASE("a loss that is not finite stops the run before an update is made from it") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() +
-                                                  " --model resnet20 --image-size 32 -b 8 --epochs 3 --lr 1e30 --warmup-epochs 0");
+  const auto result = run_program(
+      "pretrain", set + " --out " + (folder / "run").string() +
+                      " --model resnet20 --image-size 32 -b 8 --epochs 3 --lr 1e30 --warmup-epochs 0");
   expect_error(result, 7, "step ");
   CHECK(result.output.find("batch ") != std::string::npos);
 }

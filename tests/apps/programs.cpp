@@ -12,14 +12,16 @@
 
 namespace kindred {
 
-ProgramResult run_program_with(const std::string& prefix, const std::string& program, const std::string& arguments) {
+ProgramResult run_program_with(const std::string& prefix, const std::string& program,
+                               const std::string& arguments) {
   const std::string command =
       fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", prefix, KINDRED_APPS_DIR, program, arguments);
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   ProgramResult result;
   std::array<char, 4096> buffer;
-  for (std::size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) result.output.append(buffer.data(), n);
+  for (std::size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    result.output.append(buffer.data(), n);
   const int status = pclose(pipe);
   result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;

@@ -16,7 +16,8 @@ struct ProgramResult {
 ProgramResult run_program(const std::string& program, const std::string& arguments);
 
 // The same under a shell prefix, for example "ulimit -f 8;".
-ProgramResult run_program_with(const std::string& prefix, const std::string& program, const std::string& arguments);
+ProgramResult run_program_with(const std::string& prefix, const std::string& program,
+                               const std::string& arguments);
 
 // Runs `pretrain` and kills it, without a chance to clean up, as soon as its first checkpoint is there.
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags);
@@ -24,8 +25,8 @@ void run_until_checkpoint(const std::string& set, const std::string& run, const 
 // True when the output has no more than one line after "error:": what a user sees when something is wrong.
 bool is_one_line_error(const ProgramResult& result);
 
-// A tiny class-folder set under `folder`/set: `classes` classes of `per_class` images of 32x32 and a quarter as many
-// for validation. Returns its path.
+// A tiny class-folder set under `folder`/set: `classes` classes of `per_class` images of 32x32 and a quarter as
+// many for validation. Returns its path.
 std::string draw_tiny_set(const TemporaryFolder& folder, int classes = 3, int per_class = 8);
 
 // Names, sizes and contents of everything under a folder, as one number.

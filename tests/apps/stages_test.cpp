@@ -12,7 +12,9 @@ namespace {
 
 const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 ";
 
-nlohmann::json json_file(const std::filesystem::path& path) { return nlohmann::json::parse(read_bytes(path)); }
+nlohmann::json json_file(const std::filesystem::path& path) {
+  return nlohmann::json::parse(read_bytes(path));
+}
 
 std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
   std::istringstream text(read_bytes(path));
@@ -44,8 +46,8 @@ TEST_CASE("both stages run and write what they promise") {
   CHECK(metrics[1].at("knn_top1").get<double>() <= 1);
   CHECK(std::filesystem::exists(folder / "run/checkpoint.safetensors"));
 
-  const auto probed =
-      run_program("linear_probe", set + " --encoder " + run + "/encoder.safetensors --out " + run + "/probe --epochs 3 -b 8");
+  const auto probed = run_program("linear_probe", set + " --encoder " + run + "/encoder.safetensors --out " +
+                                                      run + "/probe --epochs 3 -b 8");
   CAPTURE(probed.output);
   REQUIRE(probed.code == 0);
   const auto result = json_file(folder / "run/probe/result.json");
@@ -67,11 +69,11 @@ TEST_CASE("both stages run and write what they promise") {
 TEST_CASE("SimCLR, LARS, one view and bf16 run") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  for (const std::string flags : {"--loss simclr", "--optimizer lars --head linear", "--views 1 --augment simaugment",
-                                   "--precision bf16"}) {
+  for (const std::string flags : {"--loss simclr", "--optimizer lars --head linear",
+                                  "--views 1 --augment simaugment", "--precision bf16"}) {
     CAPTURE(flags);
-    const auto result =
-        run_program("pretrain", set + " --overwrite --out " + (folder / "run").string() + tiny + "--epochs 1 " + flags);
+    const auto result = run_program(
+        "pretrain", set + " --overwrite --out " + (folder / "run").string() + tiny + "--epochs 1 " + flags);
     CAPTURE(result.output);
     CHECK(result.code == 0);
   }
@@ -83,14 +85,16 @@ TEST_CASE("the number of workers does not change the result; the reference devic
   std::string first;
   for (const char* workers : {"0", "1", "5"}) {
     const std::string run = folder / ("run" + std::string(workers));
-    REQUIRE(run_program("pretrain", set + " --out " + run + " --model resnet20 --image-size 32 -b 8 --epochs 1 -j " + workers)
+    REQUIRE(run_program("pretrain", set + " --out " + run +
+                                        " --model resnet20 --image-size 32 -b 8 --epochs 1 -j " + workers)
                 .code == 0);
     const std::string bytes = read_bytes(run + "/encoder.safetensors");
     if (first.empty()) first = bytes;
     CHECK(bytes == first);
   }
-  CHECK(run_program("pretrain", set + " --out " + (folder / "plain").string() +
-                                    " --model resnet20 --image-size 8 --stem cifar -b 8 --epochs 1 --device reference")
+  CHECK(run_program("pretrain",
+                    set + " --out " + (folder / "plain").string() +
+                        " --model resnet20 --image-size 8 --stem cifar -b 8 --epochs 1 --device reference")
             .code == 0);
 }
 

@@ -23,8 +23,8 @@ Tensor running(const Tensor& scale, double base) {
 Case bn_case(const Variant& v, bool small) {
   const Shape channels{v.x.back()};
   Case c{.operation = "batch_norm",
-         .variant = fmt::format("{}{}{}{}", v.x.to_string(), v.residual ? " residual" : "", v.relu ? " relu" : "",
-                                v.mode == Mode::train ? "" : " evaluation"),
+         .variant = fmt::format("{}{}{}{}", v.x.to_string(), v.residual ? " residual" : "",
+                                v.relu ? " relu" : "", v.mode == Mode::train ? "" : " evaluation"),
          .inputs = {uniform(v.x, Role::activation, -2, 3), uniform(channels, Role::master, 0.5, 1.5),
                     uniform(channels, Role::master)},
          .function =

@@ -13,15 +13,15 @@ struct Geometry {
 Case conv_case(const Geometry& g, bool small) {
   const Conv2dOptions options{g.stride, g.pad};
   return {.operation = "conv2d",
-          .variant = fmt::format("{}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}", g.n, g.h, g.w, g.c, g.k, g.kh, g.kw,
-                                 g.stride, g.pad),
+          .variant = fmt::format("{}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}", g.n, g.h, g.w, g.c, g.k, g.kh,
+                                 g.kw, g.stride, g.pad),
           .inputs = {uniform({g.n, g.h, g.w, g.c}), uniform({g.k, g.kh, g.kw, g.c}, Role::weight)},
           .function = [options](const std::vector<Tensor>& in) { return conv2d(in[0], in[1], options); },
           .central_differences = small};
 }
 
-// The shapes of ResNets (3x3 and 1x1, stride 1 and 2, the 7x7 stem), odd sizes, and windows that the stride does not
-// divide. Channel counts of 16 and more reach the vectorised kernels.
+// The shapes of ResNets (3x3 and 1x1, stride 1 and 2, the 7x7 stem), odd sizes, and windows that the stride
+// does not divide. Channel counts of 16 and more reach the vectorised kernels.
 const bool added[] = {
     add_case(conv_case({2, 5, 4, 3, 2, 3, 3, 1, 1}, true)),
     add_case(conv_case({1, 6, 5, 2, 3, 3, 3, 2, 1}, true)),

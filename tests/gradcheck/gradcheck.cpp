@@ -44,7 +44,9 @@ bool add_case(Case new_case) {
   return true;
 }
 
-const std::vector<Case>& all_cases() { return cases(); }
+const std::vector<Case>& all_cases() {
+  return cases();
+}
 
 double relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
   if (a.size() != b.size()) return std::numeric_limits<double>::infinity();

@@ -1,9 +1,11 @@
-// The gradient registry: every differentiable function has at least one case here, and the suite fails if one has
-// none (tests/gradcheck/registry_test.cpp).
+// The gradient registry: every differentiable function has at least one case here, and the suite fails if one
+// has none (tests/gradcheck/registry_test.cpp).
 //
 // A case says how to make inputs and what to compute. From it the suite makes two tests:
-//   gradient  on `reference` in double: the backward pass against central differences, under a random cotangent;
-//             the same with fan-out (the function used twice) and into a gradient buffer that already holds something
+//   gradient  on `reference` in double: the backward pass against central differences, under a random
+//   cotangent;
+//             the same with fan-out (the function used twice) and into a gradient buffer that already holds
+//             something
 //   ladder    `cpu` against `reference` in f32 and bf16: results and gradients, with poisoned memory
 #pragma once
 
@@ -44,8 +46,8 @@ struct Case {
   std::function<Tensor(const std::vector<Tensor>&)> function;
   bool central_differences = true;  // false for shapes too large for them: ladder only
   bool bf16 = true;                 // false where the cpu kernel has no bf16
-  // Norm-wise relative tolerances of the ladder. f32: 1e-5 is about 2^-24 times the square root of the longest sum
-  // in the cases, with room. bf16: each stored value is rounded to 2^-9 relative.
+  // Norm-wise relative tolerances of the ladder. f32: 1e-5 is about 2^-24 times the square root of the longest
+  // sum in the cases, with room. bf16: each stored value is rounded to 2^-9 relative.
   double f32_tolerance = 1e-5;
   double bf16_tolerance = 1e-2;
 };

@@ -9,9 +9,10 @@ Case linear_case(const std::string& variant, std::int64_t rows, std::int64_t in,
   return {.operation = "linear",
           .variant = variant,
           .inputs = {uniform({rows, in}), uniform({out, in}, Role::weight), uniform({out}, Role::master)},
-          .function = [](const std::vector<Tensor>& in_tensors) {
-            return linear(in_tensors[0], in_tensors[1], in_tensors[2]);
-          },
+          .function =
+              [](const std::vector<Tensor>& in_tensors) {
+                return linear(in_tensors[0], in_tensors[1], in_tensors[2]);
+              },
           .central_differences = small};
 }
 

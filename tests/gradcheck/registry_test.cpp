@@ -75,9 +75,8 @@ Outcome run(const Case& test_case, Point& point, Device device, DType compute) {
   Tape tape;
   const Tensor result = test_case.function(prepared.used);
   // The case must exercise the operation that it claims to cover.
-  CHECK(std::any_of(tape.entries().begin(), tape.entries().end(), [&](const Tape::Entry& entry) {
-    return entry.operation->name() == test_case.operation;
-  }));
+  CHECK(std::any_of(tape.entries().begin(), tape.entries().end(),
+                    [&](const Tape::Entry& entry) { return entry.operation->name() == test_case.operation; }));
   if (point.cotangent.empty()) {
     RandomStream random(18, Purpose::test);
     point.cotangent = random_values(static_cast<std::size_t>(result.numel()), random);
@@ -193,9 +192,8 @@ TEST_CASE("every differentiable operation has a gradient case") {
     const std::string name = operation->name();
     if (name.ends_with("(test)")) continue;
     CAPTURE(name);
-    CHECK(std::any_of(all_cases().begin(), all_cases().end(), [&](const Case& c) {
-      return c.operation == name && c.central_differences;
-    }));
+    CHECK(std::any_of(all_cases().begin(), all_cases().end(),
+                      [&](const Case& c) { return c.operation == name && c.central_differences; }));
   }
   CHECK(Operation::all().size() >= 2);
 }
@@ -221,16 +219,14 @@ TEST_CASE("gradients agree with central differences") {
 }
 
 TEST_CASE("cpu agrees with reference in f32") {
-  for (const Case& test_case : all_cases())
-    SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
-      check_ladder(test_case, DType::f32, test_case.f32_tolerance);
+  for (const Case& test_case : all_cases()) SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
+  check_ladder(test_case, DType::f32, test_case.f32_tolerance);
 }
 
 TEST_CASE("cpu agrees with reference in bf16") {
   for (const Case& test_case : all_cases())
-    if (test_case.bf16)
-      SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
-        check_ladder(test_case, DType::bf16, test_case.bf16_tolerance);
+    if (test_case.bf16) SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
+  check_ladder(test_case, DType::bf16, test_case.bf16_tolerance);
 }
 
 }  // namespace

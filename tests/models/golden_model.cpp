@@ -13,7 +13,8 @@ namespace {
 Range range_of(const Parameter& parameter, Range batch_norm_bias) {
   const Shape& shape = parameter.shape;
   const bool is_bias = parameter.name.ends_with(".bias");
-  if (parameter.kind == ParameterKind::normalization) return is_bias ? batch_norm_bias : batch_norm_weight_range;
+  if (parameter.kind == ParameterKind::normalization)
+    return is_bias ? batch_norm_bias : batch_norm_weight_range;
   if (is_bias) return linear_bias_range;
   return shape.rank() == 4 ? conv_weight_range(shape[1] * shape[2] * shape[3]) : linear_weight_range(shape[1]);
 }

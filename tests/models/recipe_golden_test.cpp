@@ -48,25 +48,27 @@ TEST_CASE("fifty steps of the SupCon recipe track PyTorch's losses") {
   ContrastiveModel model("resnet20", Stem::cifar, HeadKind::mlp);
   model.store.allocate(Device::cpu, 0);
   fill_parameters(model.store, fixture);
-  Optimizer optimizer(model.store, SgdOptions{.momentum = fixture.at("momentum"),
-                                              .weight_decay = fixture.at("weight_decay")});
+  Optimizer optimizer(
+      model.store, SgdOptions{.momentum = fixture.at("momentum"), .weight_decay = fixture.at("weight_decay")});
   const Schedule schedule =
       Schedule::cosine(fixture.at("lr"), recipe.steps).with_warmup({.steps = fixture.at("warmup_steps")});
   for (std::int64_t step = 0; step < recipe.steps; ++step) {
     CAPTURE(step);
     const auto at = static_cast<std::size_t>(step);
     const auto labels = fixture.at("labels")[at].get<std::vector<std::int32_t>>();
-    const Tensor rows = repeat_labels(Tensor::from(labels, {recipe.batch}, Device::cpu), static_cast<int>(recipe.views));
+    const Tensor rows =
+        repeat_labels(Tensor::from(labels, {recipe.batch}, Device::cpu), static_cast<int>(recipe.views));
     Tape tape;
     model.store.attach(tape);
-    const Tensor loss =
-        supcon(model(recipe.images(step, labels), Mode::train), rows, {.temperature = fixture.at("temperature")});
+    const Tensor loss = supcon(model(recipe.images(step, labels), Mode::train), rows,
+                               {.temperature = fixture.at("temperature")});
     tape.backward(loss);
     if (step == 0)
       for (const Parameter& parameter : model.store.parameters()) {
         CAPTURE(parameter.name);
-        CHECK(norm(to_file_order<double>(parameter.gradient)) ==
-              doctest::Approx(fixture.at("first_gradient_norms").at(parameter.name).get<double>()).epsilon(1e-3));
+        CHECK(
+            norm(to_file_order<double>(parameter.gradient)) ==
+            doctest::Approx(fixture.at("first_gradient_norms").at(parameter.name).get<double>()).epsilon(1e-3));
       }
     CHECK(schedule.at(step) == doctest::Approx(fixture.at("lr_schedule")[at].get<double>()).epsilon(1e-9));
     optimizer.set_learning_rate(schedule.at(step));

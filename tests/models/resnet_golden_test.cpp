@@ -15,16 +15,17 @@
 namespace kindred::golden {
 namespace {
 
-// Relative and norm-wise: over a row of logits, over each parameter's gradient and the median of all parameters, over a
-// running statistic.
+// Relative and norm-wise: over a row of logits, over each parameter's gradient and the median of all
+// parameters, over a running statistic.
 struct Tolerances {
   double logits, gradients, median_gradient, running;
 };
 
-// In float32 a few of the millions of inputs of ReLU fall on the other side of zero than in float64, and each that does
-// moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's norm on the plain
-// fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32 gradients are compared on fixtures
-// where fewer inputs lie near zero, and the plain ones in float64, where nothing is left to rounding.
+// In float32 a few of the millions of inputs of ReLU fall on the other side of zero than in float64, and each
+// that does moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's norm
+// on the plain fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32 gradients are
+// compared on fixtures where fewer inputs lie near zero, and the plain ones in float64, where nothing is left
+// to rounding.
 constexpr Tolerances float32{1e-4, 1e-3, 1e-4, 1e-4};
 constexpr Tolerances float32_deep{1e-4, 3e-2, 1e-2, 1e-4};
 constexpr Tolerances float32_forward_only{1e-4, 0, 0, 1e-4};
@@ -38,8 +39,8 @@ void check_logits(const Tensor& logits, const nlohmann::json& expected, double t
                                    values.begin() + static_cast<std::ptrdiff_t>((row + 1) * classes));
     CAPTURE(row);
     CHECK(relative_error("logits", ours,
-                         {{"norm", expected.at("norm")[row]}, {"projections", expected.at("projections")[row]}}) <
-          tolerance);
+                         {{"norm", expected.at("norm")[row]},
+                          {"projections", expected.at("projections")[row]}}) < tolerance);
     double difference = 0, norm_of_first = 0;
     for (std::size_t i = 0; i < expected.at("first")[row].size(); ++i) {
       const double theirs = expected.at("first")[row][i].get<double>();
@@ -81,7 +82,8 @@ void check_network(const std::string& fixture_name, Device device, DType dtype, 
     CHECK(errors.back() < within.gradients);
   }
   if (!errors.empty()) {
-    std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2), errors.end());
+    std::nth_element(errors.begin(), errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2),
+                     errors.end());
     CHECK(errors[errors.size() / 2] < within.median_gradient);
   }
   for (const Buffer& buffer : store.buffers()) {
@@ -93,8 +95,12 @@ void check_network(const std::string& fixture_name, Device device, DType dtype, 
   check_logits(classifier(network(images, Mode::evaluate)), fixture.at("eval"), within.logits);
 }
 
-TEST_CASE("ResNet-18 agrees with PyTorch") { check_network("resnet18_calm", Device::cpu, DType::f32, float32); }
-TEST_CASE("ResNet-50 agrees with PyTorch") { check_network("resnet50_calm", Device::cpu, DType::f32, float32_deep); }
+TEST_CASE("ResNet-18 agrees with PyTorch") {
+  check_network("resnet18_calm", Device::cpu, DType::f32, float32);
+}
+TEST_CASE("ResNet-50 agrees with PyTorch") {
+  check_network("resnet50_calm", Device::cpu, DType::f32, float32_deep);
+}
 TEST_CASE("ResNets agree with PyTorch, forward, where gradients are chaotic in float32") {
   check_network("resnet18", Device::cpu, DType::f32, float32_forward_only);
   check_network("resnet50", Device::cpu, DType::f32, float32_forward_only);

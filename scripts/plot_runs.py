@@ -29,8 +29,9 @@ def main():
         if probe.exists():
             right.plot(epochs[-1], json.loads(probe.read_text())["top1"], marker="*", markersize=11, color=right.lines[-1].get_color())
     left.axhline(chance, color="grey", linestyle=":", label="all features the same")
-    left.set(xlabel="epoch", ylabel="SupCon loss")
-    right.set(xlabel="epoch", ylabel="accuracy (dots: neighbours, star: linear probe)", ylim=(0, None))
+    left.set(title="training loss", xlabel="epoch", ylabel="SupCon loss")
+    right.set(xlabel="epoch", ylabel="accuracy", title="dots: neighbours, star: linear probe")
+    right.margins(y=0.12)
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)

@@ -1,16 +1,22 @@
-// The convolutions of ResNets on the CPU: the hand-vectorised kernels of layers/conv2d/direct.h beside
-// oneDNN's, in one run, interleaved. Prints GFLOP/s (medians) and the ratio. It is what direct::prefers() was
+// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions beside the
+// hand-vectorised ones of layers/conv2d/direct.h and winograd.h, in one run, interleaved. Prints nominal
+// GFLOP/s (medians), those of a plain convolution whatever the algorithm saves. It is what prefers() was
 // decided by.
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/engine/philox.h>
 #include <kindred/layers/conv2d/direct.h>
+#include <kindred/layers/conv2d/winograd.h>
 #include <kindred/third_party/onednn.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace kindred {
 namespace {
+
+using onednn::Algorithm;
+using onednn::Pass;
 
 constexpr int repeats = 15;
 
@@ -18,12 +24,13 @@ struct Case {
   int n, size, c, k, kernel, stride;
 };
 
-// ResNet-20 at batch 512, ResNet-18 with the cifar stem at 128, the first stages of ResNet-50 at 32.
+// ResNet-20 at batch 512, ResNet-18 with the cifar stem at 128, the stages of ResNet-50 at 32.
 constexpr Case cases[] = {
-    {512, 32, 3, 16, 3, 1},  {512, 32, 16, 16, 3, 1}, {512, 32, 16, 32, 3, 2},  {512, 16, 32, 32, 3, 1},
-    {512, 16, 32, 64, 3, 2}, {512, 8, 64, 64, 3, 1},  {512, 32, 16, 32, 1, 2},  {512, 16, 32, 64, 1, 2},
-    {128, 32, 3, 64, 3, 1},  {128, 32, 64, 64, 3, 1}, {128, 32, 64, 128, 3, 2}, {128, 16, 128, 128, 3, 1},
-    {32, 224, 3, 64, 7, 2},  {32, 56, 64, 64, 3, 1},  {32, 56, 64, 64, 1, 1},   {32, 56, 64, 256, 1, 1},
+    {512, 32, 3, 16, 3, 1},   {512, 32, 16, 16, 3, 1}, {512, 32, 16, 32, 3, 2},  {512, 16, 32, 32, 3, 1},
+    {512, 16, 32, 64, 3, 2},  {512, 8, 64, 64, 3, 1},  {512, 32, 16, 32, 1, 2},  {512, 16, 32, 64, 1, 2},
+    {128, 32, 3, 64, 3, 1},   {128, 32, 64, 64, 3, 1}, {128, 32, 64, 128, 3, 2}, {128, 16, 128, 128, 3, 1},
+    {128, 8, 256, 256, 3, 1}, {32, 224, 3, 64, 7, 2},  {32, 56, 64, 64, 3, 1},   {32, 28, 128, 128, 3, 1},
+    {32, 14, 256, 256, 3, 1}, {32, 56, 64, 64, 1, 1},  {32, 56, 64, 256, 1, 1},
 };
 
 double median(std::vector<double> values) {
@@ -39,57 +46,76 @@ std::vector<float> random_floats(std::int64_t count) {
   return values;
 }
 
-template <typename Work>
-double seconds_of(Work&& work) {
-  const double start = now_seconds();
-  work();
-  return now_seconds() - start;
+struct Data {
+  std::vector<float> x, w, y;
+};
+
+// One of the four, for one pass; a null function where it does not support the shape.
+using Contender = std::function<void()>;
+
+Contender onednn_contender(Algorithm algorithm, Pass pass, const Conv2dShape& s, Data& d) {
+  const onednn::Convolution key{pass, DType::f32, DType::f32, s.n,   s.h,     s.w,     s.c,      s.k,
+                                s.kh, s.kw,       s.stride,   s.pad, s.out_h, s.out_w, algorithm};
+  if (algorithm == Algorithm::winograd && !onednn::has_winograd(key)) return {};
+  return [=, &d] { onednn::convolution(key, d.x.data(), d.w.data(), d.y.data()); };
+}
+
+Contender direct_contender(Pass pass, const Conv2dShape& shape, Data& d) {
+  const auto i = [](std::int64_t value) { return static_cast<int>(value); };
+  const direct::Shape s{i(shape.n),  i(shape.h),      i(shape.w),   i(shape.c),     i(shape.k),    i(shape.kh),
+                        i(shape.kw), i(shape.stride), i(shape.pad), i(shape.out_h), i(shape.out_w)};
+  if (!direct::supports(pass, s)) return {};
+  if (pass == Pass::forward) return [=, &d] { direct::forward(s, d.x.data(), d.w.data(), d.y.data()); };
+  if (pass == Pass::backward_data)
+    return [=, &d] { direct::backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data()); };
+  return [=, &d] { direct::backward_weight(s, d.x.data(), d.y.data(), d.w.data()); };
+}
+
+Contender winograd_contender(Pass pass, const Conv2dShape& s, Data& d) {
+  if (!winograd::supports(s)) return {};
+  const Tensor scratch = Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, Device::cpu);
+  if (pass == Pass::forward)
+    return [=, &d] { winograd::forward(s, d.x.data(), d.w.data(), d.y.data(), scratch.data<float>()); };
+  if (pass == Pass::backward_data)
+    return [=, &d] {
+      winograd::backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data(), scratch.data<float>());
+    };
+  return [=, &d] { winograd::backward_weight(s, d.x.data(), d.y.data(), d.w.data(), scratch.data<float>()); };
 }
 
 void run(const Case& t) {
   const int pad = t.kernel / 2, out = (t.size + 2 * pad - t.kernel) / t.stride + 1;
-  const direct::Shape s{t.n, t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride, pad, out, out};
-  auto x = random_floats(std::int64_t{1} * t.n * t.size * t.size * t.c);
-  auto w = random_floats(std::int64_t{1} * t.k * t.kernel * t.kernel * t.c);
-  auto y = random_floats(std::int64_t{1} * t.n * out * out * t.k);
+  const Conv2dShape s{t.n, t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride, pad, out, out};
+  Data data{random_floats(s.n * s.h * s.w * s.c), random_floats(s.k * s.kh * s.kw * s.c),
+            random_floats(s.n * out * out * s.k)};
   const double gflop = 2e-9 * t.n * out * out * t.k * t.kernel * t.kernel * t.c;
   fmt::print("{:>3}x{:<3} {:>3} -> {:<3} {}x{} /{}", t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride);
-  for (const auto pass : {onednn::Pass::forward, onednn::Pass::backward_data, onednn::Pass::backward_weight}) {
-    const auto direction = static_cast<direct::Direction>(pass);
-    const onednn::Convolution key{pass, DType::f32, DType::f32, t.n,      t.size, t.size, t.c,
-                                  t.k,  t.kernel,   t.kernel,   t.stride, pad,    out,    out};
-    const bool supported = direct::supports(direction, s);
-    std::vector<double> theirs, ours;
-    for (int i = 0; i < repeats + 1; ++i) {
-      const double a = seconds_of([&] {
-        if (pass == onednn::Pass::forward) onednn::convolution(key, x.data(), w.data(), y.data());
-        if (pass == onednn::Pass::backward_data) onednn::convolution(key, y.data(), w.data(), x.data());
-        if (pass == onednn::Pass::backward_weight) onednn::convolution(key, x.data(), y.data(), w.data());
-      });
-      const double b = seconds_of([&] {
-        if (!supported) return;
-        if (pass == onednn::Pass::forward) direct::forward(s, x.data(), w.data(), y.data());
-        if (pass == onednn::Pass::backward_data)
-          direct::backward_data(s, y.data(), w.data(), nullptr, x.data());
-        if (pass == onednn::Pass::backward_weight) direct::backward_weight(s, x.data(), y.data(), w.data());
-      });
-      if (i == 0) continue;  // the first builds the primitive
-      theirs.push_back(a);
-      ours.push_back(b);
-    }
-    const double d = gflop / median(theirs), k = gflop / median(ours);
-    if (supported)
-      fmt::print("  | {:6.1f} {:6.1f} {:5.2f}x{}", d, k, k / d, direct::prefers(direction, s) ? "*" : " ");
-    else
-      fmt::print("  | {:6.1f}      -      - ", d);
+  for (const auto pass : {Pass::forward, Pass::backward_data, Pass::backward_weight}) {
+    const Contender contenders[] = {onednn_contender(Algorithm::direct, pass, s, data),
+                                    onednn_contender(Algorithm::winograd, pass, s, data),
+                                    direct_contender(pass, s, data), winograd_contender(pass, s, data)};
+    std::vector<double> times[4];
+    for (int i = 0; i < repeats + 1; ++i)
+      for (std::size_t c = 0; c < 4; ++c) {
+        if (!contenders[c]) continue;
+        const double start = now_seconds();
+        contenders[c]();
+        if (i > 0) times[c].push_back(now_seconds() - start);  // the first builds the primitive
+      }
+    fmt::print("  |");
+    for (const auto& each : times)
+      if (each.empty())
+        fmt::print("     -");
+      else
+        fmt::print(" {:5.0f}", gflop / median(each));
   }
   fmt::print("\n");
   std::fflush(stdout);
 }
 
 int bench(int, char**) {
-  fmt::print("GFLOP/s of oneDNN and of direct.h, and the ratio; * where direct.h is used\n");
-  fmt::print("{:24}  | forward               | data gradient         | filter gradient\n", "");
+  fmt::print("nominal GFLOP/s: oneDNN direct, oneDNN Winograd, direct.h, winograd.h\n");
+  fmt::print("{:22}  | forward                 | data gradient           | filter gradient\n", "");
   for (const Case& each : cases) run(each);
   return 0;
 }

@@ -1,8 +1,11 @@
-// oneDNN's convolutions: Winograd's where it pays, NHWC elsewhere; for few channels the hand-vectorised ones of
-// direct.h.
+// Who computes a convolution on the CPU. Float32: the Winograd kernels of winograd.h for 3x3 filters and few
+// channels, the direct ones of direct.h for colours and strides, oneDNN's Winograd for 3x3 filters and more
+// channels. Everything else is oneDNN's direct convolution. Which is the faster was measured by
+// bench/convolution.cpp.
 #include <kindred/engine/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
+#include <kindred/layers/conv2d/winograd.h>
 #include <kindred/third_party/onednn.h>
 
 #include <algorithm>
@@ -12,18 +15,12 @@ namespace {
 
 using onednn::Pass;
 
-// Winograd's algorithm pays its transforms back from about 32 channels on, for the filter gradient from 64
-// (bench/convolution.cpp). In bfloat16 it would round too much.
-bool winograd_pays(Pass pass, const Conv2dShape& s, DType dtype) {
-  const std::int64_t least = pass == Pass::backward_weight ? 64 : 32;
-  return dtype == DType::f32 && s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= least;
-}
+enum class Engine { winograd, direct, onednn_winograd, onednn_direct };
 
-onednn::Convolution key_of(Pass pass, const Conv2dShape& s, DType dtype, DType weight_dtype) {
-  onednn::Convolution key{pass, dtype, weight_dtype, s.n,      s.h,   s.w,     s.c,
-                          s.k,  s.kh,  s.kw,         s.stride, s.pad, s.out_h, s.out_w};
-  if (winograd_pays(pass, s, dtype) && onednn::has_winograd(key)) key.algorithm = onednn::Algorithm::winograd;
-  return key;
+onednn::Convolution key_of(Pass pass, const Conv2dShape& s, DType dtype, DType weight_dtype,
+                           onednn::Algorithm algorithm) {
+  return {pass, dtype, weight_dtype, s.n,   s.h,     s.w,     s.c,      s.k,
+          s.kh, s.kw,  s.stride,     s.pad, s.out_h, s.out_w, algorithm};
 }
 
 direct::Shape direct_shape(const Conv2dShape& s) {
@@ -33,43 +30,76 @@ direct::Shape direct_shape(const Conv2dShape& s) {
           static_cast<int>(s.out_h), static_cast<int>(s.out_w)};
 }
 
-bool runs_direct(direct::Direction direction, const Conv2dShape& shape, DType dtype) {
-  if (winograd_pays(static_cast<Pass>(direction), shape, dtype)) return false;
-  return dtype == DType::f32 && direct::prefers(direction, direct_shape(shape));
+Engine engine_for(Pass pass, const Conv2dShape& s, DType dtype) {
+  if (dtype != DType::f32) return Engine::onednn_direct;  // in bfloat16 Winograd would round too much
+  if (winograd::prefers(s)) return Engine::winograd;
+  if (direct::prefers(pass, direct_shape(s))) return Engine::direct;
+  const bool pays = s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= 64;
+  if (pays && onednn::has_winograd(key_of(pass, s, dtype, dtype, onednn::Algorithm::winograd)))
+    return Engine::onednn_winograd;
+  return Engine::onednn_direct;
 }
 
-void forward(const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y) {
-  if (runs_direct(direct::Direction::forward, shape, x.dtype()))
-    direct::forward(direct_shape(shape), x.data<float>(), w.data<float>(), y.data<float>());
-  else
-    onednn::convolution(key_of(Pass::forward, shape, x.dtype(), w.dtype()), x.raw(), w.raw(), y.raw());
+onednn::Algorithm algorithm_of(Engine engine) {
+  return engine == Engine::onednn_winograd ? onednn::Algorithm::winograd : onednn::Algorithm::direct;
 }
 
-void backward_data(const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend,
-                   const Tensor& dx) {
-  if (runs_direct(direct::Direction::backward_data, shape, dy.dtype())) {
-    direct::backward_data(direct_shape(shape), dy.data<float>(), w.data<float>(),
-                          addend.defined() ? addend.data<float>() : nullptr, dx.data<float>());
-    return;
+// Memory of one call, from the pool; on the `plan` device from the imaginary one.
+Tensor winograd_scratch(Pass pass, const Conv2dShape& s, Device device = Device::cpu) {
+  return Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, device);
+}
+
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+  const Engine engine = engine_for(Pass::forward, s, x.dtype());
+  if (engine == Engine::winograd) {
+    const Tensor scratch = winograd_scratch(Pass::forward, s);
+    winograd::forward(s, x.data<float>(), w.data<float>(), y.data<float>(), scratch.data<float>());
+  } else if (engine == Engine::direct) {
+    direct::forward(direct_shape(s), x.data<float>(), w.data<float>(), y.data<float>());
+  } else {
+    onednn::convolution(key_of(Pass::forward, s, x.dtype(), w.dtype(), algorithm_of(engine)), x.raw(), w.raw(),
+                        y.raw());
   }
-  onednn::convolution(key_of(Pass::backward_data, shape, dy.dtype(), w.dtype()), dx.raw(), w.raw(), dy.raw());
-  if (addend.defined()) accumulate(dx, addend);  // oneDNN's data gradient takes no addend
 }
 
-void backward_weight(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, const Tensor& dw) {
-  if (runs_direct(direct::Direction::backward_weight, shape, x.dtype()))
-    direct::backward_weight(direct_shape(shape), x.data<float>(), dy.data<float>(), dw.data<float>());
-  else
-    onednn::convolution(key_of(Pass::backward_weight, shape, x.dtype(), dw.dtype()), x.raw(), dw.raw(),
-                        dy.raw());
+void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
+                   const Tensor& dx) {
+  const Engine engine = engine_for(Pass::backward_data, s, dy.dtype());
+  const float* add = addend.defined() && dy.dtype() == DType::f32 ? addend.data<float>() : nullptr;
+  if (engine == Engine::winograd) {
+    const Tensor scratch = winograd_scratch(Pass::backward_data, s);
+    winograd::backward_data(s, dy.data<float>(), w.data<float>(), add, dx.data<float>(), scratch.data<float>());
+  } else if (engine == Engine::direct) {
+    direct::backward_data(direct_shape(s), dy.data<float>(), w.data<float>(), add, dx.data<float>());
+  } else {
+    onednn::convolution(key_of(Pass::backward_data, s, dy.dtype(), w.dtype(), algorithm_of(engine)), dx.raw(),
+                        w.raw(), dy.raw());
+    if (addend.defined()) accumulate(dx, addend);  // oneDNN's data gradient takes no addend
+  }
+}
+
+void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+  const Engine engine = engine_for(Pass::backward_weight, s, x.dtype());
+  if (engine == Engine::winograd) {
+    const Tensor scratch = winograd_scratch(Pass::backward_weight, s);
+    winograd::backward_weight(s, x.data<float>(), dy.data<float>(), dw.data<float>(), scratch.data<float>());
+  } else if (engine == Engine::direct) {
+    direct::backward_weight(direct_shape(s), x.data<float>(), dy.data<float>(), dw.data<float>());
+  } else {
+    onednn::convolution(key_of(Pass::backward_weight, s, x.dtype(), dw.dtype(), algorithm_of(engine)), x.raw(),
+                        dw.raw(), dy.raw());
+  }
 }
 
 // The workspace of a call, taken from the imaginary pool and given back at once.
-void plan_workspace(direct::Direction direction, Pass pass, const Conv2dShape& shape, DType dtype,
-                    DType weights) {
-  if (runs_direct(direction, shape, dtype)) return;  // packs a few kilobytes on the stack of its own
-  const std::size_t bytes = onednn::convolution_workspace(key_of(pass, shape, dtype, weights));
-  Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::plan);
+void plan_workspace(Pass pass, const Conv2dShape& s, DType dtype, DType weights) {
+  const Engine engine = engine_for(pass, s, dtype);
+  if (engine == Engine::winograd) {
+    winograd_scratch(pass, s, Device::plan);
+  } else if (engine != Engine::direct) {  // which packs a few kilobytes on the heap
+    const auto bytes = onednn::convolution_workspace(key_of(pass, s, dtype, weights, algorithm_of(engine)));
+    Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::plan);
+  }
 }
 
 }  // namespace
@@ -78,13 +108,13 @@ const Conv2dKernels conv2d_cpu = {forward, backward_data, backward_weight};
 
 const Conv2dKernels conv2d_plan = {
     [](const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor&) {
-      plan_workspace(direct::Direction::forward, Pass::forward, shape, x.dtype(), w.dtype());
+      plan_workspace(Pass::forward, shape, x.dtype(), w.dtype());
     },
     [](const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor&, const Tensor&) {
-      plan_workspace(direct::Direction::backward_data, Pass::backward_data, shape, dy.dtype(), w.dtype());
+      plan_workspace(Pass::backward_data, shape, dy.dtype(), w.dtype());
     },
     [](const Conv2dShape& shape, const Tensor& x, const Tensor&, const Tensor& dw) {
-      plan_workspace(direct::Direction::backward_weight, Pass::backward_weight, shape, x.dtype(), dw.dtype());
+      plan_workspace(Pass::backward_weight, shape, x.dtype(), dw.dtype());
     },
 };
 

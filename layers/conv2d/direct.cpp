@@ -3,8 +3,6 @@
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/direct_internal.h>
 
-#include <cstdint>  // defines: std::uintptr_t
-
 namespace kindred::direct {
 namespace {
 
@@ -117,13 +115,6 @@ void run_product(int pixel_stride, const Product& p, ScratchImage& image, const 
 #undef KINDRED_CASE
 }
 
-// A result that the last cache cannot hold goes straight to memory: written the usual way, each of its lines
-// would be read first.
-bool worth_streaming(const float* y, std::int64_t floats) {
-  constexpr std::int64_t more_than_cache = std::int64_t{4} << 20;  // floats
-  return floats >= more_than_cache && reinterpret_cast<std::uintptr_t>(y) % 64 == 0;
-}
-
 // weights[block][tap][q][width] from value(tap, q, channel).
 template <typename Value>
 void pack(Product& p, Value&& value) {
@@ -210,12 +201,6 @@ ParityPart parity_part(const Shape& s, const float* w, int row_parity, int colum
 
 }  // namespace
 
-bool processor_has_avx512() {
-  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                          __builtin_cpu_supports("avx512dq");
-  return has;
-}
-
 void forward(const Shape& s, const float* x, const float* w, float* y) {
   Product p;
   p.rows = s.out_h, p.columns = s.out_w, p.channels = s.k;
@@ -258,29 +243,29 @@ void backward_data(const Shape& s, const float* dy, const float* w, const float*
   });
 }
 
-bool supports(Direction direction, const Shape& s) {
+bool supports(Pass pass, const Shape& s) {
   if (!processor_has_avx512() || (s.stride != 1 && s.stride != 2)) return false;
-  switch (direction) {
-    case Direction::forward:
+  switch (pass) {
+    case Pass::forward:
       return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
-    case Direction::backward_data:
+    case Pass::backward_data:
       return s.c % lanes == 0 && known_pixel_stride(s.k);
-    case Direction::backward_weight:
+    case Pass::backward_weight:
       return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
   }
   return false;
 }
 
-bool prefers(Direction direction, const Shape& s) {
-  if (!supports(direction, s)) return false;
+bool prefers(Pass pass, const Shape& s) {
+  if (!supports(pass, s)) return false;
   // Measured beside oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
-  switch (direction) {
-    case Direction::forward:
+  switch (pass) {
+    case Pass::forward:
       return s.c <= 32 && s.k <= 64;
     // Level with oneDNN, but oneDNN's takes no addend: that costs a pass over dx of its own.
-    case Direction::backward_data:
+    case Pass::backward_data:
       return s.c <= 64 && s.k <= 128;
-    case Direction::backward_weight:
+    case Pass::backward_weight:
       return s.kh > 1 && s.c <= 64 && s.k >= 32 && s.k <= 128;
   }
   return false;

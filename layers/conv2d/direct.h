@@ -16,7 +16,11 @@
 // x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]; the caller owns everything; results are overwritten.
 #pragma once
 
+#include <kindred/third_party/onednn.h>
+
 namespace kindred::direct {
+
+using onednn::Pass;
 
 struct Shape {
   int n, h, w, c;
@@ -24,13 +28,11 @@ struct Shape {
   int out_h, out_w;
 };
 
-enum class Direction { forward, backward_data, backward_weight };
-
 // True for the shapes that the functions below support and where they are the better choice. Needs AVX-512.
-bool prefers(Direction direction, const Shape& shape);
+bool prefers(Pass pass, const Shape& shape);
 
 // True for the shapes that they compute rightly, fast or not.
-bool supports(Direction direction, const Shape& shape);
+bool supports(Pass pass, const Shape& shape);
 
 void forward(const Shape& shape, const float* x, const float* w, float* y);
 // dx = gradient + addend. `addend` may be null, and may be dx.

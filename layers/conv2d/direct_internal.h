@@ -1,31 +1,14 @@
-// What the passes of direct.h share: the scratch image, the multiply-add, and the choice of a template by pixel
-// stride.
+// What the passes of direct.h share: the scratch image and the choice of a template by pixel stride.
 #pragma once
 
 #include <kindred/engine/error.h>
-
-#include <immintrin.h>  // defines: __m512 and _mm512_*
+#include <kindred/layers/conv2d/avx512.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
 namespace kindred::direct {
-
-// Only functions marked so may use AVX-512: the library is built for older processors too, and supports() asks
-// first. Marked function by function, not by a pragma, so that no shared template of the standard library is
-// caught by it.
-#define KINDRED_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,fma")))
-
-constexpr int lanes = 16;
-
-// sum + value * factor in every lane. By hand, because compilers load a value that serves two vectors into a
-// register of its own first, and a broadcast of its own costs a third of a multiply-add while one inside it is
-// free.
-KINDRED_AVX512 inline __m512 multiply_add(const float& value, __m512 factor, __m512 sum) {
-  asm("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(value), "v"(factor));
-  return sum;
-}
 
 // Asks for floats that will be read soon, the next image's among them: a hint, which never faults.
 inline void fetch_ahead(const float* from, std::ptrdiff_t count) {
@@ -87,7 +70,5 @@ inline bool known_pixel_stride(int floats) {
 #undef KINDRED_CASE
   return false;
 }
-
-bool processor_has_avx512();
 
 }  // namespace kindred::direct

@@ -1,0 +1,256 @@
+// Forward and data gradient, and the parts that all passes share.
+#include <kindred/engine/parallel.h>
+#include <kindred/layers/conv2d/winograd.h>
+#include <kindred/layers/conv2d/winograd_internal.h>
+
+#include <numeric>
+
+namespace kindred::winograd {
+namespace {
+
+// sum[Rows][Vectors] stay in registers through the whole length. (The loops over them must be unrolled for
+// that; the compiler is told so.)
+template <int Rows, int Vectors>
+KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float* b, float* c) {
+  __m512 sum[Rows][Vectors];
+#pragma GCC unroll 32
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 32
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = _mm512_setzero_ps();
+  for (std::int64_t i = 0; i < p.length; ++i, a += p.a_step, b += p.b_step) {
+    __m512 factor[Vectors];
+#pragma GCC unroll 32
+    for (int v = 0; v < Vectors; ++v) factor[v] = _mm512_loadu_ps(b + v * lanes);
+#pragma GCC unroll 32
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 32
+      for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(a[r * p.a_row], factor[v], sum[r][v]);
+  }
+#pragma GCC unroll 32
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 32
+    for (int v = 0; v < Vectors; ++v) {
+      float* to = c + r * p.c_row + v * lanes;
+      _mm512_storeu_ps(to, p.accumulate ? _mm512_add_ps(_mm512_loadu_ps(to), sum[r][v]) : sum[r][v]);
+    }
+}
+
+// u[position][c][k] of all filters, or with the roles of c and k exchanged and the filters turned round: the
+// data gradient is the forward pass of those.
+void transform_filters(const Conv2dShape& s, bool turned, const float* w, float* u) {
+  const std::int64_t filter = 9 * s.c, step = s.c * s.k;
+  parallel_for(s.k, 8, [&](std::int64_t begin, std::int64_t end) {
+    float one[positions];
+    for (std::int64_t k = begin; k < end; ++k)
+      for (std::int64_t c = 0; c < s.c; ++c) {
+        const float* from = w + k * filter + c;
+        if (turned)
+          transform_filter(from + 8 * s.c, -3 * s.c, -s.c, one);
+        else
+          transform_filter(from, 3 * s.c, s.c, one);
+        float* to = u + (turned ? k * s.c + c : c * s.k + k);
+        for (int p = 0; p < positions; ++p) to[p * step] = one[p];
+      }
+  });
+}
+
+// One row of tiles back to pixels: y = A^T m A for each tile's four by four outputs, less those that stand out
+// over the image.
+template <bool with_addend, bool past_cache>
+KINDRED_AVX512 void transform_outputs(const Conv2dShape& s, std::int64_t channels, const float* m,
+                                      std::ptrdiff_t position_step, const TileRow& tiles, const float* addend,
+                                      float* y) {
+  const auto rows = static_cast<int>(std::min<std::int64_t>(outputs, s.h - tiles.row));
+  for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {
+    const auto columns = static_cast<int>(std::min<std::int64_t>(outputs, s.w - tile * outputs));
+    const std::ptrdiff_t start = ((tiles.image * s.h + tiles.row) * s.w + tile * outputs) * channels;
+    for (std::int64_t c = 0; c < channels; c += lanes, m += lanes) {
+      __m512 half[outputs][inputs];
+#pragma GCC unroll 6
+      for (int j = 0; j < inputs; ++j) {
+        __m512 from[inputs], to[outputs];
+#pragma GCC unroll 6
+        for (int i = 0; i < inputs; ++i) from[i] = _mm512_loadu_ps(m + (i * inputs + j) * position_step);
+        output_line(from, to);
+#pragma GCC unroll 4
+        for (int i = 0; i < outputs; ++i) half[i][j] = to[i];
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < outputs; ++i) {
+        if (i >= rows) break;
+        const std::ptrdiff_t at = start + i * s.w * channels + c;
+        __m512 to[outputs];
+        output_line(half[i], to);
+#pragma GCC unroll 4
+        for (int j = 0; j < outputs; ++j) {
+          if (j >= columns) break;
+          if constexpr (with_addend) to[j] = _mm512_add_ps(to[j], _mm512_loadu_ps(addend + at + j * channels));
+          if constexpr (past_cache)
+            _mm512_stream_ps(y + at + j * channels, to[j]);
+          else
+            _mm512_storeu_ps(y + at + j * channels, to[j]);
+        }
+      }
+    }
+  }
+}
+
+auto choose_transform_outputs(bool addend, bool past_cache) {
+  if (addend) return past_cache ? transform_outputs<true, true> : transform_outputs<true, false>;
+  return past_cache ? transform_outputs<false, true> : transform_outputs<false, false>;
+}
+
+// Both passes: `from` images with c channels, `to` images with k.
+void convolve(const Conv2dShape& s, std::int64_t c, std::int64_t k, const float* from, const float* u,
+              const float* addend, float* to, float* scratch) {
+  const Tiles tiles(s);
+  const Block block(s);
+  const Basis from_basis(block, c), to_basis(block, k);
+  const auto transform_outputs_ =
+      choose_transform_outputs(addend != nullptr, worth_streaming(to, s.n * s.h * s.w * k));
+  parallel_ranges(tiles.rows, block.rows, [&](int range, std::int64_t begin, std::int64_t end) {
+    float* v = scratch + range * Scratch(s, block).floats;
+    float* m = v + from_basis.floats();
+    float* lines = m + to_basis.floats();
+    for (std::int64_t first = begin; first < end; first += block.rows) {
+      const std::int64_t rows = std::min(block.rows, end - first);
+      for (std::int64_t r = 0; r < rows; ++r)
+        transform_images(s, c, from, TileRow(tiles, first + r), v + r * tiles.across * c, from_basis.step,
+                         lines);
+      // Tiles beyond the last hold what an earlier block left: their products go nowhere.
+      const std::int64_t count = (rows * tiles.across + product_rows - 1) / product_rows * product_rows;
+      const Product product{count, k, c, c, 1, k, k, false};
+      for (int p = 0; p < positions; ++p)
+        multiply(product, v + p * from_basis.step, u + p * c * k, m + p * to_basis.step);
+      for (std::int64_t r = 0; r < rows; ++r)
+        transform_outputs_(s, k, m + r * tiles.across * k, to_basis.step, TileRow(tiles, first + r), addend,
+                           to);
+    }
+    _mm_sfence();  // streamed stores are ordered with later ones by this alone
+  });
+}
+
+}  // namespace
+
+void multiply(const Product& p, const float* a, const float* b, float* c) {
+  std::int64_t column = 0;
+  for (; column + 2 * lanes <= p.columns; column += 2 * lanes)
+    for (std::int64_t row = 0; row < p.rows; row += product_rows / 2)
+      multiply_block<product_rows / 2, 2>(p, a + row * p.a_row, b + column, c + row * p.c_row + column);
+  if (column < p.columns)
+    for (std::int64_t row = 0; row < p.rows; row += product_rows)
+      multiply_block<product_rows, 1>(p, a + row * p.a_row, b + column, c + row * p.c_row + column);
+}
+
+KINDRED_AVX512 void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x,
+                                     const TileRow& tiles, float* to, std::ptrdiff_t position_step,
+                                     float* lines) {
+  // Columns first, each once though two tiles may need it: lines[6][column + 1][16], with zeros at both sides.
+  const std::ptrdiff_t line = (tiles.tiles_across * outputs + 2) * lanes;
+  float* zeros = lines + inputs * line;
+  for (int i = 0; i < inputs; ++i) {
+    _mm512_storeu_ps(lines + i * line, _mm512_setzero_ps());
+    for (std::int64_t j = (s.w + 1) * lanes; j < line; j += lanes)
+      _mm512_storeu_ps(lines + i * line + j, _mm512_setzero_ps());
+  }
+  _mm512_storeu_ps(zeros, _mm512_setzero_ps());
+  const std::ptrdiff_t next_row =
+      outputs * s.w * channels;  // of tiles: fetched ahead, a hint that never faults
+  const float* pixel[inputs];
+  std::ptrdiff_t step[inputs];  // 0 for a row outside the image
+  for (std::int64_t c = 0; c < channels; c += lanes, to += lanes) {
+    for (int i = 0; i < inputs; ++i) {
+      const std::int64_t row = tiles.row + i - 1;
+      const bool inside = row >= 0 && row < s.h;
+      pixel[i] = inside ? x + (tiles.image * s.h + row) * s.w * channels + c : zeros;
+      step[i] = inside ? channels : 0;
+    }
+    for (std::int64_t j = 0; j < s.w; ++j) {
+      __m512 from[inputs], column[inputs];
+#pragma GCC unroll 6
+      for (int i = 0; i < inputs; ++i) {
+        from[i] = _mm512_loadu_ps(pixel[i]);
+        if (i >= 2) __builtin_prefetch(pixel[i] + next_row, 0, 2);
+        pixel[i] += step[i];
+      }
+      image_line(from, column);
+#pragma GCC unroll 6
+      for (int i = 0; i < inputs; ++i) _mm512_storeu_ps(lines + i * line + (j + 1) * lanes, column[i]);
+    }
+    for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile)
+#pragma GCC unroll 6
+      for (int i = 0; i < inputs; ++i) {
+        const float* row = lines + i * line + tile * outputs * lanes;
+        __m512 from[inputs], result[inputs];
+#pragma GCC unroll 6
+        for (int j = 0; j < inputs; ++j) from[j] = _mm512_loadu_ps(row + j * lanes);
+        image_line(from, result);
+#pragma GCC unroll 6
+        for (int j = 0; j < inputs; ++j)
+          _mm512_storeu_ps(to + tile * channels + (i * inputs + j) * position_step, result[j]);
+      }
+  }
+}
+
+std::int64_t line_floats(const Conv2dShape& s) {
+  return (inputs * (Tiles(s).across * outputs + 2) + 1) * lanes;
+}
+
+void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
+                      float (&u)[positions]) {
+  constexpr float g[inputs][3] = {{1 / 4.f, 0, 0},
+                                  {-1 / 6.f, -1 / 6.f, -1 / 6.f},
+                                  {-1 / 6.f, 1 / 6.f, -1 / 6.f},
+                                  {1 / 24.f, 1 / 12.f, 1 / 6.f},
+                                  {1 / 24.f, -1 / 12.f, 1 / 6.f},
+                                  {0, 0, 1}};
+  float half[inputs][3];
+  for (int i = 0; i < inputs; ++i)
+    for (int b = 0; b < 3; ++b) {
+      half[i][b] = 0;
+      for (int a = 0; a < 3; ++a) half[i][b] += g[i][a] * w[a * row_step + b * column_step];
+    }
+  for (int i = 0; i < inputs; ++i)
+    for (int j = 0; j < inputs; ++j)
+      u[i * inputs + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
+}
+
+Block::Block(const Conv2dShape& s) {
+  constexpr std::int64_t cache_floats = std::int64_t{96} << 10;  // for both images, leaving room for filters
+  constexpr std::int64_t least = 64;                             // tiles, for which the filters are read once
+  const std::int64_t across = Tiles(s).across;
+  const std::int64_t whole = product_rows / std::gcd(across, std::int64_t{product_rows});
+  const std::int64_t wanted = std::max(least, cache_floats / (positions * (s.c + s.k)));
+  rows = std::max<std::int64_t>(1, wanted / (across * whole)) * whole;
+  tiles = rows * across;
+}
+
+void forward(const Conv2dShape& s, const float* x, const float* w, float* y, float* scratch) {
+  transform_filters(s, false, w, scratch);
+  convolve(s, s.c, s.k, x, scratch, nullptr, y, scratch + positions * s.c * s.k);
+}
+
+void backward_data(const Conv2dShape& s, const float* dy, const float* w, const float* addend, float* dx,
+                   float* scratch) {
+  transform_filters(s, true, w, scratch);
+  convolve(s, s.k, s.c, dy, scratch, addend, dx, scratch + positions * s.c * s.k);
+}
+
+std::int64_t scratch_floats(Pass pass, const Conv2dShape& s) {
+  const std::int64_t threads = compute_threads(), filters = positions * s.c * s.k;
+  return threads * Scratch(s, Block(s)).floats + (pass == Pass::backward_weight ? threads * filters : filters);
+}
+
+bool supports(const Conv2dShape& s) {
+  return processor_has_avx512() && s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 &&
+         s.k % lanes == 0;
+}
+
+bool prefers(const Conv2dShape& s) {
+  // Measured beside oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
+  const Tiles tiles(s);
+  const std::int64_t computed = tiles.down * tiles.across * outputs * outputs;
+  return supports(s) && s.c <= 128 && s.k <= 128 && 2 * computed <= 3 * s.h * s.w;
+}
+
+}  // namespace kindred::winograd

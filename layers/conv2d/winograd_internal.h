@@ -1,0 +1,118 @@
+// What the passes of winograd.h share: where tiles lie, the change of basis along a line, and the matrix
+// product.
+#pragma once
+
+#include <kindred/layers/conv2d/avx512.h>
+#include <kindred/layers/conv2d/winograd.h>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace kindred::winograd {
+
+constexpr int outputs = 4;                  // of a tile, along each axis
+constexpr int inputs = 6;                   // outputs + 3 - 1
+constexpr int positions = inputs * inputs;  // of a tile in the other basis
+
+// The tiles of all images of a convolution, counted image by image and row by row of tiles. Those at the far
+// edges may stand out over the image.
+struct Tiles {
+  explicit Tiles(const Conv2dShape& s)
+      : down((s.h + outputs - 1) / outputs), across((s.w + outputs - 1) / outputs), rows(s.n * down) {}
+  std::int64_t down, across, rows;  // rows: of tiles, in all images
+};
+
+// Rows of tiles that are worked off together: as many as the L2 cache holds in the other basis.
+struct Block {
+  explicit Block(const Conv2dShape& s);
+  std::int64_t rows, tiles;  // tiles: a multiple of product_rows, the last ones perhaps unused
+};
+
+// The images of a block in the other basis: [position][tile][channel]. The step from one position to the next
+// is odd in cache lines, so that the 36 stores of a tile do not meet in one cache set.
+struct Basis {
+  Basis(const Block& block, std::int64_t channels_)
+      : channels(channels_), step(block.tiles * channels + lanes) {}
+  std::int64_t channels, step;
+  std::int64_t floats() const { return positions * step; }
+};
+
+// One row of tiles: where its first outputs lie.
+struct TileRow {
+  TileRow(const Tiles& tiles, std::int64_t index)
+      : image(index / tiles.down), row(index % tiles.down * outputs), tiles_across(tiles.across) {}
+  std::int64_t image, row, tiles_across;
+};
+
+// Lines of vectors in and out of the basis; every lane is a channel. `from` and `to` are arrays of registers.
+// The matrices are those of Lavin and Gray, for the points 0, 1, -1, 2, -2 and infinity.
+
+// to = B^T from
+KINDRED_AVX512 inline void image_line(const __m512 (&from)[6], __m512 (&to)[6]) {
+  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4), five = _mm512_set1_ps(5);
+  const __m512 a = _mm512_fnmadd_ps(four, from[2], from[4]), b = _mm512_fnmadd_ps(four, from[1], from[3]);
+  const __m512 c = _mm512_sub_ps(from[4], from[2]), d = _mm512_sub_ps(from[3], from[1]);
+  to[0] = _mm512_fmadd_ps(four, from[0], _mm512_fnmadd_ps(five, from[2], from[4]));
+  to[1] = _mm512_add_ps(a, b);
+  to[2] = _mm512_sub_ps(a, b);
+  to[3] = _mm512_fmadd_ps(two, d, c);
+  to[4] = _mm512_fnmadd_ps(two, d, c);
+  to[5] = _mm512_fmadd_ps(four, from[1], _mm512_fnmadd_ps(five, from[3], from[5]));
+}
+
+// to = A^T from
+KINDRED_AVX512 inline void output_line(const __m512 (&from)[6], __m512 (&to)[4]) {
+  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4), eight = _mm512_set1_ps(8);
+  const __m512 near = _mm512_add_ps(from[1], from[2]), near_odd = _mm512_sub_ps(from[1], from[2]);
+  const __m512 far = _mm512_add_ps(from[3], from[4]), far_odd = _mm512_sub_ps(from[3], from[4]);
+  to[0] = _mm512_add_ps(_mm512_add_ps(from[0], near), far);
+  to[1] = _mm512_fmadd_ps(two, far_odd, near_odd);
+  to[2] = _mm512_fmadd_ps(four, far, near);
+  to[3] = _mm512_fmadd_ps(eight, far_odd, _mm512_add_ps(near_odd, from[5]));
+}
+
+// to = A from
+KINDRED_AVX512 inline void gradient_line(const __m512 (&from)[4], __m512 (&to)[6]) {
+  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4);
+  const __m512 even = _mm512_add_ps(from[0], from[2]), odd = _mm512_add_ps(from[1], from[3]);
+  const __m512 far_even = _mm512_fmadd_ps(four, from[2], from[0]);
+  const __m512 far_odd = _mm512_fmadd_ps(four, from[3], from[1]);
+  to[0] = from[0];
+  to[1] = _mm512_add_ps(even, odd);
+  to[2] = _mm512_sub_ps(even, odd);
+  to[3] = _mm512_fmadd_ps(two, far_odd, far_even);
+  to[4] = _mm512_fnmadd_ps(two, far_odd, far_even);
+  to[5] = from[3];
+}
+
+// Changes one row of tiles to the other basis: to[position][tile][channel] = B^T x B of the six by six pixels
+// around each tile, zeros outside the image. `lines` is scratch memory of line_floats(s).
+void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x, const TileRow& tiles,
+                      float* to, std::ptrdiff_t position_step, float* lines);
+std::int64_t line_floats(const Conv2dShape& s);
+
+// Scratch memory of one thread.
+struct Scratch {
+  Scratch(const Conv2dShape& s, const Block& block)
+      : x(block, s.c), y(block, s.k), floats(x.floats() + y.floats() + line_floats(s)) {}
+  Basis x, y;
+  std::int64_t floats;
+};
+
+// Rows of a product's result are worked off in groups of as many.
+constexpr int product_rows = 16;
+
+// c[row][column] (+)= sum over i of a[row * a_row + i * a_step] * b[i * b_step + column]. Rows and columns are
+// multiples of 16.
+struct Product {
+  std::int64_t rows, columns, length;
+  std::ptrdiff_t a_row, a_step, b_step, c_row;
+  bool accumulate;
+};
+void multiply(const Product& product, const float* a, const float* b, float* c);
+
+// u[position][...] = G w G^T of one 3x3 filter, w[3][3] by the steps given.
+void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
+                      float (&u)[positions]);
+
+}  // namespace kindred::winograd

@@ -1,0 +1,104 @@
+// Filter gradient: dw = G^T [ sum over tiles (A dy A^T) . (B^T x B) ] G.
+#include <kindred/engine/parallel.h>
+#include <kindred/layers/conv2d/winograd.h>
+#include <kindred/layers/conv2d/winograd_internal.h>
+
+namespace kindred::winograd {
+namespace {
+
+// One row of tiles: to[position][tile][channel] = A dy A^T of each tile's four by four outputs; those that
+// stand out over the image are zero.
+KINDRED_AVX512 void transform_gradients(const Conv2dShape& s, const float* dy, const TileRow& tiles, float* to,
+                                        std::ptrdiff_t position_step) {
+  const std::int64_t rows = s.h - tiles.row;
+  const std::ptrdiff_t next_row = outputs * s.w * s.k;  // of tiles: fetched ahead, a hint that never faults
+  for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {
+    const float* start = dy + ((tiles.image * s.h + tiles.row) * s.w + tile * outputs) * s.k;
+    const std::int64_t columns = s.w - tile * outputs;
+    for (std::int64_t k = 0; k < s.k; k += lanes, start += lanes, to += lanes) {
+      __m512 half[inputs][outputs];
+#pragma GCC unroll 4
+      for (int j = 0; j < outputs; ++j) {
+        __m512 from[outputs], line[inputs];
+#pragma GCC unroll 4
+        for (int i = 0; i < outputs; ++i) {
+          const float* pixel = start + (i * s.w + j) * s.k;
+          from[i] = i < rows && j < columns ? _mm512_loadu_ps(pixel) : _mm512_setzero_ps();
+          __builtin_prefetch(pixel + next_row, 0, 2);
+        }
+        gradient_line(from, line);
+#pragma GCC unroll 6
+        for (int i = 0; i < inputs; ++i) half[i][j] = line[i];
+      }
+#pragma GCC unroll 6
+      for (int i = 0; i < inputs; ++i) {
+        __m512 line[inputs];
+        gradient_line(half[i], line);
+#pragma GCC unroll 6
+        for (int j = 0; j < inputs; ++j) _mm512_storeu_ps(to + (i * inputs + j) * position_step, line[j]);
+      }
+    }
+  }
+}
+
+// dw[3][3] = G^T u G of one filter, column_step apart, and rows three of those.
+void transform_back(const float (&u)[positions], float* dw, std::ptrdiff_t column_step) {
+  // G^T by a line, as it is written in winograd.cpp
+  const auto line = [](const float* from, std::ptrdiff_t step, float(&to)[3]) {
+    const float a = from[step] + from[2 * step], b = from[2 * step] - from[step];
+    const float c = from[3 * step] + from[4 * step], d = from[3 * step] - from[4 * step];
+    to[0] = from[0] / 4 - a / 6 + c / 24;
+    to[1] = b / 6 + d / 12;
+    to[2] = c / 6 - a / 6 + from[5 * step];
+  };
+  float half[inputs][3];
+  for (int i = 0; i < inputs; ++i) line(u + i * inputs, 1, half[i]);
+  for (int b = 0; b < 3; ++b) {
+    float column[3];
+    line(&half[0][b], 3, column);
+    for (int a = 0; a < 3; ++a) dw[(a * 3 + b) * column_step] = column[a];
+  }
+}
+
+}  // namespace
+
+void backward_weight(const Conv2dShape& s, const float* x, const float* dy, float* dw, float* scratch) {
+  const Tiles tiles(s);
+  const Block block(s);
+  const Scratch layout(s, block);
+  const std::int64_t filters = positions * s.c * s.k;
+  const int threads = compute_threads();
+  float* sums = scratch;  // [thread][position][c][k]
+  std::fill_n(sums, threads * filters, 0.0f);
+  parallel_ranges(tiles.rows, block.rows, [&](int range, std::int64_t begin, std::int64_t end) {
+    float* v = scratch + threads * filters + range * layout.floats;
+    float* g = v + layout.x.floats();
+    float* lines = g + layout.y.floats();
+    for (std::int64_t first = begin; first < end; first += block.rows) {
+      const std::int64_t rows = std::min(block.rows, end - first);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const TileRow row(tiles, first + r);
+        transform_images(s, s.c, x, row, v + r * tiles.across * s.c, layout.x.step, lines);
+        transform_gradients(s, dy, row, g + r * tiles.across * s.k, layout.y.step);
+      }
+      // A block's own sum first, in registers: long running sums would lose more to rounding.
+      const Product product{s.c, s.k, rows * tiles.across, 1, s.c, s.k, s.k, true};
+      for (int p = 0; p < positions; ++p)
+        multiply(product, v + p * layout.x.step, g + p * layout.y.step, sums + range * filters + p * s.c * s.k);
+    }
+  });
+  // The threads' sums, always in the same order.
+  parallel_for(s.c, 4, [&](std::int64_t begin, std::int64_t end) {
+    float u[positions];
+    for (std::int64_t c = begin; c < end; ++c)
+      for (std::int64_t k = 0; k < s.k; ++k) {
+        for (int p = 0; p < positions; ++p) {
+          u[p] = 0;
+          for (int t = 0; t < threads; ++t) u[p] += sums[t * filters + (p * s.c + c) * s.k + k];
+        }
+        transform_back(u, dw + k * 9 * s.c + c, s.c);
+      }
+  });
+}
+
+}  // namespace kindred::winograd

@@ -1,4 +1,5 @@
 #include <kindred/engine/device.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 
 #include <fstream>
@@ -22,10 +23,21 @@ const char* name(Device device) {
 DeviceChoice choose_device(std::string_view requested) {
   if (requested == "reference") return {Device::reference, "asked for with --device"};
   if (requested == "cpu") return {Device::cpu, "asked for with --device"};
-  if (requested == "auto") return {Device::cpu, "this build has no CUDA"};
-  check(requested == "cuda", ExitCode::usage, "--device {}: unknown device; use auto, cpu, cuda or reference",
-        requested);
-  fail(ExitCode::device, "--device cuda: this build has no CUDA; use --device cpu");
+  check(requested == "cuda" || requested == "auto", ExitCode::usage,
+        "--device {}: unknown device; use auto, cpu, cuda or reference", requested);
+  GpuProbe probe;
+  if (device_cuda == nullptr)
+    probe.reason = "this build has no CUDA";
+  else
+    probe = device_cuda->probe();
+  if (probe.usable) return {Device::cuda, probe.reason};
+  check(requested == "auto", ExitCode::device, "--device cuda: {}; use --device cpu", probe.reason);
+  return {Device::cpu, probe.reason};
+}
+
+const DeviceKernels& gpu() {
+  check(device_cuda != nullptr, ExitCode::device, "device cuda: this build has no CUDA; use --device cpu");
+  return *device_cuda;
 }
 
 bool cpu_has_bf16() {

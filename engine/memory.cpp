@@ -1,3 +1,4 @@
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/memory.h>
 
@@ -50,12 +51,35 @@ class ImaginarySlabs : public SlabSource {
     return reinterpret_cast<std::byte*>(next_ - bytes);
   }
   void release(std::byte*, std::size_t) override {}
+  void poison(std::byte*, std::size_t) override {}
 
  private:
   std::uintptr_t next_ = std::uintptr_t{1} << 44;
 };
 
+class GpuSlabs : public SlabSource {
+ public:
+  std::byte* acquire(std::size_t bytes) override {
+    std::byte* slab = gpu().acquire(bytes);
+    if (slab == nullptr) {
+      std::size_t free = 0, total = 0;
+      gpu().free_and_total(free, total);
+      fail(ExitCode::device,
+           "out of memory: {} MiB more were asked for, and the GPU has {} of {} MiB free; use a smaller --batch-size "
+           "or --image-size",
+           bytes >> 20, free >> 20, total >> 20);
+    }
+    return slab;
+  }
+  void release(std::byte* slab, std::size_t) override { gpu().release(slab); }
+  void poison(std::byte* block, std::size_t bytes) override { gpu().set_bytes(block, 0xff, bytes); }
+};
+
 }  // namespace
+
+void SlabSource::poison(std::byte* block, std::size_t bytes) {
+  std::memset(block, 0xff, bytes);
+}
 
 MemoryPool::~MemoryPool() {
   for (auto [slab, bytes] : slabs_) source_->release(slab, bytes);
@@ -91,7 +115,7 @@ std::byte* MemoryPool::allocate(std::size_t bytes) {
   block.is_free = false;
   statistics_.in_use += bytes;
   statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
-  if (poison_) std::memset(address, 0xff, bytes);
+  if (poison_) source_->poison(address, bytes);
   return address;
 }
 
@@ -152,7 +176,8 @@ MemoryPool& memory_pool(Device device) {
   static auto* plan = new MemoryPool(std::make_unique<ImaginarySlabs>());
   if (is_host(device)) return *host;
   if (device == Device::plan) return *plan;
-  fail(ExitCode::device, "device {}: this build has no CUDA; use --device cpu", name(device));
+  static auto* cuda = new MemoryPool(std::make_unique<GpuSlabs>());
+  return *cuda;
 }
 
 }  // namespace kindred

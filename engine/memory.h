@@ -24,6 +24,8 @@ class SlabSource {
   virtual ~SlabSource() = default;
   virtual std::byte* acquire(std::size_t bytes) = 0;  // throws Error(device) when there is no more
   virtual void release(std::byte* slab, std::size_t bytes) = 0;
+  // Sets bytes that are NaN as floats; see MemoryPool::set_poison.
+  virtual void poison(std::byte* block, std::size_t bytes);
 };
 
 struct PoolStatistics {
@@ -48,7 +50,7 @@ class MemoryPool {
   PoolStatistics statistics() const;
   void reset_peak();
   // For tests: fills every block that is handed out with bytes that are NaN as floats, so that a kernel that
-  // leaves a part of its result unwritten is seen. Host memory only.
+  // leaves a part of its result unwritten is seen.
   void set_poison(bool poison) { poison_ = poison; }
 
  private:

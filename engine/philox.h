@@ -5,14 +5,10 @@
 // or on time, so the same run draws the same numbers with 1 worker or 16, on CPU or GPU, and after a resume.
 #pragma once
 
+#include <kindred/engine/host_device.h>
+
 #include <array>
 #include <cstdint>
-
-#ifdef __CUDACC__
-#define KINDRED_HOST_DEVICE __host__ __device__
-#else
-#define KINDRED_HOST_DEVICE
-#endif
 
 namespace kindred {
 

@@ -1,3 +1,4 @@
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/tensor.h>
 
@@ -61,25 +62,21 @@ void with_type(DType dtype, Body&& body) {
     case DType::i32:
       return body(std::int32_t{});
     case DType::f16:
-      break;
+      return body(Float16{});
   }
-  fail(ExitCode::internal, "{} has no arithmetic on the host", name(dtype));
 }
+
+template <typename T>
+constexpr bool is_half = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
 
 template <typename To, typename From>
 To convert(From value) {
   if constexpr (std::is_same_v<To, From>)
     return value;
-  else if constexpr (std::is_same_v<To, BFloat16>)
-    return BFloat16(static_cast<float>(value));
-  else if constexpr (std::is_same_v<From, BFloat16>)
+  else if constexpr (is_half<To> || is_half<From>)
     return static_cast<To>(static_cast<float>(value));
   else
     return static_cast<To>(value);
-}
-
-void check_host(Device device, const char* what) {
-  check(is_host(device), ExitCode::internal, "{} of a tensor on device {}", what, name(device));
 }
 
 }  // namespace
@@ -116,8 +113,10 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device
         "{} values cannot fill a tensor of shape {}", values.size(), shape.to_string());
   Tensor tensor = empty(shape, dtype_of<T>, device);
   if (device == Device::plan) return tensor;
-  check_host(device, "filling");
-  std::copy(values.begin(), values.end(), tensor.data<T>());
+  if (device == Device::cuda)
+    gpu().upload(values.data(), tensor.raw(), tensor.bytes());
+  else
+    std::copy(values.begin(), values.end(), tensor.data<T>());
   return tensor;
 }
 template Tensor Tensor::from(std::span<const float>, const Shape&, Device);
@@ -165,7 +164,7 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 
 void Tensor::fill(double value) {
   if (device_ == Device::plan) return;
-  check_host(device_, "filling");
+  if (device_ == Device::cuda) return gpu().fill(*this, value);
   if (value == 0) {
     std::memset(raw(), 0, bytes());
     return;
@@ -178,8 +177,14 @@ void Tensor::copy_from(const Tensor& source) {
         "a tensor of shape {} cannot be copied into one of shape {}", source.shape().to_string(),
         shape_.to_string());
   if (device_ == Device::plan || source.device() == Device::plan) return;
-  check_host(device_, "copying");
-  check_host(source.device(), "copying");
+  const bool to_gpu = device_ == Device::cuda, from_gpu = source.device() == Device::cuda;
+  if (to_gpu && from_gpu) return gpu().convert(source, *this);
+  if (to_gpu || from_gpu) {
+    // Converted on the side that has the source, then moved as it is.
+    const Tensor moved = source.dtype() == dtype_ ? source : source.to(source.device(), dtype_);
+    if (to_gpu) return gpu().upload(moved.raw(), raw(), bytes());
+    return gpu().download(moved.raw(), raw(), bytes());
+  }
   with_type(dtype_, [&]<typename To>(To) {
     with_type(source.dtype(), [&]<typename From>(From) {
       std::transform(source.data<From>(), source.data<From>() + numel(), data<To>(), convert<To, From>);
@@ -195,7 +200,8 @@ Tensor Tensor::to(Device device, DType dtype) const {
 
 template <typename T>
 std::vector<T> Tensor::to_vector() const {
-  check_host(device_, "reading");
+  if (device_ == Device::cuda) return to(Device::cpu, dtype_).to_vector<T>();
+  check(is_host(device_), ExitCode::internal, "a tensor on device {} was read", name(device_));
   std::vector<T> values(static_cast<std::size_t>(numel()));
   with_type(dtype_, [&]<typename From>(From) {
     std::transform(data<From>(), data<From>() + numel(), values.begin(), convert<T, From>);

@@ -14,7 +14,7 @@
 //            Epsilon stands inside the root, and the learning rate is applied before the momentum.
 #pragma once
 
-#include <kindred/engine/philox.h>  // defines: KINDRED_HOST_DEVICE
+#include <kindred/engine/host_device.h>
 
 #include <cmath>
 

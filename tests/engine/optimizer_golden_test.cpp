@@ -1,5 +1,6 @@
 // The optimizers and schedules against PyTorch's and the papers' (tests/golden/golden_optimizers.py).
 #include <doctest/doctest.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/schedule.h>
 
@@ -73,6 +74,8 @@ TEST_CASE("golden optimizers: six steps give PyTorch's and TensorFlow's values")
     // Six steps of roundings to 2^-24, of values up to 3 and steps up to 1.
     CHECK(run_case(c, Device::reference, DType::f32) <= 4e-6);
     CHECK(run_case(c, Device::cpu, DType::f32) <= 4e-6);
+    if (device_cuda != nullptr && device_cuda->probe().usable)
+      CHECK(run_case(c, Device::cuda, DType::f32) <= 4e-6);
   }
 }
 

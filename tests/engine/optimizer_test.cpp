@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/parallel.h>
 
@@ -12,6 +13,17 @@ using Doubles = std::vector<double>;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
+
+bool gpu_answers() {
+  return device_cuda != nullptr && device_cuda->probe().usable;
+}
+
+// The GPU too, where one answers or is emulated.
+std::vector<Device> every_device() {
+  std::vector<Device> devices{Device::reference, Device::cpu};
+  if (gpu_answers()) devices.push_back(Device::cuda);
+  return devices;
+}
 
 // One weight of several chunks, a small one, a scale and a bias. Sizes are no multiples of anything.
 struct Model {
@@ -113,15 +125,15 @@ struct PlainOptimizer {
   }
 };
 
-TEST_CASE("optimizer: every rule follows its formula on every host device") {
+TEST_CASE("optimizer: every rule follows its formula on every device") {
   struct Target {
     Device device;
     DType master;
     double tolerance;  // values are around 1; f32 rounds each of five steps to 2^-24 relative
   };
-  for (const Target& target :
-       {Target{Device::reference, DType::f64, 1e-12}, Target{Device::reference, DType::f32, 2e-6},
-        Target{Device::cpu, DType::f32, 2e-6}})
+  std::vector<Target> targets{{Device::reference, DType::f64, 1e-12}};
+  for (const Device device : every_device()) targets.push_back({device, DType::f32, 2e-6});
+  for (const Target& target : targets)
     for (const OptimizerOptions& options : every_optimizer) {
       CAPTURE(name(target.device));
       CAPTURE(options.index());
@@ -157,10 +169,14 @@ TEST_CASE("optimizer: the result does not depend on the number of threads") {
   set_compute_threads(threads);
 }
 
-TEST_CASE("optimizer: a step renews the bf16 copy and leaves the padding zero") {
-  for (const Device device : {Device::reference, Device::cpu})
+TEST_CASE("optimizer: a step renews the low-precision copy and leaves the padding zero") {
+  std::vector<std::pair<Device, DType>> targets;
+  for (const Device device : every_device()) targets.emplace_back(device, DType::bf16);
+  if (gpu_answers()) targets.emplace_back(Device::cuda, DType::f16);
+  for (const auto& [device, compute] : targets)
     for (const OptimizerOptions& options : every_optimizer) {
-      Model model(device, DType::bf16);
+      CAPTURE(name(device));
+      Model model(device, compute);
       Optimizer optimizer(model.store, options);
       optimizer.set_learning_rate(0.3);
       model.draw_gradients(0);
@@ -168,7 +184,8 @@ TEST_CASE("optimizer: a step renews the bf16 copy and leaves the padding zero") 
       const std::vector<float> values = model.store.flat_values().to_vector<float>();
       const std::vector<float> low = model.store.flat_low().to_vector<float>();
       int wrong = 0;
-      for (std::size_t i = 0; i < values.size(); ++i) wrong += low[i] != float(BFloat16(values[i]));
+      for (std::size_t i = 0; i < values.size(); ++i)
+        wrong += low[i] != (compute == DType::bf16 ? float(BFloat16(values[i])) : float(Float16(values[i])));
       CHECK(wrong == 0);
       const auto bias_end = static_cast<std::size_t>(model.store.offsets()[3]) + 5;
       for (std::size_t i = bias_end; i < values.size(); ++i) CHECK(values[i] == 0);
@@ -176,7 +193,7 @@ TEST_CASE("optimizer: a step renews the bf16 copy and leaves the padding zero") 
 }
 
 TEST_CASE("optimizer: nothing changes once a gradient was not finite") {
-  for (const Device device : {Device::reference, Device::cpu})
+  for (const Device device : every_device())
     for (const OptimizerOptions& options : every_optimizer)
       for (const float bad : {not_a_number, infinity, -infinity}) {
         Model model(device, DType::bf16);
@@ -210,7 +227,7 @@ TEST_CASE("optimizer: nothing changes once a gradient was not finite") {
 }
 
 TEST_CASE("optimizer: a loss that is not finite stops the update") {
-  for (const Device device : {Device::reference, Device::cpu}) {
+  for (const Device device : every_device()) {
     Model model(device);
     Optimizer optimizer(model.store, SgdOptions{});
     optimizer.set_learning_rate(0.1);
@@ -226,23 +243,24 @@ TEST_CASE("optimizer: a loss that is not finite stops the update") {
 }
 
 TEST_CASE("optimizer: values and state brought back continue to the bit") {
-  for (const OptimizerOptions& options : every_optimizer) {
-    Model model(Device::cpu), resumed(Device::cpu);
-    Optimizer optimizer(model.store, options), other(resumed.store, options);
-    optimizer.set_learning_rate(0.1), other.set_learning_rate(0.1);
-    for (std::uint32_t step = 0; step < 3; ++step) model.draw_gradients(step), optimizer.step();
-    Tensor(resumed.store.flat_values()).copy_from(model.store.flat_values());
-    const auto from = optimizer.state();
-    auto to = other.state();
-    REQUIRE(from.size() == to.size());
-    for (std::size_t i = 0; i < from.size(); ++i) {
-      CHECK(from[i].first == to[i].first);
-      to[i].second.copy_from(from[i].second);
+  for (const Device device : every_device())
+    for (const OptimizerOptions& options : every_optimizer) {
+      Model model(device), resumed(device);
+      Optimizer optimizer(model.store, options), other(resumed.store, options);
+      optimizer.set_learning_rate(0.1), other.set_learning_rate(0.1);
+      for (std::uint32_t step = 0; step < 3; ++step) model.draw_gradients(step), optimizer.step();
+      Tensor(resumed.store.flat_values()).copy_from(model.store.flat_values());
+      const auto from = optimizer.state();
+      auto to = other.state();
+      REQUIRE(from.size() == to.size());
+      for (std::size_t i = 0; i < from.size(); ++i) {
+        CHECK(from[i].first == to[i].first);
+        to[i].second.copy_from(from[i].second);
+      }
+      model.draw_gradients(3), optimizer.step();
+      resumed.draw_gradients(3), other.step();
+      CHECK(model.values() == resumed.values());
     }
-    model.draw_gradients(3), optimizer.step();
-    resumed.draw_gradients(3), other.step();
-    CHECK(model.values() == resumed.values());
-  }
 }
 
 TEST_CASE("optimizer: state is named by parameter and has its shape") {
@@ -288,6 +306,32 @@ TEST_CASE("optimizer: options outside their range are refused") {
   CHECK_THROWS_AS(optimizer.set_learning_rate(not_a_number), Error);
   ParameterStore unallocated;
   CHECK_THROWS_AS(Optimizer(unallocated, SgdOptions{}), Error);
+}
+
+// More chunks than a warp has lanes, and gradients that grow along the parameter: a chunk that is left out or
+// taken twice changes the ratio of the norms.
+TEST_CASE("optimizer: the rate of LARS takes in every chunk of a parameter") {
+  for (const Device device : every_device()) {
+    CAPTURE(name(device));
+    ParameterStore store;
+    store.add("short", {3, 5}, ParameterKind::weight, constant_init(1));
+    store.add("long", {8, 40 * chunk_elements / 8 + 5}, ParameterKind::weight, normal_init(1));
+    store.allocate(device, 3);
+    Parameter& parameter = store.parameters()[1];
+    const Doubles w = parameter.value.to_vector<double>();
+    Doubles g = w;
+    double w_squared = 0, g_squared = 0;
+    for (std::size_t i = 0; i < g.size(); ++i) {
+      g[i] *= 1 + 2 * static_cast<double>(i) / static_cast<double>(g.size());
+      w_squared += w[i] * w[i], g_squared += g[i] * g[i];
+    }
+    parameter.gradient.copy_from(Tensor::from(g, parameter.shape, Device::reference));
+    Optimizer optimizer(store, LarsOptions{.momentum = 0, .eta = 0.5});
+    optimizer.set_learning_rate(0.1);
+    optimizer.step();
+    const double rate = 0.1 * 0.5 * std::sqrt(w_squared / g_squared), updated = w[0] - rate * g[0];
+    CHECK(parameter.value.to_vector<double>()[0] == doctest::Approx(updated).epsilon(1e-6));
+  }
 }
 
 }  // namespace

@@ -48,6 +48,15 @@ const bool added[] = {
     add_case(bn_case({{5, 9, 7, 19}, true, true, Mode::train}, false)),
     add_case(bn_case({{33, 7, 5, 64}, false, false, Mode::train}, false)),
     add_case(bn_case({{4, 5, 5, 24}, true, false, Mode::evaluate}, false)),
+    // On a GPU: many rows, so that several blocks add up a channel; and channels that do not fill a block.
+    add_case(bn_case({{9, 10, 50, 1}, true, false, Mode::train}, false)),
+    add_case(bn_case({{5, 21, 11, 3}, true, true, Mode::train}, false)),
+    add_case(bn_case({{3, 7, 5, 12}, false, true, Mode::train}, false)),
+    add_case(bn_case({{6, 9, 8, 20}, true, false, Mode::train}, false)),
+    add_case(bn_case({{3, 20, 20, 64}, true, true, Mode::train}, false)),
+    add_case(bn_case({{2, 9, 8, 136}, true, true, Mode::train}, false)),
+    add_case(bn_case({{2, 3, 5, 264}, true, false, Mode::train}, false)),
+    add_case(bn_case({{4, 3, 3, 37}, true, true, Mode::evaluate}, false)),
 };
 
 }  // namespace

@@ -25,6 +25,8 @@ const bool added[] = {
     add_case(cross_entropy_case("smoothed", 5, 3, 0.1f, true)),
     add_case(cross_entropy_case("two classes, one row", 1, 2, 0, true)),
     add_case(cross_entropy_case("odd sizes", 67, 1001, 0.05f, false)),
+    add_case(cross_entropy_case("rows of whole 16-byte groups", 13, 1000, 0.1f, false)),
+    add_case(cross_entropy_case("fewer classes than lanes", 21, 10, 0.1f, false)),
 };
 
 }  // namespace

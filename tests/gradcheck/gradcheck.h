@@ -6,7 +6,8 @@
 //   cotangent;
 //             the same with fan-out (the function used twice) and into a gradient buffer that already holds
 //             something
-//   ladder    `cpu` against `reference` in f32 and bf16: results and gradients, with poisoned memory
+//   ladder    `cpu` against `reference` in f32 and bf16, and `cuda`, where a GPU answers, in f16 too: results and
+//             gradients, with poisoned memory
 #pragma once
 
 #include <kindred/engine/philox.h>

@@ -38,9 +38,13 @@ const bool added[] = {
     add_case(max_case("one pixel", {2, 1, 1, 3}, 3, 2, 1)),
     add_case(max_case("5x5", {1, 9, 8, 2}, 5, 3, 2)),
     add_case(max_case("the stem's", {3, 31, 29, 17}, 3, 2, 1, false)),
+    // Channels that fill whole packs of a GPU's loads, and rows of more than one block's threads.
+    add_case(max_case("packs of channels", {1, 4, 31, 72}, 3, 2, 1, false)),
+    add_case(max_case("packs of channels, gaps between windows", {2, 8, 7, 16}, 2, 3, 0, false)),
     add_case(average_case("small", {2, 3, 4, 5})),
     add_case(average_case("one pixel", {3, 1, 1, 4})),
     add_case(average_case("odd sizes", {5, 7, 7, 67}, false)),
+    add_case(average_case("packs of channels", {3, 3, 2, 1032}, false)),
 };
 
 struct Pooled {

@@ -1,6 +1,7 @@
 #include "gradcheck.h"
 
 #include <kindred/engine/accumulate.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <doctest/doctest.h>
@@ -41,6 +42,7 @@ void round_to(std::vector<double>& values, DType dtype) {
   for (double& value : values) {
     if (dtype == DType::f32) value = static_cast<float>(value);
     if (dtype == DType::bf16) value = BFloat16(static_cast<float>(value));
+    if (dtype == DType::f16) value = Float16(static_cast<float>(value));
   }
 }
 
@@ -68,6 +70,10 @@ Prepared prepare(const Case& test_case, const Point& point, Device device, DType
     prepared.leaves.push_back(leaf);
   }
   return prepared;
+}
+
+bool gpu_answers() {
+  return device_cuda != nullptr && device_cuda->probe().usable;
 }
 
 Outcome run(const Case& test_case, Point& point, Device device, DType compute) {
@@ -168,16 +174,17 @@ void check_buffers(const Case& test_case, const Point& point, const Outcome& onc
 }
 
 struct PoisonedMemory {
-  PoisonedMemory() { memory_pool(Device::cpu).set_poison(true); }
-  ~PoisonedMemory() { memory_pool(Device::cpu).set_poison(false); }
+  explicit PoisonedMemory(Device device) : pool(memory_pool(device)) { pool.set_poison(true); }
+  ~PoisonedMemory() { pool.set_poison(false); }
+  MemoryPool& pool;
 };
 
-void check_ladder(const Case& test_case, DType compute, double tolerance) {
-  const PoisonedMemory poisoned;
+void check_ladder(const Case& test_case, Device device, DType compute, double tolerance) {
+  const PoisonedMemory poisoned(device);
   Point point = random_point(test_case, 2);
   for (std::size_t i = 0; i < point.inputs.size(); ++i)
     round_to(point.inputs[i], test_case.inputs[i].role == Role::master ? DType::f32 : compute);
-  const Outcome fast = run(test_case, point, Device::cpu, compute);
+  const Outcome fast = run(test_case, point, device, compute);
   const Outcome plain = run(test_case, point, Device::reference, DType::f64);
   CHECK(relative_difference(fast.result, plain.result) < tolerance);
   for (std::size_t i = 0; i < plain.gradients.size(); ++i) {
@@ -202,7 +209,7 @@ TEST_CASE("gradients agree with central differences") {
   for (const Case& test_case : all_cases()) {
     if (!test_case.central_differences) continue;
     SUBCASE((test_case.operation + ": " + test_case.variant).c_str()) {
-      const PoisonedMemory poisoned;
+      const PoisonedMemory poisoned(Device::reference);
       Point point = random_point(test_case, 1);
       const Outcome outcome = run(test_case, point, Device::reference, DType::f64);
       for (std::size_t i = 0; i < outcome.gradients.size(); ++i) {
@@ -218,15 +225,31 @@ TEST_CASE("gradients agree with central differences") {
   }
 }
 
-TEST_CASE("cpu agrees with reference in f32") {
-  for (const Case& test_case : all_cases()) SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
-  check_ladder(test_case, DType::f32, test_case.f32_tolerance);
+void check_ladder_of_all(Device device, DType compute) {
+  for (const Case& test_case : all_cases()) {
+    if (compute != DType::f32 && !test_case.bf16) continue;
+    SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
+    check_ladder(test_case, device, compute,
+                 compute == DType::f32 ? test_case.f32_tolerance : test_case.bf16_tolerance);
+  }
 }
 
+TEST_CASE("cpu agrees with reference in f32") {
+  check_ladder_of_all(Device::cpu, DType::f32);
+}
 TEST_CASE("cpu agrees with reference in bf16") {
-  for (const Case& test_case : all_cases())
-    if (test_case.bf16) SUBCASE((test_case.operation + ": " + test_case.variant).c_str())
-  check_ladder(test_case, DType::bf16, test_case.bf16_tolerance);
+  check_ladder_of_all(Device::cpu, DType::bf16);
+}
+
+// On a GPU, or on one that is emulated (CMake preset `emulated`).
+TEST_CASE("cuda agrees with reference in f32" * doctest::skip(!gpu_answers())) {
+  check_ladder_of_all(Device::cuda, DType::f32);
+}
+TEST_CASE("cuda agrees with reference in bf16" * doctest::skip(!gpu_answers())) {
+  check_ladder_of_all(Device::cuda, DType::bf16);
+}
+TEST_CASE("cuda agrees with reference in f16" * doctest::skip(!gpu_answers())) {
+  check_ladder_of_all(Device::cuda, DType::f16);
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+// Sums of tensors: a pack of elements for each thread. Any length, any alignment.
+#include <kindred/engine/accumulate.h>
+#include <kindred/engine/cuda/packs.h>
+
+namespace kindred {
+namespace {
+
+constexpr int threads = 256;
+
+// `out` may be `a` or `b`: each thread reads its elements before it writes them.
+template <typename T, int width>
+__global__ void add_kernel(const T* a, const T* b, T* out, std::int64_t count) {
+  cuda::for_packs<width, threads>(count, [=]<int n>(std::int64_t i) {
+    const auto left = cuda::load<n>(a + i);
+    const auto right = cuda::load<n>(b + i);
+    cuda::Pack<T, n> sum;
+#pragma unroll
+    for (int k = 0; k < n; ++k)
+      sum.element[k] = T(static_cast<float>(left.element[k]) + static_cast<float>(right.element[k]));
+    cuda::store(out + i, sum);
+  });
+}
+
+void add_tensors(const Tensor& a, const Tensor& b, const Tensor& out) {
+  const std::int64_t count = out.numel();
+  cuda::dispatch_cuda("add", out.dtype(), [&]<typename T>(T) {
+    const T* left = a.data<T>();
+    const T* right = b.data<T>();
+    T* sum = out.data<T>();
+    cuda::with_width<T>(cuda::packs_fit<T>(left, right, sum), [&]<int width>() {
+      cuda::launch(add_kernel<T, width>, cuda::blocks_for(count, threads * width), threads, left, right, sum,
+                   count);
+    });
+  });
+}
+
+const AccumulateKernels kernels = {add_tensors};
+
+}  // namespace
+
+const AccumulateKernels* const accumulate_cuda = &kernels;
+
+}  // namespace kindred

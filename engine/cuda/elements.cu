@@ -1,0 +1,98 @@
+#include <kindred/engine/cuda/elements.h>
+#include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/philox.h>
+
+#include <type_traits>
+
+namespace kindred::cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr int per_thread = 4;
+
+template <typename T>
+constexpr bool is_half = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
+
+template <typename To, typename From>
+__device__ To convert_element(From value) {
+  if constexpr (std::is_same_v<To, From>)
+    return value;
+  else if constexpr (is_half<To> || is_half<From>)
+    return static_cast<To>(static_cast<float>(value));
+  else
+    return static_cast<To>(value);
+}
+
+// body(i) for every i of [0, count); neighbouring threads take neighbouring elements.
+template <typename Body>
+__device__ void for_elements(std::int64_t count, Body body) {
+  const std::int64_t first = std::int64_t{blockIdx.x} * threads * per_thread + threadIdx.x;
+  for (int i = 0; i < per_thread; ++i)
+    if (first + i * threads < count) body(first + i * threads);
+}
+
+template <typename T>
+__global__ void fill_kernel(T* to, double value, std::int64_t count) {
+  for_elements(count, [=](std::int64_t i) { to[i] = convert_element<T>(value); });
+}
+
+template <typename To, typename From>
+__global__ void convert_kernel(const From* from, To* to, std::int64_t count) {
+  for_elements(count, [=](std::int64_t i) { to[i] = convert_element<To>(from[i]); });
+}
+
+template <typename T>
+__global__ void randomize_kernel(T* to, std::int64_t count) {
+  for_elements(count, [=](std::int64_t i) {
+    RandomStream stream(0, Purpose::test, static_cast<std::uint32_t>(i >> 32), static_cast<std::uint32_t>(i));
+    to[i] = static_cast<T>(stream.uniform(-1, 1));
+  });
+}
+
+template <typename Body>
+void with_type(DType dtype, Body&& body) {
+  switch (dtype) {
+    case DType::f32:
+      return body(float{});
+    case DType::f64:
+      return body(double{});
+    case DType::bf16:
+      return body(BFloat16{});
+    case DType::f16:
+      return body(Float16{});
+    case DType::u8:
+      return body(std::uint8_t{});
+    case DType::i32:
+      return body(std::int32_t{});
+  }
+}
+
+}  // namespace
+
+void fill(const Tensor& tensor, double value) {
+  const std::int64_t count = tensor.numel();
+  if (count == 0) return;
+  with_type(tensor.dtype(), [&]<typename T>(T) {
+    launch(fill_kernel<T>, blocks_for(count, threads * per_thread), threads, tensor.data<T>(), value, count);
+  });
+}
+
+void convert(const Tensor& from, const Tensor& to) {
+  const std::int64_t count = to.numel();
+  if (count == 0) return;
+  with_type(to.dtype(), [&]<typename To>(To) {
+    with_type(from.dtype(), [&]<typename From>(From) {
+      launch(convert_kernel<To, From>, blocks_for(count, threads * per_thread), threads, from.data<From>(),
+             to.data<To>(), count);
+    });
+  });
+}
+
+void randomize(const Tensor& tensor) {
+  const std::int64_t count = tensor.numel();
+  dispatch_cuda("randomize", tensor.dtype(), [&]<typename T>(T) {
+    launch(randomize_kernel<T>, blocks_for(count, threads * per_thread), threads, tensor.data<T>(), count);
+  });
+}
+
+}  // namespace kindred::cuda

@@ -1,0 +1,123 @@
+// Convolutions on cuDNN 9, each by the fastest plan for its shape; without one, by the plain kernels.
+//
+// Channels that are no multiple of 8 (the stem's three colours) are padded with zeros in copies that live as long
+// as the call: the tensor cores read eight 16-bit numbers at a time. The padding never leaves this file.
+#include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/accumulate.h>
+#include <kindred/layers/conv2d/cuda_plain.h>
+#include <kindred/third_party/cudnn_convolution.h>
+
+#include <cstdio>
+#include <set>
+
+namespace kindred {
+namespace {
+
+using cudnn::ConvolutionKey;
+using Kind = cudnn::Graph::Kind;
+
+constexpr int threads = 256;
+
+std::int64_t padded_channels(std::int64_t channels, DType dtype) {
+  return dtype == DType::f32 ? channels : (channels + 7) / 8 * 8;
+}
+
+// to[row, width] = from[row, channels], then zeros; or, where width is less, the first of them.
+template <typename To, typename From>
+__global__ void repack_kernel(const From* from, To* to, std::int64_t rows, int channels, int width) {
+  const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (at >= rows * width) return;
+  const std::int64_t row = at / width;
+  const int c = static_cast<int>(at % width);
+  to[at] = c < channels ? static_cast<To>(static_cast<float>(from[row * channels + c])) : To(0.0f);
+}
+
+void repack(const Tensor& from, std::int64_t channels, const Tensor& to, std::int64_t width) {
+  const std::int64_t rows = from.numel() / channels;
+  dispatch_cuda("conv2d", from.dtype(), [&]<typename From>(From) {
+    dispatch_cuda("conv2d", to.dtype(), [&]<typename To>(To) {
+      cuda::launch(repack_kernel<To, From>, cuda::blocks_for(rows * width, threads), threads, from.data<From>(),
+                   to.data<To>(), rows, static_cast<int>(channels), static_cast<int>(width));
+    });
+  });
+}
+
+// `tensor` with its last axis padded to `width`, or the tensor itself.
+Tensor padded(const Tensor& tensor, std::int64_t width) {
+  if (tensor.shape().back() == width) return tensor;
+  const Shape& s = tensor.shape();
+  const Tensor copy = Tensor::empty({s[0], s[1], s[2], width}, tensor.dtype(), Device::cuda);
+  repack(tensor, s.back(), copy, width);
+  return copy;
+}
+
+ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend) {
+  return {kind, dtype,    weight_dtype, s.n,     s.h,     s.w,         padded_channels(s.c, dtype),
+          s.k,  s.kh,     s.kw,         s.stride, s.pad,  s.out_h,     s.out_w,
+          with_addend};
+}
+
+// Said once for each shape: the user may wonder why it is slow.
+void say_fallback(const ConvolutionKey& key) {
+  static std::set<ConvolutionKey> said;
+  if (!said.insert(key).second) return;
+  std::fprintf(stderr, "note: cuDNN has no engine for %s; a plain kernel runs instead\n", key.to_string().c_str());
+}
+
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+  const ConvolutionKey key = key_of(Kind::forward, s, x.dtype(), w.dtype(), false);
+  if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
+    const Tensor wide_x = padded(x, key.c), wide_w = padded(w, key.c);
+    return cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide_w.raw()}, {2, y.raw()}});
+  }
+  say_fallback(key);
+  cuda::conv2d_plain.forward(s, x, w, y);
+}
+
+void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
+                   const Tensor& dx) {
+  // Adding in the epilogue where cuDNN has an engine that does, afterwards elsewhere.
+  if (key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false).c == s.c) {
+    if (addend.defined()) {
+      const cudnn::Plan* fused = cudnn::plan_for(key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), true));
+      if (fused != nullptr)
+        return cudnn::run(*fused, {{0, dx.raw()}, {1, w.raw()}, {2, dy.raw()}, {3, addend.raw()}});
+    }
+    const ConvolutionKey key = key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false);
+    if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
+      // The addend may be dx itself: the gradient is then found beside it.
+      const bool in_place = addend.defined() && addend.raw() == dx.raw();
+      const Tensor gradient = in_place ? Tensor::empty_like(dx) : dx;
+      cudnn::run(*plan, {{0, gradient.raw()}, {1, w.raw()}, {2, dy.raw()}});
+      if (addend.defined()) add(gradient, addend, dx);
+      return;
+    }
+    say_fallback(key);
+  }
+  cuda::conv2d_plain.backward_data(s, dy, w, addend, dx);
+}
+
+void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+  // The gradient is float32 where an engine writes it so from 16-bit factors, and converted elsewhere.
+  for (const DType written : {dw.dtype(), x.dtype()}) {
+    const ConvolutionKey key = key_of(Kind::backward_weight, s, x.dtype(), written, false);
+    const cudnn::Plan* plan = cudnn::plan_for(key);
+    if (plan == nullptr) continue;
+    const Tensor wide_x = padded(x, key.c);
+    if (key.c == s.c && written == dw.dtype())
+      return cudnn::run(*plan, {{0, wide_x.raw()}, {1, dw.raw()}, {2, dy.raw()}});
+    const Tensor wide = Tensor::empty({s.k, s.kh, s.kw, key.c}, written, Device::cuda);
+    cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide.raw()}, {2, dy.raw()}});
+    return repack(wide, key.c, dw, s.c);
+  }
+  say_fallback(key_of(Kind::backward_weight, s, x.dtype(), dw.dtype(), false));
+  cuda::conv2d_plain.backward_weight(s, x, dy, dw);
+}
+
+const Conv2dKernels kernels = {forward, backward_data, backward_weight};
+
+}  // namespace
+
+const Conv2dKernels* const conv2d_cuda = &kernels;
+
+}  // namespace kindred

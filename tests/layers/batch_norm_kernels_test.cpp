@@ -1,0 +1,199 @@
+// What the gradient registry does not reach of batch normalization's kernels: NaNs, results that are not
+// wanted, means far from zero, and the bits of the mask. Against the reference, on the cpu and on a GPU where
+// one answers or is emulated.
+#include <doctest/doctest.h>
+#include <kindred/engine/device_kernels.h>
+#include <kindred/engine/philox.h>
+#include <kindred/layers/batch_norm/kernels.h>
+
+#include <cmath>
+#include <limits>
+
+namespace kindred {
+namespace {
+
+using Floats = std::vector<float>;
+
+std::vector<Device> tested_devices() {
+  std::vector<Device> devices{Device::cpu};
+  if (device_cuda != nullptr && device_cuda->probe().usable) devices.push_back(Device::cuda);
+  return devices;
+}
+
+// Whole vectors of channels, several blocks of them, and channels that fill neither a vector nor a mask byte.
+const Shape shapes[] = {{300, 8}, {37, 64}, {5, 520}, {1100, 1}, {41, 3}, {13, 37}};
+
+Tensor draw(const Shape& shape, std::uint32_t key, Device device, float low = -1, float high = 1) {
+  RandomStream random(51, Purpose::test, key);
+  Floats values(static_cast<std::size_t>(shape.numel()));
+  for (float& value : values) value = low + (high - low) * static_cast<float>(random.uniform());
+  return Tensor::from(values, shape, device);
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const auto x = a.to_vector<double>(), y = b.to_vector<double>();
+  REQUIRE(x.size() == y.size());
+  double largest = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i]) && std::isnan(y[i])) continue;
+    const double difference = std::abs(x[i] - y[i]);
+    largest = std::isnan(difference) ? HUGE_VAL : std::max(largest, difference);
+  }
+  return largest;
+}
+
+// Everything that the kernels take, the same values on every device.
+struct Setting {
+  Device device;
+  Shape shape;
+  Tensor x, dy, residual, mean, inv_std, scale, bias, d_scale, d_bias;
+
+  Setting(const Shape& shape_, Device device_) : device(device_), shape(shape_) {
+    const Shape channels{shape.back()};
+    x = draw(shape, 1, device), dy = draw(shape, 2, device), residual = draw(shape, 3, device);
+    mean = draw(channels, 4, device), inv_std = draw(channels, 5, device, 0.5f, 2);
+    scale = draw(channels, 6, device, 0.5f, 2), bias = draw(channels, 7, device);
+    d_scale = draw(channels, 8, device), d_bias = draw(channels, 9, device);
+  }
+  const BatchNormKernels& kernels() const { return batch_norm_kernels(device); }
+  Tensor like(const Tensor& other) const { return Tensor::full(other.shape(), 99, other.dtype(), device); }
+  Tensor new_mask() const { return Tensor::full({mask_bytes(x.numel())}, 0xaa, DType::u8, device); }
+};
+
+TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN passes") {
+  for (const Device device : tested_devices())
+    for (const Shape& shape : shapes)
+      for (const bool with_residual : {false, true}) {
+        CAPTURE(name(device));
+        CAPTURE(shape.to_string());
+        Setting s(shape, device);
+        s.x.window(shape.numel() / 2, {1}).fill(std::numeric_limits<double>::quiet_NaN());
+        const Tensor residual = with_residual ? s.residual : Tensor();
+        const Tensor y = s.like(s.x), without_mask = s.like(s.x), linear = s.like(s.x), mask = s.new_mask();
+        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, true, mask, y);
+        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, true, Tensor(), without_mask);
+        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, false, Tensor(), linear);
+        const auto values = y.to_vector<float>(), before = linear.to_vector<float>();
+        const auto bits = mask.to_vector<std::uint8_t>();
+        int wrong = 0, passed = 0;
+        for (std::size_t e = 0; e < 8 * bits.size(); ++e) {
+          const bool pass = e < values.size() && !(before[e] <= 0);
+          wrong += ((bits[e / 8] >> (e % 8)) & 1) != pass;
+          if (e < values.size() && pass != std::isnan(values[e])) wrong += values[e] != (pass ? before[e] : 0);
+          passed += pass;
+        }
+        CHECK(wrong == 0);
+        CHECK(passed > 0);
+        CHECK(std::isnan(values[values.size() / 2]));
+        CHECK(largest_difference(y, without_mask) == 0);
+
+        const Setting r(shape, Device::reference);
+        const Tensor expected = r.like(r.x);
+        r.x.window(shape.numel() / 2, {1}).fill(std::numeric_limits<double>::quiet_NaN());
+        r.kernels().apply(r.x, r.mean, r.inv_std, r.scale, r.bias, with_residual ? r.residual : Tensor(), true,
+                          Tensor(), expected);
+        CHECK(largest_difference(y, expected) <= 2e-6);  // values up to 9
+      }
+}
+
+TEST_CASE("batch norm kernels: backward gives what is asked for") {
+  for (const Device device : tested_devices())
+    for (const Shape& shape : shapes)
+      for (const bool masked : {false, true})
+        for (const std::int64_t count : {std::int64_t{0}, std::int64_t{7}}) {
+          CAPTURE(name(device));
+          CAPTURE(shape.to_string());
+          const auto run = [&](const Setting& s, const Tensor& dx, const Tensor& d_residual) {
+            Tensor mask;
+            if (masked) {
+              std::vector<std::uint8_t> bits(static_cast<std::size_t>(mask_bytes(s.x.numel())));
+              for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint8_t>(i * 37 + 11);
+              mask = Tensor::from(bits, {mask_bytes(s.x.numel())}, s.device);
+            }
+            s.dy.window(0, {1}).fill(std::numeric_limits<double>::quiet_NaN());  // bit 0 of 11 lets it pass
+            s.kernels().apply_backward(s.dy, mask, s.x, s.mean, s.inv_std, s.scale, s.d_scale, s.d_bias, count,
+                                       dx, d_residual);
+          };
+          const Setting r(shape, Device::reference), s(shape, device);
+          const Tensor dx = r.like(r.x), d_residual = r.like(r.x);
+          run(r, dx, d_residual);
+          const Tensor both_x = s.like(s.x), both_residual = s.like(s.x), only_x = s.like(s.x),
+                       only_residual = s.like(s.x);
+          run(s, both_x, both_residual);
+          run(s, only_x, Tensor());
+          run(s, Tensor(), only_residual);
+          CHECK(largest_difference(both_x, dx) <= 2e-6);  // values up to 7
+          CHECK(largest_difference(only_x, dx) <= 2e-6);
+          CHECK(largest_difference(both_residual, d_residual) == 0);
+          CHECK(largest_difference(only_residual, d_residual) == 0);
+          CHECK(std::isnan(both_x.to_vector<float>()[0]));
+        }
+}
+
+TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from zero") {
+  for (const Device device : tested_devices())
+    for (const Shape& shape : shapes) {
+      CAPTURE(name(device));
+      CAPTURE(shape.to_string());
+      const Shape channels{shape.back()};
+      const auto statistics = [&](Device on) {
+        const Tensor x = draw(shape, 10, on, 1000, 1001);
+        std::pair<Tensor, Tensor> result{Tensor::full(channels, 99, DType::f32, on),
+                                         Tensor::full(channels, 99, DType::f32, on)};
+        batch_norm_kernels(on).statistics(x, result.first, result.second);
+        return result;
+      };
+      const auto found = statistics(device), again = statistics(device),
+                 expected = statistics(Device::reference);
+      CHECK(largest_difference(found.first, expected.first) <= 1.3e-4);  // two units in the last place of 1000
+      CHECK(largest_difference(found.second, expected.second) <= 1e-6);
+      CHECK(largest_difference(found.first, again.first) == 0);
+      CHECK(largest_difference(found.second, again.second) == 0);
+
+      const auto reduce = [&](Device on) {
+        const Setting s(shape, on);
+        std::pair<Tensor, Tensor> result{s.like(s.scale), s.like(s.scale)};
+        s.kernels().reduce(s.dy, Tensor(), s.x, s.mean, s.inv_std, result.first, result.second);
+        return result;
+      };
+      const auto sums = reduce(device), plain = reduce(Device::reference);
+      CHECK(largest_difference(sums.first, plain.first) <= 1e-4);  // up to 1100 terms of up to 4
+      CHECK(largest_difference(sums.second, plain.second) <= 1e-4);
+    }
+}
+
+TEST_CASE("batch norm kernels: a NaN reaches the statistics") {
+  for (const Device device : tested_devices())
+    for (const Shape& shape : shapes) {
+      const Setting s(shape, device);
+      s.x.window(shape.numel() - 1, {1}).fill(std::numeric_limits<double>::quiet_NaN());
+      const Tensor mean = s.like(s.scale), variance = s.like(s.scale);
+      s.kernels().statistics(s.x, mean, variance);
+      CHECK(std::isnan(mean.to_vector<float>().back()));
+      CHECK(std::isnan(variance.to_vector<float>().back()));
+    }
+}
+
+TEST_CASE("batch norm kernels: running statistics move towards the batch's") {
+  for (const Device device : tested_devices())
+    for (const bool running : {false, true}) {
+      const auto finish = [&](Device on) {
+        const Shape channels{300};
+        const Tensor mean = draw(channels, 20, on), variance = draw(channels, 21, on, 0, 3);
+        std::vector<Tensor> results{draw(channels, 22, on), draw(channels, 23, on), draw(channels, 24, on)};
+        batch_norm_kernels(on).finish_statistics(mean, variance, 1e-5, 0.1, 5, results[0],
+                                                 running ? results[1] : Tensor(),
+                                                 running ? results[2] : Tensor());
+        return results;
+      };
+      const auto found = finish(device), expected = finish(Device::reference);
+      // One unit in the last place: a fused multiply-add may round the double otherwise.
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        const auto a = found[i].to_vector<double>(), b = expected[i].to_vector<double>();
+        for (std::size_t c = 0; c < a.size(); ++c) CHECK(std::abs(a[c] - b[c]) <= 1.2e-7 * std::abs(b[c]));
+      }
+    }
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,0 +1,74 @@
+// cuDNN 9's backend API, opened at run time, and its descriptors as objects.
+//
+// A descriptor is a bag of attributes that is filled and then finalized: a tensor, an operation, a graph of
+// operations, an engine that can run the graph, a plan.
+#pragma once
+
+#include <cudnn.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kindred::cudnn {
+
+struct Library {
+  decltype(&::cudnnCreate) create;
+  decltype(&::cudnnSetStream) set_stream;
+  decltype(&::cudnnGetErrorString) error_string;
+  decltype(&::cudnnGetLastErrorString) last_error_string;
+  decltype(&::cudnnBackendCreateDescriptor) create_descriptor;
+  decltype(&::cudnnBackendDestroyDescriptor) destroy_descriptor;
+  decltype(&::cudnnBackendSetAttribute) set_attribute;
+  decltype(&::cudnnBackendGetAttribute) get_attribute;
+  decltype(&::cudnnBackendFinalize) finalize;
+  decltype(&::cudnnBackendExecute) execute;
+  cudnnHandle_t handle;  // its work goes to the engine's stream
+};
+
+// Opens cuDNN when it is first called. Error(device) says what is missing.
+const Library& library();
+
+// "" when library() would succeed as far as can be told without a GPU, otherwise why not.
+std::string why_missing();
+
+// Throws Error(device) that names the call and gives cuDNN's own words.
+void check_status(cudnnStatus_t status, const char* call);
+
+class Descriptor {
+ public:
+  explicit Descriptor(cudnnBackendDescriptorType_t type);
+  ~Descriptor();
+  Descriptor(Descriptor&& other) noexcept : raw_(other.raw_) { other.raw_ = nullptr; }
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(raw_, other.raw_);
+    return *this;
+  }
+
+  void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count,
+           const void* values);
+  void set(cudnnBackendAttributeName_t name, std::int64_t value) { set(name, CUDNN_TYPE_INT64, 1, &value); }
+  void set(cudnnBackendAttributeName_t name, const std::vector<std::int64_t>& values) {
+    set(name, CUDNN_TYPE_INT64, static_cast<std::int64_t>(values.size()), values.data());
+  }
+  void set(cudnnBackendAttributeName_t name, bool value) { set(name, CUDNN_TYPE_BOOLEAN, 1, &value); }
+  void set(cudnnBackendAttributeName_t name, const Descriptor& other) {
+    set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &other.raw_);
+  }
+
+  // Fills `values` with at most `capacity` values and returns how many there are.
+  std::int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t capacity,
+                   void* values) const;
+
+  // False where cuDNN does not support what was asked for, which is no error of the program.
+  bool try_finalize();
+  void finalize(const char* what);
+
+  cudnnBackendDescriptor_t raw() const { return raw_; }
+
+ private:
+  cudnnBackendDescriptor_t raw_ = nullptr;
+};
+
+}  // namespace kindred::cudnn

@@ -8,7 +8,7 @@ data=${1:?usage: cifar_quick.sh DIR OUT [SEED...]} out=${2:?usage: cifar_quick.s
 shift 2
 seeds=("${@:-0}")
 [ $# -gt 0 ] || seeds=(0 1 2)
-apps="$(dirname "$0")/../build/release/apps"
+apps=${KINDRED_APPS:-"$(dirname "$0")/../build/release/apps"}
 subset=(--limit-per-class 1000 --limit-eval-per-class 200)
 for seed in "${seeds[@]}"; do
   run="$out/seed$seed"

@@ -23,6 +23,7 @@ skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here 
 passed=$((passed - skipped))
 
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 # The test of the tests: planted errors must turn the suite red. Costs a minute, so only when sources changed.
 if [ $# -eq 0 ]; then

@@ -134,6 +134,28 @@ ViewParameters draw_view(int height, int width, const Recipe& recipe, int size, 
   return view;
 }
 
+namespace {
+
+// Which of `in` coordinates the outputs [first, first + count) of a resize to `out` touch, one more on each
+// side than the filter's taps: rounding cannot take any from it.
+void touched(int in, int out, int first, int count, int& low, int& length) {
+  const double scale = double(in) / double(out), support = std::max(scale, 1.0);
+  low = static_cast<int>(std::clamp((first + 0.5) * scale - support - 1.0, 0.0, in - 1.0));
+  const int high = static_cast<int>(std::clamp((first + count - 0.5) * scale + support + 2.0, 1.0, double(in)));
+  length = std::max(1, high - low);
+}
+
+}  // namespace
+
+Region needed_region(const ViewParameters& p, int size) {
+  Region needed;
+  touched(p.crop.height, p.resized_height, p.top, size, needed.top, needed.height);
+  touched(p.crop.width, p.resized_width, p.left, size, needed.left, needed.width);
+  needed.top += p.crop.top;
+  needed.left += p.crop.left;
+  return needed;
+}
+
 void apply_view(const Image& image, const ViewParameters& p, int size, std::uint8_t* out,
                 AugmentScratch& scratch) {
   const bool whole =

@@ -47,6 +47,11 @@ struct AugmentScratch {
 // height, width, size >= 1.
 ViewParameters draw_view(int height, int width, const Recipe& recipe, int size, RandomStream& random);
 
+// The pixels of the picture that the view is computed from. A decoder need give no more, for all views at once.
+Region needed_region(const ViewParameters& parameters, int size);
+
+// The crop is counted in pixels of `image`. Where `image` is only a part of the picture (it must hold
+// needed_region), subtract its corner: parameters.crop.top -= decoded.top, .left likewise.
 void apply_view(const Image& image, const ViewParameters& parameters, int size,
                 std::uint8_t* out /*[size,size,3]*/, AugmentScratch& scratch);
 

@@ -49,17 +49,18 @@ class CifarSource : public SampleSource {
     return fmt::format("{}, record {}", files[static_cast<std::size_t>(record.file)], record.index);
   }
 
-  Decoded load(std::int64_t i) const override {
-    Decoded result;
+  void load(std::int64_t i, Decoded& result) const override {
     result.outcome = Outcome::ok;
-    result.image = Image(side, side);
+    result.reason.clear();
+    result.image.resize(side, side);
+    result.top = result.left = 0;
+    result.picture_height = result.picture_width = side;
     const std::uint8_t* in = planes.data() + static_cast<std::size_t>(i) * image_bytes;
     std::uint8_t* out = result.image.pixels.data();
     for (std::size_t pixel = 0; pixel < plane_bytes; ++pixel) {
       for (std::size_t channel = 0; channel < 3; ++channel)
         out[3 * pixel + channel] = in[channel * plane_bytes + pixel];
     }
-    return result;
   }
 };
 

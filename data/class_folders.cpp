@@ -1,5 +1,6 @@
 // DIR/train/<class>/* with DIR/val or DIR/test.
 #include <kindred/data/dataset_sources.h>
+#include <kindred/data/file.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -15,15 +16,17 @@ namespace fs = std::filesystem;
 class FileSource : public SampleSource {
  public:
   FileSource(std::vector<std::string> paths, const DecodeLimits& limits)
-      : paths_(std::move(paths)), limits_(limits) {}
+      : SampleSource(limits), paths_(std::move(paths)) {}
   std::string name(std::int64_t i) const override { return paths_[static_cast<std::size_t>(i)]; }
-  Decoded load(std::int64_t i) const override {
-    return decode_file(paths_[static_cast<std::size_t>(i)], limits_);
+  std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
+    Encoded file;
+    file.reason = read_file(paths_[static_cast<std::size_t>(i)], limits().max_file_bytes, scratch);
+    file.bytes = scratch;
+    return file;
   }
 
  private:
   std::vector<std::string> paths_;  // [samples]
-  DecodeLimits limits_;
 };
 
 constexpr std::array<std::string_view, 12> candidate_endings{".jpg", ".jpeg", ".jpe",  ".jfif", ".png", ".bmp",

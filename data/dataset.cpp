@@ -1,9 +1,24 @@
 #include <kindred/data/dataset_sources.h>
+#include <kindred/data/decode_formats.h>
 #include <kindred/engine/error.h>
 
 #include <utility>
 
 namespace kindred {
+
+std::optional<Encoded> SampleSource::encoded(std::int64_t, std::vector<std::uint8_t>&) const {
+  return std::nullopt;
+}
+
+void SampleSource::load(std::int64_t i, Decoded& out) const {
+  std::vector<std::uint8_t> scratch;
+  const std::optional<Encoded> file = encoded(i, scratch);
+  check(file.has_value(), ExitCode::internal, "{}: its source gives neither bytes nor pixels", name(i));
+  if (!file->ok()) return detail::reject(out, file->reason);
+  Decoder decoder;
+  decoder.open(file->bytes, limits_);
+  decoder.decode_whole(out);
+}
 
 Dataset::Dataset(std::vector<std::string> class_names, std::vector<std::int32_t> labels,
                  std::shared_ptr<const SampleSource> source, bool in_memory)

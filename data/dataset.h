@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,12 +27,32 @@ namespace kindred {
 
 enum class Split { train, evaluation };
 
-// Where the bytes of the samples are. Thread-safe.
+// The bytes of a sample as its file holds them.
+struct Encoded {
+  std::span<const std::uint8_t> bytes;
+  std::string reason;  // empty: the bytes are there; otherwise why not, in words
+
+  bool ok() const { return reason.empty(); }
+};
+
+// Where the bytes of the samples are. Thread-safe. A source overrides `encoded`, or `load` if it holds pixels.
 class SampleSource {
  public:
+  explicit SampleSource(const DecodeLimits& limits = {}) : limits_(limits) {}
   virtual ~SampleSource() = default;
   virtual std::string name(std::int64_t i) const = 0;  // a path, or "data_batch_1.bin, record 17"
-  virtual Decoded load(std::int64_t i) const = 0;
+  const DecodeLimits& limits() const { return limits_; }
+
+  // The encoded picture, for whoever decodes a part of it. The span points into `scratch`, which is overwritten
+  // and keeps its memory, or into memory that the source holds (a mapped file); it is valid while both stay.
+  // Nothing: this sample's pixels are held, use load.
+  virtual std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const;
+
+  // The whole picture, in `out`, whose memory is reused. As it stands: decodes what `encoded` gives.
+  virtual void load(std::int64_t i, Decoded& out) const;
+
+ private:
+  DecodeLimits limits_;
 };
 
 // A value: copies share the source. Thread-safe, since nothing changes once it is made.
@@ -47,7 +68,12 @@ class Dataset {
   const std::vector<std::int32_t>& labels() const { return labels_; }
   std::int32_t label(std::int64_t i) const { return labels_[static_cast<std::size_t>(i)]; }
   std::string name(std::int64_t i) const { return source_->name(i); }
-  Decoded load(std::int64_t i) const { return source_->load(i); }
+  Decoded load(std::int64_t i) const {
+    Decoded decoded;
+    source_->load(i, decoded);
+    return decoded;
+  }
+  const SampleSource& source() const { return *source_; }
   // The pixels are in memory already, so that keeping decoded copies of them gains nothing.
   bool in_memory() const { return in_memory_; }
 

@@ -23,41 +23,37 @@ std::string system_message() {
 
 }  // namespace
 
-FileContent read_file(const std::string& path, std::size_t max_bytes) {
-  FileContent content;
+std::string read_file(const std::string& path, std::size_t max_bytes, std::vector<std::uint8_t>& bytes) {
+  bytes.clear();
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever. It changes nothing for regular files.
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) {
-    content.reason = "cannot be opened: " + system_message();
-    return content;
-  }
+  if (file.fd < 0) return "cannot be opened: " + system_message();
   struct stat status {};
-  if (::fstat(file.fd, &status) != 0) {
-    content.reason = "cannot be examined: " + system_message();
-    return content;
-  }
-  if (!S_ISREG(status.st_mode)) {
-    content.reason = S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file";
-    return content;
-  }
+  if (::fstat(file.fd, &status) != 0) return "cannot be examined: " + system_message();
+  if (S_ISDIR(status.st_mode)) return "is a folder, not a file";
+  if (!S_ISREG(status.st_mode)) return "is not a regular file";
   if (static_cast<std::uint64_t>(status.st_size) > max_bytes) {
-    content.reason = fmt::format("has {} bytes, more than the limit of {}", status.st_size, max_bytes);
-    return content;
+    return fmt::format("has {} bytes, more than the limit of {}", status.st_size, max_bytes);
   }
-  content.bytes.resize(static_cast<std::size_t>(status.st_size));
+  bytes.resize(static_cast<std::size_t>(status.st_size));
   std::size_t filled = 0;
-  while (filled < content.bytes.size()) {
-    const ssize_t got = ::read(file.fd, content.bytes.data() + filled, content.bytes.size() - filled);
+  while (filled < bytes.size()) {
+    const ssize_t got = ::read(file.fd, bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
-      content.reason = "cannot be read: " + system_message();
-      content.bytes.clear();
-      return content;
+      bytes.clear();
+      return "cannot be read: " + system_message();
     }
     if (got == 0) break;  // it shrank while we read: the decoder judges what there is
     filled += static_cast<std::size_t>(got);
   }
-  content.bytes.resize(filled);
+  bytes.resize(filled);
+  return {};
+}
+
+FileContent read_file(const std::string& path, std::size_t max_bytes) {
+  FileContent content;
+  content.reason = read_file(path, max_bytes, content.bytes);
   return content;
 }
 

@@ -1,8 +1,14 @@
-// JPEG by libjpeg-turbo.
+// JPEG by libjpeg-turbo, with decoding of a part of the picture.
 //
 // libjpeg reports a fatal error by calling back, and the callback must not return: it jumps (longjmp). A jump
 // skips destructors, so every function here that calls setjmp holds nothing with a destructor, and does one
 // short thing. What must be released lies in JpegReader, outside of them.
+//
+// A part: blocks left and right of it are parsed but not transformed (jpeg_crop_scanline), and so are rows
+// above and below (jpeg_skip_scanlines). At the edges of what libjpeg then makes, chroma is upsampled without
+// its neighbour, and one column may differ from a whole decoding: so one more column than wanted is asked for
+// on either side. A file that gives any warning is decoded whole, from the start: what damage looks like must
+// not depend on which part somebody wanted.
 
 #include <fmt/format.h>
 #include <kindred/data/decode_formats.h>
@@ -15,7 +21,6 @@
 #include <jerror.h>  // defines: JWRN_JPEG_EOF, JWRN_HIT_MARKER, JERR_NO_BACKING_STORE
 
 namespace kindred::detail {
-namespace {
 
 struct JpegReader {
   jpeg_decompress_struct info{};
@@ -34,7 +39,11 @@ struct JpegReader {
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
   ~JpegReader() { jpeg_destroy_decompress(&info); }  // harmless if it was never created
+
+  bool is_truncated() const { return file_ended && pixels_ended; }
 };
+
+namespace {
 
 JpegReader& reader_of(j_common_ptr info) {
   return *static_cast<JpegReader*>(info->client_data);
@@ -55,6 +64,8 @@ void on_message(j_common_ptr info, int level) {
   if (!reader.warned) info->err->format_message(info, reader.message);
   reader.warned = true;
   ++info->err->num_warnings;
+  // Pixels are missing: the file will be rejected, so that nobody waits for millions of gray ones.
+  if (reader.is_truncated()) std::longjmp(reader.escape, 1);
 }
 
 void print_nothing(j_common_ptr) {}
@@ -90,6 +101,18 @@ bool start(JpegReader& reader) {
   return true;
 }
 
+// Narrows the rows that are made to those blocks that hold [left, left + width), and says where they begin.
+bool crop_columns(JpegReader& reader, JDIMENSION& left, JDIMENSION& width) {
+  if (setjmp(reader.escape)) return false;
+  jpeg_crop_scanline(&reader.info, &left, &width);
+  return true;
+}
+
+bool skip_rows(JpegReader& reader, unsigned count) {
+  if (setjmp(reader.escape)) return false;
+  return count == 0 || jpeg_skip_scanlines(&reader.info, count) == count;
+}
+
 // Reads up to `count` rows of `stride` bytes each.
 bool read_rows(JpegReader& reader, std::uint8_t* rows, std::size_t stride, unsigned count) {
   if (setjmp(reader.escape)) return false;
@@ -117,55 +140,99 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, int width) {
   }
 }
 
-bool read_pixels(JpegReader& reader, Image& image) {
+// The rows that are next, into an image of just this size. `row` is scratch.
+bool read_image(JpegReader& reader, Image& image, std::vector<std::uint8_t>& row) {
   const std::size_t row_bytes = std::size_t(image.width) * 3;
   if (reader.info.out_color_space == JCS_RGB) {
     return read_rows(reader, image.pixels.data(), row_bytes, static_cast<unsigned>(image.height));
   }
-  std::vector<std::uint8_t> cmyk(std::size_t(image.width) * 4);
+  row.resize(std::size_t(image.width) * 4);
   for (int y = 0; y < image.height; ++y) {
-    if (!read_rows(reader, cmyk.data(), cmyk.size(), 1)) return false;
-    cmyk_to_rgb(cmyk.data(), image.pixel(y, 0), image.width);
+    if (!read_rows(reader, row.data(), row.size(), 1)) return false;
+    cmyk_to_rgb(row.data(), image.pixel(y, 0), image.width);
   }
   return true;
 }
 
-Decoded failure(const JpegReader& reader, const DecodeLimits& limits) {
-  if (reader.too_many_scans) return rejected(fmt::format("damaged JPEG: more than {} scans", limits.max_scans));
-  if (reader.fatal_code == JERR_NO_BACKING_STORE) {
-    return rejected(fmt::format("decoding needs more than {} MiB of memory", limits.max_decoder_bytes >> 20));
+// Parses what is left. libjpeg does not look at what is skipped up to the last row, so that one is made.
+bool read_to_end(JpegReader& reader, std::vector<std::uint8_t>& row) {
+  const unsigned left = reader.info.output_height - reader.info.output_scanline;
+  if (left > 0) {
+    row.resize(std::size_t(reader.info.output_width) * 4);
+    if (!skip_rows(reader, left - 1) || !read_rows(reader, row.data(), row.size(), 1)) return false;
   }
-  if (reader.file_ended) return rejected(fmt::format("truncated JPEG: {}", reader.message));
-  return rejected(fmt::format("damaged JPEG: {}", reader.message));
+  return finish(reader);
+}
+
+std::string failure(const JpegReader& reader, const DecodeLimits& limits) {
+  if (reader.too_many_scans) return fmt::format("damaged JPEG: more than {} scans", limits.max_scans);
+  if (reader.fatal_code == JERR_NO_BACKING_STORE) {
+    return fmt::format("decoding needs more than {} MiB of memory", limits.max_decoder_bytes >> 20);
+  }
+  if (reader.is_truncated()) return "truncated JPEG: the file ends before its pixels do";
+  if (reader.file_ended) return fmt::format("truncated JPEG: {}", reader.message);
+  return fmt::format("damaged JPEG: {}", reader.message);
 }
 
 }  // namespace
 
-Decoded decode_jpeg(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
-  JpegReader reader;
-  if (!read_header(reader, bytes.data(), bytes.size(), limits)) return failure(reader, limits);
+JpegDecoder::JpegDecoder() = default;
+JpegDecoder::~JpegDecoder() = default;
 
-  std::string problem = size_problem(reader.info.image_height, reader.info.image_width, limits);
-  if (!problem.empty()) return rejected(std::move(problem));
+void JpegDecoder::open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header) {
+  bytes_ = bytes;
+  limits_ = limits;
+  reader_ = std::make_unique<JpegReader>();
+  JpegReader& reader = *reader_;
+  if (!read_header(reader, bytes.data(), bytes.size(), limits)) {
+    header.reason = failure(reader, limits);
+    return;
+  }
+  set_size(reader.info.image_height, reader.info.image_width, limits, header);
+  if (!header.ok()) return;
   const int components = reader.info.num_components;
   if (components != 1 && components != 3 && components != 4) {
-    return rejected(fmt::format("a JPEG with {} components (1, 3 or 4 expected)", components));
+    header.reason = fmt::format("a JPEG with {} components (1, 3 or 4 expected)", components);
   }
   reader.info.out_color_space = components == 4 ? JCS_CMYK : JCS_RGB;
-  // Damaged colour-space markers can ask for a conversion that libjpeg does not have: a fatal error, caught
-  // here.
-  if (!start(reader)) return failure(reader, limits);
+}
 
-  Decoded result;
-  result.image = Image(static_cast<int>(reader.info.image_height), static_cast<int>(reader.info.image_width));
-  if (!read_pixels(reader, result.image)) return failure(reader, limits);
-  if (!finish(reader)) return failure(reader, limits);
-  if (reader.file_ended && reader.pixels_ended) {
-    return rejected("truncated JPEG: the file ends before its pixels do");
+// False when there was any trouble. Damaged colour-space markers, too, are found here: they can ask for a
+// conversion that libjpeg does not have.
+bool JpegDecoder::decode_part(const Region& wanted, ReadTo read_to, Decoded& out) {
+  JpegReader& reader = *reader_;
+  if (!start(reader)) return false;
+  const int picture_width = static_cast<int>(reader.info.output_width);
+  out.top = wanted.top;
+  out.left = std::max(0, wanted.left - 1);
+  int width = std::min(picture_width, wanted.right() + 1) - out.left;
+  if (width < picture_width) {
+    auto left = static_cast<JDIMENSION>(out.left), columns = static_cast<JDIMENSION>(width);
+    if (!crop_columns(reader, left, columns)) return false;
+    out.left = static_cast<int>(left);
+    width = static_cast<int>(columns);
   }
-  result.outcome = reader.warned ? Outcome::damaged : Outcome::ok;
-  if (reader.warned) result.reason = reader.message;
-  return result;
+  out.image.resize(wanted.height, width);
+  if (!skip_rows(reader, static_cast<unsigned>(out.top)) || !read_image(reader, out.image, row_)) return false;
+  if (read_to == ReadTo::file_end && !read_to_end(reader, row_)) return false;
+  return true;
+}
+
+void JpegDecoder::decode(const Region& wanted, ReadTo read_to, Decoded& out) {
+  const Region whole{0, 0, out.picture_height, out.picture_width};
+  bool well = decode_part(wanted, read_to, out);
+  if ((!well || reader_->warned) && !wanted.contains(whole)) {
+    ImageHeader same;
+    open(bytes_, limits_, same);
+    well = decode_part(whole, ReadTo::file_end, out);
+  }
+  if (!well) {
+    reject(out, failure(*reader_, limits_));
+  } else {
+    out.outcome = reader_->warned ? Outcome::damaged : Outcome::ok;
+    out.reason = reader_->warned ? reader_->message : "";
+  }
+  reader_.reset();  // what libjpeg holds may be large
 }
 
 }  // namespace kindred::detail

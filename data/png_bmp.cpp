@@ -14,7 +14,7 @@
 namespace kindred::detail {
 namespace {
 
-using Bytes = std::span<const std::uint8_t>;
+using Bytes = ByteSpan;
 
 std::uint32_t big_endian32(Bytes bytes, std::size_t at) {
   return std::uint32_t{bytes[at]} << 24 | std::uint32_t{bytes[at + 1]} << 16 |
@@ -46,7 +46,7 @@ std::uint32_t crc32(Bytes bytes) {
 }
 
 // Walks the chunks from the header to IEND. Empty when all is well; sets the size that the header claims.
-std::string png_problem(Bytes bytes, const DecodeLimits& limits, std::uint32_t& height, std::uint32_t& width) {
+std::string png_problem(Bytes bytes, const DecodeLimits& limits, ImageHeader& header) {
   constexpr std::uint32_t IHDR = 0x49484452, IEND = 0x49454E44;
   bool first = true;
   for (std::size_t at = 8;;) {
@@ -55,9 +55,8 @@ std::string png_problem(Bytes bytes, const DecodeLimits& limits, std::uint32_t& 
     if (first && (type != IHDR || length != 13)) return "damaged PNG: it does not begin with a header chunk";
     if (length > bytes.size() - at - 12) return "truncated PNG: a chunk is longer than the rest of the file";
     if (first) {
-      width = big_endian32(bytes, at + 8);
-      height = big_endian32(bytes, at + 12);
-      if (std::string problem = size_problem(height, width, limits); !problem.empty()) return problem;
+      set_size(big_endian32(bytes, at + 12), big_endian32(bytes, at + 8), limits, header);
+      if (!header.ok()) return header.reason;
     }
     first = false;
     const bool critical = (type & 0x20000000u) == 0;  // an upper-case first letter; others may be skipped
@@ -77,7 +76,7 @@ struct BmpHeader {
 
 // Empty when the file holds every row that its header claims, and no pixel refers to a colour that is not
 // there.
-std::string bmp_problem(Bytes bytes, const DecodeLimits& limits, BmpHeader& header) {
+std::string bmp_problem(Bytes bytes, const DecodeLimits& limits, BmpHeader& header, ImageHeader& size) {
   if (bytes.size() < 26) return "truncated BMP: the file ends inside its header";
   header.pixels_at = little_endian32(bytes, 10);
   header.header_bytes = little_endian32(bytes, 14);
@@ -98,7 +97,8 @@ std::string bmp_problem(Bytes bytes, const DecodeLimits& limits, BmpHeader& head
       return "a compressed BMP, which is not supported";
     }
   }
-  if (std::string problem = size_problem(header.height, header.width, limits); !problem.empty()) return problem;
+  set_size(header.height, header.width, limits, size);
+  if (!size.ok()) return size.reason;
   const std::uint32_t bits = header.bits;
   if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32) {
     return fmt::format("a BMP of {} bits per pixel, which is not supported", bits);
@@ -127,40 +127,42 @@ bool palette_is_complete(Bytes bytes, const BmpHeader& header) {
   return true;
 }
 
-Decoded decode_by_stb(Bytes bytes, std::uint64_t height, std::uint64_t width, const char* format) {
+void decode_by_stb(Bytes bytes, const ImageHeader& header, Decoded& out) {
   // What the largest honest picture of this size needs: four 16-bit channels and a filter byte per row, doubled
   // because stb_image grows its buffers by doubling.
-  const std::size_t limit =
-      std::max<std::size_t>(2 * (width * 8 + 16) * (height + 16), 2 * bytes.size() + 65536);
+  const std::size_t limit = std::max<std::size_t>(
+      2 * (std::size_t(header.width) * 8 + 16) * (std::size_t(header.height) + 16), 2 * bytes.size() + 65536);
   third_party::StbImage picture = third_party::stb_decode(bytes.data(), bytes.size(), limit);
-  if (!picture.pixels) return rejected(fmt::format("damaged {}: {}", format, picture.reason));
-  Decoded result;
-  result.outcome = Outcome::ok;
-  result.image.height = picture.height;
-  result.image.width = picture.width;
-  const std::size_t size = std::size_t(picture.height) * std::size_t(picture.width) * 3;
-  result.image.pixels.assign(picture.pixels.get(), picture.pixels.get() + size);
-  return result;
+  if (!picture.pixels)
+    return reject(out, fmt::format("damaged {}: {}", format_name(header.format), picture.reason));
+  // Its own reading of the header decides how much it wrote.
+  if (picture.height != header.height || picture.width != header.width)
+    return reject(out, fmt::format("damaged {}: its header is ambiguous", format_name(header.format)));
+  out.outcome = Outcome::ok;
+  out.reason.clear();
+  out.image.resize(picture.height, picture.width);
+  std::copy_n(picture.pixels.get(), out.image.pixels.size(), out.image.pixels.begin());
 }
 
 }  // namespace
 
-Decoded decode_png(Bytes bytes, const DecodeLimits& limits) {
-  std::uint32_t height = 0, width = 0;
-  if (std::string problem = png_problem(bytes, limits, height, width); !problem.empty()) {
-    return rejected(std::move(problem));
-  }
-  return decode_by_stb(bytes, height, width, "PNG");
+void open_png(Bytes bytes, const DecodeLimits& limits, ImageHeader& header) {
+  header.reason = png_problem(bytes, limits, header);
 }
 
-Decoded decode_bmp(Bytes bytes, const DecodeLimits& limits) {
-  BmpHeader header;
-  if (std::string problem = bmp_problem(bytes, limits, header); !problem.empty()) {
-    return rejected(std::move(problem));
-  }
-  if (!palette_is_complete(bytes, header))
-    return rejected("damaged BMP: a pixel's colour is not in its palette");
-  return decode_by_stb(bytes, header.height, header.width, "BMP");
+void decode_png(Bytes bytes, const ImageHeader& header, Decoded& out) {
+  decode_by_stb(bytes, header, out);
+}
+
+void open_bmp(Bytes bytes, const DecodeLimits& limits, ImageHeader& header) {
+  BmpHeader bmp;
+  header.reason = bmp_problem(bytes, limits, bmp, header);
+  if (header.ok() && !palette_is_complete(bytes, bmp))
+    header.reason = "damaged BMP: a pixel's colour is not in its palette";
+}
+
+void decode_bmp(Bytes bytes, const ImageHeader& header, Decoded& out) {
+  decode_by_stb(bytes, header, out);
 }
 
 }  // namespace kindred::detail

@@ -13,11 +13,6 @@
 
 namespace kindred {
 
-// A part of an image, in pixels; within the image, not empty.
-struct Region {
-  int top = 0, left = 0, height = 0, width = 0;
-};
-
 // For one output coordinate: which input coordinates it sums, and with which weights.
 struct FilterTap {
   int first = 0;            // first input coordinate, counted from the start of the region

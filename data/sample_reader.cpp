@@ -19,7 +19,7 @@ SampleReader::Sample SampleReader::read(std::int64_t i, Decoded& storage, std::v
   const auto slot = static_cast<std::size_t>(i);
   const Decoded* decoded = cache_.find(slot);
   if (decoded == nullptr) {
-    storage = dataset_.load(i);
+    dataset_.source().load(i, storage);
     decoded = cache_.keep(slot, storage);
     if (decoded == nullptr) decoded = &storage;
   }

@@ -14,9 +14,14 @@ namespace kindred {
 class SubsetSource : public SampleSource {
  public:
   SubsetSource(Dataset whole, std::vector<std::int64_t> chosen)
-      : whole_(std::move(whole)), chosen_(std::move(chosen)) {}
+      : SampleSource(whole.source().limits()), whole_(std::move(whole)), chosen_(std::move(chosen)) {}
   std::string name(std::int64_t i) const override { return whole_.name(chosen_[static_cast<std::size_t>(i)]); }
-  Decoded load(std::int64_t i) const override { return whole_.load(chosen_[static_cast<std::size_t>(i)]); }
+  std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
+    return whole_.source().encoded(chosen_[static_cast<std::size_t>(i)], scratch);
+  }
+  void load(std::int64_t i, Decoded& out) const override {
+    whole_.source().load(chosen_[static_cast<std::size_t>(i)], out);
+  }
 
  private:
   Dataset whole_;

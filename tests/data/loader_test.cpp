@@ -23,17 +23,18 @@ struct FakeSource : SampleSource {
   std::int64_t throwing = -1;
 
   std::string name(std::int64_t i) const override { return "sample " + std::to_string(i); }
-  Decoded load(std::int64_t i) const override {
+  void load(std::int64_t i, Decoded& d) const override {
     if (i == throwing) throw std::runtime_error("planted");
-    Decoded d;
+    d = {};
     if (rejected.contains(i)) {
       d.reason = "planted";
-      return d;
+      return;
     }
     d.outcome = damaged.contains(i) ? Outcome::damaged : Outcome::ok;
     d.reason = damaged.contains(i) ? "scratched" : "";
     d.image = smooth_image(20 + static_cast<int>(i % 3), 24, static_cast<int>(i));
-    return d;
+    d.picture_height = d.image.height;
+    d.picture_width = d.image.width;
   }
 };
 

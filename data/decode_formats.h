@@ -18,7 +18,7 @@ class JpegDecoder {
   void decode(const Region& wanted, ReadTo read_to, Decoded& out);
 
  private:
-  bool decode_part(const Region& wanted, ReadTo read_to, Decoded& out);
+  bool decode_part(Region wanted, ReadTo read_to, Decoded& out);
 
   ByteSpan bytes_;
   DecodeLimits limits_;

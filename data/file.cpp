@@ -35,17 +35,23 @@ std::string read_file(const std::string& path, std::size_t max_bytes, std::vecto
   if (static_cast<std::uint64_t>(status.st_size) > max_bytes) {
     return fmt::format("has {} bytes, more than the limit of {}", status.st_size, max_bytes);
   }
-  bytes.resize(static_cast<std::size_t>(status.st_size));
+  // Read to its end, not to the size that was told: it may have changed since.
+  bytes.resize(static_cast<std::size_t>(status.st_size) + 1);
   std::size_t filled = 0;
-  while (filled < bytes.size()) {
+  for (;;) {
     const ssize_t got = ::read(file.fd, bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       bytes.clear();
       return "cannot be read: " + system_message();
     }
-    if (got == 0) break;  // it shrank while we read: the decoder judges what there is
+    if (got == 0) break;
     filled += static_cast<std::size_t>(got);
+    if (filled > max_bytes) {
+      bytes.clear();
+      return fmt::format("has grown beyond the limit of {} bytes", max_bytes);
+    }
+    if (filled == bytes.size()) bytes.resize(2 * bytes.size());
   }
   bytes.resize(filled);
   return {};

@@ -24,7 +24,11 @@ class ImageCache {
   // The cached image, or null. Valid as long as the cache.
   const Decoded* find(std::size_t sample) const { return slots_[sample].load(std::memory_order_acquire); }
 
-  // Keeps `decoded` if there is room and says where; null, and `decoded` untouched, if there is none.
+  // Whether pixels of this size would be kept now; another thread may take the room.
+  bool has_room(std::size_t bytes) const { return used_.load(std::memory_order_relaxed) + bytes <= capacity_; }
+
+  // Keeps `decoded` (a whole picture, or a rejected one) if there is room and says where; null, and `decoded`
+  // untouched, if there is none.
   const Decoded* keep(std::size_t sample, Decoded& decoded) {
     const std::size_t bytes = decoded.image.pixels.size();
     if (used_.fetch_add(bytes, std::memory_order_relaxed) + bytes > capacity_ && bytes > 0) {

@@ -13,8 +13,10 @@
 #include <fmt/format.h>
 #include <kindred/data/decode_formats.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE
+#include <new>
 
 #include <jpeglib.h>
 
@@ -39,6 +41,12 @@ struct JpegReader {
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
   ~JpegReader() { jpeg_destroy_decompress(&info); }  // harmless if it was never created
+
+  // As new, in the same place: libjpeg's memory goes back, since it may be large.
+  void renew() {
+    this->~JpegReader();
+    new (this) JpegReader;
+  }
 
   bool is_truncated() const { return file_ended && pixels_ended; }
 };
@@ -164,6 +172,26 @@ bool read_to_end(JpegReader& reader, std::vector<std::uint8_t>& row) {
   return finish(reader);
 }
 
+// A progressive file may end before every coefficient is exact.
+bool is_coarse(const JpegReader& reader) {
+  if (reader.info.coef_bits == nullptr) return false;
+  for (int component = 0; component < reader.info.num_components; ++component) {
+    const int* bits = reader.info.coef_bits[component];
+    if (std::any_of(bits, bits + DCTSIZE2, [](int missing) { return missing != 0; })) return true;
+  }
+  return false;
+}
+
+// Huffman coding spends at least a bit on each block of 8 x 8. A file with fewer bits has no whole picture, and
+// the time that decoding takes is bounded by the file's size.
+bool is_far_too_short(const JpegReader& reader, std::size_t size) {
+  if (reader.info.arith_code) return false;
+  const std::uint64_t blocks =
+      ((std::uint64_t{reader.info.image_height} + 7) / 8) * ((std::uint64_t{reader.info.image_width} + 7) / 8);
+  // Of all components, the one with the highest sampling has this many, or a few less at the edges.
+  return std::uint64_t{size} * 8 < blocks;
+}
+
 std::string failure(const JpegReader& reader, const DecodeLimits& limits) {
   if (reader.too_many_scans) return fmt::format("damaged JPEG: more than {} scans", limits.max_scans);
   if (reader.fatal_code == JERR_NO_BACKING_STORE) {
@@ -176,13 +204,13 @@ std::string failure(const JpegReader& reader, const DecodeLimits& limits) {
 
 }  // namespace
 
-JpegDecoder::JpegDecoder() = default;
+JpegDecoder::JpegDecoder() : reader_(std::make_unique<JpegReader>()) {}
 JpegDecoder::~JpegDecoder() = default;
 
 void JpegDecoder::open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header) {
   bytes_ = bytes;
   limits_ = limits;
-  reader_ = std::make_unique<JpegReader>();
+  reader_->renew();
   JpegReader& reader = *reader_;
   if (!read_header(reader, bytes.data(), bytes.size(), limits)) {
     header.reason = failure(reader, limits);
@@ -194,14 +222,19 @@ void JpegDecoder::open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& 
   if (components != 1 && components != 3 && components != 4) {
     header.reason = fmt::format("a JPEG with {} components (1, 3 or 4 expected)", components);
   }
+  if (header.ok() && is_far_too_short(reader, bytes.size())) {
+    header.reason = fmt::format("truncated JPEG: {} bytes cannot hold {} x {} pixels", bytes.size(),
+                                header.width, header.height);
+  }
   reader.info.out_color_space = components == 4 ? JCS_CMYK : JCS_RGB;
 }
 
 // False when there was any trouble. Damaged colour-space markers, too, are found here: they can ask for a
 // conversion that libjpeg does not have.
-bool JpegDecoder::decode_part(const Region& wanted, ReadTo read_to, Decoded& out) {
+bool JpegDecoder::decode_part(Region wanted, ReadTo read_to, Decoded& out) {
   JpegReader& reader = *reader_;
   if (!start(reader)) return false;
+  if (is_coarse(reader)) wanted = {0, 0, out.picture_height, out.picture_width};
   const int picture_width = static_cast<int>(reader.info.output_width);
   out.top = wanted.top;
   out.left = std::max(0, wanted.left - 1);
@@ -232,7 +265,7 @@ void JpegDecoder::decode(const Region& wanted, ReadTo read_to, Decoded& out) {
     out.outcome = reader_->warned ? Outcome::damaged : Outcome::ok;
     out.reason = reader_->warned ? reader_->message : "";
   }
-  reader_.reset();  // what libjpeg holds may be large
+  reader_->renew();
 }
 
 }  // namespace kindred::detail

@@ -27,10 +27,31 @@ struct Slot {
   std::exception_ptr error;
 };
 
+// Draws all views of a sample as soon as its size is known: the decoder then makes what they need, once.
+class DrawnViews : public WantedRegion {
+ public:
+  const LoaderOptions* options = nullptr;
+  std::uint32_t epoch = 0, sample = 0;
+  std::vector<ViewParameters> views;  // [views]
+
+  Region of(int height, int width) override {
+    views.resize(static_cast<std::size_t>(options->views));
+    Region needed;
+    for (std::size_t view = 0; view < views.size(); ++view) {
+      RandomStream random(options->seed, Purpose::augment, epoch, sample, static_cast<std::uint32_t>(view));
+      views[view] = draw_view(height, width, options->recipe, options->size, random);
+      const Region of_view = needed_region(views[view], options->size);
+      needed = view == 0 ? of_view : bounding(needed, of_view);
+    }
+    return needed;
+  }
+};
+
 // What a worker holds from image to image.
 struct WorkerMemory {
   AugmentScratch augment;
-  Decoded storage;
+  ReaderMemory reader;
+  DrawnViews drawn;
 };
 
 struct Work {
@@ -162,19 +183,25 @@ struct Loader::Impl {
     Slot& slot = slot_of(batch);
     const auto at = static_cast<std::size_t>(row);
     const std::uint32_t wanted = order[static_cast<std::size_t>(batch * options.batch_size + row)];
-    const SampleReader::Sample sample = options.skip_bad
-                                            ? reader.read(wanted, memory.storage, slot.bad[at])
-                                            : reader.read_or_substitute(wanted, memory.storage, slot.bad[at]);
+    // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance.
+    DrawnViews& drawn = memory.drawn;
+    drawn.options = &options;
+    drawn.epoch = epoch;
+    drawn.sample = wanted;
+    const SampleReader::Sample sample =
+        options.skip_bad ? reader.read(wanted, drawn, memory.reader, slot.bad[at])
+                         : reader.read_or_substitute(wanted, drawn, memory.reader, slot.bad[at]);
     slot.present[at] = sample.decoded != nullptr;
     slot.batch.labels[at] = reader.dataset().label(wanted);
     slot.batch.indices[at] = sample.index;
     if (sample.decoded == nullptr) return;
     const std::size_t rows = slot.present.size();
-    for (int view = 0; view < options.views; ++view) {
-      // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance.
-      RandomStream random(options.seed, Purpose::augment, epoch, wanted, static_cast<std::uint32_t>(view));
-      std::uint8_t* out = slot.batch.images.data() + (std::size_t(view) * rows + at) * view_bytes;
-      make_view(sample.decoded->image, options.recipe, options.size, random, out, memory.augment);
+    for (std::size_t view = 0; view < drawn.views.size(); ++view) {
+      ViewParameters& parameters = drawn.views[view];
+      parameters.crop.top -= sample.decoded->top;
+      parameters.crop.left -= sample.decoded->left;
+      apply_view(sample.decoded->image, parameters, options.size,
+                 slot.batch.images.data() + (view * rows + at) * view_bytes, memory.augment);
     }
   }
 
@@ -309,8 +336,14 @@ std::int64_t Loader::batches_per_epoch() const {
 void Loader::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
   impl_->start(epoch, first_batch);
 }
+void Loader::resume(const LoaderPosition& position) {
+  impl_->start(position.epoch, position.batch);
+}
 bool Loader::next(Batch& batch) {
   return impl_->next(batch);
+}
+LoaderPosition Loader::position() const {
+  return {impl_->epoch, impl_->delivered};
 }
 double Loader::wait_seconds() const {
   return impl_->waited;

@@ -1,4 +1,5 @@
-// Batches of views, made ahead of time by worker threads.
+// Batches of views, made ahead of time by worker threads. An image is decoded once for all its views, and of it
+// just the rows and columns that their crops need.
 //
 // The same seed gives the same batches with 0, 1 or 16 workers: the order of an epoch is a shuffle keyed by
 // (seed, epoch), the views of a sample are keyed by (seed, epoch, sample, view), and everything that is
@@ -47,6 +48,12 @@ struct LoaderOptions {
   std::size_t cache_bytes = std::size_t{512} << 20;  // decoded pixels kept; 0: none
 };
 
+// Where in the stream of batches a loader is. With the data set and the options it fixes all that follows.
+struct LoaderPosition {
+  std::uint32_t epoch = 0;
+  std::int64_t batch = 0;  // the one that next() gives next; batches_per_epoch(): the epoch is over
+};
+
 class Loader {
  public:
   // Error(usage) when an option is out of range, or when drop_last would leave no batch at all.
@@ -59,6 +66,11 @@ class Loader {
 
   // Begins an epoch at batch `first_batch` (a resumed run begins in the middle); an unfinished one is dropped.
   void start_epoch(std::uint32_t epoch, std::int64_t first_batch = 0);
+
+  // For a checkpoint: a new loader that resumes here gives the batches that this one would have given. To be
+  // called by the thread that calls next().
+  LoaderPosition position() const;
+  void resume(const LoaderPosition& position);
 
   // Puts the next batch into `batch` and returns true, or returns false at the end of the epoch. The buffers of
   // `batch` are exchanged with the loader's, so that nothing is allocated when the same Batch is passed again.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <kindred/data/decode.h>
 #include <kindred/data/file.h>
+#include <kindred/data/jpeg_writer.h>
 #include <sys/stat.h>  // defines: mkfifo
 
 using namespace kindred;
@@ -76,6 +77,45 @@ TEST_CASE("decode: CMYK JPEG is Adobe's inverted kind, multiplied out") {
   const Decoded d = decode_image(write_jpeg(cmyk, 32, 32, 4));
   CHECK(d.outcome == Outcome::ok);
   CHECK(largest_difference(d.image, expected) <= 5);
+}
+
+TEST_CASE("decode: YCCK is CMYK in another coat") {
+  JpegSpec spec;
+  spec.height = spec.width = 32;
+  spec.components = 4;
+  const Bytes cmyk = smooth_image(32, 64).pixels;  // any 32 x 32 x 4 bytes
+  const Image plain = decode_image(write_jpeg(spec, cmyk)).image;
+  spec.ycck = true;
+  const Decoded d = decode_image(write_jpeg(spec, cmyk));
+  CHECK(d.outcome == Outcome::ok);
+  CHECK(largest_difference(d.image, plain) <= 20);  // inks quantised apart, or as luma and chroma
+  CHECK(largest_difference(d.image, Image(32, 32)) > 100);
+}
+
+TEST_CASE("decode: headers alone") {
+  const Image image = smooth_image(30, 41);
+  const auto probed = [&](const Bytes& bytes, ImageFormat format) {
+    const ImageHeader header = probe_image(bytes);
+    return header.ok() && header.format == format && header.height == 30 && header.width == 41;
+  };
+  CHECK(probed(encode_jpeg(image, 90), ImageFormat::jpeg));
+  CHECK(probed(write_png({30, 41, 8, 2, {}}, image.pixels), ImageFormat::png));
+  CHECK(probed(write_bmp(image), ImageFormat::bmp));
+  CHECK(probe_image(Bytes{1, 2, 3}).reason == "not a JPEG, PNG or BMP file");
+  CHECK(probe_image({}).format == ImageFormat::none);
+}
+
+TEST_CASE("decode: a JPEG with fewer bits than blocks is refused before anything is allocated") {
+  Bytes jpeg = encode_jpeg(smooth_image(16, 16), 90);
+  for (std::size_t i = 0; i + 9 < jpeg.size(); ++i) {
+    if (jpeg[i] != 0xFF || jpeg[i + 1] != 0xC0) continue;
+    jpeg[i + 5] = jpeg[i + 7] = 8000 >> 8;
+    jpeg[i + 6] = jpeg[i + 8] = 8000 & 0xFF;
+    break;
+  }
+  CHECK(probe_image(jpeg).reason.find("cannot hold 8000 x 8000 pixels") != std::string::npos);
+  // A picture of one colour is the smallest there is: about one bit a block.
+  CHECK(decode_image(encode_jpeg(Image(1600, 1600), 1)).outcome == Outcome::ok);
 }
 
 TEST_CASE("decode: every kind of PNG becomes RGB") {
@@ -199,5 +239,11 @@ TEST_CASE("file: folders, FIFOs, large and missing files are refused without blo
   const std::string fifo = (folder.path() / "fifo").string();
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   CHECK(read_file(fifo, 99).reason == "is not a regular file");
+  CHECK(read_file("/dev/zero", 99).reason == "is not a regular file");
+  // A regular file that gives EIO wherever it is read: address 0 of this process.
+  CHECK(read_file("/proc/self/mem", 99).reason == "cannot be read: Input/output error");
+  // One that says it is empty and is not.
+  CHECK(read_file("/proc/self/status", 1 << 20).bytes.size() > 100);
+  CHECK(read_file("/proc/self/status", 10).reason == "has grown beyond the limit of 10 bytes");
   CHECK(decode_file(fifo).outcome == Outcome::rejected);
 }

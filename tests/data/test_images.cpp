@@ -46,6 +46,15 @@ int largest_difference(const Image& a, const Image& b) {
 }
 
 Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bool progressive) {
+  JpegSpec spec;
+  spec.height = height;
+  spec.width = width;
+  spec.components = components;
+  spec.progressive = progressive;
+  return write_jpeg(spec, samples);
+}
+
+Bytes write_jpeg(const JpegSpec& spec, const Bytes& samples) {
   jpeg_compress_struct info{};
   jpeg_error_mgr errors{};
   info.err = jpeg_std_error(&errors);  // exits on a fatal error: good enough for a test's own picture
@@ -53,17 +62,37 @@ Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bo
   unsigned char* out = nullptr;
   unsigned long size = 0;
   jpeg_mem_dest(&info, &out, &size);
-  info.image_height = static_cast<JDIMENSION>(height);
-  info.image_width = static_cast<JDIMENSION>(width);
-  info.input_components = components;
-  info.in_color_space = components == 1 ? JCS_GRAYSCALE : components == 3 ? JCS_RGB : JCS_CMYK;
+  info.image_height = static_cast<JDIMENSION>(spec.height);
+  info.image_width = static_cast<JDIMENSION>(spec.width);
+  info.input_components = spec.components;
+  info.in_color_space = spec.components == 1 ? JCS_GRAYSCALE : spec.components == 3 ? JCS_RGB : JCS_CMYK;
   jpeg_set_defaults(&info);
-  jpeg_set_quality(&info, 95, TRUE);
-  info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
-  if (progressive) jpeg_simple_progression(&info);
+  if (spec.ycck) jpeg_set_colorspace(&info, JCS_YCCK);
+  jpeg_set_quality(&info, spec.quality, TRUE);
+  for (int c = 0; c < spec.components; ++c) {
+    const bool full = c == 0 || c == 3;
+    info.comp_info[c].h_samp_factor = full ? spec.horizontal : 1;
+    info.comp_info[c].v_samp_factor = full ? spec.vertical : 1;
+  }
+  const jpeg_scan_info coarse_scans[] = {{1, {0}, 0, 0, 0, 1}, {1, {0}, 1, 5, 0, 2}};
+  jpeg_scan_info scans[8];
+  if (spec.progressive) jpeg_simple_progression(&info);
+  if (spec.coarse) {
+    int count = 0;
+    for (int c = 0; c < spec.components; ++c) {
+      for (const jpeg_scan_info& scan : coarse_scans) {
+        scans[count] = scan;
+        scans[count++].component_index[0] = c;
+      }
+    }
+    info.scan_info = scans;
+    info.num_scans = count;
+  }
+  info.arith_code = spec.arithmetic;
+  info.restart_in_rows = spec.restart_rows;
   jpeg_start_compress(&info, TRUE);
   while (info.next_scanline < info.image_height) {
-    const std::size_t at = std::size_t(info.next_scanline) * std::size_t(width * components);
+    const std::size_t at = std::size_t(info.next_scanline) * std::size_t(spec.width * spec.components);
     JSAMPROW row = const_cast<JSAMPROW>(samples.data() + at);
     jpeg_write_scanlines(&info, &row, 1);
   }

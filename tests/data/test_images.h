@@ -25,6 +25,20 @@ int largest_difference(const Image& a, const Image& b);
 // subsampling.
 Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bool progressive = false);
 
+// The same with everything that a JPEG may have.
+struct JpegSpec {
+  int height = 0, width = 0;
+  int components = 3;
+  int horizontal = 1, vertical = 1;  // how many times more luma samples than chroma ones
+  bool progressive = false;
+  bool coarse = false;  // progressive, and the last scans are left out
+  bool arithmetic = false;
+  int restart_rows = 0;  // a restart marker after so many rows of blocks; 0: none
+  bool ycck = false;     // for four components
+  int quality = 95;
+};
+Bytes write_jpeg(const JpegSpec& spec, const Bytes& samples);
+
 // A PNG whose rows (without filter bytes) are given as they are; its data is stored, not compressed.
 struct PngSpec {
   int height = 0, width = 0;

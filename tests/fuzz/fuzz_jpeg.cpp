@@ -1,8 +1,6 @@
 // JPEG: whatever the bytes, the result is sane, and a part of a picture equals that part of the whole.
 #include "../data/test_images.h"
-#include "fuzz_target.h"
-
-#include <kindred/data/decode.h>
+#include "picture_checks.h"
 
 #include <cstring>
 
@@ -11,15 +9,8 @@ using namespace kindred;
 namespace {
 
 void run(std::span<const std::uint8_t> bytes) {
-  DecodeLimits limits;
-  limits.max_pixels = 1 << 18;
-  limits.max_scans = 20;
-  limits.max_decoder_bytes = std::size_t{32} << 20;
-  const Decoded whole = decode_image(bytes, limits);
-  KINDRED_FUZZ_CHECK((whole.outcome == Outcome::ok) == whole.reason.empty());
-  KINDRED_FUZZ_CHECK((whole.outcome == Outcome::rejected) == whole.image.empty());
+  const Decoded whole = fuzz::decode_and_check(bytes);
   if (whole.outcome == Outcome::rejected) return;
-  KINDRED_FUZZ_CHECK(whole.is_whole());
   // Which part: anything, but a function of the input.
   const std::uint32_t key = std::uint32_t{bytes[bytes.size() / 2]} << 8 | bytes[bytes.size() - 3];
   Region wanted;
@@ -27,7 +18,7 @@ void run(std::span<const std::uint8_t> bytes) {
   wanted.left = static_cast<int>(key / 7 % std::uint32_t(whole.image.width));
   wanted.height = 1 + static_cast<int>(key / 3 % std::uint32_t(whole.image.height - wanted.top));
   wanted.width = 1 + static_cast<int>(key / 11 % std::uint32_t(whole.image.width - wanted.left));
-  const Decoded part = decode_region(bytes, wanted, limits);
+  const Decoded part = decode_region(bytes, wanted, fuzz::small_limits());
   KINDRED_FUZZ_CHECK(part.outcome == whole.outcome);
   KINDRED_FUZZ_CHECK(part.held().contains(wanted));
   for (int y = 0; y < wanted.height; ++y) {
@@ -38,14 +29,24 @@ void run(std::span<const std::uint8_t> bytes) {
 }
 
 std::vector<fuzz::Bytes> seeds() {
-  const Image image = test::smooth_image(40, 56);
+  const fuzz::Bytes pixels = test::smooth_image(40, 80).pixels;  // enough for 40 x 56 x 4
   std::vector<fuzz::Bytes> files;
-  for (const bool progressive : {false, true}) {
-    files.push_back(test::write_jpeg(image.pixels, 40, 56, 3, progressive));
-    files.push_back(test::write_jpeg(fuzz::Bytes(image.pixels.begin(), image.pixels.begin() + 40 * 56), 40, 56,
-                                     1, progressive));
-    files.push_back(test::write_jpeg(fuzz::Bytes(image.pixels.begin(), image.pixels.begin() + 24 * 24 * 4), 24,
-                                     24, 4, progressive));
+  for (const int components : {1, 3, 4}) {
+    for (int kind = 0; kind < 7; ++kind) {
+      test::JpegSpec spec;
+      spec.height = 40;
+      spec.width = 56;
+      spec.components = components;
+      spec.quality = 60;
+      spec.horizontal = components == 3 && kind > 0 ? 2 : 1;
+      spec.vertical = components == 3 && kind > 1 ? 2 : 1;
+      spec.progressive = kind >= 3 && kind <= 5;
+      spec.coarse = kind == 4;
+      spec.restart_rows = kind == 2 || kind == 5;
+      spec.arithmetic = kind == 6;
+      spec.ycck = components == 4 && kind == 1;
+      files.push_back(test::write_jpeg(spec, pixels));
+    }
   }
   return files;
 }

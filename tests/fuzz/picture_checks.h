@@ -1,0 +1,34 @@
+// What must hold of any decoding of any bytes.
+#pragma once
+
+#include "fuzz_target.h"
+
+#include <kindred/data/decode.h>
+
+namespace kindred::fuzz {
+
+// Small enough that a fuzzer makes thousands of pictures a second.
+inline DecodeLimits small_limits() {
+  DecodeLimits limits;
+  limits.max_pixels = 1 << 18;
+  limits.max_scans = 20;
+  limits.max_decoder_bytes = std::size_t{32} << 20;
+  return limits;
+}
+
+// Decodes the whole picture; it is whole, or there is none and a reason.
+inline Decoded decode_and_check(std::span<const std::uint8_t> bytes) {
+  Decoded picture = decode_image(bytes, small_limits());
+  KINDRED_FUZZ_CHECK((picture.outcome == Outcome::ok) == picture.reason.empty());
+  KINDRED_FUZZ_CHECK((picture.outcome == Outcome::rejected) == picture.image.empty());
+  if (picture.outcome == Outcome::rejected) return picture;
+  KINDRED_FUZZ_CHECK(picture.is_whole());
+  KINDRED_FUZZ_CHECK(picture.image.pixels.size() ==
+                     std::size_t(picture.image.height) * std::size_t(picture.image.width) * 3);
+  const ImageHeader header = probe_image(bytes, small_limits());
+  KINDRED_FUZZ_CHECK(header.ok() && header.height == picture.image.height &&
+                     header.width == picture.image.width);
+  return picture;
+}
+
+}  // namespace kindred::fuzz

@@ -1,0 +1,48 @@
+// Small pictures of every kind, beside what Pillow makes of them (make_decode_golden.py).
+#include <doctest/doctest.h>
+#include <kindred/data/decode.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fstream>
+#include <numeric>
+
+using namespace kindred;
+
+namespace {
+
+std::vector<std::uint8_t> from_hex(const std::string& hex) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < hex.size(); i += 2)
+    bytes.push_back(static_cast<std::uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("decode golden: as Pillow, within 2 levels; CMYK within 3 in the mean") {
+  std::ifstream file(KINDRED_GOLDEN_DIR "/decode.json");
+  const nlohmann::json golden = nlohmann::json::parse(file);
+  REQUIRE(golden["cases"].size() >= 20);
+  for (const auto& example : golden["cases"]) {
+    const std::string name = example["name"];
+    CAPTURE(name);
+    const Decoded d = decode_image(from_hex(example["file"]));
+    CHECK(d.outcome == Outcome::ok);
+    const std::vector<std::uint8_t> expected = from_hex(example["pixels"]);
+    REQUIRE(d.image.height == golden["height"].get<int>());
+    REQUIRE(d.image.pixels.size() == expected.size());
+    int largest = 0;
+    double sum = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const int difference = std::abs(d.image.pixels[i] - expected[i]);
+      largest = std::max(largest, difference);
+      sum += difference;
+    }
+    if (name == "JPEG CMYK") {
+      CHECK(sum / double(expected.size()) <= 3.0);
+    } else {
+      CHECK(largest <= (name.starts_with("JPEG") ? 2 : 0));
+    }
+  }
+}

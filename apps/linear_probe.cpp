@@ -1,6 +1,7 @@
 // Stage two: the encoder is frozen and a linear classifier trained on its features with cross-entropy. The
 // accuracy is the figure by which encoders are compared.
 #include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/data_options.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/probe.h>
@@ -20,18 +21,16 @@ namespace fs = std::filesystem;
 const std::vector<std::string> probe_files = {"result.json", "classifier.safetensors", "bad_images.tsv"};
 
 struct Flags {
-  std::string data, out, encoder, untrained, augment = "none", device = "auto", precision = "f32";
+  DataFlags data;
+  std::string out, encoder, untrained, augment = "none", device = "auto", precision = "f32";
   std::string stem;
   std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
-  std::int64_t limit_per_class = 0;
-  std::optional<std::int64_t> limit_eval;
   bool overwrite = false;
   ProbeOptions probe;
 };
 
 void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("DIR", f.data, "DIR/train/<class>/* with DIR/val or DIR/test; or CIFAR's binary files")
-      ->required();
+  f.data.add_to(app);
   auto* encoder = app.add_option("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
   app.add_option("--untrained", f.untrained, "probe random weights of this model instead")->excludes(encoder);
   app.add_option("--out", f.out, "folder for the results")->required();
@@ -49,10 +48,6 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--precision", f.precision, "of the encoder: f32 or bf16")->capture_default_str();
   app.add_option("--device", f.device, "auto, cpu or reference")->capture_default_str();
   app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
-  app.add_option("--limit-per-class", f.limit_per_class,
-                 "use the first N images of each class, by name (0: all)");
-  app.add_option("--limit-eval-per-class", f.limit_eval,
-                 "the same for the evaluation images (as --limit-per-class)");
   app.add_flag("--overwrite", f.overwrite, "replace the result in --out");
 }
 
@@ -66,8 +61,7 @@ void check_flags(const Flags& f) {
   check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   check(f.workers >= 0 && f.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", f.workers);
-  check(f.limit_per_class >= 0 && f.limit_eval.value_or(0) >= 0, ExitCode::usage,
-        "--limit-per-class: expected 0 (no limit) or more");
+  f.data.check_values();
   f.probe.check_values();
 }
 
@@ -100,11 +94,11 @@ int linear_probe(int argc, char** argv) {
   store.allocate(device.device, flags.probe.seed, precision);
   if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
 
-  const Dataset train = *open_dataset(flags.data, Split::train, flags.limit_per_class);
-  const auto evaluation =
-      open_dataset(flags.data, Split::evaluation, flags.limit_eval.value_or(flags.limit_per_class));
+  const Dataset train = *flags.data.open(Split::train);
+  const auto evaluation = flags.data.open(Split::evaluation);
   check(evaluation.has_value(), ExitCode::data,
-        "{} has no val or test folder: a probe needs images to be measured on, DIR/val/<class>/*", flags.data);
+        "{} has no val or test images: a probe needs some to be measured on; {}", flags.data.path,
+        no_evaluation_advice);
   prepare_run_folder(flags.out, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse, probe_files);
 
   FeatureOptions features;
@@ -120,7 +114,7 @@ int linear_probe(int argc, char** argv) {
   const FeatureTable testing = extract_features(encoder, *evaluation, features, &bad_evaluation);
   bad.insert(bad.end(), bad_evaluation.begin(), bad_evaluation.end());
   check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read",
-        flags.data);
+        flags.data.path);
 
   Probe probe(training, train.classes(), flags.probe);
   if (flags.augment == "none")

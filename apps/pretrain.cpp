@@ -35,6 +35,8 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   loading.seed = o.seed;
   loading.max_bad = o.max_bad;
   loading.strict = o.strict;
+  loading.sampling = o.sampling;
+  loading.per_class = o.per_class;
   return loading;
 }
 
@@ -213,6 +215,15 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
   return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes);
 }
 
+// Before anything is trained: whether anchors will have positives.
+std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
+  const LoaderOptions loading = training_loader(o);
+  const Sampler sampler(train.labels(), train.classes(),
+                        {true, loading.sampling, loading.per_class, loading.batch_size, loading.seed});
+  return describe(expected_positives(sampler, train.labels(), loading.batch_size, loading.views),
+                  loading.views);
+}
+
 // A run that goes on must be the run that was started: everything that decides its course is compared.
 void check_same_run(const PretrainOptions& options) {
   nlohmann::json before = read_json(fs::path(options.out) / "config.json"), now = options.to_json();
@@ -234,16 +245,19 @@ int pretrain(int argc, char** argv) {
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
 
-  const Dataset train = *open_dataset(options.data, Split::train, options.limit_per_class);
+  const Dataset train = *options.data.open(Split::train);
   check(train.size() >= options.batch_size, ExitCode::usage,
         "--batch-size {}: the data set has only {} training images; use a smaller batch", options.batch_size,
         train.size());
+  if (options.loss == "supcon") fmt::print("{}", describe_positives(options, train));
   if (options.dry_run) {
     fmt::print("{}", describe(plan_memory(options), other_memory(options, train)));
     return 0;
   }
-  const auto evaluation = open_dataset(options.data, Split::evaluation, options.limit_eval_per_class);
-  if (!evaluation) fmt::print("no val or test folder in {}: no nearest-neighbour figure\n", options.data);
+  const auto evaluation = options.data.open(Split::evaluation);
+  if (!evaluation)
+    fmt::print("no val or test images in {}: no nearest-neighbour figure; {}\n", options.data.path,
+               no_evaluation_advice);
 
   const auto existing = options.resume      ? ExistingRun::resume
                         : options.overwrite ? ExistingRun::overwrite

@@ -70,9 +70,11 @@ std::vector<std::uint8_t> read_or_fail(const fs::path& path) {
   return std::move(file.bytes);
 }
 
-// One class a line; blank lines at the end are part of the original file.
-std::vector<std::string> read_class_names(const fs::path& path, int expected) {
-  const std::vector<std::uint8_t> bytes = read_or_fail(path);
+}  // namespace
+
+// Blank lines at the end are part of the original file.
+std::vector<std::string> parse_cifar_classes(std::span<const std::uint8_t> bytes, int expected,
+                                             const std::string& path) {
   std::vector<std::string> names(1);
   for (const std::uint8_t byte : bytes) {
     if (byte == '\r') continue;
@@ -84,12 +86,25 @@ std::vector<std::string> read_class_names(const fs::path& path, int expected) {
   }
   if (names.back().empty()) names.pop_back();
   check(static_cast<int>(names.size()) == expected, ExitCode::data,
-        "{}: {} class names, {} expected; unpack the CIFAR archive again", path.string(), names.size(),
-        expected);
+        "{}: {} class names, {} expected; unpack the CIFAR archive again", path, names.size(), expected);
   return names;
 }
 
-}  // namespace
+std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes, int fine_classes,
+                                             const std::string& path) {
+  const std::size_t label_bytes = layout_of(fine_classes).label_bytes, record_bytes = label_bytes + image_bytes;
+  check(!bytes.empty() && bytes.size() % record_bytes == 0, ExitCode::data,
+        "{}: {} bytes are not a whole number of {}-byte CIFAR-{} records; unpack the archive again", path,
+        bytes.size(), record_bytes, fine_classes);
+  std::vector<std::int32_t> labels;
+  for (std::size_t at = 0; at < bytes.size(); at += record_bytes) {
+    const int label = bytes[at + label_bytes - 1];
+    check(label < fine_classes, ExitCode::data, "{}: record {} has label {}, {} is the largest allowed", path,
+          at / record_bytes, label, fine_classes - 1);
+    labels.push_back(label);
+  }
+  return labels;
+}
 
 std::optional<CifarLocation> find_cifar_binary(const fs::path& dir) {
   std::error_code ignored;
@@ -110,30 +125,22 @@ std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const Cifar
 
   auto source = std::make_shared<CifarSource>();
   std::vector<std::int32_t> labels;
-  std::vector<std::int64_t> kept(static_cast<std::size_t>(location.fine_classes));
   const std::size_t record_bytes = layout.label_bytes + image_bytes;
   for (const std::string& name : train ? layout.train : layout.test) {
     const fs::path path = location.dir / name;
     const std::vector<std::uint8_t> bytes = read_or_fail(path);
-    check(!bytes.empty() && bytes.size() % record_bytes == 0, ExitCode::data,
-          "{}: {} bytes are not a whole number of {}-byte CIFAR-{} records; unpack the archive again",
-          path.string(), bytes.size(), record_bytes, location.fine_classes);
+    const std::vector<std::int32_t> found = parse_cifar_labels(bytes, location.fine_classes, path.string());
+    labels.insert(labels.end(), found.begin(), found.end());
     source->files.push_back(path.string());
     for (std::size_t at = 0; at < bytes.size(); at += record_bytes) {
-      const int label = bytes[at + layout.label_bytes - 1];
-      check(label < location.fine_classes, ExitCode::data,
-            "{}: record {} has label {}, {} is the largest allowed", path.string(), at / record_bytes, label,
-            location.fine_classes - 1);
-      std::int64_t& count = kept[static_cast<std::size_t>(label)];
-      if (request.limit_per_class > 0 && count >= request.limit_per_class) continue;
-      ++count;
-      labels.push_back(label);
       source->records.push_back({static_cast<int>(source->files.size()) - 1, at / record_bytes});
       const auto pixels = bytes.begin() + static_cast<std::ptrdiff_t>(at + layout.label_bytes);
       source->planes.insert(source->planes.end(), pixels, pixels + static_cast<std::ptrdiff_t>(image_bytes));
     }
   }
-  std::vector<std::string> names = read_class_names(location.dir / layout.class_file, location.fine_classes);
+  const fs::path class_file = location.dir / layout.class_file;
+  std::vector<std::string> names =
+      parse_cifar_classes(read_or_fail(class_file), location.fine_classes, class_file.string());
   return Dataset(std::move(names), std::move(labels), std::move(source), true);
 }
 

@@ -1,9 +1,13 @@
 // A labelled set of images: which there are, what they are called, and how to get the pixels of one.
 //
-// Two layouts are understood:
+// Layouts (docs/data.md describes each):
 //   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (val is preferred where both are there)
+//   ImageNet: the same with a flat DIR/val/*.JPEG, whose classes Kaggle's LOC_val_solution.csv, a list of
+//     "image class" lines or the devkit gives; or Kaggle's folder that holds ILSVRC/Data/CLS-LOC
+//   the tar shards of WebDataset: DIR/train/*.tar, or DIR/*train*.tar, or DIR/*.tar
 //   the original binary files of CIFAR-10 or CIFAR-100, in DIR or in DIR/cifar-10-batches-bin,
-//   DIR/cifar-100-binary
+//     DIR/cifar-100-binary
+//   a pack that pack_dataset made, or a folder of packs, DIR/*.kpack
 //
 // Class folders: classes and files are sorted by the bytes of their names, so nothing depends on the file
 // system. Symbolic links are followed; names that begin with a dot are skipped; images lie directly in the
@@ -84,10 +88,24 @@ class Dataset {
   bool in_memory_;
 };
 
-// Opens a split of the data set in `dir`. Nothing where `evaluation` is asked for and there is none; everything
-// else that is wrong is an Error(data). Keeps the first `limit_per_class` images of each class by name; 0 keeps
-// all. Files are listed here, and opened when an image is loaded.
-std::optional<Dataset> open_dataset(const std::string& dir, Split split, std::int64_t limit_per_class = 0,
-                                    const DecodeLimits& limits = {});
+struct DatasetOptions {
+  // Keeps the first images of each class, in the order of the set (by name); 0 keeps all.
+  std::int64_t limit_per_class = 0;
+  // In (0, 1): evaluates on this share of the training images, drawn class by class (subset.h), and trains on
+  // the rest; an evaluation split that the set brings along is then left alone. 0: nothing is held out.
+  double val_fraction = 0;
+  std::uint64_t val_seed = 0;  // which images are held out; not the seed of a run, so that all stages agree
+  DecodeLimits limits{};
+};
+
+// Opens a split of the data set at `path`. Nothing where `evaluation` is asked for and there is none;
+// Error(usage) for options out of range; everything else that is wrong is an Error(data). Files are listed
+// here, and opened when an image is loaded.
+std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
+
+// Every file below a folder, at any depth, whatever its name, each of the class that its folder is called: for
+// looking at what open_dataset refuses. Folders behind symbolic links are not entered, so loops are harmless.
+// Error(data) where there is none.
+Dataset open_loose_images(const std::string& dir);
 
 }  // namespace kindred

@@ -4,18 +4,45 @@
 #include <kindred/data/dataset.h>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 namespace kindred::detail {
 
 struct OpenRequest {
   std::filesystem::path dir;
   Split split = Split::train;
-  std::int64_t limit_per_class = 0;  // 0: all
   DecodeLimits limits;
 };
 
-// class_folders.cpp. Precondition: request.dir / "train" is a folder.
-std::optional<Dataset> open_class_folders(const OpenRequest& request);
+// class_folders.cpp. Precondition: request.dir / "train" is a folder. Labels of a flat validation folder are
+// looked for in `label_folders` too.
+std::optional<Dataset> open_class_folders(const OpenRequest& request,
+                                          const std::vector<std::filesystem::path>& label_folders = {});
+
+// Whether a name has the ending of an image, readable or not (dataset.h).
+bool is_image_name(const std::string& name);
+
+// imagenet.cpp. The class of each image of a validation folder without class folders, from the first source
+// that is found: Kaggle's CSV, a list, the devkit. Error(data) when there is none or it does not fit.
+std::vector<std::int32_t> flat_validation_labels(const std::filesystem::path& validation,
+                                                 const std::vector<std::filesystem::path>& label_folders,
+                                                 const std::vector<std::string>& files,
+                                                 const std::vector<std::string>& classes);
+
+// DIR/ILSVRC/Data/CLS-LOC, where Kaggle's archive puts the images, if it is there.
+std::optional<std::filesystem::path> find_kaggle_imagenet(const std::filesystem::path& dir);
+// Of .../ILSVRC/Data/CLS-LOC: the folder that holds ILSVRC, where Kaggle's CSV lies. Of other folders: nothing.
+std::vector<std::filesystem::path> label_folders_of(const std::filesystem::path& dir);
+
+// web_dataset.cpp
+bool has_shards(const std::filesystem::path& dir);  // tar files in DIR, or in DIR/train
+std::optional<Dataset> open_web_dataset(const OpenRequest& request);
+
+// pack.cpp
+std::vector<std::filesystem::path> find_packs(
+    const std::filesystem::path& path);  // the file itself, or DIR/*.kpack
+std::optional<Dataset> open_packs(const OpenRequest& request, const std::vector<std::filesystem::path>& packs);
 
 // cifar_binary.cpp
 struct CifarLocation {
@@ -24,5 +51,17 @@ struct CifarLocation {
 };
 std::optional<CifarLocation> find_cifar_binary(const std::filesystem::path& dir);
 std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const CifarLocation& location);
+// The label of each record of a file; Error(data) where the file is not made of records, or a label is too
+// large.
+std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes, int fine_classes,
+                                             const std::string& path);
+// One class a line; Error(data) unless there are as many as expected.
+std::vector<std::string> parse_cifar_classes(std::span<const std::uint8_t> bytes, int expected,
+                                             const std::string& path);
+
+// listing.cpp. Names of the folders, or of the files whose name `wanted` accepts, that lie directly in `dir`;
+// sorted by their bytes; names that begin with a dot are left out. A broken link counts as a file. Error(data).
+std::vector<std::string> list_folders(const std::filesystem::path& dir);
+std::vector<std::string> list_files(const std::filesystem::path& dir, bool (*wanted)(const std::string& name));
 
 }  // namespace kindred::detail

@@ -9,7 +9,6 @@
 #include <exception>
 #include <map>
 #include <mutex>
-#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -31,14 +30,15 @@ struct Slot {
 class DrawnViews : public WantedRegion {
  public:
   const LoaderOptions* options = nullptr;
-  std::uint32_t epoch = 0, sample = 0;
+  std::uint32_t epoch = 0, sample = 0, repeat = 0;
   std::vector<ViewParameters> views;  // [views]
 
   Region of(int height, int width) override {
     views.resize(static_cast<std::size_t>(options->views));
     Region needed;
     for (std::size_t view = 0; view < views.size(); ++view) {
-      RandomStream random(options->seed, Purpose::augment, epoch, sample, static_cast<std::uint32_t>(view));
+      const std::uint32_t key = repeat * static_cast<std::uint32_t>(options->views) + std::uint32_t(view);
+      RandomStream random(options->seed, Purpose::augment, epoch, sample, key);
       views[view] = draw_view(height, width, options->recipe, options->size, random);
       const Region of_view = needed_region(views[view], options->size);
       needed = view == 0 ? of_view : bounding(needed, of_view);
@@ -70,6 +70,10 @@ void validate(const LoaderOptions& o, const Dataset& dataset) {
         dataset.size(), dataset.size());
 }
 
+SamplerOptions sampler_options(const LoaderOptions& o) {
+  return {o.shuffle, o.sampling, o.per_class, o.batch_size, o.seed};
+}
+
 // Leaves out the rows that are not present: moves the others up, view by view.
 void compact(Batch& batch, const std::vector<std::uint8_t>& present, int views, std::size_t view_bytes) {
   std::uint8_t* to = batch.images.data();
@@ -97,6 +101,7 @@ void compact(Batch& batch, const std::vector<std::uint8_t>& present, int views, 
 struct Loader::Impl {
   LoaderOptions options;
   SampleReader reader;
+  Sampler sampler;
   std::size_t view_bytes;
   std::int64_t batches;                  // per epoch
   std::map<std::int64_t, BadImage> bad;  // by index; the caller's thread alone
@@ -106,7 +111,7 @@ struct Loader::Impl {
 
   // Written while no worker is busy, read by workers:
   std::uint32_t epoch = 0;
-  std::vector<std::uint32_t> order;  // [samples]: position in the epoch -> sample
+  std::vector<Draw> order;  // [sampler.epoch_size()]
 
   std::mutex mutex;  // guards all that follows
   std::condition_variable work_there, work_done;
@@ -119,15 +124,15 @@ struct Loader::Impl {
 
   Impl(Dataset dataset, LoaderOptions given)
       : options(std::move(given)),
-        reader((validate(options, dataset), std::move(dataset)), options.cache_bytes) {
-    const std::int64_t samples = reader.dataset().size();
+        reader((validate(options, dataset), std::move(dataset)), options.cache_bytes),
+        sampler(reader.dataset().labels(), reader.dataset().classes(), sampler_options(options)) {
+    const std::int64_t samples = sampler.epoch_size();
     view_bytes = std::size_t(options.size) * std::size_t(options.size) * 3;
     batches = options.drop_last ? samples / options.batch_size
                                 : (samples + options.batch_size - 1) / options.batch_size;
     delivered = batches;
     upcoming.batch = batches;
     slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
-    order.resize(static_cast<std::size_t>(samples));
     try {
       for (int i = 0; i < options.workers; ++i) threads.emplace_back([this] { work(); });
     } catch (...) {  // the system gives no more threads: those that run must be joined before this object goes
@@ -148,7 +153,7 @@ struct Loader::Impl {
   }
 
   std::int64_t rows_of(std::int64_t batch) const {
-    return std::min(options.batch_size, reader.dataset().size() - batch * options.batch_size);
+    return std::min(options.batch_size, sampler.epoch_size() - batch * options.batch_size);
   }
 
   Slot& slot_of(std::int64_t batch) { return slots[static_cast<std::size_t>(batch) % slots.size()]; }
@@ -168,26 +173,19 @@ struct Loader::Impl {
     slot.error = nullptr;
   }
 
-  // A Fisher-Yates shuffle: a function of the seed and the epoch alone.
-  void draw_order() {
-    std::iota(order.begin(), order.end(), 0u);
-    if (!options.shuffle) return;
-    RandomStream random(options.seed, Purpose::shuffle, epoch);
-    for (std::size_t last = order.size(); last-- > 1;) {
-      std::swap(order[last], order[random.below(static_cast<std::uint32_t>(last + 1))]);
-    }
-  }
-
   // One image: all its views, from one decoding.
   void make_row(std::int64_t batch, std::int64_t row, WorkerMemory& memory) {
     Slot& slot = slot_of(batch);
     const auto at = static_cast<std::size_t>(row);
-    const std::uint32_t wanted = order[static_cast<std::size_t>(batch * options.batch_size + row)];
-    // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance.
+    const Draw draw = order[static_cast<std::size_t>(batch * options.batch_size + row)];
+    const std::uint32_t wanted = draw.sample;
+    // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance. Nor does a
+    // sample that comes again in the epoch.
     DrawnViews& drawn = memory.drawn;
     drawn.options = &options;
     drawn.epoch = epoch;
     drawn.sample = wanted;
+    drawn.repeat = draw.repeat;
     const SampleReader::Sample sample =
         options.skip_bad ? reader.read(wanted, drawn, memory.reader, slot.bad[at])
                          : reader.read_or_substitute(wanted, drawn, memory.reader, slot.bad[at]);
@@ -291,7 +289,7 @@ struct Loader::Impl {
     std::unique_lock lock(mutex);
     end_epoch(lock);
     epoch = new_epoch;
-    draw_order();
+    sampler.draw(epoch, order);
     for (std::size_t ahead = 0; ahead < slots.size(); ++ahead)
       prepare(first_batch + static_cast<std::int64_t>(ahead));
     delivered = first_batch;

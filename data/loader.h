@@ -1,9 +1,9 @@
 // Batches of views, made ahead of time by worker threads. An image is decoded once for all its views, and of it
 // just the rows and columns that their crops need.
 //
-// The same seed gives the same batches with 0, 1 or 16 workers: the order of an epoch is a shuffle keyed by
-// (seed, epoch), the views of a sample are keyed by (seed, epoch, sample, view), and everything that is
-// reported (bad images, errors) is reported with the batch that it belongs to, in batch order.
+// The same seed gives the same batches with 0, 1 or 16 workers: the order of an epoch is a function of
+// (seed, epoch) (sampler.h), the views of a sample are keyed by (seed, epoch, sample, view), and everything
+// that is reported (bad images, errors) is reported with the batch that it belongs to, in batch order.
 //
 // An image that cannot be decoded does not vanish silently. It is listed in bad_images(), and
 //   skip_bad == false (training): SampleReader's rule puts the next image of its class in its place, so that
@@ -17,6 +17,7 @@
 #include <kindred/data/dataset.h>
 #include <kindred/data/recipe.h>
 #include <kindred/data/sample_reader.h>
+#include <kindred/data/sampler.h>
 
 #include <cstdint>
 #include <memory>
@@ -40,6 +41,8 @@ struct LoaderOptions {
   int workers = 1;  // threads; 0: next() does the work itself
   std::uint64_t seed = 0;
   bool shuffle = true;
+  Sampling sampling = Sampling::uniform;  // sampler.h
+  std::int64_t per_class = 1;
   bool drop_last = true;      // leave out the last, partial batch
   bool skip_bad = false;      // see above
   std::int64_t max_bad = -1;  // fail when more images than this are rejected; -1: never

@@ -15,27 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* what_to_do(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return "the disk is full: free some space";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return "check the permissions of its folder, or choose another folder";
-    case ENOENT:
-    case ENOTDIR:
-      return "its folder does not exist: create it";
-    case EISDIR:
-      return "there is a folder of that name: choose another name";
-    case EFBIG:
-      return "files may not grow that large here: raise the limit (ulimit -f)";
-    default:
-      return "check the disk";
-  }
-}
-
 // Repeats a call that a signal interrupted.
 template <typename Call>
 auto retried(Call&& call) {
@@ -56,7 +35,40 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+[[noreturn]] void fail_writing(const fs::path& path, const char* what) {
+  const int error = errno;
+  fail(ExitCode::io, "{} {}: {}; {}", path.string(), what, std::generic_category().message(error),
+       what_to_do_about(error));
+}
+
+// False, and errno says why, when the file cannot be brought to the disk.
+bool synced(FileOperations& files, int file) {
+  if (retried([&] { return files.fsync(file); }) == 0) return true;
+  return errno == EINVAL || errno == EROFS || errno == ENOTSUP;  // this kind of file system has no fsync
+}
+
 }  // namespace
+
+const char* what_to_do_about(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "the disk is full: free some space";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "check the permissions of its folder, or choose another folder";
+    case ENOENT:
+    case ENOTDIR:
+      return "its folder does not exist: create it";
+    case EISDIR:
+      return "there is a folder of that name: choose another name";
+    case EFBIG:
+      return "files may not grow that large here: raise the limit (ulimit -f)";
+    default:
+      return "check the disk";
+  }
+}
 
 int FileOperations::open(const char* path, int flags, mode_t mode) {
   return ::open(path, flags, mode);
@@ -101,9 +113,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail_with_errno(const char* what) const {
-  const int error = errno;
-  fail(ExitCode::io, "{} {}: {}; {}", shown_.string(), what, std::generic_category().message(error),
-       what_to_do(error));
+  fail_writing(shown_, what);
 }
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
@@ -118,33 +128,24 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
   }
 }
 
-void AtomicFile::sync(int file, const char* what) {
-  if (retried([&] { return files_.fsync(file); }) == 0) return;
-  if (errno == EINVAL || errno == EROFS || errno == ENOTSUP) return;  // this kind of file system has no fsync
-  fail_with_errno(what);
-}
-
 void AtomicFile::commit() {
-  sync(file_, "cannot be brought to the disk");
+  if (!synced(files_, file_)) fail_with_errno("cannot be brought to the disk");
   const int closed = files_.close(std::exchange(file_, -1));  // not repeated: after EINTR it is closed already
   if (closed != 0 && errno != EINTR) fail_with_errno("cannot be written");
   if (files_.rename(temporary_.c_str(), path_.c_str()) != 0) fail_with_errno("cannot be replaced");
   temporary_.clear();
-  sync_folder();
+  sync_folder_of(path_, files_);  // the file is whole either way
 }
 
-// Without this the rename may be lost when the power fails. The file is whole either way.
-void AtomicFile::sync_folder() {
-  const fs::path path = folder_of(path_);
-  const int folder = retried([&] { return files_.open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+void sync_folder_of(const fs::path& path, FileOperations& files) {
+  const fs::path parent = folder_of(path);
+  const int folder = retried([&] { return files.open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (folder < 0) return;  // a folder may be writable and not readable
-  try {
-    sync(folder, "was written, but its folder cannot be brought to the disk");
-  } catch (...) {
-    files_.close(folder);
-    throw;
-  }
-  files_.close(folder);
+  const bool done = synced(files, folder);
+  const int error = errno;
+  files.close(folder);
+  errno = error;
+  if (!done) fail_writing(path, "was written, but its folder cannot be brought to the disk");
 }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes, FileOperations& files) {

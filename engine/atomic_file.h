@@ -29,6 +29,12 @@ class FileOperations {
 
 FileOperations& system_files();
 
+// Advice for the errno of a failed write: "the disk is full: free some space".
+const char* what_to_do_about(int error);
+
+// Brings a rename in the folder of `path` to the disk: without this it may be lost when the power fails.
+void sync_folder_of(const std::filesystem::path& path, FileOperations& files = system_files());
+
 class AtomicFile {
  public:
   // Opens the temporary. `path` may be a symbolic link: then the file it points to is replaced. The new file
@@ -43,8 +49,6 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail_with_errno(const char* what) const;
-  void sync(int file, const char* what);
-  void sync_folder();
 
   FileOperations& files_;
   std::filesystem::path shown_;  // as the caller wrote it, for messages

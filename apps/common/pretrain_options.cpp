@@ -68,8 +68,9 @@ void check_values(const PretrainOptions& o) {
   check(o.image_size >= 8 && o.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", o.image_size);
   check(o.workers >= 0 && o.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", o.workers);
-  check(o.limit_per_class >= 0, ExitCode::usage, "--limit-per-class {}: expected 0 (no limit) or more",
-        o.limit_per_class);
+  o.data.check_values();
+  check(o.per_class >= 1 && o.batch_size % o.per_class == 0, ExitCode::usage,
+        "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
   check(o.knn_every >= 0, ExitCode::usage, "--knn-every {}: expected 0 (never) or more", o.knn_every);
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
 }
@@ -83,7 +84,7 @@ PixelStatistics PretrainOptions::pixel_statistics() const {
 }
 
 nlohmann::json PretrainOptions::to_json() const {
-  return {{"data", data},
+  return {{"data", data.path},
           {"model", model},
           {"head", name(head)},
           {"stem", name(stem)},
@@ -109,8 +110,12 @@ nlohmann::json PretrainOptions::to_json() const {
           {"device", device},
           {"workers", workers},
           {"seed", seed},
-          {"limit_per_class", limit_per_class},
-          {"limit_eval_per_class", limit_eval_per_class},
+          {"limit_per_class", data.limit_per_class},
+          {"limit_eval_per_class", data.limit_eval_per_class()},
+          {"val_fraction", data.val_fraction},
+          {"val_seed", data.val_seed},
+          {"sampling", kindred::name(sampling)},
+          {"per_class", per_class},
           {"knn_every", knn_every},
           {"max_bad", max_bad},
           {"strict", strict},
@@ -122,8 +127,7 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   plain_.loss = "supcon";
   plain_.device = "auto";
   plain_.max_bad = 100;
-  app.add_option("DIR", plain_.data, "DIR/train/<class>/*, and DIR/val or DIR/test; or CIFAR's binary files")
-      ->required();
+  plain_.data.add_to(app);
   app.add_option("--out", plain_.out, "folder for the results")->required();
   app.add_option("--recipe", plain_.recipe, recipe_help());
   app.add_option("--model", given_.model, "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)");
@@ -150,10 +154,12 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--device", plain_.device, "auto, cpu or reference")->capture_default_str();
   app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
   app.add_option("--seed", plain_.seed, "of everything random")->capture_default_str();
-  app.add_option("--limit-per-class", plain_.limit_per_class,
-                 "use the first N images of each class, by name (0: all)");
-  app.add_option("--limit-eval-per-class", limit_eval_,
-                 "the same for the evaluation images (as --limit-per-class)");
+  app.add_option("--sampling", sampling_,
+                 "uniform, or inverse-frequency: every class equally often, however many images it has")
+      ->capture_default_str();
+  app.add_option("--per-class", plain_.per_class,
+                 "at least N images of each class that a batch draws, so that anchors have positives")
+      ->capture_default_str();
   app.add_option("--knn-every", knn_every_,
                  "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
   app.add_option("--max-bad", plain_.max_bad, "unreadable images that are accepted")->capture_default_str();
@@ -190,9 +196,7 @@ PretrainOptions PretrainFlags::resolve() const {
   // A recipe's warm-up is meant for its own number of epochs; a shorter run warms up for a tenth at most.
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   o.knn_every = knn_every_.value_or(std::max<std::int64_t>(1, o.epochs / 10));
-  o.limit_eval_per_class = limit_eval_.value_or(o.limit_per_class);
-  check(o.limit_eval_per_class >= 0, ExitCode::usage,
-        "--limit-eval-per-class {}: expected 0 (no limit) or more", o.limit_eval_per_class);
+  o.sampling = parse_sampling(sampling_);
   check(precision_ == "f32" || precision_ == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
         precision_);
   o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;

@@ -1,6 +1,7 @@
 // The options of `pretrain`: what the user gave, what the recipe adds, and the values that follow.
 #pragma once
 
+#include <kindred/apps/common/data_options.h>
 #include <kindred/engine/dtype.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/projection_head.h>
@@ -27,7 +28,8 @@ struct HyperParameters {
 
 // Every value resolved, as written to RUN/config.json.
 struct PretrainOptions {
-  std::string data, out;
+  DataFlags data;
+  std::string out;
   std::string model, loss, augment, optimizer, recipe, device, pixels;
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
@@ -35,7 +37,8 @@ struct PretrainOptions {
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
   double temperature = 0, base_temperature = 0;
-  std::int64_t workers = 0, limit_per_class = 0, limit_eval_per_class = 0, knn_every = 0, max_bad = 0;
+  std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
+  Sampling sampling = Sampling::uniform;
   std::uint64_t seed = 0;
   bool resume = false, overwrite = false, dry_run = false, strict = false;
 
@@ -53,8 +56,8 @@ class PretrainFlags {
  private:
   PretrainOptions plain_;  // what no recipe touches
   HyperParameters given_;
-  std::string precision_ = "f32";
-  std::optional<std::int64_t> knn_every_, limit_eval_;
+  std::string precision_ = "f32", sampling_ = "uniform";
+  std::optional<std::int64_t> knn_every_;
 };
 
 }  // namespace kindred

@@ -32,8 +32,17 @@ bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
   return false;
 }
 
+namespace {
+
+// Names of files and classes may be no UTF-8; what is not becomes a replacement character.
+std::string text_of(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
 void write_json(const fs::path& path, const nlohmann::json& value) {
-  write_file_atomically(path, value.dump(2) + "\n");
+  write_file_atomically(path, text_of(value, 2) + "\n");
 }
 
 nlohmann::json read_json(const fs::path& path) {
@@ -46,7 +55,7 @@ nlohmann::json read_json(const fs::path& path) {
 
 void append_json_line(const fs::path& path, const nlohmann::json& value) {
   std::ofstream file(path, std::ios::app);
-  file << value.dump() << '\n' << std::flush;
+  file << text_of(value, -1) << '\n' << std::flush;
   check(file.good(), ExitCode::io,
         "{} cannot be written: {}; free some space or check the folder's permissions", path.string(),
         std::strerror(errno));

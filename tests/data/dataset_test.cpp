@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <kindred/data/dataset.h>
-#include <unistd.h>  // defines: geteuid
+#include <sys/stat.h>  // defines: mkfifo
+#include <unistd.h>    // defines: geteuid
+
+#include <algorithm>
 
 using namespace kindred;
 using namespace kindred::test;
@@ -68,7 +71,7 @@ TEST_CASE("dataset: class folders in byte order, whatever the endings' case") {
   CHECK(set.load(0).image.width == 23);
   CHECK(set.load(6).outcome == Outcome::rejected);
   CHECK(!open_dataset(folder.string(), Split::evaluation).has_value());
-  CHECK(open_dataset(folder.string(), Split::train, 2)->labels() ==
+  CHECK(open_dataset(folder.string(), Split::train, {.limit_per_class = 2})->labels() ==
         std::vector<std::int32_t>{0, 0, 1, 1, 2, 2});
 }
 
@@ -136,7 +139,7 @@ TEST_CASE("dataset: CIFAR-10 binary files") {
     CHECK(d.outcome == Outcome::ok);
     CHECK(Bytes(d.image.pixel(31, 31), d.image.pixel(31, 31) + 3) == Bytes{3, 53, 103});
     CHECK(open_dataset(folder.string(), Split::evaluation)->size() == 10);
-    const Dataset limited = *open_dataset(folder.string(), Split::train, 3);
+    const Dataset limited = *open_dataset(folder.string(), Split::train, {.limit_per_class = 3});
     CHECK(limited.size() == 30);
     CHECK(contains(limited.name(29), "data_batch_2.bin, record 9"));
   }
@@ -167,4 +170,96 @@ TEST_CASE("dataset: CIFAR files that are cut, mislabelled or missing") {
   folder.write("data_batch_3.bin", cifar_file(3, 10, false));
   folder.write("batches.meta.txt", class_list(9));
   CHECK(contains(open_error(folder), "9 class names, 10 expected"));
+}
+
+TEST_CASE("dataset: what lies where an image should: a pipe, a folder, loops, and a file that vanishes") {
+  const TempFolder folder;
+  write_class_folders(folder, "train", {"a", "b"}, 2);
+  const auto a = folder.path() / "train/a";
+  REQUIRE(::mkfifo((a / "cat.jpg").c_str(), 0600) == 0);
+  std::filesystem::create_directories(a / "dog.jpg");
+  std::filesystem::create_symlink("self.jpg", a / "self.jpg");
+  std::filesystem::create_directory_symlink("..", a / "up");
+  std::filesystem::create_directory_symlink("self", folder.path() / "train/self");
+  const Dataset set = *open_dataset(folder.string(), Split::train);
+  CHECK(set.class_names() == std::vector<std::string>{"a", "b"});
+  REQUIRE(set.size() == 6);
+  CHECK(set.load(2).reason == "is not a regular file");
+  CHECK(contains(set.load(3).reason, "cannot be opened: Too many levels of symbolic links"));
+  CHECK(set.load(4).outcome == Outcome::ok);
+  std::filesystem::remove(folder.path() / "train/b/000.jpg");
+  CHECK(contains(set.load(4).reason, "cannot be opened: No such file"));
+
+  const Dataset loose = open_loose_images(folder.string());
+  CHECK(loose.class_names() ==
+        std::vector<std::string>{"train", "train/a", "train/b"});  // the link "self" is a file
+  CHECK(loose.size() == 6);
+  std::filesystem::create_directory_symlink("../train", folder.path() / "train/loop");
+  CHECK(contains(open_error(folder), "/train/loop: no images in this class folder"));
+}
+
+TEST_CASE("dataset: names in any script, and names of files that are no text at all") {
+  const TempFolder folder;
+  const std::vector<std::string> classes{"Ängste", "猫", "كلب", "🦊 fox"};
+  write_class_folders(folder, "train", classes, 1);
+  write_class_folders(folder, "val", classes, 1);
+  folder.write("train/猫/日本 語\t\".jpg", {1});
+  folder.write("train/猫/latin\xE9.jpg", {1});
+  const Dataset set = *open_dataset(folder.string(), Split::train);
+  CHECK(set.size() == 6);
+  CHECK(std::find(set.class_names().begin(), set.class_names().end(), "猫") != set.class_names().end());
+  CHECK(open_dataset(folder.string(), Split::evaluation)->size() == 4);
+  std::filesystem::create_directories(folder.path() / "train/caf\xE9");
+  folder.write("train/caf\xE9/0.jpg", {1});
+  CHECK(contains(open_error(folder), "its name is not UTF-8"));
+}
+
+TEST_CASE("dataset: many files in one folder") {
+  constexpr int count = 20'000;
+  const TempFolder folder;
+  write_class_folders(folder, "train", {"a", "b"}, 1);
+  for (int i = 0; i < count; ++i)
+    std::filesystem::create_hard_link(folder.path() / "train/b/000.jpg",
+                                      folder.path() / fmt::format("train/a/{:06}.jpg", i));
+  const Dataset set = *open_dataset(folder.string(), Split::train);
+  REQUIRE(set.size() == count + 2);
+  CHECK(set.name(0) == folder.string() + "/train/a/000.jpg");  // before 000000.jpg: '.' comes before '0'
+  CHECK(set.name(count) == folder.string() + "/train/a/019999.jpg");
+  CHECK(set.load(count).outcome == Outcome::ok);
+}
+
+TEST_CASE("dataset: a held-out split is stratified, seeded, disjoint, and limited afterwards") {
+  const TempFolder folder;
+  write_class_folders(folder, "train", {"a"}, 20, 8);
+  write_class_folders(folder, "train", {"b"}, 5, 8);
+  write_class_folders(folder, "train", {"c"}, 2, 8);
+  write_class_folders(folder, "train", {"d"}, 1, 8);
+  const auto names = [&](Split split, const DatasetOptions& options) {
+    const Dataset set = *open_dataset(folder.string(), split, options);
+    std::vector<std::string> all;
+    for (std::int64_t i = 0; i < set.size(); ++i) all.push_back(set.name(i));
+    return all;
+  };
+  const DatasetOptions tenth{.val_fraction = 0.1, .val_seed = 1};
+  const auto train = names(Split::train, tenth), held = names(Split::evaluation, tenth);
+  CHECK(open_dataset(folder.string(), Split::evaluation, tenth)->labels() ==
+        std::vector<std::int32_t>{0, 0, 1, 2});
+  std::vector<std::string> all = names(Split::train, {}), both = train;
+  both.insert(both.end(), held.begin(), held.end());
+  std::sort(both.begin(), both.end());
+  CHECK(both == all);
+  CHECK(std::is_sorted(train.begin(), train.end()));
+  CHECK(held == names(Split::evaluation, tenth));
+  CHECK(held != names(Split::evaluation, {.val_fraction = 0.1, .val_seed = 2}));
+  // However each is limited, no image is in both.
+  for (const std::int64_t limit : {1, 3}) {
+    const auto few = names(Split::train, {.limit_per_class = limit, .val_fraction = 0.5, .val_seed = 1});
+    for (const std::string& name : names(Split::evaluation, {.val_fraction = 0.5, .val_seed = 1}))
+      CHECK(std::find(few.begin(), few.end(), name) == few.end());
+  }
+  // It takes the place of a split that is there.
+  write_class_folders(folder, "val", {"a", "b", "c", "d"}, 1, 8);
+  CHECK(held == names(Split::evaluation, tenth));
+  CHECK(error_of([&] { open_dataset(folder.string(), Split::train, {.val_fraction = 1}); }) ==
+        "--val-fraction 1: expected a share of the training images, above 0 and below 1");
 }

@@ -1,0 +1,184 @@
+// Reads every image of a data set and says what is in it, what is odd, and whether training would accept it.
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/data_options.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/apps/common/progress.h>
+#include <kindred/apps/common/run_folder.h>
+#include <kindred/apps/common/survey.h>
+#include <kindred/apps/common/survey_pictures.h>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  DataFlags data;
+  std::string out = "check_data", json, augment;
+  int views = 0, image_size = 224, list = 20;
+  std::int64_t max_bad = 100;
+  std::uint64_t seed = 0;
+  bool strict = false, no_pictures = false;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  f.data.add_to(app);
+  app.add_option("--out", f.out, "folder for classes.png, sizes.png, contact_*.png and views.png")
+      ->capture_default_str();
+  app.add_flag("--no-pictures", f.no_pictures, "draw nothing");
+  app.add_option("--json", f.json, "write the counts to this file");
+  app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
+  app.add_option("--augment", f.augment, "how the views are made (as pretrain chooses for --image-size)");
+  app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
+  app.add_option("--seed", f.seed, "of the views")->capture_default_str();
+  app.add_option("--list", f.list, "odd files to print; the JSON file has all")->capture_default_str();
+  app.add_option("--max-bad", f.max_bad,
+                 "unreadable training images that are accepted, as pretrain accepts them")
+      ->capture_default_str();
+  app.add_flag("--strict", f.strict, "accept no damaged or unreadable training image");
+}
+
+void check_flags(const Flags& f) {
+  f.data.check_values();
+  check(f.views >= 0 && f.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", f.views);
+  check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
+        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
+  check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
+}
+
+// Nothing may be written into the set.
+bool lies_in(const fs::path& path, const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path inside = fs::weakly_canonical(path, ignored), whole = fs::weakly_canonical(folder, ignored);
+  return std::mismatch(whole.begin(), whole.end(), inside.begin(), inside.end()).first == whole.end();
+}
+
+struct Findings {
+  std::vector<SplitSurvey> splits;
+  std::vector<OddThing> odd;
+  std::string problem;  // why training would not accept the set
+};
+
+Findings examine(const Flags& f) {
+  Findings found;
+  std::optional<Dataset> train, evaluation;
+  try {
+    train = f.data.open(Split::train);
+    evaluation = f.data.open(Split::evaluation);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::data || !fs::is_directory(f.data.path)) throw;
+    found.problem = error.what();
+  }
+  // What cannot be opened as a set is still a folder of images that can be looked at.
+  found.splits.push_back(train ? survey("train", *train) : survey("files", open_loose_images(f.data.path)));
+  if (evaluation) found.splits.push_back(survey("evaluation", *evaluation));
+  found.odd = odd_things(found.splits, f.data.path);
+  if (found.problem.empty()) found.problem = training_problem(found.splits.front(), f.max_bad, f.strict);
+  return found;
+}
+
+OutcomeCounts total(const std::vector<SplitSurvey>& splits) {
+  OutcomeCounts all;
+  for (const SplitSurvey& split : splits) {
+    const OutcomeCounts counts = split.counts();
+    all.ok += counts.ok;
+    all.damaged += counts.damaged;
+    all.rejected += counts.rejected;
+  }
+  return all;
+}
+
+nlohmann::json to_json(const OutcomeCounts& counts) {
+  return {
+      {"files", counts.files()}, {"ok", counts.ok}, {"damaged", counts.damaged}, {"rejected", counts.rejected}};
+}
+
+nlohmann::json to_json(const Flags& f, const Findings& found) {
+  nlohmann::json json = to_json(total(found.splits));
+  json["data"] = f.data.path;
+  json["accepted"] = found.problem.empty();
+  json["problem"] = found.problem;
+  for (const SplitSurvey& split : found.splits) {
+    nlohmann::json& entry = json["splits"][split.name];
+    entry = to_json(split.counts());
+    for (const auto& [format, counts] : split.counts_by_format()) entry["formats"][format] = to_json(counts);
+    const auto by_class = split.counts_by_class();
+    for (std::size_t c = 0; c < by_class.size(); ++c)
+      entry["classes"].push_back({{"name", split.set.class_names()[c]}, {"files", by_class[c].files()}});
+  }
+  json["odd"] = nlohmann::json::array();
+  for (const OddThing& thing : found.odd) json["odd"].push_back({{"name", thing.name}, {"what", thing.what}});
+  return json;
+}
+
+void print(const Findings& found, int list) {
+  for (const SplitSurvey& split : found.splits) {
+    const OutcomeCounts counts = split.counts();
+    fmt::print("{}: {} files in {} classes: {} ok, {} damaged, {} rejected\n", split.name, counts.files(),
+               split.set.classes(), counts.ok, counts.damaged, counts.rejected);
+    for (const auto& [format, of_format] : split.counts_by_format())
+      fmt::print("  {:<8} {:>8} ok {:>6} damaged {:>6} rejected\n", format, of_format.ok, of_format.damaged,
+                 of_format.rejected);
+    std::int64_t smallest = counts.files(), largest = 0;
+    for (const OutcomeCounts& of_class : split.counts_by_class()) {
+      smallest = std::min(smallest, of_class.files());
+      largest = std::max(largest, of_class.files());
+    }
+    fmt::print("  {} to {} images in a class\n", smallest, largest);
+  }
+  if (found.odd.empty()) return;
+  fmt::print("{} odd things\n", found.odd.size());
+  for (std::size_t i = 0; i < found.odd.size() && i < static_cast<std::size_t>(list); ++i)
+    fmt::print("  {}: {}\n", found.odd[i].name, found.odd[i].what);
+  if (found.odd.size() > static_cast<std::size_t>(list))
+    fmt::print("  and {} more; --json FILE lists all\n", found.odd.size() - static_cast<std::size_t>(list));
+}
+
+void draw(const Flags& f, const Findings& found) {
+  const fs::path out = f.out;
+  std::error_code error;
+  fs::create_directories(out, error);
+  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", f.out, error.message());
+  draw_class_histogram(found.splits, out / "classes.png");
+  draw_size_histogram(found.splits, out / "sizes.png");
+  for (const SplitSurvey& split : found.splits)
+    draw_contact_sheet(split, out / fmt::format("contact_{}.png", split.name));
+  if (f.views > 0) {
+    const std::string augment = !f.augment.empty() ? f.augment : f.image_size <= 64 ? "cifar" : "simaugment";
+    draw_views(found.splits.front(), recipe(augment, f.image_size), f.image_size, f.views, f.seed,
+               out / "views.png");
+  }
+  fmt::print("pictures: {}\n", out.string());
+}
+
+int check_data(int argc, char** argv) {
+  CLI::App app("Reads every image of a data set: counts, lists what is odd, draws what it holds.",
+               "check_data");
+  Flags flags;
+  add_flags(app, flags);
+  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  check_flags(flags);
+  check(flags.no_pictures || !lies_in(flags.out, flags.data.path), ExitCode::usage,
+        "--out {}: lies in the data set, which is never changed; give another folder", flags.out);
+  check(flags.json.empty() || !lies_in(flags.json, flags.data.path), ExitCode::usage,
+        "--json {}: lies in the data set, which is never changed; give another file", flags.json);
+
+  const double start = now_seconds();
+  const Findings found = examine(flags);
+  const double seconds = now_seconds() - start;
+  print(found, flags.list);
+  const auto files = static_cast<double>(total(found.splits).files());
+  fmt::print("{:.0f} files in {:.1f} s, {:.0f} a second\n", files, seconds, files / std::max(seconds, 1e-9));
+  if (!flags.json.empty()) write_json(flags.json, to_json(flags, found));
+  if (!flags.no_pictures) draw(flags, found);
+  check(found.problem.empty(), ExitCode::data, "training would not accept this: {}", found.problem);
+  fmt::print("training would accept this set\n");
+  return 0;
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::check_data);
+}

@@ -1,0 +1,224 @@
+#include <kindred/apps/common/canvas.h>
+#include <kindred/apps/common/survey_pictures.h>
+#include <kindred/data/augment.h>
+#include <kindred/data/shrink.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+namespace kindred {
+namespace {
+
+constexpr int margin = 16, line = Canvas::line_height;
+constexpr std::array<Color, 2> split_colors{blue, orange};
+
+// At most `most` of `count` numbers, evenly spread.
+std::vector<std::size_t> spread(std::size_t count, std::size_t most) {
+  std::vector<std::size_t> chosen;
+  const std::size_t shown = std::min(count, most);
+  for (std::size_t i = 0; i < shown; ++i) chosen.push_back(i * count / shown);
+  return chosen;
+}
+
+void draw_legend(Canvas& canvas, int top, int left, const std::vector<SplitSurvey>& splits) {
+  for (std::size_t s = 0; s < splits.size(); ++s) {
+    const std::string label = fmt::format("{} ({})", splits[s].name, splits[s].set.size());
+    canvas.fill(top, left, 16, 16, split_colors[s % 2]);
+    canvas.text(top, left + 22, label);
+    left += 22 + Canvas::text_width(label) + 30;
+  }
+}
+
+// The length of a bar of `value`, the longest being `most` long.
+int scaled(std::int64_t value, std::int64_t largest, int most) {
+  if (value == 0 || largest == 0) return 0;
+  return std::max(1, static_cast<int>(value * most / largest));
+}
+
+struct Bars {
+  std::string title;
+  std::vector<std::string> labels;
+  std::vector<std::vector<std::int64_t>> values;  // [labels][splits]
+};
+
+// Columns of bars from the line `bottom` upwards.
+void draw_bars(Canvas& canvas, int top, int height, const Bars& bars) {
+  const int left = margin, width = canvas.width() - 2 * margin, bottom = top + height;
+  canvas.text(top, left, bars.title);
+  std::int64_t largest = 1;
+  for (const auto& values : bars.values)
+    for (const std::int64_t value : values) largest = std::max(largest, value);
+  canvas.fill(bottom, left, 2, width, black);
+  const int slots = static_cast<int>(bars.values.size());
+  const int room = height - 2 * line - 8;  // for bars, below the title and the number on top
+  for (int i = 0; i < slots; ++i) {
+    const auto& values = bars.values[static_cast<std::size_t>(i)];
+    const int from = left + width * i / slots, slot = left + width * (i + 1) / slots - from;
+    const int parts = static_cast<int>(values.size()), bar = std::max(1, (slot - 6) / parts);
+    for (int s = 0; s < parts; ++s) {
+      const std::int64_t value = values[static_cast<std::size_t>(s)];
+      const int length = scaled(value, largest, room), x = from + 3 + s * bar;
+      canvas.fill(bottom - length, x, length, bar, split_colors[static_cast<std::size_t>(s) % 2]);
+      const std::string number = fmt::format("{}", value);
+      if (value > 0 && Canvas::text_width(number) <= bar) canvas.text(bottom - length - 20, x, number);
+    }
+    const std::string label = bars.labels[static_cast<std::size_t>(i)];
+    if (Canvas::text_width(label) <= slot) canvas.text(bottom + 8, from + 3, label);
+  }
+}
+
+// Powers of the square root of two: 16, 23, 32, 45 ...
+int bin_of(int side) {
+  return std::max(0, static_cast<int>(std::floor(2 * std::log2(std::max(1, side)) + 1e-9)));
+}
+std::string bin_label(int bin) {
+  return fmt::format("{}", static_cast<int>(std::ceil(std::exp2(bin / 2.0) - 1e-9)));
+}
+
+template <typename Side>
+Bars side_bars(const std::vector<SplitSurvey>& splits, const std::string& title, const Side& side) {
+  std::map<int, std::vector<std::int64_t>> bins;
+  for (std::size_t s = 0; s < splits.size(); ++s)
+    for (const SampleFinding& sample : splits[s].samples) {
+      if (sample.outcome == Outcome::rejected) continue;
+      auto& bin = bins[bin_of(side(sample))];
+      bin.resize(splits.size());
+      ++bin[s];
+    }
+  Bars bars{title, {}, {}};
+  if (bins.empty()) return bars;
+  for (int bin = bins.begin()->first; bin <= bins.rbegin()->first; ++bin) {
+    auto& values = bins[bin];
+    values.resize(splits.size());
+    bars.labels.push_back(bin_label(bin));
+    bars.values.push_back(values);
+  }
+  return bars;
+}
+
+// The first images of each class that can be decoded.
+std::vector<std::vector<std::int64_t>> first_of_classes(const SplitSurvey& split, std::size_t most) {
+  std::vector<std::vector<std::int64_t>> chosen(static_cast<std::size_t>(split.set.classes()));
+  for (std::int64_t i = 0; i < split.set.size(); ++i) {
+    auto& of_class = chosen[static_cast<std::size_t>(split.set.label(i))];
+    if (of_class.size() < most && split.samples[static_cast<std::size_t>(i)].outcome != Outcome::rejected)
+      of_class.push_back(i);
+  }
+  return chosen;
+}
+
+void paste_centred(Canvas& canvas, int top, int left, int cell, const Image& picture) {
+  canvas.paste(top + (cell - picture.height) / 2, left + (cell - picture.width) / 2, picture);
+}
+
+}  // namespace
+
+// One class a line, so that names of any length can be read.
+void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path) {
+  const std::vector<std::string>& names = splits.front().set.class_names();
+  const std::vector<std::size_t> shown = spread(names.size(), 1000);
+  const bool thin = shown.size() > 60;  // too many for their names
+  const int bar = thin ? 3 : 14, row = bar * static_cast<int>(splits.size()) + (thin ? 1 : 10);
+  const int name_width = thin ? 0 : 260, number_width = thin ? 0 : 90, width = 1100;
+  Canvas canvas(3 * margin + 2 * line + row * static_cast<int>(shown.size()), width);
+  canvas.text(margin, margin,
+              fmt::format("images of each of the {} classes{}", names.size(),
+                          shown.size() < names.size() ? fmt::format(", {} shown", shown.size()) : ""));
+  draw_legend(canvas, margin + line, margin, splits);
+  std::vector<std::vector<OutcomeCounts>> counts;
+  std::int64_t largest = 1;
+  for (const SplitSurvey& split : splits) {
+    counts.push_back(split.counts_by_class());
+    for (const OutcomeCounts& of_class : counts.back()) largest = std::max(largest, of_class.files());
+  }
+  int top = 2 * margin + 2 * line;
+  for (const std::size_t c : shown) {
+    if (!thin) canvas.text(top + row / 2 - 12, margin, Canvas::fitting(names[c], name_width - 10));
+    for (std::size_t s = 0; s < splits.size(); ++s) {
+      const std::int64_t files = counts[s][c].files();
+      const int y = top + static_cast<int>(s) * bar, left = margin + name_width;
+      const int length = scaled(files, largest, width - 2 * margin - name_width - number_width);
+      canvas.fill(y, left, bar - 1, length, split_colors[s % 2]);
+      if (!thin) canvas.text(y, left + length + 6, fmt::format("{}", files), black, 1);
+    }
+    top += row;
+  }
+  canvas.save(path);
+}
+
+void draw_size_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path) {
+  constexpr int panel = 300, gap = 60;
+  Canvas canvas(2 * panel + 2 * gap + line + 3 * margin, 1100);
+  draw_legend(canvas, margin, margin, splits);
+  int top = margin + line + margin;
+  draw_bars(canvas, top, panel,
+            side_bars(splits, "images by shorter side: pixels, from the number below the bar on",
+                      [](const SampleFinding& s) { return std::min(s.height, s.width); }));
+  top += panel + gap;
+  draw_bars(canvas, top, panel, side_bars(splits, "images by longer side", [](const SampleFinding& s) {
+              return std::max(s.height, s.width);
+            }));
+  canvas.save(path);
+}
+
+void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& path) {
+  constexpr int cell = 96, gap = 6, columns = 10, name_width = 240;
+  const auto images = first_of_classes(split, columns);
+  const std::vector<std::size_t> shown = spread(images.size(), 50);
+  Canvas canvas(2 * margin + line + static_cast<int>(shown.size()) * (cell + gap),
+                2 * margin + name_width + columns * (cell + gap));
+  canvas.text(margin, margin,
+              fmt::format("{}: the first images of {} of {} classes", split.name, shown.size(), images.size()));
+  int top = margin + line;
+  for (const std::size_t c : shown) {
+    canvas.text(top + cell / 2 - 10, margin, Canvas::fitting(split.set.class_names()[c], name_width - 10));
+    int left = margin + name_width;
+    for (const std::int64_t i : images[c]) {
+      canvas.fill(top, left, cell, cell, faint);
+      paste_centred(canvas, top, left, cell, shrink_to(split.set.load(i).image, cell));
+      if (split.samples[static_cast<std::size_t>(i)].outcome == Outcome::damaged)
+        canvas.frame(top, left, cell, cell, 3, red);
+      left += cell + gap;
+    }
+    top += cell + gap;
+  }
+  canvas.save(path);
+}
+
+void draw_views(const SplitSurvey& split, const Recipe& recipe, int size, int views, std::uint64_t seed,
+                const std::filesystem::path& path) {
+  constexpr int gap = 6;
+  const int cell = std::min(std::max(size, 64), 224);
+  const auto images = first_of_classes(split, 1);
+  std::vector<std::int64_t> shown;
+  for (const std::size_t c : spread(images.size(), 12))
+    if (!images[c].empty()) shown.push_back(images[c].front());
+  const std::string title = fmt::format("{} pixels; the image, then views: {}", size, describe(recipe));
+  const int wanted = std::max((views + 1) * (cell + gap) + gap, Canvas::text_width(title));
+  Canvas canvas(2 * margin + line + static_cast<int>(shown.size()) * (cell + gap), 2 * margin + wanted);
+  canvas.text(margin, margin, title);
+  AugmentScratch scratch;
+  int top = margin + line;
+  for (const std::int64_t i : shown) {
+    const Image image = split.set.load(i).image;
+    int left = margin;
+    canvas.fill(top, left, cell, cell, faint);
+    paste_centred(canvas, top, left, cell, shrink_to(image, cell));
+    left += 2 * gap;
+    for (int v = 0; v < views; ++v) {
+      left += cell + gap;
+      RandomStream random(seed, Purpose::augment, 0, static_cast<std::uint32_t>(i),
+                          static_cast<std::uint32_t>(v));
+      Image view(size, size);
+      make_view(image, recipe, size, random, view.pixels.data(), scratch);
+      paste_centred(canvas, top, left, cell, shrink_to(view, cell));
+    }
+    top += cell + gap;
+  }
+  canvas.save(path);
+}
+
+}  // namespace kindred

@@ -1,0 +1,79 @@
+// Packs a data set into one file that training reads at the speed of memory.
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/data_options.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/apps/common/progress.h>
+#include <kindred/data/pack.h>
+
+#include <filesystem>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  DataFlags data;
+  std::string out;
+  PackOptions pack;
+  std::optional<int> quality;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  f.data.add_to(app);
+  app.add_option("OUT", f.out, "the pack to write, for example set.kpack")->required();
+  app.add_option("--max-side", f.pack.max_side,
+                 "shrink larger images to this longer side, as JPEG (0: every file as it is)");
+  app.add_option("--quality", f.quality, "of images that are shrunk, 1 to 100 (90)");
+  app.add_flag("--overwrite", f.pack.overwrite, "replace OUT");
+}
+
+void check_flags(Flags& f) {
+  f.data.check_values();
+  check(f.pack.max_side >= 0 && f.pack.max_side <= 65500, ExitCode::usage,
+        "--max-side {}: expected 1 to 65500 pixels", f.pack.max_side);
+  check(!f.quality || f.pack.max_side > 0, ExitCode::usage,
+        "--quality is that of images that are shrunk; give --max-side too");
+  f.pack.quality = f.quality.value_or(f.pack.quality);
+  check(f.pack.quality >= 1 && f.pack.quality <= 100, ExitCode::usage, "--quality {}: expected 1 to 100",
+        f.pack.quality);
+  std::error_code ignored;
+  const fs::path folder = fs::weakly_canonical(f.out, ignored).parent_path();
+  const fs::path set = fs::weakly_canonical(f.data.path, ignored);
+  check(std::mismatch(set.begin(), set.end(), folder.begin(), folder.end()).first != set.end(), ExitCode::usage,
+        "{}: lies in the data set, which is never changed; give another place", f.out);
+}
+
+int pack_dataset(int argc, char** argv) {
+  CLI::App app("Packs a data set into one file. Stopped, it goes on when it is called again.", "pack_dataset");
+  Flags flags;
+  add_flags(app, flags);
+  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  check_flags(flags);
+  const Dataset train = *flags.data.open(Split::train);
+  const std::optional<Dataset> evaluation = flags.data.open(Split::evaluation);
+
+  PackSummary summary;
+  {
+    const std::int64_t images = train.size() + (evaluation ? evaluation->size() : 0);
+    Progress progress("packing", images, "images");
+    std::int64_t before = 0;
+    summary = write_pack(train, evaluation, flags.data.path, flags.out, flags.pack, [&](std::int64_t done) {
+      for (; before < done; ++before) progress.advance(1, "");
+    });
+  }
+  fmt::print("{}: {}{} images of {} classes, {}\n", flags.out,
+             summary.was_there ? "there already, complete: " : "", summary.images, train.classes(),
+             format_bytes(static_cast<double>(summary.bytes)));
+  if (summary.resumed > 0) fmt::print("{} of them were packed before\n", summary.resumed);
+  if (summary.shrunk > 0) fmt::print("{} were shrunk to {} pixels\n", summary.shrunk, flags.pack.max_side);
+  for (const std::string& missing : summary.missing) fmt::print("warning: not in the pack: {}\n", missing);
+  return 0;
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::pack_dataset);
+}

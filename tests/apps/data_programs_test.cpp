@@ -1,0 +1,168 @@
+// check_data and pack_dataset as a user runs them, and training on what they accept and make.
+#include "programs.h"
+
+#include <fmt/format.h>
+#include <kindred/data/decode.h>
+
+#include <nlohmann/json.hpp>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
+
+nlohmann::json json_of(const fs::path& path) {
+  return nlohmann::json::parse(read_bytes(path));
+}
+
+bool says(const ProgramResult& result, const std::string& text) {
+  CAPTURE(result.output);
+  return result.output.find(text) != std::string::npos;
+}
+
+TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it was") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const std::size_t before = folder_fingerprint(set);
+  const std::string out = (folder / "out").string(), json = (folder / "counts.json").string();
+  const auto result =
+      run_program("check_data", set + " --views --image-size 32 --out " + out + " --json " + json);
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  const auto counts = json_of(json);
+  CHECK(counts["files"] == 30);  // 3 classes of 8 and 2
+  CHECK(counts["ok"] == 30);
+  CHECK(counts["damaged"] == 0);
+  CHECK(counts["rejected"] == 0);
+  CHECK(counts["accepted"] == true);
+  CHECK(counts["splits"]["train"]["formats"]["JPEG"]["ok"] == 24);
+  CHECK(counts["splits"]["evaluation"]["files"] == 6);
+  for (const char* picture :
+       {"classes.png", "sizes.png", "contact_train.png", "contact_evaluation.png", "views.png"})
+    CHECK(decode_file((fs::path(out) / picture).string()).outcome == Outcome::ok);
+  CHECK(folder_fingerprint(set) == before);
+}
+
+TEST_CASE("check_data: what is odd is named, and what training would not accept ends with code 3") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), json = (folder / "counts.json").string();
+  const std::string flags = " --no-pictures --json " + json;
+  const fs::path train = fs::path(set) / "train", one = fs::directory_iterator(train)->path();
+  const std::string image = read_bytes(one / "00000.jpg");
+  write_bytes(one / "00001.jpg", image.substr(0, image.size() - 2));  // without its end marker
+  write_bytes(one / "00002.jpg", "no image");
+  write_bytes(one / "00003.png", image);
+  write_bytes(one / "notes.txt", "x");
+  auto result = run_program("check_data", set + flags);
+  CHECK(result.code == 0);
+  CHECK(says(result, "damaged: "));
+  CHECK(says(result, "00002.jpg: rejected: not a JPEG, PNG or BMP file"));
+  CHECK(says(result, "00003.png: its name says PNG, it is JPEG"));
+  CHECK(says(result, "the same bytes as "));
+  CHECK(says(result, "notes.txt: not part of the set"));
+  auto counts = json_of(json);
+  CHECK(counts["files"] == 31);
+  CHECK(counts["ok"] == 29);
+  CHECK(counts["damaged"] == 1);
+  CHECK(counts["rejected"] == 1);
+  CHECK(counts["odd"].size() == 5);
+  CHECK(run_program("check_data", set + flags + " --max-bad 0").code == 3);
+  CHECK(run_program("check_data", set + flags + " --strict").code == 3);
+  for (int i = 0; i < 8; ++i) write_bytes(one / fmt::format("{:05}.jpg", i), "no image");
+  fs::remove(one / "00003.png");
+  result = run_program("check_data", set + flags);
+  CHECK(result.code == 3);
+  CHECK(says(result, "none of its 8 images can be decoded"));
+  CHECK(json_of(json)["accepted"] == false);
+}
+
+TEST_CASE("check_data: a folder that is no set is looked at all the same") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const fs::path class_folder = fs::directory_iterator(fs::path(set) / "train")->path();
+  const auto result =
+      run_program("check_data", class_folder.string() + " --no-pictures --json " + (folder / "j").string());
+  CHECK(result.code == 3);
+  CHECK(says(result, "there is no folder 'train' in it"));
+  CHECK(json_of(folder / "j")["ok"] == 8);
+  CHECK(run_program("check_data", (folder / "missing").string()).code == 3);
+  CHECK(run_program("check_data", set + " --out " + set + "/pictures").code == 2);  // never into the set
+  CHECK(!fs::exists(set + "/pictures"));
+}
+
+TEST_CASE("pack_dataset: training on a pack ends with the bytes of training on the folder") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), pack = (folder / "set.kpack").string();
+  const std::size_t before = folder_fingerprint(set);
+  const auto packed = run_program("pack_dataset", set + " " + pack);
+  CAPTURE(packed.output);
+  CHECK(packed.code == 0);
+  CHECK(folder_fingerprint(set) == before);
+  CHECK(says(run_program("pack_dataset", set + " " + pack), "there already, complete"));
+  CHECK(run_program("pretrain", set + " --out " + (folder / "a").string() + tiny).code == 0);
+  CHECK(run_program("pretrain", pack + " --out " + (folder / "b").string() + tiny).code == 0);
+  CHECK(read_bytes(folder / "a/encoder.safetensors") == read_bytes(folder / "b/encoder.safetensors"));
+  CHECK(run_program("check_data", pack + " --no-pictures").code == 0);
+  CHECK(run_program("pack_dataset", set + " " + set + "/x.kpack").code == 2);
+  CHECK(run_program("pack_dataset", set + " " + (folder / "q").string() + " --quality 80").code == 2);
+  const auto small = run_program("pack_dataset", set + " " + (folder / "small").string() + " --max-side 16");
+  CHECK(says(small, "30 were shrunk to 16 pixels"));
+
+  std::string bytes = read_bytes(pack);
+  write_bytes(pack, bytes.substr(0, bytes.size() / 2));
+  const auto cut = run_program("pretrain", pack + " --out " + (folder / "c").string() + tiny);
+  CHECK(cut.code == 3);
+  CHECK(says(cut, "set.kpack: it has"));
+  bytes[200] = static_cast<char>(bytes[200] ^ 1);
+  write_bytes(pack, bytes);
+  const auto flipped = run_program("check_data", pack + " --no-pictures");
+  CHECK(says(flipped, "record 0"));
+  CHECK(says(flipped, "differs from its checksum"));
+  CHECK(run_program("check_data", pack + " --no-pictures --strict").code == 3);
+}
+
+TEST_CASE("pack_dataset: stopped by a full disk it leaves no pack, and goes on") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder, 3, 40), pack = (folder / "set.kpack").string();
+  const auto full = run_program_with("ulimit -f 60;", "pack_dataset", set + " " + pack);
+  CAPTURE(full.output);
+  CHECK(full.code == 6);
+  CHECK(is_one_line_error(full));
+  CHECK(!fs::exists(pack));
+  CHECK(run_program("pretrain", pack + ".partial --out " + (folder / "r").string() + tiny).code == 3);
+  CHECK(run_program("pack_dataset", set + " " + pack).code == 0);
+  CHECK(run_program("check_data", pack + " --no-pictures --strict").code == 0);
+}
+
+TEST_CASE("pretrain and linear_probe hold out images where a set has none to evaluate on") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = (folder / "run").string();
+  fs::remove_all(set + "/val");
+  const std::string held = " --val-fraction 0.25 ";
+  CHECK(run_program("pretrain", set + held + "--per-class 4 --sampling inverse-frequency --out " + run + tiny)
+            .code == 0);
+  CHECK(read_bytes(run + "/metrics.jsonl").find("\"knn_top1\":null") == std::string::npos);
+  CHECK(json_of(run + "/config.json")["sampling"] == "inverse-frequency");
+  const std::string probe = (folder / "probe").string();
+  CHECK(run_program("linear_probe",
+                    set + held + "--encoder " + run + "/encoder.safetensors --epochs 2 --out " + probe)
+            .code == 0);
+  CHECK(json_of(probe + "/result.json")["images"] == 6);
+  CHECK(json_of(probe + "/result.json")["train_images"] == 18);
+  CHECK(run_program("pretrain", set + " --per-class 3 --out " + run + "2" + tiny).code == 2);
+}
+
+TEST_CASE("pretrain says how many positives an anchor has") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder, 12, 4);
+  const std::string flags = set + " --dry-run" + tiny + "--out " + (folder / "run").string();
+  CHECK(says(run_program("pretrain", flags), "an anchor has "));
+  const auto lonely = run_program("pretrain", flags + " --views 1");
+  CHECK(says(lonely, "of the anchors have no positive at all"));
+  CHECK(!says(run_program("pretrain", flags + " --views 1 --per-class 2"), "warning"));
+}
+
+}  // namespace
+}  // namespace kindred

@@ -179,8 +179,8 @@ struct Loader::Impl {
     const auto at = static_cast<std::size_t>(row);
     const Draw draw = order[static_cast<std::size_t>(batch * options.batch_size + row)];
     const std::uint32_t wanted = draw.sample;
-    // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance. Nor does a
-    // sample that comes again in the epoch.
+    // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance. Nor does
+    // a sample that comes again in the epoch.
     DrawnViews& drawn = memory.drawn;
     drawn.options = &options;
     drawn.epoch = epoch;

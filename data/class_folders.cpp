@@ -20,25 +20,33 @@ class FileSource : public SampleSource {
   explicit FileSource(const DecodeLimits& limits) : SampleSource(limits) {}
 
   // Samples of a folder are added one after the other.
-  void add_folder(const fs::path& folder) { folders_.push_back(folder); }
+  void add_folder(const fs::path& folder) { folders_.push_back((folder / "").string()); }
   void add_file(std::string_view name) {
     names_.add(name);
     folder_of_.push_back(static_cast<std::uint32_t>(folders_.size() - 1));
   }
 
   std::string name(std::int64_t i) const override {
-    const auto at = static_cast<std::size_t>(i);
-    return (folders_[folder_of_[at]] / names_[at]).string();
+    std::string path;
+    set_path(path, i);
+    return path;
   }
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
+    thread_local std::string path;  // kept, so that no image costs an allocation
+    set_path(path, i);
     Encoded file;
-    file.reason = read_file(name(i), limits().max_file_bytes, scratch);
+    file.reason = read_file(path, limits().max_file_bytes, scratch);
     file.bytes = scratch;
     return file;
   }
 
  private:
-  std::vector<fs::path> folders_;
+  void set_path(std::string& path, std::int64_t i) const {
+    const auto at = static_cast<std::size_t>(i);
+    path.assign(folders_[folder_of_[at]]).append(names_[at]);
+  }
+
+  std::vector<std::string> folders_;      // each ends in '/'
   std::vector<std::uint32_t> folder_of_;  // [samples]
   NameTable names_;                       // [samples]
 };

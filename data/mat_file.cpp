@@ -14,7 +14,7 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::size_t header_bytes = 128, max_inflated = std::size_t{64} << 20;
-constexpr std::uint32_t mi_matrix = 14, mi_compressed = 15;
+constexpr std::uint32_t mi_int8 = 1, mi_int32 = 5, mi_uint32 = 6, mi_matrix = 14, mi_compressed = 15;
 constexpr std::uint32_t class_struct = 2, class_char = 4;
 
 struct Element {
@@ -71,6 +71,13 @@ class Parser {
     return element;
   }
 
+  // The data of the next element, which must be of this type.
+  Bytes take(Bytes& rest, std::uint32_t type) const {
+    const Element element = take(rest);
+    if (element.type != type) damaged("an array whose parts are not in order");
+    return element.data;
+  }
+
   std::vector<std::uint8_t> inflate(Bytes packed) const {
     std::vector<std::uint8_t> out(std::min(max_inflated, std::max<std::size_t>(4096, packed.size() * 8)));
     for (;;) {
@@ -94,13 +101,13 @@ class Parser {
   Matrix open_matrix(Bytes data) const {
     Matrix matrix;
     if (data.empty()) return {0, 0, {}};  // how an empty cell is written
-    matrix.array_class = u32(take(data).data, 0) & 0xFF;
-    const Bytes dimensions = take(data).data;
+    matrix.array_class = u32(take(data, mi_uint32), 0) & 0xFF;
+    const Bytes dimensions = take(data, mi_int32);
     for (std::size_t at = 0; at + 4 <= dimensions.size(); at += 4) {
       matrix.count *= u32(dimensions, at);
       if (matrix.count > max_inflated) damaged("an array that is too large");
     }
-    take(data);  // the name
+    take(data, mi_int8);  // the name
     matrix.rest = data;
     return matrix;
   }
@@ -108,8 +115,8 @@ class Parser {
   std::vector<Synset> read_struct(Bytes data) const {
     Matrix matrix = open_matrix(data);
     if (matrix.array_class != class_struct) return {};
-    const std::uint32_t name_bytes = u32(take(matrix.rest).data, 0);
-    const Bytes names = take(matrix.rest).data;
+    const std::uint32_t name_bytes = u32(take(matrix.rest, mi_int32), 0);
+    const Bytes names = take(matrix.rest, mi_int8);
     if (name_bytes == 0 || name_bytes > 64) damaged("field names of an impossible length");
     std::size_t id_field = names.size(), wnid_field = names.size();
     const std::size_t fields = names.size() / name_bytes;

@@ -54,7 +54,7 @@ def red_with(build, work, source, before, after):
     tests = list((build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o"))
     program = work / (name + ".tests")
     subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects, *tests,
-                    "-lfmt", "-ldnnl", "-ljpeg"], check=True)
+                    "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)
     result = subprocess.run([program, f"--test-case={GRADIENT_TESTS}"], stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
     program.unlink()

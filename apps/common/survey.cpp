@@ -92,7 +92,7 @@ void add_unused_files(const std::vector<SplitSurvey>& splits, const std::string&
   fs::recursive_directory_iterator entry(dir, fs::directory_options::skip_permission_denied, error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     std::error_code broken;
-    if (entry->is_directory(broken)) continue;
+    if (entry.depth() == 0 || entry->is_directory(broken)) continue;  // a README beside train/ is not odd
     if (!used.contains(entry->path().lexically_normal().string()))
       odd.push_back({entry->path().string(), "not part of the set: its name or its place is none of an image"});
   }

@@ -1,20 +1,26 @@
 // Stage one: trains an encoder by contrast. See train_epoch() for the algorithm; the rest is bookkeeping.
-#include <kindred/apps/common/checkpoint.h>
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/features.h>
+#include <kindred/apps/common/interrupt.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/non_finite.h>
 #include <kindred/apps/common/pretrain_options.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/run_folder.h>
+#include <kindred/apps/common/same_run.h>
+#include <kindred/apps/common/saver.h>
 #include <kindred/apps/common/step.h>
 #include <kindred/data/loader.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/schedule.h>
 #include <kindred/models/encoder_file.h>
 
+#include <fmt/ranges.h>  // defines: fmt::join
+
 #include <cmath>
+#include <limits>
 
 namespace kindred {
 namespace {
@@ -22,8 +28,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t most_neighbour_images = 10000;  // the figure costs a forward pass of each
-const std::vector<std::string> run_files = {"config.json", "metrics.jsonl", "encoder.safetensors",
-                                            "checkpoint.safetensors", "bad_images.tsv"};
+const std::vector<std::string> run_files = {"config.json",         "metrics.jsonl",
+                                            "encoder.safetensors", "checkpoint.safetensors",
+                                            "bad_images.tsv",      "non_finite.json"};
+constexpr int most_skipped_in_a_row = 50;
 
 LoaderOptions training_loader(const PretrainOptions& o) {
   LoaderOptions loading;
@@ -47,17 +55,14 @@ Schedule schedule_of(const PretrainOptions& o, std::int64_t steps_per_epoch) {
   return Schedule::cosine(o.lr, o.epochs * steps_per_epoch, o.lr * o.lr_floor).with_warmup(warmup);
 }
 
-struct EpochResult {
-  double loss = 0;          // mean over the steps
-  double step_seconds = 0;  // in training steps
-  double wait_seconds = 0;  // without a batch at hand
-};
+enum class Ending { finished, interrupted };
 
 class Run {
  public:
   Run(const PretrainOptions& options, Device device, Dataset train, std::optional<Dataset> evaluation)
       : o_(options),
         device_(device),
+        out_(o_.out),
         train_(std::move(train)),
         evaluation_(std::move(evaluation)),
         loader_(train_, training_loader(o_)),
@@ -66,65 +71,92 @@ class Run {
         model_(o_.model, o_.stem, o_.head) {
     model_.store.allocate(device_, o_.seed, o_.precision);
     optimizer_ = make_optimizer(o_, model_.store);
+    state_.data = data_fingerprint(train_);
   }
 
-  void resume() {
-    position_ = load_checkpoint(fs::path(o_.out) / "checkpoint.safetensors", model_.store, *optimizer_);
-    check(position_.steps_done == position_.epochs_done * steps_per_epoch_, ExitCode::usage,
-          "--resume: the data set or --batch-size changed: an epoch has {} steps now", steps_per_epoch_);
+  // What stands in config.json: the settings, and what they are applied to.
+  nlohmann::json config() const {
+    nlohmann::json config = o_.to_json();
+    config["images"] = train_.size();
+    config["data_fingerprint"] = state_.data;
+    return config;
   }
 
-  void train() {
+  void resume(const Checkpoint& checkpoint) {
+    checkpoint.restore(model_.store, *optimizer_);
+    const std::string data = state_.data;
+    state_ = checkpoint.run();
+    // Another data set or batch size, allowed by --allow-change: begin the epoch that was under way anew.
+    if (state_.data != data ||
+        state_.steps_done != state_.epochs_done * steps_per_epoch_ + state_.batches_done) {
+      state_.batches_done = state_.skipped = 0;
+      state_.loss_sum = state_.seconds = state_.step_seconds = state_.wait_seconds = 0;
+      state_.steps_done = state_.epochs_done * steps_per_epoch_;
+      state_.data = data;
+    }
+    known_bad_ = read_lines(out_ / "bad_images.tsv");
+    reports_are_stale_ = true;  // a run that was killed may have been further
+    write_reports();
+  }
+
+  Ending train() {
     fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(),
                train_.classes(), steps_per_epoch_, schedule_.to_string());
     fmt::print("{}: {} parameters; a loss of {:.3f} is that of features that are all the same\n", o_.model,
                model_.store.parameter_count(), chance_loss());
-    if (position_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
-    while (position_.epochs_done < o_.epochs) {
-      const double start = now_seconds();
-      const EpochResult result = train_epoch();
-      const std::optional<double> neighbours = nearest_neighbours();
-      save();
-      report(result, neighbours, now_seconds() - start);
-    }
+    saver_.emplace(o_, [this] { return Checkpoint(model_.store, *optimizer_, state_); });
+    if (state_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
+    while (state_.epochs_done < o_.epochs)
+      if (!train_epoch() || !finish_epoch()) return end_interrupted();
+    save_for_sure();
     if (const auto bad = loader_.bad_images(); !bad.empty())
       fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
-                 (fs::path(o_.out) / "bad_images.tsv").string());
-    fmt::print("encoder: {}\n", (fs::path(o_.out) / "encoder.safetensors").string());
+                 (out_ / "bad_images.tsv").string());
+    fmt::print("encoder: {}\n", (out_ / "encoder.safetensors").string());
     fmt::print("peak memory of the process: {}\n", format_bytes(static_cast<double>(peak_resident_bytes())));
+    return Ending::finished;
   }
 
  private:
   double chance_loss() const { return collapse_value(o_.views * o_.batch_size, loss_options(o_)); }
 
-  // The algorithm: draw views, embed them, pull together what belongs together, update.
-  EpochResult train_epoch() {
-    EpochResult result;
-    const double waited_before = loader_.wait_seconds();
-    const std::string what = fmt::format("epoch {}/{}", position_.epochs_done + 1, o_.epochs);
-    Progress progress(what, steps_per_epoch_, "views");
-    loader_.start_epoch(static_cast<std::uint32_t>(position_.epochs_done));
-    for (Batch batch; loader_.next(batch);) {
+  // The algorithm: draw views, embed them, pull together what belongs together, update. False when interrupted.
+  bool train_epoch() {
+    const std::string what = fmt::format("epoch {}/{}", state_.epochs_done + 1, o_.epochs);
+    Progress progress(what, steps_per_epoch_ - state_.batches_done, "views");
+    double waited = loader_.wait_seconds(), lap = now_seconds();
+    loader_.start_epoch(static_cast<std::uint32_t>(state_.epochs_done), state_.batches_done);
+    for (Batch batch; !interrupt_signal() && loader_.next(batch);) {
       const double start = now_seconds();
       const std::int64_t side = o_.image_size, rows = o_.views * batch.rows();
       const Tensor bytes = Tensor::from(batch.images, {rows, side, side, 3}, device_);
       const Tensor images =
           normalize_images(bytes, o_.pixel_statistics(), o_.precision);  // [views*batch, h, w, 3]
-      optimizer_->set_learning_rate(schedule_.at(position_.steps_done));
+      if (o_.skip_nonfinite) remember_buffers();
+      optimizer_->set_learning_rate(schedule_.at(state_.steps_done));
       const Tensor loss = contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_));
       const double value = loss.to_vector<double>()[0];
-      if (optimizer_->non_finite() != Optimizer::none) stop_for_non_finite(value);
-      ++position_.steps_done;
-      result.loss += value / static_cast<double>(steps_per_epoch_);
-      result.step_seconds += now_seconds() - start;
-      result.wait_seconds = loader_.wait_seconds() - waited_before;
-      progress.advance(rows,
-                       fmt::format("loss {:.4f}  waiting for data {:.0f} %", value,
-                                   100 * result.wait_seconds / (result.wait_seconds + result.step_seconds)));
+      if (optimizer_->non_finite() == Optimizer::none) {
+        state_.loss_sum += value;
+        skipped_in_a_row_ = 0;
+      } else {
+        handle_non_finite(value, batch, images);
+      }
+      ++state_.steps_done;
+      ++state_.batches_done;
+
+      const double now = now_seconds(), wait = loader_.wait_seconds();
+      state_.step_seconds += now - start;
+      state_.wait_seconds += wait - waited;
+      state_.seconds += now - lap;
+      waited = wait, lap = now;
+      progress.advance(rows, fmt::format("loss {:.4f}  waiting for data {:.0f} %", value, 100 * data_wait()));
+      saver_->after_step(state_.steps_done);
     }
-    ++position_.epochs_done;
-    return result;
+    return state_.batches_done == steps_per_epoch_;
   }
+
+  double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
 
   // What makes two rows positives of each other: their class, or in SimCLR their image.
   Tensor view_labels(const Batch& batch) const {
@@ -135,20 +167,45 @@ class Run {
     return simclr_labels(Tensor::from(indices, shape, device_), static_cast<int>(o_.views));
   }
 
-  [[noreturn]] void stop_for_non_finite(double loss) const {
-    const std::int64_t in_epoch = position_.steps_done - position_.epochs_done * steps_per_epoch_;
-    const std::string parameter = first_non_finite(model_.store);
-    fail(
-        ExitCode::non_finite,
-        "step {} (epoch {}, batch {}): {} not finite; no update was made from it; try a lower --lr or a higher "
-        "--temperature",
-        position_.steps_done + 1, position_.epochs_done + 1, in_epoch + 1,
-        std::isfinite(loss) ? fmt::format("the gradient of {} is", parameter) : "the loss is");
+  // The nearest-neighbour figure, the epoch's line, a checkpoint. False when interrupted: the epoch is finished
+  // by the run that goes on.
+  bool finish_epoch() {
+    const double start = now_seconds();
+    const std::optional<double> neighbours = nearest_neighbours();
+    if (interrupt_signal()) return false;
+    state_.seconds += now_seconds() - start;
+    const double loss =
+        state_.loss_sum / static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch_ - state_.skipped));
+    const auto views = static_cast<double>(steps_per_epoch_ * o_.views * o_.batch_size);
+    state_.metrics.push_back({{"epoch", state_.epochs_done + 1},
+                              {"loss", loss},
+                              {"chance_loss", chance_loss()},
+                              {"lr", schedule_.at(state_.steps_done - 1)},
+                              {"views_per_second", views / state_.seconds},
+                              {"step_views_per_second", views / state_.step_seconds},
+                              {"data_wait", data_wait()},
+                              {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
+    if (state_.skipped > 0) state_.metrics.back()["skipped_steps"] = state_.skipped;
+    fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
+               state_.epochs_done + 1, o_.epochs, loss, chance_loss(),
+               neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / state_.seconds,
+               100 * data_wait());
+    std::fflush(stdout);
+
+    const double score = evaluation_ && o_.knn_every > 0 ? neighbours.value_or(-1) : -loss;
+    const bool is_best = score > state_.best.value_or(-std::numeric_limits<double>::infinity());
+    if (is_best) state_.best = score;
+    ++state_.epochs_done;
+    state_.batches_done = state_.skipped = 0;
+    state_.loss_sum = state_.seconds = state_.step_seconds = state_.wait_seconds = 0;
+    write_reports();
+    if (state_.epochs_done < o_.epochs) saver_->after_epoch(is_best);
+    return true;
   }
 
   std::optional<double> nearest_neighbours() const {
-    const bool due =
-        o_.knn_every > 0 && (position_.epochs_done % o_.knn_every == 0 || position_.epochs_done == o_.epochs);
+    const std::int64_t epoch = state_.epochs_done + 1;
+    const bool due = o_.knn_every > 0 && (epoch % o_.knn_every == 0 || epoch == o_.epochs);
     if (!evaluation_ || !due) return std::nullopt;
     FeatureOptions options;
     options.device = device_;
@@ -158,41 +215,85 @@ class Run {
     options.workers = static_cast<int>(o_.workers);
     options.limit = most_neighbour_images;
     options.what = "neighbours";
+    options.stop = [] { return interrupt_signal() != 0; };
     const FeatureTable bank = extract_features(model_.encoder, train_, options);
     const FeatureTable queries = extract_features(model_.encoder, *evaluation_, options);
     if (bank.rows() == 0 || queries.rows() == 0) return std::nullopt;
     return nearest_neighbour_accuracy(bank, queries, train_.classes());
   }
 
-  void save() const {
-    const fs::path out = o_.out;
-    save_encoder(out / "encoder.safetensors", model_.store,
-                 {o_.model, o_.stem, o_.image_size, o_.pixel_statistics()}, position_.steps_done);
-    save_checkpoint(out / "checkpoint.safetensors", model_.store, *optimizer_, position_);
-    write_bad_images(out / "bad_images.tsv", loader_.bad_images());
+  // Steps whose loss or gradient is not finite. The optimizer made no update from it and makes none until its
+  // flag is cleared.
+
+  void remember_buffers() {
+    buffers_before_.clear();
+    for (const Buffer& buffer : model_.store.buffers())
+      buffers_before_.push_back(buffer.value.to(device_, buffer.value.dtype()));
   }
 
-  void report(const EpochResult& result, std::optional<double> neighbours, double seconds) const {
-    const auto views = static_cast<double>(steps_per_epoch_ * o_.views * o_.batch_size);
-    const double data_wait = result.wait_seconds / (result.wait_seconds + result.step_seconds);
-    append_json_line(fs::path(o_.out) / "metrics.jsonl",
-                     {{"epoch", position_.epochs_done},
-                      {"loss", result.loss},
-                      {"chance_loss", chance_loss()},
-                      {"lr", schedule_.at(position_.steps_done - 1)},
-                      {"views_per_second", views / seconds},
-                      {"step_views_per_second", views / result.step_seconds},
-                      {"data_wait", data_wait},
-                      {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
-    fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
-               position_.epochs_done, o_.epochs, result.loss, chance_loss(),
-               neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / seconds,
-               100 * data_wait);
-    std::fflush(stdout);
+  void handle_non_finite(double loss, const Batch& batch, const Tensor& images) {
+    const std::string what = describe_non_finite(loss, batch, images);
+    check(o_.skip_nonfinite, ExitCode::non_finite,
+          "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
+          what);
+    ++skipped_in_a_row_;
+    check(skipped_in_a_row_ < most_skipped_in_a_row, ExitCode::non_finite,
+          "{}; {} steps in a row were skipped for that; try a lower --lr or a higher --temperature", what,
+          skipped_in_a_row_);
+    fmt::print("warning: {}; the step is skipped\n", what);
+    std::size_t i = 0;
+    for (Buffer& buffer : model_.store.buffers()) buffer.value.copy_from(buffers_before_[i++]);
+    optimizer_->clear_non_finite();
+    ++state_.skipped;
+  }
+
+  // Names the step, the layer and the images, and writes RUN/non_finite.json with all of them.
+  std::string describe_non_finite(double loss, const Batch& batch, const Tensor& images) {
+    NonFiniteStep step{state_.steps_done + 1,
+                       state_.epochs_done + 1,
+                       state_.batches_done + 1,
+                       loss,
+                       first_non_finite(model_.store),
+                       {},
+                       {}};
+    contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_),
+                     [&](const Tape& tape) { step.source = find_non_finite(tape, images.dim(0)); });
+    for (const std::int64_t index : batch.indices) step.images.push_back(train_.name(index));
+    return report_non_finite(step, out_ / "non_finite.json");
+  }
+
+  // metrics.jsonl and bad_images.tsv. They can be written again from what is in memory, so a full disk ends no
+  // run.
+  void write_reports() {
+    try {
+      if (reports_are_stale_)
+        write_json_lines(out_ / "metrics.jsonl", state_.metrics);
+      else
+        append_json_line(out_ / "metrics.jsonl", state_.metrics.back());
+      write_bad_images(out_ / "bad_images.tsv", loader_.bad_images(), known_bad_);
+      reports_are_stale_ = false;
+    } catch (const Error& error) {
+      reports_are_stale_ = true;
+      fmt::print("warning: {}; tried again after the next epoch\n", error.what());
+    }
+  }
+
+  void save_for_sure() {
+    saver_->save_for_sure();
+    if (reports_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
+    write_bad_images(out_ / "bad_images.tsv", loader_.bad_images(), known_bad_);
+  }
+
+  Ending end_interrupted() {
+    save_for_sure();
+    fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume goes on\n",
+               interrupt_name(), state_.steps_done);
+    return Ending::interrupted;
   }
 
   const PretrainOptions o_;
   const Device device_;
+  const fs::path out_;
   const Dataset train_;
   const std::optional<Dataset> evaluation_;
   Loader loader_;
@@ -200,7 +301,12 @@ class Run {
   const Schedule schedule_;
   ContrastiveModel model_;
   std::unique_ptr<Optimizer> optimizer_;
-  RunPosition position_;
+  RunState state_;
+  std::vector<std::string> known_bad_;  // lines of bad_images.tsv from before this process
+  std::vector<Tensor> buffers_before_;  // running statistics before the step, --on-nonfinite skip
+  int skipped_in_a_row_ = 0;
+  bool reports_are_stale_ = false;
+  std::optional<Saver> saver_;  // the last: its thread ends before the rest goes
 };
 
 // What the process needs besides the step: itself as it is now, and the batches and images that the loader
@@ -212,7 +318,10 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
   const std::size_t decoded =
       train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
   const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
-  return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes);
+  // The copy that a checkpoint is written from: parameters and momentum.
+  ContrastiveModel shapes(o.model, o.stem, o.head);
+  const std::size_t copy = 2 * sizeof(float) * static_cast<std::size_t>(shapes.store.parameter_count());
+  return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes) + copy;
 }
 
 // Before anything is trained: whether anchors will have positives.
@@ -224,17 +333,26 @@ std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
                   loading.views);
 }
 
-// A run that goes on must be the run that was started: everything that decides its course is compared.
-void check_same_run(const PretrainOptions& options) {
-  nlohmann::json before = read_json(fs::path(options.out) / "config.json"), now = options.to_json();
-  for (const char* free : {"workers", "device", "data", "knn_every", "recipe", "max_bad", "strict"}) {
-    before.erase(free);
-    now.erase(free);
+// Finds where the run in `out` stands and tells it. Refuses a run of other settings.
+void go_on(Run& run, const PretrainOptions& options, CheckpointFolder& checkpoints) {
+  const std::vector<std::string> changes = changed_settings(options.out, run.config());
+  check(changes.empty() || options.allow_change, ExitCode::usage,
+        "--resume: the run in {} was started otherwise: {}; give the same flags and data, another --out, or "
+        "--allow-change",
+        options.out, fmt::join(changes, "; "));
+  for (const std::string& change : changes) fmt::print("changed: {}\n", change);
+  const CheckpointFolder::Found found = checkpoints.newest_valid();
+  for (const std::string& reason : found.reasons) fmt::print("warning: passed over: {}\n", reason);
+  if (found.newest) {
+    run.resume(*found.newest);
+    const RunState& at = found.newest->run();
+    fmt::print("going on from {}: step {}, epoch {}, batch {}\n", found.path.string(), at.steps_done,
+               at.epochs_done + 1, at.batches_done + 1);
+  } else {
+    fmt::print("no checkpoint that can be used in {}: the run starts anew\n", options.out);
   }
-  for (const auto& [key, value] : now.items())
-    check(before.contains(key) && before[key] == value, ExitCode::usage,
-          "--resume: the run in {} has {} = {}, now it is {}; give the same flags, or another --out",
-          options.out, key, before.contains(key) ? before[key].dump() : "nothing", value.dump());
+  checkpoints.set_aside(found);
+  if (!changes.empty()) write_json(fs::path(options.out) / "config.json", run.config());
 }
 
 int pretrain(int argc, char** argv) {
@@ -242,6 +360,7 @@ int pretrain(int argc, char** argv) {
   PretrainFlags flags(app);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   const PretrainOptions options = flags.resolve();
+  watch_for_interrupts();
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
 
@@ -264,15 +383,15 @@ int pretrain(int argc, char** argv) {
                                             : ExistingRun::refuse;
   Run run(options, device.device, train, evaluation);
   const bool found = prepare_run_folder(options.out, existing, run_files);
-  const bool goes_on = found && fs::exists(fs::path(options.out) / "checkpoint.safetensors");
-  if (goes_on) {
-    check_same_run(options);
-    run.resume();
-  } else {
-    write_json(fs::path(options.out) / "config.json", options.to_json());
-  }
-  run.train();
-  return 0;
+  const RunLock lock(options.out);
+  CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
+  if (options.overwrite) checkpoints.clear();
+  if (found && fs::exists(fs::path(options.out) / "config.json"))
+    go_on(run, options, checkpoints);
+  else
+    write_json(fs::path(options.out) / "config.json", run.config());
+  const Ending ending = run.train();
+  return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
 }
 
 }  // namespace

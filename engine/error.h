@@ -22,6 +22,7 @@ enum class ExitCode : int {
   device = 5,      // the device is missing, or out of memory
   io = 6,          // writing failed: full disk, read-only folder
   non_finite = 7,  // the loss or a gradient is not finite: training stopped before using it
+  interrupted = 8,  // a signal asked it to end: a checkpoint was saved, --resume goes on
 };
 
 class Error : public std::runtime_error {

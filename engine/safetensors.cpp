@@ -25,20 +25,6 @@ std::string system_message() {
   return std::generic_category().message(errno);
 }
 
-// Reads exactly `bytes`; whoever shortens the file meanwhile gets an error, not a crash.
-void read_exactly(int file, const std::string& path, std::uint64_t offset, void* target, std::size_t bytes) {
-  auto* next = static_cast<char*>(target);
-  while (bytes > 0) {
-    const ssize_t got = ::pread(file, next, bytes, static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    check(got >= 0, ExitCode::file, "{} cannot be read: {}", path, system_message());
-    check(got > 0, ExitCode::file, "{} ended while it was read: somebody changed it; start again", path);
-    next += got;
-    offset += static_cast<std::uint64_t>(got);
-    bytes -= static_cast<std::size_t>(got);
-  }
-}
-
 // A 16-bit IEEE float: 5 bits of exponent, 10 of mantissa.
 struct Half {
   std::uint16_t bits;
@@ -136,6 +122,19 @@ void read_converted(int file, const std::string& path, std::uint64_t data_begin,
 
 }  // namespace
 
+void read_exactly(int file, const std::string& path, std::uint64_t offset, void* target, std::size_t bytes) {
+  auto* next = static_cast<char*>(target);
+  while (bytes > 0) {
+    const ssize_t got = ::pread(file, next, bytes, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    check(got >= 0, ExitCode::file, "{} cannot be read: {}", path, system_message());
+    check(got > 0, ExitCode::file, "{} ended while it was read: somebody changed it; start again", path);
+    next += got;
+    offset += static_cast<std::uint64_t>(got);
+    bytes -= static_cast<std::size_t>(got);
+  }
+}
+
 std::int64_t SafetensorsEntry::numel() const {
   return static_cast<std::int64_t>((end - begin) / safetensors_element_bytes(dtype));
 }
@@ -170,6 +169,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   std::string json(header_bytes, '\0');
   read_exactly(opened.fd, path_, length_bytes, json.data(), json.size());
   data_begin_ = length_bytes + header_bytes;
+  data_end_ = file_bytes;
 
   SafetensorsHeader header = parse_safetensors_header(path_, json, file_bytes - data_begin_);
   metadata_ = std::move(header.metadata);
@@ -182,6 +182,7 @@ SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept
     : path_(std::move(other.path_)),
       file_(std::exchange(other.file_, -1)),
       data_begin_(other.data_begin_),
+      data_end_(other.data_end_),
       metadata_(std::move(other.metadata_)),
       entries_(std::move(other.entries_)),
       index_(std::move(other.index_)) {}

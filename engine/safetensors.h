@@ -11,6 +11,7 @@
 // Error(file), one line that names the file.
 #pragma once
 
+#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/tensor.h>
 
 #include <cstdint>
@@ -58,10 +59,14 @@ class SafetensorsFile {
   // i32).
   void read_into(const SafetensorsEntry& entry, Tensor& target) const;
 
+  // Whether the file is as it was written: false when a byte of it changed. Reads all of it. Error(file) for a
+  // file that was written without a checksum.
+  bool checksum_matches() const;
+
  private:
   std::string path_;
   int file_ = -1;
-  std::uint64_t data_begin_ = 0;
+  std::uint64_t data_begin_ = 0, data_end_ = 0;
   std::map<std::string, std::string> metadata_;
   std::vector<SafetensorsEntry> entries_;
   std::map<std::string, std::size_t, std::less<>> index_;
@@ -81,8 +86,12 @@ class SafetensorsWriter {
   // I64, which the engine's tensors do not have: counters such as num_batches_tracked.
   void add_i64(const std::string& name, std::vector<std::int64_t> shape, std::vector<std::int64_t> values);
 
+  // Adds a checksum over header and data to the metadata ("xxh3"). Everything that makes a tensor is then
+  // called twice.
+  void add_checksum() { checksum_ = true; }
+
   // Replaces the file at `path` in one step (engine/atomic_file.h). Error(io).
-  void write(const std::filesystem::path& path) const;
+  void write(const std::filesystem::path& path, FileOperations& files = system_files()) const;
 
  private:
   struct Item {
@@ -93,7 +102,9 @@ class SafetensorsWriter {
     std::vector<std::int64_t> integers;  // where `make` is empty
   };
   void add_item(Item item);
+  std::string header_of(const std::vector<const Item*>& items, const std::string& checksum) const;
 
+  bool checksum_ = false;
   std::map<std::string, std::string> metadata_;
   std::map<std::string, Item> items_;
 };

@@ -14,6 +14,10 @@ struct SafetensorsHeader {
 SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_view json,
                                            std::uint64_t data_bytes);
 
+// Reads exactly `bytes` at `offset` of an open file. Error(file): whoever shortens a file meanwhile gets an
+// error, not a crash.
+void read_exactly(int file, const std::string& path, std::uint64_t offset, void* target, std::size_t bytes);
+
 // Where the official library puts tensors of this type in a file: lower first, widest elements first, so that
 // every tensor is aligned to its elements.
 std::size_t safetensors_type_order(std::string_view dtype);

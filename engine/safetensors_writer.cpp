@@ -1,5 +1,5 @@
-#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/safetensors.h>
+#include <kindred/engine/safetensors_checksum.h>
 #include <kindred/engine/safetensors_header.h>
 
 #include <nlohmann/json.hpp>
@@ -74,16 +74,13 @@ void SafetensorsWriter::add_i64(const std::string& name, std::vector<std::int64_
   add_item({name, "I64", std::move(shape), nullptr, std::move(values)});
 }
 
-void SafetensorsWriter::write(const std::filesystem::path& path) const {
-  // The official library's order: by type, by name among equals (items_ is sorted by name).
-  std::vector<const Item*> items;
-  for (const auto& [name, item] : items_) items.push_back(&item);
-  std::stable_sort(items.begin(), items.end(), [](const Item* a, const Item* b) {
-    return safetensors_type_order(a->dtype) < safetensors_type_order(b->dtype);
-  });
-
+// `checksum` is empty where none is asked for.
+std::string SafetensorsWriter::header_of(const std::vector<const Item*>& items,
+                                         const std::string& checksum) const {
+  std::map<std::string, std::string> metadata = metadata_;
+  if (!checksum.empty()) metadata[safetensors_checksum_key] = checksum;
   std::string header;
-  for (const auto& [key, text] : metadata_)
+  for (const auto& [key, text] : metadata)
     header += fmt::format("{}{}:{}", header.empty() ? "{\"__metadata__\":{" : ",", quoted(key), quoted(text));
   header += header.empty() ? "{" : "}";
   std::uint64_t end = 0;
@@ -96,24 +93,48 @@ void SafetensorsWriter::write(const std::filesystem::path& path) const {
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');  // the data starts at a multiple of 8
+  return header;
+}
 
-  AtomicFile file(path);
+void SafetensorsWriter::write(const std::filesystem::path& path, FileOperations& files) const {
+  // The official library's order: by type, by name among equals (items_ is sorted by name).
+  std::vector<const Item*> items;
+  for (const auto& [name, item] : items_) items.push_back(&item);
+  std::stable_sort(items.begin(), items.end(), [](const Item* a, const Item* b) {
+    return safetensors_type_order(a->dtype) < safetensors_type_order(b->dtype);
+  });
+
+  // Calls take(bytes, count) for all data in order.
+  const auto for_all_data = [&](auto&& take) {
+    for (const Item* item : items) {
+      if (!item->make) {
+        take(item->integers.data(), item->integers.size() * sizeof(std::int64_t));
+        continue;
+      }
+      Tensor tensor = item->make();
+      if (!is_host(tensor.device())) tensor = tensor.to(Device::cpu, tensor.dtype());
+      check(tensor.bytes() == bytes_of(item->dtype, item->shape) &&
+                file_type(tensor.dtype()) == std::string(item->dtype),
+            ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name,
+            item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape().to_string());
+      take(tensor.raw(), tensor.bytes());
+    }
+  };
+
+  std::string checksum;
+  if (checksum_) {
+    SafetensorsChecksum sum;
+    const std::string header = header_of(items, SafetensorsChecksum::placeholder());
+    sum.add(header.data(), header.size());
+    for_all_data([&](const void* data, std::size_t bytes) { sum.add(data, bytes); });
+    checksum = sum.text();
+  }
+  const std::string header = header_of(items, checksum);
+  AtomicFile file(path, files);
   const std::uint64_t header_bytes = header.size();
   file.write(&header_bytes, sizeof header_bytes);
   file.write(header.data(), header.size());
-  for (const Item* item : items) {
-    if (!item->make) {
-      file.write(item->integers.data(), item->integers.size() * sizeof(std::int64_t));
-      continue;
-    }
-    Tensor tensor = item->make();
-    if (!is_host(tensor.device())) tensor = tensor.to(Device::cpu, tensor.dtype());
-    check(tensor.bytes() == bytes_of(item->dtype, item->shape) &&
-              file_type(tensor.dtype()) == std::string(item->dtype),
-          ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name,
-          item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape().to_string());
-    file.write(tensor.raw(), tensor.bytes());
-  }
+  for_all_data([&](const void* data, std::size_t bytes) { file.write(data, bytes); });
   file.commit();
 }
 

@@ -63,7 +63,7 @@ std::int64_t image_size_of(const SafetensorsFile& file) {
 }  // namespace
 
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
-                  std::int64_t batches_tracked) {
+                  std::int64_t batches_tracked, FileOperations& files) {
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");  // tensors are in PyTorch's layout
   writer.set_metadata("model", info.model);
@@ -82,7 +82,7 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
     if (const std::string counter = counter_name(buffer.name); !counter.empty())
       writer.add_i64(counter, {}, {batches_tracked});
   }
-  writer.write(path);
+  writer.write(path, files);
 }
 
 EncoderInfo read_encoder_info(const std::filesystem::path& path) {

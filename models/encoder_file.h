@@ -5,6 +5,7 @@
 // trained with. It holds no time, path or run name: the same training gives the same bytes.
 #pragma once
 
+#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/parameters.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/resnet.h>
@@ -22,7 +23,7 @@ struct EncoderInfo {
 
 // Writes the encoder's part of `store`: everything whose name does not begin with "head" or "fc". Error(io).
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
-                  std::int64_t batches_tracked);
+                  std::int64_t batches_tracked, FileOperations& files = system_files());
 
 // Error(file) when it is no encoder that Kindred wrote.
 EncoderInfo read_encoder_info(const std::filesystem::path& path);

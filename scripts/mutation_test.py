@@ -50,7 +50,8 @@ def red_with(build, work, source, before, after):
     words, original_object, directory = compile_command(build, source)
     mutant_object = work / (name + ".o")
     subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    objects = [o for o in (build / "CMakeFiles/kindred.dir").rglob("*.o") if o != original_object]
+    objects = [o for folder in ("CMakeFiles/kindred.dir", "apps/CMakeFiles/kindred_apps.dir")
+               for o in (build / folder).rglob("*.o") if o != original_object]
     tests = list((build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o"))
     program = work / (name + ".tests")
     subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects, *tests,

@@ -1,14 +1,17 @@
 #include <kindred/apps/common/checkpoint.h>
 #include <kindred/engine/safetensors.h>
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
-#include <vector>
 
 namespace kindred {
 namespace {
 
-constexpr const char* position_entry = "run.position";  // I64 [2]: epochs, steps
+constexpr const char* kind_key = "kindred";
+constexpr const char* run_key = "run";
 
+// The live tensors of a run, by their names in the file.
 std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& store,
                                                        const Optimizer& optimizer) {
   std::vector<std::pair<std::string, Tensor>> tensors = optimizer.state();
@@ -17,41 +20,118 @@ std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& sto
   return tensors;
 }
 
-std::vector<std::int64_t> extents(const Shape& shape) {
-  std::vector<std::int64_t> result;
-  for (int axis = 0; axis < shape.rank(); ++axis) result.push_back(shape[axis]);
-  return result;
+Tensor on_host(const Tensor& tensor) {
+  return tensor.to(Device::cpu, tensor.dtype());
 }
 
 }  // namespace
 
-void save_checkpoint(const std::filesystem::path& path, const ParameterStore& store, const Optimizer& optimizer,
-                     const RunPosition& position) {
-  SafetensorsWriter writer;
-  writer.set_metadata("kindred", "checkpoint");
-  for (const auto& [name, tensor] : everything(store, optimizer)) writer.add(name, tensor);
-  writer.add_i64(position_entry, {2}, {position.epochs_done, position.steps_done});
-  writer.write(path);
+nlohmann::json RunState::to_json() const {
+  return {{"epochs_done", epochs_done},
+          {"batches_done", batches_done},
+          {"steps_done", steps_done},
+          {"skipped", skipped},
+          {"loss_sum", loss_sum},
+          {"seconds", seconds},
+          {"step_seconds", step_seconds},
+          {"wait_seconds", wait_seconds},
+          {"best", best ? nlohmann::json(*best) : nlohmann::json()},
+          {"metrics", metrics},
+          {"data", data}};
 }
 
-RunPosition load_checkpoint(const std::filesystem::path& path, ParameterStore& store, Optimizer& optimizer) {
+RunState RunState::from_json(const nlohmann::json& value) {
+  RunState run;
+  value.at("epochs_done").get_to(run.epochs_done);
+  value.at("batches_done").get_to(run.batches_done);
+  value.at("steps_done").get_to(run.steps_done);
+  value.at("skipped").get_to(run.skipped);
+  value.at("loss_sum").get_to(run.loss_sum);
+  value.at("seconds").get_to(run.seconds);
+  value.at("step_seconds").get_to(run.step_seconds);
+  value.at("wait_seconds").get_to(run.wait_seconds);
+  if (const auto& best = value.at("best"); !best.is_null()) run.best = best.get<double>();
+  value.at("metrics").get_to(run.metrics);
+  value.at("data").get_to(run.data);
+  return run;
+}
+
+Checkpoint::Checkpoint(const ParameterStore& store, const Optimizer& optimizer, RunState run)
+    : model_(std::make_shared<ParameterStore>()), run_(std::move(run)) {
+  for (const auto& [name, tensor] : optimizer.state()) tensors_.emplace_back(name, on_host(tensor));
+  for (const Parameter& parameter : store.parameters()) {
+    Parameter& copy = model_->add(parameter.name, parameter.shape, parameter.kind, parameter.initialize);
+    copy.value = on_host(parameter.value);
+    tensors_.emplace_back(parameter.name, copy.value);
+  }
+  for (const Buffer& buffer : store.buffers()) {
+    Buffer& copy = model_->add_buffer(buffer.name, buffer.shape, buffer.initial);
+    copy.value = on_host(buffer.value);
+    tensors_.emplace_back(buffer.name, copy.value);
+  }
+}
+
+Checkpoint::Checkpoint(const std::filesystem::path& path) : path_(path.string()) {
   const SafetensorsFile file(path);
-  auto tensors = everything(store, optimizer);
-  for (const auto& [name, tensor] : tensors)
-    check(
-        file.at(name).shape == extents(tensor.shape()), ExitCode::file,
-        "{}: {} has another shape than the model's {}; resume with the settings that the run was started with",
-        file.path(), name, tensor.shape().to_string());
-  check(file.entries().size() == tensors.size() + 1, ExitCode::file,
+  const auto kind = file.metadata().find(kind_key), run = file.metadata().find(run_key);
+  check(kind != file.metadata().end() && kind->second == "checkpoint" && run != file.metadata().end(),
+        ExitCode::file, "{} is no checkpoint of this version of pretrain", path_);
+  check(file.checksum_matches(), ExitCode::file, "{} is damaged: its checksum differs", path_);
+  const auto state = nlohmann::json::parse(run->second, nullptr, false);
+  try {
+    run_ = RunState::from_json(state);
+  } catch (const nlohmann::json::exception&) {
+    fail(ExitCode::file, "{}: its record of the run cannot be read", path_);
+  }
+  check(run_.epochs_done >= 0 && run_.batches_done >= 0 && run_.steps_done >= 0 &&
+            run_.metrics.size() == static_cast<std::size_t>(run_.epochs_done),
+        ExitCode::file, "{}: the position in the run makes no sense", path_);
+  for (const SafetensorsEntry& entry : file.entries()) {
+    check(entry.shape.size() <= Shape::max_rank &&
+              (entry.dtype == "F32" || entry.dtype == "F64" || entry.dtype == "I32"),
+          ExitCode::file, "{}: no checkpoint has a tensor like {}", path_, entry.name);
+    const DType dtype = entry.dtype == "F64" ? DType::f64 : entry.dtype == "I32" ? DType::i32 : DType::f32;
+    Tensor tensor = Tensor::empty(Shape(entry.shape), dtype, Device::cpu);
+    file.read_into(entry, tensor);
+    tensors_.emplace_back(entry.name, tensor);
+  }
+}
+
+void Checkpoint::save(const std::filesystem::path& path, FileOperations& files) const {
+  SafetensorsWriter writer;
+  writer.add_checksum();
+  writer.set_metadata(kind_key, "checkpoint");
+  writer.set_metadata(run_key, run_.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  for (const auto& [name, tensor] : tensors_) writer.add(name, tensor);
+  writer.write(path, files);
+}
+
+void Checkpoint::restore(ParameterStore& store, const Optimizer& optimizer) const {
+  std::vector<std::pair<Tensor, Tensor>> copies;  // from, to
+  const auto live = everything(store, optimizer);
+  for (const auto& [name, target] : live) {
+    const auto found =
+        std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& t) { return t.first == name; });
+    check(found != tensors_.end(), ExitCode::file,
+          "{} has no tensor called {}; resume with the settings that the run was started with", path_, name);
+    check(found->second.shape() == target.shape() && found->second.dtype() == target.dtype(), ExitCode::file,
+          "{}: {} is {} {}, the model's is {} {}; resume with the settings that the run was started with",
+          path_, name, kindred::name(found->second.dtype()), found->second.shape().to_string(),
+          kindred::name(target.dtype()), target.shape().to_string());
+    copies.emplace_back(found->second, target);
+  }
+  check(tensors_.size() == live.size(), ExitCode::file,
         "{} holds {} tensors, the model and optimizer have {}; resume with the settings that the run was "
         "started with",
-        file.path(), file.entries().size(), tensors.size() + 1);
-  const auto position = file.read<std::int64_t>(file.at(position_entry));
-  check(position.size() == 2 && position[0] >= 0 && position[1] >= 0, ExitCode::file,
-        "{}: the position in the run makes no sense", file.path());
-  for (auto& [name, tensor] : tensors) file.read_into(file.at(name), tensor);
+        path_, tensors_.size(), live.size());
+  for (auto& [from, to] : copies) to.copy_from(from);
   store.refresh_low_precision();
-  return {position[0], position[1]};
+}
+
+std::size_t checkpoint_bytes(const ParameterStore& store, const Optimizer& optimizer) {
+  std::size_t bytes = 0;
+  for (const auto& [name, tensor] : everything(store, optimizer)) bytes += tensor.bytes();
+  return bytes;
 }
 
 }  // namespace kindred

@@ -1,23 +1,67 @@
-// The state of a training run in one file: what it takes to go on as if nothing had happened.
+// Everything that decides the future of a run, copied to the host, and the file that holds it.
+//
+// A checkpoint is taken between two steps. It is a copy: training goes on while it is written. The file is
+// safetensors in Kindred's own layout with a checksum over all of it; the run's position and its metrics so far
+// stand in its metadata.
 #pragma once
 
+#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/optimizer/optimizer.h>
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace kindred {
 
-struct RunPosition {
-  std::int64_t epochs_done = 0;
-  std::int64_t steps_done = 0;
+// What a run is besides its tensors. Times and sums are those of the epoch that is under way.
+struct RunState {
+  std::int64_t epochs_done = 0;   // epochs whose line is in `metrics`
+  std::int64_t batches_done = 0;  // of the epoch under way
+  std::int64_t steps_done = 0;    // batches since the start of the run: where the schedule is
+  std::int64_t skipped = 0;       // of batches_done: steps without an update, --on-nonfinite skip
+  double loss_sum = 0;            // over the steps that made an update
+  double seconds = 0, step_seconds = 0, wait_seconds = 0;
+  std::optional<double> best;  // nearest-neighbour accuracy, or minus the loss where there is none
+  std::vector<nlohmann::json> metrics;
+  std::string data;  // fingerprint of the data set: what batches_done counts
+
+  nlohmann::json to_json() const;
+  // Throws an exception of nlohmann::json's when it is none of to_json()'s.
+  static RunState from_json(const nlohmann::json& value);
 };
 
-// Parameters, running statistics, optimizer state and position, in Kindred's own layout. Replaces the file in
-// one step: after a full disk the previous one is still there. Error(io).
-void save_checkpoint(const std::filesystem::path& path, const ParameterStore& store, const Optimizer& optimizer,
-                     const RunPosition& position);
+class Checkpoint {
+ public:
+  // Copies parameters, buffers and optimizer state. Waits for the device.
+  Checkpoint(const ParameterStore& store, const Optimizer& optimizer, RunState run);
+  // Reads a file. Error(file) when it is damaged, or no checkpoint.
+  explicit Checkpoint(const std::filesystem::path& path);
 
-// Error(file) when it is damaged or belongs to another model or optimizer; then nothing was changed.
-RunPosition load_checkpoint(const std::filesystem::path& path, ParameterStore& store, Optimizer& optimizer);
+  // Replaces the file in one step: whatever fails, the previous one is still there. Error(io).
+  void save(const std::filesystem::path& path, FileOperations& files = system_files()) const;
+
+  // Sets the model and the optimizer. Error(file) when the checkpoint belongs to others; then nothing was
+  // changed.
+  void restore(ParameterStore& store, const Optimizer& optimizer) const;
+
+  // Parameters and buffers alone, for save_encoder().
+  const ParameterStore& model() const { return *model_; }
+  const RunState& run() const { return run_; }
+
+ private:
+  using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+  std::shared_ptr<ParameterStore> model_;  // holds the copies; null for a checkpoint from a file
+  NamedTensors tensors_;
+  RunState run_;
+  std::string path_;  // of the file it came from
+};
+
+// Host memory that a checkpoint of these takes, bytes.
+std::size_t checkpoint_bytes(const ParameterStore& store, const Optimizer& optimizer);
 
 }  // namespace kindred

@@ -3,8 +3,11 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/parallel.h>
 
+#include <fmt/ranges.h>  // defines: fmt::join
+
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 namespace kindred {
 
@@ -20,15 +23,19 @@ void report_device(const DeviceChoice& choice, DType precision) {
   std::fflush(stdout);
 }
 
-void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images) {
-  std::string text = "path\toutcome\treason\n";
+void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images,
+                      const std::vector<std::string>& known) {
+  const std::string header = "path\toutcome\treason";
+  std::set<std::string> lines(known.begin(), known.end());
+  lines.erase(header);
   for (const BadImage& image : images) {
     std::string shown = image.path;  // a tab or a line break in a name must not break the table
     std::replace_if(
         shown.begin(), shown.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, '?');
-    text += fmt::format("{}\t{}\t{}\n", shown, outcome_name(image.outcome), image.reason);
+    lines.insert(fmt::format("{}\t{}\t{}", shown, outcome_name(image.outcome), image.reason));
   }
-  write_file_atomically(path, text);
+  write_file_atomically(path,
+                        fmt::format("{}\n{}{}", header, fmt::join(lines, "\n"), lines.empty() ? "" : "\n"));
 }
 
 }  // namespace kindred

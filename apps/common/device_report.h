@@ -15,7 +15,9 @@ namespace kindred {
 void report_device(const DeviceChoice& choice, DType precision);
 
 // A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when
-// all images were fine, with its header alone. Error(io).
-void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images);
+// all images were fine, with its header alone. `known` are the lines of an earlier file of the same run, kept
+// where they say something else. Error(io).
+void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images,
+                      const std::vector<std::string>& known = {});
 
 }  // namespace kindred

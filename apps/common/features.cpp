@@ -35,6 +35,7 @@ FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, con
     table.features.insert(table.features.end(), values.begin(), values.end());
     table.labels.insert(table.labels.end(), batch.labels.begin(), batch.labels.end());
     progress.advance(batch.rows(), "");
+    if (options.stop && options.stop()) break;
   }
   if (bad_images) *bad_images = loader.bad_images();
   return table;

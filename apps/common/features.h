@@ -6,6 +6,7 @@
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/resnet.h>
 
+#include <functional>
 #include <string>
 
 namespace kindred {
@@ -17,8 +18,9 @@ struct FeatureOptions {
   int image_size = 224;
   int batch_size = 128;
   int workers = 0;
-  std::int64_t limit = 0;  // at most this many images, evenly spread over the set; 0: all
-  std::string what;        // shown with the progress: "training features"
+  std::int64_t limit = 0;      // at most this many images, evenly spread over the set; 0: all
+  std::string what;            // shown with the progress: "training features"
+  std::function<bool()> stop;  // asked after each batch; true ends early, with what there is
 };
 
 // Images that cannot be read are left out (and listed in bad_images if given): a stand-in would falsify

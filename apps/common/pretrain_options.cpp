@@ -4,6 +4,7 @@
 #include <kindred/engine/error.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <thread>
 
@@ -72,10 +73,35 @@ void check_values(const PretrainOptions& o) {
   check(o.per_class >= 1 && o.batch_size % o.per_class == 0, ExitCode::usage,
         "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
   check(o.knn_every >= 0, ExitCode::usage, "--knn-every {}: expected 0 (never) or more", o.knn_every);
+  check(o.keep_checkpoints >= 1, ExitCode::usage, "--keep-checkpoints {}: expected 1 or more",
+        o.keep_checkpoints);
+  check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
 }
 
 }  // namespace
+
+CheckpointInterval CheckpointInterval::parse(const std::string& text) {
+  CheckpointInterval interval;
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string unit(rest, end);
+  const double unit_seconds = unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  const bool whole_steps = unit.empty() && value == std::floor(value) && value >= 1 && value < 1e15;
+  check(error == std::errc() && std::isfinite(value) && value > 0 && (whole_steps || unit_seconds > 0),
+        ExitCode::usage, "--checkpoint-every {}: expected steps (500) or a time (90s, 10m, 2h), more than 0",
+        text);
+  if (whole_steps)
+    interval.steps = static_cast<std::int64_t>(value);
+  else
+    interval.seconds = value * unit_seconds;
+  return interval;
+}
+
+std::string CheckpointInterval::to_string() const {
+  return steps > 0 ? fmt::format("{}", steps) : seconds > 0 ? fmt::format("{}s", seconds) : "";
+}
 
 PixelStatistics PretrainOptions::pixel_statistics() const {
   if (pixels == "cifar10") return cifar10_pixels;
@@ -119,6 +145,9 @@ nlohmann::json PretrainOptions::to_json() const {
           {"knn_every", knn_every},
           {"max_bad", max_bad},
           {"strict", strict},
+          {"checkpoint_every", checkpoint_every.to_string()},
+          {"keep_checkpoints", keep_checkpoints},
+          {"on_nonfinite", skip_nonfinite ? "skip" : "stop"},
           {"recipe", recipe}};
 }
 
@@ -164,7 +193,16 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
                  "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
   app.add_option("--max-bad", plain_.max_bad, "unreadable images that are accepted")->capture_default_str();
   app.add_flag("--strict", plain_.strict, "fail on the first unreadable or damaged image");
+  app.add_option(
+      "--checkpoint-every", checkpoint_every_,
+      "steps (500) or time (90s, 10m, 2h) between checkpoints (epochs and 10m, where that is cheap)");
+  app.add_option("--keep-checkpoints", plain_.keep_checkpoints, "the newest N stay, and the best")
+      ->capture_default_str();
+  app.add_option("--on-nonfinite", on_nonfinite_,
+                 "of a loss or gradient that is not finite: stop the run, or skip the step")
+      ->capture_default_str();
   app.add_flag("--resume", plain_.resume, "go on with the run in --out; start anew when there is none");
+  app.add_flag("--allow-change", plain_.allow_change, "with --resume: go on with other settings or data");
   app.add_flag("--overwrite", plain_.overwrite, "replace the run in --out");
   app.add_flag("--dry-run", plain_.dry_run, "print parameters, activations and peak memory, then end");
 }
@@ -197,6 +235,9 @@ PretrainOptions PretrainFlags::resolve() const {
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   o.knn_every = knn_every_.value_or(std::max<std::int64_t>(1, o.epochs / 10));
   o.sampling = parse_sampling(sampling_);
+  if (!checkpoint_every_.empty()) o.checkpoint_every = CheckpointInterval::parse(checkpoint_every_);
+  check_one_of("--on-nonfinite", on_nonfinite_, {"stop", "skip"});
+  o.skip_nonfinite = on_nonfinite_ == "skip";
   check(precision_ == "f32" || precision_ == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
         precision_);
   o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;

@@ -26,6 +26,17 @@ struct HyperParameters {
   std::optional<double> warmup_start_lr;
 };
 
+// When to save a checkpoint. Neither is given: at the end of epochs and every ten minutes, as long as that
+// costs less than a hundredth of the time.
+struct CheckpointInterval {
+  std::int64_t steps = 0;
+  double seconds = 0;
+
+  // "500", "10m", "90s", "2h". Error(usage).
+  static CheckpointInterval parse(const std::string& text);
+  std::string to_string() const;  // "" when neither is given
+};
+
 // Every value resolved, as written to RUN/config.json.
 struct PretrainOptions {
   DataFlags data;
@@ -40,7 +51,10 @@ struct PretrainOptions {
   std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
   Sampling sampling = Sampling::uniform;
   std::uint64_t seed = 0;
-  bool resume = false, overwrite = false, dry_run = false, strict = false;
+  std::int64_t keep_checkpoints = 2;
+  CheckpointInterval checkpoint_every;
+  bool skip_nonfinite = false;
+  bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
 
   PixelStatistics pixel_statistics() const;
   nlohmann::json to_json() const;
@@ -56,7 +70,7 @@ class PretrainFlags {
  private:
   PretrainOptions plain_;  // what no recipe touches
   HyperParameters given_;
-  std::string precision_ = "f32", sampling_ = "uniform";
+  std::string precision_ = "f32", sampling_ = "uniform", checkpoint_every_, on_nonfinite_ = "stop";
   std::optional<std::int64_t> knn_every_;
 };
 

@@ -53,6 +53,19 @@ nlohmann::json read_json(const fs::path& path) {
   return value;
 }
 
+void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
+  std::string text;
+  for (const nlohmann::json& value : values) text += text_of(value, -1) + "\n";
+  write_file_atomically(path, text);
+}
+
+std::vector<std::string> read_lines(const fs::path& path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
 void append_json_line(const fs::path& path, const nlohmann::json& value) {
   std::ofstream file(path, std::ios::app);
   file << text_of(value, -1) << '\n' << std::flush;

@@ -21,6 +21,12 @@ void write_json(const std::filesystem::path& path, const nlohmann::json& value);
 // Error(file) when it cannot be read or is not JSON.
 nlohmann::json read_json(const std::filesystem::path& path);
 
+// A line for each value. The old file survives a full disk. Error(io).
+void write_json_lines(const std::filesystem::path& path, const std::vector<nlohmann::json>& values);
+
+// The lines of a text file; none where there is no file.
+std::vector<std::string> read_lines(const std::filesystem::path& path);
+
 // Appends one line and flushes it. Error(io).
 void append_json_line(const std::filesystem::path& path, const nlohmann::json& value);
 

@@ -165,14 +165,14 @@ TEST_CASE("a full disk leaves the previous files whole") {
 TEST_CASE("a full disk while saving keeps the checkpoint of the epoch before") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  const std::string flags = " --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 0 --epochs 400 ";
+  const std::string flags = " --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 0 --epochs 40 ";
   run_until_checkpoint(set, run, flags);
   const std::string before = read_bytes(run + "/checkpoint.safetensors");
   const auto result = run_program_with("ulimit -f 64;", "pretrain", set + " --out " + run + flags + "--resume");
   expect_error(result, 6, "safetensors");
   CHECK(read_bytes(run + "/checkpoint.safetensors") == before);
   const SafetensorsFile checkpoint(run + "/checkpoint.safetensors");
-  CHECK(checkpoint.find("run.position") != nullptr);
+  CHECK(checkpoint.checksum_matches());
   CHECK(checkpoint.read<float>(checkpoint.at("conv1.weight")).size() == 16 * 3 * 3 * 3);
 }
 

@@ -33,7 +33,7 @@ ProgramResult run_program(const std::string& program, const std::string& argumen
 
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags) {
   const std::string killer = fmt::format(
-      "(for i in $(seq 3000); do [ -f {0}/metrics.jsonl ] && break; sleep 0.02; done; "
+      "(for i in $(seq 3000); do [ -f {0}/checkpoint.safetensors ] && break; sleep 0.02; done; "
       "pkill -KILL -f 'pretrain.*--out {0} ') &",
       run);
   run_program_with(killer, "pretrain", set + " --out " + run + flags);

@@ -1,0 +1,35 @@
+// When a run is saved, and what happens when the disk refuses.
+//
+// Without --checkpoint-every: at the end of an epoch, and every ten minutes, as long as saving takes less than
+// a hundredth of the time. A failed save is told and tried again a minute later; training goes on meanwhile,
+// and what was saved before stays whole.
+#pragma once
+
+#include <kindred/apps/common/checkpoint_writer.h>
+#include <kindred/apps/common/pretrain_options.h>
+
+namespace kindred {
+
+class Saver {
+ public:
+  using Capture = std::function<Checkpoint()>;
+
+  Saver(const PretrainOptions& options, Capture capture);
+
+  void after_step(std::int64_t steps_done);
+  void after_epoch(bool is_best);
+  // Saves and waits until it is done. Error(io) when the disk refuses it several times.
+  void save_for_sure();
+
+ private:
+  void save(bool is_best);
+  void report_failure();
+
+  const CheckpointInterval every_;
+  const Capture capture_;
+  CheckpointWriter writer_;
+  double last_save_;
+  bool failed_ = false;
+};
+
+}  // namespace kindred

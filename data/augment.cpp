@@ -1,5 +1,6 @@
 #include <kindred/data/augment.h>
-#include <kindred/data/color.h>
+#include <kindred/data/policy.h>
+#include <kindred/engine/error.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,28 +15,31 @@ int round_to_int(double value) {
   return static_cast<int>(std::nearbyint(value));
 }
 
-bool coin(RandomStream& random, float probability) {
-  return random.uniform() < probability;
+bool coin(RandomStream& random, double probability) {
+  return random.uniform() < static_cast<float>(probability);
+}
+
+float uniform(RandomStream& random, double low, double high) {
+  return random.uniform(static_cast<float>(low), static_cast<float>(high));
 }
 
 // The largest crop in the middle whose ratio the recipe allows.
-Region central_crop(int height, int width, const Recipe& recipe) {
+Region central_crop(int height, int width, const RandomCrop& how) {
   Region crop{0, 0, height, width};
   const double ratio = double(width) / double(height);
-  if (ratio < recipe.min_ratio)
-    crop.height = std::clamp(round_to_int(width / double(recipe.min_ratio)), 1, height);
-  if (ratio > recipe.max_ratio)
-    crop.width = std::clamp(round_to_int(height * double(recipe.max_ratio)), 1, width);
+  if (ratio < how.min_ratio) crop.height = std::clamp(round_to_int(width / how.min_ratio), 1, height);
+  if (ratio > how.max_ratio) crop.width = std::clamp(round_to_int(height * how.max_ratio), 1, width);
   crop.top = (height - crop.height) / 2;
   crop.left = (width - crop.width) / 2;
   return crop;
 }
 
-Region draw_crop(int height, int width, const Recipe& recipe, RandomStream& random) {
+Region draw_crop(int height, int width, const RandomCrop& how, RandomStream& random) {
   const double image_area = double(height) * double(width);
-  const float low = std::log(recipe.min_ratio), high = std::log(recipe.max_ratio);
+  const float low = std::log(static_cast<float>(how.min_ratio)),
+              high = std::log(static_cast<float>(how.max_ratio));
   for (int attempt = 0; attempt < 10; ++attempt) {
-    const double area = image_area * random.uniform(recipe.min_area, recipe.max_area);
+    const double area = image_area * uniform(random, how.min_area, how.max_area);
     const double ratio = std::exp(double(random.uniform(low, high)));
     const double wanted_width = std::sqrt(area * ratio), wanted_height = std::sqrt(area / ratio);
     if (wanted_width > width + 1.0 || wanted_height > height + 1.0)
@@ -47,7 +51,7 @@ Region draw_crop(int height, int width, const Recipe& recipe, RandomStream& rand
     crop.left = static_cast<int>(random.below(static_cast<std::uint32_t>(width - crop_width + 1)));
     return crop;
   }
-  return central_crop(height, width, recipe);
+  return central_crop(height, width, how);
 }
 
 // The short side becomes size * 256 / 224, so that the view is the middle 7/8; up to 64 pixels it becomes the
@@ -68,33 +72,111 @@ void centre_view(int height, int width, int size, ViewParameters& view) {
   view.left = round_to_int((view.resized_width - size) / 2.0);
 }
 
-// A uniformly random order of the four operations.
-void draw_order(RandomStream& random, std::array<ColorOp, 4>& order) {
-  for (std::uint32_t last = 3; last > 0; --last) std::swap(order[last], order[random.below(last + 1)]);
+float draw_factor(RandomStream& random, double strength) {
+  const auto reach = static_cast<float>(strength);
+  return random.uniform(std::max(0.0f, 1.0f - reach), 1.0f + reach);
 }
 
-float draw_factor(RandomStream& random, float strength) {
-  return random.uniform(std::max(0.0f, 1.0f - strength), 1.0f + strength);
+DrawnOperation plain(ImageOperation operation, float value = 0) {
+  return {.operation = operation, .value = value};
 }
 
-void jitter(Planes& view, const ViewParameters& p) {
-  for (const ColorOp op : p.order) {
-    switch (op) {
-      case ColorOp::brightness:
-        if (p.brightness != 1.0f) adjust_brightness(view, p.brightness);
-        break;
-      case ColorOp::contrast:
-        if (p.contrast != 1.0f) adjust_contrast(view, p.contrast);
-        break;
-      case ColorOp::saturation:
-        if (p.saturation != 1.0f) adjust_saturation(view, p.saturation);
-        break;
-      case ColorOp::hue:
-        if (p.hue != 0.0f) adjust_hue(view, p.hue);
-        break;
+int below(RandomStream& random, int count) {
+  return static_cast<int>(random.below(static_cast<std::uint32_t>(count)));
+}
+
+void draw_centre(RandomStream& random, int size, DrawnOperation& cutout) {
+  cutout.row = below(random, size);
+  cutout.column = below(random, size);
+}
+
+// Draws what a step does to a view of `size` pixels, and adds it.
+struct StepDrawer {
+  int size;
+  RandomStream& random;
+  ViewParameters& view;
+
+  void operator()(const ColorJitter& step) {
+    if (step.probability <= 0) return;
+    const bool jittered = coin(random, step.probability);
+    std::array<std::size_t, 4> order{0, 1, 2, 3};
+    for (std::uint32_t last = 3; last > 0; --last) std::swap(order[last], order[random.below(last + 1)]);
+    const std::array<DrawnOperation, 4> changes{
+        plain(ImageOperation::brightness, draw_factor(random, step.brightness)),
+        plain(ImageOperation::contrast, draw_factor(random, step.contrast)),
+        plain(ImageOperation::color, draw_factor(random, step.saturation)),
+        plain(ImageOperation::hue, uniform(random, -step.hue, step.hue))};
+    if (!jittered) return;
+    for (const std::size_t next : order) view.add(changes[next]);
+  }
+
+  void operator()(const RandomGray& step) {
+    if (step.probability > 0 && coin(random, step.probability)) view.add(plain(ImageOperation::gray));
+  }
+
+  void operator()(const RandomBlur& step) {
+    if (step.probability <= 0) return;
+    const bool blurred = coin(random, step.probability);
+    const float sigma = uniform(random, step.min_sigma, step.max_sigma);
+    if (blurred) view.add(plain(ImageOperation::blur, sigma));
+  }
+
+  // An operation at a strength, of a sign that is drawn.
+  DrawnOperation at_strength(ImageOperation operation, int level, int levels, const WarpStyle& style) {
+    DrawnOperation drawn = styled(operation, operation_value(operation, level, levels, size), style);
+    if (random.below(2) == 0 && has_sign(operation)) drawn.value = opposite(operation, drawn.value);
+    if (operation == ImageOperation::cutout) draw_centre(random, size, drawn);
+    return drawn;
+  }
+
+  static DrawnOperation styled(ImageOperation operation, float value, const WarpStyle& style) {
+    return {operation, style.interpolation, static_cast<std::uint8_t>(style.fill), value, 0, 0};
+  }
+
+  void operator()(const AutoAugment& step) {
+    const auto pairs = policy_pairs(step.policy);
+    for (const PolicyOperation& each : pairs[random.below(static_cast<std::uint32_t>(pairs.size()))]) {
+      const bool done = coin(random, each.probability);
+      const DrawnOperation drawn = at_strength(each.operation, each.level, 10, step.style);
+      if (done) view.add(drawn);
     }
   }
-}
+
+  void operator()(const RandAugment& step) {
+    for (int i = 0; i < step.number; ++i) {
+      const auto which = random.below(static_cast<std::uint32_t>(step.operations.size()));
+      view.add(at_strength(step.operations[which], step.magnitude, step.levels, step.style));
+    }
+  }
+
+  void operator()(const Cutout& step) {
+    if (step.probability <= 0) return;
+    const bool done = coin(random, step.probability);
+    DrawnOperation drawn = styled(ImageOperation::cutout, std::floor(static_cast<float>(step.side * size)),
+                                  {Interpolation::nearest, step.fill});
+    draw_centre(random, size, drawn);
+    if (done) view.add(drawn);
+  }
+
+  void operator()(const RandomOperation& step) {
+    if (step.probability <= 0) return;
+    const bool done = coin(random, step.probability);
+    float value = uniform(random, step.low, step.high);
+    if (step.operation == ImageOperation::translate_x || step.operation == ImageOperation::translate_y)
+      value = std::trunc(value * static_cast<float>(size));
+    if (done) view.add(styled(step.operation, value, step.style));
+  }
+};
+
+struct OperationCounter {
+  int operator()(const ColorJitter&) const { return 4; }
+  int operator()(const AutoAugment&) const { return 2; }
+  int operator()(const RandAugment& step) const { return step.number; }
+  int operator()(const RandomGray&) const { return 1; }
+  int operator()(const RandomBlur&) const { return 1; }
+  int operator()(const Cutout&) const { return 1; }
+  int operator()(const RandomOperation&) const { return 1; }
+};
 
 void interleave(const Planes& view, std::uint8_t* out) {
   const std::uint8_t *red = view.plane(0), *green = view.plane(1), *blue = view.plane(2);
@@ -108,29 +190,28 @@ void interleave(const Planes& view, std::uint8_t* out) {
 
 }  // namespace
 
+void ViewParameters::add(const DrawnOperation& operation) {
+  check(count < most_operations, ExitCode::internal, "a view has more than {} operations", most_operations);
+  operations[static_cast<std::size_t>(count++)] = operation;
+}
+
+int most_operations(const Recipe& recipe) {
+  int most = 0;
+  for (const Step& step : recipe.steps) most += std::visit(OperationCounter{}, step);
+  return most;
+}
+
 ViewParameters draw_view(int height, int width, const Recipe& recipe, int size, RandomStream& random) {
   ViewParameters view;
-  if (recipe.random_crop) {
-    view.crop = draw_crop(height, width, recipe, random);
+  if (recipe.crop) {
+    view.crop = draw_crop(height, width, *recipe.crop, random);
     view.resized_height = view.resized_width = size;
   } else {
     centre_view(height, width, size, view);
   }
-  if (recipe.flip_probability > 0) view.flip = coin(random, recipe.flip_probability);
-  if (recipe.jitter_probability > 0) {
-    view.jitter = coin(random, recipe.jitter_probability);
-    draw_order(random, view.order);
-    view.brightness = draw_factor(random, recipe.brightness);
-    view.contrast = draw_factor(random, recipe.contrast);
-    view.saturation = draw_factor(random, recipe.saturation);
-    view.hue = random.uniform(-recipe.hue, recipe.hue);
-  }
-  if (recipe.gray_probability > 0) view.gray = coin(random, recipe.gray_probability);
-  if (recipe.blur_probability > 0) {
-    const bool blurred = coin(random, recipe.blur_probability);
-    const float sigma = random.uniform(recipe.min_sigma, recipe.max_sigma);
-    view.sigma = blurred ? sigma : 0.0f;
-  }
+  if (recipe.flip > 0) view.flip = coin(random, recipe.flip);
+  StepDrawer draw{size, random, view};
+  for (const Step& step : recipe.steps) std::visit(draw, step);
   return view;
 }
 
@@ -160,17 +241,14 @@ void apply_view(const Image& image, const ViewParameters& p, int size, std::uint
                 AugmentScratch& scratch) {
   const bool whole =
       p.crop.height == size && p.crop.width == size && image.height == size && image.width == size;
-  if (whole && p.resized_height == size && p.resized_width == size && !p.flip && !p.jitter && !p.gray &&
-      p.sigma == 0.0f) {
+  if (whole && p.resized_height == size && p.resized_width == size && !p.flip && p.count == 0) {
     std::memcpy(out, image.pixels.data(), image.pixels.size());
     return;
   }
   Planes& view = scratch.view;
   view.resize(size);
   resize_region(image, p.crop, p.resized_height, p.resized_width, p.top, p.left, p.flip, view, scratch.resize);
-  if (p.jitter) jitter(view, p);
-  if (p.gray) to_gray(view);
-  if (p.sigma > 0.0f) gaussian_blur(view, blur_kernel(size), p.sigma, scratch.blur);
+  for (int i = 0; i < p.count; ++i) apply(p.operations[static_cast<std::size_t>(i)], view, scratch.operations);
   interleave(view, out);
 }
 

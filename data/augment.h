@@ -4,12 +4,19 @@
 // the same view can be drawn here and made elsewhere (on a GPU), and a test can ask for a particular view.
 //
 // Draw order (part of what makes a run reproducible; do not change): up to ten crops (area, ratio; the first
-// that fits draws its top, left), flip; then, if the recipe uses the step at all: jitter coin, its order (3
-// draws), brightness, contrast, saturation, hue; gray coin; blur coin, sigma. A coin's loss saves no draws.
+// that fits draws its top, left), flip; then the recipe's steps one after the other, none of which draws
+// anything when its probability is 0:
+//   jitter       coin, order (3 draws), brightness, contrast, saturation, hue
+//   gray         coin
+//   blur         coin, sigma
+//   AutoAugment  pair; for each of its two operations: coin, sign, and for cutout row and column
+//   RandAugment  for each: which, sign, row and column of a cutout
+//   cutout       coin, row, column
+//   operation    coin, value
+// A coin's loss saves no draws; a sign is drawn for operations without one too.
 // Draws depend on the image through its height and width alone.
 #pragma once
 
-#include <kindred/data/blur.h>
 #include <kindred/data/image.h>
 #include <kindred/data/recipe.h>
 #include <kindred/data/resize.h>
@@ -20,8 +27,6 @@
 
 namespace kindred {
 
-enum class ColorOp : std::uint8_t { brightness, contrast, saturation, hue };
-
 // Everything that was drawn for one view.
 struct ViewParameters {
   // The crop is resized to resized_height x resized_width, and of that the square at (top, left) is the view.
@@ -29,19 +34,22 @@ struct ViewParameters {
   int resized_height = 0, resized_width = 0;
   int top = 0, left = 0;
   bool flip = false;
-  bool jitter = false;
-  std::array<ColorOp, 4> order{ColorOp::brightness, ColorOp::contrast, ColorOp::saturation, ColorOp::hue};
-  float brightness = 1.0f, contrast = 1.0f, saturation = 1.0f;
-  float hue = 0.0f;  // in turns
-  bool gray = false;
-  float sigma = 0.0f;  // of the blur; 0: none
+  // What is done to the view then, one after the other.
+  static constexpr int most_operations = 32;
+  std::array<DrawnOperation, most_operations> operations;
+  int count = 0;
+
+  void add(const DrawnOperation& operation);
 };
+
+// The most operations that a view of the recipe can have; more than most_operations cannot be drawn.
+int most_operations(const Recipe& recipe);
 
 // Memory that a thread keeps from view to view; its content between calls means nothing.
 struct AugmentScratch {
   Planes view;
   ResizeScratch resize;
-  BlurScratch blur;
+  OperationScratch operations;
 };
 
 // height, width, size >= 1.

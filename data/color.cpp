@@ -1,23 +1,10 @@
 #include <kindred/data/color.h>
+#include <kindred/data/pixel_math.h>
 
 #include <algorithm>
 
 namespace kindred {
 namespace {
-
-// ITU-R 601 luma in 16-bit fixed point, Pillow's "L".
-inline int gray_of(int red, int green, int blue) {
-  return (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
-}
-
-// Pillow truncates after clipping.
-inline std::uint8_t clip(float value) {
-  return static_cast<std::uint8_t>(static_cast<int>(std::min(std::max(value, 0.0f), 255.0f)));
-}
-
-inline std::uint8_t blend(int from, int to, float factor) {
-  return clip(float(from) + factor * float(to - from));
-}
 
 inline std::uint8_t round_positive(float value) {
   return static_cast<std::uint8_t>(static_cast<int>(value + 0.5f));

@@ -26,21 +26,43 @@ struct Slot {
   std::exception_ptr error;
 };
 
+// A view of every image: how it is made, and where in a batch it stands.
+struct ViewKind {
+  const Recipe* recipe = nullptr;
+  int size = 0;
+  std::size_t bytes = 0;   // of one image
+  std::size_t before = 0;  // bytes of the views before it, of one image
+};
+
+std::vector<ViewKind> view_kinds(const std::vector<ViewGroup>& groups) {
+  std::vector<ViewKind> kinds;
+  std::size_t before = 0;
+  for (const ViewGroup& group : groups)
+    for (int i = 0; i < group.count; ++i) {
+      const std::size_t bytes = std::size_t(group.size) * std::size_t(group.size) * 3;
+      kinds.push_back({&group.recipe, group.size, bytes, before});
+      before += bytes;
+    }
+  return kinds;
+}
+
 // Draws all views of a sample as soon as its size is known: the decoder then makes what they need, once.
 class DrawnViews : public WantedRegion {
  public:
-  const LoaderOptions* options = nullptr;
+  const std::vector<ViewKind>* kinds = nullptr;
+  std::uint64_t seed = 0;
   std::uint32_t epoch = 0, sample = 0, repeat = 0;
   std::vector<ViewParameters> views;  // [views]
 
   Region of(int height, int width) override {
-    views.resize(static_cast<std::size_t>(options->views));
+    views.resize(kinds->size());
     Region needed;
     for (std::size_t view = 0; view < views.size(); ++view) {
-      const std::uint32_t key = repeat * static_cast<std::uint32_t>(options->views) + std::uint32_t(view);
-      RandomStream random(options->seed, Purpose::augment, epoch, sample, key);
-      views[view] = draw_view(height, width, options->recipe, options->size, random);
-      const Region of_view = needed_region(views[view], options->size);
+      const ViewKind& kind = (*kinds)[view];
+      const auto key = static_cast<std::uint32_t>(repeat * kinds->size() + view);
+      RandomStream random(seed, Purpose::augment, epoch, sample, key);
+      views[view] = draw_view(height, width, *kind.recipe, kind.size, random);
+      const Region of_view = needed_region(views[view], kind.size);
       needed = view == 0 ? of_view : bounding(needed, of_view);
     }
     return needed;
@@ -60,8 +82,10 @@ struct Work {
 
 void validate(const LoaderOptions& o, const Dataset& dataset) {
   check(o.batch_size >= 1, ExitCode::usage, "batch size must be at least 1, not {}", o.batch_size);
-  check(o.views >= 1, ExitCode::usage, "views must be at least 1, not {}", o.views);
-  check(o.size >= 1, ExitCode::usage, "image size must be at least 1 pixel, not {}", o.size);
+  for (const ViewGroup& group : o.groups) {
+    check(group.count >= 1, ExitCode::usage, "views must be at least 1, not {}", group.count);
+    check(group.size >= 1, ExitCode::usage, "image size must be at least 1 pixel, not {}", group.size);
+  }
   check(o.workers >= 0, ExitCode::usage, "workers must be at least 0, not {}", o.workers);
   check(o.prefetch_batches >= 1, ExitCode::usage, "prefetched batches must be at least 1, not {}",
         o.prefetch_batches);
@@ -70,19 +94,24 @@ void validate(const LoaderOptions& o, const Dataset& dataset) {
         dataset.size(), dataset.size());
 }
 
+// All views in groups, also where there is only one.
+LoaderOptions with_groups(LoaderOptions o) {
+  if (o.groups.empty()) o.groups = {ViewGroup{o.recipe, o.size, o.views}};
+  return o;
+}
+
 SamplerOptions sampler_options(const LoaderOptions& o) {
   return {o.shuffle, o.sampling, o.per_class, o.batch_size, o.seed};
 }
 
 // Leaves out the rows that are not present: moves the others up, view by view.
-void compact(Batch& batch, const std::vector<std::uint8_t>& present, int views, std::size_t view_bytes) {
+void compact(Batch& batch, const std::vector<std::uint8_t>& present, const std::vector<ViewKind>& kinds) {
   std::uint8_t* to = batch.images.data();
-  for (int view = 0; view < views; ++view) {
+  for (const ViewKind& kind : kinds) {
     for (std::size_t row = 0; row < present.size(); ++row) {
       if (present[row] == 0) continue;
-      std::memmove(to, batch.images.data() + (std::size_t(view) * present.size() + row) * view_bytes,
-                   view_bytes);
-      to += view_bytes;
+      std::memmove(to, batch.images.data() + kind.before * present.size() + row * kind.bytes, kind.bytes);
+      to += kind.bytes;
     }
   }
   batch.images.resize(static_cast<std::size_t>(to - batch.images.data()));
@@ -102,7 +131,7 @@ struct Loader::Impl {
   LoaderOptions options;
   SampleReader reader;
   Sampler sampler;
-  std::size_t view_bytes;
+  std::vector<ViewKind> kinds;           // [views]
   std::int64_t batches;                  // per epoch
   std::map<std::int64_t, BadImage> bad;  // by index; the caller's thread alone
   std::int64_t rejected = 0;
@@ -123,11 +152,11 @@ struct Loader::Impl {
   std::vector<std::thread> threads;
 
   Impl(Dataset dataset, LoaderOptions given)
-      : options(std::move(given)),
+      : options(with_groups(std::move(given))),
         reader((validate(options, dataset), std::move(dataset)), options.cache_bytes),
-        sampler(reader.dataset().labels(), reader.dataset().classes(), sampler_options(options)) {
+        sampler(reader.dataset().labels(), reader.dataset().classes(), sampler_options(options)),
+        kinds(view_kinds(options.groups)) {
     const std::int64_t samples = sampler.epoch_size();
-    view_bytes = std::size_t(options.size) * std::size_t(options.size) * 3;
     batches = options.drop_last ? samples / options.batch_size
                                 : (samples + options.batch_size - 1) / options.batch_size;
     delivered = batches;
@@ -163,7 +192,7 @@ struct Loader::Impl {
     if (batch >= batches) return;
     Slot& slot = slot_of(batch);
     const auto rows = static_cast<std::size_t>(rows_of(batch));
-    slot.batch.images.resize(rows * std::size_t(options.views) * view_bytes);
+    slot.batch.images.resize(rows * (kinds.back().before + kinds.back().bytes));
     slot.batch.labels.resize(rows);
     slot.batch.indices.resize(rows);
     slot.bad.resize(rows);
@@ -182,7 +211,8 @@ struct Loader::Impl {
     // Keyed by the sample that was wanted: a stand-in does not repeat the views of its own appearance. Nor does
     // a sample that comes again in the epoch.
     DrawnViews& drawn = memory.drawn;
-    drawn.options = &options;
+    drawn.kinds = &kinds;
+    drawn.seed = options.seed;
     drawn.epoch = epoch;
     drawn.sample = wanted;
     drawn.repeat = draw.repeat;
@@ -198,8 +228,9 @@ struct Loader::Impl {
       ViewParameters& parameters = drawn.views[view];
       parameters.crop.top -= sample.decoded->top;
       parameters.crop.left -= sample.decoded->left;
-      apply_view(sample.decoded->image, parameters, options.size,
-                 slot.batch.images.data() + (view * rows + at) * view_bytes, memory.augment);
+      const ViewKind& kind = kinds[view];
+      apply_view(sample.decoded->image, parameters, kind.size,
+                 slot.batch.images.data() + kind.before * rows + at * kind.bytes, memory.augment);
     }
   }
 
@@ -306,7 +337,7 @@ struct Loader::Impl {
         report(slot);
         if (slot.error) std::rethrow_exception(slot.error);
         if (options.skip_bad && std::count(slot.present.begin(), slot.present.end(), 0) > 0) {
-          compact(slot.batch, slot.present, options.views, view_bytes);
+          compact(slot.batch, slot.present, kinds);
         }
         std::swap(out, slot.batch);
         prepare(delivered + static_cast<std::int64_t>(slots.size()));

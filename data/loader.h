@@ -26,7 +26,9 @@
 namespace kindred {
 
 struct Batch {
-  std::vector<std::uint8_t> images;   // [views * rows, size, size, 3]; row v * rows + i is view v of image i
+  // View by view, of each all rows: [views * rows, size, size, 3], row v * rows + i is view v of image i. Where
+  // groups of views differ in size, group after group: [count * rows, size, size, 3] each.
+  std::vector<std::uint8_t> images;
   std::vector<std::int32_t> labels;   // [rows]
   std::vector<std::int64_t> indices;  // [rows], in the data set: the image's identity (SimCLR's label)
 
@@ -38,6 +40,8 @@ struct LoaderOptions {
   int views = 2;                  // of each image, >= 1
   int size = 32;                  // side of a view
   Recipe recipe;
+  // Views of several kinds (multi-crop), in place of the three above: as many of each as its count says.
+  std::vector<ViewGroup> groups;
   int workers = 1;  // threads; 0: next() does the work itself
   std::uint64_t seed = 0;
   bool shuffle = true;

@@ -9,26 +9,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
 using namespace kindred;
 using namespace kindred::test;
 
 namespace {
 
-Planes planes_of(const Image& image) {
-  Planes planes;
-  planes.resize(image.width);
-  for (std::size_t i = 0; i < planes.pixels(); ++i)
-    for (int c = 0; c < 3; ++c) planes.plane(c)[i] = image.pixels[3 * i + std::size_t(c)];
-  return planes;
-}
-
-Image image_of(const Planes& planes) {
-  Image image(planes.size, planes.size);
-  for (std::size_t i = 0; i < planes.pixels(); ++i)
-    for (int c = 0; c < 3; ++c) image.pixels[3 * i + std::size_t(c)] = planes.plane(c)[i];
-  return image;
-}
+const auto random_recipes = {"cifar",       "simaugment",          "autoaugment", "autoaugment-cifar",
+                             "randaugment", "stacked-randaugment", "probe"};
 
 Image view_of(const Image& image, const ViewParameters& parameters, int size) {
   Image out(size, size);
@@ -92,7 +81,15 @@ TEST_CASE("augment: what changes nothing changes nothing") {
   whole.crop = {0, 0, 32, 32};
   whole.resized_height = whole.resized_width = 32;
   CHECK(view_of(image, whole, 32).pixels == image.pixels);
-  whole.jitter = true;  // all factors at rest
+  using enum ImageOperation;
+  for (const ImageOperation at_rest : {brightness, contrast, color, sharpness})
+    whole.add({.operation = at_rest, .value = 1});
+  for (const ImageOperation at_rest : {identity, hue, blur, shear_x, translate_y, rotate, solarize_add, cutout})
+    whole.add({.operation = at_rest, .value = 0});
+  whole.add({.operation = rotate, .interpolation = Interpolation::bilinear, .value = 0});
+  whole.add({.operation = posterize, .value = 8});
+  whole.add({.operation = solarize, .value = 256});
+  for (int twice = 0; twice < 2; ++twice) whole.add({.operation = invert});
   CHECK(view_of(image, whole, 32).pixels == image.pixels);
   Planes planes = planes_of(image);
   adjust_brightness(planes, 1);
@@ -102,7 +99,7 @@ TEST_CASE("augment: what changes nothing changes nothing") {
   gaussian_blur(planes, 1, 1.0f, scratch);
   gaussian_blur(planes, 3, 0.1f, scratch);
   CHECK(image_of(planes).pixels == image.pixels);
-  whole.jitter = false;
+  whole.count = 0;
   whole.flip = true;
   const Image mirrored = view_of(image, whole, 32);
   CHECK(view_of(mirrored, whole, 32).pixels == image.pixels);
@@ -121,7 +118,7 @@ TEST_CASE("augment: what changes nothing changes nothing") {
 TEST_CASE("augment: a view is a function of its key") {
   const Image image = formula_image(50, 70);
   AugmentScratch scratch;
-  for (const char* name : {"cifar", "simaugment", "probe"}) {
+  for (const char* name : random_recipes) {
     const Recipe r = recipe(name, 48);
     std::set<Bytes> views;
     for (std::uint32_t view = 0; view < 20; ++view) {
@@ -143,6 +140,7 @@ TEST_CASE("augment: crops cover the areas and ratios that the recipe says, and l
   const Recipe r = recipe("cifar");
   double least = 1, most = 0, sum_log_ratio = 0;
   int flips = 0, jitters = 0, grays = 0;
+  using enum ImageOperation;
   constexpr int draws = 4000;
   std::set<int> orders;
   for (int i = 0; i < draws; ++i) {
@@ -156,11 +154,18 @@ TEST_CASE("augment: crops cover the areas and ratios that the recipe says, and l
     CHECK((ratio > 0.74 && ratio < 1.35));
     sum_log_ratio += std::log(ratio);
     flips += p.flip;
-    jitters += p.jitter;
-    grays += p.gray;
-    CHECK((p.brightness >= 0.6f && p.brightness <= 1.4f && std::abs(p.hue) <= 0.1f && p.sigma == 0.0f));
+    const auto drawn = std::span(p.operations).first(static_cast<std::size_t>(p.count));
+    const bool gray_last = p.count > 0 && drawn.back().operation == gray;
+    grays += gray_last;
+    if (p.count - gray_last == 0) continue;
+    REQUIRE(p.count - gray_last == 4);
+    ++jitters;
     int order = 0;
-    for (const ColorOp op : p.order) order = order * 4 + static_cast<int>(op);
+    for (const DrawnOperation& each : drawn.first(4)) {
+      order = order * 32 + static_cast<int>(each.operation);
+      const float middle = each.operation == hue ? 0.0f : 1.0f, reach = each.operation == hue ? 0.1f : 0.4f;
+      CHECK(std::abs(each.value - middle) <= reach + 1e-6f);
+    }
     orders.insert(order);
   }
   CHECK((least > 0.19 && least < 0.22 && most > 0.95 && most <= 1.0));
@@ -174,7 +179,8 @@ TEST_CASE("augment: crops cover the areas and ratios that the recipe says, and l
 TEST_CASE("augment: images of any shape") {
   AugmentScratch scratch;
   for (const auto& [height, width] : {std::pair{1, 1}, {1, 500}, {500, 1}, {2, 3}, {7, 2000}, {333, 8}})
-    for (const char* name : {"cifar", "simaugment", "probe", "none"})
+    for (const char* name :
+         {"cifar", "simaugment", "probe", "none", "autoaugment-cifar", "stacked-randaugment"})
       for (const int size : {1, 2, 5, 32, 70}) {
         CAPTURE(height);
         CAPTURE(width);
@@ -182,7 +188,9 @@ TEST_CASE("augment: images of any shape") {
         Image gray(height, width);  // of one colour: any resampling must give it back
         std::fill(gray.pixels.begin(), gray.pixels.end(), std::uint8_t{77});
         Recipe r = recipe(name, size);
-        r.jitter_probability = 0;
+        std::erase_if(r.steps, [](const Step& step) {
+          return !std::holds_alternative<RandomGray>(step) && !std::holds_alternative<RandomBlur>(step);
+        });
         Bytes out(std::size_t(size * size) * 3 + 1, 123);
         for (std::uint32_t view = 0; view < 5; ++view) {
           RandomStream random(1, Purpose::test, 0, 0, view);
@@ -203,15 +211,18 @@ TEST_CASE("augment: a very long picture does not overflow to black") {
   CHECK(*std::min_element(out.pixels.begin(), out.pixels.end()) >= 254);
 }
 
-TEST_CASE("augment: recipes") {
-  CHECK(error_of([] { recipe("cifra"); }) ==
-        "unknown augmentation 'cifra': choose one of cifar, simaugment, probe, none");
-  CHECK(recipe("probe", 32).min_area == 0.2f);
-  CHECK(recipe("probe", 224).min_area == 0.08f);
-  CHECK(describe(recipe("none")) == "resize and centre crop");
-  CHECK(describe(recipe("cifar")) ==
-        "random crop of area 0.2-1 and ratio 0.75-1.33, flip 0.5, jitter 0.8 (brightness 0.4, contrast 0.4, "
-        "saturation 0.4, hue 0.1), gray 0.2");
-  CHECK(blur_kernel(224) == 23);
-  CHECK(blur_kernel(32) == 3);
+TEST_CASE("augment: every operation on views of one to five pixels") {
+  AugmentScratch scratch;
+  const Image image = formula_image(9, 7);
+  for (int size = 1; size <= 5; ++size) {
+    for (const char* name : random_recipes) {
+      const Recipe r = recipe(name, size);
+      Bytes out(std::size_t(size * size) * 3 + 1, 123);
+      for (std::uint32_t view = 0; view < 50; ++view) {
+        RandomStream random(2, Purpose::test, 0, 0, view);
+        make_view(image, r, size, random, out.data(), scratch);
+        CHECK(out.back() == 123);
+      }
+    }
+  }
 }

@@ -116,6 +116,43 @@ TEST_CASE("loader: rows are view-major, labels and indices belong to them") {
     }
 }
 
+TEST_CASE("loader: multi-crop: groups of views, each with its own recipe and size") {
+  LoaderOptions o = small_options();
+  o.groups = {{recipe("simaugment", 16), 16, 2}, {recipe("autoaugment-cifar", 9), 9, 3}};
+  FakeSource source;
+  source.rejected = {5};
+  o.shuffle = false;
+  const Dataset set = fake_set(24, source);
+  constexpr std::size_t large = 16 * 16 * 3, small = 9 * 9 * 3;
+  for (const bool skip : {false, true}) {
+    o.skip_bad = skip;
+    Bytes expected(large);
+    AugmentScratch scratch;
+    for (const int workers : {0, 1, 8}) {
+      o.workers = workers;
+      Loader loader(set, o);
+      for (const Batch& batch : epoch_of(loader, 1)) {
+        const std::size_t rows = batch.labels.size();
+        REQUIRE(batch.images.size() == rows * (2 * large + 3 * small));
+        for (std::size_t row = 0; row < rows; ++row)
+          for (std::uint32_t view = 0; view < 5; ++view) {
+            const bool first = view < 2;
+            const std::size_t bytes = first ? large : small;
+            const std::int64_t shown = batch.indices[row];
+            // A stand-in's views are keyed by the sample that was wanted.
+            const auto key = static_cast<std::uint32_t>(shown == 8 && row == 5 ? 5 : shown);
+            RandomStream random(o.seed, Purpose::augment, 1, key, view);
+            make_view(set.load(shown).image, o.groups[first ? 0 : 1].recipe, first ? 16 : 9, random,
+                      expected.data(), scratch);
+            const std::size_t at =
+                first ? (view * rows + row) * large : 2 * rows * large + ((view - 2) * rows + row) * small;
+            REQUIRE(std::memcmp(expected.data(), batch.images.data() + at, bytes) == 0);
+          }
+      }
+    }
+  }
+}
+
 TEST_CASE("loader: an epoch is a permutation, another one each time") {
   LoaderOptions o = small_options();
   o.drop_last = false;
@@ -304,6 +341,7 @@ TEST_CASE("loader: options out of range") {
   CHECK(error([](auto& o) { o.batch_size = 51, o.drop_last = false; }) == "no error");
   CHECK(error([](auto& o) { o.batch_size = 0; }) == "batch size must be at least 1, not 0");
   CHECK(error([](auto& o) { o.views = 0; }) == "views must be at least 1, not 0");
+  CHECK(error([](auto& o) { o.groups = {{o.recipe, 16, 0}}; }) == "views must be at least 1, not 0");
   CHECK(error([](auto& o) { o.size = 0; }) == "image size must be at least 1 pixel, not 0");
   CHECK(error([](auto& o) { o.workers = -1; }) == "workers must be at least 0, not -1");
 }

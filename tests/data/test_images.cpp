@@ -37,6 +37,21 @@ Image smooth_image(int height, int width, int phase) {
   return image;
 }
 
+Planes planes_of(const Image& image) {
+  Planes planes;
+  planes.resize(image.width);
+  for (std::size_t i = 0; i < planes.pixels(); ++i)
+    for (int c = 0; c < 3; ++c) planes.plane(c)[i] = image.pixels[3 * i + std::size_t(c)];
+  return planes;
+}
+
+Image image_of(const Planes& planes) {
+  Image image(planes.size, planes.size);
+  for (std::size_t i = 0; i < planes.pixels(); ++i)
+    for (int c = 0; c < 3; ++c) image.pixels[3 * i + std::size_t(c)] = planes.plane(c)[i];
+  return image;
+}
+
 int largest_difference(const Image& a, const Image& b) {
   if (a.height != b.height || a.width != b.width || a.pixels.size() != b.pixels.size()) return 1000;
   int largest = 0;

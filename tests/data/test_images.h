@@ -2,6 +2,7 @@
 #pragma once
 
 #include <kindred/data/image.h>
+#include <kindred/data/planes.h>
 #include <kindred/engine/error.h>
 
 #include <cstdint>
@@ -18,6 +19,10 @@ Image formula_image(int height, int width);
 
 // Smooth, so that JPEG keeps it within a few levels.
 Image smooth_image(int height, int width, int phase = 0);
+
+// Square pictures as planes, and back.
+Planes planes_of(const Image& image);
+Image image_of(const Planes& planes);
 
 int largest_difference(const Image& a, const Image& b);
 

@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""Writes augment.json: what torchvision makes of formula-made Pillow images (for tests/data/augment_test.cpp).
+"""Writes what torchvision makes of formula-made Pillow images (for tests/data/augment_test.cpp and
+augment_operations_test.cpp):
+
+    augment.json              crops, colours and blur
+    augment_operations.png    results of the operations of AutoAugment and RandAugment, 24 x 24 each, in rows of 16
+    augment_operations.json   which operation made which, and torchvision's tables of policies and strengths
 
 Run with Debian's python3-torchvision: /usr/bin/python3 tests/golden/make_augment_golden.py
 """
@@ -11,6 +16,7 @@ import PIL
 import torchvision
 import torchvision.transforms.functional as F
 from PIL import Image
+from torchvision.transforms import autoaugment
 
 
 def formula_image(height, width):  # tests/data/test_images.cpp has the same
@@ -52,3 +58,97 @@ target = pathlib.Path(__file__).parent / "augment.json"
 made_by = f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}"
 target.write_text(json.dumps({"made_by": made_by, "cases": cases}, indent=0) + "\n")
 print(f"{target}: {len(cases)} cases")
+
+
+# The operations of AutoAugment and RandAugment.
+
+SIDE, PER_ROW = 24, 16
+
+
+def source_image(name):  # tests/data/augment_operations_test.cpp has the same
+    values = np.asarray(square).astype(np.int32)
+    if name == "pale":  # few levels, neither end of the scale
+        values = values // 4 + 100
+    if name == "steps":  # three levels, two of them rare: equalize has its odd cases here
+        values = np.where(values < 16, 3, np.where(values > 240, 250, 77))
+    if name == "flat":
+        values = np.full_like(values, 90)
+    return Image.fromarray(values.astype(np.uint8))
+
+
+operations, tiles = [], []
+
+
+def add(name, value, out, source="square", **style):
+    operations.append({"operation": name, "value": value, "source": source, **style})
+    tiles.append(np.asarray(out))
+
+
+def warped(torch_name, name, value):
+    for bilinear, fill in [(False, 0), (True, 128)]:
+        mode = F.InterpolationMode.BILINEAR if bilinear else F.InterpolationMode.NEAREST
+        # torchvision turns None into black; a tuple reaches Pillow as a colour.
+        out = autoaugment._apply_op(square, torch_name, value, mode, None if fill == 0 else (fill,) * 3)
+        add(name, value, out, bilinear=bilinear, fill=fill)
+
+
+for value in [-0.3, -0.1, 0.2, 0.3]:
+    warped("ShearX", "shear_x", value)
+    warped("ShearY", "shear_y", value)
+for value in [-30.0, -13.0, 7.5, 30.0, 90.0, 180.0]:
+    warped("Rotate", "rotate", value)
+for value in [-10, -1, 4, 23]:
+    warped("TranslateX", "translate_x", value)
+    warped("TranslateY", "translate_y", value)
+for source in ["square", "pale"]:
+    image = source_image(source)
+    for factor in [0.1, 0.5, 1.4, 1.9]:
+        add("sharpness", factor, F.adjust_sharpness(image, factor), source)
+    for factor in [0.1, 1.9]:
+        add("color", factor, F.adjust_saturation(image, factor), source)
+        add("contrast", factor, F.adjust_contrast(image, factor), source)
+        add("brightness", factor, F.adjust_brightness(image, factor), source)
+for bits in [0, 1, 4, 5, 7, 8]:
+    add("posterize", bits, F.posterize(square, bits))
+for threshold in [0.0, 28.333334, 128.0, 255.0, 256.0]:
+    add("solarize", threshold, F.solarize(square, threshold))
+for addition in [0, 34, 110]:  # neither library has it: Pillow's own table lookup makes it
+    table = [min(255, level + addition) if level < 128 else level for level in range(256)]
+    add("solarize_add", addition, square.point(table * 3))
+for source in ["square", "pale", "steps", "flat"]:
+    image = source_image(source)
+    add("autocontrast", 0, F.autocontrast(image), source)
+    add("equalize", 0, F.equalize(image), source)
+    add("invert", 0, F.invert(image), source)
+
+sheet = np.zeros((-(-len(tiles) // PER_ROW) * SIDE, PER_ROW * SIDE, 3), np.uint8)
+for i, tile in enumerate(tiles):
+    top, left = i // PER_ROW * SIDE, i % PER_ROW * SIDE
+    sheet[top:top + SIDE, left:left + SIDE] = tile
+folder = pathlib.Path(__file__).parent
+Image.fromarray(sheet).save(folder / "augment_operations.png", optimize=True)
+
+
+def policy(name):
+    pairs = autoaugment.AutoAugment()._get_policies(autoaugment.AutoAugmentPolicy(name))
+    return [[[op, p, -1 if level is None else level] for op, p, level in pair] for pair in pairs]
+
+
+def strengths(space):
+    return {op: [values.tolist() if values.ndim else [], signed] for op, (values, signed) in space.items()}
+
+
+tables = {
+    "policies": {"imagenet": policy("imagenet"), "cifar10": policy("cifar10")},
+    # of views of 224 and 32 pixels, by the number of levels
+    "strengths": {
+        "10": {str(side): strengths(autoaugment.AutoAugment()._augmentation_space(10, (side, side)))
+               for side in [32, 224]},
+        "31": {str(side): strengths(autoaugment.RandAugment()._augmentation_space(31, (side, side)))
+               for side in [32, 224]},
+    },
+    "randaugment": list(autoaugment.RandAugment()._augmentation_space(31, (32, 32))),
+}
+target = folder / "augment_operations.json"
+target.write_text(json.dumps({"made_by": made_by, "cases": operations, **tables}) + "\n")
+print(f"{target}: {len(operations)} cases")

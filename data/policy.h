@@ -1,0 +1,36 @@
+// AutoAugment's policies, and how strong its and RandAugment's operations are: torchvision's tables of both.
+#pragma once
+
+#include <kindred/data/recipe.h>
+
+#include <span>
+
+namespace kindred {
+
+// An operation that is done with some probability. `level`, 0 to 9, is its strength in ninths; of no meaning
+// for those that have none.
+struct PolicyOperation {
+  ImageOperation operation;
+  double probability;
+  int level;
+};
+using PolicyPair = std::array<PolicyOperation, 2>;
+
+std::span<const PolicyPair> policy_pairs(Policy policy);  // 25
+
+// Whether an operation may go either way, by chance: shears, shifts, turns, and factors around 1.
+bool has_sign(ImageOperation operation);
+
+// Whether RandAugment may use it.
+bool has_strength(ImageOperation operation);
+
+// The value (image_operation.h) of an operation at strength level / (levels - 1), the positive one where it has
+// a sign: shears of up to .3, shifts of up to 150/331 of the side, turns of up to 30 degrees, factors of up
+// to 1.9, posterize from 8 bits to 4, solarize from 255 to 0, solarize_add up to 110, cutout up to 80/224 of
+// the side.
+float operation_value(ImageOperation operation, int level, int levels, int size);
+
+// The other way: -value, and for a factor 2 - value.
+float opposite(ImageOperation operation, float value);
+
+}  // namespace kindred

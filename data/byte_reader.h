@@ -28,8 +28,8 @@ class MemoryReader : public ByteReader {
   std::span<const std::uint8_t> bytes_;
 };
 
-// A regular file, held open. Symbolic links are followed; anything that is not a regular file is refused
-// without blocking. Nothing is ever written.
+// A regular file, held open. Symbolic links are followed; anything that is not a regular file is refused without
+// blocking. Nothing is ever written.
 class FileReader : public ByteReader {
  public:
   explicit FileReader(const std::string& path);  // see reason()

@@ -50,8 +50,7 @@ Sampler::Sampler(const std::vector<std::int32_t>& labels, int classes, const Sam
   for (std::size_t i = 0; i < labels.size(); ++i)
     members_[static_cast<std::size_t>(labels[i])].push_back(static_cast<std::uint32_t>(i));
   std::erase_if(members_, [](const auto& members) { return members.empty(); });
-  for (const auto& members : members_)
-    epoch_size_ += options.per_class * divided_up(members.size(), options.per_class);
+  for (const auto& members : members_) epoch_size_ += options.per_class * divided_up(members.size(), options.per_class);
 }
 
 void Sampler::draw(std::uint32_t epoch, std::vector<Draw>& order) const {

@@ -5,8 +5,7 @@
 //   inverse_frequency  every class equally often, however many images it has; the epoch stays as long. An image
 //                      of a rare class comes several times, each time in other views, and of a frequent class
 //                      every epoch shows another part
-//   per_class = M > 1  groups of M different images of one class; a batch is made of whole groups, so each
-//   class
+//   per_class = M > 1  groups of M different images of one class; a batch is made of whole groups, so each class
 //                      that is drawn comes with at least M images and every anchor has positives. Under uniform
 //                      every image is shown; up to M - 1 of a class twice, to fill its last group. A class with
 //                      less than M images fills its group by repeating them
@@ -20,7 +19,7 @@ namespace kindred {
 
 enum class Sampling { uniform, inverse_frequency };
 
-const char* name(Sampling sampling);               // "uniform", "inverse-frequency"
+const char* name(Sampling sampling);                 // "uniform", "inverse-frequency"
 Sampling parse_sampling(const std::string& name);  // Error(usage) lists the names
 
 struct SamplerOptions {
@@ -56,12 +55,12 @@ class Sampler {
   std::int64_t epoch_size_ = 0;
 };
 
-// What an anchor meets in its batch, on average over the full batches of the first epoch. A batch of B images
-// in V views has V B anchors; the positives of one are the other rows of its class.
+// What an anchor meets in its batch, on average over the full batches of the first epoch. A batch of B images in V
+// views has V B anchors; the positives of one are the other rows of its class.
 struct PositiveStatistics {
-  double mean = 0;     // positives of an anchor
-  double alone = 0;    // share of anchors whose class has no other image in the batch
-  double without = 0;  // share of anchors without a single positive: those alone, if views is 1
+  double mean = 0;            // positives of an anchor
+  double alone = 0;           // share of anchors whose class has no other image in the batch
+  double without = 0;         // share of anchors without a single positive: those alone, if views is 1
 };
 
 PositiveStatistics expected_positives(const Sampler& sampler, const std::vector<std::int32_t>& labels,

@@ -45,8 +45,7 @@ std::optional<std::uint64_t> number_of(const Block& header, Field field) {
   std::size_t i = 0;
   while (i < field.bytes && bytes[i] == ' ') ++i;
   const std::size_t first = i;
-  for (; i < field.bytes && bytes[i] >= '0' && bytes[i] <= '7'; ++i)
-    value = value << 3 | std::uint64_t(bytes[i] - '0');
+  for (; i < field.bytes && bytes[i] >= '0' && bytes[i] <= '7'; ++i) value = value << 3 | std::uint64_t(bytes[i] - '0');
   if (i == first) return std::nullopt;
   for (; i < field.bytes; ++i)
     if (bytes[i] != 0 && bytes[i] != ' ') return std::nullopt;
@@ -63,8 +62,7 @@ bool checksum_is_right(const Block& header) {
     sum += byte;
     signed_sum += static_cast<std::int8_t>(byte);
   }
-  return stored &&
-         (static_cast<std::int64_t>(*stored) == sum || static_cast<std::int64_t>(*stored) == signed_sum);
+  return stored && (static_cast<std::int64_t>(*stored) == sum || static_cast<std::int64_t>(*stored) == signed_sum);
 }
 
 bool is_zero(const Block& header) {
@@ -101,9 +99,8 @@ std::uint64_t padded(std::uint64_t bytes) {
 }  // namespace
 
 void TarReader::damaged(std::uint64_t at, const std::string& what) const {
-  fail(ExitCode::data,
-       "{}: byte {}: {}; the archive is damaged or is not a plain tar file: fetch or pack it again", path_, at,
-       what);
+  fail(ExitCode::data, "{}: byte {}: {}; the archive is damaged or is not a plain tar file: fetch or pack it again",
+       path_, at, what);
 }
 
 // The data of the extension header that stands at at_.
@@ -133,8 +130,7 @@ void TarReader::read_pax(const std::string& records, Extension& extension) const
     if (key.starts_with("GNU.sparse.")) damaged(at_, "a sparse file, which is not supported");
     if (key != "size") continue;
     const auto parsed = std::from_chars(value.data(), value.data() + value.size(), extension.size);
-    if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size())
-      damaged(at_, "a pax size that is no number");
+    if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size()) damaged(at_, "a pax size that is no number");
     extension.has_size = true;
   }
 }
@@ -145,8 +141,7 @@ void TarReader::check_end() const {
   Block header;
   for (std::uint64_t at = at_; at + block <= end; at += block) {
     if (const std::string reason = archive_.read(at, header); !reason.empty()) damaged(at, reason);
-    if (!is_zero(header))
-      damaged(at, "data after the end mark (archives joined by cat? use tar --concatenate)");
+    if (!is_zero(header)) damaged(at, "data after the end mark (archives joined by cat? use tar --concatenate)");
   }
 }
 
@@ -154,8 +149,7 @@ bool TarReader::next(TarMember& member) {
   Extension extension;
   for (Block header;;) {
     const std::uint64_t size = archive_.size();
-    if (at_ >= size || size - at_ < block)
-      damaged(at_, "the end mark is missing, so the archive was cut off here");
+    if (at_ >= size || size - at_ < block) damaged(at_, "the end mark is missing, so the archive was cut off here");
     if (const std::string reason = archive_.read(at_, header); !reason.empty()) damaged(at_, reason);
     if (is_zero(header)) {
       check_end();
@@ -167,8 +161,7 @@ bool TarReader::next(TarMember& member) {
     const bool extends = type == 'L' || type == 'K' || type == 'x' || type == 'X' || type == 'g';
     member.kind = kind_of(type);
     if (!extends && extension.has_size) bytes = extension.size;
-    if (member.kind == TarKind::link || member.kind == TarKind::folder)
-      bytes = 0;  // some programs write the target's size
+    if (member.kind == TarKind::link || member.kind == TarKind::folder) bytes = 0;  // some programs write the target's size
     if (!bytes) damaged(at_, "a size that is no number");
     if (*bytes > size - at_ - block)
       damaged(at_, fmt::format("'{}' claims {} bytes, more than are left",

@@ -1,10 +1,9 @@
 // The members of an uncompressed tar archive, found by reading its headers alone.
 //
-// POSIX ustar and pax, GNU long names and sizes (POSIX.1-2017, "pax", section "ustar Interchange Format"; GNU
-// tar manual, "Basic Tar Format"). Nobody vouches for the archive: a header whose checksum is wrong, a member
-// that reaches beyond the end, an archive without its end mark and one that goes on after it are errors,
-// because each of them means that images would be missing without a word. Nothing is ever extracted, so a name
-// is only a name.
+// POSIX ustar and pax, GNU long names and sizes (POSIX.1-2017, "pax", section "ustar Interchange Format"; GNU tar
+// manual, "Basic Tar Format"). Nobody vouches for the archive: a header whose checksum is wrong, a member that
+// reaches beyond the end, an archive without its end mark and one that goes on after it are errors, because each
+// of them means that images would be missing without a word. Nothing is ever extracted, so a name is only a name.
 #pragma once
 
 #include <kindred/data/byte_reader.h>

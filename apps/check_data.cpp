@@ -6,6 +6,7 @@
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/apps/common/survey.h>
 #include <kindred/apps/common/survey_pictures.h>
+#include <kindred/data/recipe_json.h>
 
 namespace kindred {
 namespace {
@@ -28,7 +29,9 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_flag("--no-pictures", f.no_pictures, "draw nothing");
   app.add_option("--json", f.json, "write the counts to this file");
   app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
-  app.add_option("--augment", f.augment, "how the views are made (as pretrain chooses for --image-size)");
+  app.add_option(
+      "--augment", f.augment,
+      "how the views are made: a name or a file, as pretrain takes (as it chooses for --image-size)");
   app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
   app.add_option("--seed", f.seed, "of the views")->capture_default_str();
   app.add_option("--list", f.list, "odd files to print; the JSON file has all")->capture_default_str();
@@ -43,6 +46,7 @@ void check_flags(const Flags& f) {
   check(f.views >= 0 && f.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", f.views);
   check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
+  if (!f.augment.empty()) view_plan(f.augment, f.image_size, 1);  // a mistake is told before the long reading
   check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
 }
 
@@ -145,7 +149,7 @@ void draw(const Flags& f, const Findings& found) {
     draw_contact_sheet(split, out / fmt::format("contact_{}.png", split.name));
   if (f.views > 0) {
     const std::string augment = !f.augment.empty() ? f.augment : f.image_size <= 64 ? "cifar" : "simaugment";
-    draw_views(found.splits.front(), recipe(augment, f.image_size), f.image_size, f.views, f.seed,
+    draw_views(found.splits.front(), view_plan(augment, f.image_size, f.views).groups, f.seed,
                out / "views.png");
   }
   fmt::print("pictures: {}\n", out.string());

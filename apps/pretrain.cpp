@@ -36,9 +36,7 @@ constexpr int most_skipped_in_a_row = 50;
 LoaderOptions training_loader(const PretrainOptions& o) {
   LoaderOptions loading;
   loading.batch_size = o.batch_size;
-  loading.views = static_cast<int>(o.views);
-  loading.size = static_cast<int>(o.image_size);
-  loading.recipe = recipe(o.augment, static_cast<int>(o.image_size));
+  loading.groups = o.view_groups;
   loading.workers = static_cast<int>(o.workers);
   loading.seed = o.seed;
   loading.max_bad = o.max_bad;
@@ -128,10 +126,10 @@ class Run {
     loader_.start_epoch(static_cast<std::uint32_t>(state_.epochs_done), state_.batches_done);
     for (Batch batch; !interrupt_signal() && loader_.next(batch);) {
       const double start = now_seconds();
-      const std::int64_t side = o_.image_size, rows = o_.views * batch.rows();
-      const Tensor bytes = Tensor::from(batch.images, {rows, side, side, 3}, device_);
-      const Tensor images =
-          normalize_images(bytes, o_.pixel_statistics(), o_.precision);  // [views*batch, h, w, 3]
+      const std::int64_t rows = o_.views * batch.rows();
+      std::vector<Tensor> images = image_groups(o_, batch.images, batch.rows(), device_);
+      for (Tensor& group : images)  // [views*batch, h, w, 3]
+        group = normalize_images(group, o_.pixel_statistics(), o_.precision);
       if (o_.skip_nonfinite) remember_buffers();
       optimizer_->set_learning_rate(schedule_.at(state_.steps_done));
       const Tensor loss = contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_));
@@ -231,7 +229,7 @@ class Run {
       buffers_before_.push_back(buffer.value.to(device_, buffer.value.dtype()));
   }
 
-  void handle_non_finite(double loss, const Batch& batch, const Tensor& images) {
+  void handle_non_finite(double loss, const Batch& batch, const std::vector<Tensor>& images) {
     const std::string what = describe_non_finite(loss, batch, images);
     check(o_.skip_nonfinite, ExitCode::non_finite,
           "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
@@ -248,7 +246,7 @@ class Run {
   }
 
   // Names the step, the layer and the images, and writes RUN/non_finite.json with all of them.
-  std::string describe_non_finite(double loss, const Batch& batch, const Tensor& images) {
+  std::string describe_non_finite(double loss, const Batch& batch, const std::vector<Tensor>& images) {
     NonFiniteStep step{state_.steps_done + 1,
                        state_.epochs_done + 1,
                        state_.batches_done + 1,
@@ -257,7 +255,7 @@ class Run {
                        {},
                        {}};
     contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_),
-                     [&](const Tape& tape) { step.source = find_non_finite(tape, images.dim(0)); });
+                     [&](const Tape& tape) { step.source = find_non_finite(tape, images.front().dim(0)); });
     for (const std::int64_t index : batch.indices) step.images.push_back(train_.name(index));
     return report_non_finite(step, out_ / "non_finite.json");
   }
@@ -313,7 +311,7 @@ class Run {
 // holds.
 std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
   const LoaderOptions loading = training_loader(o);
-  const std::size_t batch = static_cast<std::size_t>(o.views * o.batch_size * o.image_size * o.image_size * 3);
+  const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
   const Decoded sample = train.load(0);
   const std::size_t decoded =
       train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
@@ -329,8 +327,8 @@ std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
   const LoaderOptions loading = training_loader(o);
   const Sampler sampler(train.labels(), train.classes(),
                         {true, loading.sampling, loading.per_class, loading.batch_size, loading.seed});
-  return describe(expected_positives(sampler, train.labels(), loading.batch_size, loading.views),
-                  loading.views);
+  return describe(expected_positives(sampler, train.labels(), loading.batch_size, static_cast<int>(o.views)),
+                  static_cast<int>(o.views));
 }
 
 // Finds where the run in `out` stands and tells it. Refuses a run of other settings.

@@ -120,6 +120,22 @@ std::string recipe_names() {
   return names;
 }
 
+std::size_t pixels_of(const std::vector<ViewGroup>& groups) {
+  std::size_t pixels = 0;
+  for (const ViewGroup& group : groups)
+    pixels += std::size_t(group.count) * std::size_t(group.size) * std::size_t(group.size);
+  return pixels;
+}
+
+std::vector<ViewSize> view_sizes(const std::vector<ViewGroup>& groups) {
+  std::vector<ViewSize> sizes;
+  for (const ViewGroup& group : groups) {
+    if (sizes.empty() || sizes.back().size != group.size) sizes.push_back({group.size, 0});
+    sizes.back().count += group.count;
+  }
+  return sizes;
+}
+
 std::vector<ImageOperation> randaugment_operations() {
   using enum ImageOperation;
   return {identity, shear_x,  shear_y,   translate_x, translate_y, rotate,       brightness,

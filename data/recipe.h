@@ -113,6 +113,16 @@ struct ViewGroup {
   bool operator==(const ViewGroup&) const = default;
 };
 
+// Pixels of all views of an image.
+std::size_t pixels_of(const std::vector<ViewGroup>& groups);
+
+// Views of one size that follow each other: what an encoder takes in one piece.
+struct ViewSize {
+  int size = 0;
+  int count = 0;
+};
+std::vector<ViewSize> view_sizes(const std::vector<ViewGroup>& groups);
+
 // The recipe of this name for images of `size` x `size`. The size matters to those that crop as `probe` does:
 // up to 64 pixels their crops cover at least .2 of the area, as the CIFAR recipe's, beyond that .08.
 // Error(usage) lists the names.

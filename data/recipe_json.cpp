@@ -306,7 +306,6 @@ std::string to_json_text(const Recipe& recipe) {
 }
 
 std::string to_json_text(const std::vector<ViewGroup>& groups) {
-  if (groups.size() == 1) return to_json_text(groups.front().recipe);
   nlohmann::ordered_json whole;
   for (const ViewGroup& group : groups)
     whole["views"].push_back({{"recipe", to_json(group.recipe)}, {"size", group.size}, {"count", group.count}});

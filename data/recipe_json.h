@@ -34,8 +34,7 @@ ViewPlan parse_views(std::string_view json, const std::string& file, int size, i
 // that does not, Error(file) for a file that cannot be read or used.
 ViewPlan view_plan(const std::string& augment, int size, int views);
 
-// The text of a file with exactly this, on one line: for one group its recipe, for more the list of views, each
-// with its size and count.
+// The text of a file with exactly this, on one line: a recipe, or a list of views.
 std::string to_json_text(const Recipe& recipe);
 std::string to_json_text(const std::vector<ViewGroup>& groups);
 

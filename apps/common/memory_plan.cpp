@@ -49,13 +49,16 @@ MemoryPlan plan_memory(const PretrainOptions& options) {
   plan.parameters = model.store.parameter_count();
   plan.parameter_bytes = pool.statistics().in_use;
 
-  const std::int64_t rows = options.views * options.batch_size, side = options.image_size;
+  const std::int64_t rows = options.views * options.batch_size;
   pool.reset_peak();
   // Twice: the second step has what the first left behind, as every later one has.
   for (int step = 0; step < 2; ++step) {
-    const Tensor bytes = Tensor::empty({rows, side, side, 3}, DType::u8, Device::plan);
+    std::vector<Tensor> bytes, images;
+    for (const auto& [size, count] : view_sizes(options.view_groups))
+      bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
     const Tensor labels = Tensor::empty({rows}, DType::i32, Device::plan);
-    const Tensor images = normalize_images(bytes, options.pixel_statistics(), options.precision);
+    for (const Tensor& each : bytes)
+      images.push_back(normalize_images(each, options.pixel_statistics(), options.precision));
     contrastive_step(model, *optimizer, images, labels, loss_options(options), [&](const Tape& tape) {
       if (step == 0) add_activations(tape, model.store, plan);
     });

@@ -1,6 +1,5 @@
 #include <kindred/apps/common/pretrain_options.h>
 #include <kindred/apps/common/recipes.h>
-#include <kindred/data/augment.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -49,7 +48,6 @@ void check_one_of(const char* flag, const std::string& value, std::initializer_l
 
 void check_values(const PretrainOptions& o) {
   resnet_spec(o.model);
-  recipe(o.augment);
   check_one_of("--loss", o.loss, {"supcon", "simclr"});
   check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
   check_one_of("--pixels", o.pixels, {"imagenet", "cifar10", "cifar100"});
@@ -64,8 +62,6 @@ void check_values(const PretrainOptions& o) {
   check(o.batch_size >= 1 && o.batch_size <= 1 << 20, ExitCode::usage, "--batch-size {}: expected 1 to 1048576",
         o.batch_size);
   check(o.views >= 1 && o.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", o.views);
-  check(o.loss != "simclr" || o.views >= 2, ExitCode::usage,
-        "--loss simclr with --views 1: an image's only positives are its other views; use --views 2");
   check(o.image_size >= 8 && o.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", o.image_size);
   check(o.workers >= 0 && o.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", o.workers);
@@ -77,6 +73,13 @@ void check_values(const PretrainOptions& o) {
         o.keep_checkpoints);
   check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
+}
+
+// As a file for --augment would say it.
+nlohmann::json augmentation_json(const PretrainOptions& o) {
+  const bool plain = o.view_groups.size() == 1 && o.view_groups.front().size == o.image_size;
+  return nlohmann::json::parse(plain ? to_json_text(o.view_groups.front().recipe)
+                                     : to_json_text(o.view_groups));
 }
 
 }  // namespace
@@ -129,6 +132,7 @@ nlohmann::json PretrainOptions::to_json() const {
           {"temperature", temperature},
           {"base_temperature", base_temperature},
           {"augment", augment},
+          {"augmentation", augmentation_json(*this)},
           {"pixels", pixels},
           {"pixel_mean", pixel_statistics().mean},
           {"pixel_std", pixel_statistics().deviation},
@@ -177,7 +181,7 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--temperature", given_.temperature, "of the loss (0.1)");
   app.add_option("--base-temperature", given_.base_temperature,
                  "scale the loss by temperature / this; 0: unscaled (0)");
-  app.add_option("--augment", given_.augment, "cifar, simaugment, probe or none (by image size)");
+  app.add_option("--augment", given_.augment, recipe_names() + ", or a file: RECIPE.json (by image size)");
   app.add_option("--pixels", given_.pixels, "mean and deviation of pixels: imagenet, cifar10 or cifar100");
   app.add_option("--precision", precision_, "f32 or bf16")->capture_default_str();
   app.add_option("--device", plain_.device, "auto, cpu or reference")->capture_default_str();
@@ -242,6 +246,13 @@ PretrainOptions PretrainFlags::resolve() const {
         precision_);
   o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;
   check_values(o);
+  const ViewPlan plan = view_plan(o.augment, static_cast<int>(o.image_size), static_cast<int>(o.views));
+  check(!plan.views_fixed || !given_.views || *given_.views == plan.views(), ExitCode::usage,
+        "--views {}: {} describes {} views; leave --views out", o.views, o.augment, plan.views());
+  o.view_groups = plan.groups;
+  o.views = plan.views();
+  check(o.loss != "simclr" || o.views >= 2, ExitCode::usage,
+        "--loss simclr with --views 1: an image's only positives are its other views; use --views 2");
   return o;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <kindred/apps/common/data_options.h>
+#include <kindred/data/recipe_json.h>
 #include <kindred/engine/dtype.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/projection_head.h>
@@ -42,6 +43,7 @@ struct PretrainOptions {
   DataFlags data;
   std::string out;
   std::string model, loss, augment, optimizer, recipe, device, pixels;
+  std::vector<ViewGroup> view_groups;  // what `augment` says of the views; `views` in all
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
   DType precision = DType::f32;

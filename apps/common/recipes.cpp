@@ -6,7 +6,7 @@
 namespace kindred {
 namespace {
 
-struct Recipe {
+struct NamedRecipe {
   const char* name;
   const char* help;
   HyperParameters values;
@@ -17,7 +17,7 @@ HyperParameters imagenet() {
   HyperParameters p;
   p.model = "resnet50", p.head = "mlp", p.image_size = 224, p.batch_size = 6144, p.epochs = 350;
   p.optimizer = "lars", p.lr = 0.4 * 6144 / 256, p.momentum = 0.9, p.weight_decay = 1e-3;
-  p.warmup_epochs = 12, p.temperature = 0.1, p.augment = "simaugment", p.pixels = "imagenet";
+  p.warmup_epochs = 12, p.temperature = 0.1, p.augment = "autoaugment", p.pixels = "imagenet";
   return p;
 }
 
@@ -47,8 +47,8 @@ HyperParameters demo() {
   return p;
 }
 
-const std::vector<Recipe>& recipes() {
-  static const std::vector<Recipe> list = {
+const std::vector<NamedRecipe>& recipes() {
+  static const std::vector<NamedRecipe> list = {
       {"imagenet", "the paper's ResNet-50: 350 epochs of 6144 images, LARS", imagenet()},
       {"cifar", "SupContrast's ResNet-50 at 32x32: 1000 epochs of 1024 images", cifar()},
       {"cifar-quick", "ResNet-20 at 32x32: 10 epochs of 256 images, minutes on two cores", cifar_quick()},
@@ -61,7 +61,7 @@ const std::vector<Recipe>& recipes() {
 
 HyperParameters recipe_named(const std::string& recipe) {
   std::string names;
-  for (const Recipe& known : recipes()) {
+  for (const NamedRecipe& known : recipes()) {
     if (known.name == recipe) return known.values;
     names += (names.empty() ? "" : ", ") + std::string(known.name);
   }
@@ -70,7 +70,7 @@ HyperParameters recipe_named(const std::string& recipe) {
 
 std::string recipe_help() {
   std::string text = "hyper-parameters by name; flags override them:";
-  for (const Recipe& known : recipes()) text += fmt::format("\n  {}: {}", known.name, known.help);
+  for (const NamedRecipe& known : recipes()) text += fmt::format("\n  {}: {}", known.name, known.help);
   return text;
 }
 

@@ -11,8 +11,9 @@ namespace {
 
 // What may change without changing the weights that a run ends with. The data set is compared by its
 // fingerprint.
-constexpr std::array<std::string_view, 11> free_settings = {
-    "workers",          "device",           "data",         "knn_every", "recipe", "max_bad", "strict",
+constexpr std::array<std::string_view, 12> free_settings = {
+    "workers",          "device",           "data",         "knn_every",
+    "recipe",           "augment",          "max_bad",      "strict",
     "checkpoint_every", "keep_checkpoints", "on_nonfinite", "images"};
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <kindred/apps/common/step.h>
+#include <kindred/layers/concatenate/concatenate.h>
 
 namespace kindred {
 
@@ -22,18 +23,38 @@ SupConOptions loss_options(const PretrainOptions& options) {
   return loss;
 }
 
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
+std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
+                                 std::int64_t batch, Device device) {
+  std::vector<Tensor> groups;
+  for (const auto& [size, count] : view_sizes(options.view_groups)) {
+    const Shape shape{count * batch, size, size, 3};
+    const auto length = static_cast<std::size_t>(shape.numel());
+    groups.push_back(Tensor::from(bytes.first(length), shape, device));
+    bytes = bytes.subspan(length);
+  }
+  return groups;
+}
+
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
                         const Tensor& labels, const SupConOptions& options,
                         const std::function<void(const Tape&)>& inspect) {
   Tape tape;
   model.store.attach(tape);
-  const Tensor features = model(images, Mode::train);     // [views*batch, 128], unit rows
+  Tensor features = model(images.front(), Mode::train);  // [views*batch, 128], unit rows
+  for (std::size_t group = 1; group < images.size(); ++group)
+    features = concatenate(features, model(images[group], Mode::train));
   const Tensor loss = supcon(features, labels, options);  // []
   if (inspect) inspect(tape);
   tape.backward(loss);
   optimizer.watch_loss(loss);
   optimizer.step();
   return loss;
+}
+
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
+                        const Tensor& labels, const SupConOptions& options,
+                        const std::function<void(const Tape&)>& inspect) {
+  return contrastive_step(model, optimizer, std::vector<Tensor>{images}, labels, options, inspect);
 }
 
 }  // namespace kindred

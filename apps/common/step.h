@@ -8,6 +8,8 @@
 
 #include <functional>
 #include <memory>
+#include <span>
+#include <vector>
 
 namespace kindred {
 
@@ -15,9 +17,20 @@ std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, Parame
 
 SupConOptions loss_options(const PretrainOptions& options);
 
+// The images of a batch as the encoder takes them, bytes [views*batch, size, size, 3]: one tensor for each size
+// of views (multi-crop has two), in the order of the options' groups. `bytes` is the batch's own memory
+// (data/loader.h).
+std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
+                                 std::int64_t batch, Device device);
+
 // Forward, loss, backward, update. `images` are normalized [views*batch, h, w, 3], `labels` i32 [views*batch].
 // Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a
 // gradient is not finite; then nothing is updated. `inspect` sees the tape after the forward pass.
+// Several groups of images are encoded one after the other, each with batch statistics of its own, and their
+// features stand below each other.
+Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
+                        const Tensor& labels, const SupConOptions& options,
+                        const std::function<void(const Tape&)>& inspect = {});
 Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
                         const Tensor& labels, const SupConOptions& options,
                         const std::function<void(const Tape&)>& inspect = {});

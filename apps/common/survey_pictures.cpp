@@ -188,33 +188,50 @@ void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& p
   canvas.save(path);
 }
 
-void draw_views(const SplitSurvey& split, const Recipe& recipe, int size, int views, std::uint64_t seed,
+void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, std::uint64_t seed,
                 const std::filesystem::path& path) {
   constexpr int gap = 6;
-  const int cell = std::min(std::max(size, 64), 224);
+  int views = 0, largest = 64, wanted = 0;
+  for (const ViewGroup& group : groups) {
+    views += group.count;
+    largest = std::max(largest, group.size);
+  }
+  const int cell = std::min(largest, 224);
   const auto images = first_of_classes(split, 1);
   std::vector<std::int64_t> shown;
   for (const std::size_t c : spread(images.size(), 12))
     if (!images[c].empty()) shown.push_back(images[c].front());
-  const std::string title = fmt::format("{} pixels; the image, then views: {}", size, describe(recipe));
-  const int wanted = std::max((views + 1) * (cell + gap) + gap, Canvas::text_width(title));
-  Canvas canvas(2 * margin + line + static_cast<int>(shown.size()) * (cell + gap), 2 * margin + wanted);
-  canvas.text(margin, margin, title);
+  std::vector<std::string> titles;
+  for (const ViewGroup& group : groups) {
+    titles.push_back(fmt::format("{} {}of {} pixels: {}", group.count,
+                                 titles.empty() ? "views (after the image) " : "", group.size,
+                                 describe(group.recipe)));
+    wanted = std::max(wanted, Canvas::text_width(titles.back()));
+  }
+  const int head = static_cast<int>(titles.size()) * line;
+  wanted = std::max(wanted, (views + 1) * (cell + gap) + gap);
+  Canvas canvas(2 * margin + head + static_cast<int>(shown.size()) * (cell + gap), 2 * margin + wanted);
+  int top = margin;
+  for (const std::string& title : titles) {
+    canvas.text(top, margin, title);
+    top += line;
+  }
   AugmentScratch scratch;
-  int top = margin + line;
   for (const std::int64_t i : shown) {
     const Image image = split.set.load(i).image;
     int left = margin;
     canvas.fill(top, left, cell, cell, faint);
     paste_centred(canvas, top, left, cell, shrink_to(image, cell));
     left += 2 * gap;
-    for (int v = 0; v < views; ++v) {
-      left += cell + gap;
-      RandomStream random(seed, Purpose::augment, 0, static_cast<std::uint32_t>(i),
-                          static_cast<std::uint32_t>(v));
-      Image view(size, size);
-      make_view(image, recipe, size, random, view.pixels.data(), scratch);
-      paste_centred(canvas, top, left, cell, shrink_to(view, cell));
+    std::uint32_t v = 0;
+    for (const ViewGroup& group : groups) {
+      for (int repeat = 0; repeat < group.count; ++repeat) {
+        left += cell + gap;
+        RandomStream random(seed, Purpose::augment, 0, static_cast<std::uint32_t>(i), v++);
+        Image view(group.size, group.size);
+        make_view(image, group.recipe, group.size, random, view.pixels.data(), scratch);
+        paste_centred(canvas, top, left, cell, shrink_to(view, cell));
+      }
     }
     top += cell + gap;
   }

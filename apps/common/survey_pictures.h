@@ -17,8 +17,9 @@ void draw_size_histogram(const std::vector<SplitSurvey>& splits, const std::file
 // A row of images for each class (of at most 50 classes, evenly spread). Damaged ones have a red frame.
 void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& path);
 
-// An image of each class (of at most 12, evenly spread), and `views` augmented views of it, size x size.
-void draw_views(const SplitSurvey& split, const Recipe& recipe, int size, int views, std::uint64_t seed,
+// An image of each class (of at most 12, evenly spread), and its augmented views, those of training with this
+// seed.
+void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, std::uint64_t seed,
                 const std::filesystem::path& path);
 
 }  // namespace kindred

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <sstream>
 
 namespace kindred {
@@ -116,6 +117,41 @@ TEST_CASE("a run that was killed resumes to the same bytes") {
   const auto changed = run_program("pretrain", set + " --out " + cut + flags + " --resume --lr 0.5");
   CHECK(changed.code == 2);
   CHECK(is_one_line_error(changed));
+}
+
+TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is compared on --resume") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run", file = folder / "crops.json";
+  std::ofstream(file) << R"({"views": [{"recipe": "autoaugment", "count": 2},
+      {"recipe": {"crop": {"area": [0.05, 0.3]}, "flip": 0.5}, "size": 16, "count": 3}]})";
+  const std::string command = set + " --out " + run + tiny + "--epochs 1 --augment " + file;
+  const auto planned = run_program("pretrain", command + " --dry-run");
+  CAPTURE(planned.output);
+  CHECK(planned.code == 0);
+  CHECK(planned.output.find("concatenate") != std::string::npos);
+  CHECK(planned.output.find("[40, 128]") != std::string::npos);  // 5 views of 8 images
+  const auto result = run_program("pretrain", command);
+  CAPTURE(result.output);
+  REQUIRE(result.code == 0);
+  const auto config = json_file(folder / "run/config.json");
+  CHECK(config.at("views") == 5);
+  CHECK(config.at("augmentation").at("views").at(1).at("size") == 16);
+  CHECK(config.at("augmentation").at("views").at(0).at("recipe").at("name") == "autoaugment");
+  CHECK(json_lines(folder / "run/metrics.jsonl").at(0).at("chance_loss").get<double>() ==
+        doctest::Approx(std::log(5 * 8 - 1)));
+  CHECK(run_program("pretrain", command + " --resume").code == 0);
+  std::ofstream(file) << R"({"views": [{"recipe": "cifar", "count": 5}]})";
+  const auto changed = run_program("pretrain", command + " --resume");
+  CHECK(changed.code == 2);
+  CHECK(changed.output.find("augmentation") != std::string::npos);
+  const auto other_views = run_program("pretrain", command + " --resume --views 3");
+  CHECK(other_views.code == 2);
+  CHECK(other_views.output.find("--views 3") != std::string::npos);
+  CHECK(is_one_line_error(other_views));
+  std::ofstream(file) << R"({"views": 3})";
+  const auto broken = run_program("pretrain", command + " --resume");
+  CHECK(broken.code == 4);
+  CHECK(is_one_line_error(broken));
 }
 
 TEST_CASE("--dry-run prints the plan and writes nothing") {

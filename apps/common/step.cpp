@@ -3,17 +3,27 @@
 
 namespace kindred {
 
-std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
+namespace {
+
+OptimizerOptions optimizer_options(const PretrainOptions& options) {
   if (options.optimizer == "lars") {
     LarsOptions lars;
     lars.momentum = options.momentum;
     lars.weight_decay = options.weight_decay;
-    return std::make_unique<Optimizer>(store, lars);
+    return lars;
   }
   SgdOptions sgd;
   sgd.momentum = options.momentum;
   sgd.weight_decay = options.weight_decay;
-  return std::make_unique<Optimizer>(store, sgd);
+  return sgd;
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
+  auto optimizer = std::make_unique<Optimizer>(store, optimizer_options(options));
+  if (options.precision.scales_loss()) optimizer->scale_loss();
+  return optimizer;
 }
 
 SupConOptions loss_options(const PretrainOptions& options) {
@@ -45,7 +55,7 @@ Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std
     features = concatenate(features, model(images[group], Mode::train));
   const Tensor loss = supcon(features, labels, options);  // []
   if (inspect) inspect(tape);
-  tape.backward(loss);
+  tape.backward(loss, optimizer.loss_scale());  // of the scaled loss, where it is scaled
   optimizer.watch_loss(loss);
   optimizer.step();
   return loss;

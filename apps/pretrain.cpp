@@ -158,7 +158,7 @@ class Run {
                 const std::vector<std::int64_t>& indices) {
     if (o_.skip_nonfinite) remember_buffers();
     shown_[static_cast<std::size_t>(started_++ % 2)] = indices;
-    take(steps_->run(batch, view_labels(labels, indices), schedule_.at(step)));
+    take(steps_->run(batch, view_labels(o_, labels, indices), schedule_.at(step)));
     saver_->after_step(state_.steps_done);
   }
 
@@ -184,18 +184,6 @@ class Run {
   }
 
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
-
-  // What makes two rows positives of each other: their class, or in SimCLR their image. [views*batch]
-  std::vector<std::int32_t> view_labels(const std::vector<std::int32_t>& labels,
-                                        const std::vector<std::int64_t>& indices) const {
-    std::vector<std::int32_t> of_views;
-    for (std::int64_t view = 0; view < o_.views; ++view)
-      if (o_.loss == "supcon")
-        of_views.insert(of_views.end(), labels.begin(), labels.end());
-      else
-        of_views.insert(of_views.end(), indices.begin(), indices.end());
-    return of_views;
-  }
 
   // The nearest-neighbour figure, the epoch's line, a checkpoint. False when interrupted: the epoch is finished
   // by the run that goes on.
@@ -374,16 +362,6 @@ std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
                   static_cast<int>(o.views));
 }
 
-[[noreturn]] void say_what_fits(const OutOfMemory& error, const PretrainOptions& options, Device device) {
-  memory_pool(device).trim();
-  std::size_t free = 0, total = 0;
-  gpu().free_and_total(free, total);
-  const std::int64_t batch = largest_batch(options, device, free);
-  check(batch > 0, ExitCode::device, "{}; not even one image of {} pixels fits", error.what(),
-        options.image_size);
-  fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);
-}
-
 // Finds where the run in `out` stands and tells it. Refuses a run of other settings.
 void go_on(Run& run, const PretrainOptions& options, CheckpointFolder& checkpoints) {
   const std::vector<std::string> changes = changed_settings(options.out, run.config());
@@ -448,7 +426,7 @@ int pretrain(int argc, char** argv) {
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {
-    say_what_fits(error, options, device.device);  // what the run had is free again
+    explain_out_of_memory(error, options, device.device);  // what the run had is free again
   }
 }
 

@@ -28,11 +28,12 @@ run_tests build/release/tests/kindred_tests "$@"
 # Cases that need a GPU are left out above where there is none. Its kernels then run on the host instead.
 if [ $# -eq 0 ]; then
   if nvidia-smi -L >/dev/null 2>&1; then echo "the GPU's kernels ran on the GPU"
-  else run_tests build/release/tests/emulated_tests "--test-case=*cuda*,*GPU*,optimizer*"; fi
+  else run_tests build/release/tests/emulated_tests "--test-case=*cuda*,*GPU*,optimizer*,resident*"; fi
 fi
 
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+if scripts/check_package.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 # The test of the tests: planted errors must turn the suite red. Costs a minute, so only when sources changed.
 if [ $# -eq 0 ]; then

@@ -82,6 +82,8 @@ cudaDataType_t type_of(DType dtype) {
   return CUDA_R_32F;
 }
 
+constexpr std::uint64_t largest_workspace = std::uint64_t{32} << 20;  // what Hopper's kernels may want
+
 class Layout {
  public:
   // `rows` rows of `columns` elements each, as we count.
@@ -138,7 +140,7 @@ class Product {
   // The library's suggestions, best guess first.
   std::vector<cublasLtMatmulHeuristicResult_t> candidates(int alignment) const {
     constexpr int most = 16;
-    const std::uint64_t workspace = std::uint64_t{32} << 20;  // what Hopper's kernels may want
+    const std::uint64_t workspace = largest_workspace;
     // Partial sums in f32, or none: in 16 bits they would lose what the masters are for.
     const std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     const auto bytes = static_cast<std::uint32_t>(alignment);
@@ -167,7 +169,7 @@ class Product {
     cublasLtMatmulHeuristicResult_t result{};
     if (library().check_algorithm(library().handle, raw_, b_.raw(), a_.raw(), c_.raw(), c_.raw(), &algorithm,
                                   &result) != CUBLAS_STATUS_SUCCESS ||
-        result.state != CUBLAS_STATUS_SUCCESS)
+        result.state != CUBLAS_STATUS_SUCCESS || result.workspaceSize > largest_workspace)
       return false;
     algorithm_ = algorithm;
     workspace_ = result.workspaceSize;

@@ -1,6 +1,7 @@
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/step.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
@@ -103,6 +104,16 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
     (fits(middle) ? low : high) = middle;
   }
   return low >= 8 ? low / 8 * 8 : low;
+}
+
+void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device) {
+  memory_pool(device).trim();
+  std::size_t free = 0, total = 0;
+  gpu().free_and_total(free, total);
+  const std::int64_t batch = largest_batch(options, device, free);
+  check(batch > 0, ExitCode::device, "{}; not even one image of {} pixels fits", error.what(),
+        options.image_size);
+  fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);
 }
 
 std::size_t resident_bytes() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <kindred/apps/common/pretrain_options.h>
+#include <kindred/engine/error.h>
 
 #include <string>
 #include <vector>
@@ -32,6 +33,10 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device);
 // The largest multiple of 8, or failing that any number, of images a batch whose training step fits `bytes` of
 // the device's memory; 0 where not even one image does.
 std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes);
+
+// Throws what `error` says, and which --batch-size would fit what the GPU has free now that the run is gone.
+[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options,
+                                        Device device);
 
 // Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be
 // read.

@@ -45,6 +45,17 @@ std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const
   return groups;
 }
 
+std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
+                                      const std::vector<std::int64_t>& indices) {
+  std::vector<std::int32_t> of_views;
+  for (std::int64_t view = 0; view < options.views; ++view)
+    if (options.loss == "supcon")
+      of_views.insert(of_views.end(), labels.begin(), labels.end());
+    else
+      of_views.insert(of_views.end(), indices.begin(), indices.end());
+  return of_views;
+}
+
 Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
                         const Tensor& labels, const SupConOptions& options,
                         const std::function<void(const Tape&)>& inspect) {

@@ -7,6 +7,7 @@
 #include <kindred/apps/common/probe.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/run_folder.h>
+#include <kindred/engine/plan_book.h>
 #include <kindred/engine/safetensors.h>
 #include <kindred/models/encoder_file.h>
 
@@ -22,7 +23,8 @@ const std::vector<std::string> probe_files = {"result.json", "classifier.safeten
 
 struct Flags {
   DataFlags data;
-  std::string out, encoder, untrained, augment = "none", device = "auto", precision = "f32";
+  std::string out, encoder, untrained, augment = "none", device = "auto";
+  std::optional<std::string> precision;
   std::string stem;
   std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
   bool overwrite = false;
@@ -45,8 +47,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--seed", f.probe.seed, "")->capture_default_str();
   app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
   app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)");
-  app.add_option("--precision", f.precision, "of the encoder: f32 or bf16")->capture_default_str();
-  app.add_option("--device", f.device, "auto, cpu or reference")->capture_default_str();
+  app.add_option("--precision", f.precision, precision_help);
+  app.add_option("--device", f.device, device_help)->capture_default_str();
   app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
   app.add_flag("--overwrite", f.overwrite, "replace the result in --out");
 }
@@ -56,8 +58,6 @@ void check_flags(const Flags& f) {
         "give --encoder RUN/encoder.safetensors, or --untrained MODEL");
   check(f.augment == "none" || f.augment == "probe", ExitCode::usage, "--augment {}: expected none or probe",
         f.augment);
-  check(f.precision == "f32" || f.precision == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
-        f.precision);
   check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   check(f.workers >= 0 && f.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", f.workers);
@@ -84,14 +84,15 @@ int linear_probe(int argc, char** argv) {
   add_flags(app, flags);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   check_flags(flags);
-  const DType precision = flags.precision == "bf16" ? DType::bf16 : DType::f32;
   const DeviceChoice device = choose_device(flags.device);
+  const Precision precision = precision_for(flags.precision, device.device);
   report_device(device, precision);
+  plan_book().set_rules({.allow_tf32 = precision.tf32});
 
   const EncoderInfo info = encoder_info(flags);
   ParameterStore store;
   const ResNet encoder(store, resnet_spec(info.model), info.stem);
-  store.allocate(device.device, flags.probe.seed, precision);
+  store.allocate(device.device, flags.probe.seed, precision.compute);
   if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
 
   const Dataset train = *flags.data.open(Split::train);
@@ -103,7 +104,7 @@ int linear_probe(int argc, char** argv) {
 
   FeatureOptions features;
   features.device = device.device;
-  features.precision = precision;
+  features.precision = precision.compute;
   features.pixels = info.pixels;
   features.image_size = static_cast<int>(info.image_size);
   features.workers = static_cast<int>(flags.workers);

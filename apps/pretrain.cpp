@@ -11,14 +11,17 @@
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/apps/common/same_run.h>
 #include <kindred/apps/common/saver.h>
-#include <kindred/apps/common/step.h>
+#include <kindred/apps/common/training_steps.h>
 #include <kindred/data/loader.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
+#include <kindred/engine/plan_book.h>
 #include <kindred/engine/schedule.h>
 #include <kindred/models/encoder_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -27,10 +30,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Data sets up to this size stay on a GPU; larger ones would take what a batch needs.
+constexpr std::size_t most_resident_bytes = std::size_t{2} << 30;
 constexpr std::int64_t most_neighbour_images = 10000;  // the figure costs a forward pass of each
-const std::vector<std::string> run_files = {"config.json",         "metrics.jsonl",
-                                            "encoder.safetensors", "checkpoint.safetensors",
-                                            "bad_images.tsv",      "non_finite.json"};
+const std::vector<std::string> run_files = {
+    "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
+    "bad_images.tsv", "non_finite.json", "plans.json"};
 constexpr int most_skipped_in_a_row = 50;
 
 LoaderOptions training_loader(const PretrainOptions& o) {
@@ -67,8 +72,13 @@ class Run {
         steps_per_epoch_(loader_.batches_per_epoch()),
         schedule_(schedule_of(o_, steps_per_epoch_)),
         model_(o_.model, o_.stem, o_.head) {
-    model_.store.allocate(device_, o_.seed, o_.precision);
+    model_.store.allocate(device_, o_.seed, o_.precision.compute);
     optimizer_ = make_optimizer(o_, model_.store);
+    std::optional<ResidentPictures> pictures;
+    if (device_ == Device::cuda && !o_.skip_nonfinite)
+      pictures = resident_pictures(train_, training_loader(o_), most_resident_bytes);
+    if (pictures) resident_.emplace(train_, training_loader(o_), pictures->height, pictures->width);
+    steps_ = make_training_steps(o_, device_, model_, *optimizer_, pictures);
     state_.data = data_fingerprint(train_);
   }
 
@@ -102,7 +112,11 @@ class Run {
                train_.classes(), steps_per_epoch_, schedule_.to_string());
     fmt::print("{}: {} parameters; a loss of {:.3f} is that of features that are all the same\n", o_.model,
                model_.store.parameter_count(), chance_loss());
-    saver_.emplace(o_, [this] { return Checkpoint(model_.store, *optimizer_, state_); });
+    if (resident_) fmt::print("the training images stay on the GPU, which makes the views\n");
+    saver_.emplace(o_, [this] {
+      take(steps_->finish());  // a GPU may be a step ahead of what is known here
+      return Checkpoint(model_.store, *optimizer_, state_);
+    });
     if (state_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
     while (state_.epochs_done < o_.epochs)
       if (!train_epoch() || !finish_epoch()) return end_interrupted();
@@ -121,49 +135,55 @@ class Run {
   // The algorithm: draw views, embed them, pull together what belongs together, update. False when interrupted.
   bool train_epoch() {
     const std::string what = fmt::format("epoch {}/{}", state_.epochs_done + 1, o_.epochs);
-    Progress progress(what, steps_per_epoch_ - state_.batches_done, "views");
-    double waited = loader_.wait_seconds(), lap = now_seconds();
-    loader_.start_epoch(static_cast<std::uint32_t>(state_.epochs_done), state_.batches_done);
-    for (Batch batch; !interrupt_signal() && loader_.next(batch);) {
-      const double start = now_seconds();
-      const std::int64_t rows = o_.views * batch.rows();
-      std::vector<Tensor> images = image_groups(o_, batch.images, batch.rows(), device_);
-      for (Tensor& group : images)  // [views*batch, h, w, 3]
-        group = normalize_images(group, o_.pixel_statistics(), o_.precision);
-      if (o_.skip_nonfinite) remember_buffers();
-      optimizer_->set_learning_rate(schedule_.at(state_.steps_done));
-      const Tensor loss = contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_));
-      const double value = loss.to_vector<double>()[0];
-      if (optimizer_->non_finite() == Optimizer::none) {
-        state_.loss_sum += value;
-        skipped_in_a_row_ = 0;
-      } else {
-        handle_non_finite(value, batch, images);
-      }
-      ++state_.steps_done;
-      ++state_.batches_done;
-
-      const double now = now_seconds(), wait = loader_.wait_seconds();
-      state_.step_seconds += now - start;
-      state_.wait_seconds += wait - waited;
-      state_.seconds += now - lap;
-      waited = wait, lap = now;
-      progress.advance(rows, fmt::format("loss {:.4f}  waiting for data {:.0f} %", value, 100 * data_wait()));
-      saver_->after_step(state_.steps_done);
+    progress_.emplace(what, steps_per_epoch_ - state_.batches_done, "views");
+    const auto epoch = static_cast<std::uint32_t>(state_.epochs_done);
+    steps_->begin();
+    lap_ = now_seconds();
+    std::int64_t step = state_.steps_done;
+    if (resident_) {
+      resident_->start_epoch(epoch, state_.batches_done);
+      for (ResidentBatch batch; !interrupt_signal() && resident_->next(batch); ++step)
+        run_step(step, batch.bytes(), batch.labels, batch.indices);
+    } else {
+      loader_.start_epoch(epoch, state_.batches_done);
+      for (Batch batch; !interrupt_signal() && loader_.next(batch); ++step)
+        run_step(step, batch.images, batch.labels, batch.indices);
     }
+    take(steps_->finish());
+    progress_.reset();
     return state_.batches_done == steps_per_epoch_;
   }
 
-  double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
-
-  // What makes two rows positives of each other: their class, or in SimCLR their image.
-  Tensor view_labels(const Batch& batch) const {
-    const Shape shape{batch.rows()};
-    if (o_.loss == "supcon")
-      return repeat_labels(Tensor::from(batch.labels, shape, device_), static_cast<int>(o_.views));
-    const std::vector<std::int32_t> indices(batch.indices.begin(), batch.indices.end());
-    return simclr_labels(Tensor::from(indices, shape, device_), static_cast<int>(o_.views));
+  void run_step(std::int64_t step, std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
+                const std::vector<std::int64_t>& indices) {
+    if (o_.skip_nonfinite) remember_buffers();
+    shown_[static_cast<std::size_t>(started_++ % 2)] = indices;
+    take(steps_->run(batch, view_labels(o_, labels, indices), schedule_.at(step)));
+    saver_->after_step(state_.steps_done);
   }
+
+  // What is known of a step once it is done. A GPU's comes when the next one has begun.
+  void take(const std::optional<StepResult>& step) {
+    if (!step) return;
+    if (step->non_finite == Optimizer::none) {
+      state_.loss_sum += step->loss;
+      skipped_in_a_row_ = 0;
+    } else {
+      handle_non_finite(*step);
+    }
+    ++state_.steps_done;
+    ++state_.batches_done;
+    const double now = now_seconds();
+    state_.step_seconds += step->step_seconds;
+    state_.wait_seconds += step->wait_seconds;
+    state_.seconds += now - lap_;
+    lap_ = now;
+    if (progress_)
+      progress_->advance(o_.views * o_.batch_size,
+                         fmt::format("loss {:.4f}  waiting for data {:.0f} %", step->loss, 100 * data_wait()));
+  }
+
+  double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
 
   // The nearest-neighbour figure, the epoch's line, a checkpoint. False when interrupted: the epoch is finished
   // by the run that goes on.
@@ -207,7 +227,7 @@ class Run {
     if (!evaluation_ || !due) return std::nullopt;
     FeatureOptions options;
     options.device = device_;
-    options.precision = o_.precision;
+    options.precision = o_.precision.compute;
     options.pixels = o_.pixel_statistics();
     options.image_size = static_cast<int>(o_.image_size);
     options.workers = static_cast<int>(o_.workers);
@@ -216,6 +236,7 @@ class Run {
     options.stop = [] { return interrupt_signal() != 0; };
     const FeatureTable bank = extract_features(model_.encoder, train_, options);
     const FeatureTable queries = extract_features(model_.encoder, *evaluation_, options);
+    if (device_ == Device::cuda) memory_pool(device_).trim();  // the training step has memory of its own
     if (bank.rows() == 0 || queries.rows() == 0) return std::nullopt;
     return nearest_neighbour_accuracy(bank, queries, train_.classes());
   }
@@ -229,8 +250,8 @@ class Run {
       buffers_before_.push_back(buffer.value.to(device_, buffer.value.dtype()));
   }
 
-  void handle_non_finite(double loss, const Batch& batch, const std::vector<Tensor>& images) {
-    const std::string what = describe_non_finite(loss, batch, images);
+  void handle_non_finite(const StepResult& result) {
+    const std::string what = describe_non_finite(result);
     check(o_.skip_nonfinite, ExitCode::non_finite,
           "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
           what);
@@ -246,17 +267,20 @@ class Run {
   }
 
   // Names the step, the layer and the images, and writes RUN/non_finite.json with all of them.
-  std::string describe_non_finite(double loss, const Batch& batch, const std::vector<Tensor>& images) {
+  std::string describe_non_finite(const StepResult& result) {
     NonFiniteStep step{state_.steps_done + 1,
                        state_.epochs_done + 1,
                        state_.batches_done + 1,
-                       loss,
+                       result.loss,
                        first_non_finite(model_.store),
                        {},
                        {}};
-    contrastive_step(model_, *optimizer_, images, view_labels(batch), loss_options(o_),
-                     [&](const Tape& tape) { step.source = find_non_finite(tape, images.front().dim(0)); });
-    for (const std::int64_t index : batch.indices) step.images.push_back(train_.name(index));
+    const StepInputs inputs = steps_->inputs_of(result.step);
+    contrastive_step(
+        model_, *optimizer_, inputs.images, inputs.labels, loss_options(o_),
+        [&](const Tape& tape) { step.source = find_non_finite(tape, inputs.images.front().dim(0)); });
+    for (const std::int64_t index : shown_[static_cast<std::size_t>(result.step % 2)])
+      step.images.push_back(train_.name(index));
     return report_non_finite(step, out_ / "non_finite.json");
   }
 
@@ -280,6 +304,7 @@ class Run {
     saver_->save_for_sure();
     if (reports_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
     write_bad_images(out_ / "bad_images.tsv", loader_.bad_images(), known_bad_);
+    if (device_ == Device::cuda) plan_book().save(out_ / "plans.json", gpu().probe().reason);
   }
 
   Ending end_interrupted() {
@@ -299,6 +324,12 @@ class Run {
   const Schedule schedule_;
   ContrastiveModel model_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::optional<ResidentBatches> resident_;  // where the data set stays on the GPU: instead of the loader
+  std::unique_ptr<TrainingSteps> steps_;
+  std::int64_t started_ = 0;                        // steps, by this process
+  std::array<std::vector<std::int64_t>, 2> shown_;  // [step % 2] the images of the last two of them
+  std::optional<Progress> progress_;                // of the epoch under way
+  double lap_ = 0;                                  // when the last step was known to be done
   RunState state_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv from before this process
   std::vector<Tensor> buffers_before_;  // running statistics before the step, --on-nonfinite skip
@@ -361,6 +392,8 @@ int pretrain(int argc, char** argv) {
   watch_for_interrupts();
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
+  plan_book().set_rules({options.deterministic, options.precision.tf32});
+  if (options.resume) plan_book().load(fs::path(options.out) / "plans.json", device.reason);
 
   const Dataset train = *options.data.open(Split::train);
   check(train.size() >= options.batch_size, ExitCode::usage,
@@ -368,7 +401,8 @@ int pretrain(int argc, char** argv) {
         train.size());
   if (options.loss == "supcon") fmt::print("{}", describe_positives(options, train));
   if (options.dry_run) {
-    fmt::print("{}", describe(plan_memory(options), other_memory(options, train)));
+    fmt::print("{}",
+               describe(plan_memory(options, device.device), other_memory(options, train), device.device));
     return 0;
   }
   const auto evaluation = options.data.open(Split::evaluation);
@@ -379,17 +413,21 @@ int pretrain(int argc, char** argv) {
   const auto existing = options.resume      ? ExistingRun::resume
                         : options.overwrite ? ExistingRun::overwrite
                                             : ExistingRun::refuse;
-  Run run(options, device.device, train, evaluation);
-  const bool found = prepare_run_folder(options.out, existing, run_files);
-  const RunLock lock(options.out);
-  CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
-  if (options.overwrite) checkpoints.clear();
-  if (found && fs::exists(fs::path(options.out) / "config.json"))
-    go_on(run, options, checkpoints);
-  else
-    write_json(fs::path(options.out) / "config.json", run.config());
-  const Ending ending = run.train();
-  return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
+  try {
+    Run run(options, device.device, train, evaluation);
+    const bool found = prepare_run_folder(options.out, existing, run_files);
+    const RunLock lock(options.out);
+    CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
+    if (options.overwrite) checkpoints.clear();
+    if (found && fs::exists(fs::path(options.out) / "config.json"))
+      go_on(run, options, checkpoints);
+    else
+      write_json(fs::path(options.out) / "config.json", run.config());
+    const Ending ending = run.train();
+    return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
+  } catch (const OutOfMemory& error) {
+    explain_out_of_memory(error, options, device.device);  // what the run had is free again
+  }
 }
 
 }  // namespace

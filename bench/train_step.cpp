@@ -1,52 +1,68 @@
-// Kindred's side of bench/train_step.py: one SupCon training step for every line on standard input; answers
-// with its milliseconds.
+// Kindred's side of bench/train_step.py and bench/gpu.py: SupCon training steps for every line on standard
+// input; answers with the milliseconds of one.
 #include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/step.h>
+#include <kindred/apps/common/training_steps.h>
+#include <kindred/engine/plan_book.h>
 
 #include <iostream>
 
 namespace kindred {
 namespace {
 
-Tensor random_images(std::int64_t views, std::int64_t side, DType precision) {
-  std::vector<float> values(static_cast<std::size_t>(views * side * side * 3));
+std::vector<std::uint8_t> random_pictures(std::int64_t views, std::int64_t side) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(views * side * side * 3));
   RandomStream random(1, Purpose::test);
-  for (float& value : values) value = random.normal();
-  return Tensor::from(values, {views, side, side, 3}, Device::cpu).to(Device::cpu, precision);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
+  return bytes;
 }
 
-Tensor random_labels(std::int64_t batch, int views) {
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
+std::vector<std::int32_t> random_labels(std::int64_t batch, std::int64_t views) {
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch * views));
   RandomStream random(2, Purpose::test);
-  for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(10));
-  return repeat_labels(Tensor::from(labels, {batch}, Device::cpu), views);
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    labels[i] = i < static_cast<std::size_t>(batch) ? static_cast<std::int32_t>(random.below(10))
+                                                    : labels[i - static_cast<std::size_t>(batch)];
+  return labels;
 }
 
 int bench(int argc, char** argv) {
-  CLI::App app("One SupCon training step for every line on standard input.", "bench_train_step");
+  CLI::App app("SupCon training steps for every line on standard input.", "bench_train_step");
   PretrainOptions o;
-  o.model = "resnet20", o.optimizer = "sgd", o.lr = 0.01, o.momentum = 0.9, o.weight_decay = 1e-4;
-  o.temperature = 0.1, o.image_size = 32;
-  std::int64_t views = 512;
-  std::string precision = "f32";
+  o.model = "resnet20", o.optimizer = "sgd", o.momentum = 0.9, o.weight_decay = 1e-4;
+  o.temperature = 0.1, o.image_size = 32, o.pixels = "imagenet";
+  constexpr double learning_rate = 0.01;
+  std::int64_t rows = 512, steps = 1;
+  std::string device_name = "cpu";
+  std::optional<std::string> precision;
   app.add_option("--model", o.model);
   app.add_option("--image-size", o.image_size);
-  app.add_option("--views", views, "rows of the batch: two views of each image");
-  app.add_option("--precision", precision);
+  app.add_option("--views", rows, "rows of the batch: two views of each image");
+  app.add_option("--precision", precision, precision_help);
+  app.add_option("--device", device_name, device_help);
+  app.add_option("--steps", steps, "for each line, in a row");
+  app.add_flag("--deterministic", o.deterministic);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
-  o.precision = precision == "bf16" ? DType::bf16 : DType::f32;
+  check(rows >= 2 && rows % 2 == 0 && steps >= 1, ExitCode::usage, "--views must be even, --steps 1 or more");
+  o.batch_size = rows / 2, o.stem = default_stem(o.image_size);
+  o.view_groups = {{recipe("none"), static_cast<int>(o.image_size), 2}};
+  const Device device = choose_device(device_name).device;
+  o.precision = precision_for(precision, device);
+  plan_book().set_rules({o.deterministic, o.precision.tf32});
 
-  ContrastiveModel model(o.model, default_stem(o.image_size), HeadKind::mlp);
-  model.store.allocate(Device::cpu, 0, o.precision);
+  ContrastiveModel model(o.model, o.stem, HeadKind::mlp);
+  model.store.allocate(device, 0, o.precision.compute);
   const auto optimizer = make_optimizer(o, model.store);
-  optimizer->set_learning_rate(o.lr);
-  const Tensor images = random_images(views, o.image_size, o.precision), labels = random_labels(views / 2, 2);
+  const auto runner = make_training_steps(o, device, model, *optimizer);
+  const std::vector<std::uint8_t> pictures = random_pictures(rows, o.image_size);
+  const std::vector<std::int32_t> labels = random_labels(o.batch_size, o.views);
   for (std::string line; std::getline(std::cin, line);) {
     const double start = now_seconds();
-    contrastive_step(model, *optimizer, images, labels, loss_options(o));
-    fmt::print("{}\n", (now_seconds() - start) * 1e3);
+    for (std::int64_t step = 0; step < steps; ++step) runner->run(pictures, labels, learning_rate);
+    runner->finish();
+    fmt::print("{}\n", (now_seconds() - start) * 1e3 / static_cast<double>(steps));
     std::fflush(stdout);
   }
   return 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PyTorch's side of bench/train_step.py: the same SupCon training step, eager, channels_last, on the CPU."""
+"""PyTorch's side of bench/train_step.py and bench/gpu.py: the same SupCon training step, channels_last."""
 import argparse
 import sys
 import time
@@ -44,10 +44,10 @@ def encoder(name, size):
 def supcon(z, labels, temperature=0.1):
     z = F.normalize(z.float())
     logits = z @ z.T / temperature
-    me = torch.eye(len(z), dtype=torch.bool)
+    me = torch.eye(len(z), dtype=torch.bool, device=z.device)
     positives = (labels[:, None] == labels[None]) & ~me
     log_prob = logits - torch.logsumexp(logits.masked_fill(me, float("-inf")), 1, keepdim=True)
-    return -(torch.where(positives, log_prob, torch.zeros(())).sum(1) / positives.sum(1).clamp(min=1)).mean()
+    return -(torch.where(positives, log_prob, torch.zeros((), device=z.device)).sum(1) / positives.sum(1).clamp(min=1)).mean()
 
 
 def main():
@@ -57,23 +57,45 @@ def main():
     parser.add_argument("--views", type=int, default=512)
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--steps", type=int, default=1, help="for each line, in a row")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = a.precision == "tf32"
     net, dim = encoder(a.model, a.image_size)
-    net = nn.Sequential(net, nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128)).to(memory_format=torch.channels_last)
+    net = nn.Sequential(net, nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128))
+    net = net.to(a.device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
-    x = torch.randn(a.views, 3, a.image_size, a.image_size).to(memory_format=torch.channels_last)
-    labels = torch.randint(0, 10, (a.views // 2,)).repeat(2)
+    x = torch.randn(a.views, 3, a.image_size, a.image_size, device=a.device).to(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (a.views // 2,), device=a.device).repeat(2)
+    low = {"bf16": torch.bfloat16, "f16": torch.float16}.get(a.precision)
+    scaler = torch.amp.GradScaler(a.device) if a.precision == "f16" else None
+
+    def loss_of(pictures):
+        with torch.autocast(a.device, low, enabled=low is not None):
+            z = net(pictures)
+        return supcon(z, labels)
+
+    if a.compile:
+        loss_of = torch.compile(loss_of, mode="max-autotune")
     for _ in sys.stdin:
         start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
-            z = net(x)
-        loss = supcon(z, labels)
-        loss.backward()
-        optimizer.step()
-        print((time.perf_counter() - start) * 1e3, flush=True)
+        for _ in range(a.steps):
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_of(x)
+            if scaler is None:
+                loss.backward()
+                optimizer.step()
+            else:
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+        if a.device == "cuda":
+            torch.cuda.synchronize()
+        print((time.perf_counter() - start) * 1e3 / a.steps, flush=True)
 
 
 if __name__ == "__main__":

@@ -9,36 +9,47 @@ function(kindred_folder room name table)
   foreach(source IN LISTS ARGN)
     target_sources(kindred PRIVATE ${path}/${source})
   endforeach()
-  kindred_cuda_table(${room}/${name}/kernels.h ${path}/cuda.cu ${name} ${table})
+  kindred_cuda_table(${room}/${name}/kernels.h ${room}/${name}/cuda.cu ${name} ${table})
 endfunction()
 
-# The CUDA half of the above, for a table that stands elsewhere.
-#
-# With KINDRED_EMULATE the same source is compiled for the host (engine/cuda/emulation.h), or, where it calls
-# libraries that need a GPU, the <file>_emulated.cpp beside it takes its place.
+# The sources of device `cuda` are two object libraries beside `kindred`, so that programs and tests that differ in that
+# device alone compile everything else once:
+#   kindred_gpu       for a GPU, or without CUDA the null pointers
+#   kindred_emulated  the same kernels compiled for the host (engine/cuda/emulation.h)
+
+# The CUDA half of kindred_folder, for a table that stands elsewhere. The emulation takes <file>_emulated.cpp where there
+# is one: the file calls libraries that need a GPU.
 function(kindred_cuda_table header source name table)
-  string(REGEX REPLACE "\\.cu$" "_emulated.cpp" substitute ${source})
   if(KINDRED_CUDA)
-    target_sources(kindred PRIVATE ${source})
-  elseif(KINDRED_EMULATE AND EXISTS ${substitute})
-    target_sources(kindred PRIVATE ${substitute})
-  elseif(KINDRED_EMULATE AND EXISTS ${source})
-    kindred_emulated_source(${source})
+    target_sources(kindred_gpu PRIVATE ${PROJECT_SOURCE_DIR}/${source})
   else()
     set(stub ${PROJECT_BINARY_DIR}/no_cuda/${name}.cpp)
     file(CONFIGURE OUTPUT ${stub} CONTENT
 "#include <kindred/${header}>
 namespace kindred { const ${table}* const ${name}_cuda = nullptr; }
 ")
-    target_sources(kindred PRIVATE ${stub})
+    target_sources(kindred_gpu PRIVATE ${stub})
   endif()
+  string(REGEX REPLACE "\\.cu$" "_emulated.cpp" substitute ${source})
+  if(EXISTS ${PROJECT_SOURCE_DIR}/${substitute})
+    target_sources(kindred_emulated PRIVATE ${PROJECT_SOURCE_DIR}/${substitute})
+  else()
+    kindred_emulated_source(${source})
+  endif()
+endfunction()
+
+# A .cu file without a table, for the GPU and its emulation.
+function(kindred_cuda_source source)
+  if(KINDRED_CUDA)
+    target_sources(kindred_gpu PRIVATE ${PROJECT_SOURCE_DIR}/${source})
+  endif()
+  kindred_emulated_source(${source})
 endfunction()
 
 # A .cu file as C++ of the host.
 function(kindred_emulated_source source)
-  file(RELATIVE_PATH path ${PROJECT_SOURCE_DIR} ${source})
-  set(copy ${PROJECT_BINARY_DIR}/emulated/${path}.cpp)
-  file(CONFIGURE OUTPUT ${copy} CONTENT "#define KINDRED_EMULATE\n#include <kindred/${path}>\n")
-  target_sources(kindred PRIVATE ${copy})
-  set_source_files_properties(${copy} TARGET_DIRECTORY kindred PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
+  set(copy ${PROJECT_BINARY_DIR}/emulated/${source}.cpp)
+  file(CONFIGURE OUTPUT ${copy} CONTENT "#define KINDRED_EMULATE\n#include <kindred/${source}>\n")
+  target_sources(kindred_emulated PRIVATE ${copy})
+  set_source_files_properties(${copy} TARGET_DIRECTORY kindred_emulated PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
 endfunction()

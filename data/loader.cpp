@@ -1,5 +1,6 @@
 #include <kindred/data/augment.h>
 #include <kindred/data/loader.h>
+#include <kindred/data/view_stream.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -59,8 +60,7 @@ class DrawnViews : public WantedRegion {
     Region needed;
     for (std::size_t view = 0; view < views.size(); ++view) {
       const ViewKind& kind = (*kinds)[view];
-      const auto key = static_cast<std::uint32_t>(repeat * kinds->size() + view);
-      RandomStream random(seed, Purpose::augment, epoch, sample, key);
+      RandomStream random = view_stream(seed, epoch, sample, repeat, kinds->size(), view);
       views[view] = draw_view(height, width, *kind.recipe, kind.size, random);
       const Region of_view = needed_region(views[view], kind.size);
       needed = view == 0 ? of_view : bounding(needed, of_view);

@@ -1,3 +1,4 @@
+#include <kindred/data/resample_math.h>
 #include <kindred/data/resize.h>
 
 #include <algorithm>
@@ -59,19 +60,15 @@ void blend_columns(const float* row, const ResizeAxis& columns, bool mirror, int
 void ResizeAxis::compute(int in, int out, int first, int count) {
   taps.resize(std::size_t(count));
   weights.clear();
-  const double scale = double(in) / double(out);
-  const double support = std::max(scale, 1.0);  // half the width of the triangle
   for (int i = 0; i < count; ++i) {
-    const double center = (first + i + 0.5) * scale;
-    const int low = std::max(0, static_cast<int>(center - support + 0.5));
-    const int high = std::min(in, static_cast<int>(center + support + 0.5));
+    const Triangle triangle(in, out, first + i);
     FilterTap& tap = taps[std::size_t(i)];
-    tap.first = low;
-    tap.count = high - low;
+    tap.first = triangle.low;
+    tap.count = triangle.high - triangle.low;
     tap.weights = weights.size();
     double sum = 0;
-    for (int x = low; x < high; ++x) {
-      const double weight = std::max(0.0, 1.0 - std::abs(x + 0.5 - center) / support);
+    for (int x = triangle.low; x < triangle.high; ++x) {
+      const double weight = triangle.weight(x);
       sum += weight;
       weights.push_back(static_cast<float>(weight));
     }

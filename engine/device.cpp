@@ -2,6 +2,7 @@
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 
+#include <atomic>
 #include <fstream>
 
 namespace kindred {
@@ -20,6 +21,20 @@ const char* name(Device device) {
   return "?";
 }
 
+namespace {
+
+std::atomic<Device> planned{Device::cpu};
+
+}  // namespace
+
+Device planned_device() {
+  return planned;
+}
+
+void set_planned_device(Device device) {
+  planned = device;
+}
+
 DeviceChoice choose_device(std::string_view requested) {
   if (requested == "reference") return {Device::reference, "asked for with --device"};
   if (requested == "cpu") return {Device::cpu, "asked for with --device"};
@@ -30,9 +45,28 @@ DeviceChoice choose_device(std::string_view requested) {
     probe.reason = "this build has no CUDA";
   else
     probe = device_cuda->probe();
-  if (probe.usable) return {Device::cuda, probe.reason};
+  if (probe.usable && !(probe.emulated && requested == "auto")) return {Device::cuda, probe.reason};
   check(requested == "auto", ExitCode::device, "--device cuda: {}; use --device cpu", probe.reason);
   return {Device::cpu, probe.reason};
+}
+
+std::string cuda_version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+std::string why_unusable(const GpuFacts& facts) {
+  if (facts.driver == 0) return "no NVIDIA driver is installed";
+  if (facts.driver_too_old)
+    return fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and this build needs {}",
+                       cuda_version_text(facts.driver), cuda_version_text(facts.runtime));
+  if (!facts.error.empty()) return fmt::format("no GPU answers ({})", facts.error);
+  if (facts.count == 0) return "no GPU is there";
+  if (!facts.has_code)
+    return fmt::format(
+        "the GPU ({}) has the architecture {}.{}, which this build has no code for; build with "
+        "-DCMAKE_CUDA_ARCHITECTURES={}{}",
+        facts.gpu, facts.major, facts.minor, facts.major, facts.minor);
+  return facts.missing_library;
 }
 
 const DeviceKernels& gpu() {

@@ -21,6 +21,10 @@ constexpr bool is_host(Device device) {
   return device == Device::reference || device == Device::cpu;
 }
 
+// The device that `plan` stands for: what kernels take besides their results differs. `cpu` until it is set.
+Device planned_device();
+void set_planned_device(Device device);
+
 struct DeviceChoice {
   Device device;
   std::string reason;  // one clause for the user: "no GPU answers", "asked for with --device"

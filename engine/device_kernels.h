@@ -4,16 +4,40 @@
 #include <kindred/engine/tensor.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace kindred {
 
 struct GpuProbe {
   bool usable = false;
-  std::string reason;        // why not; or "NVIDIA H200, driver 13.0"
-  std::size_t memory = 0;    // bytes
+  bool emulated = false;   // correct and slow: taken when it is asked for, never by itself
+  std::string reason;      // why not; or "NVIDIA H200, driver for CUDA 13.0"
+  std::size_t memory = 0;  // bytes
   int multiprocessors = 0;
 };
+
+// What a probe found out, step by step; the later members mean nothing when an earlier one says no.
+struct GpuFacts {
+  int runtime = 0,
+      driver = 0;  // versions of CUDA, 13000 for 13.0: of this build, and what the driver knows; 0: no driver
+  bool driver_too_old = false;
+  std::string error;  // in CUDA's words, when counting GPUs failed otherwise
+  int count = 0;
+  std::string gpu;              // "NVIDIA H200"
+  int major = 0, minor = 0;     // its architecture
+  bool has_code = false;        // this build has code that it can run
+  std::string missing_library;  // which, and what to do; or empty
+};
+
+// Why the GPU cannot be used, as a clause for the user, or "".
+std::string why_unusable(const GpuFacts& facts);
+
+std::string cuda_version_text(int version);  // 13000 -> "13.0"
+
+// Work on one stream runs in the order in which it was started; the two wait for each other only where an event
+// says so. Everything that computes runs on `compute`.
+enum class GpuStream : std::uint8_t { compute, copy };
 
 struct DeviceKernels {
   GpuProbe (*probe)();
@@ -32,6 +56,26 @@ struct DeviceKernels {
   void (*convert)(const Tensor& from, const Tensor& to);  // as many elements; any two types
 
   void (*synchronize)();  // waits until the GPU is idle; an error of an earlier kernel is thrown here
+
+  // Host memory that stays where it is, so that copies need not wait.
+  void* (*acquire_pinned)(std::size_t bytes);
+  void (*release_pinned)(void* address);
+  // Bytes in any direction; host memory must be pinned. Does not wait.
+  void (*copy_bytes)(const void* from, void* to, std::size_t bytes, GpuStream stream);
+
+  // A mark in the order of a stream.
+  void* (*make_event)();
+  void (*destroy_event)(void* event);
+  void (*mark)(void* event, GpuStream stream);
+  void (*wait_on_gpu)(void* event, GpuStream stream);  // what `stream` gets from now on starts after the mark
+  void (*wait_on_host)(void* event);
+  float (*milliseconds_between)(void* start, void* end);  // both have been waited for
+
+  // Between the two, what is started on `compute` is noted down and not done.
+  void (*begin_recording)();
+  void* (*end_recording)();
+  void (*replay)(void* recording);  // on `compute`
+  void (*destroy_recording)(void* recording);
 };
 extern const DeviceKernels* const device_cuda;  // null in a build without CUDA
 

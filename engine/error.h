@@ -34,6 +34,12 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
+// A device has no memory left: Error(device) that a program may catch to say what would fit.
+class OutOfMemory : public Error {
+ public:
+  explicit OutOfMemory(const std::string& message) : Error(ExitCode::device, message) {}
+};
+
 template <typename... Args>
 [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));

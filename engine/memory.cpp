@@ -64,10 +64,11 @@ class GpuSlabs : public SlabSource {
     if (slab == nullptr) {
       std::size_t free = 0, total = 0;
       gpu().free_and_total(free, total);
-      fail(ExitCode::device,
-           "out of memory: {} MiB more were asked for, and the GPU has {} of {} MiB free; use a smaller --batch-size "
-           "or --image-size",
-           bytes >> 20, free >> 20, total >> 20);
+      throw OutOfMemory(
+          fmt::format("out of memory: {} MiB more were asked for, and the GPU has {} of {} MiB free; use a "
+                      "smaller --batch-size "
+                      "or --image-size",
+                      bytes >> 20, free >> 20, total >> 20));
     }
     return slab;
   }
@@ -170,14 +171,45 @@ void MemoryPool::reset_peak() {
   statistics_.peak_reserved = statistics_.reserved;
 }
 
-MemoryPool& memory_pool(Device device) {
-  // Never destroyed: tensors with static lifetime may be freed after the end of main.
-  static auto* host = new MemoryPool(std::make_unique<HostSlabs>());
-  static auto* plan = new MemoryPool(std::make_unique<ImaginarySlabs>());
+namespace {
+
+thread_local const PoolScope* innermost_scope = nullptr;
+
+// Never destroyed: tensors with static lifetime may be freed after the end of main.
+const std::shared_ptr<MemoryPool>& pool_of_process(Device device) {
+  static auto* host = new std::shared_ptr<MemoryPool>(new_memory_pool(Device::cpu));
+  static auto* plan = new std::shared_ptr<MemoryPool>(new_memory_pool(Device::plan));
   if (is_host(device)) return *host;
   if (device == Device::plan) return *plan;
-  static auto* cuda = new MemoryPool(std::make_unique<GpuSlabs>());
+  static auto* cuda = new std::shared_ptr<MemoryPool>(new_memory_pool(Device::cuda));
   return *cuda;
+}
+
+}  // namespace
+
+std::shared_ptr<MemoryPool> new_memory_pool(Device device) {
+  if (device == Device::cuda) return std::make_shared<MemoryPool>(std::make_unique<GpuSlabs>());
+  if (device == Device::plan) return std::make_shared<MemoryPool>(std::make_unique<ImaginarySlabs>());
+  return std::make_shared<MemoryPool>(std::make_unique<HostSlabs>());
+}
+
+PoolScope::PoolScope(Device device, std::shared_ptr<MemoryPool> pool)
+    : device_(device), pool_(std::move(pool)), outer_(innermost_scope) {
+  innermost_scope = this;
+}
+
+PoolScope::~PoolScope() {
+  innermost_scope = outer_;
+}
+
+std::shared_ptr<MemoryPool> shared_memory_pool(Device device) {
+  for (const PoolScope* scope = innermost_scope; scope != nullptr; scope = scope->outer_)
+    if (scope->device_ == device || (is_host(scope->device_) && is_host(device))) return scope->pool_;
+  return pool_of_process(device);
+}
+
+MemoryPool& memory_pool(Device device) {
+  return *shared_memory_pool(device);
 }
 
 }  // namespace kindred

@@ -73,7 +73,31 @@ class MemoryPool {
   mutable std::mutex mutex_;
 };
 
-// The pool of a device; `reference` and `cpu` share the host's.
+// The pool from which this thread allocates on a device: the process's own, or that of the innermost PoolScope.
+// `reference` and `cpu` share the host's.
 MemoryPool& memory_pool(Device device);
+
+// A pool with slabs of its own. No tensor that came from another one is ever given its addresses.
+std::shared_ptr<MemoryPool> new_memory_pool(Device device);
+
+// While one of these lives, this thread's tensors on `device` come from `pool`. A tensor keeps its pool alive.
+class PoolScope {
+ public:
+  PoolScope(Device device, std::shared_ptr<MemoryPool> pool);
+  ~PoolScope();
+  PoolScope(const PoolScope&) = delete;
+  PoolScope& operator=(const PoolScope&) = delete;
+
+  const std::shared_ptr<MemoryPool>& pool() const { return pool_; }
+
+ private:
+  friend std::shared_ptr<MemoryPool> shared_memory_pool(Device device);
+  Device device_;
+  std::shared_ptr<MemoryPool> pool_;
+  const PoolScope* outer_;
+};
+
+// memory_pool(device) for whoever must keep it alive.
+std::shared_ptr<MemoryPool> shared_memory_pool(Device device);
 
 }  // namespace kindred

@@ -31,12 +31,12 @@ std::string Shape::to_string() const {
 
 struct Tensor::Storage {
   Storage(std::size_t size, Device where)
-      : device(where), bytes(size), data(memory_pool(where).allocate(size)) {}
-  ~Storage() { memory_pool(device).free(data); }
+      : pool(shared_memory_pool(where)), bytes(size), data(pool->allocate(size)) {}
+  ~Storage() { pool->free(data); }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  Device device;
+  std::shared_ptr<MemoryPool> pool;
   std::size_t bytes;
   std::byte* data;
 };

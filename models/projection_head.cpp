@@ -1,5 +1,4 @@
 #include <kindred/layers/l2_normalize/l2_normalize.h>
-#include <kindred/layers/pointwise/pointwise.h>
 #include <kindred/models/projection_head.h>
 
 namespace kindred {
@@ -28,8 +27,8 @@ ProjectionHead::ProjectionHead(ParameterStore& store, HeadKind head_kind, std::i
       output(store, head_kind == HeadKind::mlp ? "head.2" : "head", feature_dim, projection_dim) {}
 
 Tensor ProjectionHead::operator()(const Tensor& features) const {
-  const Tensor x = hidden ? relu((*hidden)(features)) : features;  // [n, feature_dim]
-  return l2_normalize(output(x));                                  // [n, 128]
+  const Tensor x = hidden ? hidden->with_relu(features) : features;  // [n, feature_dim]
+  return l2_normalize(output(x));                                    // [n, 128]
 }
 
 }  // namespace kindred

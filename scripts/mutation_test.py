@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # The test cases that must notice.
 GRADIENT_TESTS = "gradients agree*,cpu agrees*"
-# (file, text as it stands, text with the planted error)
+# (file, text as it stands, text with the planted error), and for kernels of the GPU, which run on the host here, the
+# test cases that must notice: all of the ladder would take minutes.
 MUTANTS = [
     ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
     ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
@@ -25,38 +26,49 @@ MUTANTS = [
     ("losses/supcon/cpu.cpp", "logits[j] = softmax - (labels[j]", "logits[j] = softmax + (labels[j]"),
     ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
     ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
+    ("losses/supcon/cuda.cu", "softmax - shares", "softmax + shares", "supcon on cuda: contrasts*"),
+    ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
+    ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
+     "optimizer: scaled*"),
 ]
 
 
 def compile_command(build, source):
     """The command that the build compiled `source` with, as a list, without its output and input."""
+    compiled = build / "emulated" / (source + ".cpp") if source.endswith(".cu") else ROOT / source
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        if pathlib.Path(entry["file"]) == ROOT / source:
+        if pathlib.Path(entry["file"]) == compiled:
             words = shlex.split(entry["command"])
             out = words.index("-o")
             return words[:out], pathlib.Path(entry["directory"]) / words[out + 1], entry["directory"]
     sys.exit(f"mutation test: {source} is not in {build}/compile_commands.json")
 
 
-def red_with(build, work, source, before, after):
+def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS):
     """True when the suite fails with `before` replaced by `after` in `source`."""
     text = (ROOT / source).read_text()
     if text.count(before) != 1:
         sys.exit(f"mutation test: {source} has {text.count(before)} times {before!r}, expected once")
     name = source.replace("/", "_")
-    mutant = work / name
     # The copy is read in place of the original: includes are written as <kindred/...>, so nothing else changes.
-    mutant.write_text(text.replace(before, after))
+    text = text.replace(before, after)
+    if source.endswith(".cu"):
+        name += ".cpp"
+        text = "#define KINDRED_EMULATE\n" + text
+    mutant = work / name
+    mutant.write_text(text)
     words, original_object, directory = compile_command(build, source)
     mutant_object = work / (name + ".o")
     subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    objects = [o for folder in ("CMakeFiles/kindred.dir", "apps/CMakeFiles/kindred_apps.dir")
+    # Linked as emulated_tests is.
+    objects = [o for folder in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
+                                "apps/CMakeFiles/kindred_apps.dir")
                for o in (build / folder).rglob("*.o") if o != original_object]
     tests = list((build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o"))
     program = work / (name + ".tests")
     subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects, *tests,
                     "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)
-    result = subprocess.run([program, f"--test-case={GRADIENT_TESTS}"], stdout=subprocess.DEVNULL,
+    result = subprocess.run([program, f"--test-case={tests_to_run}"], stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
     program.unlink()
     return result.returncode == 1  # doctest's code for failed checks; a crash would prove nothing

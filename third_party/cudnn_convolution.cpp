@@ -1,96 +1,72 @@
-#include <kindred/engine/atomic_file.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_convolution.h>
 
-#include <nlohmann/json.hpp>
-
-#include <fstream>
 #include <map>
 #include <mutex>
 
 namespace kindred::cudnn {
 namespace {
 
-std::mutex mutex;
-PlanRules rules;
-std::map<ConvolutionKey, std::optional<Plan>> plans;
-std::map<std::string, std::string> saved;  // key -> plan, as the file had them
-
-// Far padding so that the output size comes out, whatever the stride leaves over. cuDNN takes none below zero:
-// then the last rows are met by no window, and it is told of none.
-std::int64_t pad_after(std::int64_t in, std::int64_t out, std::int64_t kernel, const ConvolutionKey& key) {
-  return std::max<std::int64_t>(0, (out - 1) * key.stride + kernel - in - key.pad);
-}
-
 Graph graph_of(const ConvolutionKey& key) {
   Graph graph;
-  const bool is_gradient = key.kind == Graph::Kind::backward_data;
-  const int x = graph.tensor(key.dtype, {key.n, key.c, key.h, key.w}, is_gradient && key.with_addend);
+  const Graph::Dimensions images{key.n, key.c, key.h, key.w};
+  const int x = graph.tensor(key.dtype, images);
   const int w = graph.tensor(key.weight_dtype, {key.k, key.c, key.kh, key.kw});
   const int y = graph.tensor(key.dtype, {key.n, key.k, key.out_h, key.out_w});
-  graph.convolution(key.kind, x, w, y,
-                    {key.stride, key.pad, pad_after(key.h, key.out_h, key.kh, key),
-                     pad_after(key.w, key.out_w, key.kw, key)});
+  // The same padding on all sides: some engines know no other, and a last row that no window meets is no
+  // matter.
+  const Window window{key.stride, key.pad};
+  if (!key.with_addend) {
+    graph.convolution(key.kind, x, w, y, window);
+    return graph;
+  }
+  const int addend = graph.tensor(key.dtype, images);
+  const int gradient = graph.tensor(key.dtype, images, true);
+  graph.convolution(key.kind, gradient, w, y, window);
+  graph.add(gradient, addend, x);
   return graph;
 }
 
-// Of the GPU and the library that a saved plan is for.
-std::string signature() {
-  return fmt::format("{}; deterministic {}; tf32 {}", gpu().probe().reason, rules.deterministic, rules.allow_tf32);
+std::optional<Plan> find_plan(const ConvolutionKey& key) {
+  const PlanRules rules = plan_book().rules();
+  const std::string name = fmt::format("cuDNN {}: {}", library().version(), key.to_string());
+  if (const auto saved = plan_book().find(name)) {
+    Graph graph = graph_of(key);
+    if (std::optional<Plan> plan = plan_from(graph, *saved, rules)) return plan;
+  }
+  Graph graph = graph_of(key);
+  std::optional<ChosenPlan> best = best_plan(graph, rules);
+  if (!best) return {};
+  plan_book().remember(name, best->choice);
+  return std::move(best->plan);
 }
 
 }  // namespace
 
 std::string ConvolutionKey::to_string() const {
   static constexpr const char* kinds[] = {"forward", "data gradient", "filter gradient"};
-  return fmt::format("{} {}{} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}{}", kinds[static_cast<std::size_t>(kind)],
-                     name(dtype), weight_dtype == dtype ? "" : fmt::format(" to {}", name(weight_dtype)), n, h, w, c, k,
-                     kh, kw, stride, pad, with_addend ? ", with an addend" : "");
+  return fmt::format("{} {}{} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}{}",
+                     kinds[static_cast<std::size_t>(kind)], name(dtype),
+                     weight_dtype == dtype ? "" : fmt::format(" to {}", name(weight_dtype)), n, h, w, c, k, kh,
+                     kw, stride, pad, with_addend ? ", with an addend" : "");
 }
 
 const Plan* plan_for(const ConvolutionKey& key) {
+  static std::mutex mutex;
+  static std::map<ConvolutionKey, std::optional<Plan>> plans;
+  static std::uint64_t edition = 0;
   const std::lock_guard lock(mutex);
+  if (edition != plan_book().edition()) plans.clear();
+  edition = plan_book().edition();
   auto found = plans.find(key);
-  if (found == plans.end()) {
-    std::optional<Plan> plan;
-    if (const auto before = saved.find(key.to_string()); before != saved.end()) plan = Plan::from_json(before->second);
-    if (!plan) {
-      Graph graph = graph_of(key);
-      plan = best_plan(graph, rules);
-    }
-    found = plans.emplace(key, std::move(plan)).first;
-  }
+  if (found == plans.end()) found = plans.emplace(key, find_plan(key)).first;
   return found->second ? &*found->second : nullptr;
 }
 
 void run(const Plan& plan, const std::vector<Plan::Binding>& bindings) {
-  const Tensor workspace = Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+  const Tensor workspace =
+      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
   plan.execute(bindings, workspace.raw());
-}
-
-void set_rules(const PlanRules& new_rules) {
-  const std::lock_guard lock(mutex);
-  rules = new_rules;
-  plans.clear();
-  saved.clear();
-}
-
-void save_plans(const std::string& path) {
-  nlohmann::json file{{"for", signature()}, {"plans", nlohmann::json::object()}};
-  const std::lock_guard lock(mutex);
-  for (const auto& [key, plan] : plans)
-    if (plan) file["plans"][key.to_string()] = plan->to_json();
-  write_file_atomically(path, file.dump(1));
-}
-
-void load_plans(const std::string& path) {
-  std::ifstream in(path);
-  const nlohmann::json file = nlohmann::json::parse(in, nullptr, false);
-  if (!file.is_object() || file.value("for", "") != signature() || !file["plans"].is_object()) return;
-  const std::lock_guard lock(mutex);
-  for (const auto& [key, plan] : file["plans"].items())
-    if (plan.is_string()) saved[key] = plan.get<std::string>();
 }
 
 }  // namespace kindred::cudnn

@@ -1,10 +1,10 @@
-#include <kindred/engine/cuda/elements.h>
-#include <kindred/engine/cuda/stream.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_graph.h>
+#include <kindred/third_party/gpu_timing.h>
 
 #include <algorithm>
 #include <limits>
+#include <sstream>
 
 namespace kindred::cudnn {
 namespace {
@@ -23,6 +23,8 @@ cudnnDataType_t type_of(DType dtype) {
 }
 
 constexpr std::int64_t alignment = 16;  // bytes, of every tensor that a plan is given
+// A plan that needs more is not worth what it takes from the batch.
+constexpr std::size_t largest_workspace = std::size_t{256} << 20;
 
 // Candidates of one heuristic; an empty list where it has none.
 std::vector<Descriptor> candidates(const Graph& graph, cudnnBackendHeurMode_t mode) {
@@ -30,7 +32,7 @@ std::vector<Descriptor> candidates(const Graph& graph, cudnnBackendHeurMode_t mo
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.descriptor());
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
   if (!heuristic.try_finalize()) return {};
-  constexpr std::int64_t most = 16;
+  constexpr std::int64_t most = 8;  // best guess first; some are compiled before they can be timed
   std::vector<Descriptor> found;
   std::vector<cudnnBackendDescriptor_t> raw;
   for (std::int64_t i = 0; i < most; ++i)
@@ -41,10 +43,14 @@ std::vector<Descriptor> candidates(const Graph& graph, cudnnBackendHeurMode_t mo
   return found;
 }
 
-bool obeys(const Descriptor& configuration, const PlanRules& rules) {
+Descriptor engine_of(const Descriptor& configuration) {
   Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
   cudnnBackendDescriptor_t raw = engine.raw();
   configuration.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
+  return engine;
+}
+
+bool obeys(const Descriptor& engine, const PlanRules& rules, DType factors) {
   cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
   const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                                         CUDNN_NUMERICAL_NOTE_TYPE_COUNT, notes);
@@ -52,47 +58,58 @@ bool obeys(const Descriptor& configuration, const PlanRules& rules) {
     return std::find(notes, notes + count, note) != notes + count;
   };
   if (rules.deterministic && has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
-  // In float32 the tensor cores' only way is to round the factors; with 16-bit factors nothing is rounded.
-  if (!rules.allow_tf32 && (has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS))) return false;
+  const bool may_round = factors == DType::f32 && rules.allow_tf32;
+  if (!may_round && has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return false;
+  // Tensor cores have no float32: they round the factors to tf32 on the way in.
+  if (factors == DType::f32 && !may_round && has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE)) return false;
   // Sums in 16 bits would lose what float32 statistics are for.
   return !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION);
 }
 
-// Scratch memory for every tensor of a graph, filled with random numbers: zeros would be multiplied faster.
-class Scratch {
- public:
+// "12 3=1 7=0": engine 12, its knob 3 at 1, its knob 7 at 0.
+std::string choice_of(const Descriptor& configuration, const Descriptor& engine) {
+  std::int64_t index = 0;
+  engine.get(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &index);
+  std::string text = std::to_string(index);
+  std::vector<Descriptor> knobs;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; ++i)
+    raw.push_back(knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR).raw());
+  const std::int64_t count = configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                               CUDNN_KNOB_TYPE_COUNTS, raw.data());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Descriptor& knob = knobs[static_cast<std::size_t>(i)];
+    cudnnBackendKnobType_t type{};
+    std::int64_t value = 0;
+    knob.get(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
+    knob.get(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &value);
+    text += fmt::format(" {}={}", static_cast<int>(type), value);
+  }
+  return text;
+}
+
+std::optional<Descriptor> plan_of(const Descriptor& configuration) {
+  Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &library().handle);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  if (!plan.try_finalize()) return {};  // this engine does not support this shape
+  return plan;
+}
+
+// Memory for every tensor of a graph that is in memory.
+struct Scratch {
   explicit Scratch(const Graph& graph) {
     for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
       const Graph::TensorInfo& info = graph.tensors()[i];
       if (info.is_virtual) continue;
-      const auto elements = static_cast<std::int64_t>(info.bytes() / size_of(info.dtype));
-      memory_.push_back(Tensor::empty({elements}, info.dtype, Device::cuda));
-      cuda::randomize(memory_.back());
-      bindings.emplace_back(static_cast<int>(i), memory_.back().raw());
+      tensors.push_back(
+          memory.random(static_cast<std::int64_t>(info.bytes() / size_of(info.dtype)), info.dtype));
+      bindings.emplace_back(static_cast<int>(i), tensors.back().raw());
     }
   }
+  cuda::ScratchMemory memory;
+  std::vector<Tensor> tensors;
   std::vector<Plan::Binding> bindings;
-
- private:
-  std::vector<Tensor> memory_;
-};
-
-class Event {
- public:
-  Event() { cuda::check_status(cudaEventCreate(&event_), "cudaEventCreate"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record() { cuda::check_status(cudaEventRecord(event_, cuda::stream()), "cudaEventRecord"); }
-  float since(const Event& start) const {  // milliseconds
-    cuda::check_status(cudaEventSynchronize(event_), "a kernel");
-    float milliseconds = 0;
-    cuda::check_status(cudaEventElapsedTime(&milliseconds, start.event_, event_), "cudaEventElapsedTime");
-    return milliseconds;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
 };
 
 }  // namespace
@@ -129,9 +146,8 @@ void Graph::convolution(Kind kind, int x, int w, int y, const Window& window) {
   c.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2});
   c.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, std::vector<std::int64_t>{1, 1});
   c.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, std::vector<std::int64_t>{window.stride, window.stride});
-  c.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, std::vector<std::int64_t>{window.pad_before, window.pad_before});
-  c.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS,
-        std::vector<std::int64_t>{window.pad_after_h, window.pad_after_w});
+  c.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, std::vector<std::int64_t>{window.pad, window.pad});
+  c.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, std::vector<std::int64_t>{window.pad, window.pad});
   c.finalize("describing a convolution");
 
   struct Names {
@@ -219,59 +235,70 @@ void Plan::execute(const std::vector<Binding>& bindings, void* workspace) const 
   check(try_execute(bindings, workspace), ExitCode::device, "cuDNN: running a plan failed");
 }
 
-std::string Plan::to_json() const {
-  std::string json(static_cast<std::size_t>(
-                       plan_.get(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, 0, nullptr)),
-                   ' ');
-  plan_.get(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-            static_cast<std::int64_t>(json.size()), json.data());
-  return json;
-}
-
-std::optional<Plan> Plan::from_json(const std::string& json) {
-  Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &library().handle);
-  // A plan of another version or GPU is refused here, or when it is finalized: it is then chosen anew.
-  if (library().set_attribute(plan.raw(), CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR,
-                              static_cast<std::int64_t>(json.size()), json.data()) != CUDNN_STATUS_SUCCESS)
-    return {};
-  if (!plan.try_finalize()) return {};
-  return Plan(std::move(plan));
-}
-
-std::optional<Plan> best_plan(Graph& graph, const PlanRules& rules) {
+std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules) {
   if (!graph.finalize()) return {};
-  std::vector<Descriptor> all;
-  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_INSTANT, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (Descriptor& each : candidates(graph, mode)) all.push_back(std::move(each));
-    if (mode == CUDNN_HEUR_MODE_INSTANT && !all.empty()) break;  // the fallback's engines are slow ones
-  }
+  const DType factors = graph.tensors().front().dtype;
   const Scratch scratch(graph);
-  std::optional<Plan> best;
+  std::optional<ChosenPlan> best;
   float best_time = std::numeric_limits<float>::max();
-  Event start, end;
-  for (const Descriptor& configuration : all) {
-    if (!obeys(configuration, rules)) continue;
-    Descriptor descriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-    descriptor.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &library().handle);
-    descriptor.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
-    if (!descriptor.try_finalize()) continue;  // this engine does not support this shape
-    Plan plan(std::move(descriptor));
-    const Tensor workspace =
-        Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
-    if (!plan.try_execute(scratch.bindings, workspace.raw())) continue;
-    float time = std::numeric_limits<float>::max();
-    for (int repeat = 0; repeat < 3; ++repeat) {
-      start.record();
-      plan.execute(scratch.bindings, workspace.raw());
-      end.record();
-      time = std::min(time, end.since(start));
+  // The fallback's engines are slow ones, for what the heuristic knows no other for.
+  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    if (best) break;
+    for (const Descriptor& configuration : candidates(graph, mode)) {
+      const Descriptor engine = engine_of(configuration);
+      if (!obeys(engine, rules, factors)) continue;
+      std::optional<Descriptor> descriptor = plan_of(configuration);
+      if (!descriptor) continue;
+      Plan plan(std::move(*descriptor));
+      if (plan.workspace() > largest_workspace) continue;
+      const Tensor workspace =
+          Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+      if (!plan.try_execute(scratch.bindings, workspace.raw())) continue;
+      const float time = cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
+      if (time >= best_time) continue;
+      best_time = time;
+      best = ChosenPlan{std::move(plan), choice_of(configuration, engine)};
     }
-    if (time >= best_time) continue;
-    best_time = time;
-    best = std::move(plan);
   }
   return best;
+}
+
+std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const PlanRules& rules) {
+  std::istringstream words(choice);
+  std::int64_t index = -1;
+  if (!(words >> index) || index < 0 || !graph.finalize()) return {};
+  Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph.descriptor());
+  if (!engine.try_set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, index) || !engine.try_finalize()) return {};
+  if (!obeys(engine, rules, graph.tensors().front().dtype)) return {};
+
+  std::vector<Descriptor> knobs;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  int number = 0;
+  char equals = 0;
+  for (std::int64_t value = 0; words >> number >> equals >> value;) {
+    if (equals != '=' || number < 0 || number >= CUDNN_KNOB_TYPE_COUNTS ||
+        knobs.size() >= CUDNN_KNOB_TYPE_COUNTS)
+      return {};
+    const auto type = static_cast<cudnnBackendKnobType_t>(number);
+    Descriptor& knob = knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+    knob.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
+    knob.set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, value);
+    if (!knob.try_finalize()) return {};
+    raw.push_back(knob.raw());
+  }
+  if (!words.eof()) return {};
+  Descriptor configuration(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+  configuration.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  if (!raw.empty())
+    configuration.set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                      static_cast<std::int64_t>(raw.size()), raw.data());
+  if (!configuration.try_finalize()) return {};
+  std::optional<Descriptor> plan = plan_of(configuration);
+  if (!plan) return {};
+  Plan result(std::move(*plan));
+  if (result.workspace() > largest_workspace) return {};
+  return result;
 }
 
 }  // namespace kindred::cudnn

@@ -3,13 +3,14 @@
 //   Graph graph;
 //   const int x = graph.tensor(DType::bf16, {n, c, h, w}), ...;
 //   graph.convolution(Graph::Kind::forward, x, w, y, {.stride = 1, .pad = 1});
-//   std::optional<Plan> plan = best_plan(graph, key);
-//   plan->execute({{x, x_data}, {w, w_data}, {y, y_data}}, workspace);
+//   std::optional<ChosenPlan> best = best_plan(graph, rules);
+//   best->plan.execute({{x, x_data}, {w, w_data}, {y, y_data}}, workspace);
 //
 // Images are NHWC and filters KRSC in memory; cuDNN's dimensions are named in the order [n, c, h, w].
 #pragma once
 
 #include <kindred/engine/dtype.h>
+#include <kindred/engine/plan_book.h>
 #include <kindred/third_party/cudnn_library.h>
 
 #include <array>
@@ -21,14 +22,9 @@
 
 namespace kindred::cudnn {
 
-// What may be asked of a plan.
-struct PlanRules {
-  bool deterministic = false;  // the same result in every run
-  bool allow_tf32 = false;     // float32 factors rounded to 10 bits of mantissa
-};
-
 struct Window {
-  std::int64_t stride = 1, pad_before = 0, pad_after_h = 0, pad_after_w = 0;
+  std::int64_t stride = 1;
+  std::int64_t pad = 0;  // on each side
 };
 
 class Graph {
@@ -61,6 +57,8 @@ class Graph {
   std::optional<Descriptor> graph_;
 };
 
+struct ChosenPlan;
+
 class Plan {
  public:
   using Binding = std::pair<int, const void*>;  // a tensor of the graph and where it is
@@ -69,19 +67,28 @@ class Plan {
   std::size_t workspace() const { return workspace_; }
   // Starts the work and does not wait. `workspace` holds workspace() bytes.
   void execute(const std::vector<Binding>& bindings, void* workspace) const;
-  std::string to_json() const;
-  static std::optional<Plan> from_json(const std::string& json);
 
  private:
-  friend std::optional<Plan> best_plan(Graph&, const PlanRules&);
+  friend std::optional<ChosenPlan> best_plan(Graph&, const PlanRules&);
+  friend std::optional<Plan> plan_from(Graph&, const std::string&, const PlanRules&);
   bool try_execute(const std::vector<Binding>& bindings, void* workspace) const;
 
   Descriptor plan_;
   std::size_t workspace_ = 0;
 };
 
+struct ChosenPlan {
+  Plan plan;
+  std::string choice;  // engine and knobs, as text: "12 3=1 7=0"
+};
+
 // The fastest of the plans that cuDNN offers, by timing each on scratch memory of random numbers; nothing where
-// no engine supports the graph. Waits for the GPU; not to be called while a step is captured.
-std::optional<Plan> best_plan(Graph& graph, const PlanRules& rules);
+// no engine supports the graph. Waits for the GPU; not to be called while a step is recorded.
+std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules);
+
+// The plan of an earlier choice. Nothing where the text is none, or names an engine that cannot run this graph
+// or breaks the rules: it may come from a file that anybody wrote. It can only choose among cuDNN's engines for
+// the graph that is at hand, so the worst that it can do is to choose a slow one.
+std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const PlanRules& rules);
 
 }  // namespace kindred::cudnn

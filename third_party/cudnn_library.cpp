@@ -28,10 +28,13 @@ Library open_library() {
   from.load(l.get_attribute, "cudnnBackendGetAttribute");
   from.load(l.finalize, "cudnnBackendFinalize");
   from.load(l.execute, "cudnnBackendExecute");
+  from.load(l.version, "cudnnGetVersion");
   const cudnnStatus_t created = l.create(&l.handle);
   check(created == CUDNN_STATUS_SUCCESS, ExitCode::device, "cuDNN: cudnnCreate failed: {}",
         l.error_string(created));
-  l.set_stream(l.handle, cuda::stream());
+  const cudnnStatus_t streamed = l.set_stream(l.handle, cuda::stream());
+  check(streamed == CUDNN_STATUS_SUCCESS, ExitCode::device, "cuDNN: cudnnSetStream failed: {}",
+        l.error_string(streamed));
   return l;
 }
 
@@ -78,6 +81,10 @@ std::int64_t Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendAttri
   std::int64_t count = 0;
   check_status(library().get_attribute(raw_, name, type, capacity, &count, values), "reading an attribute");
   return count;
+}
+
+bool Descriptor::try_set(cudnnBackendAttributeName_t name, std::int64_t value) {
+  return library().set_attribute(raw_, name, CUDNN_TYPE_INT64, 1, &value) == CUDNN_STATUS_SUCCESS;
 }
 
 bool Descriptor::try_finalize() {

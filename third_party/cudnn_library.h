@@ -24,6 +24,7 @@ struct Library {
   decltype(&::cudnnBackendGetAttribute) get_attribute;
   decltype(&::cudnnBackendFinalize) finalize;
   decltype(&::cudnnBackendExecute) execute;
+  decltype(&::cudnnGetVersion) version;
   cudnnHandle_t handle;  // its work goes to the engine's stream
 };
 
@@ -56,6 +57,9 @@ class Descriptor {
   void set(cudnnBackendAttributeName_t name, const Descriptor& other) {
     set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &other.raw_);
   }
+
+  // False where cuDNN does not take the value.
+  bool try_set(cudnnBackendAttributeName_t name, std::int64_t value);
 
   // Fills `values` with at most `capacity` values and returns how many there are.
   std::int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t capacity,

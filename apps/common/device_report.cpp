@@ -11,14 +11,18 @@
 
 namespace kindred {
 
-void report_device(const DeviceChoice& choice, DType precision) {
-  check(choice.device != Device::reference || precision == DType::f32, ExitCode::usage,
-        "--precision {}: device reference computes in f32; use --device cpu", name(precision));
+Precision precision_for(const std::optional<std::string>& asked, Device device) {
+  const Precision precision = asked ? parse_precision(*asked) : default_precision(device);
+  check_precision(precision, device);
+  return precision;
+}
+
+void report_device(const DeviceChoice& choice, const Precision& precision) {
   const std::string what = choice.device == Device::reference ? "plain loops on one core"
                                                               : fmt::format("{} threads", compute_threads());
   fmt::print("device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
              name(precision));
-  if (precision == DType::bf16 && !cpu_has_bf16())
+  if (choice.device == Device::cpu && precision.compute == DType::bf16 && !cpu_has_bf16())
     fmt::print("note: this processor has no bf16 instructions; f32 will be faster\n");
   std::fflush(stdout);
 }

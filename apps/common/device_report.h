@@ -2,17 +2,25 @@
 #pragma once
 
 #include <kindred/data/sample_reader.h>
-#include <kindred/engine/device.h>
-#include <kindred/engine/dtype.h>
+#include <kindred/engine/precision.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace kindred {
 
-// Prints the device, the reason for it, cores and precision. Error(usage) for a precision that the device
-// lacks.
-void report_device(const DeviceChoice& choice, DType precision);
+// Texts of --help.
+inline constexpr const char* device_help = "auto (a GPU where one answers), cpu, cuda or reference";
+inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a GPU, f32 elsewhere)";
+
+// The precision that was asked for, or the device's default. Error(usage) for one that is unknown or that the
+// device lacks.
+Precision precision_for(const std::optional<std::string>& asked, Device device);
+
+// Prints the device, the reason for it, and the precision.
+void report_device(const DeviceChoice& choice, const Precision& precision);
 
 // A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when
 // all images were fine, with its header alone. `known` are the lines of an earlier file of the same run, kept

@@ -1,6 +1,7 @@
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/step.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
@@ -31,6 +32,12 @@ void add_activations(const Tape& tape, const ParameterStore& store, MemoryPlan& 
   }
 }
 
+// Sets planned_device() as long as it lives.
+struct PlannedDevice {
+  explicit PlannedDevice(Device device) { set_planned_device(device); }
+  ~PlannedDevice() { set_planned_device(Device::cpu); }
+};
+
 std::size_t status_line(const char* key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
@@ -40,10 +47,12 @@ std::size_t status_line(const char* key) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const PretrainOptions& options) {
-  MemoryPool& pool = memory_pool(Device::plan);
+MemoryPlan plan_memory(const PretrainOptions& options, Device device) {
+  const PlannedDevice planned(device);
+  const PoolScope scope(Device::plan, new_memory_pool(Device::plan));
+  MemoryPool& pool = *scope.pool();
   ContrastiveModel model(options.model, options.stem, options.head);
-  model.store.allocate(Device::plan, 0, options.precision);
+  model.store.allocate(Device::plan, 0, options.precision.compute);
   const auto optimizer = make_optimizer(options, model.store);
   MemoryPlan plan;
   plan.parameters = model.store.parameter_count();
@@ -51,14 +60,20 @@ MemoryPlan plan_memory(const PretrainOptions& options) {
 
   const std::int64_t rows = options.views * options.batch_size;
   pool.reset_peak();
+  std::vector<Tensor> bytes;
+  for (const auto& [size, count] : view_sizes(options.view_groups))
+    bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
+  const Tensor labels = Tensor::empty({rows}, DType::i32, Device::plan);
+  // A GPU has a second slot, to which the next batch goes meanwhile (input_feed.h).
+  if (device == Device::cuda) {
+    plan.input_bytes = labels.bytes();
+    for (const Tensor& each : bytes) plan.input_bytes += each.bytes();
+  }
   // Twice: the second step has what the first left behind, as every later one has.
   for (int step = 0; step < 2; ++step) {
-    std::vector<Tensor> bytes, images;
-    for (const auto& [size, count] : view_sizes(options.view_groups))
-      bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
-    const Tensor labels = Tensor::empty({rows}, DType::i32, Device::plan);
+    std::vector<Tensor> images;
     for (const Tensor& each : bytes)
-      images.push_back(normalize_images(each, options.pixel_statistics(), options.precision));
+      images.push_back(normalize_images(each, options.pixel_statistics(), options.precision.compute));
     contrastive_step(model, *optimizer, images, labels, loss_options(options), [&](const Tape& tape) {
       if (step == 0) add_activations(tape, model.store, plan);
     });
@@ -71,6 +86,36 @@ MemoryPlan plan_memory(const PretrainOptions& options) {
   return plan;
 }
 
+std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes) {
+  const auto fits = [&](std::int64_t batch) {
+    options.batch_size = batch;
+    const MemoryPlan plan = plan_memory(options, device);
+    return plan.pool_peak + plan.input_bytes <= bytes;
+  };
+  std::int64_t low = 0, high = std::int64_t{1} << 20;  // low fits, high does not
+  for (std::int64_t batch = 1; batch < high; batch *= 2) {
+    if (fits(batch))
+      low = batch;
+    else
+      high = batch;
+  }
+  while (high - low > std::max<std::int64_t>(1, low / 64)) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low >= 8 ? low / 8 * 8 : low;
+}
+
+void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device) {
+  memory_pool(device).trim();
+  std::size_t free = 0, total = 0;
+  gpu().free_and_total(free, total);
+  const std::int64_t batch = largest_batch(options, device, free);
+  check(batch > 0, ExitCode::device, "{}; not even one image of {} pixels fits", error.what(),
+        options.image_size);
+  fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);
+}
+
 std::size_t resident_bytes() {
   return status_line("VmRSS");
 }
@@ -78,7 +123,7 @@ std::size_t peak_resident_bytes() {
   return status_line("VmHWM");
 }
 
-std::string describe(const MemoryPlan& plan, std::size_t other_bytes) {
+std::string describe(const MemoryPlan& plan, std::size_t other_bytes, Device device) {
   std::string text = fmt::format("{:28} {:>22} {:>14} {:>14}\n", "layer", "output", "parameters", "kept for");
   text += fmt::format("{:28} {:>22} {:>14} {:>14}\n", "", "", "", "backward");
   for (const LayerPlan& layer : plan.layers)
@@ -91,6 +136,12 @@ std::string describe(const MemoryPlan& plan, std::size_t other_bytes) {
   line("parameters, gradients and optimizer state", plan.parameter_bytes);
   line("activations kept for the backward pass", plan.activation_bytes);
   line("peak of a training step, both included", plan.step_peak);
+  if (device == Device::cuda) {
+    line("batches on their way to the GPU", plan.input_bytes);
+    line("predicted peak memory of the GPU", plan.pool_peak + plan.input_bytes);
+    text += "CUDA itself takes some hundred megabytes beside it\n";
+    return text;
+  }
   line("program, libraries and image buffers", other_bytes);
   line("predicted peak memory of the process", plan.step_peak + other_bytes);
   return text;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <kindred/apps/common/pretrain_options.h>
+#include <kindred/engine/error.h>
 
 #include <string>
 #include <vector>
@@ -23,9 +24,19 @@ struct MemoryPlan {
   std::size_t activation_bytes = 0;  // kept between forward and backward
   std::size_t step_peak = 0;         // bytes in use at the peak of a step, all of the above included
   std::size_t pool_peak = 0;         // bytes that the pool holds for it
+  std::size_t input_bytes = 0;       // on a GPU: batches on their way to it, not included above
 };
 
-MemoryPlan plan_memory(const PretrainOptions& options);
+// Of training on `device`.
+MemoryPlan plan_memory(const PretrainOptions& options, Device device);
+
+// The largest multiple of 8, or failing that any number, of images a batch whose training step fits `bytes` of
+// the device's memory; 0 where not even one image does.
+std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes);
+
+// Throws what `error` says, and which --batch-size would fit what the GPU has free now that the run is gone.
+[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options,
+                                        Device device);
 
 // Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be
 // read.
@@ -34,6 +45,6 @@ std::size_t peak_resident_bytes();
 
 // The table of --dry-run: a line a layer and the totals. `other_bytes` is what the process needs besides the
 // step.
-std::string describe(const MemoryPlan& plan, std::size_t other_bytes);
+std::string describe(const MemoryPlan& plan, std::size_t other_bytes, Device device);
 
 }  // namespace kindred

@@ -1,3 +1,4 @@
+#include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/pretrain_options.h>
 #include <kindred/apps/common/recipes.h>
 #include <kindred/engine/error.h>
@@ -137,6 +138,7 @@ nlohmann::json PretrainOptions::to_json() const {
           {"pixel_mean", pixel_statistics().mean},
           {"pixel_std", pixel_statistics().deviation},
           {"precision", kindred::name(precision)},
+          {"deterministic", deterministic},
           {"device", device},
           {"workers", workers},
           {"seed", seed},
@@ -183,8 +185,9 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
                  "scale the loss by temperature / this; 0: unscaled (0)");
   app.add_option("--augment", given_.augment, recipe_names() + ", or a file: RECIPE.json (by image size)");
   app.add_option("--pixels", given_.pixels, "mean and deviation of pixels: imagenet, cifar10 or cifar100");
-  app.add_option("--precision", precision_, "f32 or bf16")->capture_default_str();
-  app.add_option("--device", plain_.device, "auto, cpu or reference")->capture_default_str();
+  app.add_option("--precision", precision_, precision_help);
+  app.add_option("--device", plain_.device, device_help)->capture_default_str();
+  app.add_flag("--deterministic", plain_.deterministic, "on a GPU: the same bits in every run, at some cost");
   app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
   app.add_option("--seed", plain_.seed, "of everything random")->capture_default_str();
   app.add_option("--sampling", sampling_,
@@ -242,9 +245,7 @@ PretrainOptions PretrainFlags::resolve() const {
   if (!checkpoint_every_.empty()) o.checkpoint_every = CheckpointInterval::parse(checkpoint_every_);
   check_one_of("--on-nonfinite", on_nonfinite_, {"stop", "skip"});
   o.skip_nonfinite = on_nonfinite_ == "skip";
-  check(precision_ == "f32" || precision_ == "bf16", ExitCode::usage, "--precision {}: expected f32 or bf16",
-        precision_);
-  o.precision = precision_ == "bf16" ? DType::bf16 : DType::f32;
+  o.precision = precision_for(precision_, choose_device(o.device).device);
   check_values(o);
   const ViewPlan plan = view_plan(o.augment, static_cast<int>(o.image_size), static_cast<int>(o.views));
   check(!plan.views_fixed || !given_.views || *given_.views == plan.views(), ExitCode::usage,

@@ -3,7 +3,7 @@
 
 #include <kindred/apps/common/data_options.h>
 #include <kindred/data/recipe_json.h>
-#include <kindred/engine/dtype.h>
+#include <kindred/engine/precision.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/projection_head.h>
 #include <kindred/models/resnet.h>
@@ -46,7 +46,7 @@ struct PretrainOptions {
   std::vector<ViewGroup> view_groups;  // what `augment` says of the views; `views` in all
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
-  DType precision = DType::f32;
+  Precision precision;
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
   double temperature = 0, base_temperature = 0;
@@ -57,6 +57,7 @@ struct PretrainOptions {
   CheckpointInterval checkpoint_every;
   bool skip_nonfinite = false;
   bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
+  bool deterministic = false;
 
   PixelStatistics pixel_statistics() const;
   nlohmann::json to_json() const;
@@ -72,7 +73,8 @@ class PretrainFlags {
  private:
   PretrainOptions plain_;  // what no recipe touches
   HyperParameters given_;
-  std::string precision_ = "f32", sampling_ = "uniform", checkpoint_every_, on_nonfinite_ = "stop";
+  std::optional<std::string> precision_;
+  std::string sampling_ = "uniform", checkpoint_every_, on_nonfinite_ = "stop";
   std::optional<std::int64_t> knn_every_;
 };
 

@@ -3,17 +3,27 @@
 
 namespace kindred {
 
-std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
+namespace {
+
+OptimizerOptions optimizer_options(const PretrainOptions& options) {
   if (options.optimizer == "lars") {
     LarsOptions lars;
     lars.momentum = options.momentum;
     lars.weight_decay = options.weight_decay;
-    return std::make_unique<Optimizer>(store, lars);
+    return lars;
   }
   SgdOptions sgd;
   sgd.momentum = options.momentum;
   sgd.weight_decay = options.weight_decay;
-  return std::make_unique<Optimizer>(store, sgd);
+  return sgd;
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
+  auto optimizer = std::make_unique<Optimizer>(store, optimizer_options(options));
+  if (options.precision.scales_loss()) optimizer->scale_loss();
+  return optimizer;
 }
 
 SupConOptions loss_options(const PretrainOptions& options) {
@@ -35,6 +45,17 @@ std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const
   return groups;
 }
 
+std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
+                                      const std::vector<std::int64_t>& indices) {
+  std::vector<std::int32_t> of_views;
+  for (std::int64_t view = 0; view < options.views; ++view)
+    if (options.loss == "supcon")
+      of_views.insert(of_views.end(), labels.begin(), labels.end());
+    else
+      of_views.insert(of_views.end(), indices.begin(), indices.end());
+  return of_views;
+}
+
 Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
                         const Tensor& labels, const SupConOptions& options,
                         const std::function<void(const Tape&)>& inspect) {
@@ -45,7 +66,7 @@ Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std
     features = concatenate(features, model(images[group], Mode::train));
   const Tensor loss = supcon(features, labels, options);  // []
   if (inspect) inspect(tape);
-  tape.backward(loss);
+  tape.backward(loss, optimizer.loss_scale());  // of the scaled loss, where it is scaled
   optimizer.watch_loss(loss);
   optimizer.step();
   return loss;

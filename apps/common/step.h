@@ -23,6 +23,11 @@ SupConOptions loss_options(const PretrainOptions& options);
 std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
                                  std::int64_t batch, Device device);
 
+// What makes two rows positives of each other: their class, or in SimCLR their image. [views*batch] of the
+// labels and indices of a batch.
+std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
+                                      const std::vector<std::int64_t>& indices);
+
 // Forward, loss, backward, update. `images` are normalized [views*batch, h, w, 3], `labels` i32 [views*batch].
 // Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a
 // gradient is not finite; then nothing is updated. `inspect` sees the tape after the forward pass.

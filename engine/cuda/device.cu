@@ -2,6 +2,8 @@
 #include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/device_kernels.h>
+#include <kindred/third_party/cublaslt.h>
+#include <kindred/third_party/cudnn_library.h>
 
 namespace kindred {
 namespace cuda {
@@ -26,56 +28,48 @@ namespace {
 
 using cuda::check_status;
 
-std::string version_text(int version) {
-  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
-}
-
-// Why the GPU cannot be used, or "". Code for one architecture does not run on another, so a kernel is asked.
-std::string why_unusable(int device_count, cudaError_t counted, int driver, int runtime);
-
+// Code for one architecture does not run on another, so this is asked for.
 __global__ void probe_kernel(int* answer) {
   *answer = 42;
 }
 
 GpuProbe probe() {
+  GpuFacts facts;
+  cudaDriverGetVersion(&facts.driver);  // 0 where there is no driver
+  cudaRuntimeGetVersion(&facts.runtime);
+  const cudaError_t counted = cudaGetDeviceCount(&facts.count);
+  facts.driver_too_old = counted == cudaErrorInsufficientDriver;
+  if (counted != cudaSuccess && counted != cudaErrorNoDevice) facts.error = cudaGetErrorString(counted);
   GpuProbe result;
-  int driver = 0, runtime = 0, count = 0;
-  cudaDriverGetVersion(&driver);  // 0 where there is no driver
-  cudaRuntimeGetVersion(&runtime);
-  const cudaError_t counted = cudaGetDeviceCount(&count);
-  result.reason = why_unusable(count, counted, driver, runtime);
-  if (!result.reason.empty()) return result;
-  cudaDeviceProp properties;
-  check_status(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
-  cudaFuncAttributes attributes;
-  if (const cudaError_t status = cudaFuncGetAttributes(&attributes, probe_kernel); status != cudaSuccess) {
-    cudaGetLastError();
-    result.reason = fmt::format(
-        "the GPU ({}) has the architecture {}.{}, which this build has no code for; build with "
-        "-DCMAKE_CUDA_ARCHITECTURES={}{}",
-        properties.name, properties.major, properties.minor, properties.major, properties.minor);
-    return result;
+  if (counted == cudaSuccess && facts.count > 0) {
+    cudaDeviceProp properties;
+    check_status(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+    facts.gpu = properties.name;
+    facts.major = properties.major;
+    facts.minor = properties.minor;
+    cudaFuncAttributes attributes;
+    facts.has_code = cudaFuncGetAttributes(&attributes, probe_kernel) == cudaSuccess;
+    facts.missing_library = cudnn::why_missing();
+    if (facts.missing_library.empty()) facts.missing_library = cublaslt::why_missing();
+    result.memory = properties.totalGlobalMem;
+    result.multiprocessors = properties.multiProcessorCount;
   }
-  result.usable = true;
-  result.reason = fmt::format("{}, driver for CUDA {}", properties.name, version_text(driver));
-  result.memory = properties.totalGlobalMem;
-  result.multiprocessors = properties.multiProcessorCount;
+  cudaGetLastError();  // none of these failures is one of later calls
+  result.reason = why_unusable(facts);
+  result.usable = result.reason.empty();
+  if (result.usable)
+    result.reason = fmt::format("{}, driver for CUDA {}", facts.gpu, cuda_version_text(facts.driver));
   return result;
-}
-
-std::string why_unusable(int device_count, cudaError_t counted, int driver, int runtime) {
-  if (driver == 0) return "no NVIDIA driver is installed";
-  if (counted == cudaErrorInsufficientDriver)
-    return fmt::format("the NVIDIA driver is too old: it knows CUDA {}, and this build needs {}",
-                       version_text(driver), version_text(runtime));
-  if (counted != cudaSuccess) return fmt::format("no GPU answers ({})", cudaGetErrorString(counted));
-  if (device_count == 0) return "no GPU is there";
-  return "";
 }
 
 std::byte* acquire(std::size_t bytes) {
   void* address = nullptr;
+  // A recording may need a slab more than the step that ran before it: getting one is no part of what is
+  // recorded.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  cudaThreadExchangeStreamCaptureMode(&mode);
   const cudaError_t status = cudaMalloc(&address, bytes);
+  cudaThreadExchangeStreamCaptureMode(&mode);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return nullptr;
@@ -110,10 +104,98 @@ void set_bytes(void* device, int value, std::size_t bytes) {
   check_status(cudaMemsetAsync(device, value, bytes, cuda::stream()), "cudaMemset");
 }
 
+// ---- copies beside the computation, and recordings of it
+
+cudaStream_t copy_stream() {
+  static cudaStream_t made = [] {
+    cudaStream_t stream;
+    check_status(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    return stream;
+  }();
+  return made;
+}
+
+cudaStream_t stream_of(GpuStream stream) {
+  return stream == GpuStream::copy ? copy_stream() : cuda::stream();
+}
+
+void* acquire_pinned(std::size_t bytes) {
+  void* address = nullptr;
+  check_status(cudaMallocHost(&address, bytes), "cudaMallocHost");
+  return address;
+}
+
+void release_pinned(void* address) {
+  cudaFreeHost(address);
+}
+
+void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream) {
+  check_status(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream)), "cudaMemcpyAsync");
+}
+
+void* make_event() {
+  cudaEvent_t event;
+  check_status(cudaEventCreate(&event), "cudaEventCreate");
+  return event;
+}
+
+void destroy_event(void* event) {
+  cudaEventDestroy(static_cast<cudaEvent_t>(event));
+}
+
+void mark(void* event, GpuStream stream) {
+  check_status(cudaEventRecord(static_cast<cudaEvent_t>(event), stream_of(stream)), "cudaEventRecord");
+}
+
+void wait_on_gpu(void* event, GpuStream stream) {
+  check_status(cudaStreamWaitEvent(stream_of(stream), static_cast<cudaEvent_t>(event), 0),
+               "cudaStreamWaitEvent");
+}
+
+void wait_on_host(void* event) {
+  check_status(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "a kernel");
+}
+
+float milliseconds_between(void* start, void* end) {
+  float milliseconds = 0;
+  check_status(
+      cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(start), static_cast<cudaEvent_t>(end)),
+      "cudaEventElapsedTime");
+  return milliseconds;
+}
+
+// Only this thread is forbidden what a recording cannot hold: others load images meanwhile.
+void begin_recording() {
+  check_status(cudaStreamBeginCapture(cuda::stream(), cudaStreamCaptureModeThreadLocal),
+               "cudaStreamBeginCapture");
+}
+
+void* end_recording() {
+  cudaGraph_t graph = nullptr;
+  check_status(cudaStreamEndCapture(cuda::stream(), &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check_status(status, "cudaGraphInstantiate");
+  return executable;
+}
+
+void replay(void* recording) {
+  check_status(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), cuda::stream()), "cudaGraphLaunch");
+}
+
+void destroy_recording(void* recording) {
+  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(recording));
+}
+
 }  // namespace
 
-static const DeviceKernels kernels = {probe,    acquire,   release,    free_and_total, upload,
-                                      download, set_bytes, cuda::fill, cuda::convert,  synchronize};
+static const DeviceKernels kernels = {
+    probe,          acquire,        release,          free_and_total,       upload,
+    download,       set_bytes,      cuda::fill,       cuda::convert,        synchronize,
+    acquire_pinned, release_pinned, copy_bytes,       make_event,           destroy_event,
+    mark,           wait_on_gpu,    wait_on_host,     milliseconds_between, begin_recording,
+    end_recording,  replay,         destroy_recording};
 const DeviceKernels* const device_cuda = &kernels;
 
 }  // namespace kindred

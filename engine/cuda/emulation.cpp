@@ -3,8 +3,10 @@
 
 #include <ucontext.h>  // defines: makecontext, swapcontext
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace kindred::cuda::emulation {
@@ -16,22 +18,101 @@ namespace {
 constexpr std::size_t stack_bytes = std::size_t{64} << 10;
 constexpr int lanes = 32;
 
+// ---- changing stacks: fibers change places millions of times in a test
+
+#ifdef __x86_64__
+// Saves the registers that a call must preserve and the stack pointer, and goes on where `to` was saved.
+extern "C" void kindred_switch_fiber(void** from, void* to);
+asm(R"(
+.text
+.type kindred_switch_fiber, @function
+kindred_switch_fiber:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size kindred_switch_fiber, . - kindred_switch_fiber
+)");
+
+using Context = void*;  // a stack pointer
+
+void prepare(Context& context, std::vector<char>& stack, void (*entry)()) {
+  constexpr std::size_t registers = 6;
+  auto top = reinterpret_cast<std::uintptr_t>(stack.data() + stack.size()) / 16 * 16 - 128;
+  auto* words = reinterpret_cast<void**>(top);
+  std::fill_n(words, registers, nullptr);
+  words[registers] = reinterpret_cast<void*>(entry);  // where the first switch returns to
+  context = words;
+}
+
+void change(Context& from, Context& to) {
+  kindred_switch_fiber(&from, to);
+}
+#else
+using Context = ucontext_t;
+
+void prepare(Context& context, std::vector<char>& stack, void (*entry)()) {
+  getcontext(&context);
+  context.uc_stack.ss_sp = stack.data();
+  context.uc_stack.ss_size = stack.size();
+  context.uc_link = nullptr;
+  makecontext(&context, entry, 0);
+}
+
+void change(Context& from, Context& to) {
+  swapcontext(&from, &to);
+}
+#endif
+
 struct Fiber {
-  ucontext_t context;
+  Context context;
   std::vector<char> stack = std::vector<char>(stack_bytes);
   dim3 thread;
   bool done = false;
-  std::uint64_t barriers = 0, exchanges = 0;  // that it has reached
+};
+
+// Where the fibers of a block, or of one warp, wait for each other.
+struct Meeting {
+  std::size_t expected = 0, waiting = 0;  // fibers that have not ended; those of them that wait
+  std::uint64_t round = 0;
+
+  void arrive();
+  void leave() {
+    --expected;
+    release_if_complete();
+  }
+  void release_if_complete() {
+    if (waiting < expected || waiting == 0) return;
+    waiting = 0;
+    ++round;
+  }
 };
 
 // Of the block that runs now.
 std::vector<Fiber> fibers;
-ucontext_t scheduler;
+Context scheduler;
 std::size_t current;
+Meeting block_meeting;
+std::vector<Meeting> warp_meetings;
 std::vector<std::uint64_t> slots;  // [thread], what each lane gives in an exchange
 const std::function<void()>* body;
 std::exception_ptr failure;
 std::mutex one_grid;
+
+void yield() {
+  change(fibers[current].context, scheduler);
+}
 
 void enter() {
   try {
@@ -40,35 +121,27 @@ void enter() {
     if (!failure) failure = std::current_exception();
   }
   fibers[current].done = true;
-  swapcontext(&fibers[current].context, &scheduler);
+  block_meeting.leave();
+  warp_meetings[current / lanes].leave();
+  yield();
 }
 
-void yield() {
-  swapcontext(&fibers[current].context, &scheduler);
-}
-
-// Waits until every fiber of [first, last) that still runs has come as far by `count`.
-void wait_for(std::size_t first, std::size_t last, std::uint64_t Fiber::*count) {
-  const std::uint64_t mine = ++(fibers[current].*count);
-  const auto behind = [&] {
-    for (std::size_t i = first; i < last; ++i)
-      if (!fibers[i].done && fibers[i].*count < mine) return true;
-    return false;
-  };
-  while (behind()) yield();
+void Meeting::arrive() {
+  const std::uint64_t mine = round;
+  ++waiting;
+  release_if_complete();
+  while (round == mine) yield();
 }
 
 void run_block(std::size_t threads) {
+  block_meeting = {threads};
+  warp_meetings.assign((threads + lanes - 1) / lanes, {});
+  for (std::size_t i = 0; i < threads; ++i) ++warp_meetings[i / lanes].expected;
   for (std::size_t i = 0; i < threads; ++i) {
     Fiber& fiber = fibers[i];
     fiber.done = false;
-    fiber.barriers = fiber.exchanges = 0;
     fiber.thread = dim3(static_cast<unsigned>(i));
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.data();
-    fiber.context.uc_stack.ss_size = fiber.stack.size();
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, enter, 0);
+    prepare(fiber.context, fiber.stack, enter);
   }
   for (bool running = true; running;) {
     running = false;
@@ -76,7 +149,7 @@ void run_block(std::size_t threads) {
       if (fibers[current].done) continue;
       running = true;
       position.thread = fibers[current].thread;
-      swapcontext(&scheduler, &fibers[current].context);
+      change(scheduler, fibers[current].context);
     }
   }
 }
@@ -101,17 +174,44 @@ void run(dim3 grid, int block, const std::function<void()>& kernel) {
   if (failure) std::rethrow_exception(failure);
 }
 
+namespace {
+
+bool recording = false;
+std::vector<std::function<void()>> recorded;
+
+}  // namespace
+
+void start(std::function<void()> work) {
+  if (recording)
+    recorded.push_back(std::move(work));
+  else
+    work();
+}
+
+void begin_recording() {
+  recording = true;
+}
+
+bool is_recording() {
+  return recording;
+}
+
+std::vector<std::function<void()>> end_recording() {
+  recording = false;
+  return std::exchange(recorded, {});
+}
+
 void block_barrier() {
-  wait_for(0, position.block_size.x, &Fiber::barriers);
+  block_meeting.arrive();
 }
 
 std::uint64_t exchange(std::uint64_t value, int source) {
   const std::size_t first = current / lanes * lanes;
-  const std::size_t last = std::min<std::size_t>(first + lanes, position.block_size.x);
+  Meeting& warp = warp_meetings[current / lanes];
   slots[current] = value;
-  wait_for(first, last, &Fiber::exchanges);
+  warp.arrive();
   const std::uint64_t result = slots[first + static_cast<std::size_t>(source)];
-  wait_for(first, last, &Fiber::exchanges);  // nobody writes before all have read
+  warp.arrive();  // nobody writes before all have read
   return result;
 }
 

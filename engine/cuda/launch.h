@@ -28,7 +28,8 @@ constexpr unsigned all_lanes = 0xffffffffu;
 #ifdef KINDRED_EMULATE
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, int block, const Arguments&... arguments) {
-  emulation::run(grid, block, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  emulation::start(
+      [=] { emulation::run(grid, block, [&] { kernel(static_cast<Parameters>(arguments)...); }); });
 }
 #else
 

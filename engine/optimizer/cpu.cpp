@@ -51,7 +51,7 @@ void each_stretch(const FlatParameters& flat, Body&& body) {
 
 void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{float(momentum), nesterov};
-  const float lr = flat.learning_rate.data<float>()[0];
+  const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
   float* w = flat.values.data<float>();
   const float* g = flat.gradients.data<float>();
@@ -61,19 +61,19 @@ void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bo
     if (v == nullptr) {
       for (std::int64_t i = first; i < last; ++i) {
         float no_velocity = 0;
-        rule(w[i], no_velocity, g[i], lr, decay);
+        rule(w[i], no_velocity, g[i] * unscale, lr, decay);
       }
       return;
     }
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i], lr, decay);
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i] * unscale, lr, decay);
   });
 }
 
 void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
              double momentum, double eps) {
   const RmsPropRule<float> rule{float(rho), float(momentum), float(eps)};
-  const float lr = flat.learning_rate.data<float>()[0];
+  const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
   float* w = flat.values.data<float>();
   float* v = velocity.data<float>();
@@ -82,13 +82,13 @@ void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& m
   each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
     const float decay = decays[parameter];
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i], lr, decay);
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i] * unscale, lr, decay);
   });
 }
 
 void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
   const LarsRule<float> rule{float(momentum)};
-  const float lr = flat.learning_rate.data<float>()[0];
+  const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
   const float* rate = rates.data<float>();
   float* w = flat.values.data<float>();
@@ -97,19 +97,19 @@ void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rate
   each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
     const float decay = decays[parameter], layer_lr = lr * rate[parameter];
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i], layer_lr, decay);
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i] * unscale, layer_lr, decay);
   });
 }
 
 // A plain function, or the compiler does not vectorise it. Doubles: squares of small gradients underflow in
 // float, and a norm of 0 means something else.
 KINDRED_VECTOR_CLONES
-void sum_squares(const float* w, const float* g, std::int64_t count, float decay, double* w_squared,
-                 double* g_squared) {
+void sum_squares(const float* w, const float* g, float unscale, std::int64_t count, float decay,
+                 double* w_squared, double* g_squared) {
   double w_sum = 0, g_sum = 0;
 #pragma omp simd reduction(+ : w_sum, g_sum)
   for (std::int64_t i = 0; i < count; ++i) {
-    const double wi = w[i], gi = g[i] + decay * w[i];
+    const double wi = w[i], gi = g[i] * unscale + decay * w[i];
     w_sum += wi * wi;
     g_sum += gi * gi;
   }
@@ -123,11 +123,12 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squ
   const float* w = flat.values.data<float>();
   const float* g = flat.gradients.data<float>();
   double* sums = squares.data<double>();
+  const float unscale = inverse_loss_scale<float>(flat);
   parallel_for(flat.chunks.dim(0), 4, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       const std::int64_t first = chunks[c].first_granule * chunk_granule;
       const float decay = norm == TrustNorm::combined ? decays[chunks[c].parameter] : 0.0f;
-      sum_squares(w + first, g + first, chunks[c].elements, decay, sums + 2 * c, sums + 2 * c + 1);
+      sum_squares(w + first, g + first, unscale, chunks[c].elements, decay, sums + 2 * c, sums + 2 * c + 1);
     }
   });
 }
@@ -163,6 +164,9 @@ const OptimizerKernels optimizer_cpu = {
     // A few hundred parameters: plain loops serve.
     [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
       check_type(flat), optimizer_reference.lars_rates(flat, squares, eta, norm, rates);
+    },
+    [](const FlatParameters& flat, std::int32_t overflow) {
+      optimizer_reference.adjust_loss_scale(flat, overflow);
     },
 };
 

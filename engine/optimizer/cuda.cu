@@ -56,6 +56,11 @@ struct Flat {
   const ParameterChunks* parameters;
   const float *weight_decay, *learning_rate;
   const std::int32_t* non_finite;
+  const float* loss_scale;  // or null
+
+  __device__ float unscale() const {
+    return loss_scale != nullptr ? loss_scale[LossScaleRule<float>::inverse] : 1.0f;
+  }
 };
 
 Flat flat_of(const FlatParameters& flat) {
@@ -68,7 +73,8 @@ Flat flat_of(const FlatParameters& flat) {
           reinterpret_cast<const ParameterChunks*>(flat.parameters.data<std::int32_t>()),
           flat.weight_decay.data<float>(),
           flat.learning_rate.data<float>(),
-          flat.non_finite.data<std::int32_t>()};
+          flat.non_finite.data<std::int32_t>(),
+          flat.loss_scale.defined() ? flat.loss_scale.data<float>() : nullptr};
 }
 
 // What a rule keeps for each element: nothing, the velocity, or the velocity and the mean square.
@@ -84,6 +90,7 @@ __global__ void update_kernel(Rule rule, Flat flat, State<states> state, const f
   const Chunk chunk = flat.chunks[blockIdx.x];
   const float decay = flat.weight_decay[chunk.parameter];
   const float lr = *flat.learning_rate * (rates != nullptr ? rates[chunk.parameter] : 1.0f);
+  const float unscale = flat.unscale();
   const std::int64_t begin = chunk.first_granule * chunk_granule, end = begin + chunk.elements;
   for (std::int64_t at = begin + width * static_cast<int>(threadIdx.x); at < end; at += width * threads) {
     Floats w = load(flat.values + at), s[2] = {};
@@ -91,9 +98,9 @@ __global__ void update_kernel(Rule rule, Flat flat, State<states> state, const f
     for (int i = 0; i < states; ++i) s[i] = load(state.at[i] + at);
     for (int j = 0; j < width; ++j) {
       if constexpr (states == 2)
-        rule(w.element[j], s[0].element[j], s[1].element[j], g.element[j], lr, decay);
+        rule(w.element[j], s[0].element[j], s[1].element[j], g.element[j] * unscale, lr, decay);
       else
-        rule(w.element[j], s[0].element[j], g.element[j], lr, decay);
+        rule(w.element[j], s[0].element[j], g.element[j] * unscale, lr, decay);
     }
     store(flat.values + at, w);
     for (int i = 0; i < states; ++i) store(state.at[i] + at, s[i]);
@@ -144,14 +151,14 @@ __device__ double warp_sum_of_doubles(double value) {
 __global__ void squared_norms_kernel(Flat flat, bool combined, double* squares) {
   __shared__ double partial[2][threads / warp];
   const Chunk chunk = flat.chunks[blockIdx.x];
-  const double decay = combined ? flat.weight_decay[chunk.parameter] : 0.0f;
+  const double decay = combined ? flat.weight_decay[chunk.parameter] : 0.0f, unscale = flat.unscale();
   const std::int64_t begin = chunk.first_granule * chunk_granule, end = begin + chunk.elements;
   double w_squared = 0, g_squared = 0;
 #pragma unroll 2
   for (std::int64_t at = begin + width * static_cast<int>(threadIdx.x); at < end; at += width * threads) {
     const Floats values = load(flat.values + at), gradients = load(flat.gradients + at);
     for (int j = 0; j < width; ++j) {
-      const double w = values.element[j], g = gradients.element[j] + decay * w;
+      const double w = values.element[j], g = gradients.element[j] * unscale + decay * w;
       w_squared += w * w;
       g_squared += g * g;
     }
@@ -200,7 +207,17 @@ void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, T
          squares.data<double>(), eta, norm, rates.data<float>(), parameters);
 }
 
-const OptimizerKernels kernels = {check_finite, sgd, rmsprop, lars, squared_norms, lars_rates};
+__global__ void adjust_loss_scale_kernel(float* state, std::int32_t* flag, std::int32_t overflow) {
+  LossScaleRule<float>()(state, *flag, overflow);
+}
+
+void adjust_loss_scale(const FlatParameters& flat, std::int32_t overflow) {
+  launch(adjust_loss_scale_kernel, dim3(1), 1, flat.loss_scale.data<float>(),
+         flat.non_finite.data<std::int32_t>(), overflow);
+}
+
+const OptimizerKernels kernels = {check_finite,  sgd,        rmsprop,          lars,
+                                  squared_norms, lars_rates, adjust_loss_scale};
 
 }  // namespace
 

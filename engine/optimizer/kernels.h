@@ -38,7 +38,15 @@ struct FlatParameters {
   Tensor weight_decay;   // [parameters] T; 0 where the parameter is exempt
   Tensor learning_rate;  // [1] T
   Tensor non_finite;     // i32 [1]
+  Tensor loss_scale;     // [4] T: what LossScaleRule keeps. The gradients are those of scale * loss. Undefined:
+                         // scale 1
 };
+
+// 1 / scale: what the gradients are multiplied by. For kernels that run on the host.
+template <typename T>
+T inverse_loss_scale(const FlatParameters& flat) {
+  return flat.loss_scale.defined() ? flat.loss_scale.data<T>()[LossScaleRule<T>::inverse] : T{1};
+}
 
 struct OptimizerKernels {
   // flag[0] |= bit when a value is infinite or NaN. Never clears.
@@ -56,6 +64,10 @@ struct OptimizerKernels {
   // rates[parameter] = lars_rate of its chunks' squares; 1 where it is not adapted.
   void (*lars_rates)(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm,
                      const Tensor& rates);
+
+  // After an update: LossScaleRule on flat.loss_scale and flat.non_finite, where `overflow` is the gradients'
+  // bit.
+  void (*adjust_loss_scale)(const FlatParameters& flat, std::int32_t overflow);
 };
 extern const OptimizerKernels optimizer_reference;    // f32, f64
 extern const OptimizerKernels optimizer_cpu;          // f32

@@ -91,7 +91,7 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
 }  // namespace
 
 const OptimizerKernels& optimizer_kernels(Device device) {
-  static constexpr OptimizerKernels plan = {no_operation, no_operation, no_operation,
+  static constexpr OptimizerKernels plan = {no_operation, no_operation, no_operation, no_operation,
                                             no_operation, no_operation, no_operation};
   return select_kernels("the optimizer", device, optimizer_reference, optimizer_cpu, optimizer_cuda, plan);
 }
@@ -144,6 +144,28 @@ void Optimizer::step() {
                  },
              },
              options_);
+  if (flat_.loss_scale.defined()) kernels.adjust_loss_scale(flat_, NonFinite::gradient);
+}
+
+void Optimizer::scale_loss() {
+  using Rule = LossScaleRule<double>;
+  std::vector<double> state(Rule::places);
+  state[Rule::scale] = Rule::first;
+  state[Rule::inverse] = 1 / Rule::first;
+  const Tensor& values = flat_.values;
+  flat_.loss_scale = Tensor::from(state, {Rule::places}, Device::reference).to(values.device(), values.dtype());
+}
+
+Tensor Optimizer::loss_scale() const {
+  if (!flat_.loss_scale.defined()) return {};
+  return flat_.loss_scale.window(LossScaleRule<float>::scale, Shape());
+}
+
+LossScaleFigures Optimizer::loss_scale_figures() const {
+  if (!flat_.loss_scale.defined() || flat_.loss_scale.device() == Device::plan) return {};
+  const std::vector<double> state = flat_.loss_scale.to_vector<double>();
+  using Rule = LossScaleRule<double>;
+  return {state[Rule::scale], static_cast<std::int64_t>(state[Rule::skipped_steps])};
 }
 
 void Optimizer::watch_loss(const Tensor& loss_value) {
@@ -172,6 +194,7 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   };
   add("momentum", velocity_);
   add("mean_square", mean_square_);
+  if (flat_.loss_scale.defined()) named.emplace_back("optimizer.loss_scale", flat_.loss_scale);
   return named;
 }
 

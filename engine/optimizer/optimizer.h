@@ -53,6 +53,11 @@ struct RmsPropOptions {
 
 using OptimizerOptions = std::variant<SgdOptions, LarsOptions, RmsPropOptions>;
 
+struct LossScaleFigures {
+  double scale = 1;
+  std::int64_t skipped_steps = 0;  // since the start of the run
+};
+
 class Optimizer {
  public:
   // The store is allocated already and outlives this. Error(usage) for options outside their range.
@@ -64,6 +69,15 @@ class Optimizer {
   void set_learning_rate(double learning_rate);
   void step();
 
+  // From now on the gradients are those of loss_scale() * loss, and the scale follows LossScaleRule
+  // (update_rules.h): a step whose gradients overflow is not made, and raises no flag while a smaller scale may
+  // help.
+  void scale_loss();
+  // The cotangent to start the backward pass with: [] of the masters' type, on their device; undefined where
+  // the loss is not scaled.
+  Tensor loss_scale() const;
+  LossScaleFigures loss_scale_figures() const;  // waits for the device
+
   // Raises the flag when the loss is not finite, so that no update is made from it.
   void watch_loss(const Tensor& loss);
 
@@ -71,10 +85,11 @@ class Optimizer {
   // What was not finite since the start or clear_non_finite(). Waits for the device.
   std::int32_t non_finite() const;
   void clear_non_finite();
+  const Tensor& non_finite_flag() const { return flat_.non_finite; }  // i32 [1], for whoever reads it later
 
-  // What a checkpoint must hold beside the parameters: "optimizer.momentum.<parameter>" and, for RMSProp,
-  // "optimizer.mean_square.<parameter>". Windows on the live state, in the parameter's shape: write to them to
-  // resume.
+  // What a checkpoint must hold beside the parameters: "optimizer.momentum.<parameter>", for RMSProp
+  // "optimizer.mean_square.<parameter>", and "optimizer.loss_scale" where the loss is scaled. Windows on the
+  // live state, in the parameter's shape: write to them to resume.
   std::vector<std::pair<std::string, Tensor>> state() const;
 
  private:

@@ -25,11 +25,12 @@ void each_element(const FlatParameters& flat, Body&& body) {
 template <typename T>
 void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
   const SgdRule<T> rule{T(momentum), nesterov};
-  const T lr = flat.learning_rate.data<T>()[0];
+  const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
     T no_velocity = 0;
     T& v = velocity.defined() ? velocity.data<T>()[i] : no_velocity;
-    rule(flat.values.data<T>()[i], v, flat.gradients.data<T>()[i], lr, flat.weight_decay.data<T>()[p]);
+    rule(flat.values.data<T>()[i], v, flat.gradients.data<T>()[i] * unscale, lr,
+         flat.weight_decay.data<T>()[p]);
   });
 }
 
@@ -37,33 +38,34 @@ template <typename T>
 void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
              double momentum, double eps) {
   const RmsPropRule<T> rule{T(rho), T(momentum), T(eps)};
-  const T lr = flat.learning_rate.data<T>()[0];
+  const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
-    rule(flat.values.data<T>()[i], velocity.data<T>()[i], mean_square.data<T>()[i], flat.gradients.data<T>()[i],
-         lr, flat.weight_decay.data<T>()[p]);
+    rule(flat.values.data<T>()[i], velocity.data<T>()[i], mean_square.data<T>()[i],
+         flat.gradients.data<T>()[i] * unscale, lr, flat.weight_decay.data<T>()[p]);
   });
 }
 
 template <typename T>
 void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
   const LarsRule<T> rule{T(momentum)};
-  const T lr = flat.learning_rate.data<T>()[0];
+  const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
-    rule(flat.values.data<T>()[i], velocity.data<T>()[i], flat.gradients.data<T>()[i], lr * rates.data<T>()[p],
-         flat.weight_decay.data<T>()[p]);
+    rule(flat.values.data<T>()[i], velocity.data<T>()[i], flat.gradients.data<T>()[i] * unscale,
+         lr * rates.data<T>()[p], flat.weight_decay.data<T>()[p]);
   });
 }
 
 template <typename T>
 void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
   const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
+  const T unscale = inverse_loss_scale<T>(flat);
   for (std::int64_t c = 0; c < flat.chunks.dim(0); ++c) {
     const std::int64_t first = chunks[c].first_granule * chunk_granule;
     const T decay = norm == TrustNorm::combined ? flat.weight_decay.data<T>()[chunks[c].parameter] : T{0};
     double w_squared = 0, g_squared = 0;
     for (std::int64_t i = first; i < first + chunks[c].elements; ++i) {
       const double w = flat.values.data<T>()[i];
-      const double g = flat.gradients.data<T>()[i] + decay * w;
+      const double g = flat.gradients.data<T>()[i] * unscale + decay * w;
       w_squared += w * w;
       g_squared += g * g;
     }
@@ -115,6 +117,11 @@ const OptimizerKernels optimizer_reference = {
     [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
       dispatch_reference("lars", flat.values.dtype(),
                          [&]<typename T>(T) { lars_rates<T>(flat, squares, eta, norm, rates); });
+    },
+    [](const FlatParameters& flat, std::int32_t overflow) {
+      dispatch_reference("loss scaling", flat.loss_scale.dtype(), [&]<typename T>(T) {
+        LossScaleRule<T>()(flat.loss_scale.data<T>(), flat.non_finite.data<std::int32_t>()[0], overflow);
+      });
     },
 };
 

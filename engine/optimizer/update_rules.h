@@ -17,6 +17,7 @@
 #include <kindred/engine/host_device.h>
 
 #include <cmath>
+#include <cstdint>
 
 namespace kindred {
 
@@ -52,6 +53,34 @@ struct RmsPropRule {
     s = rho * s + (1 - rho) * g * g;
     v = momentum * v + lr * g / std::sqrt(s + eps);
     w -= v;
+  }
+};
+
+// Dynamic loss scaling for 16-bit gradients with 5 bits of exponent (Micikevicius et al. 2018, arXiv
+// 1710.03740): the loss is multiplied by a scale before the backward pass and the gradients divided by it
+// afterwards. A gradient that overflows costs the step, which is not made, and halves the scale; two thousand
+// good steps in a row double it. Powers of two, so scaling alone rounds nothing.
+template <typename T>
+struct LossScaleRule {
+  enum Place { scale, inverse, good_steps, skipped_steps, places };  // in `state`
+  static constexpr T first = 65536, smallest = 1, largest = 16777216, interval = 2000;
+
+  // `flag` holds what was not finite in the step. Where the gradients alone were (`overflow`), a smaller scale
+  // may mend it, and the flag is cleared; at the smallest scale, or with a loss that is not finite, it stays.
+  KINDRED_HOST_DEVICE void operator()(T* state, std::int32_t& flag, std::int32_t overflow) const {
+    if (flag == 0) {
+      state[good_steps] += 1;
+      if (state[good_steps] >= interval && state[scale] < largest) {
+        state[scale] *= 2;
+        state[good_steps] = 0;
+      }
+    } else if (flag == overflow && state[scale] > smallest) {
+      state[scale] /= 2;
+      state[good_steps] = 0;
+      state[skipped_steps] += 1;
+      flag = 0;
+    }
+    state[inverse] = 1 / state[scale];
   }
 };
 

@@ -106,7 +106,7 @@ void plan_workspace(Pass pass, const Conv2dShape& s, DType dtype, DType weights)
 
 const Conv2dKernels conv2d_cpu = {forward, backward_data, backward_weight};
 
-const Conv2dKernels conv2d_plan = {
+const Conv2dKernels conv2d_plan_cpu = {
     [](const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor&) {
       plan_workspace(Pass::forward, shape, x.dtype(), w.dtype());
     },

@@ -1,9 +1,9 @@
 // Convolutions on cuDNN 9, each by the fastest plan for its shape; without one, by the plain kernels.
 //
-// Channels that are no multiple of 8 (the stem's three colours) are padded with zeros in copies that live as long
-// as the call: the tensor cores read eight 16-bit numbers at a time. The padding never leaves this file.
-#include <kindred/engine/cuda/launch.h>
+// Channels that are no multiple of 8 (the stem's three colours) are padded with zeros in copies that live as
+// long as the call: the tensor cores read eight 16-bit numbers at a time. The padding never leaves this file.
 #include <kindred/engine/accumulate.h>
+#include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/conv2d/cuda_plain.h>
 #include <kindred/third_party/cudnn_convolution.h>
 
@@ -18,10 +18,6 @@ using Kind = cudnn::Graph::Kind;
 
 constexpr int threads = 256;
 
-std::int64_t padded_channels(std::int64_t channels, DType dtype) {
-  return dtype == DType::f32 ? channels : (channels + 7) / 8 * 8;
-}
-
 // to[row, width] = from[row, channels], then zeros; or, where width is less, the first of them.
 template <typename To, typename From>
 __global__ void repack_kernel(const From* from, To* to, std::int64_t rows, int channels, int width) {
@@ -34,8 +30,8 @@ __global__ void repack_kernel(const From* from, To* to, std::int64_t rows, int c
 
 void repack(const Tensor& from, std::int64_t channels, const Tensor& to, std::int64_t width) {
   const std::int64_t rows = from.numel() / channels;
-  dispatch_cuda("conv2d", from.dtype(), [&]<typename From>(From) {
-    dispatch_cuda("conv2d", to.dtype(), [&]<typename To>(To) {
+  cuda::dispatch_cuda("conv2d", from.dtype(), [&]<typename From>(From) {
+    cuda::dispatch_cuda("conv2d", to.dtype(), [&]<typename To>(To) {
       cuda::launch(repack_kernel<To, From>, cuda::blocks_for(rows * width, threads), threads, from.data<From>(),
                    to.data<To>(), rows, static_cast<int>(channels), static_cast<int>(width));
     });
@@ -52,16 +48,16 @@ Tensor padded(const Tensor& tensor, std::int64_t width) {
 }
 
 ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend) {
-  return {kind, dtype,    weight_dtype, s.n,     s.h,     s.w,         padded_channels(s.c, dtype),
-          s.k,  s.kh,     s.kw,         s.stride, s.pad,  s.out_h,     s.out_w,
-          with_addend};
+  return {kind, dtype,    weight_dtype, s.n,     s.h,     s.w,        channels_on_cuda(s.c, dtype), s.k, s.kh,
+          s.kw, s.stride, s.pad,        s.out_h, s.out_w, with_addend};
 }
 
 // Said once for each shape: the user may wonder why it is slow.
 void say_fallback(const ConvolutionKey& key) {
   static std::set<ConvolutionKey> said;
   if (!said.insert(key).second) return;
-  std::fprintf(stderr, "note: cuDNN has no engine for %s; a plain kernel runs instead\n", key.to_string().c_str());
+  std::fprintf(stderr, "note: cuDNN has no engine for %s; a plain kernel runs instead\n",
+               key.to_string().c_str());
 }
 
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
@@ -78,15 +74,15 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
                    const Tensor& dx) {
   // Adding in the epilogue where cuDNN has an engine that does, afterwards elsewhere.
   if (key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false).c == s.c) {
-    if (addend.defined()) {
+    // The addend may be dx itself: the gradient is then found beside it.
+    const bool in_place = addend.defined() && addend.raw() == dx.raw();
+    if (addend.defined() && !in_place) {
       const cudnn::Plan* fused = cudnn::plan_for(key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), true));
       if (fused != nullptr)
         return cudnn::run(*fused, {{0, dx.raw()}, {1, w.raw()}, {2, dy.raw()}, {3, addend.raw()}});
     }
     const ConvolutionKey key = key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false);
     if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
-      // The addend may be dx itself: the gradient is then found beside it.
-      const bool in_place = addend.defined() && addend.raw() == dx.raw();
       const Tensor gradient = in_place ? Tensor::empty_like(dx) : dx;
       cudnn::run(*plan, {{0, gradient.raw()}, {1, w.raw()}, {2, dy.raw()}});
       if (addend.defined()) add(gradient, addend, dx);

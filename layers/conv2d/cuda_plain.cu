@@ -47,29 +47,34 @@ __global__ void backward_data_kernel(Conv2dShape s, const T* dy, const T* w, con
   dx[at] = static_cast<T>(sum);
 }
 
-// dw[k, a, b, c]: one warp an element, its lanes over the output pixels.
+// dw[k, a, b, c]: one thread an element, over the output pixels.
 template <typename T, typename Gradient>
 __global__ void backward_weight_kernel(Conv2dShape s, const T* x, const T* dy, Gradient* dw) {
-  const std::int64_t at = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / warp;
-  const bool inside = at < s.k * s.kh * s.kw * s.c;  // a whole warp is, or is not
+  const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (at >= s.k * s.kh * s.kw * s.c) return;
   const std::int64_t c = at % s.c, b = at / s.c % s.kw, a = at / (s.c * s.kw) % s.kh;
   const std::int64_t k = at / (s.c * s.kw * s.kh);
   float sum = 0;
-  const std::int64_t pixels = inside ? s.n * s.out_h * s.out_w : 0;
-  for (std::int64_t p = threadIdx.x % warp; p < pixels; p += warp) {
-    const std::int64_t j = p % s.out_w, i = p / s.out_w % s.out_h, n = p / (s.out_w * s.out_h);
-    const std::int64_t row = i * s.stride + a - s.pad, column = j * s.stride + b - s.pad;
-    if (row < 0 || row >= s.h || column < 0 || column >= s.w) continue;
-    sum += static_cast<float>(x[((n * s.h + row) * s.w + column) * s.c + c]) *
-           static_cast<float>(dy[p * s.k + k]);
-  }
-  sum = warp_sum(sum);
-  if (inside && threadIdx.x % warp == 0) dw[at] = static_cast<Gradient>(sum);
+  for (std::int64_t n = 0; n < s.n; ++n)
+    for (std::int64_t i = 0; i < s.out_h; ++i) {
+      const std::int64_t row = i * s.stride + a - s.pad;
+      if (row < 0 || row >= s.h) continue;
+      float of_row = 0;  // sums of sums: less is lost than by adding a large image's pixels one by one
+      for (std::int64_t j = 0; j < s.out_w; ++j) {
+        const std::int64_t column = j * s.stride + b - s.pad;
+        if (column < 0 || column >= s.w) continue;
+        of_row += static_cast<float>(x[((n * s.h + row) * s.w + column) * s.c + c]) *
+                  static_cast<float>(dy[((n * s.out_h + i) * s.out_w + j) * s.k + k]);
+      }
+      sum += of_row;
+    }
+  dw[at] = static_cast<Gradient>(sum);
 }
 
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
   dispatch_cuda("conv2d", x.dtype(), [&]<typename T>(T) {
-    launch(forward_kernel<T>, blocks_for(y.numel(), threads), threads, s, x.data<T>(), w.data<T>(), y.data<T>());
+    launch(forward_kernel<T>, blocks_for(y.numel(), threads), threads, s, x.data<T>(), w.data<T>(),
+           y.data<T>());
   });
 }
 
@@ -84,7 +89,7 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
 void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
   dispatch_cuda("conv2d", x.dtype(), [&]<typename T>(T) {
     dispatch_cuda("conv2d", dw.dtype(), [&]<typename Gradient>(Gradient) {
-      launch(backward_weight_kernel<T, Gradient>, blocks_for(dw.numel() * warp, threads), threads, s, x.data<T>(),
+      launch(backward_weight_kernel<T, Gradient>, blocks_for(dw.numel(), threads), threads, s, x.data<T>(),
              dy.data<T>(), dw.data<Gradient>());
     });
   });

@@ -27,7 +27,14 @@ extern const Conv2dKernels* const conv2d_cuda;  // null in a build without CUDA
 
 const Conv2dKernels& conv2d_kernels(Device device);
 
-// What the cpu kernels would run for a shape on the `plan` device: only the workspace is taken (cpu.cpp).
-extern const Conv2dKernels conv2d_plan;
+// On the `plan` device, where only the workspace is taken: what the cpu's kernels would need (cpu.cpp), and a
+// GPU's (conv2d.cpp).
+extern const Conv2dKernels conv2d_plan_cpu, conv2d_plan_cuda;
+
+// Channels that a GPU computes with: tensor cores read eight 16-bit numbers at a time, so a stem's three
+// colours are padded with zeros in copies that live as long as the call.
+inline std::int64_t channels_on_cuda(std::int64_t channels, DType dtype) {
+  return dtype == DType::f32 ? channels : (channels + 7) / 8 * 8;
+}
 
 }  // namespace kindred

@@ -9,19 +9,22 @@ namespace {
 
 constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
 
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
   dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
       onednn::sgemm(false, true, rows, out, in, 1, x.data<T>(), in, w.data<T>(), in, 0, y.data<T>(), out);
     else
       onednn::bf16_gemm(false, true, rows, out, in, x.data<T>(), w.data<T>(), y.raw(), y.dtype());
-    if (!bias.defined()) return;
-    const float* b = bias.data<float>();
+    if (!bias.defined() && !relu) return;
+    const float* b = bias.defined() ? bias.data<float>() : nullptr;
     T* result = y.data<T>();
     parallel_for(rows, grain / out + 1, [=](std::int64_t begin, std::int64_t end) {
       for (std::int64_t m = begin; m < end; ++m)
-        for (std::int64_t o = 0; o < out; ++o) result[m * out + o] = T(float(result[m * out + o]) + b[o]);
+        for (std::int64_t o = 0; o < out; ++o) {
+          const float value = float(result[m * out + o]) + (b != nullptr ? b[o] : 0.0f);
+          result[m * out + o] = T(relu && value < 0 ? 0.0f : value);
+        }
     });
   });
 }
@@ -36,16 +39,6 @@ void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
   });
 }
 
-void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw) {
-  const std::int64_t rows = x.dim(0), in = x.dim(1), out = dy.dim(1);
-  dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
-    if constexpr (std::is_same_v<T, float>)
-      onednn::sgemm(true, false, out, in, rows, 1, dy.data<T>(), out, x.data<T>(), in, 0, dw.data<T>(), in);
-    else
-      onednn::bf16_gemm(true, false, out, in, rows, dy.data<T>(), x.data<T>(), dw.raw(), dw.dtype());
-  });
-}
-
 void backward_bias(const Tensor& dy, const Tensor& db) {
   const std::int64_t rows = dy.dim(0), out = dy.dim(1);
   dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
@@ -57,6 +50,17 @@ void backward_bias(const Tensor& dy, const Tensor& db) {
         for (std::int64_t o = begin; o < end; ++o) result[o] += float(gradient[m * out + o]);
     });
   });
+}
+
+void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+  const std::int64_t rows = x.dim(0), in = x.dim(1), out = dy.dim(1);
+  dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
+    if constexpr (std::is_same_v<T, float>)
+      onednn::sgemm(true, false, out, in, rows, 1, dy.data<T>(), out, x.data<T>(), in, 0, dw.data<T>(), in);
+    else
+      onednn::bf16_gemm(true, false, out, in, rows, dy.data<T>(), x.data<T>(), dw.raw(), dw.dtype());
+  });
+  if (db.defined()) backward_bias(dy, db);
 }
 
 }  // namespace

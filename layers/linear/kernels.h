@@ -6,13 +6,14 @@
 namespace kindred {
 
 struct LinearKernels {
-  // y[m, out] = x[m, in] w[out, in]^T + bias[out]. `bias` may be undefined.
-  void (*forward)(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y);
+  // y[m, out] = x[m, in] w[out, in]^T + bias[out], then max(y, 0) where `relu` is set. `bias` may be undefined.
+  void (*forward)(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y);
   // dx[m, in] = dy[m, out] w[out, in]
   void (*backward_data)(const Tensor& dy, const Tensor& w, const Tensor& dx);
-  // dw[out, in] = dy^T x; f32 also where x and dy are bf16
-  void (*backward_weight)(const Tensor& x, const Tensor& dy, const Tensor& dw);
-  // db[out] = column sums of dy; f32 also where dy is bf16
+  // dw[out, in] = dy^T x; f32 also where x and dy have 16 bits. Where db is defined, it becomes the column sums
+  // of dy.
+  void (*backward_weight)(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db);
+  // db[out] = column sums of dy; f32 also where dy has 16 bits
   void (*backward_bias)(const Tensor& dy, const Tensor& db);
 };
 extern const LinearKernels linear_reference;    // f32, f64

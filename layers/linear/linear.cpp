@@ -2,13 +2,37 @@
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/kernels.h>
 #include <kindred/layers/linear/linear.h>
+#include <kindred/layers/pointwise/kernels.h>
 
 #include <cmath>
 
 namespace kindred {
 namespace {
 
-const Operation linear_operation("linear");
+const Operation linear_operation("linear"), linear_relu_operation("linear_relu");
+
+// Checks the shapes and computes y.
+Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
+  check(x.shape().rank() == 2 && weight.shape().rank() == 2 && x.dim(1) == weight.dim(1), ExitCode::internal,
+        "linear: x has the shape {} and the weight {}; expected [m, in] and [out, in]", x.shape().to_string(),
+        weight.shape().to_string());
+  check_same_device(x, weight, "linear");
+  if (bias.defined()) check_shape(bias, {weight.dim(0)}, "the bias of linear");
+  const Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());  // [m, out]
+  linear_kernels(x.device()).forward(x, weight, bias, relu, y);
+  return y;
+}
+
+// dy[m, out] -> the gradients of x, weight and bias. Saved: x and the weight.
+void backward(BackwardStep& step, const Tensor& dy) {
+  const LinearKernels& kernels = linear_kernels(dy.device());
+  if (step.wants(0)) kernels.backward_data(dy, step.saved(1), step.input_gradient(0));
+  const Tensor db = step.wants(2) ? step.input_gradient(2) : Tensor();
+  if (step.wants(1))
+    kernels.backward_weight(step.saved(0), dy, step.input_gradient(1), db);
+  else if (db.defined())
+    kernels.backward_bias(dy, db);
+}
 
 }  // namespace
 
@@ -18,24 +42,21 @@ const LinearKernels& linear_kernels(Device device) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  check(x.shape().rank() == 2 && weight.shape().rank() == 2 && x.dim(1) == weight.dim(1), ExitCode::internal,
-        "linear: x has the shape {} and the weight {}; expected [m, in] and [out, in]", x.shape().to_string(),
-        weight.shape().to_string());
-  check_same_device(x, weight, "linear");
-  if (bias.defined()) check_shape(bias, {weight.dim(0)}, "the bias of linear");
+  Tensor y = forward(x, weight, bias, false);
+  if (Tape* tape = Tape::recording({&x, &weight, &bias}))
+    tape->record(linear_operation, {&x, &weight, &bias}, {&y}, {x, weight},
+                 [](BackwardStep& step) { backward(step, step.output_gradient()); });
+  return y;
+}
 
-  Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());  // [m, out]
-  linear_kernels(x.device()).forward(x, weight, bias, y);
-
-  if (Tape* tape = Tape::recording({&x, &weight, &bias})) {
-    tape->record(linear_operation, {&x, &weight, &bias}, {&y}, {x, weight}, [](BackwardStep& step) {
-      const Tensor& dy = step.output_gradient();
-      const LinearKernels& kernels = linear_kernels(dy.device());
-      if (step.wants(0)) kernels.backward_data(dy, step.saved(1), step.input_gradient(0));
-      if (step.wants(1)) kernels.backward_weight(step.saved(0), dy, step.input_gradient(1));
-      if (step.wants(2)) kernels.backward_bias(dy, step.input_gradient(2));
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  Tensor y = forward(x, weight, bias, true);
+  if (Tape* tape = Tape::recording({&x, &weight, &bias}))
+    tape->record(linear_relu_operation, {&x, &weight, &bias}, {&y}, {x, weight, y}, [](BackwardStep& step) {
+      const Tensor dz = Tensor::empty_like(step.output_gradient());  // of what the ReLU was given
+      pointwise_kernels(dz.device()).relu_backward(step.saved(2), step.output_gradient(), dz);
+      backward(step, dz);
     });
-  }
   return y;
 }
 
@@ -50,6 +71,11 @@ Linear::Linear(ParameterStore& store, const std::string& layer_name, std::int64_
 Tensor Linear::operator()(const Tensor& x) const {
   const TapeLabel label(name);
   return linear(x, weight.as(x.dtype()), bias.value);
+}
+
+Tensor Linear::with_relu(const Tensor& x) const {
+  const TapeLabel label(name);
+  return linear_relu(x, weight.as(x.dtype()), bias.value);
 }
 
 }  // namespace kindred

@@ -12,10 +12,13 @@ namespace kindred {
 // x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of
 // x; the bias is f32 (f64 where x is f64).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+// max(linear(x, weight, bias), 0), without a trip through memory between the two.
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 struct Linear {
   Linear(ParameterStore& store, const std::string& name, std::int64_t in_features, std::int64_t out_features);
   Tensor operator()(const Tensor& x) const;  // [m, in] -> [m, out]
+  Tensor with_relu(const Tensor& x) const;
 
   std::string name;
   Parameter& weight;  // [out, in]

@@ -5,13 +5,13 @@ namespace kindred {
 namespace {
 
 template <typename T>
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
   for (std::int64_t m = 0; m < rows; ++m)
     for (std::int64_t o = 0; o < out; ++o) {
       T sum = bias.defined() ? bias.data<T>()[o] : T{0};
       for (std::int64_t i = 0; i < in; ++i) sum += x.data<T>()[m * in + i] * w.data<T>()[o * in + i];
-      y.data<T>()[m * out + o] = sum;
+      y.data<T>()[m * out + o] = relu && sum < 0 ? T{0} : sum;
     }
 }
 
@@ -50,14 +50,17 @@ void backward_bias(const Tensor& dy, const Tensor& db) {
 }  // namespace
 
 const LinearKernels linear_reference = {
-    [](const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y) {
-      dispatch_reference("linear", x.dtype(), [&]<typename T>(T) { forward<T>(x, w, bias, y); });
+    [](const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+      dispatch_reference("linear", x.dtype(), [&]<typename T>(T) { forward<T>(x, w, bias, relu, y); });
     },
     [](const Tensor& dy, const Tensor& w, const Tensor& dx) {
       dispatch_reference("linear", dy.dtype(), [&]<typename T>(T) { backward_data<T>(dy, w, dx); });
     },
-    [](const Tensor& x, const Tensor& dy, const Tensor& dw) {
-      dispatch_reference("linear", x.dtype(), [&]<typename T>(T) { backward_weight<T>(x, dy, dw); });
+    [](const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+      dispatch_reference("linear", x.dtype(), [&]<typename T>(T) {
+        backward_weight<T>(x, dy, dw);
+        if (db.defined()) backward_bias<T>(dy, db);
+      });
     },
     [](const Tensor& dy, const Tensor& db) {
       dispatch_reference("linear", dy.dtype(), [&]<typename T>(T) { backward_bias<T>(dy, db); });

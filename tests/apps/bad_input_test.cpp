@@ -70,6 +70,11 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("pretrain", set + out + "-b 8 --device cuda"), 5, "cuda");
   expect_error(run_program("pretrain", set + out + "-b 8 --device tpu"), 2, "tpu");
   expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2, "reference");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision f16"), 2, "--device cuda");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision tf32"), 2, "--device cuda");
+  expect_error(run_program("pretrain", set + out + "-b 8 --precision fp16"), 2, "bf16");
+  expect_error(run_program("linear_probe", set + out + "--untrained resnet20 --device cpu --precision f16"), 2,
+               "f16");
   expect_error(run_program("explain_loss", "--views 0"), 2, "--views");
   expect_error(run_program("make_toy_dataset", set + " --classes 1"), 2, "class");
 }

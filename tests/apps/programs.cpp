@@ -1,4 +1,5 @@
 #include "programs.h"
+#include "../places.h"
 
 #include <fmt/format.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@ namespace kindred {
 ProgramResult run_program_with(const std::string& prefix, const std::string& program,
                                const std::string& arguments) {
   const std::string command =
-      fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", prefix, KINDRED_APPS_DIR, program, arguments);
+      fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", prefix, apps_dir(), program, arguments);
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   ProgramResult result;

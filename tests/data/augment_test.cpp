@@ -1,3 +1,4 @@
+#include "../places.h"
 #include "test_images.h"
 
 #include <doctest/doctest.h>
@@ -63,7 +64,7 @@ Image run_golden_case(const nlohmann::json& c) {
 }  // namespace
 
 TEST_CASE("augment: torchvision's own results, within a level") {
-  std::ifstream file(KINDRED_GOLDEN_DIR "/augment.json");
+  std::ifstream file(golden_dir() + "/augment.json");
   REQUIRE(file.good());
   const nlohmann::json golden = nlohmann::json::parse(file);
   REQUIRE(golden["cases"].size() >= 20);

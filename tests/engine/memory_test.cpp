@@ -2,6 +2,7 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/philox.h>
+#include <kindred/engine/tensor.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -217,6 +218,29 @@ TEST_CASE("memory pool: the plan hands out the addresses' pattern of the real on
     for (std::byte* address : live) pools[i]->free(address);
   }
   CHECK(reserved[0] == reserved[1] - before);
+}
+
+TEST_CASE("memory pool: in a scope, tensors come from its pool and keep it alive") {
+  const std::size_t before = memory_pool(Device::cpu).statistics().in_use;
+  std::weak_ptr<MemoryPool> own;
+  Tensor kept;
+  {
+    const PoolScope scope(Device::cpu, new_memory_pool(Device::cpu));
+    own = scope.pool();
+    kept = Tensor::zeros({1000}, DType::f32, Device::reference);  // the host's pool, too
+    CHECK(scope.pool()->statistics().in_use >= 4000);
+    {
+      const PoolScope inner(Device::plan, new_memory_pool(Device::plan));  // of another device
+      CHECK(&memory_pool(Device::cpu) == scope.pool().get());
+      CHECK(&memory_pool(Device::plan) == inner.pool().get());
+    }
+    std::thread([&] { CHECK(&memory_pool(Device::cpu) != own.lock().get()); }).join();
+  }
+  CHECK(memory_pool(Device::cpu).statistics().in_use == before);
+  CHECK_FALSE(own.expired());
+  CHECK(kept.to_vector<float>()[999] == 0);
+  kept = Tensor();
+  CHECK(own.expired());
 }
 
 TEST_CASE("memory pool: many threads at once") {

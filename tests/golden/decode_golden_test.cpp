@@ -1,4 +1,6 @@
 // Small pictures of every kind, beside what Pillow makes of them (make_decode_golden.py).
+#include "../places.h"
+
 #include <doctest/doctest.h>
 #include <kindred/data/decode.h>
 #include <nlohmann/json.hpp>
@@ -21,7 +23,7 @@ std::vector<std::uint8_t> from_hex(const std::string& hex) {
 }  // namespace
 
 TEST_CASE("decode golden: as Pillow, within 2 levels; CMYK within 3 in the mean") {
-  std::ifstream file(KINDRED_GOLDEN_DIR "/decode.json");
+  std::ifstream file(golden_dir() + "/decode.json");
   const nlohmann::json golden = nlohmann::json::parse(file);
   REQUIRE(golden["cases"].size() >= 20);
   for (const auto& example : golden["cases"]) {

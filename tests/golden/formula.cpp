@@ -1,4 +1,5 @@
 #include "formula.h"
+#include "../places.h"
 
 #include <kindred/engine/error.h>   // defines: check
 #include <kindred/engine/philox.h>  // defines: RandomStream, Purpose
@@ -57,7 +58,7 @@ double projection(int k, const std::string& name, std::span<const double> values
 }
 
 nlohmann::json load_fixture(const std::string& name) {
-  const std::string path = std::string(KINDRED_GOLDEN_DIR) + "/" + name + ".json";
+  const std::string path = golden_dir() + "/" + name + ".json";
   std::ifstream file(path);
   check(file.good(), ExitCode::file, "{}: cannot be opened; tests/golden/make_golden.py makes it", path);
   return nlohmann::json::parse(file);

@@ -42,7 +42,7 @@ inline constexpr Range image_range{-2.0f, 2.0f};
 double norm(std::span<const double> values);
 double projection(int k, const std::string& name, std::span<const double> values);
 
-// Reads KINDRED_GOLDEN_DIR/<name>.json, for example load_fixture("resnet18").
+// Reads golden_dir()/<name>.json, for example load_fixture("resnet18").
 nlohmann::json load_fixture(const std::string& name);
 
 }  // namespace kindred::golden

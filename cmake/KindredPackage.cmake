@@ -1,0 +1,47 @@
+# `cpack` in the build folder: one .tar.gz that is unpacked anywhere on an x86-64 Linux with a C library no older than this
+# machine's, and runs without anything installed.
+#
+#   bin/         the programs
+#   lib/         the shared libraries that they need, but for the C library's; licenses/ holds their copyright files
+#   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_check.sh
+#
+# CUDA's libraries, cuDNN and the driver are not in it: they are found through the system or LD_LIBRARY_PATH.
+#
+# A component of its own, so that a plain `cmake --install` does not copy the system's libraries.
+set(kindred_share ${CMAKE_INSTALL_DATADIR}/kindred)
+if(KINDRED_TESTS AND KINDRED_BENCH)
+  install(TARGETS kindred_tests bench_train_step bench_loss DESTINATION ${kindred_share}/bin COMPONENT portable
+          EXCLUDE_FROM_ALL)
+endif()
+install(DIRECTORY tests/golden DESTINATION ${kindred_share}/tests COMPONENT portable EXCLUDE_FROM_ALL
+        FILES_MATCHING PATTERN "*.json")
+install(DIRECTORY bench DESTINATION ${kindred_share} COMPONENT portable EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.py")
+install(PROGRAMS scripts/gpu_check.sh scripts/run_packed_tests.sh DESTINATION ${kindred_share}/scripts
+        COMPONENT portable EXCLUDE_FROM_ALL)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION . COMPONENT portable EXCLUDE_FROM_ALL)
+
+install(CODE "
+  file(GET_RUNTIME_DEPENDENCIES
+    EXECUTABLES $<TARGET_FILE:pretrain> $<TARGET_FILE:check_data>
+    RESOLVED_DEPENDENCIES_VAR libraries
+    PRE_EXCLUDE_REGEXES \"^(libc|libm|libdl|librt|libpthread|libresolv)[.]so\" \"^ld-linux\" \"^libcuda[.]so\")
+  set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
+  foreach(library IN LISTS libraries)
+    file(INSTALL \${library} DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR} FOLLOW_SYMLINK_CHAIN)
+    file(REAL_PATH \${library} real)
+    execute_process(COMMAND dpkg-query -S \${real} OUTPUT_VARIABLE owner ERROR_QUIET)
+    string(REGEX REPLACE \"[:,].*\" \"\" owner \"\${owner}\")
+    if(owner AND EXISTS /usr/share/doc/\${owner}/copyright)
+      file(COPY_FILE /usr/share/doc/\${owner}/copyright \${CMAKE_CURRENT_BINARY_DIR}/copyright)
+      file(INSTALL \${CMAKE_CURRENT_BINARY_DIR}/copyright DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR}/licenses
+           RENAME \${owner})
+    endif()
+  endforeach()
+" COMPONENT portable EXCLUDE_FROM_ALL)
+
+set(CPACK_GENERATOR TGZ)
+set(CPACK_PACKAGE_FILE_NAME kindred-${PROJECT_VERSION}-linux-${CMAKE_SYSTEM_PROCESSOR})
+set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR})
+set(CPACK_INSTALL_CMAKE_PROJECTS "${PROJECT_BINARY_DIR};kindred;programs;/" "${PROJECT_BINARY_DIR};kindred;portable;/")
+set(CPACK_VERBATIM_VARIABLES ON)
+include(CPack)

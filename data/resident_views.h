@@ -1,0 +1,46 @@
+// Views of pictures that stay on the GPU: for data sets of small pictures of one size, such as CIFAR.
+//
+// A view is drawn on the host by draw_view (augment.h), as for every other data set, so it is the same view
+// with the same random numbers; made into pixels on the GPU, where the pictures are. The two agree within one
+// level of 255: the resize rounds sums of floats that were added in another order.
+#pragma once
+
+#include <kindred/data/augment.h>
+#include <kindred/engine/tensor.h>
+
+#include <optional>
+#include <vector>
+
+namespace kindred {
+
+// What ViewParameters say, in a form that a kernel reads.
+struct ResidentView {
+  enum Operation : std::int32_t { brightness, contrast, saturation, hue, gray };
+  static constexpr int most_operations = 8;
+
+  std::int32_t picture = 0;
+  std::int32_t crop_top = 0, crop_left = 0, crop_height = 0, crop_width = 0;
+  std::int32_t resized_height = 0, resized_width = 0, top = 0, left = 0;
+  std::int32_t flip = 0, count = 0;
+  std::int32_t operations[most_operations] = {};
+  float values[most_operations] = {};  // the operations' factors; of the hue, turns
+};
+
+// Nothing where the view needs an operation that is not made on the GPU.
+std::optional<ResidentView> resident_view(std::int64_t picture, const ViewParameters& parameters);
+
+// Limits of the kernel: sides of a view, and pixels of the picture that one pixel of a view may need in a row.
+inline constexpr int largest_resident_view = 64;
+inline constexpr int most_resident_taps = 8;
+
+// Whether pictures of this size can be shown in views of `size` x `size` by the kernel.
+bool fits_resident_views(int height, int width, int size);
+
+struct ResidentViewKernels {
+  // out u8 [views, size, size, 3] from pictures u8 [n, h, w, 3] and `views`, a u8 tensor that holds
+  // ResidentViews.
+  void (*make)(const Tensor& pictures, const Tensor& views, const Tensor& out);
+};
+extern const ResidentViewKernels* const resident_views_cuda;  // null in a build without CUDA
+
+}  // namespace kindred

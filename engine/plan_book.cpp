@@ -1,0 +1,92 @@
+#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/plan_book.h>
+
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+
+namespace kindred {
+namespace {
+
+// A network has some hundred shapes, and a plan is a few kilobytes of text.
+constexpr std::uintmax_t largest_file = std::uintmax_t{64} << 20;
+
+}  // namespace
+
+void PlanBook::set_rules(const PlanRules& rules) {
+  const std::lock_guard lock(mutex_);
+  if (rules == rules_) return;
+  rules_ = rules;
+  ++edition_;
+  plans_.clear();
+}
+
+PlanRules PlanBook::rules() const {
+  const std::lock_guard lock(mutex_);
+  return rules_;
+}
+
+std::uint64_t PlanBook::edition() const {
+  const std::lock_guard lock(mutex_);
+  return edition_;
+}
+
+std::optional<std::string> PlanBook::find(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = plans_.find(key);
+  if (found == plans_.end()) return std::nullopt;
+  return found->second;
+}
+
+void PlanBook::remember(const std::string& key, const std::string& plan) {
+  const std::lock_guard lock(mutex_);
+  plans_[key] = plan;
+}
+
+std::size_t PlanBook::size() const {
+  const std::lock_guard lock(mutex_);
+  return plans_.size();
+}
+
+std::string PlanBook::heading(const std::string& gpu) const {
+  return fmt::format("{}; deterministic {}; tf32 {}", gpu, rules_.deterministic, rules_.allow_tf32);
+}
+
+void PlanBook::save(const std::filesystem::path& path, const std::string& gpu) const {
+  const std::lock_guard lock(mutex_);
+  const nlohmann::json file = {{"for", heading(gpu)}, {"plans", plans_}};
+  write_file_atomically(path, file.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+std::size_t PlanBook::load(const std::filesystem::path& path, const std::string& gpu) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  if (error || bytes > largest_file) return 0;
+  std::ifstream in(path);
+  // Depth: object, object, string. A hostile file must not exhaust the stack.
+  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > 3) throw std::length_error("too deep");
+    return true;
+  };
+  nlohmann::json file;
+  try {
+    file = nlohmann::json::parse(in, shallow, false);
+  } catch (const std::exception&) {
+    return 0;
+  }
+  const std::lock_guard lock(mutex_);
+  if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu)) return 0;
+  if (!file.contains("plans") || !file["plans"].is_object()) return 0;
+  std::size_t added = 0;
+  for (const auto& [key, plan] : file["plans"].items())
+    if (plan.is_string() && plans_.emplace(key, plan.get<std::string>()).second) ++added;
+  return added;
+}
+
+PlanBook& plan_book() {
+  static PlanBook book;
+  return book;
+}
+
+}  // namespace kindred

@@ -1,0 +1,45 @@
+// Linear layers on cuBLASLt, bias, ReLU and the bias's gradient in its epilogues; by the plain kernels where it
+// has no algorithm.
+#include <kindred/layers/linear/cuda_plain.h>
+#include <kindred/third_party/cublaslt.h>
+
+namespace kindred {
+namespace {
+
+using cublaslt::Epilogue;
+using cublaslt::ProductKey;
+
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+  // Without a bias there is no epilogue that has the ReLU alone and is worth having.
+  const bool in_epilogue = bias.defined() || !relu;
+  // The epilogue adds a bias of the result's type: its rounding is no larger than that of the result itself.
+  const Tensor vector = !bias.defined() || bias.dtype() == y.dtype() ? bias : bias.to(Device::cuda, y.dtype());
+  const Epilogue epilogue = !bias.defined() ? Epilogue::none : relu ? Epilogue::bias_relu : Epilogue::bias;
+  const ProductKey key{x.dtype(), y.dtype(), false, true, epilogue, x.dim(0), w.dim(0), x.dim(1)};
+  if (!in_epilogue || !cublaslt::multiply(key, x.raw(), w.raw(), y.raw(), vector.raw()))
+    cuda::linear_plain.forward(x, w, bias, relu, y);
+}
+
+void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  const ProductKey key{dy.dtype(), dx.dtype(), false, false, Epilogue::none, dy.dim(0), w.dim(1), w.dim(0)};
+  if (!cublaslt::multiply(key, dy.raw(), w.raw(), dx.raw())) cuda::linear_plain.backward_data(dy, w, dx);
+}
+
+void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+  ProductKey key{x.dtype(), dw.dtype(), true, false, Epilogue::row_sums_of_a, dy.dim(1), x.dim(1), x.dim(0)};
+  if (db.defined() && cublaslt::multiply(key, dy.raw(), x.raw(), dw.raw(), db.raw())) return;
+  key.epilogue = Epilogue::none;
+  if (!cublaslt::multiply(key, dy.raw(), x.raw(), dw.raw())) {
+    cuda::linear_plain.backward_weight(x, dy, dw, db);
+  } else if (db.defined()) {
+    cuda::linear_plain.backward_bias(dy, db);
+  }
+}
+
+const LinearKernels kernels = {forward, backward_data, backward_weight, cuda::linear_plain.backward_bias};
+
+}  // namespace
+
+const LinearKernels* const linear_cuda = &kernels;
+
+}  // namespace kindred

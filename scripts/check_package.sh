@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Makes the package, unpacks it elsewhere, and runs tests from there with nothing but the C library around it.
+#
+#   scripts/check_package.sh [BUILD [TEST ARGUMENTS...]]       without arguments: the programs, end to end
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${1:-build/release}
+shift || true
+tests=("$@")
+[ ${#tests[@]} -gt 0 ] || tests=("--test-case=both stages*,data sets that cannot*,plan book*,a shared library*")
+
+(cd "$build" && cpack --config CPackConfig.cmake >/dev/null)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+tar -xzf "$build"/kindred-*.tar.gz -C "$folder"
+root=$(echo "$folder"/kindred-*)
+
+# Every library but the C library's comes from the package, also those that its libraries need.
+stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/*; do ldd "$program"; done |
+  grep '=>' | grep -vE "=> $folder|lib(c|m|dl|rt|pthread)\.so" || true)
+if [ -n "$stray" ]; then
+  echo "error: libraries from outside the package:" >&2
+  sort -u <<<"$stray" >&2
+  exit 1
+fi
+env -i PATH=/usr/bin:/bin HOME="$folder" "$root/share/kindred/scripts/run_packed_tests.sh" "${tests[@]}"
+echo "package: $(du -h "$build"/kindred-*.tar.gz | cut -f1), $(find "$root" -type f | wc -l) files"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one command: the tests on it, compute-sanitizer on the small ones, and the speeds beside
+# PyTorch's in one table. From the source tree after a build, or from an unpacked package.
+#
+#   scripts/gpu_check.sh [--python PYTHON] [--quick]     PYTHON: one that has torch, for the comparison
+set -uo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+python=python3 repeats=7
+while [ $# -gt 0 ]; do
+  case $1 in
+    --python) python=$2; shift ;;
+    --quick) repeats=3 ;;
+    *) echo "usage: scripts/gpu_check.sh [--python PYTHON] [--quick]" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+if [ -x "$here/bin/kindred_tests" ]; then # a package
+  tests=("$here/scripts/run_packed_tests.sh") program=$here/bin/kindred_tests benches=$here/bin
+  export KINDRED_GOLDEN_DIR=$here/tests/golden KINDRED_APPS_DIR=$here/../../bin
+else
+  program=$here/build/release/tests/kindred_tests tests=("$here/build/release/tests/kindred_tests")
+  benches=$here/build/release/bench
+  [ -x "$program" ] || { echo "error: build first (scripts/build.sh)" >&2; exit 2; }
+fi
+
+nvidia-smi -L || { echo "error: no GPU answers here" >&2; exit 5; }
+nvidia-smi --query-gpu=driver_version,memory.total --format=csv,noheader
+status=0
+step() { # step NAME COMMAND...
+  echo "== $1"
+  if "${@:2}"; then echo "== $1: passed"; else echo "== $1: FAILED"; status=1; fi
+}
+
+step "every test" "${tests[@]}"
+# One case at a time costs minutes under a sanitizer; these reach every kernel.
+small='--test-case=*on a GPU*,optimizer*,linear layers on a GPU*,supcon on cuda: a row*,cross_entropy on cuda*,steps on cuda*'
+if command -v compute-sanitizer >/dev/null; then
+  for tool in memcheck racecheck; do
+    step "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" "$small"
+  done
+else
+  echo "== compute-sanitizer: not installed, left out"
+fi
+step "speed" "$python" "$here/bench/gpu.py" --programs "$benches" --python "$python" --repeats "$repeats"
+exit $status

@@ -1,0 +1,169 @@
+// Steps that are recorded once and replayed, against the same steps made one by one. On a GPU or its emulation.
+#include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/training_steps.h>
+#include <kindred/engine/device_kernels.h>
+#include <kindred/engine/memory.h>
+#include <kindred/engine/recording.h>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+bool no_gpu() {
+  return device_cuda == nullptr || !device_cuda->probe().usable;
+}
+
+PretrainOptions tiny(Precision precision) {
+  PretrainOptions o;
+  o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::mlp, o.optimizer = "sgd", o.pixels = "cifar10";
+  o.image_size = 8, o.batch_size = 3, o.views = 2, o.momentum = 0.9, o.weight_decay = 1e-4, o.temperature = 0.1;
+  o.precision = precision;
+  o.view_groups = {{recipe("none"), 8, 2}};
+  return o;
+}
+
+std::vector<std::uint8_t> pictures(std::uint32_t step) {
+  std::vector<std::uint8_t> bytes(6 * 8 * 8 * 3);
+  RandomStream random(61, Purpose::test, step);
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.below(256));
+  return bytes;
+}
+
+const std::vector<std::int32_t> labels = {0, 1, 0, 0, 1, 0};
+
+struct Trained {
+  explicit Trained(const PretrainOptions& o, Device device) : model(o.model, o.stem, o.head) {
+    model.store.allocate(device, 5, o.precision.compute);
+    optimizer = make_optimizer(o, model.store);
+  }
+  std::vector<float> values() const { return model.store.flat_values().to_vector<float>(); }
+
+  ContrastiveModel model;
+  std::unique_ptr<Optimizer> optimizer;
+};
+
+TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest::skip(no_gpu())) {
+  for (const Precision precision : {Precision{}, Precision{DType::f16}}) {
+    const PretrainOptions o = tiny(precision);
+    Trained plain(o, Device::cuda), recorded(o, Device::cuda);
+    const auto steps = make_training_steps(o, Device::cuda, recorded.model, *recorded.optimizer);
+    std::vector<double> expected, losses;
+    const auto keep = [&](const std::optional<StepResult>& result) {
+      if (!result) return;
+      CHECK(result->step == static_cast<std::int64_t>(losses.size()));
+      CHECK(result->non_finite == Optimizer::none);
+      losses.push_back(result->loss);
+    };
+    for (std::uint32_t step = 0; step < 4; ++step) {  // one at once, both slots recorded, one replayed
+      const double learning_rate = 0.05 * (step + 1);
+      const Tensor bytes = Tensor::from(pictures(step), {6, 8, 8, 3}, Device::cuda);
+      plain.optimizer->set_learning_rate(learning_rate);
+      const Tensor loss = contrastive_step(plain.model, *plain.optimizer,
+                                           normalize_images(bytes, o.pixel_statistics(), precision.compute),
+                                           Tensor::from(labels, {6}, Device::cuda), loss_options(o));
+      expected.push_back(loss.to_vector<double>()[0]);
+      keep(steps->run(pictures(step), labels, learning_rate));
+      // Memory that others ask for meanwhile is none of the recording's.
+      Tensor::full({1 << 16}, std::nan(""), DType::f32, Device::cuda);
+      if (step == 2) keep(steps->finish());  // the end of an epoch
+    }
+    keep(steps->finish());
+    CHECK_FALSE(steps->finish().has_value());
+    CHECK(losses == expected);
+    CHECK(recorded.values() == plain.values());
+  }
+}
+
+TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest::skip(no_gpu())) {
+  const PretrainOptions o = tiny({});
+  Trained trained(o, Device::cuda);
+  const auto steps = make_training_steps(o, Device::cuda, trained.model, *trained.optimizer);
+  steps->run(pictures(0), labels, 0.1);
+  steps->run(pictures(1), labels, 0.1);
+  steps->finish();
+  const Tensor weight = trained.model.store.find("layer1.0.conv1.weight").value;
+  weight.window(0, {1}).copy_from(Tensor::full({1}, std::nan(""), DType::f32, Device::cuda));
+  const std::vector<float> before = trained.values();
+  steps->run(pictures(2), labels, 0.1);
+  const auto spoilt = steps->finish();
+  REQUIRE(spoilt.has_value());
+  CHECK(spoilt->step == 2);
+  CHECK((spoilt->non_finite & Optimizer::loss) != 0);
+  const std::vector<float> after = trained.values();
+  bool same = true;
+  for (std::size_t i = 0; i < before.size(); ++i) same &= before[i] == after[i] || std::isnan(before[i]);
+  CHECK(same);
+}
+
+TEST_CASE("recordings on cuda: the host can take no part, and an error leaves the device usable" *
+          doctest::skip(no_gpu())) {
+  const Tensor x = Tensor::full({100}, 1, DType::f32, Device::cuda);
+  const auto pool = new_memory_pool(Device::cuda);
+  CHECK_THROWS(Recording(pool, [&] { x.to_vector<float>(); }));
+  Tensor y = Tensor::zeros({100}, DType::f32, Device::cuda);
+  const Recording copy(pool, [&] { y.copy_from(x); });
+  CHECK(y.to_vector<float>()[7] == 0);  // noted down, not done
+  copy.replay();
+  CHECK(y.to_vector<float>()[7] == 1);
+  Tensor(x).fill(3);
+  copy.replay();
+  CHECK(y.to_vector<float>()[7] == 3);
+}
+
+TEST_CASE("memory plan: what is predicted for cuda is what a step takes there" * doctest::skip(no_gpu())) {
+  for (const Precision precision : {Precision{}, Precision{DType::bf16}}) {
+    const PretrainOptions o = tiny(precision);
+    const MemoryPlan plan = plan_memory(o, Device::cuda);
+    const PoolScope scope(Device::cuda, new_memory_pool(Device::cuda));
+    Trained trained(o, Device::cuda);
+    const std::size_t parameters = scope.pool()->statistics().in_use;
+    CHECK(parameters == plan.parameter_bytes);
+    for (std::uint32_t step = 0; step < 2; ++step) {
+      const Tensor bytes = Tensor::from(pictures(step), {6, 8, 8, 3}, Device::cuda);
+      const Tensor places = Tensor::from(labels, {6}, Device::cuda);
+      contrastive_step(trained.model, *trained.optimizer,
+                       normalize_images(bytes, o.pixel_statistics(), precision.compute), places,
+                       loss_options(o));
+    }
+    // The plan leaves room for a convolution's workspace, which the emulation does not need.
+    const double workspace = 16 << 20, peak = static_cast<double>(scope.pool()->statistics().peak_in_use);
+    CHECK(static_cast<double>(plan.step_peak) < 1.1 * peak + workspace);
+    CHECK(static_cast<double>(plan.step_peak) > 0.9 * peak);
+  }
+}
+
+TEST_CASE("memory plan: the largest batch fits and a larger one does not") {
+  const PretrainOptions o = tiny({});
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    const std::size_t bytes = std::size_t{300} << 20;
+    const std::int64_t batch = largest_batch(o, device, bytes);
+    CHECK(batch >= 8);
+    CHECK(batch % 8 == 0);
+    PretrainOptions fitting = o;
+    fitting.batch_size = batch;
+    const MemoryPlan plan = plan_memory(fitting, device);
+    CHECK(plan.pool_peak + plan.input_bytes <= bytes);
+    fitting.batch_size = batch + batch / 8;
+    const MemoryPlan larger = plan_memory(fitting, device);
+    CHECK(larger.pool_peak + larger.input_bytes > bytes);
+    CHECK(largest_batch(o, device, 1000) == 0);
+  }
+  CHECK(plan_memory(o, Device::cuda).input_bytes > 0);
+}
+
+TEST_CASE("steps on the cpu give their own result at once") {
+  const PretrainOptions o = tiny({});
+  Trained trained(o, Device::cpu);
+  const auto steps = make_training_steps(o, Device::cpu, trained.model, *trained.optimizer);
+  const auto result = steps->run(pictures(0), labels, 0.1);
+  REQUIRE(result.has_value());
+  CHECK(result->step == 0);
+  CHECK(std::isfinite(result->loss));
+  CHECK_FALSE(steps->finish().has_value());
+}
+
+}  // namespace
+}  // namespace kindred

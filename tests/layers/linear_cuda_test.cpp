@@ -1,0 +1,67 @@
+// Linear layers on a GPU, or on one that is emulated, where the registry's cases do not reach: sums over many
+// rows, and a bias gradient that is asked for alone or beside the weight's.
+#include <kindred/engine/device_kernels.h>
+#include <kindred/engine/memory.h>
+#include <kindred/engine/philox.h>
+#include <kindred/layers/linear/kernels.h>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+bool no_gpu() {
+  return device_cuda == nullptr || !device_cuda->probe().usable;
+}
+
+// Multiples of 1/16 in [-1, 1): exact in every type.
+Tensor sixteenths(const Shape& shape, std::uint32_t which) {
+  RandomStream random(51, Purpose::test, which);
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < shape.numel(); ++i)
+    values.push_back(static_cast<float>(random.below(32)) / 16 - 1);
+  return Tensor::from(values, shape, Device::reference);
+}
+
+TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" * doctest::skip(no_gpu())) {
+  for (const std::int64_t rows : {1, 7, 8, 9, 300})
+    for (const std::int64_t out : {1, 31, 33, 64}) {
+      CAPTURE(rows);
+      CAPTURE(out);
+      const Tensor x = sixteenths({rows, 5}, 1), dy = sixteenths({rows, out}, 2);
+      const Tensor dw = Tensor::empty({out, 5}, DType::f32, Device::reference);
+      const Tensor db = Tensor::empty({out}, DType::f32, Device::reference);
+      linear_kernels(Device::reference).backward_weight(x, dy, dw, db);
+      for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+        memory_pool(Device::cuda).set_poison(true);
+        const Tensor gpu_dw = Tensor::empty(dw.shape(), DType::f32, Device::cuda);
+        const Tensor gpu_db = Tensor::empty(db.shape(), DType::f32, Device::cuda);
+        const Tensor alone = Tensor::empty(db.shape(), DType::f32, Device::cuda);
+        memory_pool(Device::cuda).set_poison(false);
+        const Tensor gpu_x = x.to(Device::cuda, dtype), gpu_dy = dy.to(Device::cuda, dtype);
+        const LinearKernels& kernels = linear_kernels(Device::cuda);
+        kernels.backward_weight(gpu_x, gpu_dy, gpu_dw, gpu_db);
+        kernels.backward_bias(gpu_dy, alone);
+        // Sums of multiples of 1/256 below 2^15 are exact in f32 in any order.
+        CHECK(gpu_dw.to_vector<double>() == dw.to_vector<double>());
+        CHECK(gpu_db.to_vector<double>() == db.to_vector<double>());
+        CHECK(alone.to_vector<double>() == db.to_vector<double>());
+      }
+    }
+}
+
+TEST_CASE("linear layers on a GPU: a ReLU keeps a NaN" * doctest::skip(no_gpu())) {
+  const Tensor x = Tensor::from(std::vector<float>{1, -1, std::nanf("")}, {3, 1}, Device::cuda);
+  const Tensor w = Tensor::full({1, 1}, 2, DType::f32, Device::cuda);
+  const Tensor y = Tensor::empty({3, 1}, DType::f32, Device::cuda);
+  linear_kernels(Device::cuda).forward(x, w, Tensor(), true, y);
+  const std::vector<float> values = y.to_vector<float>();
+  CHECK(values[0] == 2);
+  CHECK(values[1] == 0);
+  CHECK(std::isnan(values[2]));
+}
+
+}  // namespace
+}  // namespace kindred

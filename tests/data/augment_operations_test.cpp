@@ -1,5 +1,6 @@
 // The operations of AutoAugment and RandAugment beside Pillow's and torchvision's (make_augment_golden.py), and
 // how the two recipes draw them.
+#include "../places.h"
 #include "test_images.h"
 
 #include <doctest/doctest.h>
@@ -23,7 +24,7 @@ namespace {
 constexpr int side = 24, per_row = 16;
 
 nlohmann::json golden() {
-  std::ifstream file(KINDRED_GOLDEN_DIR "/augment_operations.json");
+  std::ifstream file(golden_dir() + "/augment_operations.json");
   REQUIRE(file.good());
   return nlohmann::json::parse(file);
 }
@@ -72,7 +73,7 @@ std::span<const DrawnOperation> drawn(const ViewParameters& view) {
 
 TEST_CASE("augment operations: Pillow's results, to the level; bilinear ones within one") {
   const nlohmann::json expected = golden();
-  const Decoded sheet = decode_file(KINDRED_GOLDEN_DIR "/augment_operations.png");
+  const Decoded sheet = decode_file(golden_dir() + "/augment_operations.png");
   REQUIRE(sheet.outcome == Outcome::ok);
   REQUIRE(expected["cases"].size() >= 80);
   std::set<std::string> seen;

@@ -91,7 +91,7 @@ def main():
         return
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         verdicts = list(pool.map(lambda m: red_with(build, work, *m), MUTANTS))
-    for (source, before, after), red in zip(MUTANTS, verdicts):
+    for (source, before, after, *_), red in zip(MUTANTS, verdicts):
         print(f"mutation test: {source}: {before!r} -> {after!r}: {'noticed' if red else 'SURVIVED'}")
     if not all(verdicts):
         sys.exit("mutation test: a planted error was not noticed")

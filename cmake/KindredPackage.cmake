@@ -14,7 +14,7 @@ if(KINDRED_TESTS AND KINDRED_BENCH)
           EXCLUDE_FROM_ALL)
 endif()
 install(DIRECTORY tests/golden DESTINATION ${kindred_share}/tests COMPONENT portable EXCLUDE_FROM_ALL
-        FILES_MATCHING PATTERN "*.json")
+        FILES_MATCHING PATTERN "*.json" PATTERN "*.png")
 install(DIRECTORY bench DESTINATION ${kindred_share} COMPONENT portable EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.py")
 install(PROGRAMS scripts/gpu_check.sh scripts/run_packed_tests.sh DESTINATION ${kindred_share}/scripts
         COMPONENT portable EXCLUDE_FROM_ALL)

@@ -23,7 +23,7 @@ MUTANTS = [
     ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
     ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
      "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
-    ("losses/supcon/cpu.cpp", "logits[j] = softmax - (labels[j]", "logits[j] = softmax + (labels[j]"),
+    ("losses/supcon/cpu_rows.cpp", "const float of_positive = all * push - pulled", "const float of_positive = all * push + pulled"),
     ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
     ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
     ("losses/supcon/cuda.cu", "softmax - shares", "softmax + shares", "supcon on cuda: contrasts*"),

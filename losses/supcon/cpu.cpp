@@ -1,186 +1,317 @@
 // Tiles of logits that stay in the processor's cache: a matrix product by oneDNN, then vectorised loops over
-// its rows.
+// its rows (cpu_rows.h).
 //
-// Each thread takes blocks of rows and walks over all the columns tile by tile. Forward keeps a running
-// log-sum-exp, backward makes the tile again (cheaper than to store it) and multiplies it by the columns.
-// oneDNN sees that it is called inside a parallel region and then computes on the calling thread alone. Every
-// row is written by one thread, so results do not depend on timing.
+// Forward keeps running log-sum-exps; backward makes each tile again, which is cheaper than to store it. Where
+// rows and columns are the same, the tile of the blocks I and J is that of J and I transposed, so each is made
+// once and used for both blocks. The tiles come in rounds in which every block takes part once at most, as
+// teams do in a tournament: no two threads ever write to the same rows, and no sum depends on timing.
 #include <kindred/engine/parallel.h>
-#include <kindred/engine/vector_math.h>
+#include <kindred/losses/supcon/anchor.h>
+#include <kindred/losses/supcon/cpu_rows.h>
 #include <kindred/losses/supcon/kernels.h>
 #include <kindred/third_party/onednn.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <vector>
 
 namespace kindred {
 namespace {
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
+using namespace supcon_rows;
+using namespace supcon_anchor;
 
-// The largest tile: 128 x 512 floats are 256 KiB, a part of the second-level cache.
-constexpr std::int64_t most_rows = 128, most_columns = 512;
+// A tile is at most 256 x 256 (square) or 128 x 512 floats: 256 KiB, a part of the second-level cache.
+constexpr std::int64_t most_square = 256, most_rows = 128;
+constexpr std::int64_t tile_elements = most_square * most_square;
+static_assert(most_rows * most_columns <= tile_elements && most_square <= most_columns);
 
 struct Tile {
   std::int64_t row, rows;        // first and number
   std::int64_t column, columns;  // likewise
   float* logits;                 // [rows, columns]
+  // The columns are rows too, and this is the only tile of these two blocks: what the rows are to the columns
+  // must be used as well.
+  bool both;
 };
 
-// Calls body(row, rows, logits) for blocks of rows, on all threads; `logits` is room for one tile of that
-// thread.
-template <typename Body>
-void for_each_block(std::int64_t count, Body&& body) {
-  const std::int64_t threads = compute_threads();
+void compute_logits(const SupConRows& rows, const SupConRows& columns, double temperature, const Tile& tile) {
+  const std::int64_t dim = rows.features.dim(1);
+  onednn::sgemm(false, true, tile.rows, tile.columns, dim, static_cast<float>(1 / temperature),
+                rows.features.data<float>() + tile.row * dim, dim,
+                columns.features.data<float>() + tile.column * dim, dim, 0, tile.logits, tile.columns);
+}
+
+bool same_rows(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula) {
+  return formula.row_offset == 0 && rows.features.raw() == columns.features.raw() &&
+         rows.features.dim(0) == columns.features.dim(0) && rows.terms.defined() == columns.terms.defined();
+}
+
+// Room for one tile of each thread.
+Tensor tile_scratch() {
+  return Tensor::empty({compute_threads(), tile_elements}, DType::f32, Device::cpu);
+}
+
+// Calls body(tile) on all threads for the tiles of some rows with all columns, in which `needed(first, count)`
+// rows or, in a square, columns have a part. oneDNN sees that it is called inside a parallel region and then
+// computes on the calling thread alone.
+template <typename Needed, typename Body>
+void for_each_tile_of_rectangle(const SupConRows& rows, const SupConRows& columns, double temperature,
+                                Needed&& needed, Body&& body) {
+  const std::int64_t count = rows.features.dim(0), contrasts = columns.features.dim(0);
   // Small batches: narrower blocks, so that every thread has some.
-  const std::int64_t block = std::clamp<std::int64_t>((count + threads - 1) / threads, 16, most_rows);
-  const Tensor scratch = Tensor::empty({threads, most_rows * most_columns}, DType::f32, Device::cpu);
+  const std::int64_t block =
+      std::clamp<std::int64_t>((count + compute_threads() - 1) / compute_threads(), 16, most_rows);
+  const Tensor scratch = tile_scratch();
   parallel_ranges((count + block - 1) / block, 1, [&](int range, std::int64_t begin, std::int64_t end) {
-    float* logits = scratch.data<float>() + range * most_rows * most_columns;
-    for (std::int64_t row = begin * block; row < std::min(count, end * block); row += block)
-      body(row, std::min(block, count - row), logits);
-  });
-}
-
-// Calls body(tile) for the tiles of a block, with the logits computed.
-template <typename Body>
-void for_each_tile(const SupConRows& rows, const SupConRows& columns, double temperature, Tile tile,
-                   Body&& body) {
-  const std::int64_t dim = rows.features.dim(1), count = columns.features.dim(0);
-  const float* row_features = rows.features.data<float>() + tile.row * dim;
-  for (tile.column = 0; tile.column < count; tile.column += most_columns) {
-    tile.columns = std::min(most_columns, count - tile.column);
-    onednn::sgemm(false, true, tile.rows, tile.columns, dim, static_cast<float>(1 / temperature), row_features,
-                  dim, columns.features.data<float>() + tile.column * dim, dim, 0, tile.logits, tile.columns);
-    body(tile);
-  }
-}
-
-// ---- forward
-
-KINDRED_VECTOR_CLONES
-float sum_of_positives(const float* logits, const std::int32_t* labels, std::int64_t count, std::int32_t label,
-                       std::int32_t* positives) {
-  float sum = 0;
-  std::int32_t found = 0;
-#pragma omp simd reduction(+ : sum, found)
-  for (std::int64_t j = 0; j < count; ++j) {
-    sum += labels[j] == label ? logits[j] : 0.0f;
-    found += labels[j] == label ? 1 : 0;
-  }
-  *positives += found;
-  return sum;
-}
-
-// What is known of an anchor after some of its contrasts.
-struct RunningRow {
-  float maximum = -infinity;
-  double exponentials = 0;  // sum of exp(s - maximum)
-  double positive_logits = 0;
-  std::int32_t positives = 0;
-
-  void add(const float* logits, const std::int32_t* labels, std::int64_t count, std::int32_t label) {
-    if (count <= 0) return;
-    const float higher = std::max(maximum, largest(logits, count));
-    exponentials *= std::exp(static_cast<double>(maximum) - higher);
-    exponentials += sum_of_exponentials(logits, count, higher);
-    maximum = higher;
-    positive_logits += sum_of_positives(logits, labels, count, label, &positives);
-  }
-};
-
-void forward(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset, double temperature,
-             const Tensor& losses) {
-  const std::int32_t* row_labels = rows.labels.data<std::int32_t>();
-  const std::int32_t* column_labels = columns.labels.data<std::int32_t>();
-  for_each_block(losses.numel(), [&](std::int64_t first, std::int64_t count, float* logits) {
-    RunningRow running[most_rows];
-    for_each_tile(rows, columns, temperature, {first, count, 0, 0, logits}, [&](const Tile& tile) {
-      for (std::int64_t i = 0; i < tile.rows; ++i) {
-        const float* row = tile.logits + i * tile.columns;
-        const std::int32_t* labels = column_labels + tile.column;
-        const std::int32_t label = row_labels[tile.row + i];
-        // The two parts of the row before and after the anchor itself.
-        const std::int64_t self = row_offset + tile.row + i - tile.column;
-        if (self < 0 || self >= tile.columns) {
-          running[i].add(row, labels, tile.columns, label);
-        } else {
-          running[i].add(row, labels, self, label);
-          running[i].add(row + self + 1, labels + self + 1, tile.columns - self - 1, label);
-        }
+    Tile tile{0, 0, 0, 0, scratch.data<float>() + range * tile_elements, false};
+    for (tile.row = begin * block; tile.row < std::min(count, end * block); tile.row += block) {
+      tile.rows = std::min(block, count - tile.row);
+      if (!needed(tile.row, tile.rows)) continue;
+      for (tile.column = 0; tile.column < contrasts; tile.column += most_columns) {
+        tile.columns = std::min(most_columns, contrasts - tile.column);
+        compute_logits(rows, columns, temperature, tile);
+        body(tile);
       }
-    });
-    for (std::int64_t i = 0; i < count; ++i) {
-      const RunningRow& row = running[i];
-      const double lse = row.maximum + std::log(row.exponentials);
-      rows.lse.data<float>()[first + i] = static_cast<float>(lse);
-      rows.positives.data<std::int32_t>()[first + i] = row.positives;
-      losses.data<float>()[first + i] =
-          row.positives > 0 ? static_cast<float>(lse - row.positive_logits / row.positives) : 0.0f;
     }
   });
 }
 
-void mean(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-          const Tensor& loss, const Tensor& weight) {
-  supcon_reference.mean(losses, positives, reduction, scale, loss, weight);  // short: one value for each row
+template <typename Needed, typename Body>
+void for_each_tile_of_square(const SupConRows& rows, double temperature, Needed&& needed, Body&& body) {
+  const std::int64_t count = rows.features.dim(0);
+  // At least four blocks a thread, so that a round has a pair for each.
+  const std::int64_t block = std::clamp<std::int64_t>(
+      (count / std::max<std::int64_t>(16, 4 * compute_threads()) + 15) / 16 * 16, 32, most_square);
+  const std::int64_t blocks = (count + block - 1) / block;
+  const std::int64_t teams = blocks + blocks % 2;  // with an odd number one block rests in each round
+  const Tensor scratch = tile_scratch();
+  const auto play = [&](int range, std::int64_t a, std::int64_t b) {
+    if (std::max(a, b) >= blocks) return;
+    const std::int64_t row = std::min(a, b) * block, column = std::max(a, b) * block;
+    const Tile tile{row,
+                    std::min(block, count - row),
+                    column,
+                    std::min(block, count - column),
+                    scratch.data<float>() + range * tile_elements,
+                    a != b};
+    if (!needed(tile.row, tile.rows) && !needed(tile.column, tile.columns)) return;
+    compute_logits(rows, rows, temperature, tile);
+    body(tile);
+  };
+  parallel_ranges(blocks, 1, [&](int range, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t a = begin; a < end; ++a) play(range, a, a);
+  });
+  // The last team stays, the others go round a circle: every two meet once in teams - 1 rounds.
+  const std::int64_t circle = teams - 1;
+  for (std::int64_t round = 0; blocks > 1 && round < circle; ++round)
+    parallel_ranges(teams / 2, 1, [&](int range, std::int64_t begin, std::int64_t end) {
+      for (std::int64_t k = begin; k < end; ++k)
+        play(range, (round + k) % circle, k == 0 ? circle : (round - k + circle) % circle);
+    });
+}
+
+template <typename Needed, typename Body>
+void for_each_tile(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+                   Needed&& needed, Body&& body) {
+  if (same_rows(rows, columns, formula))
+    for_each_tile_of_square(rows, formula.temperature, needed, body);
+  else
+    for_each_tile_of_rectangle(rows, columns, formula.temperature, needed, body);
+}
+
+// ---- what a row is to the columns of a tile, and they to it
+
+class PairKinds {
+ public:
+  PairKinds(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula)
+      : rows_(rows), columns_(columns), formula_(formula) {}
+
+  // For the row tile.row + i.
+  void set_row(const Tile& tile, std::int64_t i) {
+    const std::int64_t r = tile.row + i;
+    if (formula_.mask.defined())
+      set_by_mask(tile, r);
+    else
+      kinds_by_label(columns_.labels.data<std::int32_t>() + tile.column, tile.columns,
+                     rows_.labels.data<std::int32_t>()[r], row_kinds_);
+    const std::int64_t self = formula_.row_offset + r - tile.column;
+    if (self >= 0 && self < tile.columns) row_kinds_[self] = none;
+    if (formula_.ring == 0) return;
+    std::copy_n(row_kinds_, tile.columns, column_kinds_);
+    const auto ring = static_cast<std::int32_t>(formula_.ring);
+    const std::int32_t* of_columns = columns_.cap.data<std::int32_t>() + tile.column;
+    const std::int32_t* of_row = rows_.cap.data<std::int32_t>() + r;
+    const std::int64_t count = columns_.features.dim(0), row_count = rows_.features.dim(0);
+    drop_beyond_row(of_columns + supcon_place * count, tile.columns, of_row[supcon_image * row_count],
+                    of_row[supcon_reach * row_count], ring, row_kinds_);
+    drop_beyond_columns(of_columns + supcon_image * count, of_columns + supcon_reach * count, tile.columns,
+                        of_row[supcon_place * row_count], ring, column_kinds_);
+  }
+
+  const std::int32_t* of_row() const { return row_kinds_; }
+  const std::int32_t* of_columns() const { return formula_.ring == 0 ? row_kinds_ : column_kinds_; }
+
+ private:
+  void set_by_mask(const Tile& tile, std::int64_t r) {
+    const std::int64_t images = formula_.mask.dim(0);
+    const std::uint8_t* allowed = formula_.mask.data<std::uint8_t>() + r % images * images;
+    for (std::int64_t j = 0; j < tile.columns;) {  // as far as the next view
+      const std::int64_t image = (tile.column + j) % images;
+      const std::int64_t run = std::min(images - image, tile.columns - j);
+      kinds_by_mask(allowed + image, run, row_kinds_ + j);
+      j += run;
+    }
+  }
+
+  const SupConRows& rows_;
+  const SupConRows& columns_;
+  const SupConFormula& formula_;
+  std::int32_t row_kinds_[most_columns];
+  std::int32_t column_kinds_[most_columns];
+};
+
+// ---- forward
+
+void add(Sums& sums, const PairSums& part) {
+  sums.positive.add(part.max_positive, part.positive_exponentials);
+  sums.negative.add(part.max_negative, part.negative_exponentials);
+  if (part.positives > 0)
+    sums.positive_logits +=
+        static_cast<double>(part.positive_logits) + part.positives * static_cast<double>(part.max_positive);
+  sums.positives += part.positives;
+  sums.negatives += part.negatives;
+}
+
+void add_tile(const Tile& tile, PairKinds& kinds, std::vector<Sums>& sums) {
+  ColumnSums of_columns;
+  if (tile.both) {
+    of_columns.clear(tile.columns);
+    for (std::int64_t i = 0; i < tile.rows; ++i) {
+      kinds.set_row(tile, i);
+      add_column_maxima(tile.logits + i * tile.columns, kinds.of_columns(), tile.columns, of_columns);
+    }
+  }
+  for (std::int64_t i = 0; i < tile.rows; ++i) {
+    const float* logits = tile.logits + i * tile.columns;
+    kinds.set_row(tile, i);
+    add(sums[static_cast<std::size_t>(tile.row + i)], sum_row(logits, kinds.of_row(), tile.columns));
+    if (tile.both) add_column_sums(logits, kinds.of_columns(), tile.columns, of_columns);
+  }
+  for (std::int64_t j = 0; tile.both && j < tile.columns; ++j)
+    add(sums[static_cast<std::size_t>(tile.column + j)], of_columns.column(j));
+}
+
+// The second sweep, of the positives alone. Few pairs, so plain loops in double.
+void add_positives(const Tile& tile, PairKinds& kinds, SupConVariant variant, const std::vector<Sums>& sums,
+                   std::vector<PositiveSums>& over) {
+  const auto take = [&](std::int64_t anchor, float logit) {
+    const auto a = static_cast<std::size_t>(anchor);
+    if (sums[a].negatives > 0) over[a].add(logit, sums[a].negative.value(), variant);
+  };
+  for (std::int64_t i = 0; i < tile.rows; ++i) {
+    kinds.set_row(tile, i);
+    for (std::int64_t j = 0; j < tile.columns; ++j) {
+      const float logit = tile.logits[i * tile.columns + j];
+      if (kinds.of_row()[j] == positive) take(tile.row + i, logit);
+      if (tile.both && kinds.of_columns()[j] == positive) take(tile.column + j, logit);
+    }
+  }
+}
+
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+             const Tensor& losses) {
+  const std::int64_t count = rows.features.dim(0), anchors = losses.numel();
+  const auto needed = [&](std::int64_t first, std::int64_t) { return first < anchors; };
+  std::vector<Sums> sums(static_cast<std::size_t>(count));
+  for_each_tile(rows, columns, formula, needed, [&](const Tile& tile) {
+    PairKinds kinds(rows, columns, formula);
+    add_tile(tile, kinds, sums);
+  });
+  std::vector<PositiveSums> over(sums.size());
+  if (needs_positive_sums(formula))
+    for_each_tile(rows, columns, formula, needed, [&](const Tile& tile) {
+      PairKinds kinds(rows, columns, formula);
+      add_positives(tile, kinds, formula.variant, sums, over);
+    });
+  float* terms = rows.terms.data<float>();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    const Result result = i < anchors ? finish(sums[row], over[row], formula.variant, formula.denominator)
+                                      : finish({}, {}, formula.variant, formula.denominator);
+    terms[supcon_weight * count + i] = static_cast<float>(result.weight);
+    terms[supcon_second * count + i] = static_cast<float>(result.second);
+    terms[supcon_share * count + i] = static_cast<float>(result.share);
+    if (i >= anchors) continue;
+    losses.data<float>()[i] = static_cast<float>(result.loss);
+    rows.lse.data<float>()[i] = static_cast<float>(result.lse);
+    rows.positives.data<std::int32_t>()[i] = sums[row].positives;
+    rows.negatives.data<std::int32_t>()[i] = sums[row].negatives;
+  }
 }
 
 // ---- backward
 
-// Anchors as the gradient's formula wants them. Rows that are no anchors, or have no positive, get the values
-// that make both terms of G vanish: exp(s - inf) = 0, and 0.
-struct AnchorTerms {
-  explicit AnchorTerms(const SupConRows& rows)
-      : lse(Tensor::empty({rows.features.dim(0)}, DType::f32, Device::cpu)), share(Tensor::empty_like(lse)) {
-    for (std::int64_t i = 0; i < lse.numel(); ++i) {
-      const std::int32_t positives = rows.lse.defined() ? rows.positives.data<std::int32_t>()[i] : 0;
-      lse.data<float>()[i] = positives > 0 ? rows.lse.data<float>()[i] : infinity;
-      share.data<float>()[i] = positives > 0 ? 1.0f / static_cast<float>(positives) : 0.0f;
-    }
-  }
-  Tensor lse;    // [R]
-  Tensor share;  // [R] 1/|P(i)|
-};
-
-// One row of a tile, from logits s_ij to G_ij + G_ji.
-KINDRED_VECTOR_CLONES
-void logits_to_gradients(float* logits, std::int64_t count, const std::int32_t* labels, const float* lse,
-                         const float* share, std::int32_t row_label, float row_lse, float row_share) {
-#pragma omp simd
-  for (std::int64_t j = 0; j < count; ++j) {
-    const float softmax = fast_exp(logits[j] - row_lse) + fast_exp(logits[j] - lse[j]);
-    logits[j] = softmax - (labels[j] == row_label ? row_share + share[j] : 0.0f);
-  }
+// The terms of rows, or such as make both terms of G vanish where they are no anchors.
+Tensor terms_of(const SupConRows& rows, SupConPull pull) {
+  if (rows.terms.defined()) return rows.terms;
+  const std::int64_t count = rows.features.dim(0);
+  const Tensor terms = Tensor::full({supcon_term_count, count}, std::numeric_limits<double>::infinity(),
+                                    DType::f32, Device::cpu);
+  terms.rows(supcon_share, supcon_share + 1).fill(static_cast<double>(no_share(pull)));
+  return terms;
 }
 
-void backward(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset, double temperature,
+void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
-  const AnchorTerms row_terms(rows), column_terms(columns);
-  const std::int64_t dim = d_rows.dim(1);
-  const auto factor = static_cast<float>(upstream.data<float>()[0] * weight.data<float>()[0] / temperature);
-  for_each_block(d_rows.dim(0), [&](std::int64_t first, std::int64_t count, float* logits) {
-    for_each_tile(rows, columns, temperature, {first, count, 0, 0, logits}, [&](const Tile& tile) {
-      for (std::int64_t i = 0; i < tile.rows; ++i) {
-        float* row = tile.logits + i * tile.columns;
-        const std::int64_t r = tile.row + i;
-        logits_to_gradients(row, tile.columns, columns.labels.data<std::int32_t>() + tile.column,
-                            column_terms.lse.data<float>() + tile.column,
-                            column_terms.share.data<float>() + tile.column, rows.labels.data<std::int32_t>()[r],
-                            row_terms.lse.data<float>()[r], row_terms.share.data<float>()[r]);
-        const std::int64_t self = row_offset + r - tile.column;
-        if (self >= 0 && self < tile.columns) row[self] = 0;
-      }
-      onednn::sgemm(false, false, tile.rows, dim, tile.columns, factor, tile.logits, tile.columns,
-                    columns.features.data<float>() + tile.column * dim, dim, tile.column == 0 ? 0.0f : 1.0f,
-                    d_rows.data<float>() + tile.row * dim, dim);
-    });
+  const SupConPull pull = pull_of(formula.variant, formula.denominator);
+  const Tensor row_terms = terms_of(rows, pull), column_terms = terms_of(columns, pull);
+  const float* of_rows = row_terms.data<float>();
+  const float* of_columns = column_terms.data<float>();
+  const std::int64_t dim = d_rows.dim(1), count = d_rows.dim(0), contrasts = columns.features.dim(0);
+  const auto factor =
+      static_cast<float>(upstream.data<float>()[0] * weight.data<float>()[0] / formula.temperature);
+  const bool all = formula.denominator == SupConDenominator::all, square = same_rows(rows, columns, formula);
+  std::fill_n(d_rows.data<float>(), d_rows.numel(), 0.0f);
+  // In a square, blocks without an anchor give nothing to each other.
+  const auto needed = [&](std::int64_t first, std::int64_t rows_of_block) {
+    const float* weights = of_rows + supcon_weight * count + first;
+    return !square || std::any_of(weights, weights + rows_of_block,
+                                  [](float w) { return w != std::numeric_limits<float>::infinity(); });
+  };
+  for_each_tile(rows, columns, formula, needed, [&](const Tile& tile) {
+    PairKinds kinds(rows, columns, formula);
+    for (std::int64_t i = 0; i < tile.rows; ++i) {
+      kinds.set_row(tile, i);
+      const float* row = of_rows + tile.row + i;
+      const float* column = of_columns + tile.column;
+      logits_to_gradients(pull, all, tile.logits + i * tile.columns, tile.columns, kinds.of_row(),
+                          {row[supcon_weight * count], row[supcon_second * count], row[supcon_share * count]},
+                          kinds.of_columns(),
+                          {column + supcon_weight * contrasts, column + supcon_second * contrasts,
+                           column + supcon_share * contrasts});
+    }
+    onednn::sgemm(false, false, tile.rows, dim, tile.columns, factor, tile.logits, tile.columns,
+                  columns.features.data<float>() + tile.column * dim, dim, 1,
+                  d_rows.data<float>() + tile.row * dim, dim);
+    if (tile.both)
+      onednn::sgemm(true, false, tile.columns, dim, tile.rows, factor, tile.logits, tile.columns,
+                    rows.features.data<float>() + tile.row * dim, dim, 1,
+                    d_rows.data<float>() + tile.column * dim, dim);
   });
 }
 
 }  // namespace
 
-const SupConKernels supcon_cpu = {forward, mean, backward};
+const SupConKernels supcon_cpu = {
+    // Integers, and one value for each row: nothing to gain over the plain loops.
+    [](const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap) {
+      supcon_reference.cap(labels, mask, views, positives_cap, cap);
+    },
+    forward,
+    [](const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
+       const Tensor& loss,
+       const Tensor& weight) { supcon_reference.mean(losses, positives, reduction, scale, loss, weight); },
+    backward,
+};
 
 }  // namespace kindred

@@ -1,36 +1,52 @@
 // Tiles of logits in the registers of a block; none is ever written to memory.
 //
-// A block owns some rows and walks over the columns, tile by tile
-// (cuda_tiles.h). Forward keeps a running log-sum-exp. Backward computes the
-// tile of logits again, which is cheaper than to store it, makes G_ij + G_ji of
-// it, and adds the columns so weighted to its rows' gradients.
+// A block owns some rows and walks over the columns, tile by tile (cuda_tiles.h). Forward keeps running
+// log-sum-exps (cuda_forward.h). Backward computes the tile of logits again, which is cheaper than to store it,
+// makes G_ij + G_ji of it, and adds the columns so weighted to its rows' gradients (cuda_backward.h).
 //
-// Few rows make too few blocks to fill a GPU. Then the columns are split into
-// segments, each walked by a block of its own that leaves its part in scratch
-// memory, and a second kernel puts the parts together in the order of the
-// segments. No sum depends on timing.
-#include <kindred/losses/supcon/cuda_tiles.h>
-#include <kindred/losses/supcon/kernels.h>
+// Few rows make too few blocks to fill a GPU. Then the columns are split into segments, each walked by a block
+// of its own that leaves its part in scratch memory, and a second kernel puts the parts together in the order
+// of the segments. No sum depends on timing.
+#include <kindred/losses/supcon/cuda_backward.h>
+#include <kindred/losses/supcon/cuda_forward.h>
 
 #include <cmath>
-#include <limits>
+#include <type_traits>
 
 namespace kindred {
 namespace {
 
 using namespace supcon_tiles;
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr std::int64_t most_scratch = std::int64_t{48} << 20;  // bytes
 
+template <typename T>
+T* data_or_null(const Tensor& tensor) {
+  return tensor.defined() ? tensor.data<T>() : nullptr;
+}
+
 Rows as_rows(const SupConRows& rows) {
-  const bool anchors = rows.lse.defined();
   return {rows.features.data<float>(),
-          rows.labels.data<std::int32_t>(),
-          anchors ? rows.lse.data<float>() : nullptr,
-          anchors ? rows.positives.data<std::int32_t>() : nullptr,
+          data_or_null<std::int32_t>(rows.labels),
+          data_or_null<std::int32_t>(rows.cap),
+          data_or_null<float>(rows.terms),
           rows.features.dim(0),
           rows.features.dim(1)};
+}
+
+Pairs as_pairs(const SupConFormula& formula) {
+  return {static_cast<float>(1 / formula.temperature), formula.row_offset,
+          data_or_null<std::uint8_t>(formula.mask), formula.mask.defined() ? formula.mask.dim(0) : 1,
+          static_cast<std::int32_t>(formula.ring)};
+}
+
+// Calls body(std::bool_constant) with whether a mask or a cap is to be looked at.
+template <typename Body>
+void with_generality(const SupConFormula& formula, Body&& body) {
+  if (formula.mask.defined() || formula.ring != 0)
+    body(std::true_type{});
+  else
+    body(std::false_type{});
 }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -62,127 +78,47 @@ Segments split_columns(std::int64_t columns, std::int64_t blocks, std::int64_t r
   return best;
 }
 
-// Calls body(first_column) for the tiles of the segment blockIdx.y.
-template <typename Body>
-__device__ void for_each_tile(std::int64_t columns, std::int64_t tiles_per_segment, Body&& body) {
-  const std::int64_t begin = std::int64_t{blockIdx.y} * tiles_per_segment * tile_columns;
-  const std::int64_t end = std::min(begin + tiles_per_segment * tile_columns, columns);
-  for (std::int64_t first = begin; first < end; first += tile_columns) body(first);
-}
-
-__device__ std::int64_t first_row_of_block() {
-  return std::int64_t{blockIdx.x} * tile_rows;
-}
-
 // ---- forward
 
-// What is known of an anchor after some of its contrasts.
-struct alignas(16) RunningRow {
-  float maximum = -infinity;
-  float exponentials = 0;  // sum of exp(s - maximum)
-  float positive_logits = 0;
-  std::int32_t positives = 0;
-};
-
-// What to subtract before exp: not -inf, which would make exp(-inf - -inf) of a
-// row that has no contrast yet.
-__device__ float subtrahend(float maximum) {
-  return maximum == -infinity ? 0.0f : maximum;
-}
-
-__device__ RunningRow merge(const RunningRow& a, const RunningRow& b) {
-  const float maximum = fmaxf(a.maximum, b.maximum), base = subtrahend(maximum);
-  return {maximum, a.exponentials * __expf(a.maximum - base) + b.exponentials * __expf(b.maximum - base),
-          a.positive_logits + b.positive_logits, a.positives + b.positives};
-}
-
-// Each thread keeps a running row for each of its 8 rows, of the columns that
-// it sees itself; the 16 threads of a row come together at the end.
-__global__ void __launch_bounds__(threads, 2)
-    forward_kernel(Rows rows, Rows columns, std::int64_t row_offset, float inverse_temperature,
-                   std::int64_t tiles_per_segment, RunningRow* parts) {
-  __shared__ ProductSlices shared;
-  const std::int64_t first_row = first_row_of_block();
-  RunningRow running[rows_each];
-  for_each_tile(columns.count, tiles_per_segment, [&](std::int64_t first_column) {
-    float logits[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared, logits);
-    std::int32_t column_labels[columns_each];
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-      column_labels[c] = columns.labels[std::min(first_column + column_of(c), columns.count - 1)];
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-      const std::int64_t row = std::min(first_row + row_of(r), rows.count - 1);
-      const std::int32_t label = rows.labels[row];
-      float highest = running[r].maximum;
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t column = first_column + column_of(c);
-        const bool is_contrast = column < columns.count && column != row_offset + row;
-        float& logit = logits[r][c];
-        // The self-similarity must not get into the maximum: with long
-        // vectors it would dwarf all the others.
-        logit = is_contrast ? logit * inverse_temperature : -infinity;
-        highest = fmaxf(highest, logit);
-        if (is_contrast && column_labels[c] == label) {
-          running[r].positive_logits += logit;
-          ++running[r].positives;
-        }
-      }
-      const float base = subtrahend(highest);
-      float exponentials = 0;
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) exponentials += __expf(logits[r][c] - base);
-      running[r].exponentials = running[r].exponentials * __expf(running[r].maximum - base) + exponentials;
-      running[r].maximum = highest;
-    }
-  });
-#pragma unroll
-  for (int r = 0; r < rows_each; ++r) {
-#pragma unroll
-    for (int step = side / 2; step > 0; step /= 2) {
-      const RunningRow& mine = running[r];
-      running[r] = merge(mine, {__shfl_xor_sync(cuda::all_lanes, mine.maximum, step),
-                                __shfl_xor_sync(cuda::all_lanes, mine.exponentials, step),
-                                __shfl_xor_sync(cuda::all_lanes, mine.positive_logits, step),
-                                __shfl_xor_sync(cuda::all_lanes, mine.positives, step)});
-    }
-    const std::int64_t row = first_row + row_of(r);
-    if (threadIdx.x % side == 0 && row < rows.count) parts[blockIdx.y * rows.count + row] = running[r];
-  }
-}
-
-// One thread a row.
-__global__ void merge_segments_kernel(const RunningRow* parts, std::int64_t segments, std::int64_t count,
-                                      float* lse, std::int32_t* positives, float* losses) {
-  const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (row >= count) return;
-  RunningRow whole = parts[row];
-  for (std::int64_t segment = 1; segment < segments; ++segment)
-    whole = merge(whole, parts[segment * count + row]);
-  const double log_sum = whole.maximum + std::log(static_cast<double>(whole.exponentials));
-  lse[row] = static_cast<float>(log_sum);
-  positives[row] = whole.positives;
-  losses[row] = whole.positives > 0
-                    ? static_cast<float>(log_sum - static_cast<double>(whole.positive_logits) / whole.positives)
-                    : 0.0f;
-}
-
-void forward(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset, double temperature,
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
              const Tensor& losses) {
-  const std::int64_t count = losses.numel(), contrasts = columns.features.dim(0);
-  if (count == 0) return;
-  const std::int64_t row_blocks = divide_up(count, tile_rows);
-  const Segments segments = split_columns(contrasts, row_blocks, count, sizeof(RunningRow));
-  const Tensor scratch =
-      Tensor::empty({segments.count, count, std::int64_t{sizeof(RunningRow)}}, DType::u8, Device::cuda);
+  const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
+  if (rows.features.dim(0) == 0) return;
+  const std::int64_t row_blocks = std::max<std::int64_t>(1, divide_up(anchors, tile_rows));
+  const Segments segments =
+      split_columns(contrasts, row_blocks, std::max<std::int64_t>(1, anchors), sizeof(RunningRow));
+  const auto scratch_for = [&](std::size_t bytes) {
+    return Tensor::empty({segments.count, anchors, static_cast<std::int64_t>(bytes)}, DType::u8, Device::cuda);
+  };
+  const Tensor scratch = scratch_for(sizeof(RunningRow));
   auto* parts = static_cast<RunningRow*>(scratch.raw());
-  cuda::launch(forward_kernel, dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count)),
-               threads, as_rows(rows), as_rows(columns), row_offset, static_cast<float>(1 / temperature),
-               segments.tiles, parts);
-  cuda::launch(merge_segments_kernel, cuda::blocks_for(count, threads), threads, parts, segments.count, count,
-               rows.lse.data<float>(), rows.positives.data<std::int32_t>(), losses.data<float>());
+  const dim3 grid(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count));
+  const bool out = formula.variant == SupConVariant::out;
+  const bool one = formula.denominator == SupConDenominator::one_positive;
+  const bool joint = out && formula.denominator == SupConDenominator::all;
+  Tensor positive_scratch;
+  with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
+    cuda::launch(joint ? forward_kernel<general, false> : forward_kernel<general, true>, grid, threads,
+                 as_rows(rows), anchors, as_rows(columns), as_pairs(formula), segments.tiles, parts);
+    if (!one) return;
+    positive_scratch = scratch_for(sizeof(RunningPositives));
+    const Tensor log_negative = Tensor::empty({anchors}, DType::f32, Device::cuda);
+    cuda::launch(log_negative_kernel, cuda::blocks_for(anchors, threads), threads, parts, segments.count,
+                 anchors, log_negative.data<float>());
+    cuda::launch(positives_kernel<general>, grid, threads, as_rows(rows), anchors, as_rows(columns),
+                 as_pairs(formula), segments.tiles, log_negative.data<float>(), out,
+                 static_cast<RunningPositives*>(positive_scratch.raw()));
+  });
+  const ForwardResults results{rows.terms.data<float>(),
+                               rows.lse.data<float>(),
+                               rows.positives.data<std::int32_t>(),
+                               rows.negatives.data<std::int32_t>(),
+                               losses.data<float>(),
+                               rows.features.dim(0),
+                               anchors};
+  cuda::launch(finish_kernel, cuda::blocks_for(results.count, threads), threads, parts,
+               one ? static_cast<RunningPositives*>(positive_scratch.raw()) : nullptr, segments.count,
+               formula.variant, formula.denominator, results);
 }
 
 // ---- the mean
@@ -222,84 +158,56 @@ void mean(const Tensor& losses, const Tensor& positives, SupConReduction reducti
                weight.data<float>());
 }
 
+// ---- the cap
+
+// One thread a row: walks the ring from its own image on until enough positives are found.
+__global__ void cap_kernel(Rows rows, Pairs pairs, std::int64_t views, std::int32_t positives_cap,
+                           std::int32_t* cap) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (i >= rows.count) return;
+  const std::int64_t images = rows.count / views, image = i % images;
+  const Member anchor = member_of<true>(rows, i);
+  std::int64_t reach = rows.count;
+  std::int32_t found = 0;
+  for (std::int64_t away = 0; away < rows.count && reach == rows.count; ++away) {
+    const std::int64_t j = away % views * images + (image + away / views) % images;
+    if (j != i && match<true>(anchor, member_of<true>(rows, j), pairs) && ++found == positives_cap)
+      reach = away;
+  }
+  cap[supcon_place * rows.count + i] = static_cast<std::int32_t>(image * views + i / images);
+  cap[supcon_image * rows.count + i] = static_cast<std::int32_t>(image * views);
+  cap[supcon_reach * rows.count + i] = static_cast<std::int32_t>(reach);
+}
+
+void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& result) {
+  const Rows rows{nullptr, data_or_null<std::int32_t>(labels), nullptr, nullptr, result.dim(1), 0};
+  SupConFormula formula;
+  formula.mask = mask;
+  cuda::launch(cap_kernel, cuda::blocks_for(rows.count, threads), threads, rows, as_pairs(formula),
+               std::int64_t{views}, positives_cap, result.data<std::int32_t>());
+}
+
 // ---- backward
 
-// A row as the gradient's formula wants it. One that is no anchor, or has no
-// positive, gets the values that make both terms of G vanish: exp(s - inf) = 0,
-// and 0.
-struct AnchorTerms {
-  std::int32_t label;
-  float lse;
-  float share;  // 1/|P(i)|
-};
-
-__device__ AnchorTerms anchor_terms(const Rows& rows, std::int64_t row) {
-  row = std::min(row, rows.count - 1);
-  const std::int32_t positives = rows.positives != nullptr ? rows.positives[row] : 0;
-  if (positives == 0) return {rows.labels[row], infinity, 0};
-  return {rows.labels[row], rows.lse[row], 1.0f / static_cast<float>(positives)};
-}
-
-// sums [segments, R, D]: each segment's part of the sum over j of (G_ij + G_ji)
-// column_j. A block sums one chunk of D; with more than one, each makes the
-// logits anew.
-__global__ void __launch_bounds__(threads, 2)
-    backward_kernel(Rows rows, Rows columns, std::int64_t row_offset, float inverse_temperature,
-                    std::int64_t tiles_per_segment, float* sums) {
-  // A tile goes through them in turn, and both do not fit.
-  __shared__ union {
-    ProductSlices products;
-    SumSlices sums;
-  } shared;
-  const std::int64_t first_row = first_row_of_block(), first_element = std::int64_t{blockIdx.z} * chunk;
-  float sum[rows_each][chunk_each] = {};
-  for_each_tile(columns.count, tiles_per_segment, [&](std::int64_t first_column) {
-    float tile[rows_each][columns_each];  // the logits, then their derivatives
-    multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
-    AnchorTerms column_terms[columns_each];
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c) column_terms[c] = anchor_terms(columns, first_column + column_of(c));
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-      const std::int64_t self = row_offset + first_row + row_of(r);
-      const AnchorTerms row = anchor_terms(rows, first_row + row_of(r));
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t column = first_column + column_of(c);
-        const float logit = tile[r][c] * inverse_temperature;
-        const float softmax = __expf(logit - row.lse) + __expf(logit - column_terms[c].lse);
-        const float shares = row.label == column_terms[c].label ? row.share + column_terms[c].share : 0.0f;
-        tile[r][c] = column < columns.count && column != self ? softmax - shares : 0.0f;
-      }
-    }
-    __syncthreads();
-    store_weights(tile, shared.sums);
-    add_weighted_columns(columns, first_column, first_element, shared.sums, sum);
-  });
-#pragma unroll
-  for (int r = 0; r < rows_each; ++r) {
-    const std::int64_t row = first_row + row_of(r);
-    float* to = sums + (blockIdx.y * rows.count + row) * rows.dim;
-#pragma unroll
-    for (int e = 0; e < chunk_each; ++e) {
-      const std::int64_t element = first_element + column_of(e);
-      if (row < rows.count && element < rows.dim) to[element] = sum[r][e];
-    }
+template <bool general>
+auto backward_kernel_of(const SupConFormula& formula) {
+  const bool all = formula.denominator == SupConDenominator::all;
+  switch (pull_of(formula.variant, formula.denominator)) {
+    case SupConPull::constant:
+      return all ? backward_kernel<general, SupConPull::constant, true>
+                 : backward_kernel<general, SupConPull::constant, false>;
+    case SupConPull::exponential:
+      return all ? backward_kernel<general, SupConPull::exponential, true>
+                 : backward_kernel<general, SupConPull::exponential, false>;
+    case SupConPull::others:
+      return backward_kernel<general, SupConPull::others, false>;
+    case SupConPull::product:
+      break;
   }
+  return backward_kernel<general, SupConPull::product, false>;
 }
 
-// One thread an element. `sums` and `d_rows` may be the same.
-__global__ void add_segments_kernel(const float* sums, std::int64_t segments, std::int64_t count,
-                                    const float* upstream, const float* weight, float inverse_temperature,
-                                    float* d_rows) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (i >= count) return;
-  float sum = sums[i];
-  for (std::int64_t segment = 1; segment < segments; ++segment) sum += sums[segment * count + i];
-  d_rows[i] = *upstream * *weight * inverse_temperature * sum;
-}
-
-void backward(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset, double temperature,
+void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
   const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1), contrasts = columns.features.dim(0);
   if (d_rows.numel() == 0) return;
@@ -308,18 +216,19 @@ void backward(const SupConRows& rows, const SupConRows& columns, std::int64_t ro
       split_columns(contrasts, row_blocks * chunks, count, dim * std::int64_t{sizeof(float)});
   const Tensor sums =
       segments.count == 1 ? d_rows : Tensor::empty({segments.count, count, dim}, DType::f32, Device::cuda);
-  const auto inverse_temperature = static_cast<float>(1 / temperature);
-  cuda::launch(backward_kernel,
-               dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count),
-                    static_cast<unsigned>(chunks)),
-               threads, as_rows(rows), as_rows(columns), row_offset, inverse_temperature, segments.tiles,
-               sums.data<float>());
+  with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
+    cuda::launch(backward_kernel_of<general>(formula),
+                 dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count),
+                      static_cast<unsigned>(chunks)),
+                 threads, as_rows(rows), as_rows(columns), as_pairs(formula), segments.tiles,
+                 sums.data<float>());
+  });
   cuda::launch(add_segments_kernel, cuda::blocks_for(d_rows.numel(), threads), threads, sums.data<float>(),
                segments.count, d_rows.numel(), upstream.data<float>(), weight.data<float>(),
-               inverse_temperature, d_rows.data<float>());
+               static_cast<float>(1 / formula.temperature), d_rows.data<float>());
 }
 
-const SupConKernels kernels = {forward, mean, backward};
+const SupConKernels kernels = {cap, forward, mean, backward};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// The two matrix products of SupCon on a GPU, in tiles; included by cuda.cu alone.
+// The two matrix products of SupCon on a GPU, in tiles; included by the cuda files of this folder alone.
 //
 // A block of 16 x 16 threads owns tile_rows feature rows and walks over tiles of tile_columns columns:
 //   multiply_tile          products[rows, columns] = rows . columns, over all of D
@@ -26,12 +26,12 @@ constexpr int rows_each = tile_rows / side, columns_each = tile_columns / side, 
 
 using Four = cuda::Pack<float, 4>;
 
-// [count, dim] feature rows, and what SupConRows (kernels.h) says of them; lse and positives may be null.
+// [count, dim] feature rows, and what SupConRows (kernels.h) says of them; cap and terms may be null.
 struct Rows {
   const float* features;
   const std::int32_t* labels;
-  const float* lse;
-  const std::int32_t* positives;
+  const std::int32_t* cap;  // [supcon_cap_count, count]
+  const float* terms;       // [supcon_term_count, count]
   std::int64_t count, dim;
 };
 

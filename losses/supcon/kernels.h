@@ -1,35 +1,78 @@
 // The raw kernels of the supervised contrastive loss. The caller owns every tensor; every result is overwritten
-// in full.
+// in full. Features are f32 (f64 on reference).
 //
 // Rows are compared with columns, and row i is column row_offset + i: its self, which no sum includes. Where
 // that is outside the columns, the row has no self among them. There is at least one column. Rows and columns
-// are the same tensors in the plain loss; they differ where a process holds a part of the anchors, or where a
-// queue adds contrasts that are never anchors.
+// are the same tensors in the plain loss, and then every logit is computed once; they differ where a process
+// holds a part of the anchors, or where a queue adds contrasts that are never anchors.
 //
-// With s_ij = row_i . column_j / T, and lse_i the log of the sum of exp(s_ij) over j, the loss of anchor i is
-//   L_i = lse_i - 1/|P(i)| * sum over p in P(i) of s_ip
-// and its derivative by the logit s_ij is
-//   G_ij = exp(s_ij - lse_i) - [j in P(i)] / |P(i)|           (0 for an anchor without positives).
+// With s_ij = row_i . column_j / T, anchor i has the sums E+ and E- of exp(s_ij) over its positives and its
+// negatives, K positives, and t_p = exp(s_ip) / (exp(s_ip) + E-). Its loss and the derivative G_ij by s_ij are
+//
+//                         loss                          G of a negative        G of a positive
+//   out, all              log(E+ + E-) - mean s_ip      e^s / (E+ + E-)        e^s / (E+ + E-) - 1/K
+//   out, only_negatives   log E- - mean s_ip            e^s / E-               -1/K
+//   out, one_positive     -mean log t_p                 e^s mean(t_p / e^s_p)  -(1 - t_p) / K
+//   in, all               log(E+ + E-) - log(E+/K)      e^s / (E+ + E-)        e^s / (E+ + E-) - e^s / E+
+//   in, only_negatives    log E- - log(E+/K)            e^s / E-               -e^s / E+
+//   in, one_positive      -log mean t_p                 e^s R / Q              -t_p (1 - t_p) / Q
+//
+// with Q the sum of t_p and R that of t_p^2 / e^s_p. So three numbers for each anchor are all that backward
+// needs: G of a negative is exp(s - weight), that of a positive a function of `second` and `share`, see below.
 #pragma once
 
 #include <kindred/losses/supcon/supcon.h>
 
+#include <limits>
+
 namespace kindred {
 
-// Some feature rows, and, where they are anchors, what `forward` found for them. Both or neither of the last
-// two are defined.
+struct SupConFormula {
+  double temperature = 0.1;
+  SupConVariant variant = SupConVariant::out;
+  SupConDenominator denominator = SupConDenominator::all;
+  std::int64_t row_offset = 0;
+  // u8 [B, B] or undefined. Where it is defined it says which rows and columns are positives of each other,
+  // mask[i mod B, j mod B], and no label is read.
+  Tensor mask;
+  // With a cap, rows and columns stand on a ring of this many places; 0: no cap.
+  std::int64_t ring = 0;
+};
+
+// Rows of the tensor SupConRows::terms.
+enum SupConTerm : std::uint8_t {
+  supcon_weight,  // see above; infinite for a row that is no anchor or gets no gradient
+  supcon_second,  // log E+ (in: all, only_negatives) or log E- (one_positive), infinite as above; unused
+                  // otherwise
+  supcon_share,   // 1/K (out), 1 (in: all, only_negatives), log Q (in, one_positive); no_share() as above
+  supcon_term_count
+};
+
+// Rows of the tensor SupConRows::cap. Row i has the place b*views + v on the ring, and its image begins at
+// b*views. A column at the place p is a positive of i as far as it can be reached: (p - image) mod ring <=
+// reach.
+enum SupConCap : std::uint8_t { supcon_place, supcon_image, supcon_reach, supcon_cap_count };
+
+// Some feature rows, and, where they are anchors, what `forward` found for them.
 struct SupConRows {
   Tensor features;   // [R, D]
-  Tensor labels;     // i32 [R]
-  Tensor lse;        // [R], or undefined: these rows are no anchors
-  Tensor positives;  // i32 [R], or undefined
+  Tensor labels;     // i32 [R]; undefined with a mask
+  Tensor cap;        // i32 [supcon_cap_count, R]; undefined without a cap
+  Tensor terms;      // [supcon_term_count, R]; undefined: these rows are no anchors
+  Tensor lse;        // [A], as in SupConStatistics
+  Tensor positives;  // i32 [A]
+  Tensor negatives;  // i32 [A]
 };
 
 struct SupConKernels {
-  // Fills rows.lse and rows.positives, and losses[R] with L_i (0 without positives). Reads the columns'
-  // features and labels only.
-  void (*forward)(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset,
-                  double temperature, const Tensor& losses);
+  // Fills cap[supcon_cap_count, M] for view-major rows that are all contrasts that there are.
+  void (*cap)(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap);
+
+  // The first A = losses.numel() rows are anchors. Fills losses[A] with L_i (0 without positives), and
+  // rows.lse, positives, negatives; and rows.terms for all R rows. Reads the columns' features, labels and cap
+  // only.
+  void (*forward)(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+                  const Tensor& losses);
 
   // loss[] = scale * sum of losses / n and weight[] = scale / n, the derivative of the loss by each L_i. n is
   // the number of rows, or of rows with a positive; both results are 0 where n is.
@@ -39,15 +82,34 @@ struct SupConKernels {
   // d_rows[R, D] = upstream[] * weight[] / T * sum over columns j of (G_ij + G_ji) column_j
   //
   // G_ij is there when the rows are anchors, G_ji when the columns are. With the same rows on both sides that
-  // is the whole gradient, in one matrix product, and no two rows write to the same place. For contrasts that
-  // are no anchors, call it again with the sides swapped and -row_offset.
-  void (*backward)(const SupConRows& rows, const SupConRows& columns, std::int64_t row_offset,
-                   double temperature, const Tensor& upstream, const Tensor& weight, const Tensor& d_rows);
+  // is the whole gradient. For contrasts that are no anchors, call it again with the sides swapped and
+  // -row_offset.
+  void (*backward)(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+                   const Tensor& upstream, const Tensor& weight, const Tensor& d_rows);
 };
 extern const SupConKernels supcon_reference;    // f32, f64
 extern const SupConKernels supcon_cpu;          // f32
-extern const SupConKernels* const supcon_cuda;  // null in a build without CUDA
+extern const SupConKernels* const supcon_cuda;  // f32; null in a build without CUDA
 
 const SupConKernels& supcon_kernels(Device device);
+
+// What is the same for every pair of a row and its columns; the kernels branch on it once.
+enum class SupConPull : std::uint8_t {
+  constant,     // a positive pulls with its share
+  exponential,  // share * exp(s - second)
+  others,       // share * (1 - t), t = exp(s) / (exp(s) + exp(second))
+  product,      // t * (1 - t) / exp(share): as a quotient it would leave the range of floats
+};
+
+constexpr SupConPull pull_of(SupConVariant variant, SupConDenominator denominator) {
+  const bool one = denominator == SupConDenominator::one_positive;
+  if (variant == SupConVariant::out) return one ? SupConPull::others : SupConPull::constant;
+  return one ? SupConPull::product : SupConPull::exponential;
+}
+
+// The share of a row that is pulled by nothing.
+constexpr float no_share(SupConPull pull) {
+  return pull == SupConPull::product ? std::numeric_limits<float>::infinity() : 0.0f;
+}
 
 }  // namespace kindred

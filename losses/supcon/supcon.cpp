@@ -23,6 +23,9 @@ void check_options(const SupConOptions& options) {
         "supcon: the temperature is {}; it must be a positive number (0.1 is usual)", t);
   check(std::isfinite(base) && base >= 0, ExitCode::usage,
         "supcon: the base temperature is {}; it must be a positive number, or 0 for an unscaled loss", base);
+  check(options.views >= 1, ExitCode::usage, "supcon: there are {} views; at least 1 is needed", options.views);
+  check(options.positives_cap >= 0, ExitCode::usage,
+        "supcon: the cap on positives is {}; it must be positive, or 0 for none", options.positives_cap);
 }
 
 void check_labels(const Tensor& labels) {
@@ -47,52 +50,111 @@ void check_rows(const Tensor& features) {
   }
 }
 
+void check_mask(const Tensor& mask, std::int64_t images) {
+  check(mask.dtype() == DType::u8, ExitCode::internal, "supcon: the mask is {}; expected u8",
+        name(mask.dtype()));
+  check_shape(mask, {images, images}, "the mask of supcon, which has a row and a column for each image,");
+  if (!is_host(mask.device())) return;
+  const std::uint8_t* value = mask.data<std::uint8_t>();
+  for (std::int64_t i = 0; i < images; ++i)
+    for (std::int64_t j = 0; j < i; ++j)
+      check(
+          (value[i * images + j] != 0) == (value[j * images + i] != 0), ExitCode::usage,
+          "supcon: the mask is not symmetric: image {} has image {} as a positive, but not the other way round",
+          value[i * images + j] != 0 ? i : j, value[i * images + j] != 0 ? j : i);
+}
+
+void check_features(const Tensor& features, const SupConOptions& options) {
+  check(features.shape().rank() == 2 && features.dim(0) > 0, ExitCode::internal,
+        "supcon: the features have the shape {}; expected [rows, dim] with at least one row",
+        features.shape().to_string());
+  check(features.dtype() != DType::u8 && features.dtype() != DType::i32, ExitCode::internal,
+        "supcon: the features are {}; expected f32, bf16 or f16", name(features.dtype()));
+  check_options(options);
+  check(features.dim(0) % options.views == 0, ExitCode::usage,
+        "supcon: {} rows cannot be {} views of each image; the rows are view-major, all views of a batch",
+        features.dim(0), options.views);
+  if (options.check_unit_length) check_rows(features);
+}
+
+// Features as the kernels take them: all sums are f32's, or f64's.
+Tensor widened(const Tensor& features) {
+  const bool narrow = features.dtype() == DType::bf16 || features.dtype() == DType::f16;
+  return narrow ? features.to(features.device(), DType::f32) : features;
+}
+
+// Either labels or the mask is defined.
+Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mask, const SupConOptions& options,
+                 SupConStatistics* statistics) {
+  const Tensor z = widened(features);  // [M, D]
+  const std::int64_t count = z.dim(0);
+  const std::int64_t anchors = options.contrast == SupConContrast::all ? count : count / options.views;
+  const DType dtype = z.dtype();
+  const Device device = z.device();
+  const SupConKernels& kernels = supcon_kernels(device);
+
+  SupConFormula formula{options.temperature, options.variant, options.denominator, 0, mask, 0};
+  SupConRows rows{z, labels, {}, {}, {}, {}, {}};
+  if (options.positives_cap > 0) {
+    formula.ring = count;
+    rows.cap = Tensor::empty({supcon_cap_count, count}, DType::i32, device);
+    kernels.cap(labels, mask, options.views, options.positives_cap, rows.cap);
+  }
+  rows.terms = Tensor::empty({supcon_term_count, count}, dtype, device);
+  rows.lse = Tensor::empty({anchors}, dtype, device);
+  rows.positives = Tensor::empty({anchors}, DType::i32, device);
+  rows.negatives = Tensor::empty({anchors}, DType::i32, device);
+  const Tensor losses = Tensor::empty({anchors}, dtype, device);
+  const Tensor weight = Tensor::empty({}, dtype, device);
+  Tensor loss = Tensor::empty({}, dtype, device);
+  kernels.forward(rows, rows, formula, losses);
+  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), loss, weight);
+  if (statistics != nullptr) *statistics = {rows.lse, rows.positives, rows.negatives, losses};
+
+  if (Tape* tape = Tape::recording({&features})) {
+    formula.mask = {};  // what is saved is listed, not captured
+    tape->record(
+        supcon_operation, {&features}, {&loss}, {features, labels, mask, rows.cap, rows.terms, weight},
+        [formula](BackwardStep& step) {
+          SupConFormula with_mask = formula;
+          with_mask.mask = step.saved(2);
+          const Tensor wide = widened(step.saved(0));
+          const SupConRows all{wide, step.saved(1), step.saved(3), step.saved(4), {}, {}, {}};
+          const Tensor& upstream = step.output_gradient();
+          const Tensor gradient = step.input_gradient(0);
+          const bool direct = gradient.dtype() == wide.dtype();
+          const Tensor d_rows = direct ? gradient : Tensor::empty_like(wide);
+          supcon_kernels(upstream.device()).backward(all, all, with_mask, upstream, step.saved(5), d_rows);
+          if (!direct) Tensor(gradient).copy_from(d_rows);
+        });
+  }
+  return loss;
+}
+
 }  // namespace
 
 const SupConKernels& supcon_kernels(Device device) {
-  static constexpr SupConKernels plan = {no_operation, no_operation, no_operation};
+  static constexpr SupConKernels plan = {no_operation, no_operation, no_operation, no_operation};
   return select_kernels("supcon", device, supcon_reference, supcon_cpu, supcon_cuda, plan);
 }
 
 Tensor supcon(const Tensor& features, const Tensor& labels, const SupConOptions& options,
               SupConStatistics* statistics) {
-  check(features.shape().rank() == 2 && features.dim(0) > 0, ExitCode::internal,
-        "supcon: the features have the shape {}; expected [rows, dim] with at least one row",
-        features.shape().to_string());
-  check(features.dtype() == DType::f32 || features.dtype() == DType::f64, ExitCode::internal,
-        "supcon: the features are {}; expected f32, which l2_normalize gives", name(features.dtype()));
+  check_features(features, options);
   check(labels.dtype() == DType::i32, ExitCode::internal, "supcon: the labels are {}; expected i32",
         name(labels.dtype()));
   check_shape(labels, {features.dim(0)}, "the labels of supcon");
   check_same_device(features, labels, "supcon");
-  check_options(options);
   check_labels(labels);
-  if (options.check_unit_length) check_rows(features);
+  return supcon_of(features, labels, {}, options, statistics);
+}
 
-  const std::int64_t count = features.dim(0);
-  const DType dtype = features.dtype();
-  const Device device = features.device();
-  const double temperature = options.temperature;
-  const SupConKernels& kernels = supcon_kernels(device);
-  const SupConRows rows{features, labels, Tensor::empty({count}, dtype, device),
-                        Tensor::empty({count}, DType::i32, device)};
-  const Tensor losses = Tensor::empty({count}, dtype, device);  // [M]
-  const Tensor weight = Tensor::empty({}, dtype, device);
-  Tensor loss = Tensor::empty({}, dtype, device);
-  kernels.forward(rows, rows, 0, temperature, losses);
-  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), loss, weight);
-  if (statistics != nullptr) *statistics = {rows.lse, rows.positives, losses};
-
-  if (Tape* tape = Tape::recording({&features})) {
-    tape->record(supcon_operation, {&features}, {&loss}, {features, labels, rows.lse, rows.positives, weight},
-                 [temperature](BackwardStep& step) {
-                   const SupConRows all{step.saved(0), step.saved(1), step.saved(2), step.saved(3)};
-                   const Tensor& upstream = step.output_gradient();
-                   supcon_kernels(upstream.device())
-                       .backward(all, all, 0, temperature, upstream, step.saved(4), step.input_gradient(0));
-                 });
-  }
-  return loss;
+Tensor supcon_with_mask(const Tensor& features, const Tensor& mask, const SupConOptions& options,
+                        SupConStatistics* statistics) {
+  check_features(features, options);
+  check_same_device(features, mask, "supcon");
+  check_mask(mask, features.dim(0) / options.views);
+  return supcon_of(features, {}, mask, options, statistics);
 }
 
 std::int64_t SupConStatistics::anchors_without_positives() const {
@@ -118,6 +180,23 @@ Tensor simclr_labels(const Tensor& image_indices, int views) {
 double collapse_value(std::int64_t rows, const SupConOptions& options) {
   check_options(options);
   return rows <= 1 ? 0.0 : scale_of(options) * std::log(static_cast<double>(rows - 1));
+}
+
+double collapse_value(const SupConStatistics& statistics, const SupConOptions& options) {
+  check_options(options);
+  const auto positives = statistics.positives.to_vector<std::int32_t>();
+  const auto negatives = statistics.negatives.to_vector<std::int32_t>();
+  double sum = 0;
+  std::size_t anchors = 0;
+  for (std::size_t i = 0; i < positives.size(); ++i) {
+    if (positives[i] > 0 || options.reduction == SupConReduction::all_anchors) ++anchors;
+    if (positives[i] == 0) continue;
+    const double others = negatives[i];
+    if (options.denominator == SupConDenominator::all) sum += std::log(positives[i] + others);
+    if (options.denominator == SupConDenominator::one_positive) sum += std::log1p(others);
+    if (options.denominator == SupConDenominator::only_negatives && others > 0) sum += std::log(others);
+  }
+  return anchors > 0 ? scale_of(options) * sum / static_cast<double>(anchors) : 0.0;
 }
 
 }  // namespace kindred

@@ -18,6 +18,7 @@ themselves need no Python.
     supcon_steps.json    fifty training steps of the SupCon recipe                 golden_recipe.py
     supcon.json          the loss by itself, and its published golden vectors      golden_losses.py
     cross_entropy.json   with label smoothing                                      golden_losses.py
+    variants.json        losses of other implementations; needs a package more     golden_variants.py
     optimizers.json      SGD, RMSProp, LARS and the schedules                      golden_optimizers.py
 
 Each module's head describes the layout of its fixtures. --float32 also runs the networks in float32 and prints how far
@@ -36,11 +37,13 @@ import golden_losses
 import golden_optimizers
 import golden_recipe
 import golden_resnet
+import golden_variants
 
 FIXTURES = {
     "formula": golden_formula.check_values,
     "supcon": golden_losses.make_supcon,
     "cross_entropy": golden_losses.make_cross_entropy,
+    "variants": golden_variants.make_variants,
     "optimizers": golden_optimizers.make_optimizers,
     "supcon_steps": golden_recipe.make_supcon_steps,
     **{name: (lambda name=name: golden_resnet.make_resnet(name)) for name in golden_resnet.CASES},

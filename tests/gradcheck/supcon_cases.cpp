@@ -3,6 +3,8 @@
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/losses/supcon/supcon.h>
 
+#include <string>
+
 namespace kindred::gradcheck {
 namespace {
 
@@ -39,6 +41,47 @@ Case normalized_case(const std::string& variant, std::int64_t rows, std::int64_t
               },
           .central_differences = small};
 }
+
+// Rows of two views, a mask that pairs neighbouring images, at most three positives.
+Case mask_case(SupConVariant variant, SupConDenominator denominator) {
+  constexpr std::int64_t images = 5;
+  return {.operation = "supcon",
+          .variant = "mask, cap and one view as anchors " + std::to_string(static_cast<int>(variant)) +
+                     std::to_string(static_cast<int>(denominator)),
+          .inputs = {uniform({2 * images, 3})},
+          .function =
+              [=](const std::vector<Tensor>& in) {
+                std::vector<std::uint8_t> mask(images * images, 0);
+                for (std::size_t i = 0; i < images; ++i)
+                  for (std::size_t j = 0; j < images; ++j) mask[i * images + j] = i / 2 == j / 2;
+                return supcon_with_mask(in[0], Tensor::from(mask, {images, images}, in[0].device()),
+                                        {.temperature = 0.5f,
+                                         .variant = variant,
+                                         .denominator = denominator,
+                                         .contrast = SupConContrast::one,
+                                         .views = 2,
+                                         .positives_cap = 2});
+              },
+          .bf16 = false};
+}
+
+Case variant_case(SupConVariant variant, SupConDenominator denominator) {
+  return raw_case("variant " + std::to_string(static_cast<int>(variant)) + " over denominator " +
+                      std::to_string(static_cast<int>(denominator)),
+                  10, 4, 3, {.temperature = 0.5f, .variant = variant, .denominator = denominator});
+}
+
+bool add_variants() {
+  for (const SupConVariant variant : {SupConVariant::out, SupConVariant::in})
+    for (const SupConDenominator denominator :
+         {SupConDenominator::all, SupConDenominator::one_positive, SupConDenominator::only_negatives}) {
+      add_case(variant_case(variant, denominator));
+      add_case(mask_case(variant, denominator));
+    }
+  return true;
+}
+
+const bool variants_added = add_variants();
 
 const bool added[] = {
     add_case(raw_case("plain", 9, 4, 4, {.temperature = 0.5f})),

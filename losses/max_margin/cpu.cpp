@@ -1,0 +1,52 @@
+#include <kindred/engine/parallel.h>
+#include <kindred/engine/vector_math.h>
+#include <kindred/losses/max_margin/kernels.h>
+
+#include <cmath>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+// One row: the sum of its terms, and their derivatives by the squared distances, in place. A NaN stays one.
+KINDRED_VECTOR_CLONES
+float row_terms(float* squared, const std::int32_t* labels, std::int64_t count, std::int32_t label,
+                float margin) {
+  float loss = 0;
+#pragma omp simd reduction(+ : loss)
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float q = squared[j], distance = std::sqrt(q);
+    const float left = margin - distance, inside = left < 0 ? 0.0f : left;
+    const bool same = labels[j] == label;
+    const float push = distance > 0 ? inside / (2 * distance) : 0.0f;
+    loss += same ? q / 2 : inside * inside / 2;
+    squared[j] = same ? 0.5f : -push;
+  }
+  return loss;
+}
+
+void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
+           const Tensor& losses, const Tensor& counts) {
+  const std::int64_t rows = distances.dim(1);
+  const std::int32_t* label = labels.data<std::int32_t>();
+  const auto wide = static_cast<float>(margin);
+  parallel_for(distances.dim(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      float* q = distances.data<float>() + i * rows;
+      const std::int64_t self = first + i;
+      // The two parts before and after the row itself.
+      const double loss =
+          static_cast<double>(row_terms(q, label, self, label[self], wide)) +
+          static_cast<double>(row_terms(q + self + 1, label + self + 1, rows - self - 1, label[self], wide));
+      if (derive) q[self] = 0;
+      losses.data<float>()[i] = static_cast<float>(loss);
+      counts.data<float>()[i] = static_cast<float>(rows - 1);
+    }
+  });
+}
+
+}  // namespace
+
+const MaxMarginKernels max_margin_cpu = {terms};
+
+}  // namespace kindred

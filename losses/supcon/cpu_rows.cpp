@@ -1,0 +1,167 @@
+#include <kindred/engine/vector_math.h>
+#include <kindred/losses/supcon/cpu_rows.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace kindred::supcon_rows {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// exp(logit - the maximum of its kind), on both sides of a selection without a branch.
+inline float exponential(float logit, std::int32_t kind, float max_positive, float max_negative) {
+  return fast_exp(logit - (kind == positive ? max_positive : max_negative));
+}
+
+// G of kernels.h for one side of a pair. Inlined into functions that are compiled for several vector widths.
+template <SupConPull pull>
+[[gnu::always_inline]] inline float gradient(float s, std::int32_t kind, float all, float weight, float second,
+                                             float share) {
+  const float push = fast_exp(s - weight);
+  const float apart = s - second;
+  float pulled = share;
+  if constexpr (pull == SupConPull::exponential) pulled = share * fast_exp(apart);
+  // Beyond e^40 the fraction is 0 to the last bit, and nothing overflows.
+  if constexpr (pull == SupConPull::others) pulled = share / (1.0f + fast_exp(apart > 40.0f ? 40.0f : apart));
+  if constexpr (pull == SupConPull::product) {
+    const float far = apart > 0 ? -apart : apart, smaller = 1.0f + fast_exp(far);
+    pulled = fast_exp(far - share) / (smaller * smaller);
+  }
+  const float of_positive = all * push - pulled;
+  return kind == positive ? of_positive : kind == negative ? push : 0.0f;
+}
+
+template <SupConPull pull>
+[[gnu::always_inline]] inline void gradients(float all, float* logits, std::int64_t count,
+                                             const std::int32_t* row_kinds, const RowTerms& row,
+                                             const std::int32_t* column_kinds, const ColumnTerms& columns) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < count; ++j)
+    logits[j] =
+        gradient<pull>(logits[j], row_kinds[j], all, row.weight, row.second, row.share) +
+        gradient<pull>(logits[j], column_kinds[j], all, columns.weight[j], columns.second[j], columns.share[j]);
+}
+
+// One for each pull, since a template cannot be compiled for several vector widths.
+#define KINDRED_PULL(pull)                                                                                   \
+  KINDRED_VECTOR_CLONES                                                                                      \
+  void gradients_##pull(float all, float* logits, std::int64_t count, const std::int32_t* row_kinds,         \
+                        const RowTerms& row, const std::int32_t* column_kinds, const ColumnTerms& columns) { \
+    gradients<SupConPull::pull>(all, logits, count, row_kinds, row, column_kinds, columns);                  \
+  }
+KINDRED_PULL(constant)
+KINDRED_PULL(exponential)
+KINDRED_PULL(others)
+KINDRED_PULL(product)
+#undef KINDRED_PULL
+
+}  // namespace
+
+KINDRED_VECTOR_CLONES
+void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds) {
+  for (std::int64_t j = 0; j < count; ++j) kinds[j] = labels[j] == label ? positive : negative;
+}
+
+KINDRED_VECTOR_CLONES
+void kinds_by_mask(const std::uint8_t* allowed, std::int64_t count, std::int32_t* kinds) {
+  for (std::int64_t j = 0; j < count; ++j) kinds[j] = allowed[j] != 0 ? positive : negative;
+}
+
+KINDRED_VECTOR_CLONES
+void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_t image, std::int32_t reach,
+                     std::int32_t ring, std::int32_t* kinds) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    const std::int32_t away = places[j] - image + (places[j] < image ? ring : 0);
+    kinds[j] = kinds[j] == positive && away > reach ? none : kinds[j];
+  }
+}
+
+KINDRED_VECTOR_CLONES
+void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches, std::int64_t count,
+                         std::int32_t place, std::int32_t ring, std::int32_t* kinds) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    const std::int32_t away = place - images[j] + (place < images[j] ? ring : 0);
+    kinds[j] = kinds[j] == positive && away > reaches[j] ? none : kinds[j];
+  }
+}
+
+KINDRED_VECTOR_CLONES
+PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t count) {
+  float max_positive = -infinity, max_negative = -infinity;
+#pragma omp simd reduction(max : max_positive, max_negative)
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float p = kinds[j] == positive ? logits[j] : -infinity,
+                n = kinds[j] == negative ? logits[j] : -infinity;
+    max_positive = p > max_positive ? p : max_positive;
+    max_negative = n > max_negative ? n : max_negative;
+  }
+  float exp_positive = 0, exp_negative = 0, positive_logits = 0;
+  std::int32_t positives = 0, negatives = 0;
+#pragma omp simd reduction(+ : exp_positive, exp_negative, positive_logits, positives, negatives)
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float e = exponential(logits[j], kinds[j], max_positive, max_negative);
+    exp_positive += kinds[j] == positive ? e : 0.0f;
+    exp_negative += kinds[j] == negative ? e : 0.0f;
+    positive_logits += kinds[j] == positive ? logits[j] - max_positive : 0.0f;
+    positives += kinds[j] == positive ? 1 : 0;
+    negatives += kinds[j] == negative ? 1 : 0;
+  }
+  return {max_positive, max_negative, exp_positive, exp_negative, positive_logits, positives, negatives};
+}
+
+void ColumnSums::clear(std::int64_t count) {
+  std::fill_n(max_positive, count, -infinity);
+  std::fill_n(max_negative, count, -infinity);
+  for (float* sums : {positive_exponentials, negative_exponentials, positive_logits})
+    std::fill_n(sums, count, 0.0f);
+  for (std::int32_t* numbers : {positives, negatives}) std::fill_n(numbers, count, 0);
+}
+
+PairSums ColumnSums::column(std::int64_t j) const {
+  return {
+      max_positive[j], max_negative[j], positive_exponentials[j], negative_exponentials[j], positive_logits[j],
+      positives[j],    negatives[j]};
+}
+
+KINDRED_VECTOR_CLONES
+void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float p = kinds[j] == positive ? logits[j] : -infinity,
+                n = kinds[j] == negative ? logits[j] : -infinity;
+    sums.max_positive[j] = p > sums.max_positive[j] ? p : sums.max_positive[j];
+    sums.max_negative[j] = n > sums.max_negative[j] ? n : sums.max_negative[j];
+  }
+}
+
+KINDRED_VECTOR_CLONES
+void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float e = exponential(logits[j], kinds[j], sums.max_positive[j], sums.max_negative[j]);
+    sums.positive_exponentials[j] += kinds[j] == positive ? e : 0.0f;
+    sums.negative_exponentials[j] += kinds[j] == negative ? e : 0.0f;
+    sums.positive_logits[j] += kinds[j] == positive ? logits[j] - sums.max_positive[j] : 0.0f;
+    sums.positives[j] += kinds[j] == positive ? 1 : 0;
+    sums.negatives[j] += kinds[j] == negative ? 1 : 0;
+  }
+}
+
+void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,
+                         const std::int32_t* row_kinds, const RowTerms& row, const std::int32_t* column_kinds,
+                         const ColumnTerms& columns) {
+  const float factor = all ? 1.0f : 0.0f;
+  switch (pull) {
+    case SupConPull::constant:
+      return gradients_constant(factor, logits, count, row_kinds, row, column_kinds, columns);
+    case SupConPull::exponential:
+      return gradients_exponential(factor, logits, count, row_kinds, row, column_kinds, columns);
+    case SupConPull::others:
+      return gradients_others(factor, logits, count, row_kinds, row, column_kinds, columns);
+    case SupConPull::product:
+      return gradients_product(factor, logits, count, row_kinds, row, column_kinds, columns);
+  }
+}
+
+}  // namespace kindred::supcon_rows

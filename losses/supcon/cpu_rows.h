@@ -1,0 +1,62 @@
+// The loops of SupCon's cpu kernels over one row of a tile of logits. cpu_rows.cpp compiles each for several
+// vector widths.
+#pragma once
+
+#include <kindred/losses/supcon/kernels.h>
+
+namespace kindred::supcon_rows {
+
+constexpr std::int64_t most_columns = 512;  // of a tile
+
+// What a row is to a column, for each column of a row of a tile.
+enum Kind : std::int32_t { none = 0, positive = 1, negative = 2 };
+
+// kinds[j]: positive where labels[j] == label, otherwise negative.
+void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds);
+// The same where allowed[j] is not 0.
+void kinds_by_mask(const std::uint8_t* allowed, std::int64_t count, std::int32_t* kinds);
+
+// To none, the positives that the cap leaves out, of a row whose image and reach are given: `places` are the
+// columns'. And of each column, with images and reaches of its own, where the row stands at `place`.
+void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_t image, std::int32_t reach,
+                     std::int32_t ring, std::int32_t* kinds);
+void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches, std::int64_t count,
+                         std::int32_t place, std::int32_t ring, std::int32_t* kinds);
+
+// Of some pairs. The exponentials are sums of exp(logit - the maximum of its kind), positive_logits that of
+// logit - max_positive: so sums of many equal logits are exact.
+struct PairSums {
+  float max_positive, max_negative;
+  float positive_exponentials, negative_exponentials, positive_logits;
+  std::int32_t positives, negatives;
+};
+PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t count);
+
+// The same for every column of a tile, row after row: first the maxima of all rows, then the sums.
+struct ColumnSums {
+  float max_positive[most_columns], max_negative[most_columns];
+  float positive_exponentials[most_columns], negative_exponentials[most_columns];
+  float positive_logits[most_columns];
+  std::int32_t positives[most_columns], negatives[most_columns];
+
+  void clear(std::int64_t count);
+  PairSums column(std::int64_t j) const;
+};
+void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
+void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
+
+// SupConRows::terms of one row, and of a tile's columns.
+struct RowTerms {
+  float weight, second, share;
+};
+struct ColumnTerms {
+  const float *weight, *second, *share;
+};
+
+// From logits s_ij to G_ij + G_ji, in place. `row_kinds` say what column j is to the row, `column_kinds` what
+// the row is to column j. `all`: the denominator holds every positive.
+void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,
+                         const std::int32_t* row_kinds, const RowTerms& row, const std::int32_t* column_kinds,
+                         const ColumnTerms& columns);
+
+}  // namespace kindred::supcon_rows

@@ -1,0 +1,44 @@
+// Everything that SupCon's kernels of a device compute for some anchors against some contrasts, on the same
+// float32 features everywhere: what the tests of the tiled kernels compare.
+#pragma once
+
+#include <kindred/losses/supcon/kernels.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace kindred::supcon_test {
+
+bool gpu_answers();
+
+// Values of [rows, dim]; each row has the length 1.
+std::vector<float> unit_rows(std::int64_t rows, std::int64_t dim);
+std::vector<std::int32_t> random_labels(std::int64_t rows, std::uint32_t classes);
+
+struct Side {
+  std::vector<float> features;  // [labels.size(), dim]
+  std::vector<std::int32_t> labels;
+};
+
+struct Outcome {
+  double loss, weight, loss_over_positives;  // the second with a scale of 3
+  std::vector<double> losses, lse, d_anchors, d_contrasts;
+  std::vector<std::int32_t> positives, negatives;
+};
+
+// T = 0.1 and an upstream gradient of 0.75. The contrasts are anchors too only where they are the same object.
+// `count` anchors, -1 for all of the side.
+Outcome evaluate(const Side& anchors, const Side& contrasts, Device device, SupConFormula formula = {},
+                 std::int64_t count = -1);
+
+// On `device` and on reference in float64; losses agree within 1e-6 relative, gradients within 1e-5 norm-wise.
+void check_agreement(const Side& anchors, const Side& contrasts, Device device,
+                     const SupConFormula& formula = {}, std::int64_t count = -1);
+
+// All of some random rows, and the rows [first, first + count) against all of them.
+void check_square(Device device, std::int64_t rows, std::int64_t dim, std::uint32_t classes,
+                  const SupConFormula& formula = {});
+void check_part(Device device, std::int64_t contrasts, std::int64_t dim, std::int64_t first, std::int64_t count,
+                SupConFormula formula = {});
+
+}  // namespace kindred::supcon_test

@@ -11,16 +11,16 @@
 
 namespace kindred {
 
-void report_device(const DeviceChoice& choice, DType precision) {
+void report_device(const DeviceChoice& choice, DType precision, std::FILE* out) {
   check(choice.device != Device::reference || precision == DType::f32, ExitCode::usage,
         "--precision {}: device reference computes in f32; use --device cpu", name(precision));
   const std::string what = choice.device == Device::reference ? "plain loops on one core"
                                                               : fmt::format("{} threads", compute_threads());
-  fmt::print("device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
+  fmt::print(out, "device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
              name(precision));
   if (precision == DType::bf16 && !cpu_has_bf16())
-    fmt::print("note: this processor has no bf16 instructions; f32 will be faster\n");
-  std::fflush(stdout);
+    fmt::print(out, "note: this processor has no bf16 instructions; f32 will be faster\n");
+  std::fflush(out);
 }
 
 void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images,

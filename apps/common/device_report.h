@@ -5,14 +5,15 @@
 #include <kindred/engine/device.h>
 #include <kindred/engine/dtype.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <vector>
 
 namespace kindred {
 
-// Prints the device, the reason for it, cores and precision. Error(usage) for a precision that the device
-// lacks.
-void report_device(const DeviceChoice& choice, DType precision);
+// Prints the device, the reason for it, cores and precision (to `out`, where standard output is for results).
+// Error(usage) for a precision that the device lacks.
+void report_device(const DeviceChoice& choice, DType precision, std::FILE* out = stdout);
 
 // A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when
 // all images were fine, with its header alone. `known` are the lines of an earlier file of the same run, kept

@@ -74,24 +74,25 @@ void corrupt(std::span<std::uint8_t> pixels, int side, Corruption corruption, in
   check(severity >= 1 && severity <= worst_severity && side >= smallest_corrupted_side &&
             pixels.size() == std::size_t(side) * std::size_t(side) * 3,
         ExitCode::internal, "corrupt: severity {}, side {}, {} bytes", severity, side, pixels.size());
-  const int s = severity - 1;
-  if (corruption == pixelate) {
-    detail::pixelate(pixels, side, pixelate_scales[std::size_t(s)]);
-  } else if (corruption == jpeg_compression) {
-    detail::through_jpeg(pixels, side, jpeg_qualities[std::size_t(s)]);
-  } else {
-    detail::Plane plane = detail::from_bytes(pixels, side);
-    if (corruption <= impulse_noise)
-      detail::add_noise(plane, corruption, s, random);
-    else if (corruption <= zoom_blur)
-      detail::blur(plane, corruption, s, random);
-    else if (corruption <= brightness)
-      detail::add_weather(plane, corruption, s, random);
-    else
-      detail::transform(plane, corruption, s, random);
-    detail::to_bytes(plane, pixels);
-  }
+  detail::apply(pixels, side, corruption, severity - 1, random);
   detail::through_jpeg(pixels, side, published_quality);
+}
+
+void detail::apply(std::span<std::uint8_t> pixels, int side, Corruption corruption, int severity,
+                   RandomStream& random) {
+  const auto s = static_cast<std::size_t>(severity);
+  if (corruption == Corruption::pixelate) return pixelate(pixels, side, pixelate_scales[s]);
+  if (corruption == jpeg_compression) return through_jpeg(pixels, side, jpeg_qualities[s]);
+  Plane plane = from_bytes(pixels, side);
+  if (corruption <= impulse_noise)
+    add_noise(plane, corruption, severity, random);
+  else if (corruption <= zoom_blur)
+    blur(plane, corruption, severity, random);
+  else if (corruption <= brightness)
+    add_weather(plane, corruption, severity, random);
+  else
+    transform(plane, corruption, severity, random);
+  to_bytes(plane, pixels);
 }
 
 }  // namespace kindred

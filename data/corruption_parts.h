@@ -44,7 +44,10 @@ Plane zoomed_middle(const Plane& plane, double factor);
 // ImageMagick's: a half Gaussian of 2 radius + 1 pixels in the direction of `degrees`.
 void motion_blur(Plane& plane, double radius, double sigma, double degrees);
 
-// One of each family, `severity` from 0.
+// corrupt() without the JPEG step; here and below `severity` is 0 to 4.
+void apply(std::span<std::uint8_t> pixels, int side, Corruption corruption, int severity, RandomStream& random);
+
+// One of each family.
 void add_noise(Plane& plane, Corruption which, int severity, RandomStream& random);
 void blur(Plane& plane, Corruption which, int severity, RandomStream& random);
 void add_weather(Plane& plane, Corruption which, int severity, RandomStream& random);

@@ -2,7 +2,12 @@
 #include "programs.h"
 
 #include <kindred/data/npz.h>
+#include <kindred/data/toy_set.h>
 #include <kindred/engine/safetensors.h>
+
+#include <nlohmann/json.hpp>
+
+#include <map>
 
 namespace kindred {
 namespace {
@@ -36,6 +41,56 @@ void expect_good(const ProgramResult& result, const std::string& says) {
   CHECK(result.code == 0);
   CHECK(result.output.find(says) != std::string::npos);
 }
+
+// As much of protobuf's wire format as it takes to look into an ONNX file: (number << 3 | kind), then a varint
+// (kind 0), 8 bytes (1), a length and so many bytes (2), or 4 bytes (5).
+template <typename Visit>
+void for_each_field(std::string_view bytes, Visit&& visit) {
+  const auto varint = [&] {
+    std::uint64_t value = 0;
+    for (int shift = 0;; shift += 7) {
+      REQUIRE(!bytes.empty());
+      const auto byte = static_cast<unsigned char>(bytes[0]);
+      bytes.remove_prefix(1);
+      value |= std::uint64_t{byte & 127u} << shift;
+      if (byte < 128) return value;
+    }
+  };
+  while (!bytes.empty()) {
+    const std::uint64_t tag = varint(), kind = tag & 7;
+    std::uint64_t length = kind == 1 ? 8 : kind == 5 ? 4 : 0, value = 0;
+    if (kind == 0) value = varint();
+    if (kind == 2) length = varint();
+    REQUIRE(length <= bytes.size());
+    visit(tag >> 3, value, bytes.substr(0, length));
+    bytes.remove_prefix(length);
+  }
+}
+
+struct OnnxSummary {
+  std::uint64_t operator_set = 0;
+  std::map<std::string, int> operations;
+  std::map<std::string, std::string> weights;  // name -> raw bytes
+
+  explicit OnnxSummary(const std::string& file) {
+    for_each_field(file, [&](std::uint64_t number, std::uint64_t, std::string_view content) {
+      if (number == 8)  // ModelProto.opset_import
+        for_each_field(content, [&](std::uint64_t n, std::uint64_t v, std::string_view) {
+          if (n == 2) operator_set = v;
+        });
+      if (number != 7) return;  // ModelProto.graph
+      for_each_field(content, [&](std::uint64_t in_graph, std::uint64_t, std::string_view part) {
+        std::string name, data;
+        for_each_field(part, [&](std::uint64_t n, std::uint64_t, std::string_view text) {
+          if (in_graph == 1 && n == 4) ++operations[std::string(text)];  // NodeProto.op_type
+          if (in_graph == 5 && n == 8) name = text;                      // TensorProto.name
+          if (in_graph == 5 && n == 9) data = text;                      // TensorProto.raw_data
+        });
+        if (in_graph == 5) weights[name] = data;
+      });
+    });
+  }
+};
 
 TEST_CASE("export, embed and --weights do what they promise") {
   const Trained t;
@@ -104,7 +159,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_good(exported("--format torchvision"), "");
     fs::rename(out, t.folder / "tv");
     expect_good(run_program("embed", t.set + " --weights " + (t.folder / "tv").string() + " -b 6 --out " + out),
-                "120 tensors taken");
+                "105 tensors taken");
     const NpzFile again(out);
     const auto others = again.read<float>(again.at("features"));
     REQUIRE(others.size() == features.size());
@@ -127,6 +182,119 @@ TEST_CASE("export, embed and --weights do what they promise") {
         run_program("linear_probe", t.set + " --weights " + out + " --out " + (t.folder / "p").string() +
                                         " --epochs 1 -b 8 --pixels cifar100");
     expect_good(probed, "resnet20 with the cifar stem; images are prepared as 32 pixels, mean 0.5071");
+  }
+  SUBCASE("classify: lines, JSON, and what cannot be read") {
+    const auto picture = fs::directory_iterator(t.set + "/val")->path();
+    const std::string image = fs::directory_iterator(picture)->path().string();
+    const std::string model = " --encoder " + t.encoder + " --classifier " + t.classifier;
+    const auto lines = run_program("classify", image + model + " --top 2");
+    expect_good(lines, image + ": ");
+    const auto quiet =
+        run_program_with("exec 2>/dev/null;", "classify", image + " " + image + model + " --json");
+    CHECK(quiet.code == 0);
+    const auto list = nlohmann::json::parse(quiet.output);
+    REQUIRE(list.size() == 2);
+    CHECK(list[0]["path"] == image);
+    CHECK(list[0]["predictions"].size() == 3);  // of five asked for, three there are
+    double sum = 0, last = 1;
+    for (const auto& prediction : list[0]["predictions"]) {
+      const double probability = prediction["probability"].get<double>();
+      CHECK(probability <= last);
+      sum += last = probability;
+    }
+    CHECK(sum == doctest::Approx(1));
+    CHECK(list[0] == list[1]);
+    std::ofstream(t.folder / "bad.jpg") << "no picture";
+    const auto bad = run_program("classify", (t.folder / "bad.jpg").string() + " " + image + model);
+    expect_error(bad, 3, "1 of 2 images could not be read");
+    CHECK(bad.output.find("bad.jpg: cannot be read: ") != std::string::npos);
+    CHECK(bad.output.find(image + ": ") != std::string::npos);
+  }
+  SUBCASE("evaluate: agrees with the probe, and with the logits of embed") {
+    const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
+    const std::string json = t.folder / "e.json";
+    expect_good(run_program("evaluate", model + "--json " + json), "expected calibration error");
+    const auto result = nlohmann::json::parse(read_bytes(json));
+    const auto probe = nlohmann::json::parse(read_bytes(t.run + "/probe/result.json"));
+    CHECK(result["top1"] == probe["top1"]);
+    CHECK(result["top5"] == 1);
+    CHECK(result["images"] == 6);
+    std::int64_t total = 0, right = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j) {
+        total += result["confusion"][i][j].get<std::int64_t>();
+        if (i == j) right += result["confusion"][i][j].get<std::int64_t>();
+      }
+    CHECK(total == 6);
+    CHECK(double(right) / 6 == doctest::Approx(result["top1"].get<double>()));
+    CHECK(result["classes"][0]["images"] == 2);
+
+    expect_good(run_program("evaluate", model + "--corruptions contrast,fog --severities 1,5 --json " + json),
+                "meant for images of 224 pixels");
+    const auto some = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    CHECK(some["errors"]["fog"].size() == 2);
+    CHECK(!some.contains("mean_corruption_error"));
+    CHECK(some["left_out"][0] == "frost");
+    expect_good(run_program("evaluate", model + "--corruptions all --limit-eval-per-class 1 --json " + json),
+                "mean corruption error over 14 of ImageNet-C's 15 corruptions (without frost)");
+    const auto all = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    CHECK(all["errors"].size() == 14);
+    double sum = 0;
+    for (const auto& ratio : all["corruption_errors"]) sum += ratio.get<double>() / 14;
+    CHECK(all["mean_corruption_error"].get<double>() == doctest::Approx(sum));
+  }
+  SUBCASE("evaluate and classify refuse what they cannot use") {
+    const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
+    expect_error(run_program("evaluate", model + "--corruptions frost"), 2, "gaussian_noise");
+    expect_error(run_program("evaluate", model + "--corruptions all --severities 6"), 2, "--severities");
+    expect_error(run_program("evaluate", model + "--severities 1,1"), 2, "each once");
+    expect_error(run_program("evaluate", model + "--corruptions fog --image-size 16"), 2,
+                 "16 pixels are too small");
+    expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder), 2, "--classifier");
+    expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder), 4,
+                 "no classifier");
+    ToySetOptions other;
+    other.classes = 4, other.per_class = 4, other.image_size = 32;
+    make_toy_set((t.folder / "other").string(), other);
+    expect_error(run_program("evaluate", (t.folder / "other").string() + " --encoder " + t.encoder +
+                                             " --classifier " + t.classifier),
+                 3, "does not know the class");
+    expect_error(
+        run_program("classify", "a.png --encoder " + t.encoder + " --classifier " + t.classifier + " --top 0"),
+        2, "--top");
+    expect_error(run_program("classify", "--encoder " + t.encoder + " --classifier " + t.classifier), 2,
+                 "IMAGE");
+  }
+  SUBCASE("onnx: the nodes and weights of the network, or a clear refusal") {
+    const auto result = exported("--format onnx --classifier " + t.classifier);
+    if (result.code == 2) {
+      expect_error(result, 2, "libonnx");
+      return;
+    }
+    expect_good(result, "classifier of 3 classes");
+    const OnnxSummary graph(read_bytes(out));
+    CHECK(graph.operator_set == 17);
+    CHECK(graph.operations.at("Conv") == 21);  // 19 of 3x3, and the projections of two stages
+    CHECK(graph.operations.at("BatchNormalization") == 21);
+    CHECK(graph.operations.at("Relu") == 19);
+    CHECK(graph.operations.at("Add") == 9);
+    CHECK(graph.operations.at("Gemm") == 1);
+    CHECK(!graph.operations.contains("MaxPool"));
+    const SafetensorsFile ours(t.encoder);
+    CHECK(graph.weights.size() == 21 + 4 * 21 + 2);
+    for (const SafetensorsEntry& entry : ours.entries()) {
+      if (entry.dtype != "F32") continue;
+      const auto values = ours.read<float>(entry);
+      CHECK(graph.weights.at(entry.name) ==
+            std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+    }
+    expect_good(exported("--format onnx --head"), "mlp projection head");
+    const OnnxSummary with_head(read_bytes(out));
+    CHECK(with_head.operations.at("Gemm") == 2);
+    CHECK(with_head.operations.at("Div") == 1);
+    expect_error(exported("--format onnx --head --classifier " + t.classifier), 2, "two files");
+    expect_error(run_program_with("ulimit -f 256;", "export", t.run + " --out " + out + "2 --format onnx"), 6,
+                 "ulimit");
   }
   SUBCASE("flags and files that cannot be used") {
     expect_error(exported("--format keras"), 2, "torchvision");

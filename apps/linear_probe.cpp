@@ -3,13 +3,13 @@
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/data_options.h>
 #include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/encoder_flags.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/probe.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/engine/plan_book.h>
 #include <kindred/engine/safetensors.h>
-#include <kindred/models/encoder_file.h>
 
 #include <algorithm>
 #include <thread>
@@ -23,9 +23,9 @@ const std::vector<std::string> probe_files = {"result.json", "classifier.safeten
 
 struct Flags {
   DataFlags data;
-  std::string out, encoder, untrained, augment = "none", device = "auto";
+  std::string out, encoder, weights, untrained, augment = "none", device = "auto";
   std::optional<std::string> precision;
-  std::string stem;
+  std::string stem, pixels;
   std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
   bool overwrite = false;
   ProbeOptions probe;
@@ -34,7 +34,13 @@ struct Flags {
 void add_flags(CLI::App& app, Flags& f) {
   f.data.add_to(app);
   auto* encoder = app.add_option("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
-  app.add_option("--untrained", f.untrained, "probe random weights of this model instead")->excludes(encoder);
+  auto* weights =
+      app.add_option("--weights", f.weights,
+                     "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
+          ->excludes(encoder);
+  app.add_option("--untrained", f.untrained, "probe random weights of this model instead")
+      ->excludes(encoder)
+      ->excludes(weights);
   app.add_option("--out", f.out, "folder for the results")->required();
   app.add_option("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
       ->capture_default_str();
@@ -46,6 +52,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--label-smoothing", f.probe.label_smoothing, "")->capture_default_str();
   app.add_option("--seed", f.probe.seed, "")->capture_default_str();
   app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
+  app.add_option("--pixels", f.pixels,
+                 "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
   app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)");
   app.add_option("--precision", f.precision, precision_help);
   app.add_option("--device", f.device, device_help)->capture_default_str();
@@ -54,8 +62,8 @@ void add_flags(CLI::App& app, Flags& f) {
 }
 
 void check_flags(const Flags& f) {
-  check(!f.encoder.empty() || !f.untrained.empty(), ExitCode::usage,
-        "give --encoder RUN/encoder.safetensors, or --untrained MODEL");
+  check(!f.encoder.empty() || !f.weights.empty() || !f.untrained.empty(), ExitCode::usage,
+        "give --encoder RUN/encoder.safetensors, --weights FILE, or --untrained MODEL");
   check(f.augment == "none" || f.augment == "probe", ExitCode::usage, "--augment {}: expected none or probe",
         f.augment);
   check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
@@ -69,12 +77,15 @@ EncoderInfo encoder_info(const Flags& f) {
   EncoderInfo info;
   if (!f.encoder.empty()) {
     info = read_encoder_info(f.encoder);
+  } else if (!f.weights.empty()) {
+    info = read_weights_info(f.weights).encoder;
   } else {
     info.model = resnet_spec(f.untrained).name;
     info.image_size = f.image_size ? f.image_size : 224;
     info.stem = f.stem.empty() ? default_stem(info.image_size) : parse_stem(f.stem);
   }
   if (f.image_size) info.image_size = f.image_size;
+  if (!f.pixels.empty()) info.pixels = pixel_statistics(f.pixels);
   return info;
 }
 
@@ -94,6 +105,7 @@ int linear_probe(int argc, char** argv) {
   const ResNet encoder(store, resnet_spec(info.model), info.stem);
   store.allocate(device.device, flags.probe.seed, precision.compute);
   if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
+  if (!flags.weights.empty()) load_frozen_weights(flags.weights, info, store);
 
   const Dataset train = *flags.data.open(Split::train);
   const auto evaluation = flags.data.open(Split::evaluation);
@@ -133,7 +145,9 @@ int linear_probe(int argc, char** argv) {
                                    {"classes", train.classes()},
                                    {"train_images", training.rows()},
                                    {"model", info.model},
-                                   {"encoder", flags.encoder.empty() ? "untrained" : flags.encoder},
+                                   {"encoder", !flags.encoder.empty()   ? flags.encoder
+                                               : !flags.weights.empty() ? flags.weights
+                                                                        : "untrained"},
                                    {"augment", flags.augment}});
   fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model,
              accuracy.top1, accuracy.top5, testing.rows(), train.classes());

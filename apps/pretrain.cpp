@@ -17,7 +17,7 @@
 #include <kindred/engine/memory.h>
 #include <kindred/engine/plan_book.h>
 #include <kindred/engine/schedule.h>
-#include <kindred/models/encoder_file.h>
+#include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
@@ -88,6 +88,11 @@ class Run {
     config["images"] = train_.size();
     config["data_fingerprint"] = state_.data;
     return config;
+  }
+
+  // A run that begins with weights from a file: they replace what was drawn.
+  void begin() {
+    if (!o_.weights.empty()) fmt::print("{}\n", load_weights(o_.weights, model_.store).to_string());
   }
 
   void resume(const Checkpoint& checkpoint) {
@@ -379,6 +384,7 @@ void go_on(Run& run, const PretrainOptions& options, CheckpointFolder& checkpoin
                at.epochs_done + 1, at.batches_done + 1);
   } else {
     fmt::print("no checkpoint that can be used in {}: the run starts anew\n", options.out);
+    run.begin();
   }
   checkpoints.set_aside(found);
   if (!changes.empty()) write_json(fs::path(options.out) / "config.json", run.config());
@@ -419,10 +425,12 @@ int pretrain(int argc, char** argv) {
     const RunLock lock(options.out);
     CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
     if (options.overwrite) checkpoints.clear();
-    if (found && fs::exists(fs::path(options.out) / "config.json"))
+    if (found && fs::exists(fs::path(options.out) / "config.json")) {
       go_on(run, options, checkpoints);
-    else
+    } else {
+      run.begin();
       write_json(fs::path(options.out) / "config.json", run.config());
+    }
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {

@@ -76,6 +76,9 @@ int FileOperations::open(const char* path, int flags, mode_t mode) {
 ssize_t FileOperations::write(int file, const void* data, std::size_t bytes) {
   return ::write(file, data, bytes);
 }
+ssize_t FileOperations::pwrite(int file, const void* data, std::size_t bytes, off_t offset) {
+  return ::pwrite(file, data, bytes, offset);
+}
 int FileOperations::fsync(int file) {
   return ::fsync(file);
 }
@@ -124,6 +127,19 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
     if (written == 0) errno = ENOSPC;  // no progress and no reason given: as if full
     if (written <= 0) fail_with_errno("cannot be written");
     next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void AtomicFile::overwrite(std::uint64_t offset, const void* data, std::size_t bytes) {
+  const auto* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written =
+        retried([&] { return files_.pwrite(file_, next, bytes, static_cast<off_t>(offset)); });
+    if (written == 0) errno = EIO;
+    if (written <= 0) fail_with_errno("cannot be written");
+    next += written;
+    offset += static_cast<std::uint64_t>(written);
     bytes -= static_cast<std::size_t>(written);
   }
 }

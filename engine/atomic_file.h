@@ -6,9 +6,10 @@
 // ".kindred-*.tmp" behind.
 #pragma once
 
-#include <sys/types.h>  // defines: ssize_t, mode_t
+#include <sys/types.h>  // defines: ssize_t, mode_t, off_t
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string_view>
 
@@ -21,6 +22,7 @@ class FileOperations {
   virtual ~FileOperations() = default;
   virtual int open(const char* path, int flags, mode_t mode);
   virtual ssize_t write(int file, const void* data, std::size_t bytes);
+  virtual ssize_t pwrite(int file, const void* data, std::size_t bytes, off_t offset);
   virtual int fsync(int file);
   virtual int close(int file);
   virtual int rename(const char* from, const char* to);
@@ -45,6 +47,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* data, std::size_t bytes);
+  // Replaces bytes that were written before: for headers that say how much followed.
+  void overwrite(std::uint64_t offset, const void* data, std::size_t bytes);
   void commit();  // the new file takes the place of the old one; nothing may be written after it
 
  private:

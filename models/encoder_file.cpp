@@ -1,6 +1,4 @@
-#include <kindred/engine/safetensors.h>
-#include <kindred/models/encoder_file.h>
-#include <kindred/models/file_order.h>
+#include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <nlohmann/json.hpp>
@@ -11,25 +9,6 @@
 
 namespace kindred {
 namespace {
-
-constexpr std::size_t most_names_listed = 4;
-
-bool belongs_to_encoder(const std::string& name) {
-  return !name.starts_with("head") && !name.starts_with("fc");
-}
-
-// "bn1.running_mean" -> "bn1.num_batches_tracked"; empty for other buffers.
-std::string counter_name(const std::string& buffer) {
-  constexpr std::string_view mean = "running_mean";
-  return buffer.ends_with(mean) ? buffer.substr(0, buffer.size() - mean.size()) + "num_batches_tracked" : "";
-}
-
-std::string some_of(const std::vector<std::string>& names) {
-  const std::vector<std::string> shown(
-      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), most_names_listed)));
-  const std::size_t more = names.size() - shown.size();
-  return fmt::format("{}{}", fmt::join(shown, ", "), more ? fmt::format(" and {} more", more) : "");
-}
 
 const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
@@ -65,23 +44,8 @@ std::int64_t image_size_of(const SafetensorsFile& file) {
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
                   std::int64_t batches_tracked, FileOperations& files) {
   SafetensorsWriter writer;
-  writer.set_metadata("format", "pt");  // tensors are in PyTorch's layout
-  writer.set_metadata("model", info.model);
-  writer.set_metadata("stem", name(info.stem));
-  writer.set_metadata("image_size", std::to_string(info.image_size));
-  writer.set_metadata("pixel_mean", nlohmann::json(info.pixels.mean).dump());
-  writer.set_metadata("pixel_std", nlohmann::json(info.pixels.deviation).dump());
-  for (const Parameter& parameter : store.parameters()) {
-    if (!belongs_to_encoder(parameter.name)) continue;
-    const Tensor value = parameter.value;
-    writer.add(parameter.name, DType::f32, file_shape(parameter.shape),
-               [value] { return Tensor::from(to_file_order<float>(value), {value.numel()}, Device::cpu); });
-  }
-  for (const Buffer& buffer : store.buffers()) {
-    writer.add(buffer.name, buffer.value);
-    if (const std::string counter = counter_name(buffer.name); !counter.empty())
-      writer.add_i64(counter, {}, {batches_tracked});
-  }
+  set_encoder_metadata(writer, info);
+  add_weights(writer, store, WeightNames::torchvision, batches_tracked, belongs_to_encoder);
   writer.write(path, files);
 }
 
@@ -104,44 +68,17 @@ EncoderInfo read_encoder_info(const std::filesystem::path& path) {
 
 void load_encoder(const std::filesystem::path& path, ParameterStore& store) {
   const SafetensorsFile file(path);
-  std::vector<std::string> missing, reshaped, left_over;
-  std::vector<std::pair<const SafetensorsEntry*, Tensor>> found;
-  const auto match = [&](const std::string& name, const Tensor& value) {
-    const SafetensorsEntry* entry = file.find(name);
-    if (!entry)
-      missing.push_back(name);
-    else if (entry->shape != file_shape(value.shape()))
-      reshaped.push_back(fmt::format("{} (is [{}], should be [{}])", name, fmt::join(entry->shape, ", "),
-                                     fmt::join(file_shape(value.shape()), ", ")));
-    else
-      found.emplace_back(entry, value);
-  };
-  for (const Parameter& parameter : store.parameters())
-    if (belongs_to_encoder(parameter.name)) match(parameter.name, parameter.value);
-  for (const Buffer& buffer : store.buffers()) match(buffer.name, buffer.value);
-  for (const SafetensorsEntry& entry : file.entries()) {
-    const bool used = std::any_of(found.begin(), found.end(), [&](const auto& f) { return f.first == &entry; });
-    const bool counted = !used && entry.name.ends_with("num_batches_tracked");
-    const bool known = used || counted || !belongs_to_encoder(entry.name) ||
-                       std::any_of(reshaped.begin(), reshaped.end(),
-                                   [&](const std::string& r) { return r.starts_with(entry.name + " "); });
-    if (!known) left_over.push_back(entry.name);
-  }
-  if (!missing.empty() || !reshaped.empty() || !left_over.empty()) {
-    std::vector<std::string> complaints;
-    if (!missing.empty()) complaints.push_back("missing: " + some_of(missing));
-    if (!reshaped.empty()) complaints.push_back("of another shape: " + some_of(reshaped));
-    if (!left_over.empty()) complaints.push_back("not part of the model: " + some_of(left_over));
-    fail(ExitCode::file, "{} does not fit the model; {}", file.path(), fmt::join(complaints, "; "));
-  }
-  for (const auto& [entry, value] : found) {
-    const std::vector<float> values = file.read<float>(*entry);
-    for (const float v : values)
-      check(std::isfinite(v), ExitCode::file, "{}: {} has a value that is not finite", file.path(),
-            entry->name);
-    from_file_order(values, value);
-  }
-  store.refresh_low_precision();
+  WeightMatch match = match_weights(file, store);
+  std::erase_if(match.found, [](const WeightMatch::Found& each) { return !belongs_to_encoder(each.name); });
+  const auto of_others = [](const std::string& name) { return !belongs_to_encoder(own_name(name)); };
+  for (auto* names : {&match.missing, &match.reshaped, &match.left_over}) std::erase_if(*names, of_others);
+  std::vector<std::string> complaints;
+  if (!match.missing.empty()) complaints.push_back("missing: " + some_of(match.missing));
+  if (!match.reshaped.empty()) complaints.push_back("of another shape: " + some_of(match.reshaped));
+  if (!match.left_over.empty()) complaints.push_back("not part of the model: " + some_of(match.left_over));
+  check(complaints.empty(), ExitCode::file, "{} does not fit the model; {}", file.path(),
+        fmt::join(complaints, "; "));
+  set_weights(file, match.found, store);
 }
 
 }  // namespace kindred

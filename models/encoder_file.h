@@ -21,7 +21,7 @@ struct EncoderInfo {
   PixelStatistics pixels = imagenet_pixels;
 };
 
-// Writes the encoder's part of `store`: everything whose name does not begin with "head" or "fc". Error(io).
+// Writes the encoder's part of `store`: everything whose name does not begin with "head." or "fc.". Error(io).
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
                   std::int64_t batches_tracked, FileOperations& files = system_files());
 

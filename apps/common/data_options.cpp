@@ -38,6 +38,15 @@ DatasetOptions DataFlags::options(Split split) const {
   return o;
 }
 
+Dataset DataFlags::open_named(const std::string& split) const {
+  check(split == "train" || split == "evaluation", ExitCode::usage, "--split {}: expected train or evaluation",
+        split);
+  const auto dataset = open(split == "train" ? Split::train : Split::evaluation);
+  check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or take --split train", path,
+        no_evaluation_advice);
+  return *dataset;
+}
+
 std::string describe(const PositiveStatistics& positives, int views) {
   std::string text = fmt::format("an anchor has {:.1f} positives in its batch, on average\n", positives.mean);
   const std::string what_to_do = "--per-class 2 or a larger --batch-size gives them some";

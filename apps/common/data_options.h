@@ -24,6 +24,8 @@ struct DataFlags {
   std::int64_t limit_eval_per_class() const { return limit_eval.value_or(limit_per_class); }
   DatasetOptions options(Split split) const;
   std::optional<Dataset> open(Split split) const { return open_dataset(path, split, options(split)); }
+  // "train" or "evaluation"; Error(usage) for any other, Error(data) where there is no such split.
+  Dataset open_named(const std::string& split) const;
 };
 
 // What stands for DIR in --help, and what is said where images to evaluate on are missing.

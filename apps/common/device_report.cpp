@@ -17,14 +17,14 @@ Precision precision_for(const std::optional<std::string>& asked, Device device) 
   return precision;
 }
 
-void report_device(const DeviceChoice& choice, const Precision& precision) {
+void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {
   const std::string what = choice.device == Device::reference ? "plain loops on one core"
                                                               : fmt::format("{} threads", compute_threads());
-  fmt::print("device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
+  fmt::print(out, "device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
              name(precision));
   if (choice.device == Device::cpu && precision.compute == DType::bf16 && !cpu_has_bf16())
-    fmt::print("note: this processor has no bf16 instructions; f32 will be faster\n");
-  std::fflush(stdout);
+    fmt::print(out, "note: this processor has no bf16 instructions; f32 will be faster\n");
+  std::fflush(out);
 }
 
 void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images,

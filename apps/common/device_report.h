@@ -4,6 +4,7 @@
 #include <kindred/data/sample_reader.h>
 #include <kindred/engine/precision.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -19,8 +20,8 @@ inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a
 // device lacks.
 Precision precision_for(const std::optional<std::string>& asked, Device device);
 
-// Prints the device, the reason for it, and the precision.
-void report_device(const DeviceChoice& choice, const Precision& precision);
+// Prints the device, the reason for it, and the precision (to `out`, where standard output is for results).
+void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out = stdout);
 
 // A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when
 // all images were fine, with its header alone. `known` are the lines of an earlier file of the same run, kept

@@ -23,8 +23,16 @@ struct FeatureOptions {
   std::function<bool()> stop;  // asked after each batch; true ends early, with what there is
 };
 
-// Images that cannot be read are left out (and listed in bad_images if given): a stand-in would falsify
-// accuracies.
+// Calls visit(batch, features [rows, dim]) for one batch after the other, in the order of the set; memory does
+// not grow with the set. Images that cannot be read are left out (and listed in bad_images if given): a
+// stand-in would falsify accuracies. `change`, where given, changes the pixels of each batch before they are
+// embedded.
+void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
+                            const std::function<void(const Batch&, const Tensor& features)>& visit,
+                            std::vector<BadImage>* bad_images = nullptr,
+                            const std::function<void(Batch&)>& change = {});
+
+// All of them in memory.
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                               std::vector<BadImage>* bad_images = nullptr);
 

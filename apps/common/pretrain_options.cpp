@@ -51,7 +51,7 @@ void check_values(const PretrainOptions& o) {
   resnet_spec(o.model);
   check_one_of("--loss", o.loss, {"supcon", "simclr"});
   check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
-  check_one_of("--pixels", o.pixels, {"imagenet", "cifar10", "cifar100"});
+  pixel_statistics(o.pixels);
   check_positive("--temperature", o.temperature);
   check_not_negative("--base-temperature", o.base_temperature);
   check_not_negative("--lr", o.lr);
@@ -108,9 +108,7 @@ std::string CheckpointInterval::to_string() const {
 }
 
 PixelStatistics PretrainOptions::pixel_statistics() const {
-  if (pixels == "cifar10") return cifar10_pixels;
-  if (pixels == "cifar100") return cifar100_pixels;
-  return imagenet_pixels;
+  return kindred::pixel_statistics(pixels);
 }
 
 nlohmann::json PretrainOptions::to_json() const {
@@ -142,6 +140,7 @@ nlohmann::json PretrainOptions::to_json() const {
           {"device", device},
           {"workers", workers},
           {"seed", seed},
+          {"weights", weights},
           {"limit_per_class", data.limit_per_class},
           {"limit_eval_per_class", data.limit_eval_per_class()},
           {"val_fraction", data.val_fraction},
@@ -168,6 +167,8 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--model", given_.model, "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)");
   app.add_option("--head", given_.head, "projection head: linear or mlp (mlp)");
   app.add_option("--stem", given_.stem, "imagenet or cifar (cifar up to 32 pixels)");
+  app.add_option("--weights", plain_.weights,
+                 "begin with these: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights");
   app.add_option("--loss", plain_.loss, "supcon or simclr")->capture_default_str();
   app.add_option("--views", given_.views, "augmented views of each image (2)");
   app.add_option("--image-size", given_.image_size, "side of a view in pixels (224)");

@@ -41,7 +41,7 @@ struct CheckpointInterval {
 // Every value resolved, as written to RUN/config.json.
 struct PretrainOptions {
   DataFlags data;
-  std::string out;
+  std::string out, weights;
   std::string model, loss, augment, optimizer, recipe, device, pixels;
   std::vector<ViewGroup> view_groups;  // what `augment` says of the views; `views` in all
   HeadKind head = HeadKind::mlp;

@@ -8,6 +8,13 @@ const ImageInputKernels& image_input_kernels(Device device) {
   return select_kernels("image_input", device, image_input_reference, image_input_cpu, image_input_cuda, plan);
 }
 
+const PixelStatistics& pixel_statistics(std::string_view name) {
+  if (name == "imagenet") return imagenet_pixels;
+  if (name == "cifar10") return cifar10_pixels;
+  if (name == "cifar100") return cifar100_pixels;
+  fail(ExitCode::usage, "--pixels {}: expected one of imagenet, cifar10, cifar100", name);
+}
+
 Tensor normalize_images(const Tensor& images, const PixelStatistics& statistics, DType dtype) {
   check(images.shape().rank() == 4 && images.dim(3) == 3 && images.dtype() == DType::u8, ExitCode::internal,
         "normalize_images: expected u8 [n, h, w, 3], not {} {}", name(images.dtype()),

@@ -1,0 +1,245 @@
+// How good an encoder and its classifier are on a labelled set, and how much of that survives ImageNet-C's
+// corruptions.
+#include <kindred/apps/common/classifying.h>
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/data_options.h>
+#include <kindred/apps/common/encoder_flags.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/apps/common/run_folder.h>
+#include <kindred/data/corruption.h>
+#include <kindred/engine/parallel.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+constexpr std::size_t most_lines = 10;  // of a list on the terminal; the JSON has all
+
+struct Flags {
+  DataFlags data;
+  EncoderFlags encoder;
+  std::string classifier, split = "evaluation", json;
+  std::vector<std::string> corruptions;
+  std::vector<int> severities = {1, 2, 3, 4, 5};
+  std::uint64_t seed = 0;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  f.data.add_to(app);
+  f.encoder.add_to(app);
+  app.add_option("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
+      ->required();
+  app.add_option("--split", f.split, "train or evaluation")->capture_default_str();
+  app.add_option("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
+      ->delimiter(',');
+  app.add_option("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
+      ->delimiter(',');
+  app.add_option("--seed", f.seed, "of the corruptions' noise")->capture_default_str();
+  app.add_option("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
+}
+
+std::vector<Corruption> chosen_corruptions(const Flags& f) {
+  if (f.corruptions == std::vector<std::string>{"all"}) return all_corruptions();
+  std::vector<Corruption> chosen;
+  for (const std::string& each : f.corruptions) chosen.push_back(parse_corruption(each));
+  return chosen;
+}
+
+void check_flags(const Flags& f) {
+  f.data.check_values();
+  f.encoder.check_values();
+  for (std::size_t i = 0; i < f.severities.size(); ++i)
+    check(f.severities[i] >= 1 && f.severities[i] <= worst_severity &&
+              std::find(f.severities.begin(), f.severities.begin() + static_cast<std::ptrdiff_t>(i),
+                        f.severities[i]) == f.severities.begin() + static_cast<std::ptrdiff_t>(i),
+          ExitCode::usage, "--severities {}: expected numbers from 1 to {}, each once", f.severities[i],
+          worst_severity);
+  chosen_corruptions(f);
+}
+
+// One pass over the set.
+class Evaluation {
+ public:
+  Evaluation(const Flags& flags, const Dataset& dataset, const FrozenEncoder& frozen,
+             const Classifier& classifier)
+      : flags_(flags),
+        dataset_(dataset),
+        frozen_(frozen),
+        classifier_(classifier),
+        labels_(match_classes(classifier, dataset.class_names())) {}
+
+  Scores run(const std::string& what, const std::function<void(Batch&)>& change,
+             std::vector<BadImage>* bad) const {
+    Scores scores(classifier_.classes());
+    FeatureOptions options = frozen_.features;
+    options.what = what;
+    for_each_feature_batch(
+        *frozen_.encoder, dataset_, options,
+        [&](const Batch& batch, const Tensor& features) {
+          const std::vector<double> probabilities = class_probabilities(classifier_, features);
+          for (std::int64_t row = 0; row < batch.rows(); ++row)
+            scores.add(&probabilities[static_cast<std::size_t>(row * classifier_.classes())],
+                       label(batch.labels[static_cast<std::size_t>(row)]));
+        },
+        bad, change);
+    check(scores.images() > 0, ExitCode::data, "{}: not one image could be read", flags_.data.path);
+    return scores;
+  }
+
+  // The share that is wrong. Noise depends on the seed, the image, the corruption and its severity alone.
+  double error_under(Corruption corruption, int severity) const {
+    const int side = frozen_.features.image_size;
+    const std::size_t bytes = std::size_t(side) * std::size_t(side) * 3;
+    const auto change = [&](Batch& batch) {
+      parallel_for(batch.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) {
+          const auto i = static_cast<std::size_t>(row);
+          constexpr std::uint32_t first_view = 1000;  // beyond those of any augmentation
+          RandomStream random(flags_.seed, Purpose::augment, static_cast<std::uint32_t>(severity),
+                              static_cast<std::uint32_t>(batch.indices[i]),
+                              first_view + static_cast<std::uint32_t>(corruption));
+          corrupt(std::span(batch.images).subspan(i * bytes, bytes), side, corruption, severity, random);
+        }
+      });
+    };
+    return 1 - run(fmt::format("{} {}", name(corruption), severity), change, nullptr).top1();
+  }
+
+  std::int32_t label(std::int32_t of_set) const { return labels_[static_cast<std::size_t>(of_set)]; }
+
+ private:
+  const Flags& flags_;
+  const Dataset& dataset_;
+  const FrozenEncoder& frozen_;
+  const Classifier& classifier_;
+  const std::vector<std::int32_t> labels_;
+};
+
+double accuracy_of(const Scores& scores, std::int64_t c) {
+  return static_cast<double>(scores.confused(c, c)) / static_cast<double>(scores.images_of(c));
+}
+
+void print_worst_classes(const Scores& scores, const std::vector<std::string>& names) {
+  std::vector<std::int64_t> order;
+  for (std::int64_t c = 0; c < static_cast<std::int64_t>(names.size()); ++c)
+    if (scores.images_of(c) > 0) order.push_back(c);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return accuracy_of(scores, a) < accuracy_of(scores, b); });
+  fmt::print("{}:\n", order.size() > most_lines ? "the classes that are hardest" : "classes");
+  order.resize(std::min(order.size(), most_lines));
+  for (const std::int64_t c : order) {
+    std::int64_t mistaken = -1;  // for which class most often
+    for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
+      if (other != c && scores.confused(c, other) > (mistaken < 0 ? 0 : scores.confused(c, mistaken)))
+        mistaken = other;
+    fmt::print("  {:.4f}  {} ({} images){}\n", accuracy_of(scores, c), names[static_cast<std::size_t>(c)],
+               scores.images_of(c),
+               mistaken < 0 ? ""
+                            : fmt::format(", taken for {} {} times", names[static_cast<std::size_t>(mistaken)],
+                                          scores.confused(c, mistaken)));
+  }
+}
+
+nlohmann::json to_json(const Scores& scores, const std::vector<std::string>& names) {
+  nlohmann::json classes = nlohmann::json::array(), confusion = nlohmann::json::array();
+  for (std::int64_t c = 0; c < static_cast<std::int64_t>(names.size()); ++c) {
+    const std::int64_t images = scores.images_of(c);
+    classes.push_back({{"name", names[static_cast<std::size_t>(c)]},
+                       {"images", images},
+                       {"top1", images > 0 ? nlohmann::json(accuracy_of(scores, c)) : nlohmann::json()}});
+    nlohmann::json row = nlohmann::json::array();
+    for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
+      row.push_back(scores.confused(c, other));
+    confusion.push_back(row);
+  }
+  return {{"images", scores.images()},
+          {"top1", scores.top1()},
+          {"top5", scores.top5()},
+          {"negative_log_likelihood", scores.negative_log_likelihood()},
+          {"expected_calibration_error", scores.calibration_error()},
+          {"classes", classes},
+          {"confusion", confusion}};  // [true class][predicted class]
+}
+
+// The errors, and with all severities each corruption's error relative to AlexNet's, and their mean.
+nlohmann::json evaluate_corruptions(const Flags& f, const Evaluation& evaluation, double clean_error) {
+  const std::vector<Corruption> corruptions = chosen_corruptions(f);
+  const bool all_severities = f.severities.size() == worst_severity;
+  nlohmann::json result;
+  double sum_of_ratios = 0;
+  for (const Corruption corruption : corruptions) {
+    nlohmann::json errors;
+    double sum = 0;
+    std::string line = fmt::format("  {:<18}", name(corruption));
+    for (const int severity : f.severities) {
+      const double error = evaluation.error_under(corruption, severity);
+      errors[std::to_string(severity)] = error;
+      sum += error;
+      line += fmt::format(" {:.4f}", error);
+    }
+    result["errors"][name(corruption)] = errors;
+    if (all_severities) {
+      const double ratio = sum / worst_severity / alexnet_error(corruption);
+      result["corruption_errors"][name(corruption)] = ratio;
+      sum_of_ratios += ratio;
+      line += fmt::format("   {:.4f} of AlexNet's", ratio);
+    }
+    fmt::print("{}\n", line);
+  }
+  result["clean_error"] = clean_error;
+  result["left_out"] = {corruptions_left_out};
+  if (all_severities && corruptions.size() == all_corruptions().size()) {
+    result["mean_corruption_error"] = sum_of_ratios / static_cast<double>(corruptions.size());
+    fmt::print("mean corruption error over {} of ImageNet-C's 15 corruptions (without {}): {:.4f}\n",
+               corruptions.size(), corruptions_left_out, result["mean_corruption_error"].get<double>());
+  }
+  return result;
+}
+
+int evaluate(int argc, char** argv) {
+  CLI::App app("Measures an encoder with its classifier: accuracy, calibration, confusion, corruptions.",
+               "evaluate");
+  Flags flags;
+  add_flags(app, flags);
+  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  check_flags(flags);
+  const Dataset dataset = flags.data.open_named(flags.split);
+  const auto frozen = flags.encoder.load();
+  const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
+  const Evaluation evaluation(flags, dataset, *frozen, classifier);
+  const int side = frozen->features.image_size;
+  check(flags.corruptions.empty() || side >= smallest_corrupted_side, ExitCode::usage,
+        "--corruptions: images of {} pixels are too small; at least {} are needed", side,
+        smallest_corrupted_side);
+
+  std::vector<BadImage> bad;
+  const Scores clean = evaluation.run("evaluating", {}, &bad);
+  nlohmann::json result = to_json(clean, classifier.class_names);
+  fmt::print("top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", clean.top1(), clean.top5(),
+             clean.images(), dataset.classes());
+  fmt::print("expected calibration error {:.4f}, negative log-likelihood {:.4f}\n", clean.calibration_error(),
+             clean.negative_log_likelihood());
+  print_worst_classes(clean, classifier.class_names);
+  std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
+  result["unreadable"] = bad.size();
+  if (!bad.empty())
+    fmt::print("{} images could not be read and are left out, for example {}: {}\n", bad.size(), bad[0].path,
+               bad[0].reason);
+  if (!flags.corruptions.empty()) {
+    fmt::print("errors under ImageNet-C's corruptions, severity {}:\n", fmt::join(flags.severities, " "));
+    if (side != 224) fmt::print("note: they are meant for images of 224 pixels; these have {}\n", side);
+    result["corruptions"] = evaluate_corruptions(flags, evaluation, 1 - clean.top1());
+  }
+  if (!flags.json.empty()) write_json(flags.json, result);
+  return 0;
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::evaluate);
+}

@@ -1,0 +1,131 @@
+// Weights for other programs: a trained encoder, alone or with its head or a classifier, in their formats.
+#include <kindred/apps/common/command_line.h>
+#include <kindred/apps/common/main.h>
+#include <kindred/apps/common/weights_source.h>
+#include <kindred/apps/onnx/onnx_file.h>
+#include <kindred/data/npz.h>
+#include <kindred/models/file_order.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+struct Flags {
+  std::string source, format, out, classifier;
+  std::int64_t image_size = 0;
+  bool head = false;
+};
+
+void add_flags(CLI::App& app, Flags& f) {
+  app.add_option("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
+      ->required();
+  app.add_option("--format", f.format, "torchvision, timm, supcontrast, onnx, npz or kindred")->required();
+  app.add_option("--out", f.out, "the file to write; one that is there is replaced")->required();
+  app.add_option("--classifier", f.classifier,
+                 "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
+  app.add_option("--image-size", f.image_size,
+                 "side of the images that an onnx graph takes (as the encoder was trained)");
+  app.add_flag("--head", f.head, "adds the projection head (supcontrast has it whenever it is there)");
+}
+
+std::string describe(const Flags& f, const LoadedModel& model) {
+  std::string text = fmt::format("{}: {} with the {} stem, {} parameters", f.out, model.info.encoder.model,
+                                 name(model.info.encoder.stem), model.store.parameter_count());
+  if (model.head) text += fmt::format(", with its {} projection head", name(model.head->kind));
+  if (model.classifier) text += fmt::format(", with a classifier of {} classes", model.class_names.size());
+  return text + "\n";
+}
+
+// What must be done over there before load_state_dict(..., strict=True) accepts the file.
+std::string advice(const Flags& f, const LoadedModel& model) {
+  const EncoderInfo& info = model.info.encoder;
+  std::string text;
+  if (f.format == "torchvision" || f.format == "timm") {
+    if (resnet_spec(info.model).depths.size() != 4)
+      text += fmt::format("note: {} has no {}; the names are those that it would have there\n", f.format,
+                          info.model);
+    else if (info.stem == Stem::cifar)
+      text +=
+          "note: the stem is CIFAR's; make it one there too: model.conv1 = Conv2d(3, 64, 3, 1, 1, bias=False), "
+          "model.maxpool = Identity()\n";
+    if (!model.classifier)
+      text += f.format == "timm"
+                  ? "note: no classifier; make the model there with num_classes=0\n"
+                  : "note: no classifier; set model.fc = torch.nn.Identity() there before loading\n";
+  }
+  if (f.format == "supcontrast" && info.stem == Stem::imagenet)
+    text += "note: SupContrast's own ResNets have CIFAR's 3x3 stem; this one has ImageNet's\n";
+  if (f.format == "supcontrast" && !model.head)
+    text += "note: no projection head was found; only encoder.* is written\n";
+  return text;
+}
+
+void write_npz(const std::string& out, const LoadedModel& model) {
+  NpzWriter writer(out);
+  const auto add = [&](const std::string& name, const Tensor& value) {
+    writer.add(name, file_shape(value.shape()), std::span<const float>(to_file_order<float>(value)));
+  };
+  for (const Parameter& parameter : model.store.parameters()) add(parameter.name, parameter.value);
+  for (const Buffer& buffer : model.store.buffers()) add(buffer.name, buffer.value);
+  writer.commit();
+}
+
+void write_safetensors(const Flags& f, const LoadedModel& model) {
+  std::map<std::string, std::string> more;
+  if (model.classifier) more["classes"] = nlohmann::json(model.class_names).dump();
+  const WeightNames names = f.format == "supcontrast" ? WeightNames::supcontrast : WeightNames::torchvision;
+  save_weights(f.out, model.store, names, model.info.encoder, model.info.batches_tracked, more);
+}
+
+void check_flags(const Flags& f) {
+  const std::vector<std::string> formats = {"torchvision", "timm", "supcontrast", "onnx", "npz", "kindred"};
+  check(std::find(formats.begin(), formats.end(), f.format) != formats.end(), ExitCode::usage,
+        "--format {}: expected one of {}", f.format, fmt::join(formats, ", "));
+  if (f.format == "onnx") require_onnx();
+  check(!f.head || f.format == "supcontrast" || f.format == "onnx" || f.format == "npz", ExitCode::usage,
+        "--head: {} has no place for a projection head; supcontrast, onnx and npz have", f.format);
+  check(!f.head || f.classifier.empty() || f.format != "onnx", ExitCode::usage,
+        "--head and --classifier: an onnx graph ends in one of them; write two files");
+  check(f.classifier.empty() || f.format != "kindred", ExitCode::usage,
+        "--classifier: an encoder file of Kindred's holds no classifier; programs take it by --classifier");
+  check(f.image_size == 0 || f.format == "onnx", ExitCode::usage, "--image-size is for --format onnx");
+  check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
+        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
+}
+
+int export_weights(int argc, char** argv) {
+  CLI::App app("Writes trained weights in the format of other programs.", "export");
+  Flags flags;
+  add_flags(app, flags);
+  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  check_flags(flags);
+  const WeightsSource source = find_weights(flags.source);
+  LoadOptions options;
+  options.with_head = flags.head || (flags.format == "supcontrast" && source.head);
+  options.classifier = flags.classifier;
+  const auto model = load_model(source, options);
+  if (flags.image_size) model->info.encoder.image_size = flags.image_size;
+  if (flags.format == "npz")
+    write_npz(flags.out, *model);
+  else if (flags.format == "onnx")
+    write_onnx(flags.out, *model);
+  else
+    write_safetensors(flags, *model);
+  fmt::print("{}{}", describe(flags, *model), advice(flags, *model));
+  if (model->info.assumed)
+    fmt::print("note: {} does not say how images are prepared; assumed: {} pixels, mean {:.4f} {:.4f} {:.4f}\n",
+               source.encoder.string(), model->info.encoder.image_size, model->info.encoder.pixels.mean[0],
+               model->info.encoder.pixels.mean[1], model->info.encoder.pixels.mean[2]);
+  return 0;
+}
+
+}  // namespace
+}  // namespace kindred
+
+int main(int argc, char** argv) {
+  return kindred::run_main(argc, argv, kindred::export_weights);
+}

@@ -1,0 +1,59 @@
+// What data/corruption*.cpp are made of.
+#pragma once
+
+#include <kindred/data/corruption.h>
+
+#include <array>
+#include <cstddef>
+#include <vector>
+
+namespace kindred::detail {
+
+// A square picture of floats, [side, side, channels], in 0..1.
+struct Plane {
+  int side = 0, channels = 3;
+  std::vector<float> values;
+
+  Plane() = default;
+  Plane(int s, int c) : side(s), channels(c), values(std::size_t(s) * std::size_t(s) * std::size_t(c)) {}
+  float& at(int y, int x, int c = 0) {
+    return values[(std::size_t(y) * std::size_t(side) + std::size_t(x)) * std::size_t(channels) +
+                  std::size_t(c)];
+  }
+  float at(int y, int x, int c = 0) const { return const_cast<Plane*>(this)->at(y, x, c); }
+};
+
+// What lies outside: `reflect_101` dcb|abcd|cba (OpenCV), `reflect` cba|abcd|dcb and `nearest` aaa|abcd|ddd
+// (SciPy's names). The index that stands for `i` in [0, n).
+enum class Border { reflect_101, reflect, nearest };
+int inside(int i, int n, Border border);
+
+Plane from_bytes(std::span<const std::uint8_t> pixels, int side);
+void to_bytes(const Plane& plane,
+              std::span<std::uint8_t> pixels);  // clipped to 0..1, cut to integers as NumPy does
+void quantize(Plane& plane);                    // through bytes and back
+
+// Weights exp(-i^2 / 2 sigma^2) for i = -radius..radius, adding up to 1.
+std::vector<float> gaussian_weights(double sigma, int radius);
+// Separable Gaussian blur with SciPy's radius, truncate * sigma rounded.
+void gaussian_filter(Plane& plane, double sigma, double truncate, Border border);
+// Value at a fractional place, from the four pixels around it.
+float bilinear(const Plane& plane, double y, double x, int channel, Border border);
+// Enlarges the middle by `factor` (>= 1) and keeps the side: linear, as scipy.ndimage.zoom.
+Plane zoomed_middle(const Plane& plane, double factor);
+// ImageMagick's: a half Gaussian of 2 radius + 1 pixels in the direction of `degrees`.
+void motion_blur(Plane& plane, double radius, double sigma, double degrees);
+
+// corrupt() without the JPEG step; here and below `severity` is 0 to 4.
+void apply(std::span<std::uint8_t> pixels, int side, Corruption corruption, int severity, RandomStream& random);
+
+// One of each family.
+void add_noise(Plane& plane, Corruption which, int severity, RandomStream& random);
+void blur(Plane& plane, Corruption which, int severity, RandomStream& random);
+void add_weather(Plane& plane, Corruption which, int severity, RandomStream& random);
+void transform(Plane& plane, Corruption which, int severity, RandomStream& random);
+
+void pixelate(std::span<std::uint8_t> pixels, int side, double scale);
+void through_jpeg(std::span<std::uint8_t> pixels, int side, int quality);
+
+}  // namespace kindred::detail

@@ -1,0 +1,151 @@
+#include <kindred/models/file_order.h>
+#include <kindred/models/weights_file.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+constexpr std::size_t most_names_listed = 4;
+constexpr const char* counter = "num_batches_tracked";
+
+bool is_counter(const std::string& name) {
+  return name.ends_with(counter);
+}
+
+// "bn1.running_mean" -> "bn1.num_batches_tracked"; empty for other buffers.
+std::string counter_name(const std::string& buffer) {
+  constexpr std::string_view mean = "running_mean";
+  return buffer.ends_with(mean) ? buffer.substr(0, buffer.size() - mean.size()) + counter : "";
+}
+
+}  // namespace
+
+std::string some_of(const std::vector<std::string>& names) {
+  const std::vector<std::string> shown(
+      names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), most_names_listed)));
+  const std::size_t more = names.size() - shown.size();
+  return fmt::format("{}{}", fmt::join(shown, ", "), more ? fmt::format(" and {} more", more) : "");
+}
+
+WeightMatch match_weights(const SafetensorsFile& file, const ParameterStore& store) {
+  NamedEntries entries = entries_by_own_name(file);
+  WeightMatch match;
+  const auto look_up = [&](const std::string& name, const Tensor& value) {
+    const auto entry = entries.find(name);
+    if (entry == entries.end()) {
+      match.missing.push_back(name);
+      return;
+    }
+    if (entry->second->shape == file_shape(value.shape()))
+      match.found.push_back({name, entry->second, value});
+    else
+      match.reshaped.push_back(fmt::format("{} (is [{}], should be [{}])", entry->second->name,
+                                           fmt::join(entry->second->shape, ", "),
+                                           fmt::join(file_shape(value.shape()), ", ")));
+    entries.erase(entry);
+  };
+  for (const Parameter& parameter : store.parameters()) look_up(parameter.name, parameter.value);
+  for (const Buffer& buffer : store.buffers()) look_up(buffer.name, buffer.value);
+  for (const auto& [name, entry] : entries)
+    if (!is_counter(name)) match.left_over.push_back(entry->name);
+  return match;
+}
+
+void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Found>& found,
+                 ParameterStore& store) {
+  std::vector<std::vector<float>> values;  // all of them before the first is set
+  for (const WeightMatch::Found& each : found) {
+    values.push_back(file.read<float>(*each.entry));
+    for (const float value : values.back())
+      check(std::isfinite(value), ExitCode::file, "{}: {} has a value that is not finite", file.path(),
+            each.entry->name);
+  }
+  for (std::size_t i = 0; i < found.size(); ++i) from_file_order(values[i], found[i].value);
+  store.refresh_low_precision();
+}
+
+void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightNames names,
+                 std::int64_t batches_tracked, bool (*wanted)(const std::string&)) {
+  for (const Parameter& parameter : store.parameters()) {
+    if (!wanted(parameter.name)) continue;
+    const Tensor value = parameter.value;
+    writer.add(name_for_others(names, parameter.name), DType::f32, file_shape(parameter.shape),
+               [value] { return Tensor::from(to_file_order<float>(value), {value.numel()}, Device::cpu); });
+  }
+  for (const Buffer& buffer : store.buffers()) {
+    writer.add(name_for_others(names, buffer.name), buffer.value);
+    if (const std::string name = counter_name(buffer.name); !name.empty())
+      writer.add_i64(name_for_others(names, name), {}, {batches_tracked});
+  }
+}
+
+void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
+  writer.set_metadata("format", "pt");  // tensors are in PyTorch's layout
+  writer.set_metadata("model", info.model);
+  writer.set_metadata("stem", name(info.stem));
+  writer.set_metadata("image_size", std::to_string(info.image_size));
+  writer.set_metadata("pixel_mean", nlohmann::json(info.pixels.mean).dump());
+  writer.set_metadata("pixel_std", nlohmann::json(info.pixels.deviation).dump());
+}
+
+WeightsInfo read_weights_info(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  WeightsInfo info;
+  if (file.metadata().contains("pixel_mean")) {
+    info.encoder = read_encoder_info(path);
+  } else {
+    const ResNetKind kind = recognize_resnet(file);
+    info.encoder.model = kind.model;
+    info.encoder.stem = kind.stem;
+    info.assumed = true;
+    if (kind.stem == Stem::cifar) {
+      info.encoder.image_size = 32;
+      info.encoder.pixels = cifar10_pixels;
+    }
+  }
+  for (const SafetensorsEntry& entry : file.entries())
+    if (own_name(entry.name) == std::string("bn1.") + counter && entry.shape.empty())
+      info.batches_tracked = file.read<std::int64_t>(entry)[0];
+  return info;
+}
+
+std::string WeightsReport::to_string() const {
+  std::string text = fmt::format("weights: {} ({}): {} tensors taken", file, kindred::describe(names), taken);
+  text +=
+      ignored.empty() ? ", none ignored" : fmt::format(", {} ignored: {}", ignored.size(), some_of(ignored));
+  text += missing.empty()
+              ? ", none missing"
+              : fmt::format(", {} missing and left as they were: {}", missing.size(), some_of(missing));
+  return text;
+}
+
+WeightsReport load_weights(const std::filesystem::path& path, ParameterStore& store) {
+  const SafetensorsFile file(path);
+  const WeightMatch match = match_weights(file, store);
+  check(match.reshaped.empty(), ExitCode::file, "{} does not fit the model; of another shape: {}", file.path(),
+        some_of(match.reshaped));
+  check(std::any_of(match.found.begin(), match.found.end(),
+                    [](const WeightMatch::Found& each) { return belongs_to_encoder(each.name); }),
+        ExitCode::file,
+        "{} has not one tensor of the model; expected torchvision's, timm's or SupContrast's names of a ResNet",
+        file.path());
+  set_weights(file, match.found, store);
+  return {file.path(), names_used_in(file), match.found.size(), match.left_over, match.missing};
+}
+
+void save_weights(const std::filesystem::path& path, const ParameterStore& store, WeightNames names,
+                  const EncoderInfo& info, std::int64_t batches_tracked,
+                  const std::map<std::string, std::string>& more) {
+  SafetensorsWriter writer;
+  set_encoder_metadata(writer, info);
+  for (const auto& [key, text] : more) writer.set_metadata(key, text);
+  add_weights(writer, store, names, batches_tracked, [](const std::string&) { return true; });
+  writer.write(path);
+}
+
+}  // namespace kindred

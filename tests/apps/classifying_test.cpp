@@ -1,0 +1,74 @@
+// Scores of a classifier, against numbers that can be reckoned by hand.
+#include <kindred/apps/common/classifying.h>
+#include <kindred/engine/error.h>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+TEST_CASE("scores: accuracy, confusion and calibration") {
+  Scores scores(7);
+  const auto add = [&](std::vector<double> probabilities, std::int32_t label) {
+    scores.add(probabilities.data(), label);
+  };
+  add({0.90, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01}, 0);        // right
+  add({0.30, 0.40, 0.10, 0.10, 0.05, 0.03, 0.02}, 0);        // second
+  add({0.30, 0.20, 0.16, 0.14, 0.12, 0.05, 0.03}, 5);        // sixth
+  add({0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.25}, 2);  // ties count against it: seventh
+  CHECK(scores.images() == 4);
+  CHECK(scores.top1() == doctest::Approx(0.25));
+  CHECK(scores.top5() == doctest::Approx(0.5));
+  CHECK(scores.confused(0, 0) == 1);
+  CHECK(scores.confused(0, 1) == 1);
+  CHECK(scores.confused(5, 0) == 1);
+  CHECK(scores.confused(2, 6) == 1);
+  CHECK(scores.images_of(0) == 2);
+  CHECK(scores.images_of(1) == 0);
+  CHECK(scores.negative_log_likelihood() ==
+        doctest::Approx(-(std::log(0.9) + std::log(0.3) + std::log(0.05) + std::log(0.125)) / 4));
+  // Each in a bin of its own: |0.9 - 1|, 0.4, 0.3, 0.25.
+  CHECK(scores.calibration_error() == doctest::Approx((0.1 + 0.4 + 0.3 + 0.25) / 4));
+}
+
+TEST_CASE("scores: within a bin, confidence and accuracy are averaged first") {
+  Scores scores(2);
+  const double sure[] = {0.75, 0.25};
+  for (int i = 0; i < 4; ++i) scores.add(sure, i == 0);  // three of four are right
+  CHECK(scores.calibration_error() == doctest::Approx(0));
+  const double certain[] = {1, 0};
+  scores.add(certain, 1);
+  CHECK(scores.calibration_error() == doctest::Approx(0.2));
+  CHECK(std::isfinite(scores.negative_log_likelihood()));
+}
+
+TEST_CASE("classes of a set are found in a classifier by name, or by number") {
+  const auto classifier = [](std::vector<std::string> names) {
+    const auto count = static_cast<std::int64_t>(names.size());
+    return Classifier{Tensor::zeros({count, 1}, DType::f32, Device::cpu),
+                      Tensor::zeros({count}, DType::f32, Device::cpu), names};
+  };
+  using Places = std::vector<std::int32_t>;
+  CHECK(match_classes(classifier({"cat", "dog", "eel"}), {"dog", "cat"}) == Places{1, 0});
+  CHECK(match_classes(classifier({"0", "1"}), {"cat", "dog"}) == Places{0, 1});
+  CHECK(match_classes(classifier({"0", "1", "10", "2"}), {"10", "2"}) == Places{2, 3});
+  CHECK_THROWS_AS(match_classes(classifier({"cat", "dog"}), {"eel"}), Error);
+  CHECK_THROWS_AS(match_classes(classifier({"0", "1", "2"}), {"cat", "dog"}), Error);
+}
+
+TEST_CASE("probabilities are the softmax of the logits, however large") {
+  Classifier classifier{Tensor::from(std::vector<float>{1000, 0, 0, 1000}, {2, 2}, Device::cpu),
+                        Tensor::from(std::vector<float>{0, 1}, {2}, Device::cpu),
+                        {"a", "b"}};
+  const auto probabilities =
+      class_probabilities(classifier, Tensor::from(std::vector<float>{1, 1, 2, 0}, {2, 2}, Device::cpu));
+  CHECK(probabilities[0] == doctest::Approx(1 / (1 + std::exp(1))));
+  CHECK(probabilities[1] == doctest::Approx(1 / (1 + std::exp(-1))));
+  CHECK(probabilities[2] == doctest::Approx(1));
+  CHECK(probabilities[3] == doctest::Approx(0));
+}
+
+}  // namespace
+}  // namespace kindred

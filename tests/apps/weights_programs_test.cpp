@@ -1,0 +1,338 @@
+// export, embed, and --weights, as a user runs them: good input and what is refused.
+#include "programs.h"
+
+#include <kindred/data/npz.h>
+#include <kindred/data/toy_set.h>
+#include <kindred/engine/safetensors.h>
+
+#include <nlohmann/json.hpp>
+
+#include <map>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
+
+// A set, a trained run and a classifier, made once for the cases that only read them.
+struct Trained {
+  TemporaryFolder folder;
+  std::string set = draw_tiny_set(folder), run = folder / "run", encoder = run + "/encoder.safetensors",
+              classifier = run + "/probe/classifier.safetensors";
+  Trained() {
+    REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
+    REQUIRE(
+        run_program("linear_probe", set + " --encoder " + encoder + " --out " + run + "/probe --epochs 3 -b 8")
+            .code == 0);
+  }
+};
+
+void expect_error(const ProgramResult& result, int code, const std::string& says) {
+  CAPTURE(result.output);
+  CHECK(result.code == code);
+  CHECK(is_one_line_error(result));
+  CHECK(result.output.find(says) != std::string::npos);
+}
+
+void expect_good(const ProgramResult& result, const std::string& says) {
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  CHECK(result.output.find(says) != std::string::npos);
+}
+
+// As much of protobuf's wire format as it takes to look into an ONNX file: (number << 3 | kind), then a varint
+// (kind 0), 8 bytes (1), a length and so many bytes (2), or 4 bytes (5).
+template <typename Visit>
+void for_each_field(std::string_view bytes, Visit&& visit) {
+  const auto varint = [&] {
+    std::uint64_t value = 0;
+    for (int shift = 0;; shift += 7) {
+      REQUIRE(!bytes.empty());
+      const auto byte = static_cast<unsigned char>(bytes[0]);
+      bytes.remove_prefix(1);
+      value |= std::uint64_t{byte & 127u} << shift;
+      if (byte < 128) return value;
+    }
+  };
+  while (!bytes.empty()) {
+    const std::uint64_t tag = varint(), kind = tag & 7;
+    std::uint64_t length = kind == 1 ? 8 : kind == 5 ? 4 : 0, value = 0;
+    if (kind == 0) value = varint();
+    if (kind == 2) length = varint();
+    REQUIRE(length <= bytes.size());
+    visit(tag >> 3, value, bytes.substr(0, length));
+    bytes.remove_prefix(length);
+  }
+}
+
+struct OnnxSummary {
+  std::uint64_t operator_set = 0;
+  std::map<std::string, int> operations;
+  std::map<std::string, std::string> weights;  // name -> raw bytes
+
+  explicit OnnxSummary(const std::string& file) {
+    for_each_field(file, [&](std::uint64_t number, std::uint64_t, std::string_view content) {
+      if (number == 8)  // ModelProto.opset_import
+        for_each_field(content, [&](std::uint64_t n, std::uint64_t v, std::string_view) {
+          if (n == 2) operator_set = v;
+        });
+      if (number != 7) return;  // ModelProto.graph
+      for_each_field(content, [&](std::uint64_t in_graph, std::uint64_t, std::string_view part) {
+        std::string name, data;
+        for_each_field(part, [&](std::uint64_t n, std::uint64_t, std::string_view text) {
+          if (in_graph == 1 && n == 4) ++operations[std::string(text)];  // NodeProto.op_type
+          if (in_graph == 5 && n == 8) name = text;                      // TensorProto.name
+          if (in_graph == 5 && n == 9) data = text;                      // TensorProto.raw_data
+        });
+        if (in_graph == 5) weights[name] = data;
+      });
+    });
+  }
+};
+
+TEST_CASE("export, embed and --weights do what they promise") {
+  const Trained t;
+  const std::string out = t.folder / "out";
+  const auto exported = [&](const std::string& flags) {
+    return run_program("export", t.run + " --out " + out + " " + flags);
+  };
+
+  SUBCASE("torchvision's names, with and without a classifier") {
+    expect_good(exported("--format torchvision"), "model.fc = torch.nn.Identity()");
+    const SafetensorsFile ours(t.encoder), plain(out);
+    CHECK(plain.entries().size() == ours.entries().size());
+    for (const SafetensorsEntry& entry : ours.entries()) {
+      REQUIRE(plain.find(entry.name) != nullptr);
+      CHECK(plain.read<double>(plain.at(entry.name)) == ours.read<double>(entry));  // counters too
+    }
+    expect_good(exported("--format timm --classifier " + t.classifier), "classifier of 3 classes");
+    const SafetensorsFile with(out), classifier(t.classifier);
+    CHECK(with.entries().size() == ours.entries().size() + 2);
+    CHECK(with.read<float>(with.at("fc.weight")) == classifier.read<float>(classifier.at("fc.weight")));
+    CHECK(with.metadata().at("classes") == classifier.metadata().at("classes"));
+  }
+  SUBCASE("SupContrast's names: the head comes from the checkpoint of the run") {
+    expect_good(exported("--format supcontrast"), "mlp projection head");
+    const SafetensorsFile file(out);
+    CHECK(file.find("encoder.layer2.0.shortcut.0.weight") != nullptr);
+    CHECK(file.find("head.2.bias") != nullptr);
+    // And back: a run may begin with it, head included.
+    expect_good(
+        run_program("pretrain", t.set + " --out " + (t.folder / "tuned").string() + tiny + "--weights " + out),
+        "SupContrast's names): ");
+    expect_good(run_program("export", t.encoder + " --format supcontrast --out " + out), "no projection head");
+    expect_error(run_program("export", t.encoder + " --head --format npz --out " + out), 4, "projection head");
+  }
+  SUBCASE("npz") {
+    expect_good(exported("--format npz --head --classifier " + t.classifier), "resnet20");
+    const NpzFile file(out);
+    const SafetensorsFile ours(t.encoder);
+    CHECK(file.at("layer3.0.conv1.weight").shape == ours.at("layer3.0.conv1.weight").shape);
+    CHECK(file.read<float>(file.at("layer3.0.conv1.weight")) ==
+          ours.read<float>(ours.at("layer3.0.conv1.weight")));
+    CHECK(file.at("head.0.weight").shape == std::vector<std::int64_t>{64, 64});
+    CHECK(file.at("fc.bias").shape == std::vector<std::int64_t>{3});
+  }
+  SUBCASE("a file of others becomes Kindred's again, byte for byte") {
+    expect_good(exported("--format supcontrast"), "");
+    const std::string back = t.folder / "back";
+    expect_good(run_program("export", out + " --format kindred --out " + back), "");
+    CHECK(read_bytes(back) == read_bytes(t.encoder));
+    expect_good(exported("--format torchvision --classifier " + t.classifier), "");
+    expect_good(run_program("export_weights", out + " --format kindred --out " + back), "");
+    CHECK(read_bytes(back) == read_bytes(t.encoder));
+  }
+  SUBCASE("embed: features, labels, paths and classes") {
+    expect_good(run_program("embed", t.set + " --encoder " + t.encoder + " -b 4 --out " + out),
+                "6 images of 3 classes");
+    const NpzFile file(out);
+    CHECK(file.at("features").shape == std::vector<std::int64_t>{6, 64});
+    CHECK(file.read<std::int64_t>(file.at("labels")) == std::vector<std::int64_t>{0, 0, 1, 1, 2, 2});
+    const auto paths = file.read_texts(file.at("paths"));
+    CHECK(paths.size() == 6);
+    for (const std::string& path : paths) CHECK(fs::exists(path));
+    CHECK(file.read_texts(file.at("classes")).size() == 3);
+    // The same features whatever the batch size, up to rounding, and by way of torchvision's names.
+    const auto features = file.read<float>(file.at("features"));
+    expect_good(exported("--format torchvision"), "");
+    fs::rename(out, t.folder / "tv");
+    expect_good(run_program("embed", t.set + " --weights " + (t.folder / "tv").string() + " -b 6 --out " + out),
+                "105 tensors taken");
+    const NpzFile again(out);
+    const auto others = again.read<float>(again.at("features"));
+    REQUIRE(others.size() == features.size());
+    for (std::size_t i = 0; i < features.size(); ++i)
+      CHECK(others[i] == doctest::Approx(features[i]).epsilon(1e-4));
+  }
+  SUBCASE("embed --split train with a bad image, and --classifier") {
+    std::ofstream(fs::directory_iterator(t.set + "/train")->path() / "bad.png") << "no picture";
+    const auto result = run_program("embed", t.set + " --split train --encoder " + t.encoder +
+                                                 " --classifier " + t.classifier + " --out " + out);
+    expect_good(result, "24 images");
+    expect_good(result, "bad.png");
+    const NpzFile file(out);
+    CHECK(file.at("logits").shape == std::vector<std::int64_t>{24, 3});
+    CHECK(file.at("paths").shape == std::vector<std::int64_t>{24});
+  }
+  SUBCASE("linear_probe --weights recognizes the network and says how it prepares images") {
+    expect_good(exported("--format torchvision"), "");
+    const auto probed =
+        run_program("linear_probe", t.set + " --weights " + out + " --out " + (t.folder / "p").string() +
+                                        " --epochs 1 -b 8 --pixels cifar100");
+    expect_good(probed, "resnet20 with the cifar stem; images are prepared as 32 pixels, mean 0.5071");
+  }
+  SUBCASE("classify: lines, JSON, and what cannot be read") {
+    const auto picture = fs::directory_iterator(t.set + "/val")->path();
+    const std::string image = fs::directory_iterator(picture)->path().string();
+    const std::string model = " --encoder " + t.encoder + " --classifier " + t.classifier;
+    const auto lines = run_program("classify", image + model + " --top 2");
+    expect_good(lines, image + ": ");
+    const auto quiet =
+        run_program_with("exec 2>/dev/null;", "classify", image + " " + image + model + " --json");
+    CHECK(quiet.code == 0);
+    const auto list = nlohmann::json::parse(quiet.output);
+    REQUIRE(list.size() == 2);
+    CHECK(list[0]["path"] == image);
+    CHECK(list[0]["predictions"].size() == 3);  // of five asked for, three there are
+    double sum = 0, last = 1;
+    for (const auto& prediction : list[0]["predictions"]) {
+      const double probability = prediction["probability"].get<double>();
+      CHECK(probability <= last);
+      sum += last = probability;
+    }
+    CHECK(sum == doctest::Approx(1));
+    CHECK(list[0] == list[1]);
+    std::ofstream(t.folder / "bad.jpg") << "no picture";
+    const auto bad = run_program("classify", (t.folder / "bad.jpg").string() + " " + image + model);
+    expect_error(bad, 3, "1 of 2 images could not be read");
+    CHECK(bad.output.find("bad.jpg: cannot be read: ") != std::string::npos);
+    CHECK(bad.output.find(image + ": ") != std::string::npos);
+  }
+  SUBCASE("evaluate: agrees with the probe, and with the logits of embed") {
+    const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
+    const std::string json = t.folder / "e.json";
+    expect_good(run_program("evaluate", model + "--json " + json), "expected calibration error");
+    const auto result = nlohmann::json::parse(read_bytes(json));
+    const auto probe = nlohmann::json::parse(read_bytes(t.run + "/probe/result.json"));
+    CHECK(result["top1"] == probe["top1"]);
+    CHECK(result["top5"] == 1);
+    CHECK(result["images"] == 6);
+    std::int64_t total = 0, right = 0;
+    for (std::size_t i = 0; i < 3; ++i)
+      for (std::size_t j = 0; j < 3; ++j) {
+        total += result["confusion"][i][j].get<std::int64_t>();
+        if (i == j) right += result["confusion"][i][j].get<std::int64_t>();
+      }
+    CHECK(total == 6);
+    CHECK(double(right) / 6 == doctest::Approx(result["top1"].get<double>()));
+    CHECK(result["classes"][0]["images"] == 2);
+
+    expect_good(run_program("evaluate", model + "--corruptions contrast,fog --severities 1,5 --json " + json),
+                "meant for images of 224 pixels");
+    const auto some = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    CHECK(some["errors"]["fog"].size() == 2);
+    CHECK(!some.contains("mean_corruption_error"));
+    CHECK(some["left_out"][0] == "frost");
+    expect_good(run_program("evaluate", model + "--corruptions all --limit-eval-per-class 1 --json " + json),
+                "mean corruption error over 14 of ImageNet-C's 15 corruptions (without frost)");
+    const auto all = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    CHECK(all["errors"].size() == 14);
+    double sum = 0;
+    for (const auto& ratio : all["corruption_errors"]) sum += ratio.get<double>() / 14;
+    CHECK(all["mean_corruption_error"].get<double>() == doctest::Approx(sum));
+  }
+  SUBCASE("evaluate and classify refuse what they cannot use") {
+    const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
+    expect_error(run_program("evaluate", model + "--corruptions frost"), 2, "gaussian_noise");
+    expect_error(run_program("evaluate", model + "--corruptions all --severities 6"), 2, "--severities");
+    expect_error(run_program("evaluate", model + "--severities 1,1"), 2, "each once");
+    expect_error(run_program("evaluate", model + "--corruptions fog --image-size 16"), 2,
+                 "16 pixels are too small");
+    expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder), 2, "--classifier");
+    expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder), 4,
+                 "no classifier");
+    ToySetOptions other;
+    other.classes = 4, other.per_class = 4, other.image_size = 32;
+    make_toy_set((t.folder / "other").string(), other);
+    expect_error(run_program("evaluate", (t.folder / "other").string() + " --encoder " + t.encoder +
+                                             " --classifier " + t.classifier),
+                 3, "does not know the class");
+    expect_error(
+        run_program("classify", "a.png --encoder " + t.encoder + " --classifier " + t.classifier + " --top 0"),
+        2, "--top");
+    expect_error(run_program("classify", "--encoder " + t.encoder + " --classifier " + t.classifier), 2,
+                 "IMAGE");
+  }
+  SUBCASE("onnx: the nodes and weights of the network, or a clear refusal") {
+    const auto result = exported("--format onnx --classifier " + t.classifier);
+    if (result.code == 2) {
+      expect_error(result, 2, "libonnx");
+      return;
+    }
+    expect_good(result, "classifier of 3 classes");
+    const OnnxSummary graph(read_bytes(out));
+    CHECK(graph.operator_set == 17);
+    CHECK(graph.operations.at("Conv") == 21);  // 19 of 3x3, and the projections of two stages
+    CHECK(graph.operations.at("BatchNormalization") == 21);
+    CHECK(graph.operations.at("Relu") == 19);
+    CHECK(graph.operations.at("Add") == 9);
+    CHECK(graph.operations.at("Gemm") == 1);
+    CHECK(!graph.operations.contains("MaxPool"));
+    const SafetensorsFile ours(t.encoder);
+    CHECK(graph.weights.size() == 21 + 4 * 21 + 2);
+    for (const SafetensorsEntry& entry : ours.entries()) {
+      if (entry.dtype != "F32") continue;
+      const auto values = ours.read<float>(entry);
+      CHECK(graph.weights.at(entry.name) ==
+            std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+    }
+    expect_good(exported("--format onnx --head"), "mlp projection head");
+    const OnnxSummary with_head(read_bytes(out));
+    CHECK(with_head.operations.at("Gemm") == 2);
+    CHECK(with_head.operations.at("Div") == 1);
+    expect_error(exported("--format onnx --head --classifier " + t.classifier), 2, "two files");
+    expect_error(run_program_with("ulimit -f 256;", "export", t.run + " --out " + out + "2 --format onnx"), 6,
+                 "ulimit");
+  }
+  SUBCASE("flags and files that cannot be used") {
+    expect_error(exported("--format keras"), 2, "torchvision");
+    expect_error(exported("--format torchvision --head"), 2, "--head");
+    expect_error(exported("--format kindred --classifier " + t.classifier), 2, "--classifier");
+    expect_error(exported("--format torchvision --classifier " + t.encoder), 4, "holds no classifier");
+    expect_error(exported("--format npz --image-size 64"), 2, "--image-size");
+    expect_error(run_program("export", t.set + " --format npz --out " + out), 4, "encoder.safetensors");
+    expect_error(run_program("export", t.run + "/none --format npz --out " + out), 4, "none");
+    expect_error(run_program("export", t.classifier + " --format npz --out " + out), 4, "no ResNet");
+    expect_error(run_program("export", t.run + " --format npz --out " + (t.folder / "no/such").string()), 6,
+                 "folder");
+    for (const char* format : {"torchvision", "supcontrast", "npz"})
+      expect_error(
+          run_program_with("ulimit -f 256;", "export", t.run + " --out " + out + " --format " + format), 6,
+          "ulimit");
+    CHECK(!fs::exists(out));
+    expect_error(run_program("embed", t.set + " --out " + out), 2, "--encoder");
+    expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --split test --out " + out), 2,
+                 "--split");
+    expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + out), 4, "no encoder");
+    expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder +
+                                          " --out " + out),
+                 4, "holds no classifier");
+    expect_error(run_program_with("ulimit -f 1;", "embed", t.set + " --encoder " + t.encoder + " --out " + out),
+                 6, "ulimit");
+    CHECK(!fs::exists(out));
+    const std::string tuned =
+        t.set + " --out " + (t.folder / "tuned").string() + " --image-size 32 -b 8 --epochs 1 ";
+    expect_error(run_program("pretrain", tuned + "--model resnet18 --weights " + t.encoder), 4,
+                 "conv1.weight (is [16, 3, 3, 3], should be [64, 3, 3, 3])");
+    expect_good(run_program("pretrain", tuned + "--model resnet32 --weights " + t.encoder),
+                "missing and left as they were");
+    expect_error(run_program("linear_probe",
+                             t.set + " --weights " + t.classifier + " --out " + (t.folder / "p").string()),
+                 4, "no ResNet");
+  }
+}
+
+}  // namespace
+}  // namespace kindred

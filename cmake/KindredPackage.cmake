@@ -22,7 +22,7 @@ install(FILES LICENSE README.md CHANGELOG.md DESTINATION . COMPONENT portable EX
 
 install(CODE "
   file(GET_RUNTIME_DEPENDENCIES
-    EXECUTABLES $<TARGET_FILE:pretrain> $<TARGET_FILE:check_data>
+    EXECUTABLES $<TARGET_FILE:pretrain> $<TARGET_FILE:check_data> $<TARGET_FILE:export>
     RESOLVED_DEPENDENCIES_VAR libraries
     PRE_EXCLUDE_REGEXES \"^(libc|libm|libdl|librt|libpthread|libresolv)[.]so\" \"^ld-linux\" \"^libcuda[.]so\")
   set(prefix \"\${CMAKE_INSTALL_PREFIX}\")

@@ -83,6 +83,7 @@ class DictionaryParser {
       const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), extent);
       if (error != std::errc() || extent < 0 || shape->size() == most_axes) return false;
       text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
+      shape->push_back(extent);
       if (!take(',') && peek() != ')') return false;
     }
     return true;

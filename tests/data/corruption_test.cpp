@@ -22,7 +22,7 @@ Bytes picture(int side) {
     for (int x = 0; x < side; ++x)
       for (int c = 0; c < 3; ++c)
         pixels.push_back(static_cast<std::uint8_t>(100 + 60 * std::sin(0.11 * x + c) * std::cos(0.07 * y) +
-                                                   ((x / 16 + y / 16) % 2 ? 30 : -30)));
+                                                   ((x / 13 + y / 13) % 2 ? 30 : -30)));
   return pixels;
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("corruptions: names, repeatability, and more severity is further from 
   const Bytes clean = picture(side);
   std::set<std::string> names;
   for (const Corruption corruption : all_corruptions()) {
-    CAPTURE(name(corruption));
+    CAPTURE(std::string(name(corruption)));
     CHECK(names.insert(name(corruption)).second);
     CHECK(parse_corruption(name(corruption)) == corruption);
     CHECK(alexnet_error(corruption) > 0.5);
@@ -134,7 +134,9 @@ TEST_CASE("corruptions: filters keep what is flat, and the Gaussian is separable
       Plane blurred(40, 3);
       std::fill(blurred.values.begin(), blurred.values.end(), 0.5f);
       detail::blur(blurred, which, severity, random);
-      for (const float value : blurred.values) CHECK(std::abs(value - 0.5f) < 3e-3f);
+      // Glass is quantized on the way; the widest disk of defocus is itself blurred up to its border, and loses
+      // a hundredth there, as the authors' does.
+      for (const float value : blurred.values) CHECK(std::abs(value - 0.5f) < 1e-2f);
     }
   const Plane zoomed = detail::zoomed_middle(flat, 1.3);
   for (const float value : zoomed.values) CHECK(value == doctest::Approx(0.5));

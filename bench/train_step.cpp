@@ -28,7 +28,7 @@ int bench(int argc, char** argv) {
   CLI::App app("One SupCon training step for every line on standard input.", "bench_train_step");
   PretrainOptions o;
   o.model = "resnet20", o.optimizer = "sgd", o.lr = 0.01, o.momentum = 0.9, o.weight_decay = 1e-4;
-  o.temperature = 0.1, o.image_size = 32;
+  o.loss = "supcon", o.temperature = 0.1, o.image_size = 32;
   std::int64_t views = 512;
   std::string precision = "f32";
   app.add_option("--model", o.model);

@@ -22,7 +22,9 @@ MUTANTS = [
     ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
     ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
      "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
-    ("losses/supcon/cpu_rows.cpp", "const float of_positive = all * push - pulled", "const float of_positive = all * push + pulled"),
+    ("losses/supcon/cpu_rows.cpp", "of_positive = all * push - pulled", "of_positive = all * push + pulled"),
+    ("losses/pairs/cpu.cpp", "t>(j)] += value", "t>(j)] -= value"),
+    ("losses/triplet/cpu.cpp", "-static_cast<float>(row.hits[n])", "static_cast<float>(row.hits[n])"),
     ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
     ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
 ]

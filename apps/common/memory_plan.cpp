@@ -40,9 +40,9 @@ std::size_t status_line(const char* key) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const PretrainOptions& options) {
+MemoryPlan plan_memory(const PretrainOptions& options, int classes) {
   MemoryPool& pool = memory_pool(Device::plan);
-  ContrastiveModel model(options.model, options.stem, options.head);
+  ContrastiveModel model = make_model(options, classes);
   model.store.allocate(Device::plan, 0, options.precision);
   const auto optimizer = make_optimizer(options, model.store);
   MemoryPlan plan;

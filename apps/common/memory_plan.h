@@ -25,7 +25,7 @@ struct MemoryPlan {
   std::size_t pool_peak = 0;         // bytes that the pool holds for it
 };
 
-MemoryPlan plan_memory(const PretrainOptions& options);
+MemoryPlan plan_memory(const PretrainOptions& options, int classes);
 
 // Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be
 // read.

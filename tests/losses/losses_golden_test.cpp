@@ -44,9 +44,11 @@ SupConOptions supcon_options(const std::vector<std::string>& key, const Batch& b
 
 Tensor loss_of(const std::string& name, const Batch& batch) {
   const std::vector<std::string> key = parts_of(name);
-  if (name == "pml/nt_xent")
-    return nt_xent(batch.features, batch.image_indices,
-                   {.temperature = batch.temperature, .views = batch.views});
+  if (name == "pml/nt_xent" && batch.views == 2)
+    return nt_xent(batch.features, batch.image_indices, {.temperature = batch.temperature});
+  if (name == "pml/nt_xent")  // that package takes the other positives out of the denominator
+    return supcon(batch.features, simclr_labels(batch.image_indices, batch.views),
+                  {.temperature = batch.temperature, .denominator = SupConDenominator::one_positive});
   if (key[0] != "pml" || name == "pml/supcon")
     return supcon(batch.features, batch.labels, supcon_options(key, batch));
   TripletOptions options;

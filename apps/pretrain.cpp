@@ -1,6 +1,7 @@
 // Stage one: trains an encoder by contrast. See train_epoch() for the algorithm; the rest is bookkeeping.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/diagnosis.h>
 #include <kindred/apps/common/features.h>
 #include <kindred/apps/common/interrupt.h>
 #include <kindred/apps/common/main.h>
@@ -24,6 +25,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -51,13 +53,6 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   return loading;
 }
 
-Schedule schedule_of(const PretrainOptions& o, std::int64_t steps_per_epoch) {
-  Warmup warmup;
-  warmup.steps = std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch));
-  warmup.start = o.warmup_start_lr;
-  return Schedule::cosine(o.lr, o.epochs * steps_per_epoch, o.lr * o.lr_floor).with_warmup(warmup);
-}
-
 enum class Ending { finished, interrupted };
 
 class Run {
@@ -71,7 +66,11 @@ class Run {
         loader_(train_, training_loader(o_)),
         steps_per_epoch_(loader_.batches_per_epoch()),
         schedule_(schedule_of(o_, steps_per_epoch_)),
-        model_(o_.model, o_.stem, o_.head) {
+        loss_(loss_options(o_)),
+        collapse_loss_(collapse_loss(loss_, o_.batch_size, train_.classes(),
+                                     same_class_share(train_.labels(), train_.classes()))),
+        diagnosis_(loss_, train_.classes()),
+        model_(make_model(o_, train_.classes())) {
     model_.store.allocate(device_, o_.seed, o_.precision.compute);
     optimizer_ = make_optimizer(o_, model_.store);
     std::optional<ResidentPictures> pictures;
@@ -115,8 +114,11 @@ class Run {
   Ending train() {
     fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(),
                train_.classes(), steps_per_epoch_, schedule_.to_string());
-    fmt::print("{}: {} parameters; a loss of {:.3f} is that of features that are all the same\n", o_.model,
-               model_.store.parameter_count(), chance_loss());
+    fmt::print("{}: {} parameters; a loss of {:.3f} is that of {}\n", o_.model, model_.store.parameter_count(),
+               collapse_loss_, loss_.classifies() ? "equal scores" : "features that are all the same");
+    for (const std::string& warning :
+         warnings_at_start(loss_, train_.labels(), o_.precision.compute != DType::f32))
+      fmt::print("warning: {}\n", warning);
     if (resident_) fmt::print("the training images stay on the GPU, which makes the views\n");
     saver_.emplace(o_, [this] {
       take(steps_->finish());  // a GPU may be a step ahead of what is known here
@@ -135,8 +137,6 @@ class Run {
   }
 
  private:
-  double chance_loss() const { return collapse_value(o_.views * o_.batch_size, loss_options(o_)); }
-
   // The algorithm: draw views, embed them, pull together what belongs together, update. False when interrupted.
   bool train_epoch() {
     const std::string what = fmt::format("epoch {}/{}", state_.epochs_done + 1, o_.epochs);
@@ -156,12 +156,15 @@ class Run {
     }
     take(steps_->finish());
     progress_.reset();
+    if (state_.batches_done == steps_per_epoch_ && started_ > 0)
+      state_.features = diagnosis_.look_at(steps_->features());
     return state_.batches_done == steps_per_epoch_;
   }
 
   void run_step(std::int64_t step, std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
                 const std::vector<std::int64_t>& indices) {
     if (o_.skip_nonfinite) remember_buffers();
+    diagnosis_.see(labels, indices);
     shown_[static_cast<std::size_t>(started_++ % 2)] = indices;
     take(steps_->run(batch, view_labels(o_, labels, indices), schedule_.at(step)));
     saver_->after_step(state_.steps_done);
@@ -202,17 +205,21 @@ class Run {
     const auto views = static_cast<double>(steps_per_epoch_ * o_.views * o_.batch_size);
     state_.metrics.push_back({{"epoch", state_.epochs_done + 1},
                               {"loss", loss},
-                              {"chance_loss", chance_loss()},
+                              {"chance_loss", collapse_loss_},
                               {"lr", schedule_.at(state_.steps_done - 1)},
                               {"views_per_second", views / state_.seconds},
                               {"step_views_per_second", views / state_.step_seconds},
                               {"data_wait", data_wait()},
                               {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
+    state_.metrics.back()["features"] = std::exchange(state_.features, nullptr);
+    diagnosis_.finish_epoch(state_.epochs_done + 1, loss, collapse_loss_);
     if (state_.skipped > 0) state_.metrics.back()["skipped_steps"] = state_.skipped;
     fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
-               state_.epochs_done + 1, o_.epochs, loss, chance_loss(),
+               state_.epochs_done + 1, o_.epochs, loss, collapse_loss_,
                neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / state_.seconds,
                100 * data_wait());
+    if (!diagnosis_.line().empty()) fmt::print("  {}\n", diagnosis_.line());
+    for (const std::string& warning : diagnosis_.warnings()) fmt::print("warning: {}\n", warning);
     std::fflush(stdout);
 
     const double score = evaluation_ && o_.knn_every > 0 ? neighbours.value_or(-1) : -loss;
@@ -281,9 +288,9 @@ class Run {
                        {},
                        {}};
     const StepInputs inputs = steps_->inputs_of(result.step);
-    contrastive_step(
-        model_, *optimizer_, inputs.images, inputs.labels, loss_options(o_),
-        [&](const Tape& tape) { step.source = find_non_finite(tape, inputs.images.front().dim(0)); });
+    contrastive_step(model_, *optimizer_, inputs.images, inputs.labels, loss_, [&](const Tape& tape) {
+      step.source = find_non_finite(tape, inputs.images.front().dim(0));
+    });
     for (const std::int64_t index : shown_[static_cast<std::size_t>(result.step % 2)])
       step.images.push_back(train_.name(index));
     return report_non_finite(step, out_ / "non_finite.json");
@@ -327,6 +334,9 @@ class Run {
   Loader loader_;
   const std::int64_t steps_per_epoch_;
   const Schedule schedule_;
+  const LossOptions loss_;
+  const double collapse_loss_;  // of features that are all alike
+  Diagnosis diagnosis_;
   ContrastiveModel model_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<ResidentBatches> resident_;  // where the data set stays on the GPU: instead of the loader
@@ -353,7 +363,7 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
       train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
   const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
   // The copy that a checkpoint is written from: parameters and momentum.
-  ContrastiveModel shapes(o.model, o.stem, o.head);
+  const ContrastiveModel shapes = make_model(o, train.classes());
   const std::size_t copy = 2 * sizeof(float) * static_cast<std::size_t>(shapes.store.parameter_count());
   return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes) + copy;
 }
@@ -405,10 +415,11 @@ int pretrain(int argc, char** argv) {
   check(train.size() >= options.batch_size, ExitCode::usage,
         "--batch-size {}: the data set has only {} training images; use a smaller batch", options.batch_size,
         train.size());
-  if (options.loss == "supcon") fmt::print("{}", describe_positives(options, train));
+  const LossOptions loss = loss_options(options);
+  if (!loss.by_image() && !loss.classifies()) fmt::print("{}", describe_positives(options, train));
   if (options.dry_run) {
-    fmt::print("{}",
-               describe(plan_memory(options, device.device), other_memory(options, train), device.device));
+    fmt::print("{}", describe(plan_memory(options, device.device, train.classes()),
+                              other_memory(options, train), device.device));
     return 0;
   }
   const auto evaluation = options.data.open(Split::evaluation);
@@ -434,7 +445,7 @@ int pretrain(int argc, char** argv) {
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {
-    explain_out_of_memory(error, options, device.device);  // what the run had is free again
+    explain_out_of_memory(error, options, device.device, train.classes());  // what the run had is free again
   }
 }
 

@@ -1,4 +1,4 @@
-// What stage one trains: an encoder and a projection head over one parameter store.
+// What stage one trains: an encoder and what the loss looks at, over one parameter store.
 #pragma once
 
 #include <kindred/models/projection_head.h>
@@ -7,15 +7,26 @@
 namespace kindred {
 
 struct ContrastiveModel {
-  ContrastiveModel(const std::string& model, Stem stem, HeadKind head_kind)
-      : encoder(store, resnet_spec(model), stem), head(store, head_kind, encoder.feature_dim) {}
+  // With a projection head; or, for a loss of class scores, with a linear classifier of that many classes.
+  ContrastiveModel(const std::string& model, Stem stem, HeadKind head_kind, int classes = 0)
+      : encoder(store, resnet_spec(model), stem) {
+    if (classes > 0)
+      classifier.emplace(store, "fc", encoder.feature_dim, classes);
+    else
+      head.emplace(store, head_kind, encoder.feature_dim);
+  }
 
-  // Normalized images [n, h, w, 3] -> unit rows [n, 128], f32.
-  Tensor operator()(const Tensor& images, Mode mode) const { return head(encoder(images, mode)); }
+  // Normalized images [n, h, w, 3] -> unit rows [n, 128], f32; or logits [n, classes] in the type of the
+  // images.
+  Tensor operator()(const Tensor& images, Mode mode) const {
+    const Tensor features = encoder(images, mode);
+    return classifier ? (*classifier)(features) : (*head)(features);
+  }
 
   ParameterStore store;
   ResNet encoder;
-  ProjectionHead head;
+  std::optional<ProjectionHead> head;
+  std::optional<Linear> classifier;
 };
 
 }  // namespace kindred

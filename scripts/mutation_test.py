@@ -24,6 +24,8 @@ MUTANTS = [
     ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
      "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
     ("losses/supcon/cpu_rows.cpp", "of_positive = all * push - pulled", "of_positive = all * push + pulled"),
+    ("losses/pairs/cpu.cpp", "t>(j)] += value", "t>(j)] -= value"),
+    ("losses/triplet/cpu.cpp", "-static_cast<float>(row.hits[n])", "static_cast<float>(row.hits[n])"),
     ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
     ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
     ("losses/supcon/cuda.cu", "(1 / formula.temperature), d_rows", "(-1 / formula.temperature), d_rows",

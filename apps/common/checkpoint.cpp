@@ -37,6 +37,7 @@ nlohmann::json RunState::to_json() const {
           {"wait_seconds", wait_seconds},
           {"best", best ? nlohmann::json(*best) : nlohmann::json()},
           {"metrics", metrics},
+          {"features", features},
           {"data", data}};
 }
 
@@ -52,6 +53,7 @@ RunState RunState::from_json(const nlohmann::json& value) {
   value.at("wait_seconds").get_to(run.wait_seconds);
   if (const auto& best = value.at("best"); !best.is_null()) run.best = best.get<double>();
   value.at("metrics").get_to(run.metrics);
+  run.features = value.value("features", nlohmann::json());
   value.at("data").get_to(run.data);
   return run;
 }

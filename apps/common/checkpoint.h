@@ -27,7 +27,8 @@ struct RunState {
   double seconds = 0, step_seconds = 0, wait_seconds = 0;
   std::optional<double> best;  // nearest-neighbour accuracy, or minus the loss where there is none
   std::vector<nlohmann::json> metrics;
-  std::string data;  // fingerprint of the data set: what batches_done counts
+  nlohmann::json features;  // figures of the epoch's last batch (diagnosis.h), or null: it was not reached
+  std::string data;         // fingerprint of the data set: what batches_done counts
 
   nlohmann::json to_json() const;
   // Throws an exception of nlohmann::json's when it is none of to_json()'s.

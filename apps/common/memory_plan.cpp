@@ -47,11 +47,11 @@ std::size_t status_line(const char* key) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const PretrainOptions& options, Device device) {
+MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classes) {
   const PlannedDevice planned(device);
   const PoolScope scope(Device::plan, new_memory_pool(Device::plan));
   MemoryPool& pool = *scope.pool();
-  ContrastiveModel model(options.model, options.stem, options.head);
+  ContrastiveModel model = make_model(options, classes);
   model.store.allocate(Device::plan, 0, options.precision.compute);
   const auto optimizer = make_optimizer(options, model.store);
   MemoryPlan plan;
@@ -86,10 +86,10 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device) {
   return plan;
 }
 
-std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes) {
+std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes) {
   const auto fits = [&](std::int64_t batch) {
     options.batch_size = batch;
-    const MemoryPlan plan = plan_memory(options, device);
+    const MemoryPlan plan = plan_memory(options, device, classes);
     return plan.pool_peak + plan.input_bytes <= bytes;
   };
   std::int64_t low = 0, high = std::int64_t{1} << 20;  // low fits, high does not
@@ -106,11 +106,12 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
   return low >= 8 ? low / 8 * 8 : low;
 }
 
-void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device) {
+void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
+                           int classes) {
   memory_pool(device).trim();
   std::size_t free = 0, total = 0;
   gpu().free_and_total(free, total);
-  const std::int64_t batch = largest_batch(options, device, free);
+  const std::int64_t batch = largest_batch(options, device, free, classes);
   check(batch > 0, ExitCode::device, "{}; not even one image of {} pixels fits", error.what(),
         options.image_size);
   fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);

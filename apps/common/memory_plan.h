@@ -27,16 +27,16 @@ struct MemoryPlan {
   std::size_t input_bytes = 0;       // on a GPU: batches on their way to it, not included above
 };
 
-// Of training on `device`.
-MemoryPlan plan_memory(const PretrainOptions& options, Device device);
+// Of training on `device`; the classes are those of a classifier, where the loss trains one.
+MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classes = 2);
 
 // The largest multiple of 8, or failing that any number, of images a batch whose training step fits `bytes` of
 // the device's memory; 0 where not even one image does.
-std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes);
+std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes = 2);
 
 // Throws what `error` says, and which --batch-size would fit what the GPU has free now that the run is gone.
-[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options,
-                                        Device device);
+[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
+                                        int classes = 2);
 
 // Resident memory of this process, bytes: now, and at its peak so far (/proc/self/status). 0 where it cannot be
 // read.

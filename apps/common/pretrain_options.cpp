@@ -49,7 +49,6 @@ void check_one_of(const char* flag, const std::string& value, std::initializer_l
 
 void check_values(const PretrainOptions& o) {
   resnet_spec(o.model);
-  check_one_of("--loss", o.loss, {"supcon", "simclr"});
   check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
   pixel_statistics(o.pixels);
   check_positive("--temperature", o.temperature);
@@ -130,6 +129,7 @@ nlohmann::json PretrainOptions::to_json() const {
           {"warmup_start_lr", warmup_start_lr},
           {"temperature", temperature},
           {"base_temperature", base_temperature},
+          {"loss_options", loss_flags.to_json()},
           {"augment", augment},
           {"augmentation", augmentation_json(*this)},
           {"pixels", pixels},
@@ -169,7 +169,10 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--stem", given_.stem, "imagenet or cifar (cifar up to 32 pixels)");
   app.add_option("--weights", plain_.weights,
                  "begin with these: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights");
-  app.add_option("--loss", plain_.loss, "supcon or simclr")->capture_default_str();
+  app.add_option("--loss", plain_.loss,
+                 "supcon, simclr (nt_xent), triplet, n_pairs, max_margin, or cross_entropy on a classifier")
+      ->capture_default_str();
+  plain_.loss_flags.add_to(app);
   app.add_option("--views", given_.views, "augmented views of each image (2)");
   app.add_option("--image-size", given_.image_size, "side of a view in pixels (224)");
   app.add_option("-b,--batch-size", given_.batch_size, "images in a batch, over all processes (256)");
@@ -253,8 +256,7 @@ PretrainOptions PretrainFlags::resolve() const {
         "--views {}: {} describes {} views; leave --views out", o.views, o.augment, plan.views());
   o.view_groups = plan.groups;
   o.views = plan.views();
-  check(o.loss != "simclr" || o.views >= 2, ExitCode::usage,
-        "--loss simclr with --views 1: an image's only positives are its other views; use --views 2");
+  o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
   return o;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <kindred/apps/common/data_options.h>
+#include <kindred/apps/common/loss.h>
 #include <kindred/data/recipe_json.h>
 #include <kindred/engine/precision.h>
 #include <kindred/layers/image_input/image_input.h>
@@ -42,7 +43,8 @@ struct CheckpointInterval {
 struct PretrainOptions {
   DataFlags data;
   std::string out, weights;
-  std::string model, loss, augment, optimizer, recipe, device, pixels;
+  std::string loss = "supcon";
+  std::string model, augment, optimizer, recipe, device, pixels;
   std::vector<ViewGroup> view_groups;  // what `augment` says of the views; `views` in all
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
@@ -50,6 +52,7 @@ struct PretrainOptions {
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
   double temperature = 0, base_temperature = 0;
+  LossFlags loss_flags;
   std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
   Sampling sampling = Sampling::uniform;
   std::uint64_t seed = 0;

@@ -1,6 +1,8 @@
 #include <kindred/apps/common/step.h>
 #include <kindred/layers/concatenate/concatenate.h>
 
+#include <cmath>
+
 namespace kindred {
 
 namespace {
@@ -26,11 +28,19 @@ std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, Parame
   return optimizer;
 }
 
-SupConOptions loss_options(const PretrainOptions& options) {
-  SupConOptions loss;
-  loss.temperature = static_cast<float>(options.temperature);
-  loss.base_temperature = static_cast<float>(options.base_temperature);
-  return loss;
+Schedule schedule_of(const PretrainOptions& o, std::int64_t steps_per_epoch) {
+  Warmup warmup;
+  warmup.steps = std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch));
+  warmup.start = o.warmup_start_lr;
+  return Schedule::cosine(o.lr, o.epochs * steps_per_epoch, o.lr * o.lr_floor).with_warmup(warmup);
+}
+
+LossOptions loss_options(const PretrainOptions& options) {
+  return options.loss_flags.resolve(options.loss, options.temperature, options.base_temperature, options.views);
+}
+
+ContrastiveModel make_model(const PretrainOptions& options, int classes) {
+  return {options.model, options.stem, options.head, loss_options(options).classifies() ? classes : 0};
 }
 
 std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
@@ -47,9 +57,10 @@ std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const
 
 std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
                                       const std::vector<std::int64_t>& indices) {
+  const bool by_image = loss_options(options).by_image();
   std::vector<std::int32_t> of_views;
   for (std::int64_t view = 0; view < options.views; ++view)
-    if (options.loss == "supcon")
+    if (!by_image)
       of_views.insert(of_views.end(), labels.begin(), labels.end());
     else
       of_views.insert(of_views.end(), indices.begin(), indices.end());
@@ -57,14 +68,15 @@ std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std:
 }
 
 Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
-                        const Tensor& labels, const SupConOptions& options,
-                        const std::function<void(const Tape&)>& inspect) {
+                        const Tensor& labels, const LossOptions& options,
+                        const std::function<void(const Tape&)>& inspect, Tensor* features_of_step) {
   Tape tape;
   model.store.attach(tape);
   Tensor features = model(images.front(), Mode::train);  // [views*batch, 128], unit rows
   for (std::size_t group = 1; group < images.size(); ++group)
     features = concatenate(features, model(images[group], Mode::train));
-  const Tensor loss = supcon(features, labels, options);  // []
+  const Tensor loss = loss_of(features, labels, options);  // []
+  if (features_of_step != nullptr) *features_of_step = features;
   if (inspect) inspect(tape);
   tape.backward(loss, optimizer.loss_scale());  // of the scaled loss, where it is scaled
   optimizer.watch_loss(loss);
@@ -73,7 +85,7 @@ Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std
 }
 
 Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
-                        const Tensor& labels, const SupConOptions& options,
+                        const Tensor& labels, const LossOptions& options,
                         const std::function<void(const Tape&)>& inspect) {
   return contrastive_step(model, optimizer, std::vector<Tensor>{images}, labels, options, inspect);
 }

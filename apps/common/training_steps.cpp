@@ -19,12 +19,14 @@ class EagerSteps : public TrainingSteps {
                                 double learning_rate) override {
     const double start = now_seconds();
     inputs_ = {};  // their memory is the next ones'
+    features_ = {};
     inputs_.images = image_groups(o_, batch, static_cast<std::int64_t>(labels.size()) / o_.views, device_);
     for (Tensor& group : inputs_.images)
       group = normalize_images(group, o_.pixel_statistics(), o_.precision.compute);
     inputs_.labels = Tensor::from(labels, {static_cast<std::int64_t>(labels.size())}, device_);
     optimizer_.set_learning_rate(learning_rate);
-    const Tensor loss = contrastive_step(model_, optimizer_, inputs_.images, inputs_.labels, loss_options(o_));
+    const Tensor loss =
+        contrastive_step(model_, optimizer_, inputs_.images, inputs_.labels, loss_options(o_), {}, &features_);
     StepResult result{steps_++, loss.to_vector<double>()[0], optimizer_.non_finite(), 0, start - idle_since_};
     idle_since_ = now_seconds();
     result.step_seconds = idle_since_ - start;
@@ -32,6 +34,7 @@ class EagerSteps : public TrainingSteps {
   }
   std::optional<StepResult> finish() override { return std::nullopt; }
   StepInputs inputs_of(std::int64_t) override { return inputs_; }
+  Tensor features() override { return features_; }
 
  private:
   const PretrainOptions o_;
@@ -39,6 +42,7 @@ class EagerSteps : public TrainingSteps {
   ContrastiveModel& model_;
   Optimizer& optimizer_;
   StepInputs inputs_;
+  Tensor features_;
   std::int64_t steps_ = 0;
   double idle_since_ = now_seconds();
 };
@@ -121,6 +125,7 @@ class RecordedSteps : public TrainingSteps {
     const int slot = static_cast<int>(step % InputFeed::slots);
     return {images_of(slot), feed_.labels(slot)};
   }
+  Tensor features() override { return features_[static_cast<std::size_t>((started_ - 1) % InputFeed::slots)]; }
 
  private:
   // Of a step: its loss and flag on the host, and marks around it.
@@ -162,8 +167,8 @@ class RecordedSteps : public TrainingSteps {
 
   // What is recorded: reads the slot and nothing else that changes its address.
   void step(int slot) {
-    const Tensor loss =
-        contrastive_step(model_, optimizer_, images_of(slot), feed_.labels(slot), loss_options(o_));
+    const Tensor loss = contrastive_step(model_, optimizer_, images_of(slot), feed_.labels(slot),
+                                         loss_options(o_), {}, &features_[static_cast<std::size_t>(slot)]);
     outcome_.window(0, {1}).copy_from(loss);
     outcome_.window(1, {1}).copy_from(optimizer_.non_finite_flag());
   }
@@ -188,8 +193,9 @@ class RecordedSteps : public TrainingSteps {
   Optimizer& optimizer_;
   Tensor pictures_;  // u8 [n, h, w, 3]: the data set, or undefined
   InputFeed feed_;
-  std::shared_ptr<MemoryPool> pool_;  // of what a step makes
-  Tensor outcome_;                    // f32 [2]: the loss, and the optimizer's flag
+  std::shared_ptr<MemoryPool> pool_;               // of what a step makes
+  Tensor outcome_;                                 // f32 [2]: the loss, and the optimizer's flag
+  std::array<Tensor, InputFeed::slots> features_;  // of each slot's last step
   std::array<Recording, InputFeed::slots> recordings_;
   std::array<Outcome, 4> outcomes_;
   std::int64_t started_ = 0, finished_ = 0, first_of_epoch_ = 0;

@@ -42,6 +42,9 @@ class TrainingSteps {
   virtual std::optional<StepResult> finish() = 0;
   // What a step was made from, for the report of one that went wrong: of the last result that was given.
   virtual StepInputs inputs_of(std::int64_t step) = 0;
+  // What the loss of the last step looked at, [views*batch, dim]. To be read before the next step is started,
+  // and after finish().
+  virtual Tensor features() = 0;
 };
 
 // For full batches of the options' size. The model and the optimizer outlive it. With `pictures`, on a GPU

@@ -15,7 +15,8 @@ Keys:
         positives, times T / 0.07.
     pml/supcon, pml/nt_xent, pml/triplet/<batch_all|batch_hard|semi_hard>
         pytorch-metric-learning's SupConLoss and NTXentLoss, and TripletMarginLoss with its BatchHardMiner and
-        TripletMarginMiner("semihard"), on squared distances, margin 0.2, the mean over active triplets.
+        TripletMarginMiner("semihard"), on squared distances, margin 0.2, the mean over active triplets. Its NTXentLoss
+        of three views and more has one positive below the line, not all.
 
 Needs pytorch-metric-learning (pip install --no-deps pytorch-metric-learning tqdm scikit-learn) beside PyTorch.
 """
@@ -80,12 +81,13 @@ def pml_losses(groups, views, temperature):
     labels = torch.tensor(groups * views)
     images = torch.arange(len(groups)).repeat(views)
     squared = dict(distance=distances.LpDistance(normalize_embeddings=False, power=2))
+    plain = dict(distance=distances.DotProductSimilarity(normalize_embeddings=False))  # the rows have length 1 already
     triplet = losses.TripletMarginLoss(margin=MARGIN, reducer=reducers.AvgNonZeroReducer(), **squared)
     hard = miners.BatchHardMiner(**squared)
     semi_hard = miners.TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard", **squared)
     return {
-        "pml/supcon": lambda z: losses.SupConLoss(temperature=temperature)(z, labels),
-        "pml/nt_xent": lambda z: losses.NTXentLoss(temperature=temperature)(z, images),
+        "pml/supcon": lambda z: losses.SupConLoss(temperature=temperature, **plain)(z, labels),
+        "pml/nt_xent": lambda z: losses.NTXentLoss(temperature=temperature, **plain)(z, images),
         "pml/triplet/batch_all": lambda z: triplet(z, labels),
         "pml/triplet/batch_hard": lambda z: triplet(z, labels, hard(z, labels)),
         "pml/triplet/semi_hard": lambda z: triplet(z, labels, semi_hard(z, labels)),

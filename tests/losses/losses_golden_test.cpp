@@ -1,7 +1,6 @@
 // Every variant against implementations that are not ours (tests/golden/golden_variants.py): Google's and
 // HobbitLong's conventions, and pytorch-metric-learning.
 #include <kindred/engine/tape.h>
-#include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/losses/nt_xent/nt_xent.h>
 #include <kindred/losses/triplet/triplet.h>
 
@@ -45,19 +44,13 @@ SupConOptions supcon_options(const std::vector<std::string>& key, const Batch& b
 
 Tensor loss_of(const std::string& name, const Batch& batch) {
   const std::vector<std::string> key = parts_of(name);
-  if (name == "pml/nt_xent") {
-    const Tensor unit = l2_normalize(batch.features);  // theirs divides by the norms itself
-    if (batch.views == 2)
-      return nt_xent(unit, batch.image_indices, {.temperature = batch.temperature, .views = batch.views});
-    // With more positives an anchor, theirs has one of them in each denominator.
-    return supcon(unit, simclr_labels(batch.image_indices, batch.views),
-                  {.temperature = batch.temperature,
-                   .denominator = SupConDenominator::one_positive,
-                   .views = batch.views});
-  }
-  if (name == "pml/supcon")
-    return supcon(l2_normalize(batch.features), batch.labels, supcon_options(key, batch));
-  if (key[0] != "pml") return supcon(batch.features, batch.labels, supcon_options(key, batch));
+  if (name == "pml/nt_xent" && batch.views == 2)
+    return nt_xent(batch.features, batch.image_indices, {.temperature = batch.temperature});
+  if (name == "pml/nt_xent")  // that package takes the other positives out of the denominator
+    return supcon(batch.features, simclr_labels(batch.image_indices, batch.views),
+                  {.temperature = batch.temperature, .denominator = SupConDenominator::one_positive});
+  if (key[0] != "pml" || name == "pml/supcon")
+    return supcon(batch.features, batch.labels, supcon_options(key, batch));
   TripletOptions options;
   if (key[2] == "batch_hard") options.mining = TripletMining::batch_hard;
   if (key[2] == "semi_hard") options.mining = TripletMining::semi_hard;

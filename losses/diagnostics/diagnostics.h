@@ -1,0 +1,40 @@
+// What a batch of features says about a run, beside its loss. On the host, from copies; a run looks now and
+// then.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+
+namespace kindred {
+
+// Mean and standard deviation; 0 for no values.
+struct Spread {
+  double mean = 0, deviation = 0;
+  std::int64_t count = 0;
+};
+
+struct FeatureDiagnostics {
+  // Wang and Isola 2020 (arXiv 2005.10242), equations 3 and 4 with alpha = t = 2:
+  double alignment = 0;  // mean of |z_i - z_j|^2 over positive pairs; 0 is best
+  double uniformity =
+      0;  // log of the mean of exp(-2 |z_i - z_j|^2) over all pairs; 0 is collapse, about -4 spread out
+  // Cosine similarities. Own views are positives from the anchor's image, others those from its class alone.
+  Spread own_views, other_positives, negatives;
+  // exp of the entropy of the singular values' shares (Roy and Vetterli 2007): how many directions are in use,
+  // from 1 to the dimension.
+  double effective_rank = 0;
+  // Number of anchors for each number of positives.
+  std::map<std::int64_t, std::int64_t> anchors_by_positives;
+  std::int64_t rows = 0;
+
+  double mean_positives() const;
+  std::int64_t anchors_without_positives() const;
+};
+
+// features [rows, dim] of length 1, row-major; labels and images [rows]: which class and which image each row
+// is of. Rows of one label are positives of each other. O(rows^2 dim + dim^3).
+FeatureDiagnostics diagnose(std::span<const float> features, std::int64_t dim,
+                            std::span<const std::int32_t> labels, std::span<const std::int64_t> images);
+
+}  // namespace kindred

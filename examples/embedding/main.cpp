@@ -57,6 +57,11 @@ struct Encoder {
   std::unique_ptr<ResNet> network;
 };
 
+// "class/picture.jpg"
+std::string short_name(const fs::path& path) {
+  return (path.parent_path().filename() / path.filename()).string();
+}
+
 int show_most_alike(const std::string& weights, const std::vector<std::string>& paths) {
   const Encoder encoder(weights);
   const std::vector<float> rows = encoder.embed(paths);
@@ -69,8 +74,8 @@ int show_most_alike(const std::string& weights, const std::vector<std::string>& 
       for (std::size_t d = 0; d < dim; ++d) cosine += rows[i * dim + d] * rows[j * dim + d];
       if (j != i && cosine > nearest) nearest = cosine, best = j;
     }
-    std::printf("%s: most like %s (cosine %.3f)\n", fs::path(paths[i]).filename().c_str(),
-                fs::path(paths[best]).filename().c_str(), nearest);
+    std::printf("%s: most like %s (cosine %.3f)\n", short_name(paths[i]).c_str(),
+                short_name(paths[best]).c_str(), nearest);
   }
   return 0;
 }

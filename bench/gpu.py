@@ -74,11 +74,14 @@ def main():
         work = f"loss alone, {rows} x 128"
         if a.only not in work:
             continue
-        flags = ["--rows", str(rows), "--device", "cuda", "--steps", "10" if rows < 100000 else "1"]
+        flags = ["--rows", str(rows), "--classes", "1000", "--device", "cuda", "--steps", "10" if rows < 100000 else "1"]
         commands = [("kindred", [f"{a.programs}/bench_loss", *flags])]
         if rows < 100000:  # beyond, N x N does not fit
             commands += [(name, [a.python, f"{here}/loss_torch.py", *flags, *more]) for name, more in peers]
         measure(work, rows, commands, a.repeats)
+        taken = subprocess.run([*commands[0][1], "--memory"], capture_output=True, text=True).stdout
+        if taken:  # the gradient, rows x 128 floats, is one of the outputs
+            print(f"{work:34} {'kindred':16} {(float(taken) - rows * 512) / 1e6:10.1f} MB beside inputs and gradient")
 
 
 if __name__ == "__main__":

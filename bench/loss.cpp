@@ -1,9 +1,10 @@
 // Kindred's side of the loss alone: SupCon forward and backward for every line on standard input; answers with
-// the milliseconds of one. On a GPU also prints, at the end, the memory that it took beside its inputs and
-// outputs.
+// the milliseconds of one. With --memory one pass alone, and the bytes that it took beside its inputs: on a GPU
+// those of the pool, gradient included, elsewhere those by which the process grew.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/main.h>
+#include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
@@ -17,50 +18,70 @@
 namespace kindred {
 namespace {
 
-Tensor unit_rows(std::int64_t rows, std::int64_t dim, Device device) {
+struct Inputs {
+  Tensor features;  // [rows, dim], of length 1
+  Tensor labels;    // [rows]
+};
+
+Inputs draw(std::int64_t rows, std::int64_t dim, std::uint32_t classes, Device device) {
+  RandomStream random(3, Purpose::test);
   std::vector<float> values(static_cast<std::size_t>(rows * dim));
-  RandomStream random(1, Purpose::test);
-  for (float& value : values) value = random.uniform(-1, 1);
-  return l2_normalize(Tensor::from(values, {rows, dim}, device));
+  for (float& value : values) value = random.normal();
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(rows));
+  for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(classes));
+  Tensor features = l2_normalize(Tensor::from(values, {rows, dim}, device));
+  features.set_requires_grad();
+  return {features, Tensor::from(labels, {rows}, device)};
 }
 
-Tensor labels(std::int64_t rows, Device device) {
-  std::vector<std::int32_t> values(static_cast<std::size_t>(rows));
-  RandomStream random(2, Purpose::test);
-  for (std::int32_t& value : values) value = static_cast<std::int32_t>(random.below(1000));
-  return Tensor::from(values, {rows}, device);
+void pass(const Inputs& inputs) {
+  Tape tape;
+  tape.backward(supcon(inputs.features, inputs.labels));
+}
+
+std::size_t bytes_of_a_pass(const Inputs& inputs, Device device) {
+  if (device == Device::cuda) {
+    MemoryPool& pool = memory_pool(device);
+    pool.reset_peak();
+    const std::size_t before = pool.statistics().in_use;
+    pass(inputs);
+    return pool.statistics().peak_in_use - before;
+  }
+  const std::size_t before = resident_bytes(), peak_before = peak_resident_bytes();
+  pass(inputs);
+  const std::size_t peak = peak_resident_bytes();
+  // Where the peak did not rise, the pass fitted into what drawing the inputs had taken and given back.
+  return peak > peak_before ? peak - before : peak_before - before;
 }
 
 int bench(int argc, char** argv) {
   CLI::App app("SupCon forward and backward for every line on standard input.", "bench_loss");
-  std::int64_t rows = 8192, dim = 128, steps = 1;
+  std::int64_t rows = 2048, dim = 128, steps = 1;
+  std::uint32_t classes = 10;
+  bool memory = false;
   std::string device_name = "cpu";
   app.add_option("--rows", rows);
   app.add_option("--dim", dim);
+  app.add_option("--classes", classes);
   app.add_option("--device", device_name, device_help);
   app.add_option("--steps", steps, "for each line, in a row");
+  app.add_flag("--memory", memory);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   const Device device = choose_device(device_name).device;
-  Tensor features = unit_rows(rows, dim, device);
-  const Tensor classes = labels(rows, device);
-  features.set_requires_grad();
-  MemoryPool& pool = memory_pool(device);
-  pool.reset_peak();
-  const std::size_t before = pool.statistics().in_use;
+  if (memory) pass(draw(256, dim, classes, device));  // libraries set themselves up
+  const Inputs inputs = draw(rows, dim, classes, device);
+  if (memory) {
+    fmt::print("{}\n", bytes_of_a_pass(inputs, device));
+    return 0;
+  }
   for (std::string line; std::getline(std::cin, line);) {
     if (device == Device::cuda) gpu().synchronize();
     const double start = now_seconds();
-    for (std::int64_t step = 0; step < steps; ++step) {
-      Tape tape;
-      tape.backward(supcon(features, classes));
-    }
+    for (std::int64_t step = 0; step < steps; ++step) pass(inputs);
     if (device == Device::cuda) gpu().synchronize();
     fmt::print("{}\n", (now_seconds() - start) * 1e3 / static_cast<double>(steps));
     std::fflush(stdout);
   }
-  const std::size_t gradient = features.bytes();
-  fmt::print(stderr, "{} x {}: {:.1f} MB beside features, labels and gradient\n", rows, dim,
-             static_cast<double>(pool.statistics().peak_in_use - before - gradient) / 1e6);
   return 0;
 }
 

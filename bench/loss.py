@@ -22,9 +22,9 @@ def memory_of(command, env):
 def measure(rows, a, env, with_torch):
     here = os.path.dirname(os.path.abspath(__file__))
     flags = ["--rows", str(rows), "--dim", str(a.dim)]
-    commands = {"kindred": [f"{a.build}/bench/bench_loss_cpu", *flags]}
+    commands = {"kindred": [f"{a.build}/bench/bench_loss", *flags]}
     if with_torch:
-        commands["torch"] = [a.python, f"{here}/loss_cpu_torch.py", *flags, "--threads", str(a.threads)]
+        commands["torch"] = [a.python, f"{here}/loss_torch.py", *flags, "--threads", str(a.threads)]
     contenders = [Contender(name, command, env) for name, command in commands.items()]
     race(contenders, a.repeats if with_torch else 1, warmup=1 if with_torch else 0)
     result = {c.name: (spread(c.times)[0], memory_of(commands[c.name], env)) for c in contenders}

@@ -21,6 +21,7 @@ Saver::Saver(const PretrainOptions& o, Capture capture)
 void Saver::save(bool is_best) {
   writer_.submit(capture_(), is_best);
   last_save_ = now_seconds();
+  failed_ = false;  // until this one is known to have failed too
 }
 
 void Saver::after_step(std::int64_t steps_done) {

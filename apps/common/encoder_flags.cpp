@@ -1,6 +1,7 @@
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/encoder_flags.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/plan_book.h>
 
 #include <algorithm>
 #include <thread>
@@ -51,6 +52,7 @@ std::unique_ptr<FrozenEncoder> EncoderFlags::load(std::FILE* out) const {
   const Precision computed = precision_for(precision, choice.device);
   const DType type = computed.compute;
   report_device(choice, computed, out);
+  plan_book().set_rules({.allow_tf32 = computed.tf32});
   auto frozen = std::make_unique<FrozenEncoder>();
   EncoderInfo& info = frozen->info;
   info = encoder.empty() ? read_weights_info(weights).encoder : read_encoder_info(encoder);

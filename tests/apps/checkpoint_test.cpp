@@ -1,6 +1,7 @@
 // Checkpoints as files: whole or not there, whatever fails; damage is noticed; a run is taken up where it was.
 #include "../engine/faulty_files.h"
 #include "../engine/temporary_folder.h"
+#include "../errors.h"
 
 #include <doctest/doctest.h>
 #include <kindred/apps/common/checkpoint_writer.h>
@@ -13,6 +14,7 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 
 // A small model with an optimizer that has state.
 struct SmallRun {
@@ -56,15 +58,6 @@ RunState state_at(std::int64_t steps) {
 
 Checkpoint checkpoint_of(const SmallRun& run, std::int64_t steps) {
   return Checkpoint(run.store, *run.optimizer, state_at(steps));
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST_CASE("checkpoint: gives back what it was given, to the last bit") {

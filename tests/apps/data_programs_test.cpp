@@ -17,11 +17,6 @@ nlohmann::json json_of(const fs::path& path) {
   return nlohmann::json::parse(read_bytes(path));
 }
 
-bool says(const ProgramResult& result, const std::string& text) {
-  CAPTURE(result.output);
-  return result.output.find(text) != std::string::npos;
-}
-
 TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it was") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);

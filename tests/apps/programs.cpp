@@ -41,6 +41,11 @@ void run_until_checkpoint(const std::string& set, const std::string& run, const 
   REQUIRE(std::filesystem::exists(run + "/checkpoint.safetensors"));
 }
 
+bool says(const ProgramResult& result, const std::string& text) {
+  CAPTURE(result.output);
+  return result.output.find(text) != std::string::npos;
+}
+
 bool is_one_line_error(const ProgramResult& result) {
   const auto at = result.output.find("error: ");
   if (at == std::string::npos) return false;

@@ -29,6 +29,9 @@ bool is_one_line_error(const ProgramResult& result);
 // many for validation. Returns its path.
 std::string draw_tiny_set(const TemporaryFolder& folder, int classes = 3, int per_class = 8);
 
+// Whether the text stands in the output.
+bool says(const ProgramResult& result, const std::string& text);
+
 // Names, sizes and contents of everything under a folder, as one number.
 std::size_t folder_fingerprint(const std::filesystem::path& folder);
 

@@ -15,10 +15,6 @@ namespace fs = std::filesystem;
 
 const std::string tiny = " --model resnet20 --image-size 32 -b 8 --knn-every 5 ";
 
-bool says(const ProgramResult& result, const std::string& text) {
-  return result.output.find(text) != std::string::npos;
-}
-
 // scripts/hundred_kills.py does the same a hundred times.
 TEST_CASE("a run that is killed at random moments ends with the same bytes") {
   const TemporaryFolder folder;

@@ -1,6 +1,8 @@
 // What the tests of data/ share: pictures by formula, files of every format written by hand, temporary folders.
 #pragma once
 
+#include "../errors.h"
+
 #include <kindred/data/image.h>
 #include <kindred/data/planes.h>
 #include <kindred/engine/error.h>
@@ -75,16 +77,5 @@ class TempFolder {
 // Class folders with `per_class` small JPEG files each, whose colour differs from file to file.
 void write_class_folders(const TempFolder& folder, const std::string& split,
                          const std::vector<std::string>& classes, int per_class, int side = 20);
-
-// The message of the kindred::Error that `call` throws; "no error" if it throws none.
-template <typename Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 }  // namespace kindred::test

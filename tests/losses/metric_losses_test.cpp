@@ -6,6 +6,7 @@
 #include <kindred/losses/nt_xent/nt_xent.h>
 #include <kindred/losses/triplet/triplet.h>
 
+#include "../errors.h"
 #include "supcon_evaluate.h"
 
 #include <doctest/doctest.h>
@@ -15,6 +16,8 @@
 
 namespace kindred {
 namespace {
+
+using test::code_of;
 
 using supcon_test::random_labels;
 using supcon_test::unit_rows;
@@ -152,16 +155,6 @@ TEST_CASE("nt_xent: L_out of image indices, and an image drawn twice is one imag
           value(supcon(z, simclr_labels(indices, 2), {.temperature = 0.2f})));
     CHECK(statistics.positives.to_vector<std::int32_t>() == std::vector<std::int32_t>{3, 1, 3, 1, 3, 1, 3, 1});
   }
-}
-
-ExitCode code_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.code();
-  }
-  return ExitCode::ok;
 }
 
 TEST_CASE("metric losses: what they refuse") {

@@ -3,6 +3,7 @@
 #include <kindred/engine/tape.h>
 #include <kindred/losses/supcon/supcon.h>
 
+#include "../errors.h"
 #include "../golden/formula.h"
 
 #include <doctest/doctest.h>
@@ -238,13 +239,7 @@ TEST_CASE("supcon: image indices as labels make SimCLR's loss, and an image draw
 }
 
 ExitCode code_of(const Tensor& features, const Tensor& labels, const SupConOptions& options) {
-  try {
-    supcon(features, labels, options);
-  } catch (const Error& error) {
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.code();
-  }
-  return ExitCode::ok;
+  return test::code_of([&] { supcon(features, labels, options); });
 }
 
 TEST_CASE("supcon: what it refuses, and how") {

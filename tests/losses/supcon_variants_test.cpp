@@ -5,6 +5,7 @@
 
 #include <kindred/engine/tape.h>
 
+#include "../errors.h"
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
@@ -14,6 +15,8 @@
 
 namespace kindred {
 namespace {
+
+using test::code_of;
 
 using namespace supcon_test;
 using gradcheck::relative_difference;
@@ -298,17 +301,6 @@ TEST_CASE("supcon: narrow features are widened, and their gradient is narrowed")
     }
     CHECK(narrow_loss.to_vector<double>()[0] == wide_loss.to_vector<double>()[0]);
   }
-}
-
-template <typename Body>
-ExitCode code_of(Body&& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    CHECK(std::string(error.what()).find('\n') == std::string::npos);
-    return error.code();
-  }
-  return ExitCode::ok;
 }
 
 TEST_CASE("supcon: masks and options that are refused") {

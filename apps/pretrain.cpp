@@ -12,6 +12,7 @@
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/apps/common/same_run.h>
 #include <kindred/apps/common/saver.h>
+#include <kindred/apps/common/training_data.h>
 #include <kindred/apps/common/training_steps.h>
 #include <kindred/data/loader.h>
 #include <kindred/engine/device_kernels.h>
@@ -39,19 +40,6 @@ const std::vector<std::string> run_files = {
     "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
     "bad_images.tsv", "non_finite.json", "plans.json"};
 constexpr int most_skipped_in_a_row = 50;
-
-LoaderOptions training_loader(const PretrainOptions& o) {
-  LoaderOptions loading;
-  loading.batch_size = o.batch_size;
-  loading.groups = o.view_groups;
-  loading.workers = static_cast<int>(o.workers);
-  loading.seed = o.seed;
-  loading.max_bad = o.max_bad;
-  loading.strict = o.strict;
-  loading.sampling = o.sampling;
-  loading.per_class = o.per_class;
-  return loading;
-}
 
 enum class Ending { finished, interrupted };
 
@@ -101,8 +89,7 @@ class Run {
     // Another data set or batch size, allowed by --allow-change: begin the epoch that was under way anew.
     if (state_.data != data ||
         state_.steps_done != state_.epochs_done * steps_per_epoch_ + state_.batches_done) {
-      state_.batches_done = state_.skipped = 0;
-      state_.loss_sum = state_.seconds = state_.step_seconds = state_.wait_seconds = 0;
+      state_.begin_epoch();
       state_.steps_done = state_.epochs_done * steps_per_epoch_;
       state_.data = data;
     }
@@ -226,8 +213,7 @@ class Run {
     const bool is_best = score > state_.best.value_or(-std::numeric_limits<double>::infinity());
     if (is_best) state_.best = score;
     ++state_.epochs_done;
-    state_.batches_done = state_.skipped = 0;
-    state_.loss_sum = state_.seconds = state_.step_seconds = state_.wait_seconds = 0;
+    state_.begin_epoch();
     write_reports();
     if (state_.epochs_done < o_.epochs) saver_->after_epoch(is_best);
     return true;
@@ -353,30 +339,6 @@ class Run {
   std::optional<Saver> saver_;  // the last: its thread ends before the rest goes
 };
 
-// What the process needs besides the step: itself as it is now, and the batches and images that the loader
-// holds.
-std::size_t other_memory(const PretrainOptions& o, const Dataset& train) {
-  const LoaderOptions loading = training_loader(o);
-  const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
-  const Decoded sample = train.load(0);
-  const std::size_t decoded =
-      train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
-  const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
-  // The copy that a checkpoint is written from: parameters and momentum.
-  const ContrastiveModel shapes = make_model(o, train.classes());
-  const std::size_t copy = 2 * sizeof(float) * static_cast<std::size_t>(shapes.store.parameter_count());
-  return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes) + copy;
-}
-
-// Before anything is trained: whether anchors will have positives.
-std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
-  const LoaderOptions loading = training_loader(o);
-  const Sampler sampler(train.labels(), train.classes(),
-                        {true, loading.sampling, loading.per_class, loading.batch_size, loading.seed});
-  return describe(expected_positives(sampler, train.labels(), loading.batch_size, static_cast<int>(o.views)),
-                  static_cast<int>(o.views));
-}
-
 // Finds where the run in `out` stands and tells it. Refuses a run of other settings.
 void go_on(Run& run, const PretrainOptions& options, CheckpointFolder& checkpoints) {
   const std::vector<std::string> changes = changed_settings(options.out, run.config());
@@ -418,8 +380,8 @@ int pretrain(int argc, char** argv) {
   const LossOptions loss = loss_options(options);
   if (!loss.by_image() && !loss.classifies()) fmt::print("{}", describe_positives(options, train));
   if (options.dry_run) {
-    fmt::print("{}", describe(plan_memory(options, device.device, train.classes()),
-                              other_memory(options, train), device.device));
+    const MemoryPlan plan = plan_memory(options, device.device, train.classes());
+    fmt::print("{}", describe(plan, other_memory(options, train, plan.parameters), device.device));
     return 0;
   }
   const auto evaluation = options.data.open(Split::evaluation);

@@ -26,6 +26,11 @@ Tensor on_host(const Tensor& tensor) {
 
 }  // namespace
 
+void RunState::begin_epoch() {
+  batches_done = skipped = 0;
+  loss_sum = seconds = step_seconds = wait_seconds = 0;
+}
+
 nlohmann::json RunState::to_json() const {
   return {{"epochs_done", epochs_done},
           {"batches_done", batches_done},
@@ -128,12 +133,6 @@ void Checkpoint::restore(ParameterStore& store, const Optimizer& optimizer) cons
         path_, tensors_.size(), live.size());
   for (auto& [from, to] : copies) to.copy_from(from);
   store.refresh_low_precision();
-}
-
-std::size_t checkpoint_bytes(const ParameterStore& store, const Optimizer& optimizer) {
-  std::size_t bytes = 0;
-  for (const auto& [name, tensor] : everything(store, optimizer)) bytes += tensor.bytes();
-  return bytes;
 }
 
 }  // namespace kindred

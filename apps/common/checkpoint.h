@@ -30,6 +30,8 @@ struct RunState {
   nlohmann::json features;  // figures of the epoch's last batch (diagnosis.h), or null: it was not reached
   std::string data;         // fingerprint of the data set: what batches_done counts
 
+  void begin_epoch();  // nothing of it is done yet
+
   nlohmann::json to_json() const;
   // Throws an exception of nlohmann::json's when it is none of to_json()'s.
   static RunState from_json(const nlohmann::json& value);
@@ -61,8 +63,5 @@ class Checkpoint {
   RunState run_;
   std::string path_;  // of the file it came from
 };
-
-// Host memory that a checkpoint of these takes, bytes.
-std::size_t checkpoint_bytes(const ParameterStore& store, const Optimizer& optimizer);
 
 }  // namespace kindred

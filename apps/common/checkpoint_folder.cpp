@@ -25,14 +25,19 @@ bool is_step_name(const std::string& name) {
   return name.starts_with(step_prefix) && name.ends_with(step_suffix);
 }
 
-// Names of the numbered checkpoints, newest first: longer numbers are larger ones.
-std::vector<std::string> step_names(const fs::path& folder) {
+// Names of the files of a folder that `wanted` accepts; none where it cannot be read.
+std::vector<std::string> names_in(const fs::path& folder, bool (*wanted)(const std::string&)) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
        entry.increment(error))
-    if (std::string name = entry->path().filename().string(); is_step_name(name))
-      names.push_back(std::move(name));
+    if (std::string name = entry->path().filename().string(); wanted(name)) names.push_back(std::move(name));
+  return names;
+}
+
+// Names of the numbered checkpoints, newest first: longer numbers are larger ones.
+std::vector<std::string> step_names(const fs::path& folder) {
+  std::vector<std::string> names = names_in(folder, is_step_name);
   std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
     return a.size() != b.size() ? a.size() > b.size() : a > b;
   });
@@ -59,14 +64,11 @@ bool link_over(const fs::path& file, const fs::path& name, FileOperations& files
 }
 
 void remove_leftovers(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> leftovers;
-  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.starts_with(".kindred-") && name.ends_with(".tmp")) leftovers.push_back(entry->path());
-  }
-  for (const fs::path& path : leftovers) fs::remove(path, error);
+  const auto is_leftover = [](const std::string& name) {
+    return name.starts_with(".kindred-") && name.ends_with(".tmp");
+  };
+  std::error_code ignored;
+  for (const std::string& name : names_in(folder, is_leftover)) fs::remove(folder / name, ignored);
 }
 
 }  // namespace

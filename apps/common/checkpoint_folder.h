@@ -33,14 +33,13 @@ class CheckpointFolder {
   // removed.
   void set_aside(const Found& found);
 
-  // Whether there is any file that may be a checkpoint.
-  bool any() const { return !candidates().empty(); }
+  // The files that may be checkpoints, newest first.
+  std::vector<std::filesystem::path> candidates() const;
 
   // Removes every checkpoint: a run that is overwritten.
   void clear();
 
  private:
-  std::vector<std::filesystem::path> candidates() const;  // newest first
   void prune();
 
   std::filesystem::path run_, folder_;

@@ -33,15 +33,14 @@ nlohmann::json to_json(const FeatureDiagnostics& d) {
 }  // namespace
 
 void Diagnosis::see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices) {
-  before_ = std::move(images_);
   images_ = indices;
   labels_ = labels;
   ++batches_;
-  std::vector<std::int64_t> sorted = images_, sorted_before = before_;
+  std::vector<std::int64_t> sorted = indices;
   std::sort(sorted.begin(), sorted.end());
-  std::sort(sorted_before.begin(), sorted_before.end());
-  if (sorted == sorted_before) ++repeated_batches_;
+  if (sorted == sorted_before_) ++repeated_batches_;
   rows_ += static_cast<std::int64_t>(sorted.size());
+  sorted_before_ = sorted;
   repeated_images_ += std::distance(std::unique(sorted.begin(), sorted.end()), sorted.end());
   if (std::all_of(labels_.begin(), labels_.end(), [&](std::int32_t label) { return label == labels_.front(); }))
     ++one_class_batches_;

@@ -38,7 +38,8 @@ class Diagnosis {
 
   LossOptions loss_;
   int classes_;
-  std::vector<std::int64_t> images_, before_;  // of the last batch and the one before
+  std::vector<std::int64_t> images_;         // of the last batch
+  std::vector<std::int64_t> sorted_before_;  // the same, sorted, for the next one to be compared with
   std::vector<std::int32_t> labels_;
   std::int64_t batches_ = 0, repeated_batches_ = 0, one_class_batches_ = 0, rows_ = 0, repeated_images_ = 0;
   std::optional<FeatureDiagnostics> features_;

@@ -26,7 +26,7 @@ class EagerSteps : public TrainingSteps {
     inputs_.labels = Tensor::from(labels, {static_cast<std::int64_t>(labels.size())}, device_);
     optimizer_.set_learning_rate(learning_rate);
     const Tensor loss =
-        contrastive_step(model_, optimizer_, inputs_.images, inputs_.labels, loss_options(o_), {}, &features_);
+        contrastive_step(model_, optimizer_, inputs_.images, inputs_.labels, loss_, {}, &features_);
     StepResult result{steps_++, loss.to_vector<double>()[0], optimizer_.non_finite(), 0, start - idle_since_};
     idle_since_ = now_seconds();
     result.step_seconds = idle_since_ - start;
@@ -38,6 +38,7 @@ class EagerSteps : public TrainingSteps {
 
  private:
   const PretrainOptions o_;
+  const LossOptions loss_ = loss_options(o_);
   const Device device_;
   ContrastiveModel& model_;
   Optimizer& optimizer_;
@@ -167,8 +168,8 @@ class RecordedSteps : public TrainingSteps {
 
   // What is recorded: reads the slot and nothing else that changes its address.
   void step(int slot) {
-    const Tensor loss = contrastive_step(model_, optimizer_, images_of(slot), feed_.labels(slot),
-                                         loss_options(o_), {}, &features_[static_cast<std::size_t>(slot)]);
+    const Tensor loss = contrastive_step(model_, optimizer_, images_of(slot), feed_.labels(slot), loss_, {},
+                                         &features_[static_cast<std::size_t>(slot)]);
     outcome_.window(0, {1}).copy_from(loss);
     outcome_.window(1, {1}).copy_from(optimizer_.non_finite_flag());
   }
@@ -189,6 +190,7 @@ class RecordedSteps : public TrainingSteps {
   }
 
   const PretrainOptions o_;
+  const LossOptions loss_ = loss_options(o_);
   ContrastiveModel& model_;
   Optimizer& optimizer_;
   Tensor pictures_;  // u8 [n, h, w, 3]: the data set, or undefined

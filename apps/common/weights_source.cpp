@@ -1,3 +1,4 @@
+#include <kindred/apps/common/checkpoint_folder.h>
 #include <kindred/apps/common/weights_source.h>
 #include <kindred/engine/error.h>
 #include <kindred/models/classifier_file.h>
@@ -16,22 +17,6 @@ std::optional<HeadKind> head_in(const fs::path& path) {
   if (entries.contains("head.2.weight")) return HeadKind::mlp;
   if (entries.contains("head.weight")) return HeadKind::linear;
   return std::nullopt;
-}
-
-// The newest first.
-std::vector<fs::path> checkpoints_of(const fs::path& run) {
-  std::vector<std::pair<fs::file_time_type, fs::path>> found;
-  std::error_code ignored;
-  for (const fs::path& folder : {run, run / "checkpoints"})
-    for (const auto& entry : fs::directory_iterator(folder, ignored))
-      if (entry.is_regular_file(ignored) && entry.path().extension() == ".safetensors" &&
-          entry.path().filename() != "encoder.safetensors" &&
-          !entry.path().filename().string().starts_with("."))
-        found.emplace_back(entry.last_write_time(ignored), entry.path());
-  std::sort(found.rbegin(), found.rend());
-  std::vector<fs::path> paths;
-  for (auto& [time, path] : found) paths.push_back(std::move(path));
-  return paths;
 }
 
 // A head belongs to the encoder that it was trained with, and a checkpoint may be newer than the encoder file.
@@ -65,7 +50,7 @@ WeightsSource find_weights(const fs::path& run_or_file) {
   check(fs::exists(source.encoder, ignored), ExitCode::file,
         "{} has no encoder.safetensors: give the --out folder of a pretrain run, or a .safetensors file",
         run_or_file.string());
-  for (const fs::path& checkpoint : checkpoints_of(run_or_file)) {
+  for (const fs::path& checkpoint : CheckpointFolder(run_or_file, 1).candidates()) {
     try {
       const auto kind = head_in(checkpoint);
       if (!kind || !are_of_one_step(source.encoder, checkpoint)) continue;

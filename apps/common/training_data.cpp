@@ -1,0 +1,41 @@
+#include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/training_data.h>
+
+#include <algorithm>
+
+namespace kindred {
+
+LoaderOptions training_loader(const PretrainOptions& o) {
+  LoaderOptions loading;
+  loading.batch_size = o.batch_size;
+  loading.groups = o.view_groups;
+  loading.workers = static_cast<int>(o.workers);
+  loading.seed = o.seed;
+  loading.max_bad = o.max_bad;
+  loading.strict = o.strict;
+  loading.sampling = o.sampling;
+  loading.per_class = o.per_class;
+  return loading;
+}
+
+std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::int64_t parameters) {
+  const LoaderOptions loading = training_loader(o);
+  const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
+  const Decoded sample = train.load(0);
+  const std::size_t decoded =
+      train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
+  const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
+  // The copy that a checkpoint is written from: parameters and momentum.
+  const std::size_t copy = 2 * sizeof(float) * static_cast<std::size_t>(parameters);
+  return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes) + copy;
+}
+
+std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
+  const LoaderOptions loading = training_loader(o);
+  const Sampler sampler(train.labels(), train.classes(),
+                        {true, loading.sampling, loading.per_class, loading.batch_size, loading.seed});
+  return describe(expected_positives(sampler, train.labels(), loading.batch_size, static_cast<int>(o.views)),
+                  static_cast<int>(o.views));
+}
+
+}  // namespace kindred

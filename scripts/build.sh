@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Configures and builds a CMake preset (default: release) into build/<preset>.
+# Configures a CMake preset (default: release) and builds it into build/<preset>: all of it, or the targets that are named.
+#   scripts/build.sh [PRESET [TARGET...]]        # scripts/build.sh release programs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
+shift || true
 [ -f "build/$preset/build.ninja" ] || cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset"
+cmake --build --preset "$preset" ${1:+--target "$@"}

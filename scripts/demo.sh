@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
-scripts/build.sh release
+scripts/build.sh release programs
 
 apps=build/release/apps
 $apps/make_toy_dataset runs/toy

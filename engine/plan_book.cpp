@@ -1,10 +1,10 @@
 #include <kindred/engine/atomic_file.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/hostile_json.h>
 #include <kindred/engine/plan_book.h>
 
-#include <nlohmann/json.hpp>
-
 #include <fstream>
+#include <iterator>
 
 namespace kindred {
 namespace {
@@ -64,17 +64,8 @@ std::size_t PlanBook::load(const std::filesystem::path& path, const std::string&
   const auto bytes = std::filesystem::file_size(path, error);
   if (error || bytes > largest_file) return 0;
   std::ifstream in(path);
-  // Depth: object, object, string. A hostile file must not exhaust the stack.
-  const auto shallow = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    if (depth > 3) throw std::length_error("too deep");
-    return true;
-  };
-  nlohmann::json file;
-  try {
-    file = nlohmann::json::parse(in, shallow, false);
-  } catch (const std::exception&) {
-    return 0;
-  }
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const nlohmann::json file = parse_hostile_json(text);
   const std::lock_guard lock(mutex_);
   if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu)) return 0;
   if (!file.contains("plans") || !file["plans"].is_object()) return 0;

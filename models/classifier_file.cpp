@@ -1,7 +1,7 @@
+#include <kindred/engine/hostile_json.h>
 #include <kindred/models/classifier_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 
@@ -15,7 +15,7 @@ std::vector<std::string> names_in(const SafetensorsFile& file, std::int64_t clas
     for (std::int64_t i = 0; i < classes; ++i) names.push_back(std::to_string(i));
     return names;
   }
-  const auto list = nlohmann::json::parse(text->second, nullptr, false);
+  const auto list = parse_hostile_json(text->second);
   bool good = list.is_array() && static_cast<std::int64_t>(list.size()) == classes;
   for (std::size_t i = 0; good && i < list.size(); ++i) {
     good = list[i].is_string();

@@ -1,7 +1,7 @@
+#include <kindred/engine/hostile_json.h>
 #include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -20,7 +20,7 @@ const std::string& metadata_value(const SafetensorsFile& file, const std::string
 }
 
 std::array<float, 3> three_numbers(const SafetensorsFile& file, const std::string& key, bool positive) {
-  const auto value = nlohmann::json::parse(metadata_value(file, key), nullptr, false);
+  const auto value = parse_hostile_json(metadata_value(file, key));
   bool good = value.is_array() && value.size() == 3;
   for (std::size_t i = 0; good && i < 3; ++i)
     good = value[i].is_number() && std::isfinite(value[i].get<float>()) &&

@@ -1,4 +1,5 @@
 #include <kindred/apps/common/checkpoint.h>
+#include <kindred/engine/hostile_json.h>
 #include <kindred/engine/safetensors.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@ namespace {
 
 constexpr const char* kind_key = "kindred";
 constexpr const char* run_key = "run";
+// Of the record of a run: about fifty for each epoch.
+constexpr std::size_t most_state_values = std::size_t{1} << 23;
 
 // The live tensors of a run, by their names in the file.
 std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& store,
@@ -84,7 +87,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : path_(path.string())
   check(kind != file.metadata().end() && kind->second == "checkpoint" && run != file.metadata().end(),
         ExitCode::file, "{} is no checkpoint of this version of pretrain", path_);
   check(file.checksum_matches(), ExitCode::file, "{} is damaged: its checksum differs", path_);
-  const auto state = nlohmann::json::parse(run->second, nullptr, false);
+  const auto state = parse_hostile_json(run->second, {.values = most_state_values});
   try {
     run_ = RunState::from_json(state);
   } catch (const nlohmann::json::exception&) {

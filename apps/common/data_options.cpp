@@ -2,6 +2,7 @@
 #include <kindred/engine/error.h>
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 namespace kindred {
 namespace {

@@ -4,11 +4,13 @@
 #include <kindred/data/dataset.h>
 #include <kindred/data/sampler.h>
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 namespace kindred {
 

@@ -1,6 +1,7 @@
 #include <kindred/apps/common/diagnosis.h>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 

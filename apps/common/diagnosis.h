@@ -5,7 +5,7 @@
 #include <kindred/data/loader.h>
 #include <kindred/losses/diagnostics/diagnostics.h>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <optional>
 #include <string>

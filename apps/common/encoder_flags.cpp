@@ -3,6 +3,8 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/plan_book.h>
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <thread>
 

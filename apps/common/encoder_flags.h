@@ -4,14 +4,16 @@
 #include <kindred/apps/common/features.h>
 #include <kindred/models/weights_file.h>
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace kindred {
 

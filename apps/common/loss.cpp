@@ -2,6 +2,9 @@
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 #include <kindred/losses/n_pairs/n_pairs.h>
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include <cmath>
 #include <utility>
 

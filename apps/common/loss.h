@@ -6,12 +6,15 @@
 #include <kindred/losses/supcon/supcon.h>
 #include <kindred/losses/triplet/triplet.h>
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 namespace kindred {
 

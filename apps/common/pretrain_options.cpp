@@ -3,6 +3,9 @@
 #include <kindred/apps/common/recipes.h>
 #include <kindred/engine/error.h>
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>

@@ -9,12 +9,15 @@
 #include <kindred/models/projection_head.h>
 #include <kindred/models/resnet.h>
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 namespace kindred {
 

@@ -1,6 +1,7 @@
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/engine/atomic_file.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/hostile_json.h>
 
 #include <cerrno>
 #include <cstring>
@@ -9,6 +10,8 @@
 namespace kindred {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t largest_json = std::size_t{1} << 20;  // bytes; a config.json has some thousand
 
 bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
                         const std::vector<std::string>& own_files) {
@@ -48,7 +51,12 @@ void write_json(const fs::path& path, const nlohmann::json& value) {
 nlohmann::json read_json(const fs::path& path) {
   std::ifstream file(path);
   check(file.is_open(), ExitCode::file, "{} cannot be opened: {}", path.string(), std::strerror(errno));
-  nlohmann::json value = nlohmann::json::parse(file, nullptr, false);
+  std::string text(largest_json + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  check(text.size() <= largest_json, ExitCode::file, "{} is larger than any file of a run's settings",
+        path.string());
+  nlohmann::json value = parse_hostile_json(text);
   check(!value.is_discarded(), ExitCode::file, "{} is not valid JSON", path.string());
   return value;
 }

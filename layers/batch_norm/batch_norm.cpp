@@ -1,7 +1,9 @@
+#include <kindred/engine/accumulate.h>
 #include <kindred/engine/kernels.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/batch_norm/batch_norm.h>
 #include <kindred/layers/batch_norm/kernels.h>
+#include <kindred/layers/batch_norm/pieces.h>
 
 namespace kindred {
 namespace {
@@ -21,52 +23,119 @@ void check_arguments(const BatchNormArguments& a) {
   }
 }
 
+// What x is normalized with.
+struct Statistics {
+  Tensor mean, inv_std;   // [c]
+  std::int64_t rows = 0;  // that they were taken from; 0: they do not depend on x
+};
+
+std::int64_t rows_of(const Tensor& x) {
+  return x.numel() / x.shape().back();
+}
+
+Statistics running_statistics(const BatchNormArguments& a) {
+  const Tensor inv_std = Tensor::empty_like(a.scale);
+  batch_norm_kernels(a.x.device())
+      .finish_statistics(a.running_mean, a.running_variance, batch_norm_epsilon, 0, rows_of(a.x), inv_std, {},
+                         {});
+  return {a.running_mean, inv_std, 0};
+}
+
+// 1 / deviation of a batch, whose statistics move the running ones.
+Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& variance, std::int64_t rows) {
+  const Tensor inv_std = Tensor::empty_like(a.scale);
+  const double momentum = RunningMomentum::current();
+  batch_norm_kernels(a.x.device())
+      .finish_statistics(mean, variance, batch_norm_epsilon, momentum, rows, inv_std,
+                         momentum > 0 ? a.running_mean : Tensor(),
+                         momentum > 0 ? a.running_variance : Tensor());
+  return inv_std;
+}
+
+Statistics batch_statistics(const BatchNormArguments& a) {
+  const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
+  batch_norm_kernels(a.x.device()).statistics(a.x, mean, variance);
+  return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
+}
+
+// Of all pieces of the batch, once this one was the last to come by. Throws Waiting before that.
+Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& whole,
+                                  WholeBatchNorms::Norm& norm) {
+  const auto piece = static_cast<std::size_t>(whole.piece());
+  if (!norm.seen[piece]) {
+    const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
+    const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
+    kernels.statistics(a.x, mean, variance);
+    norm.rows += rows_of(a.x);
+    if (norm.pieces_seen == 0)
+      norm.mean = mean, norm.variance = variance;
+    else
+      kernels.merge(mean, variance, static_cast<double>(rows_of(a.x)) / static_cast<double>(norm.rows),
+                    norm.mean, norm.variance);
+    norm.seen[piece] = true;
+    if (++norm.pieces_seen == whole.pieces()) norm.inv_std = finished(a, norm.mean, norm.variance, norm.rows);
+  }
+  if (norm.pieces_seen < whole.pieces()) throw WholeBatchNorms::Waiting();
+  return {norm.mean, norm.inv_std, norm.rows};
+}
+
+void add_gradients(WholeBatchNorms::Norm& norm, int piece, const Tensor& d_scale, const Tensor& d_bias) {
+  if (norm.seen_gradient[static_cast<std::size_t>(piece)]) return;
+  norm.seen_gradient[static_cast<std::size_t>(piece)] = true;
+  if (norm.gradients_seen++ == 0) {  // copies: these may be the places of the parameters' gradients
+    norm.d_scale = d_scale.to(d_scale.device(), d_scale.dtype());
+    norm.d_bias = d_bias.to(d_bias.device(), d_bias.dtype());
+  } else {
+    accumulate(norm.d_scale, d_scale);
+    accumulate(norm.d_bias, d_bias);
+  }
+}
+
 }  // namespace
 
 const BatchNormKernels& batch_norm_kernels(Device device) {
-  static constexpr BatchNormKernels plan = {no_operation, no_operation, no_operation, no_operation,
-                                            no_operation};
+  static constexpr BatchNormKernels plan = {no_operation, no_operation, no_operation,
+                                            no_operation, no_operation, no_operation};
   return select_kernels("batch_norm", device, batch_norm_reference, batch_norm_cpu, batch_norm_cuda, plan);
 }
 
 Tensor batch_norm(const BatchNormArguments& a) {
   check_arguments(a);
   const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
-  const std::int64_t channels = a.x.shape().back(), rows = a.x.numel() / channels;
   const bool training = a.mode == Mode::train;
-  check(!training || rows > 1, ExitCode::usage,
+  check(!training || rows_of(a.x) > 1, ExitCode::usage,
         "batch norm in training needs more than one value per channel; use a larger --batch-size or "
         "--image-size");
 
-  Tensor mean = a.running_mean, variance = a.running_variance;  // [c]
-  const Tensor inv_std = Tensor::empty_like(a.scale);           // [c]
-  if (training) {
-    mean = Tensor::empty_like(a.scale);
-    variance = Tensor::empty_like(a.scale);
-    kernels.statistics(a.x, mean, variance);
-    kernels.finish_statistics(mean, variance, batch_norm_epsilon, batch_norm_momentum, rows, inv_std,
-                              a.running_mean, a.running_variance);
-  } else {
-    kernels.finish_statistics(mean, variance, batch_norm_epsilon, 0, rows, inv_std, Tensor(), Tensor());
-  }
+  WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
+  WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
+  const Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
+                       : training ? batch_statistics(a)
+                                  : running_statistics(a);
 
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
   Tensor mask;  // one bit an element: which of them the ReLU let pass
   if (tape && a.relu) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
   Tensor y = Tensor::empty_like(a.x);
-  kernels.apply(a.x, mean, inv_std, a.scale, a.bias, a.residual, a.relu, mask, y);
+  kernels.apply(a.x, s.mean, s.inv_std, a.scale, a.bias, a.residual, a.relu, mask, y);
 
   if (tape) {
-    const std::int64_t count = training ? rows : 0;  // 0: the statistics do not depend on x
+    const std::int64_t count = s.rows;
+    const int piece = whole ? whole->piece() : 0, pieces = whole ? whole->pieces() : 1;
     tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
-                 {a.x, mean, inv_std, a.scale, mask}, [count](BackwardStep& step) {
+                 {a.x, s.mean, s.inv_std, a.scale, mask}, [count, norm, piece, pieces](BackwardStep& step) {
                    const Tensor& dy = step.output_gradient();
-                   const Tensor &x = step.saved(0), &mean_ = step.saved(1), &inv_std_ = step.saved(2),
+                   const Tensor &x = step.saved(0), &mean = step.saved(1), &inv_std = step.saved(2),
                                 &scale = step.saved(3), &mask_ = step.saved(4);
                    const BatchNormKernels& table = batch_norm_kernels(dy.device());
-                   const Tensor d_scale = step.wants(1) ? step.input_gradient(1) : Tensor::empty_like(scale);
-                   const Tensor d_bias = step.wants(2) ? step.input_gradient(2) : Tensor::empty_like(scale);
-                   table.reduce(dy, mask_, x, mean_, inv_std_, d_scale, d_bias);
+                   Tensor d_scale = step.wants(1) ? step.input_gradient(1) : Tensor::empty_like(scale);
+                   Tensor d_bias = step.wants(2) ? step.input_gradient(2) : Tensor::empty_like(scale);
+                   table.reduce(dy, mask_, x, mean, inv_std, d_scale, d_bias);
+                   if (norm) {
+                     add_gradients(*norm, piece, d_scale, d_bias);
+                     if (norm->gradients_seen < pieces) throw WholeBatchNorms::Waiting();
+                     d_scale = norm->d_scale, d_bias = norm->d_bias;
+                   }
                    const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
                    Tensor d_residual;
                    if (step.wants(3)) {
@@ -75,7 +144,7 @@ Tensor batch_norm(const BatchNormArguments& a) {
                      else
                        step.pass_gradient(3, dy);
                    }
-                   table.apply_backward(dy, mask_, x, mean_, inv_std_, scale, d_scale, d_bias, count, dx,
+                   table.apply_backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, count, dx,
                                         d_residual);
                  });
   }

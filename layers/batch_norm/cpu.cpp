@@ -319,6 +319,11 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilo
                                          running_variance);
 }
 
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
+           const Tensor& variance) {
+  batch_norm_reference.merge(other_mean, other_variance, share, mean, variance);
+}
+
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
@@ -343,6 +348,7 @@ const BatchNormKernels batch_norm_cpu = {
       });
     },
     finish_statistics,
+    merge,
 };
 
 }  // namespace kindred

@@ -5,6 +5,7 @@
 // from there on; each block writes the sums of its rows, and a second small kernel adds the blocks.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/batch_norm/kernels.h>
+#include <kindred/layers/batch_norm/merge.h>
 #include <kindred/layers/batch_norm/rows.h>
 
 #include <cmath>
@@ -347,7 +348,22 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilo
          epsilon, inv_std.data<float>(), running, mean.numel());
 }
 
-const BatchNormKernels kernels = {statistics, apply, reduce, apply_backward, finish_statistics};
+__global__ void merge_statistics_kernel(const float* other_mean, const float* other_variance, double share,
+                                        float* mean, float* variance, std::int64_t channels) {
+  const std::int64_t c = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (c >= channels) return;
+  const MeanAndVariance both = merged({mean[c], variance[c]}, {other_mean[c], other_variance[c]}, share);
+  mean[c] = static_cast<float>(both.mean);
+  variance[c] = static_cast<float>(both.variance);
+}
+
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
+           const Tensor& variance) {
+  launch(merge_statistics_kernel, blocks_for(mean.numel(), threads), threads, other_mean.data<float>(),
+         other_variance.data<float>(), share, mean.data<float>(), variance.data<float>(), mean.numel());
+}
+
+const BatchNormKernels kernels = {statistics, apply, reduce, apply_backward, finish_statistics, merge};
 
 }  // namespace
 

@@ -35,6 +35,11 @@ struct BatchNormKernels {
   void (*finish_statistics)(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
                             std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
                             const Tensor& running_variance);
+
+  // mean and variance become those of their own rows and the other's together, of which the other's are
+  // `share`.
+  void (*merge)(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
+                const Tensor& variance);
 };
 extern const BatchNormKernels batch_norm_reference;    // f32, f64
 extern const BatchNormKernels batch_norm_cpu;          // f32, bf16

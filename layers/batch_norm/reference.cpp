@@ -1,5 +1,6 @@
 #include <kindred/engine/dispatch.h>
 #include <kindred/layers/batch_norm/kernels.h>
+#include <kindred/layers/batch_norm/merge.h>
 
 #include <cmath>
 
@@ -103,6 +104,18 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilo
   }
 }
 
+template <typename T>
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
+           const Tensor& variance) {
+  for (std::int64_t c = 0; c < mean.numel(); ++c) {
+    T& m = mean.data<T>()[c];
+    T& v = variance.data<T>()[c];
+    const MeanAndVariance both = merged({m, v}, {other_mean.data<T>()[c], other_variance.data<T>()[c]}, share);
+    m = static_cast<T>(both.mean);
+    v = static_cast<T>(both.variance);
+  }
+}
+
 }  // namespace
 
 const BatchNormKernels batch_norm_reference = {
@@ -132,6 +145,11 @@ const BatchNormKernels batch_norm_reference = {
       dispatch_reference("batch_norm", mean.dtype(), [&]<typename T>(T) {
         finish_statistics<T>(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
       });
+    },
+    [](const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
+       const Tensor& variance) {
+      dispatch_reference("batch_norm", mean.dtype(),
+                         [&]<typename T>(T) { merge<T>(other_mean, other_variance, share, mean, variance); });
     },
 };
 

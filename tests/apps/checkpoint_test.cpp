@@ -227,5 +227,19 @@ TEST_CASE("--checkpoint-every: steps and times") {
     CHECK(error_of([&] { CheckpointInterval::parse(text); }).find("--checkpoint-every") != std::string::npos);
 }
 
+TEST_CASE("config.json: nesting, however deep, and size cost an error, not the stack or the memory") {
+  const TemporaryFolder folder;
+  const auto complaint = [&](const std::string& text) {
+    write_bytes(folder / "config.json", text);
+    return error_of([&] { changed_settings(folder.path, {{"lr", 0.1}}); });
+  };
+  CHECK(complaint(R"({"lr": 0.1})") == "no error");
+  CHECK(complaint(std::string(500'000, '[')).find("is not valid JSON") != std::string::npos);
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  CHECK(complaint("{\"lr\": " + deep + "}").find("is not valid JSON") != std::string::npos);
+  CHECK(complaint("{\"lr\": [" + std::string(2'000'000, ' ') + "]}").find("larger than any") !=
+        std::string::npos);
+}
+
 }  // namespace
 }  // namespace kindred

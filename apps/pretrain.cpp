@@ -58,14 +58,12 @@ class Run {
         collapse_loss_(collapse_loss(loss_, o_.batch_size, train_.classes(),
                                      same_class_share(train_.labels(), train_.classes()))),
         diagnosis_(loss_, train_.classes()),
-        model_(make_model(o_, train_.classes())) {
-    model_.store.allocate(device_, o_.seed, o_.precision.compute);
-    optimizer_ = make_optimizer(o_, model_.store);
+        learner_(o_, device_, train_.classes()) {
     std::optional<ResidentPictures> pictures;
     if (device_ == Device::cuda && !o_.skip_nonfinite)
       pictures = resident_pictures(train_, training_loader(o_), most_resident_bytes);
     if (pictures) resident_.emplace(train_, training_loader(o_), pictures->height, pictures->width);
-    steps_ = make_training_steps(o_, device_, model_, *optimizer_, pictures);
+    steps_ = make_training_steps(o_, device_, learner_, pictures);
     state_.data = data_fingerprint(train_);
   }
 
@@ -79,11 +77,14 @@ class Run {
 
   // A run that begins with weights from a file: they replace what was drawn.
   void begin() {
-    if (!o_.weights.empty()) fmt::print("{}\n", load_weights(o_.weights, model_.store).to_string());
+    if (o_.weights.empty()) return;
+    fmt::print("{}\n", load_weights(o_.weights, learner_.model().store).to_string());
+    learner_.weights_changed();
   }
 
   void resume(const Checkpoint& checkpoint) {
-    checkpoint.restore(model_.store, *optimizer_);
+    checkpoint.restore(learner_.model().store, learner_.state());
+    learner_.restored();
     const std::string data = state_.data;
     state_ = checkpoint.run();
     // Another data set or batch size, allowed by --allow-change: begin the epoch that was under way anew.
@@ -101,15 +102,16 @@ class Run {
   Ending train() {
     fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(),
                train_.classes(), steps_per_epoch_, schedule_.to_string());
-    fmt::print("{}: {} parameters; a loss of {:.3f} is that of {}\n", o_.model, model_.store.parameter_count(),
-               collapse_loss_, loss_.classifies() ? "equal scores" : "features that are all the same");
+    fmt::print("{}: {} parameters; a loss of {:.3f} is that of {}\n", o_.model,
+               learner_.model().store.parameter_count(), collapse_loss_,
+               loss_.classifies() ? "equal scores" : "features that are all the same");
     for (const std::string& warning :
          warnings_at_start(loss_, train_.labels(), o_.precision.compute != DType::f32))
       fmt::print("warning: {}\n", warning);
     if (resident_) fmt::print("the training images stay on the GPU, which makes the views\n");
     saver_.emplace(o_, [this] {
       take(steps_->finish());  // a GPU may be a step ahead of what is known here
-      return Checkpoint(model_.store, *optimizer_, state_);
+      return Checkpoint(learner_.model().store, learner_.state(), state_);
     });
     if (state_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
     while (state_.epochs_done < o_.epochs)
@@ -150,7 +152,7 @@ class Run {
 
   void run_step(std::int64_t step, std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
                 const std::vector<std::int64_t>& indices) {
-    if (o_.skip_nonfinite) remember_buffers();
+    if (o_.skip_nonfinite) learner_.remember();
     diagnosis_.see(labels, indices);
     shown_[static_cast<std::size_t>(started_++ % 2)] = indices;
     take(steps_->run(batch, view_labels(o_, labels, indices), schedule_.at(step)));
@@ -162,6 +164,7 @@ class Run {
     if (!step) return;
     if (step->non_finite == Optimizer::none) {
       state_.loss_sum += step->loss;
+      state_.probe_loss_sum += step->probe_loss;
       skipped_in_a_row_ = 0;
     } else {
       handle_non_finite(*step);
@@ -184,11 +187,12 @@ class Run {
   // by the run that goes on.
   bool finish_epoch() {
     const double start = now_seconds();
-    const std::optional<double> neighbours = nearest_neighbours();
+    const Accuracies accuracies = accuracies_now();
+    const std::optional<double>& neighbours = accuracies.neighbours;
     if (interrupt_signal()) return false;
     state_.seconds += now_seconds() - start;
-    const double loss =
-        state_.loss_sum / static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch_ - state_.skipped));
+    const auto updates = static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch_ - state_.skipped));
+    const double loss = state_.loss_sum / updates;
     const auto views = static_cast<double>(steps_per_epoch_ * o_.views * o_.batch_size);
     state_.metrics.push_back({{"epoch", state_.epochs_done + 1},
                               {"loss", loss},
@@ -200,10 +204,16 @@ class Run {
                               {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
     state_.metrics.back()["features"] = std::exchange(state_.features, nullptr);
     diagnosis_.finish_epoch(state_.epochs_done + 1, loss, collapse_loss_);
+    std::string shown = neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "";
+    if (learner_.online_probe() != nullptr) {
+      state_.metrics.back()["probe_loss"] = state_.probe_loss_sum / updates;
+      state_.metrics.back()["probe_top1"] =
+          accuracies.probe ? nlohmann::json(*accuracies.probe) : nlohmann::json();
+      if (accuracies.probe) shown += fmt::format("probe {:.3f}  ", *accuracies.probe);
+    }
     if (state_.skipped > 0) state_.metrics.back()["skipped_steps"] = state_.skipped;
     fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
-               state_.epochs_done + 1, o_.epochs, loss, collapse_loss_,
-               neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "", views / state_.seconds,
+               state_.epochs_done + 1, o_.epochs, loss, collapse_loss_, shown, views / state_.seconds,
                100 * data_wait());
     if (!diagnosis_.line().empty()) fmt::print("  {}\n", diagnosis_.line());
     for (const std::string& warning : diagnosis_.warnings()) fmt::print("warning: {}\n", warning);
@@ -219,10 +229,14 @@ class Run {
     return true;
   }
 
-  std::optional<double> nearest_neighbours() const {
+  // On the evaluation images; none where they are not due.
+  struct Accuracies {
+    std::optional<double> neighbours, probe;
+  };
+  Accuracies accuracies_now() const {
     const std::int64_t epoch = state_.epochs_done + 1;
     const bool due = o_.knn_every > 0 && (epoch % o_.knn_every == 0 || epoch == o_.epochs);
-    if (!evaluation_ || !due) return std::nullopt;
+    if (!evaluation_ || !due) return {};
     FeatureOptions options;
     options.device = device_;
     options.precision = o_.precision.compute;
@@ -232,21 +246,18 @@ class Run {
     options.limit = most_neighbour_images;
     options.what = "neighbours";
     options.stop = [] { return interrupt_signal() != 0; };
-    const FeatureTable bank = extract_features(model_.encoder, train_, options);
-    const FeatureTable queries = extract_features(model_.encoder, *evaluation_, options);
+    const FeatureTable bank = extract_features(learner_.model().encoder, train_, options);
+    const FeatureTable queries = extract_features(learner_.model().encoder, *evaluation_, options);
     if (device_ == Device::cuda) memory_pool(device_).trim();  // the training step has memory of its own
-    if (bank.rows() == 0 || queries.rows() == 0) return std::nullopt;
-    return nearest_neighbour_accuracy(bank, queries, train_.classes());
+    Accuracies accuracies;
+    if (bank.rows() == 0 || queries.rows() == 0) return accuracies;
+    accuracies.neighbours = nearest_neighbour_accuracy(bank, queries, train_.classes());
+    if (learner_.online_probe() != nullptr) accuracies.probe = learner_.online_probe()->accuracy(queries);
+    return accuracies;
   }
 
   // Steps whose loss or gradient is not finite. The optimizer made no update from it and makes none until its
   // flag is cleared.
-
-  void remember_buffers() {
-    buffers_before_.clear();
-    for (const Buffer& buffer : model_.store.buffers())
-      buffers_before_.push_back(buffer.value.to(device_, buffer.value.dtype()));
-  }
 
   void handle_non_finite(const StepResult& result) {
     const std::string what = describe_non_finite(result);
@@ -258,9 +269,8 @@ class Run {
           "{}; {} steps in a row were skipped for that; try a lower --lr or a higher --temperature", what,
           skipped_in_a_row_);
     fmt::print("warning: {}; the step is skipped\n", what);
-    std::size_t i = 0;
-    for (Buffer& buffer : model_.store.buffers()) buffer.value.copy_from(buffers_before_[i++]);
-    optimizer_->clear_non_finite();
+    learner_.take_back();
+    learner_.optimizer().clear_non_finite();
     ++state_.skipped;
   }
 
@@ -270,13 +280,13 @@ class Run {
                        state_.epochs_done + 1,
                        state_.batches_done + 1,
                        result.loss,
-                       first_non_finite(model_.store),
+                       first_non_finite(learner_.model().store),
                        {},
                        {}};
-    const StepInputs inputs = steps_->inputs_of(result.step);
-    contrastive_step(model_, *optimizer_, inputs.images, inputs.labels, loss_, [&](const Tape& tape) {
-      step.source = find_non_finite(tape, inputs.images.front().dim(0));
-    });
+    learner_.trace(steps_->inputs_of(result.step),
+                   [&](const Tape& tape, std::int64_t first, std::int64_t rows) {
+                     if (step.source.layer.empty()) step.source = find_non_finite(tape, rows, first);
+                   });
     for (const std::int64_t index : shown_[static_cast<std::size_t>(result.step % 2)])
       step.images.push_back(train_.name(index));
     return report_non_finite(step, out_ / "non_finite.json");
@@ -323,8 +333,7 @@ class Run {
   const LossOptions loss_;
   const double collapse_loss_;  // of features that are all alike
   Diagnosis diagnosis_;
-  ContrastiveModel model_;
-  std::unique_ptr<Optimizer> optimizer_;
+  Learner learner_;
   std::optional<ResidentBatches> resident_;  // where the data set stays on the GPU: instead of the loader
   std::unique_ptr<TrainingSteps> steps_;
   std::int64_t started_ = 0;                        // steps, by this process
@@ -333,7 +342,6 @@ class Run {
   double lap_ = 0;                                  // when the last step was known to be done
   RunState state_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv from before this process
-  std::vector<Tensor> buffers_before_;  // running statistics before the step, --on-nonfinite skip
   int skipped_in_a_row_ = 0;
   bool reports_are_stale_ = false;
   std::optional<Saver> saver_;  // the last: its thread ends before the rest goes

@@ -19,12 +19,10 @@ std::vector<std::uint8_t> random_pictures(std::int64_t views, std::int64_t side)
   return bytes;
 }
 
-std::vector<std::int32_t> random_labels(std::int64_t batch, std::int64_t views) {
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(batch * views));
+std::vector<std::int32_t> random_labels(std::int64_t batch) {
+  std::vector<std::int32_t> labels;
   RandomStream random(2, Purpose::test);
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    labels[i] = i < static_cast<std::size_t>(batch) ? static_cast<std::int32_t>(random.below(10))
-                                                    : labels[i - static_cast<std::size_t>(batch)];
+  for (std::int64_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>(random.below(10)));
   return labels;
 }
 
@@ -52,12 +50,10 @@ int bench(int argc, char** argv) {
   o.precision = precision_for(precision, device);
   plan_book().set_rules({o.deterministic, o.precision.tf32});
 
-  ContrastiveModel model(o.model, o.stem, HeadKind::mlp);
-  model.store.allocate(device, 0, o.precision.compute);
-  const auto optimizer = make_optimizer(o, model.store);
-  const auto runner = make_training_steps(o, device, model, *optimizer);
+  Learner learner(o, device, 10);
+  const auto runner = make_training_steps(o, device, learner);
   const std::vector<std::uint8_t> pictures = random_pictures(rows, o.image_size);
-  const std::vector<std::int32_t> labels = random_labels(o.batch_size, o.views);
+  const std::vector<std::int32_t> labels = view_labels(o, random_labels(o.batch_size), {});
   for (std::string line; std::getline(std::cin, line);) {
     const double start = now_seconds();
     for (std::int64_t step = 0; step < steps; ++step) runner->run(pictures, labels, learning_rate);

@@ -32,17 +32,46 @@ void cpu_add(const Tensor& a, const Tensor& b, const Tensor& out) {
     add_elements<float>(a, b, out, grain);
 }
 
+template <typename T>
+void move_elements(const Tensor& average, const Tensor& value, double weight, std::int64_t grain) {
+  T* pa = average.data<T>();
+  const T* pv = value.data<T>();
+  const T w = static_cast<T>(weight);
+  parallel_for(average.numel(), grain, [=](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) pa[i] += (pv[i] - pa[i]) * w;
+  });
+}
+
+void reference_move(const Tensor& average, const Tensor& value, double weight) {
+  if (average.dtype() == DType::f64)
+    move_elements<double>(average, value, weight, one_thread);
+  else
+    move_elements<float>(average, value, weight, one_thread);
+}
+
+void cpu_move(const Tensor& average, const Tensor& value, double weight) {
+  move_elements<float>(average, value, weight, 16384);
+}
+
+const AccumulateKernels& kernels_for(Device device) {
+  static constexpr AccumulateKernels plan = {no_operation, no_operation};
+  return select_kernels("add", device, accumulate_reference, accumulate_cpu, accumulate_cuda, plan);
+}
+
 }  // namespace
 
-const AccumulateKernels accumulate_reference = {reference_add};
-const AccumulateKernels accumulate_cpu = {cpu_add};
+const AccumulateKernels accumulate_reference = {reference_add, reference_move};
+const AccumulateKernels accumulate_cpu = {cpu_add, cpu_move};
 
 void add(const Tensor& a, const Tensor& b, const Tensor& out) {
-  static constexpr AccumulateKernels plan = {no_operation};
   check_shape(b, a.shape(), "the second operand of an addition");
   check_shape(out, a.shape(), "the result of an addition");
-  select_kernels("add", out.device(), accumulate_reference, accumulate_cpu, accumulate_cuda, plan)
-      .add(a, b, out);
+  kernels_for(out.device()).add(a, b, out);
+}
+
+void move_average(const Tensor& average, const Tensor& value, double weight) {
+  check_shape(value, average.shape(), "what an average moves to");
+  kernels_for(average.device()).move_average(average, value, weight);
 }
 
 void accumulate(const Tensor& target, const Tensor& value) {

@@ -34,7 +34,28 @@ void add_tensors(const Tensor& a, const Tensor& b, const Tensor& out) {
   });
 }
 
-const AccumulateKernels kernels = {add_tensors};
+template <int width>
+__global__ void move_kernel(float* average, const float* value, float weight, std::int64_t count) {
+  cuda::for_packs<width, threads>(count, [=]<int n>(std::int64_t i) {
+    auto moved = cuda::load<n>(average + i);
+    const auto target = cuda::load<n>(value + i);
+#pragma unroll
+    for (int k = 0; k < n; ++k) moved.element[k] += (target.element[k] - moved.element[k]) * weight;
+    cuda::store(average + i, moved);
+  });
+}
+
+void move_average_of(const Tensor& average, const Tensor& value, double weight) {
+  const std::int64_t count = average.numel();
+  float* moved = average.data<float>();
+  const float* target = value.data<float>();
+  cuda::with_width<float>(cuda::packs_fit<float>(moved, target), [&]<int width>() {
+    cuda::launch(move_kernel<width>, cuda::blocks_for(count, threads * width), threads, moved, target,
+                 static_cast<float>(weight), count);
+  });
+}
+
+const AccumulateKernels kernels = {add_tensors, move_average_of};
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// Adding tensors: what the tape does with two gradients of one tensor, and the kernel of the layer `add`.
+// Adding tensors: what the tape does with two gradients of one tensor, and the kernel of the layer `add`; and
+// moving averages.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -8,6 +9,8 @@ namespace kindred {
 struct AccumulateKernels {
   // out = a + b, elementwise; one shape and element type. `out` may be `a` or `b`.
   void (*add)(const Tensor& a, const Tensor& b, const Tensor& out);
+  // average += (value - average) * weight, elementwise; f32 (f64 on reference).
+  void (*move_average)(const Tensor& average, const Tensor& value, double weight);
 };
 extern const AccumulateKernels accumulate_reference;    // f32, f64
 extern const AccumulateKernels accumulate_cpu;          // f32, bf16
@@ -17,5 +20,7 @@ extern const AccumulateKernels* const accumulate_cuda;  // null in a build witho
 void add(const Tensor& a, const Tensor& b, const Tensor& out);
 // target += value.
 void accumulate(const Tensor& target, const Tensor& value);
+// An exponential moving average: average += (value - average) * weight.
+void move_average(const Tensor& average, const Tensor& value, double weight);
 
 }  // namespace kindred

@@ -82,6 +82,13 @@ void ParameterStore::refresh_low_precision() {
   if (low_.defined()) low_.copy_from(values_);
 }
 
+void ParameterStore::set_trainable(bool trainable) {
+  for (Parameter& parameter : parameters_) {
+    parameter.value.set_requires_grad(trainable);
+    if (parameter.low.defined()) parameter.low.set_requires_grad(trainable);
+  }
+}
+
 void ParameterStore::attach(Tape& tape, bool accumulate) {
   for (Parameter& parameter : parameters_)
     tape.set_gradient_buffer(parameter.value, parameter.gradient, accumulate);

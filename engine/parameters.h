@@ -63,6 +63,10 @@ class ParameterStore {
   void allocate(Device device, std::uint64_t seed, DType compute = DType::f32, DType master = DType::f32);
   void refresh_low_precision();
 
+  // Whether what is recorded from now on asks for the parameters' gradients; they are trainable until told
+  // otherwise.
+  void set_trainable(bool trainable);
+
   // Tells the tape where gradients go. `accumulate` adds to what the buffers hold.
   void attach(Tape& tape, bool accumulate = false);
 

@@ -19,7 +19,8 @@ enum class Purpose : std::uint32_t {
   augment = 3,
   split = 4,
   toy_data = 5,
-  test = 6
+  test = 6,
+  queue = 7
 };
 
 struct PhiloxWords {

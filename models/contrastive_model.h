@@ -18,8 +18,10 @@ struct ContrastiveModel {
 
   // Normalized images [n, h, w, 3] -> unit rows [n, 128], f32; or logits [n, classes] in the type of the
   // images.
-  Tensor operator()(const Tensor& images, Mode mode) const {
-    const Tensor features = encoder(images, mode);
+  Tensor operator()(const Tensor& images, Mode mode) const { return project(encoder(images, mode)); }
+
+  // The second half: from features [n, feature_dim].
+  Tensor project(const Tensor& features) const {
     return classifier ? (*classifier)(features) : (*head)(features);
   }
 

@@ -14,6 +14,7 @@ inline constexpr std::int64_t projection_dim = 128;
 enum class HeadKind : std::uint8_t {
   linear,  // dim -> 128
   mlp,     // dim -> dim -> 128, ReLU between, biases, no batch norm
+  none,    // the features themselves, normalised
 };
 
 const char* name(HeadKind kind);
@@ -22,12 +23,13 @@ HeadKind parse_head(const std::string& text);  // Error(usage) for anything else
 struct ProjectionHead {
   ProjectionHead(ParameterStore& store, HeadKind kind, std::int64_t feature_dim);
 
-  // Features [n, feature_dim] -> unit rows [n, 128], f32 (f64 where the features are f64).
+  // Features [n, feature_dim] -> unit rows [n, 128], with HeadKind::none [n, feature_dim]; f32 (f64 where the
+  // features are f64).
   Tensor operator()(const Tensor& features) const;
 
   HeadKind kind;
   std::optional<Linear> hidden;  // head.0, of the mlp
-  Linear output;                 // head.2 of the mlp, head of the linear head
+  std::optional<Linear> output;  // head.2 of the mlp, head of the linear head
 };
 
 }  // namespace kindred

@@ -123,11 +123,19 @@ ResNet::ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem_kind)
     }
 }
 
-Tensor ResNet::operator()(const Tensor& images, Mode mode) const {
-  Tensor x = bn1.with_relu(conv1(images), mode);
-  if (stem == Stem::imagenet) x = max_pool2d(x, 3, 2, 1);
-  for (const auto& block : blocks) x = (*block)(x, mode);
+Tensor ResNet::segment(std::size_t index, const Tensor& x, Mode mode) const {
+  if (index == 0) {
+    const Tensor y = bn1.with_relu(conv1(x), mode);
+    return stem == Stem::imagenet ? max_pool2d(y, 3, 2, 1) : y;
+  }
+  if (index <= blocks.size()) return (*blocks[index - 1])(x, mode);
   return global_average_pool(x);  // [n, feature_dim]
+}
+
+Tensor ResNet::operator()(const Tensor& images, Mode mode) const {
+  Tensor x = images;
+  for (std::size_t index = 0; index < segments(); ++index) x = segment(index, x, mode);
+  return x;
 }
 
 }  // namespace kindred

@@ -85,6 +85,10 @@ struct ResNet {
   // Normalized images [n, h, w, 3] -> features [n, feature_dim]. Error(usage) when the image is too small.
   Tensor operator()(const Tensor& images, Mode mode) const;
 
+  // The same as a chain: the stem, each block, and the pooling.
+  std::size_t segments() const { return blocks.size() + 2; }
+  Tensor segment(std::size_t index, const Tensor& x, Mode mode) const;
+
   std::string model;
   Stem stem;
   Conv2d conv1;

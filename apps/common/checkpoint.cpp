@@ -15,9 +15,7 @@ constexpr const char* run_key = "run";
 constexpr std::size_t most_state_values = std::size_t{1} << 23;
 
 // The live tensors of a run, by their names in the file.
-std::vector<std::pair<std::string, Tensor>> everything(const ParameterStore& store,
-                                                       const Optimizer& optimizer) {
-  std::vector<std::pair<std::string, Tensor>> tensors = optimizer.state();
+Checkpoint::NamedTensors everything(const ParameterStore& store, Checkpoint::NamedTensors tensors) {
   for (const Parameter& parameter : store.parameters()) tensors.emplace_back(parameter.name, parameter.value);
   for (const Buffer& buffer : store.buffers()) tensors.emplace_back(buffer.name, buffer.value);
   return tensors;
@@ -31,7 +29,7 @@ Tensor on_host(const Tensor& tensor) {
 
 void RunState::begin_epoch() {
   batches_done = skipped = 0;
-  loss_sum = seconds = step_seconds = wait_seconds = 0;
+  loss_sum = probe_loss_sum = seconds = step_seconds = wait_seconds = 0;
 }
 
 nlohmann::json RunState::to_json() const {
@@ -40,6 +38,7 @@ nlohmann::json RunState::to_json() const {
           {"steps_done", steps_done},
           {"skipped", skipped},
           {"loss_sum", loss_sum},
+          {"probe_loss_sum", probe_loss_sum},
           {"seconds", seconds},
           {"step_seconds", step_seconds},
           {"wait_seconds", wait_seconds},
@@ -56,6 +55,7 @@ RunState RunState::from_json(const nlohmann::json& value) {
   value.at("steps_done").get_to(run.steps_done);
   value.at("skipped").get_to(run.skipped);
   value.at("loss_sum").get_to(run.loss_sum);
+  run.probe_loss_sum = value.value("probe_loss_sum", 0.0);
   value.at("seconds").get_to(run.seconds);
   value.at("step_seconds").get_to(run.step_seconds);
   value.at("wait_seconds").get_to(run.wait_seconds);
@@ -66,9 +66,9 @@ RunState RunState::from_json(const nlohmann::json& value) {
   return run;
 }
 
-Checkpoint::Checkpoint(const ParameterStore& store, const Optimizer& optimizer, RunState run)
+Checkpoint::Checkpoint(const ParameterStore& store, const NamedTensors& others, RunState run)
     : model_(std::make_shared<ParameterStore>()), run_(std::move(run)) {
-  for (const auto& [name, tensor] : optimizer.state()) tensors_.emplace_back(name, on_host(tensor));
+  for (const auto& [name, tensor] : others) tensors_.emplace_back(name, on_host(tensor));
   for (const Parameter& parameter : store.parameters()) {
     Parameter& copy = model_->add(parameter.name, parameter.shape, parameter.kind, parameter.initialize);
     copy.value = on_host(parameter.value);
@@ -116,9 +116,9 @@ void Checkpoint::save(const std::filesystem::path& path, FileOperations& files) 
   writer.write(path, files);
 }
 
-void Checkpoint::restore(ParameterStore& store, const Optimizer& optimizer) const {
+void Checkpoint::restore(ParameterStore& store, const NamedTensors& others) const {
   std::vector<std::pair<Tensor, Tensor>> copies;  // from, to
-  const auto live = everything(store, optimizer);
+  const auto live = everything(store, others);
   for (const auto& [name, target] : live) {
     const auto found =
         std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& t) { return t.first == name; });
@@ -131,7 +131,7 @@ void Checkpoint::restore(ParameterStore& store, const Optimizer& optimizer) cons
     copies.emplace_back(found->second, target);
   }
   check(tensors_.size() == live.size(), ExitCode::file,
-        "{} holds {} tensors, the model and optimizer have {}; resume with the settings that the run was "
+        "{} holds {} tensors, the run has {}; resume with the settings that the run was "
         "started with",
         path_, tensors_.size(), live.size());
   for (auto& [from, to] : copies) to.copy_from(from);

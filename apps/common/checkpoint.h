@@ -6,13 +6,15 @@
 #pragma once
 
 #include <kindred/engine/atomic_file.h>
-#include <kindred/engine/optimizer/optimizer.h>
+#include <kindred/engine/parameters.h>
 
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -24,6 +26,7 @@ struct RunState {
   std::int64_t steps_done = 0;    // batches since the start of the run: where the schedule is
   std::int64_t skipped = 0;       // of batches_done: steps without an update, --on-nonfinite skip
   double loss_sum = 0;            // over the steps that made an update
+  double probe_loss_sum = 0;      // of the online probe, over the same
   double seconds = 0, step_seconds = 0, wait_seconds = 0;
   std::optional<double> best;  // nearest-neighbour accuracy, or minus the loss where there is none
   std::vector<nlohmann::json> metrics;
@@ -39,25 +42,26 @@ struct RunState {
 
 class Checkpoint {
  public:
-  // Copies parameters, buffers and optimizer state. Waits for the device.
-  Checkpoint(const ParameterStore& store, const Optimizer& optimizer, RunState run);
+  using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+  // Copies parameters, buffers and `others`: the optimizer's state and whatever else learns. Waits for the
+  // device.
+  Checkpoint(const ParameterStore& store, const NamedTensors& others, RunState run);
   // Reads a file. Error(file) when it is damaged, or no checkpoint.
   explicit Checkpoint(const std::filesystem::path& path);
 
   // Replaces the file in one step: whatever fails, the previous one is still there. Error(io).
   void save(const std::filesystem::path& path, FileOperations& files = system_files()) const;
 
-  // Sets the model and the optimizer. Error(file) when the checkpoint belongs to others; then nothing was
-  // changed.
-  void restore(ParameterStore& store, const Optimizer& optimizer) const;
+  // Sets the model, and what the tensors of `others` are windows on. Error(file) when the checkpoint belongs to
+  // another model; then nothing was changed.
+  void restore(ParameterStore& store, const NamedTensors& others) const;
 
   // Parameters and buffers alone, for save_encoder().
   const ParameterStore& model() const { return *model_; }
   const RunState& run() const { return run_; }
 
  private:
-  using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
-
   std::shared_ptr<ParameterStore> model_;  // holds the copies; null for a checkpoint from a file
   NamedTensors tensors_;
   RunState run_;

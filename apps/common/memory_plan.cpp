@@ -1,6 +1,6 @@
+#include <kindred/apps/common/learner.h>
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/step.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
@@ -51,11 +51,10 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classe
   const PlannedDevice planned(device);
   const PoolScope scope(Device::plan, new_memory_pool(Device::plan));
   MemoryPool& pool = *scope.pool();
-  ContrastiveModel model = make_model(options, classes);
-  model.store.allocate(Device::plan, 0, options.precision.compute);
-  const auto optimizer = make_optimizer(options, model.store);
+  Learner learner(options, Device::plan, classes);
+  ParameterStore& store = learner.model().store;
   MemoryPlan plan;
-  plan.parameters = model.store.parameter_count();
+  plan.parameters = store.parameter_count();
   plan.parameter_bytes = pool.statistics().in_use;
 
   const std::int64_t rows = options.views * options.batch_size;
@@ -63,26 +62,28 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classe
   std::vector<Tensor> bytes;
   for (const auto& [size, count] : view_sizes(options.view_groups))
     bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
-  const Tensor labels = Tensor::empty({rows}, DType::i32, Device::plan);
+  const Tensor labels = Tensor::empty({2, rows}, DType::i32, Device::plan);
   // A GPU has a second slot, to which the next batch goes meanwhile (input_feed.h).
   if (device == Device::cuda) {
     plan.input_bytes = labels.bytes();
     for (const Tensor& each : bytes) plan.input_bytes += each.bytes();
   }
-  // Twice: the second step has what the first left behind, as every later one has.
-  for (int step = 0; step < 2; ++step) {
-    std::vector<Tensor> images;
+  const auto inputs = [&] {
+    StepInputs of_step{{}, labels};
     for (const Tensor& each : bytes)
-      images.push_back(normalize_images(each, options.pixel_statistics(), options.precision.compute));
-    contrastive_step(model, *optimizer, images, labels, loss_options(options), [&](const Tape& tape) {
-      if (step == 0) add_activations(tape, model.store, plan);
-    });
-  }
-  for (const Parameter& parameter : model.store.parameters())
-    layer_called(plan.layers, parameter.name.substr(0, parameter.name.rfind('.'))).parameters +=
-        parameter.shape.numel();
+      of_step.images.push_back(normalize_images(each, options.pixel_statistics(), options.precision.compute));
+    return of_step;
+  };
+  // Twice: the second step has what the first left behind, as every later one has.
+  for (int step = 0; step < 2; ++step) learner.step(inputs());
   plan.step_peak = pool.statistics().peak_in_use;
   plan.pool_peak = pool.statistics().peak_reserved;
+  learner.trace(inputs(), [&](const Tape& tape, std::int64_t first, std::int64_t) {
+    if (first == 0) add_activations(tape, store, plan);  // of micro-batches the first, and the loss
+  });
+  for (const Parameter& parameter : store.parameters())
+    layer_called(plan.layers, parameter.name.substr(0, parameter.name.rfind('.'))).parameters +=
+        parameter.shape.numel();
   return plan;
 }
 

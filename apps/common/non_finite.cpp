@@ -28,7 +28,7 @@ std::string maker_of(const Tape& tape, const Tensor& tensor, const Tape::Entry& 
 
 }  // namespace
 
-NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows) {
+NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_t first) {
   for (const Tape::Entry& entry : tape.entries())
     for (const Tensor& kept : entry.saved) {
       if (!is_floating(kept)) continue;
@@ -39,7 +39,7 @@ NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows) {
         const auto row_size = values.size() / static_cast<std::size_t>(rows);
         for (std::int64_t row = 0; row < rows; ++row)
           if (!all_finite(std::span(values).subspan(static_cast<std::size_t>(row) * row_size, row_size)))
-            source.rows.push_back(row);
+            source.rows.push_back(first + row);
       }
       return source;
     }

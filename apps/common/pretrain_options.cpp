@@ -78,6 +78,29 @@ void check_values(const PretrainOptions& o) {
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
 }
 
+// Past features, the momentum encoder and micro-batches, which depend on the other options.
+void check_memory(const PretrainOptions& o, const LossOptions& loss) {
+  const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
+  const bool softmax = loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent;
+  check(!remembers || softmax, ExitCode::usage,
+        "--queue and --momentum-encoder are for --loss supcon and simclr, not for {}", o.loss);
+  check(!remembers || loss.supcon.positives_cap == 0, ExitCode::usage,
+        "--positives-cap does not go with --queue or --momentum-encoder; leave it out");
+  const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
+  check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
+        "--queue {}: expected at least the {} rows that a batch puts in, and at most 16777216", o.queue, rows);
+  if (o.momentum_encoder != 0) {
+    check(o.momentum_encoder > 0 && o.momentum_encoder < 1, ExitCode::usage,
+          "--momentum-encoder {}: expected a number above 0 and below 1 (0.999)", o.momentum_encoder);
+    check(o.views >= 2, ExitCode::usage,
+          "--momentum-encoder with --views 1: it sees all views but the first; use --views 2");
+    check(view_sizes(o.view_groups).size() == 1, ExitCode::usage,
+          "--momentum-encoder: the views of {} have several sizes; it takes one", o.augment);
+  }
+  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
+        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+}
+
 // As a file for --augment would say it.
 nlohmann::json augmentation_json(const PretrainOptions& o) {
   const bool plain = o.view_groups.size() == 1 && o.view_groups.front().size == o.image_size;
@@ -150,6 +173,11 @@ nlohmann::json PretrainOptions::to_json() const {
           {"val_seed", data.val_seed},
           {"sampling", kindred::name(sampling)},
           {"per_class", per_class},
+          {"queue", queue},
+          {"momentum_encoder", momentum_encoder},
+          {"micro_batch", micro_batch},
+          {"batch_norm_scope", kindred::name(batch_norm_scope)},
+          {"online_probe", online_probe},
           {"knn_every", knn_every},
           {"max_bad", max_bad},
           {"strict", strict},
@@ -168,7 +196,7 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--out", plain_.out, "folder for the results")->required();
   app.add_option("--recipe", plain_.recipe, recipe_help());
   app.add_option("--model", given_.model, "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)");
-  app.add_option("--head", given_.head, "projection head: linear or mlp (mlp)");
+  app.add_option("--head", given_.head, "projection head: linear, mlp or none (mlp)");
   app.add_option("--stem", given_.stem, "imagenet or cifar (cifar up to 32 pixels)");
   app.add_option("--weights", plain_.weights,
                  "begin with these: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights");
@@ -203,6 +231,16 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--per-class", plain_.per_class,
                  "at least N images of each class that a batch draws, so that anchors have positives")
       ->capture_default_str();
+  app.add_option("--queue", queue_,
+                 "past features that the loss of supcon or simclr sees beside the batch (0)");
+  app.add_option("--momentum-encoder", momentum_encoder_,
+                 "a slow copy of the model makes the contrasts, from all views but the first: its momentum");
+  app.add_option("--micro-batch", micro_batch_,
+                 "images that go through the network at once, for batches larger than memory (all)");
+  app.add_option(
+      "--batch-norm-scope", batch_norm_scope_,
+      "with --micro-batch: statistics of each micro-batch, or of the full batch, exact and slower (micro)");
+  app.add_flag("--online-probe", plain_.online_probe, "train a linear classifier alongside, for its accuracy");
   app.add_option("--knn-every", knn_every_,
                  "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)");
   app.add_option("--max-bad", plain_.max_bad, "unreadable images that are accepted")->capture_default_str();
@@ -259,7 +297,16 @@ PretrainOptions PretrainFlags::resolve() const {
         "--views {}: {} describes {} views; leave --views out", o.views, o.augment, plan.views());
   o.view_groups = plan.groups;
   o.views = plan.views();
-  o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
+  o.queue = queue_.value_or(0);
+  o.momentum_encoder = momentum_encoder_.value_or(0);
+  o.micro_batch = micro_batch_.value_or(0);
+  if (batch_norm_scope_) o.batch_norm_scope = parse_batch_norm_scope(*batch_norm_scope_);
+  check(!momentum_encoder_ || o.momentum_encoder > 0, ExitCode::usage,
+        "--momentum-encoder {}: expected a number above 0 and below 1 (0.999)", o.momentum_encoder);
+  check(!micro_batch_ || o.micro_batch > 0, ExitCode::usage, "--micro-batch {}: expected 1 or more images",
+        o.micro_batch);
+  check(!batch_norm_scope_ || micro_batch_, ExitCode::usage, "--batch-norm-scope is for --micro-batch");
+  check_memory(o, o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views));
   return o;
 }
 

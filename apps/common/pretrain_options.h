@@ -6,6 +6,7 @@
 #include <kindred/data/recipe_json.h>
 #include <kindred/engine/precision.h>
 #include <kindred/layers/image_input/image_input.h>
+#include <kindred/models/micro_batches.h>
 #include <kindred/models/projection_head.h>
 #include <kindred/models/resnet.h>
 
@@ -59,6 +60,11 @@ struct PretrainOptions {
   std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
   Sampling sampling = Sampling::uniform;
   std::uint64_t seed = 0;
+  std::int64_t queue = 0;        // past features that the loss sees as well
+  double momentum_encoder = 0;   // 0: none
+  std::int64_t micro_batch = 0;  // images that go through the network at once; 0: the batch
+  BatchNormScope batch_norm_scope = BatchNormScope::micro;
+  bool online_probe = false;
   std::int64_t keep_checkpoints = 2;
   CheckpointInterval checkpoint_every;
   bool skip_nonfinite = false;
@@ -81,7 +87,9 @@ class PretrainFlags {
   HyperParameters given_;
   std::optional<std::string> precision_;
   std::string sampling_ = "uniform", checkpoint_every_, on_nonfinite_ = "stop";
-  std::optional<std::int64_t> knn_every_;
+  std::optional<std::string> batch_norm_scope_;
+  std::optional<double> momentum_encoder_;
+  std::optional<std::int64_t> knn_every_, queue_, micro_batch_;
 };
 
 }  // namespace kindred

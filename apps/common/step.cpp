@@ -1,5 +1,4 @@
 #include <kindred/apps/common/step.h>
-#include <kindred/layers/concatenate/concatenate.h>
 
 #include <cmath>
 
@@ -64,30 +63,9 @@ std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std:
       of_views.insert(of_views.end(), labels.begin(), labels.end());
     else
       of_views.insert(of_views.end(), indices.begin(), indices.end());
+  for (std::int64_t view = 0; view < options.views; ++view)
+    of_views.insert(of_views.end(), labels.begin(), labels.end());
   return of_views;
-}
-
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
-                        const Tensor& labels, const LossOptions& options,
-                        const std::function<void(const Tape&)>& inspect, Tensor* features_of_step) {
-  Tape tape;
-  model.store.attach(tape);
-  Tensor features = model(images.front(), Mode::train);  // [views*batch, 128], unit rows
-  for (std::size_t group = 1; group < images.size(); ++group)
-    features = concatenate(features, model(images[group], Mode::train));
-  const Tensor loss = loss_of(features, labels, options);  // []
-  if (features_of_step != nullptr) *features_of_step = features;
-  if (inspect) inspect(tape);
-  tape.backward(loss, optimizer.loss_scale());  // of the scaled loss, where it is scaled
-  optimizer.watch_loss(loss);
-  optimizer.step();
-  return loss;
-}
-
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
-                        const Tensor& labels, const LossOptions& options,
-                        const std::function<void(const Tape&)>& inspect) {
-  return contrastive_step(model, optimizer, std::vector<Tensor>{images}, labels, options, inspect);
 }
 
 }  // namespace kindred

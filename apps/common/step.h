@@ -1,4 +1,4 @@
-// One step of stage one, and what it takes: the heart of `pretrain`, of its benchmark and of its memory plan.
+// What a step of stage one is made from, as the options say: model, optimizer, schedule, images and labels.
 #pragma once
 
 #include <kindred/apps/common/loss.h>
@@ -7,7 +7,6 @@
 #include <kindred/engine/schedule.h>
 #include <kindred/models/contrastive_model.h>
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -30,21 +29,10 @@ ContrastiveModel make_model(const PretrainOptions& options, int classes);
 std::vector<Tensor> image_groups(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
                                  std::int64_t batch, Device device);
 
-// What makes two rows positives of each other: their class, or in SimCLR their image. [views*batch] of the
-// labels and indices of a batch.
+// What the loss and the online probe compare rows by, i32 [2, views*batch]: first what makes two rows positives
+// of each other, their class or in SimCLR their image; then their class. From the labels and indices of a
+// batch.
 std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
                                       const std::vector<std::int64_t>& indices);
-
-// Forward, loss, backward, update. `images` are normalized [views*batch, h, w, 3], `labels` i32 [views*batch].
-// Returns the loss, f32 [] on the model's device, and sets the optimizer's sticky flag when the loss or a
-// gradient is not finite; then nothing is updated. `inspect` sees the tape after the forward pass.
-// Several groups of images are encoded one after the other, each with batch statistics of its own, and their
-// features stand below each other; `features` gets them, where it is given.
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const std::vector<Tensor>& images,
-                        const Tensor& labels, const LossOptions& options,
-                        const std::function<void(const Tape&)>& inspect = {}, Tensor* features = nullptr);
-Tensor contrastive_step(ContrastiveModel& model, Optimizer& optimizer, const Tensor& images,
-                        const Tensor& labels, const LossOptions& options,
-                        const std::function<void(const Tape&)>& inspect = {});
 
 }  // namespace kindred

@@ -11,59 +11,61 @@ namespace {
 
 class EagerSteps : public TrainingSteps {
  public:
-  EagerSteps(const PretrainOptions& options, Device device, ContrastiveModel& model, Optimizer& optimizer)
-      : o_(options), device_(device), model_(model), optimizer_(optimizer) {}
+  EagerSteps(const PretrainOptions& options, Device device, Learner& learner)
+      : o_(options), device_(device), learner_(learner) {}
 
   void begin() override { idle_since_ = now_seconds(); }
   std::optional<StepResult> run(std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
                                 double learning_rate) override {
     const double start = now_seconds();
     inputs_ = {};  // their memory is the next ones'
-    features_ = {};
-    inputs_.images = image_groups(o_, batch, static_cast<std::int64_t>(labels.size()) / o_.views, device_);
+    outputs_ = {};
+    const auto rows = static_cast<std::int64_t>(labels.size()) / 2;
+    inputs_.images = image_groups(o_, batch, rows / o_.views, device_);
     for (Tensor& group : inputs_.images)
       group = normalize_images(group, o_.pixel_statistics(), o_.precision.compute);
-    inputs_.labels = Tensor::from(labels, {static_cast<std::int64_t>(labels.size())}, device_);
-    optimizer_.set_learning_rate(learning_rate);
-    const Tensor loss =
-        contrastive_step(model_, optimizer_, inputs_.images, inputs_.labels, loss_, {}, &features_);
-    StepResult result{steps_++, loss.to_vector<double>()[0], optimizer_.non_finite(), 0, start - idle_since_};
+    inputs_.labels = Tensor::from(labels, {2, rows}, device_);
+    learner_.set_learning_rate(learning_rate);
+    outputs_ = learner_.step(inputs_);
+    StepResult result;
+    result.step = steps_++;
+    result.loss = outputs_.loss.to_vector<double>()[0];
+    if (outputs_.probe_loss.defined()) result.probe_loss = outputs_.probe_loss.to_vector<double>()[0];
+    result.non_finite = learner_.optimizer().non_finite();
+    result.wait_seconds = start - idle_since_;
     idle_since_ = now_seconds();
     result.step_seconds = idle_since_ - start;
     return result;
   }
   std::optional<StepResult> finish() override { return std::nullopt; }
   StepInputs inputs_of(std::int64_t) override { return inputs_; }
-  Tensor features() override { return features_; }
+  Tensor features() override { return outputs_.features; }
 
  private:
   const PretrainOptions o_;
-  const LossOptions loss_ = loss_options(o_);
   const Device device_;
-  ContrastiveModel& model_;
-  Optimizer& optimizer_;
+  Learner& learner_;
   StepInputs inputs_;
-  Tensor features_;
+  StepOutputs outputs_;
   std::int64_t steps_ = 0;
   double idle_since_ = now_seconds();
 };
 
 class RecordedSteps : public TrainingSteps {
  public:
-  RecordedSteps(const PretrainOptions& options, ContrastiveModel& model, Optimizer& optimizer,
+  RecordedSteps(const PretrainOptions& options, Learner& learner,
                 const std::optional<ResidentPictures>& pictures)
       : o_(options),
-        model_(model),
-        optimizer_(optimizer),
+        learner_(learner),
         pictures_(pictures ? Tensor::from(pictures->bytes,
                                           {static_cast<std::int64_t>(pictures->bytes.size()) /
                                                (pictures->height * pictures->width * 3),
                                            pictures->height, pictures->width, 3},
                                           Device::cuda)
                            : Tensor()),
-        feed_({bytes_of(o_, pictures.has_value())}, rows()),
+        feed_({bytes_of(o_, pictures.has_value())}, 2 * rows()),
         pool_(new_memory_pool(Device::cuda)),
-        outcome_(Tensor::zeros({2}, DType::f32, Device::cuda)) {
+        outcome_(Tensor::zeros({3}, DType::f32, Device::cuda)) {
     for (Outcome& outcome : outcomes_) {
       outcome.pinned = static_cast<float*>(gpu().acquire_pinned(outcome_.bytes()));
       outcome.start = gpu().make_event();
@@ -97,7 +99,7 @@ class RecordedSteps : public TrainingSteps {
     if (started_ > 0 && recording.is_empty()) recording = Recording(pool_, [&] { step(slot); });
 
     feed_.wait_for(slot);
-    optimizer_.set_learning_rate(learning_rate);
+    learner_.set_learning_rate(learning_rate);
     Outcome& outcome = outcome_of(started_);
     gpu().mark(outcome.start, GpuStream::compute);
     if (recording.is_empty()) {
@@ -124,7 +126,7 @@ class RecordedSteps : public TrainingSteps {
   // The slot holds it until the step after the next is sent.
   StepInputs inputs_of(std::int64_t step) override {
     const int slot = static_cast<int>(step % InputFeed::slots);
-    return {images_of(slot), feed_.labels(slot)};
+    return {images_of(slot), labels_of(slot)};
   }
   Tensor features() override { return features_[static_cast<std::size_t>((started_ - 1) % InputFeed::slots)]; }
 
@@ -139,6 +141,7 @@ class RecordedSteps : public TrainingSteps {
   }
 
   std::int64_t rows() const { return o_.views * o_.batch_size; }
+  Tensor labels_of(int slot) const { return feed_.labels(slot).reshape({2, rows()}); }
 
   // Of a batch on its way.
   static std::int64_t bytes_of(const PretrainOptions& o, bool resident) {
@@ -168,10 +171,11 @@ class RecordedSteps : public TrainingSteps {
 
   // What is recorded: reads the slot and nothing else that changes its address.
   void step(int slot) {
-    const Tensor loss = contrastive_step(model_, optimizer_, images_of(slot), feed_.labels(slot), loss_, {},
-                                         &features_[static_cast<std::size_t>(slot)]);
-    outcome_.window(0, {1}).copy_from(loss);
-    outcome_.window(1, {1}).copy_from(optimizer_.non_finite_flag());
+    const StepOutputs outputs = learner_.step({images_of(slot), labels_of(slot)});
+    features_[static_cast<std::size_t>(slot)] = outputs.features;
+    outcome_.window(0, {1}).copy_from(outputs.loss.reshape({1}));
+    outcome_.window(1, {1}).copy_from(learner_.optimizer().non_finite_flag());
+    if (outputs.probe_loss.defined()) outcome_.window(2, {1}).copy_from(outputs.probe_loss.reshape({1}));
   }
 
   StepResult result_of(std::int64_t step) {
@@ -181,6 +185,7 @@ class RecordedSteps : public TrainingSteps {
     result.step = step;
     result.loss = outcome.pinned[0];
     result.non_finite = static_cast<std::int32_t>(outcome.pinned[1]);
+    result.probe_loss = outcome.pinned[2];
     result.step_seconds = gpu().milliseconds_between(outcome.start, outcome.end) / 1e3;
     result.wait_seconds = step > first_of_epoch_
                               ? gpu().milliseconds_between(outcome_of(step - 1).end, outcome.start) / 1e3
@@ -190,13 +195,11 @@ class RecordedSteps : public TrainingSteps {
   }
 
   const PretrainOptions o_;
-  const LossOptions loss_ = loss_options(o_);
-  ContrastiveModel& model_;
-  Optimizer& optimizer_;
+  Learner& learner_;
   Tensor pictures_;  // u8 [n, h, w, 3]: the data set, or undefined
   InputFeed feed_;
   std::shared_ptr<MemoryPool> pool_;               // of what a step makes
-  Tensor outcome_;                                 // f32 [2]: the loss, and the optimizer's flag
+  Tensor outcome_;                                 // f32 [3]: the loss, the optimizer's flag, the probe's loss
   std::array<Tensor, InputFeed::slots> features_;  // of each slot's last step
   std::array<Recording, InputFeed::slots> recordings_;
   std::array<Outcome, 4> outcomes_;
@@ -207,12 +210,12 @@ class RecordedSteps : public TrainingSteps {
 }  // namespace
 
 std::unique_ptr<TrainingSteps> make_training_steps(const PretrainOptions& options, Device device,
-                                                   ContrastiveModel& model, Optimizer& optimizer,
+                                                   Learner& learner,
                                                    const std::optional<ResidentPictures>& pictures) {
   // Who skips a step that is not finite restores what it changed before the next one: nothing may run ahead.
   if (device == Device::cuda && !options.skip_nonfinite)
-    return std::make_unique<RecordedSteps>(options, model, optimizer, pictures);
-  return std::make_unique<EagerSteps>(options, device, model, optimizer);
+    return std::make_unique<RecordedSteps>(options, learner, pictures);
+  return std::make_unique<EagerSteps>(options, device, learner);
 }
 
 }  // namespace kindred

@@ -163,7 +163,7 @@ std::string encoder(Graph& graph, const ResNet& resnet, const std::string& image
 // Unit rows: y / max(|y|, shortest).
 void projection_head(Graph& graph, const ProjectionHead& head, std::string x) {
   if (head.hidden) x = rectified(graph, "head.1", linear(graph, *head.hidden, x));
-  x = linear(graph, head.output, x);
+  if (head.output) x = linear(graph, *head.output, x);
   onnx::NodeProto& norm = graph.node("ReduceL2", "head.norm", {x});
   set(norm, "axes", Integers{1});
   set(norm, "keepdims", std::int64_t{1});
@@ -211,7 +211,7 @@ onnx::ModelProto build(const LoadedModel& model) {
   std::int64_t width = model.encoder->feature_dim;
   if (model.head) {
     projection_head(graph, *model.head, features);
-    output = "embeddings", width = projection_dim;
+    output = "embeddings", width = model.head->output ? projection_dim : width;
   } else if (model.classifier) {
     linear(graph, *model.classifier, features);
     output = "logits", width = model.classifier->bias.shape[0];

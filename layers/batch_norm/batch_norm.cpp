@@ -33,6 +33,13 @@ std::int64_t rows_of(const Tensor& x) {
   return x.numel() / x.shape().back();
 }
 
+void check_rows(std::int64_t rows) {
+  check(
+      rows > 1, ExitCode::usage,
+      "batch norm in training needs more than one value per channel; use a larger --batch-size, --micro-batch "
+      "or --image-size");
+}
+
 Statistics running_statistics(const BatchNormArguments& a) {
   const Tensor inv_std = Tensor::empty_like(a.scale);
   batch_norm_kernels(a.x.device())
@@ -53,6 +60,7 @@ Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& v
 }
 
 Statistics batch_statistics(const BatchNormArguments& a) {
+  check_rows(rows_of(a.x));
   const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
   batch_norm_kernels(a.x.device()).statistics(a.x, mean, variance);
   return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
@@ -73,7 +81,10 @@ Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& 
       kernels.merge(mean, variance, static_cast<double>(rows_of(a.x)) / static_cast<double>(norm.rows),
                     norm.mean, norm.variance);
     norm.seen[piece] = true;
-    if (++norm.pieces_seen == whole.pieces()) norm.inv_std = finished(a, norm.mean, norm.variance, norm.rows);
+    if (++norm.pieces_seen == whole.pieces()) {
+      check_rows(norm.rows);
+      norm.inv_std = finished(a, norm.mean, norm.variance, norm.rows);
+    }
   }
   if (norm.pieces_seen < whole.pieces()) throw WholeBatchNorms::Waiting();
   return {norm.mean, norm.inv_std, norm.rows};
@@ -103,10 +114,6 @@ Tensor batch_norm(const BatchNormArguments& a) {
   check_arguments(a);
   const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
   const bool training = a.mode == Mode::train;
-  check(!training || rows_of(a.x) > 1, ExitCode::usage,
-        "batch norm in training needs more than one value per channel; use a larger --batch-size or "
-        "--image-size");
-
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
   const Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)

@@ -131,6 +131,55 @@ Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mas
   return loss;
 }
 
+// G_ij alone, or G_ji alone: either the rows are anchors or the columns.
+void half_gradient(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+                   const Tensor& upstream, const Tensor& weight, const Tensor& gradient) {
+  const bool direct = gradient.dtype() == rows.features.dtype();
+  const Tensor d_rows = direct ? gradient : Tensor::empty_like(rows.features);
+  supcon_kernels(upstream.device()).backward(rows, columns, formula, upstream, weight, d_rows);
+  if (!direct) Tensor(gradient).copy_from(d_rows);
+}
+
+Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& contrasts,
+                     const Tensor& contrast_labels, std::int64_t self_offset, const SupConOptions& options,
+                     SupConStatistics* statistics) {
+  SupConRows rows{widened(anchors), labels, {}, {}, {}, {}, {}};
+  const SupConRows columns{widened(contrasts), contrast_labels, {}, {}, {}, {}, {}};
+  const std::int64_t count = anchors.dim(0);
+  const std::int64_t anchor_count = options.contrast == SupConContrast::all ? count : count / options.views;
+  const DType dtype = rows.features.dtype();
+  const Device device = anchors.device();
+  const SupConKernels& kernels = supcon_kernels(device);
+  SupConFormula formula{options.temperature, options.variant, options.denominator, self_offset, {}, 0};
+  rows.terms = Tensor::empty({supcon_term_count, count}, dtype, device);
+  rows.lse = Tensor::empty({anchor_count}, dtype, device);
+  rows.positives = Tensor::empty({anchor_count}, DType::i32, device);
+  rows.negatives = Tensor::empty({anchor_count}, DType::i32, device);
+  const Tensor losses = Tensor::empty({anchor_count}, dtype, device);
+  const Tensor weight = Tensor::empty({}, dtype, device);
+  Tensor loss = Tensor::empty({}, dtype, device);
+  kernels.forward(rows, columns, formula, losses);
+  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), loss, weight);
+  if (statistics != nullptr) *statistics = {rows.lse, rows.positives, rows.negatives, losses};
+
+  if (Tape* tape = Tape::recording({&anchors, &contrasts})) {
+    tape->record(supcon_operation, {&anchors, &contrasts}, {&loss},
+                 {anchors, labels, contrasts, contrast_labels, rows.terms, weight},
+                 [formula](BackwardStep& step) {
+                   const SupConRows own{widened(step.saved(0)), step.saved(1), {}, step.saved(4), {}, {}, {}};
+                   const SupConRows others{widened(step.saved(2)), step.saved(3), {}, {}, {}, {}, {}};
+                   const Tensor &upstream = step.output_gradient(), &weight_ = step.saved(5);
+                   if (step.wants(0))
+                     half_gradient(own, others, formula, upstream, weight_, step.input_gradient(0));
+                   if (!step.wants(1)) return;
+                   SupConFormula swapped = formula;
+                   swapped.row_offset = -formula.row_offset;
+                   half_gradient(others, own, swapped, upstream, weight_, step.input_gradient(1));
+                 });
+  }
+  return loss;
+}
+
 }  // namespace
 
 const SupConKernels& supcon_kernels(Device device) {
@@ -155,6 +204,24 @@ Tensor supcon_with_mask(const Tensor& features, const Tensor& mask, const SupCon
   check_same_device(features, mask, "supcon");
   check_mask(mask, features.dim(0) / options.views);
   return supcon_of(features, {}, mask, options, statistics);
+}
+
+Tensor supcon_against(const Tensor& anchors, const Tensor& labels, const Tensor& contrasts,
+                      const Tensor& contrast_labels, std::int64_t self_offset, const SupConOptions& options,
+                      SupConStatistics* statistics) {
+  check_features(anchors, options);
+  check_labels(labels);
+  check_shape(labels, {anchors.dim(0)}, "the labels of supcon");
+  check(contrasts.shape().rank() == 2 && contrasts.dim(0) > 0 && contrasts.dim(1) == anchors.dim(1),
+        ExitCode::internal, "supcon: contrasts of shape {} for anchors of shape {}",
+        contrasts.shape().to_string(), anchors.shape().to_string());
+  check_shape(contrast_labels, {contrasts.dim(0)}, "the labels of supcon's contrasts");
+  check(labels.dtype() == DType::i32 && contrast_labels.dtype() == DType::i32, ExitCode::internal,
+        "supcon: the labels are {} and {}; expected i32", name(labels.dtype()), name(contrast_labels.dtype()));
+  check_same_device(anchors, contrasts, "supcon");
+  check(options.positives_cap == 0, ExitCode::usage,
+        "supcon: a cap on positives does not go with contrasts beyond the batch");
+  return supcon_of_two(anchors, labels, contrasts, contrast_labels, self_offset, options, statistics);
 }
 
 std::int64_t SupConStatistics::anchors_without_positives() const {

@@ -75,6 +75,15 @@ Tensor supcon(const Tensor& features, const Tensor& labels, const SupConOptions&
 Tensor supcon_with_mask(const Tensor& features, const Tensor& mask, const SupConOptions& options = {},
                         SupConStatistics* statistics = nullptr);
 
+// Anchors against rows that are no anchors: keys of a momentum encoder, a queue of past features. anchors [A,
+// D] with labels i32 [A], contrasts [C, D] with labels i32 [C], which are -1 for rows of no class. Anchor i is
+// contrast i + self_offset and not compared with that; with self_offset = C no anchor is among the contrasts.
+// Gradients flow to both. With SupConContrast::one the first A / views rows alone are anchors. Error(usage)
+// with a cap on positives: it needs to know the images of the contrasts.
+Tensor supcon_against(const Tensor& anchors, const Tensor& labels, const Tensor& contrasts,
+                      const Tensor& contrast_labels, std::int64_t self_offset,
+                      const SupConOptions& options = {}, SupConStatistics* statistics = nullptr);
+
 // Labels i32 [B] -> [views*B]: the labels of view-major rows.
 Tensor repeat_labels(const Tensor& labels, int views);
 

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 #include <kindred/apps/common/checkpoint_writer.h>
 #include <kindred/apps/common/same_run.h>
+#include <kindred/engine/optimizer/optimizer.h>
 
 #include <cmath>
 #include <fstream>
@@ -57,7 +58,7 @@ RunState state_at(std::int64_t steps) {
 }
 
 Checkpoint checkpoint_of(const SmallRun& run, std::int64_t steps) {
-  return Checkpoint(run.store, *run.optimizer, state_at(steps));
+  return Checkpoint(run.store, run.optimizer->state(), state_at(steps));
 }
 
 TEST_CASE("checkpoint: gives back what it was given, to the last bit") {
@@ -67,7 +68,7 @@ TEST_CASE("checkpoint: gives back what it was given, to the last bit") {
   REQUIRE(other.values() != run.values());
   checkpoint_of(run, 12).save(folder / "c.safetensors");
   const Checkpoint read(folder / "c.safetensors");
-  read.restore(other.store, *other.optimizer);
+  read.restore(other.store, other.optimizer->state());
   CHECK(other.values() == run.values());
   CHECK(read.run().to_json() == state_at(12).to_json());
   CHECK(read.run().loss_sum == 0.1 + 0.2);
@@ -82,7 +83,7 @@ TEST_CASE("checkpoint: is a copy, not a view of a run that goes on") {
   run.optimizer->step();
   REQUIRE(run.values() != before);
   checkpoint.save(folder / "c.safetensors");
-  Checkpoint(folder / "c.safetensors").restore(run.store, *run.optimizer);
+  Checkpoint(folder / "c.safetensors").restore(run.store, run.optimizer->state());
   CHECK(run.values() == before);
 }
 
@@ -116,7 +117,7 @@ TEST_CASE("checkpoint: of another model is refused, and nothing is changed") {
   const Optimizer optimizer(store, SgdOptions{.momentum = 0.9});
   const std::vector<float> before = store.parameters()[0].value.to_vector<float>();
   const Checkpoint read(folder / "c.safetensors");
-  CHECK(error_of([&] { read.restore(store, optimizer); }).find("[7, 5]") != std::string::npos);
+  CHECK(error_of([&] { read.restore(store, optimizer.state()); }).find("[7, 5]") != std::string::npos);
   CHECK(store.parameters()[0].value.to_vector<float>() == before);
 }
 
@@ -136,7 +137,7 @@ TEST_CASE(
     REQUIRE(found.newest);
     CHECK(found.passed_over.empty());
     SmallRun restored(3);
-    found.newest->restore(restored.store, *restored.optimizer);
+    found.newest->restore(restored.store, restored.optimizer->state());
     const bool is_new = found.newest->run().steps_done == 10;
     CHECK(restored.values() == (is_new ? second : first).values());
     if (error == "no error") CHECK(is_new);

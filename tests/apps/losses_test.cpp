@@ -8,6 +8,7 @@
 #include "../engine/temporary_folder.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <filesystem>

@@ -32,24 +32,35 @@ std::vector<std::uint8_t> pictures(std::uint32_t step) {
   return bytes;
 }
 
-const std::vector<std::int32_t> labels = {0, 1, 0, 0, 1, 0};
+const std::vector<std::int32_t> labels = {0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0};  // of the loss, and classes
 
-struct Trained {
-  explicit Trained(const PretrainOptions& o, Device device) : model(o.model, o.stem, o.head) {
-    model.store.allocate(device, 5, o.precision.compute);
-    optimizer = make_optimizer(o, model.store);
+struct Trained : Learner {
+  Trained(const PretrainOptions& o, Device on) : Learner(o, on, 2), options(o), device(on) {}
+
+  std::vector<float> values() const {
+    std::vector<float> all = model().store.flat_values().to_vector<float>();
+    for (const auto& [name, tensor] : state())
+      for (const float value : tensor.to_vector<float>()) all.push_back(value);
+    return all;
   }
-  std::vector<float> values() const { return model.store.flat_values().to_vector<float>(); }
+  StepOutputs step_on(std::uint32_t number) {
+    const Tensor bytes = Tensor::from(pictures(number), {6, 8, 8, 3}, device);
+    return step({{normalize_images(bytes, options.pixel_statistics(), options.precision.compute)},
+                 Tensor::from(labels, {2, 6}, device)});
+  }
 
-  ContrastiveModel model;
-  std::unique_ptr<Optimizer> optimizer;
+  PretrainOptions options;
+  Device device;
 };
 
 TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest::skip(no_gpu())) {
-  for (const Precision precision : {Precision{}, Precision{DType::f16}}) {
-    const PretrainOptions o = tiny(precision);
+  std::vector<PretrainOptions> cases = {tiny({}), tiny({DType::f16}), tiny({}), tiny({}), tiny({})};
+  cases[2].momentum_encoder = 0.9, cases[2].queue = 7, cases[2].online_probe = true;
+  cases[3].micro_batch = 1, cases[3].batch_norm_scope = BatchNormScope::micro;
+  cases[4].micro_batch = 1, cases[4].batch_norm_scope = BatchNormScope::full, cases[4].queue = 9;
+  for (const PretrainOptions& o : cases) {
     Trained plain(o, Device::cuda), recorded(o, Device::cuda);
-    const auto steps = make_training_steps(o, Device::cuda, recorded.model, *recorded.optimizer);
+    const auto steps = make_training_steps(o, Device::cuda, recorded);
     std::vector<double> expected, losses;
     const auto keep = [&](const std::optional<StepResult>& result) {
       if (!result) return;
@@ -59,12 +70,8 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest:
     };
     for (std::uint32_t step = 0; step < 4; ++step) {  // one at once, both slots recorded, one replayed
       const double learning_rate = 0.05 * (step + 1);
-      const Tensor bytes = Tensor::from(pictures(step), {6, 8, 8, 3}, Device::cuda);
-      plain.optimizer->set_learning_rate(learning_rate);
-      const Tensor loss = contrastive_step(plain.model, *plain.optimizer,
-                                           normalize_images(bytes, o.pixel_statistics(), precision.compute),
-                                           Tensor::from(labels, {6}, Device::cuda), loss_options(o));
-      expected.push_back(loss.to_vector<double>()[0]);
+      plain.set_learning_rate(learning_rate);
+      expected.push_back(plain.step_on(step).loss.to_vector<double>()[0]);
       keep(steps->run(pictures(step), labels, learning_rate));
       // Memory that others ask for meanwhile is none of the recording's.
       Tensor::full({1 << 16}, std::nan(""), DType::f32, Device::cuda);
@@ -80,11 +87,11 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest:
 TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest::skip(no_gpu())) {
   const PretrainOptions o = tiny({});
   Trained trained(o, Device::cuda);
-  const auto steps = make_training_steps(o, Device::cuda, trained.model, *trained.optimizer);
+  const auto steps = make_training_steps(o, Device::cuda, trained);
   steps->run(pictures(0), labels, 0.1);
   steps->run(pictures(1), labels, 0.1);
   steps->finish();
-  const Tensor weight = trained.model.store.find("layer1.0.conv1.weight").value;
+  const Tensor weight = trained.model().store.find("layer1.0.conv1.weight").value;
   weight.window(0, {1}).copy_from(Tensor::full({1}, std::nan(""), DType::f32, Device::cuda));
   const std::vector<float> before = trained.values();
   steps->run(pictures(2), labels, 0.1);
@@ -121,13 +128,7 @@ TEST_CASE("memory plan: what is predicted for cuda is what a step takes there" *
     Trained trained(o, Device::cuda);
     const std::size_t parameters = scope.pool()->statistics().in_use;
     CHECK(parameters == plan.parameter_bytes);
-    for (std::uint32_t step = 0; step < 2; ++step) {
-      const Tensor bytes = Tensor::from(pictures(step), {6, 8, 8, 3}, Device::cuda);
-      const Tensor places = Tensor::from(labels, {6}, Device::cuda);
-      contrastive_step(trained.model, *trained.optimizer,
-                       normalize_images(bytes, o.pixel_statistics(), precision.compute), places,
-                       loss_options(o));
-    }
+    for (std::uint32_t step = 0; step < 2; ++step) trained.step_on(step);
     // The plan leaves room for a convolution's workspace, which the emulation does not need.
     const double workspace = 16 << 20, peak = static_cast<double>(scope.pool()->statistics().peak_in_use);
     CHECK(static_cast<double>(plan.step_peak) < 1.1 * peak + workspace);
@@ -157,7 +158,7 @@ TEST_CASE("memory plan: the largest batch fits and a larger one does not") {
 TEST_CASE("steps on the cpu give their own result at once") {
   const PretrainOptions o = tiny({});
   Trained trained(o, Device::cpu);
-  const auto steps = make_training_steps(o, Device::cpu, trained.model, *trained.optimizer);
+  const auto steps = make_training_steps(o, Device::cpu, trained);
   const auto result = steps->run(pictures(0), labels, 0.1);
   REQUIRE(result.has_value());
   CHECK(result->step == 0);

@@ -5,6 +5,7 @@
 
 #include <kindred/apps/common/checkpoint.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/safetensors_checksum.h>
 
 #include <algorithm>
@@ -40,7 +41,7 @@ void take(std::span<const std::uint8_t> bytes) {
     KINDRED_FUZZ_CHECK(state.epochs_done >= 0 && state.batches_done >= 0 && state.steps_done >= 0);
     KINDRED_FUZZ_CHECK(state.metrics.size() == static_cast<std::size_t>(state.epochs_done));
     state.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    checkpoint.restore(run.store, *run.optimizer);
+    checkpoint.restore(run.store, run.optimizer->state());
   } catch (const Error& error) {
     KINDRED_FUZZ_CHECK(error.code() == ExitCode::file);
   }
@@ -78,7 +79,7 @@ std::vector<fuzz::Bytes> seeds() {
     state.steps_done = 7;
     for (std::int64_t epoch = 0; epoch < epochs; ++epoch) state.metrics.push_back({{"epoch", epoch}});
     state.data = "0123456789abcdef";
-    Checkpoint(small.store, *small.optimizer, state).save(file().path());
+    Checkpoint(small.store, small.optimizer->state(), state).save(file().path());
     files.push_back(file().read());
   }
   return files;

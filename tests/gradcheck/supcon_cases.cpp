@@ -71,7 +71,31 @@ Case variant_case(SupConVariant variant, SupConDenominator denominator) {
                   10, 4, 3, {.temperature = 0.5f, .variant = variant, .denominator = denominator});
 }
 
+// Anchors and contrasts apart. Seven rows of two classes and one of none, against five anchors of which the
+// first three are the contrasts 2, 3 and 4.
+Case against_case(const std::string& what, std::int64_t self_offset, const SupConOptions& options) {
+  return {.operation = "supcon",
+          .variant = "against contrasts, " + what,
+          .inputs = {uniform({6, 3}), uniform({8, 3})},
+          .function =
+              [=](const std::vector<Tensor>& in) {
+                const std::vector<std::int32_t> anchors = {0, 1, 1, 0, 2, 1},
+                                                others = {1, 0, 0, 1, 1, -1, 0, 2};
+                return supcon_against(in[0], Tensor::from(anchors, {6}, in[0].device()), in[1],
+                                      Tensor::from(others, {8}, in[0].device()), self_offset, options);
+              },
+          .bf16 = false};
+}
+
 bool add_variants() {
+  add_case(against_case("none of them an anchor", 8, {.temperature = 0.5f}));
+  add_case(against_case("some of them anchors", 2, {.temperature = 0.5f, .base_temperature = 0.25f}));
+  add_case(against_case("of first views", 8,
+                        {.temperature = 0.5f,
+                         .variant = SupConVariant::in,
+                         .denominator = SupConDenominator::one_positive,
+                         .contrast = SupConContrast::one,
+                         .views = 2}));
   for (const SupConVariant variant : {SupConVariant::out, SupConVariant::in})
     for (const SupConDenominator denominator :
          {SupConDenominator::all, SupConDenominator::one_positive, SupConDenominator::only_negatives}) {

@@ -130,12 +130,12 @@ TEST_CASE("weights: names with module. in them, and half precision, are taken; t
 
   ContrastiveModel model("resnet20", Stem::cifar, HeadKind::linear);
   model.store.allocate(Device::cpu, 4);
-  const auto head = model.head->output.weight.value.to_vector<float>();
+  const auto head = model.head->output->weight.value.to_vector<float>();
   const WeightsReport report = load_weights(folder / "f", model.store);
   CHECK(report.taken == store.parameters().size());
   CHECK(report.ignored == std::vector<std::string>{"optimizer.state"});
   CHECK(report.missing.size() == 2 + store.buffers().size());
-  CHECK(model.head->output.weight.value.to_vector<float>() == head);  // as it was
+  CHECK(model.head->output->weight.value.to_vector<float>() == head);  // as it was
   const std::string line = report.to_string();
   CHECK(line.find("optimizer.state") != line.npos);
   CHECK(line.find("SupContrast's names") != line.npos);

@@ -1,0 +1,35 @@
+#include <kindred/engine/accumulate.h>
+#include <kindred/models/momentum_encoder.h>
+
+namespace kindred {
+
+MomentumEncoder::MomentumEncoder(const ContrastiveModel& model, HeadKind head, DType compute, double momentum)
+    : copy_(model.encoder.model, model.encoder.stem, head), momentum_(momentum) {
+  const Tensor& values = model.store.flat_values();
+  copy_.store.allocate(values.device(), 0, compute, values.dtype());
+  copy_.store.set_trainable(false);
+  copy_from(model);
+}
+
+void MomentumEncoder::copy_from(const ContrastiveModel& model) {
+  Tensor(copy_.store.flat_values()).copy_from(model.store.flat_values());
+  for (std::size_t i = 0; i < model.store.buffers().size(); ++i)
+    copy_.store.buffers()[i].value.copy_from(model.store.buffers()[i].value);
+  copy_.store.refresh_low_precision();
+}
+
+void MomentumEncoder::follow(const ContrastiveModel& model) {
+  move_average(copy_.store.flat_values(), model.store.flat_values(), 1 - momentum_);
+  copy_.store.refresh_low_precision();
+}
+
+std::vector<std::pair<std::string, Tensor>> MomentumEncoder::state() const {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const Parameter& parameter : copy_.store.parameters())
+    tensors.emplace_back("momentum_encoder." + parameter.name, parameter.value);
+  for (const Buffer& buffer : copy_.store.buffers())
+    tensors.emplace_back("momentum_encoder." + buffer.name, buffer.value);
+  return tensors;
+}
+
+}  // namespace kindred

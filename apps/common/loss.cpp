@@ -57,11 +57,13 @@ Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& 
 double collapse_loss(const LossOptions& options, std::int64_t batch, int classes, double same_class) {
   const auto views = static_cast<double>(options.supcon.views);
   const double others = static_cast<double>(batch) - 1, rows = views * static_cast<double>(batch);
-  const double negatives = views * others * (options.by_image() ? 1 : 1 - same_class);
+  const auto queue = static_cast<double>(options.queue);
+  const double seen = options.compares_keys ? views - 1 : views;  // of each image
+  const double negatives = (seen * others + queue) * (options.by_image() ? 1 : 1 - same_class);
   switch (options.kind) {
     case LossKind::supcon:
     case LossKind::nt_xent: {
-      double contrasts = rows - 1;
+      double contrasts = seen * static_cast<double>(batch) + queue - (options.compares_keys ? 0 : 1);
       if (const auto cap = static_cast<double>(options.supcon.positives_cap); cap > 0)
         contrasts = negatives + std::min(cap, rows - 1 - negatives);
       if (options.supcon.denominator == SupConDenominator::one_positive) contrasts = negatives + 1;

@@ -27,6 +27,9 @@ struct LossOptions {
   TripletOptions triplet;
   MaxMarginOptions max_margin;
   float label_smoothing = 0;
+  // Contrasts beyond the batch's own features.
+  std::int64_t queue = 0;      // rows
+  bool compares_keys = false;  // first views with a momentum encoder's keys of the others
 
   // What makes rows positives of each other is their image, not their class.
   bool by_image() const { return kind == LossKind::nt_xent; }

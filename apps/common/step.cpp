@@ -35,7 +35,11 @@ Schedule schedule_of(const PretrainOptions& o, std::int64_t steps_per_epoch) {
 }
 
 LossOptions loss_options(const PretrainOptions& options) {
-  return options.loss_flags.resolve(options.loss, options.temperature, options.base_temperature, options.views);
+  LossOptions loss =
+      options.loss_flags.resolve(options.loss, options.temperature, options.base_temperature, options.views);
+  loss.queue = options.queue;
+  loss.compares_keys = options.momentum_encoder > 0;
+  return loss;
 }
 
 ContrastiveModel make_model(const PretrainOptions& options, int classes) {

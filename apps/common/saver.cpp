@@ -7,7 +7,7 @@
 namespace kindred {
 namespace {
 
-constexpr double most_seconds_between_saves = 600, cheap_share = 0.01, retry_seconds = 60;
+constexpr double cheap_share = 0.01, retry_seconds = 60;
 
 }  // namespace
 

@@ -10,6 +10,9 @@
 
 namespace kindred {
 
+// Where nothing else is asked for.
+inline constexpr double most_seconds_between_saves = 600;
+
 class Saver {
  public:
   using Capture = std::function<Checkpoint()>;

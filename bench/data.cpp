@@ -3,11 +3,21 @@
 //
 //   bench_data --work WORK --data DIR [--images N] [--workers W]
 //
-//   crop       decode, one random resized crop of 224, flip, normalise: the loader
-//   bare       the same arithmetic in a plain loop over libjpeg-turbo that decodes whole pictures and checks
-//   nothing bare_part  the same loop, with libjpeg-turbo's decoding of a part sim        decode, two SimAugment
-//   views of 224, normalise cifar      two `cifar` views of 32, from pictures in memory, normalise decode
-//   decode whole pictures, nothing else
+//   crop        decode, one random resized crop of 224, flip, normalise: the loader
+//
+//   bare        the same arithmetic in a plain loop over libjpeg-turbo that decodes whole pictures
+//
+//   bare_part   the same loop, with libjpeg-turbo's decoding of a part
+//
+//   sim         decode, two SimAugment views of 224, normalise
+//
+//   cifar       two `cifar` views of 32, from pictures in memory, normalise
+//
+//   decode      whole pictures, nothing else
+//
+//   read        the encoded bytes of every image, and their checksums where there are such: a pack
+//
+//   page_cache  the file DIR itself, read(2) into one buffer: as fast as reading can be
 #include <fmt/format.h>
 #include <kindred/data/augment.h>
 #include <kindred/data/file.h>
@@ -147,8 +157,43 @@ class BareWork : public Work {
   std::uint32_t epoch_ = 0;
 };
 
+// No picture is decoded.
+class ReadWork : public Work {
+ public:
+  explicit ReadWork(Dataset dataset) : dataset_(std::move(dataset)) {}
+  void repeat() override {
+    for (std::int64_t i = 0; i < dataset_.size(); ++i)
+      check(dataset_.source().encoded(i, bytes_)->ok(), ExitCode::data, "{} cannot be read", dataset_.name(i));
+  }
+
+ private:
+  Dataset dataset_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+class PageCacheWork : public Work {
+ public:
+  explicit PageCacheWork(const std::string& path) : file_(std::fopen(path.c_str(), "rb")) {
+    check(file_ != nullptr, ExitCode::data, "{} cannot be opened", path);
+    std::setvbuf(file_, nullptr, _IONBF, 0);
+  }
+  ~PageCacheWork() override { std::fclose(file_); }
+  void repeat() override {
+    std::rewind(file_);
+    while (std::fread(bytes_.data(), 1, bytes_.size(), file_) == bytes_.size()) {
+    }
+  }
+
+ private:
+  std::FILE* file_;
+  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(std::size_t{1} << 18);  // fits the cache
+};
+
 std::unique_ptr<Work> make_work(const Settings& s) {
-  const Dataset dataset = evenly_spread(*open_dataset(s.data, Split::train), s.images);
+  if (s.work == "page_cache") return std::make_unique<PageCacheWork>(s.data);
+  const Dataset all = *open_dataset(s.data, Split::train);
+  if (s.work == "read") return std::make_unique<ReadWork>(all);
+  const Dataset dataset = evenly_spread(all, s.images);
   if (s.work == "bare" || s.work == "bare_part")
     return std::make_unique<BareWork>(dataset, s.work != "bare", true);
   if (s.work == "decode") return std::make_unique<BareWork>(dataset, false, false);
@@ -162,7 +207,7 @@ int main(int argc, char** argv) {
   Settings settings;
   app.add_option("--work", settings.work)
       ->required()
-      ->check(CLI::IsMember({"crop", "bare", "bare_part", "sim", "cifar", "decode"}));
+      ->check(CLI::IsMember({"crop", "bare", "bare_part", "sim", "cifar", "decode", "read", "page_cache"}));
   app.add_option("--data", settings.data)->required();
   app.add_option("--images", settings.images);
   app.add_option("--workers", settings.workers);

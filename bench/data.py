@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """From image files to normalised views: Kindred beside a bare libjpeg-turbo loop, torchvision and DALI, on one core.
 
-    python3 bench/data.py --photos DIR [--small DIR] [--build build/release] [--pillow PYTHON] [--tensor PYTHON]
+    python3 bench/data.py --photos DIR [--small DIR] [--pack FILE] [--build build/release] [--pillow PYTHON] [--tensor PYTHON]
                           [--dali PYTHON] [--repeats 7] [--only crop]
 
 DIR holds train/<class>/*.jpg: photos for 224 x 224, small images for 32 x 32. The Pythons are interpreters that have
 torchvision (any version) for Pillow images, torchvision with v2 transforms for tensors, and DALI. All programs work on
-the same files, pinned to one core; only the lines with "workers" may use two. Medians of interleaved repeats.
+the same files, pinned to one core. FILE is a pack (pack_dataset): how fast its images are read, checksums compared, beside
+the file as a whole out of the page cache, and beside the folder of photos. Only the lines with "workers" may use two.
+Medians of interleaved repeats.
 """
 import argparse
 import os
@@ -25,6 +27,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", required=True)
     parser.add_argument("--small")
+    parser.add_argument("--pack")
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--pillow", default="/usr/bin/python3")
     parser.add_argument("--tensor")
@@ -63,6 +66,19 @@ def main():
         for c in contenders:
             median, low, high = spread(c.times)
             print(f"{work:8} {c.name:26} {median:9.1f} ms ({low:.1f} to {high:.1f})  {images * views / median * 1e3:9.1f} views/s"
+                  f"  kindred is {median / own:.2f}x", flush=True)
+
+    if a.pack and (not a.only or a.only == "read"):
+        def reader(name, what, data):
+            return Contender(name, ["taskset", "-c", "0", f"{a.build}/bench/bench_data", "--work", what, "--data", data])
+
+        contenders = [reader("kindred, pack", "read", a.pack), reader("page cache, read(2)", "page_cache", a.pack),
+                      reader("kindred, folder", "read", a.photos)]
+        race(contenders, a.repeats)
+        own, size = spread(contenders[0].times)[0], os.path.getsize(a.pack)
+        for c in contenders:
+            median, low, high = spread(c.times)
+            print(f"read     {c.name:26} {median:9.1f} ms ({low:.1f} to {high:.1f})  {size / median / 1e6:9.2f} GB/s"
                   f"  kindred is {median / own:.2f}x", flush=True)
 
 

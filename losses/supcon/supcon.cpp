@@ -83,61 +83,67 @@ Tensor widened(const Tensor& features) {
   return narrow ? features.to(features.device(), DType::f32) : features;
 }
 
-// Either labels or the mask is defined.
-Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mask, const SupConOptions& options,
-                 SupConStatistics* statistics) {
-  const Tensor z = widened(features);  // [M, D]
-  const std::int64_t count = z.dim(0);
-  const std::int64_t anchors = options.contrast == SupConContrast::all ? count : count / options.views;
-  const DType dtype = z.dtype();
-  const Device device = z.device();
-  const SupConKernels& kernels = supcon_kernels(device);
+std::int64_t anchors_of(std::int64_t rows, const SupConOptions& options) {
+  return options.contrast == SupConContrast::all ? rows : rows / options.views;
+}
 
-  SupConFormula formula{options.temperature, options.variant, options.denominator, 0, mask, 0};
-  SupConRows rows{z, labels, {}, {}, {}, {}, {}};
-  if (options.positives_cap > 0) {
-    formula.ring = count;
-    rows.cap = Tensor::empty({supcon_cap_count, count}, DType::i32, device);
-    kernels.cap(labels, mask, options.views, options.positives_cap, rows.cap);
-  }
+struct ForwardResult {
+  Tensor loss, weight;  // []
+};
+
+// Fills what `rows` leave for the backward pass. `columns` null: the rows themselves.
+ForwardResult forward(SupConRows& rows, const SupConRows* columns, const SupConFormula& formula,
+                      const SupConOptions& options, SupConStatistics* statistics) {
+  const std::int64_t count = rows.features.dim(0), anchors = anchors_of(count, options);
+  const DType dtype = rows.features.dtype();
+  const Device device = rows.features.device();
+  const SupConKernels& kernels = supcon_kernels(device);
   rows.terms = Tensor::empty({supcon_term_count, count}, dtype, device);
   rows.lse = Tensor::empty({anchors}, dtype, device);
   rows.positives = Tensor::empty({anchors}, DType::i32, device);
   rows.negatives = Tensor::empty({anchors}, DType::i32, device);
   const Tensor losses = Tensor::empty({anchors}, dtype, device);
-  const Tensor weight = Tensor::empty({}, dtype, device);
-  Tensor loss = Tensor::empty({}, dtype, device);
-  kernels.forward(rows, rows, formula, losses);
-  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), loss, weight);
+  const ForwardResult result{Tensor::empty({}, dtype, device), Tensor::empty({}, dtype, device)};
+  kernels.forward(rows, columns != nullptr ? *columns : rows, formula, losses);
+  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), result.loss, result.weight);
   if (statistics != nullptr) *statistics = {rows.lse, rows.positives, rows.negatives, losses};
-
-  if (Tape* tape = Tape::recording({&features})) {
-    formula.mask = {};  // what is saved is listed, not captured
-    tape->record(
-        supcon_operation, {&features}, {&loss}, {features, labels, mask, rows.cap, rows.terms, weight},
-        [formula](BackwardStep& step) {
-          SupConFormula with_mask = formula;
-          with_mask.mask = step.saved(2);
-          const Tensor wide = widened(step.saved(0));
-          const SupConRows all{wide, step.saved(1), step.saved(3), step.saved(4), {}, {}, {}};
-          const Tensor& upstream = step.output_gradient();
-          const Tensor gradient = step.input_gradient(0);
-          const bool direct = gradient.dtype() == wide.dtype();
-          const Tensor d_rows = direct ? gradient : Tensor::empty_like(wide);
-          supcon_kernels(upstream.device()).backward(all, all, with_mask, upstream, step.saved(5), d_rows);
-          if (!direct) Tensor(gradient).copy_from(d_rows);
-        });
-  }
-  return loss;
+  return result;
 }
 
-// G_ij alone, or G_ji alone: either the rows are anchors or the columns.
-void half_gradient(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-                   const Tensor& upstream, const Tensor& weight, const Tensor& gradient) {
+// Fills the gradient, in whatever type it has. Of G_ij, G_ji or both: whichever side has terms, are anchors.
+void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+              const Tensor& upstream, const Tensor& weight, const Tensor& gradient) {
   const bool direct = gradient.dtype() == rows.features.dtype();
   const Tensor d_rows = direct ? gradient : Tensor::empty_like(rows.features);
   supcon_kernels(upstream.device()).backward(rows, columns, formula, upstream, weight, d_rows);
   if (!direct) Tensor(gradient).copy_from(d_rows);
+}
+
+// Either labels or the mask is defined.
+Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mask, const SupConOptions& options,
+                 SupConStatistics* statistics) {
+  const Tensor z = widened(features);  // [M, D]
+  SupConFormula formula{options.temperature, options.variant, options.denominator, 0, mask, 0};
+  SupConRows rows{z, labels, {}, {}, {}, {}, {}};
+  if (options.positives_cap > 0) {
+    formula.ring = z.dim(0);
+    rows.cap = Tensor::empty({supcon_cap_count, z.dim(0)}, DType::i32, z.device());
+    supcon_kernels(z.device()).cap(labels, mask, options.views, options.positives_cap, rows.cap);
+  }
+  auto [loss, weight] = forward(rows, nullptr, formula, options, statistics);
+
+  if (Tape* tape = Tape::recording({&features})) {
+    formula.mask = {};  // what is saved is listed, not captured
+    tape->record(supcon_operation, {&features}, {&loss}, {features, labels, mask, rows.cap, rows.terms, weight},
+                 [formula](BackwardStep& step) {
+                   SupConFormula with_mask = formula;
+                   with_mask.mask = step.saved(2);
+                   const SupConRows all{
+                       widened(step.saved(0)), step.saved(1), step.saved(3), step.saved(4), {}, {}, {}};
+                   backward(all, all, with_mask, step.output_gradient(), step.saved(5), step.input_gradient(0));
+                 });
+  }
+  return loss;
 }
 
 Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& contrasts,
@@ -145,22 +151,8 @@ Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& 
                      SupConStatistics* statistics) {
   SupConRows rows{widened(anchors), labels, {}, {}, {}, {}, {}};
   const SupConRows columns{widened(contrasts), contrast_labels, {}, {}, {}, {}, {}};
-  const std::int64_t count = anchors.dim(0);
-  const std::int64_t anchor_count = options.contrast == SupConContrast::all ? count : count / options.views;
-  const DType dtype = rows.features.dtype();
-  const Device device = anchors.device();
-  const SupConKernels& kernels = supcon_kernels(device);
-  SupConFormula formula{options.temperature, options.variant, options.denominator, self_offset, {}, 0};
-  rows.terms = Tensor::empty({supcon_term_count, count}, dtype, device);
-  rows.lse = Tensor::empty({anchor_count}, dtype, device);
-  rows.positives = Tensor::empty({anchor_count}, DType::i32, device);
-  rows.negatives = Tensor::empty({anchor_count}, DType::i32, device);
-  const Tensor losses = Tensor::empty({anchor_count}, dtype, device);
-  const Tensor weight = Tensor::empty({}, dtype, device);
-  Tensor loss = Tensor::empty({}, dtype, device);
-  kernels.forward(rows, columns, formula, losses);
-  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), loss, weight);
-  if (statistics != nullptr) *statistics = {rows.lse, rows.positives, rows.negatives, losses};
+  const SupConFormula formula{options.temperature, options.variant, options.denominator, self_offset, {}, 0};
+  auto [loss, weight] = forward(rows, &columns, formula, options, statistics);
 
   if (Tape* tape = Tape::recording({&anchors, &contrasts})) {
     tape->record(supcon_operation, {&anchors, &contrasts}, {&loss},
@@ -169,12 +161,11 @@ Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& 
                    const SupConRows own{widened(step.saved(0)), step.saved(1), {}, step.saved(4), {}, {}, {}};
                    const SupConRows others{widened(step.saved(2)), step.saved(3), {}, {}, {}, {}, {}};
                    const Tensor &upstream = step.output_gradient(), &weight_ = step.saved(5);
-                   if (step.wants(0))
-                     half_gradient(own, others, formula, upstream, weight_, step.input_gradient(0));
+                   if (step.wants(0)) backward(own, others, formula, upstream, weight_, step.input_gradient(0));
                    if (!step.wants(1)) return;
                    SupConFormula swapped = formula;
                    swapped.row_offset = -formula.row_offset;
-                   half_gradient(others, own, swapped, upstream, weight_, step.input_gradient(1));
+                   backward(others, own, swapped, upstream, weight_, step.input_gradient(1));
                  });
   }
   return loss;

@@ -18,6 +18,9 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   return loading;
 }
 
+// Measured over models and flags: the code that oneDNN writes, and what the allocator keeps for each thread.
+constexpr std::size_t growth_while_running = std::size_t{20} << 20;
+
 std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::int64_t parameters) {
   const LoaderOptions loading = training_loader(o);
   const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
@@ -25,9 +28,12 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::in
   const std::size_t decoded =
       train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
   const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
-  // The copy that a checkpoint is written from: parameters and momentum.
-  const std::size_t copy = 2 * sizeof(float) * static_cast<std::size_t>(parameters);
-  return resident_bytes() + batches * batch + std::min(decoded, loading.cache_bytes) + copy;
+  // The copy that a checkpoint is written from: parameters and momentum, and what else a run remembers.
+  const std::int64_t copies = o.momentum_encoder > 0 ? 3 : 2;
+  const std::size_t copy =
+      sizeof(float) * static_cast<std::size_t>(copies * parameters + o.queue * projection_dim);
+  return resident_bytes() + growth_while_running + batches * batch + std::min(decoded, loading.cache_bytes) +
+         copy;
 }
 
 std::string describe_positives(const PretrainOptions& o, const Dataset& train) {

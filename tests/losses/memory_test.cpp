@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <kindred/engine/accumulate.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/concatenate/concatenate.h>
@@ -155,6 +156,17 @@ TEST_CASE("a momentum encoder follows slowly") {
   for (std::size_t i = 0; i < after.size(); i += 997)
     CHECK(after[i] == doctest::Approx(0.75 * before[i] + 0.25 * 0.5));
   CHECK(slow.state().size() == model.store.parameters().size() + model.store.buffers().size());
+}
+
+TEST_CASE("move_average on cuda" * doctest::skip(device_cuda == nullptr || !device_cuda->probe().usable)) {
+  const Tensor value = unit_rows(37, 5, 7, Device::cpu, DType::f32),
+               start = unit_rows(37, 5, 8, Device::cpu, DType::f32);
+  const Tensor expected = start.to(Device::cpu, DType::f32);
+  move_average(expected, value, 0.3);
+  const Tensor on_gpu = start.to(Device::cuda, DType::f32);
+  move_average(on_gpu, value.to(Device::cuda, DType::f32), 0.3);
+  const auto a = expected.to_vector<double>(), b = on_gpu.to_vector<double>();
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == doctest::Approx(a[i]).epsilon(1e-6));
 }
 
 TEST_CASE("move_average: cpu agrees with reference") {

@@ -2,6 +2,7 @@
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/losses/supcon/supcon.h>
@@ -147,6 +148,22 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
   }
   CHECK(relative_difference(cut.store.flat_values().to_vector<double>(),
                             one.store.flat_values().to_vector<double>()) < 1e-8);
+}
+
+bool no_gpu() {
+  return device_cuda == nullptr || !device_cuda->probe().usable;
+}
+
+TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the batch" *
+          doctest::skip(no_gpu())) {
+  Model expected("resnet20", Stem::cifar, Device::cuda, DType::f32);
+  const Tensor x = images(Device::cuda, DType::f32, 8);
+  const double loss = whole(expected, x);
+  Model model("resnet20", Stem::cifar, Device::cuda, DType::f32);
+  MicroBatches pieces(model, BatchNormScope::full, 3);
+  CHECK(in_pieces(model, pieces, x) == doctest::Approx(loss).epsilon(2e-3));
+  CHECK(relative_difference(model.gradients(), expected.gradients()) < 1e-2);
+  CHECK(relative_difference(model.running(), expected.running()) < 2e-3);
 }
 
 TEST_CASE("micro-batches: memory falls") {

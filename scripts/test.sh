@@ -1,11 +1,30 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, runs every test, and ends with one line:
 #   tests: N passed, N failed, N skipped
+# Tests that passed are not run again as long as no program, script or fixture changed.
+#   scripts/test.sh [--again] [DOCTEST_ARGUMENT...]     --again: run them all the same
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+again=0
+[ "${1:-}" = --again ] && { again=1; shift; }
 scripts/install_packages.sh
 scripts/build.sh release
+
+# What the result depends on, as one number: programs, fixtures, scripts, and whether there is a GPU.
+fingerprint() {
+  {
+    find build/release/apps build/release/tests build/release/bench -maxdepth 1 -type f -executable -print0
+    find engine layers losses models data apps tests scripts bench examples cmake ./*.txt -type f -not -name '*.pyc' -print0
+  } | sort -z | xargs -0 sha256sum | cat - <(nvidia-smi -L 2>/dev/null || true) | sha256sum | cut -d' ' -f1
+}
+stamp=build/release/tests.passed
+if [ $again -eq 0 ] && [ $# -eq 0 ] && [ "$(head -n 1 $stamp 2>/dev/null)" = "$(fingerprint)" ]; then
+  echo "nothing changed since the tests passed (scripts/test.sh --again runs them all the same)"
+  tail -n 1 $stamp
+  exit 0
+fi
+rm -f $stamp
 
 # run_tests PROGRAM [ARGUMENTS...]: adds to passed, failed and skipped.
 passed=0 failed=0 skipped=0 status=0
@@ -41,5 +60,9 @@ if [ $# -eq 0 ]; then
   else failed=$((failed + 1)); fi
 fi
 
-echo "tests: $passed passed, $failed failed, $skipped skipped"
+summary="tests: $passed passed, $failed failed, $skipped skipped"
+if [ $# -eq 0 ] && [ "$failed" -eq 0 ] && [ "$status" -eq 0 ]; then
+  { fingerprint; echo "$summary"; } >$stamp
+fi
+echo "$summary"
 [ "$failed" -eq 0 ] && [ "$status" -eq 0 ]

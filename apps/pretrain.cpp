@@ -1,8 +1,8 @@
 // Stage one: trains an encoder by contrast. See train_epoch() for the algorithm; the rest is bookkeeping.
+#include <kindred/apps/common/accuracies.h>
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/diagnosis.h>
-#include <kindred/apps/common/features.h>
 #include <kindred/apps/common/interrupt.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/memory_plan.h>
@@ -35,7 +35,6 @@ namespace fs = std::filesystem;
 
 // Data sets up to this size stay on a GPU; larger ones would take what a batch needs.
 constexpr std::size_t most_resident_bytes = std::size_t{2} << 30;
-constexpr std::int64_t most_neighbour_images = 10000;  // the figure costs a forward pass of each
 const std::vector<std::string> run_files = {
     "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
     "bad_images.tsv", "non_finite.json", "plans.json"};
@@ -187,14 +186,17 @@ class Run {
   // by the run that goes on.
   bool finish_epoch() {
     const double start = now_seconds();
-    const Accuracies accuracies = accuracies_now();
+    const std::int64_t epoch = state_.epochs_done + 1;
+    const bool due = o_.knn_every > 0 && (epoch % o_.knn_every == 0 || epoch == o_.epochs);
+    const Accuracies accuracies =
+        evaluation_ && due ? measure_accuracies(learner_, o_, device_, train_, *evaluation_) : Accuracies();
     const std::optional<double>& neighbours = accuracies.neighbours;
     if (interrupt_signal()) return false;
     state_.seconds += now_seconds() - start;
     const auto updates = static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch_ - state_.skipped));
     const double loss = state_.loss_sum / updates;
     const auto views = static_cast<double>(steps_per_epoch_ * o_.views * o_.batch_size);
-    state_.metrics.push_back({{"epoch", state_.epochs_done + 1},
+    state_.metrics.push_back({{"epoch", epoch},
                               {"loss", loss},
                               {"chance_loss", collapse_loss_},
                               {"lr", schedule_.at(state_.steps_done - 1)},
@@ -203,7 +205,7 @@ class Run {
                               {"data_wait", data_wait()},
                               {"knn_top1", neighbours ? nlohmann::json(*neighbours) : nlohmann::json()}});
     state_.metrics.back()["features"] = std::exchange(state_.features, nullptr);
-    diagnosis_.finish_epoch(state_.epochs_done + 1, loss, collapse_loss_);
+    diagnosis_.finish_epoch(epoch, loss, collapse_loss_);
     std::string shown = neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "";
     if (learner_.online_probe() != nullptr) {
       state_.metrics.back()["probe_loss"] = state_.probe_loss_sum / updates;
@@ -212,9 +214,8 @@ class Run {
       if (accuracies.probe) shown += fmt::format("probe {:.3f}  ", *accuracies.probe);
     }
     if (state_.skipped > 0) state_.metrics.back()["skipped_steps"] = state_.skipped;
-    fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n",
-               state_.epochs_done + 1, o_.epochs, loss, collapse_loss_, shown, views / state_.seconds,
-               100 * data_wait());
+    fmt::print("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %\n", epoch,
+               o_.epochs, loss, collapse_loss_, shown, views / state_.seconds, 100 * data_wait());
     if (!diagnosis_.line().empty()) fmt::print("  {}\n", diagnosis_.line());
     for (const std::string& warning : diagnosis_.warnings()) fmt::print("warning: {}\n", warning);
     std::fflush(stdout);
@@ -227,33 +228,6 @@ class Run {
     write_reports();
     if (state_.epochs_done < o_.epochs) saver_->after_epoch(is_best);
     return true;
-  }
-
-  // On the evaluation images; none where they are not due.
-  struct Accuracies {
-    std::optional<double> neighbours, probe;
-  };
-  Accuracies accuracies_now() const {
-    const std::int64_t epoch = state_.epochs_done + 1;
-    const bool due = o_.knn_every > 0 && (epoch % o_.knn_every == 0 || epoch == o_.epochs);
-    if (!evaluation_ || !due) return {};
-    FeatureOptions options;
-    options.device = device_;
-    options.precision = o_.precision.compute;
-    options.pixels = o_.pixel_statistics();
-    options.image_size = static_cast<int>(o_.image_size);
-    options.workers = static_cast<int>(o_.workers);
-    options.limit = most_neighbour_images;
-    options.what = "neighbours";
-    options.stop = [] { return interrupt_signal() != 0; };
-    const FeatureTable bank = extract_features(learner_.model().encoder, train_, options);
-    const FeatureTable queries = extract_features(learner_.model().encoder, *evaluation_, options);
-    if (device_ == Device::cuda) memory_pool(device_).trim();  // the training step has memory of its own
-    Accuracies accuracies;
-    if (bank.rows() == 0 || queries.rows() == 0) return accuracies;
-    accuracies.neighbours = nearest_neighbour_accuracy(bank, queries, train_.classes());
-    if (learner_.online_probe() != nullptr) accuracies.probe = learner_.online_probe()->accuracy(queries);
-    return accuracies;
   }
 
   // Steps whose loss or gradient is not finite. The optimizer made no update from it and makes none until its

@@ -1,0 +1,21 @@
+// How good the encoder is while it trains.
+#pragma once
+
+#include <kindred/apps/common/learner.h>
+#include <kindred/data/loader.h>
+
+#include <optional>
+
+namespace kindred {
+
+struct Accuracies {
+  std::optional<double> neighbours;  // top-1, 0 to 1: of the nearest training images
+  std::optional<double> probe;       // of the online probe, where there is one
+};
+
+// Of the evaluation images, at most ten thousand; without augmentation. Nothing where no image could be read,
+// and whatever it is where a signal cuts it short.
+Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
+                              const Dataset& train, const Dataset& evaluation);
+
+}  // namespace kindred

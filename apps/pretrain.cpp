@@ -188,8 +188,8 @@ class Run {
     const double start = now_seconds();
     const std::int64_t epoch = state_.epochs_done + 1;
     const bool due = o_.knn_every > 0 && (epoch % o_.knn_every == 0 || epoch == o_.epochs);
-    const Accuracies accuracies =
-        evaluation_ && due ? measure_accuracies(learner_, o_, device_, train_, *evaluation_) : Accuracies();
+    Accuracies accuracies;
+    if (evaluation_ && due) accuracies = measure_accuracies(learner_, o_, device_, train_, *evaluation_);
     const std::optional<double>& neighbours = accuracies.neighbours;
     if (interrupt_signal()) return false;
     state_.seconds += now_seconds() - start;

@@ -15,10 +15,10 @@ constexpr std::int64_t rows_at_once = 4096;  // in evaluation
 OnlineProbe::OnlineProbe(std::int64_t feature_dim, int classes, std::uint64_t seed, Device device,
                          DType compute)
     : device_(device),
-      compute_(compute),
+      compute_(compute == DType::f16 ? DType::f32 : compute),  // its gradients would want a loss scale
       norm_(store_, "norm", feature_dim),
       classifier_(store_, "fc", feature_dim, classes) {
-  store_.allocate(device, seed, compute);
+  store_.allocate(device, seed, compute_);
   optimizer_ = std::make_unique<Optimizer>(store_, SgdOptions{.momentum = 0.9});
 }
 
@@ -29,7 +29,9 @@ void OnlineProbe::set_rate(double share_of_peak) {
 Tensor OnlineProbe::step(const Tensor& features, const Tensor& classes) {
   Tape tape;
   store_.attach(tape);
-  const Tensor alone = features.reshape(features.shape());  // a new tensor to every tape
+  // A new tensor to every tape.
+  const Tensor alone =
+      features.dtype() == compute_ ? features.reshape(features.shape()) : features.to(device_, compute_);
   const Tensor loss = cross_entropy(classifier_(norm_(alone, Mode::train)), classes);
   tape.backward(loss);
   optimizer_->watch_loss(loss);

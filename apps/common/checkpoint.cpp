@@ -119,9 +119,10 @@ void Checkpoint::save(const std::filesystem::path& path, FileOperations& files) 
 void Checkpoint::restore(ParameterStore& store, const NamedTensors& others) const {
   std::vector<std::pair<Tensor, Tensor>> copies;  // from, to
   const auto live = everything(store, others);
-  for (const auto& [name, target] : live) {
+  for (const auto& entry : live) {
     const auto found =
-        std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& t) { return t.first == name; });
+        std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& t) { return t.first == entry.first; });
+    const auto& [name, target] = entry;
     check(found != tensors_.end(), ExitCode::file,
           "{} has no tensor called {}; resume with the settings that the run was started with", path_, name);
     check(found->second.shape() == target.shape() && found->second.dtype() == target.dtype(), ExitCode::file,

@@ -188,10 +188,28 @@ void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& p
   canvas.save(path);
 }
 
+namespace {
+
+// Lines that end at commas, as long as fit into `width` pixels; what has no comma in time is longer.
+std::vector<std::string> wrapped(const std::string& text, int width) {
+  std::vector<std::string> lines(1);
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto comma = text.find(", ", begin);
+    const auto end = comma == std::string::npos ? text.size() : comma + 2;
+    const std::string part = text.substr(begin, end - begin);
+    if (!lines.back().empty() && Canvas::text_width(lines.back() + part) > width) lines.emplace_back("  ");
+    lines.back() += part;
+    begin = end;
+  }
+  return lines;
+}
+
+}  // namespace
+
 void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, std::uint64_t seed,
                 const std::filesystem::path& path) {
   constexpr int gap = 6;
-  int views = 0, largest = 64, wanted = 0;
+  int views = 0, largest = 64;
   for (const ViewGroup& group : groups) {
     views += group.count;
     largest = std::max(largest, group.size);
@@ -201,15 +219,16 @@ void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, 
   std::vector<std::int64_t> shown;
   for (const std::size_t c : spread(images.size(), 12))
     if (!images[c].empty()) shown.push_back(images[c].front());
+  int wanted = std::max(600, (views + 1) * (cell + gap) + gap);
   std::vector<std::string> titles;
   for (const ViewGroup& group : groups) {
-    titles.push_back(fmt::format("{} {}of {} pixels: {}", group.count,
-                                 titles.empty() ? "views (after the image) " : "", group.size,
-                                 describe(group.recipe)));
-    wanted = std::max(wanted, Canvas::text_width(titles.back()));
+    const std::string title =
+        fmt::format("{} {}of {} pixels: {}", group.count, titles.empty() ? "views (after the image) " : "",
+                    group.size, describe(group.recipe));
+    for (const std::string& part : wrapped(title, wanted)) titles.push_back(part);
   }
   const int head = static_cast<int>(titles.size()) * line;
-  wanted = std::max(wanted, (views + 1) * (cell + gap) + gap);
+  for (const std::string& title : titles) wanted = std::max(wanted, Canvas::text_width(title));
   Canvas canvas(2 * margin + head + static_cast<int>(shown.size()) * (cell + gap), 2 * margin + wanted);
   int top = margin;
   for (const std::string& title : titles) {

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 namespace kindred {
 
@@ -15,6 +18,26 @@ void set_compute_threads(int threads) {
   omp_set_num_threads(std::max(1, threads));
 }
 
+namespace {
+
+// The thread sanitizer cannot see the barriers of an OpenMP library that was built without it; it sees threads.
+#ifdef __SANITIZE_THREAD__
+void run_on_threads(int ranges, const std::function<void(int)>& run) {
+  std::vector<std::thread> threads;
+  for (int range = 1; range < ranges; ++range) threads.emplace_back(run, range);
+  run(0);
+  for (std::thread& thread : threads) thread.join();
+}
+#else
+template <typename Run>
+void run_on_threads(int ranges, const Run& run) {
+#pragma omp parallel for num_threads(ranges) schedule(static, 1)
+  for (int range = 0; range < ranges; ++range) run(range);
+}
+#endif
+
+}  // namespace
+
 void parallel_ranges(std::int64_t count, std::int64_t grain,
                      const std::function<void(int, std::int64_t, std::int64_t)>& body) {
   if (count <= 0) return;
@@ -25,15 +48,15 @@ void parallel_ranges(std::int64_t count, std::int64_t grain,
     return;
   }
   std::exception_ptr first_error;
-#pragma omp parallel for num_threads(ranges) schedule(static, 1)
-  for (int range = 0; range < ranges; ++range) {
+  std::mutex mutex;
+  run_on_threads(ranges, [&](int range) {
     try {
       body(range, count * range / ranges, count * (range + 1) / ranges);
     } catch (...) {
-#pragma omp critical
+      const std::lock_guard lock(mutex);
       if (!first_error) first_error = std::current_exception();
     }
-  }
+  });
   if (first_error) std::rethrow_exception(first_error);
 }
 

@@ -33,7 +33,7 @@ void add_flags(CLI::App& app, Flags& f) {
       "--augment", f.augment,
       "how the views are made: a name or a file, as pretrain takes (as it chooses for --image-size)");
   app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
-  app.add_option("--seed", f.seed, "of the views")->capture_default_str();
+  add_seed(app, f.seed, "of the views");
   app.add_option("--list", f.list, "odd files to print; the JSON file has all")->capture_default_str();
   app.add_option("--max-bad", f.max_bad,
                  "unreadable training images that are accepted, as pretrain accepts them")
@@ -43,7 +43,8 @@ void add_flags(CLI::App& app, Flags& f) {
 
 void check_flags(const Flags& f) {
   f.data.check_values();
-  check(f.views >= 0 && f.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", f.views);
+  check(f.views >= 0 && f.views <= 64, ExitCode::usage,
+        "--views: expected --views or --views=N, N from 1 to 64");
   check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   if (!f.augment.empty()) view_plan(f.augment, f.image_size, 1);  // a mistake is told before the long reading

@@ -37,7 +37,7 @@ void add_flags(CLI::App& app, Flags& f) {
       ->delimiter(',');
   app.add_option("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
       ->delimiter(',');
-  app.add_option("--seed", f.seed, "of the corruptions' noise")->capture_default_str();
+  add_seed(app, f.seed, "of the corruptions' noise");
   app.add_option("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
 }
 

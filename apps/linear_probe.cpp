@@ -50,7 +50,7 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--momentum", f.probe.momentum, "")->capture_default_str();
   app.add_option("--weight-decay", f.probe.weight_decay, "")->capture_default_str();
   app.add_option("--label-smoothing", f.probe.label_smoothing, "")->capture_default_str();
-  app.add_option("--seed", f.probe.seed, "")->capture_default_str();
+  add_seed(app, f.probe.seed, "of the order of the images");
   app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
   app.add_option("--pixels", f.pixels,
                  "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
@@ -149,6 +149,9 @@ int linear_probe(int argc, char** argv) {
                                                : !flags.weights.empty() ? flags.weights
                                                                         : "untrained"},
                                    {"augment", flags.augment}});
+  if (!bad.empty())
+    fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
+               (out / "bad_images.tsv").string());
   fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model,
              accuracy.top1, accuracy.top5, testing.rows(), train.classes());
   return 0;

@@ -18,8 +18,9 @@ int make_toy_dataset(int argc, char** argv) {
                  "Training images per class; a quarter as many for validation")
       ->capture_default_str();
   app.add_option("--image-size", options.image_size, "Side of an image in pixels")->capture_default_str();
-  app.add_option("--seed", options.seed, "The same seed draws the same images")->capture_default_str();
+  kindred::add_seed(app, options.seed, "the same seed draws the same images");
   if (const auto exit_code = kindred::parse_command_line(app, argc, argv)) return *exit_code;
+  kindred::check(!out.empty(), kindred::ExitCode::usage, "OUT is empty; give the name of a folder");
 
   const bool drawn = kindred::make_toy_set(out, options);
   fmt::print("{}: {} {} classes, {} training and {} validation images each, {} x {} pixels\n", out,

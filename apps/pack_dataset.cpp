@@ -30,6 +30,7 @@ void add_flags(CLI::App& app, Flags& f) {
 
 void check_flags(Flags& f) {
   f.data.check_values();
+  check(!f.out.empty(), ExitCode::usage, "OUT is empty; give the name of the pack to write");
   check(f.pack.max_side >= 0 && f.pack.max_side <= 65500, ExitCode::usage,
         "--max-side {}: expected 1 to 65500 pixels", f.pack.max_side);
   check(!f.quality || f.pack.max_side > 0, ExitCode::usage,

@@ -76,6 +76,7 @@ class Run {
 
   // A run that begins with weights from a file: they replace what was drawn.
   void begin() {
+    reports_are_stale_ = true;  // of an earlier run that came to nothing
     if (o_.weights.empty()) return;
     fmt::print("{}\n", load_weights(o_.weights, learner_.model().store).to_string());
     learner_.weights_changed();
@@ -341,7 +342,8 @@ void go_on(Run& run, const PretrainOptions& options, CheckpointFolder& checkpoin
     run.begin();
   }
   checkpoints.set_aside(found);
-  if (!changes.empty()) write_json(fs::path(options.out) / "config.json", run.config());
+  const bool is_finished = found.newest && found.newest->run().epochs_done >= options.epochs;
+  if (!changes.empty() && !is_finished) write_json(fs::path(options.out) / "config.json", run.config());
 }
 
 int pretrain(int argc, char** argv) {
@@ -376,11 +378,18 @@ int pretrain(int argc, char** argv) {
                                             : ExistingRun::refuse;
   try {
     Run run(options, device.device, train, evaluation);
+    make_run_folder(options.out);
+    const RunLock lock(options.out);  // before anything is removed: another process may be at it
     const bool found = prepare_run_folder(options.out, existing, run_files);
-    const RunLock lock(options.out);
     CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
     if (options.overwrite) checkpoints.clear();
-    if (found && fs::exists(fs::path(options.out) / "config.json")) {
+    const bool has_config = fs::exists(fs::path(options.out) / "config.json");
+    check(
+        !found || has_config || checkpoints.candidates().empty(), ExitCode::file,
+        "--resume: {} has checkpoints but no config.json, which says what they are of; bring it back, or give "
+        "--overwrite to start anew",
+        options.out);
+    if (found && has_config) {
       go_on(run, options, checkpoints);
     } else {
       run.begin();

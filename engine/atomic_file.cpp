@@ -31,6 +31,14 @@ fs::path resolved(const fs::path& path) {
   return error ? path : target;
 }
 
+// A device or a pipe must not be replaced by a file of its name.
+void check_replaceable(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  check(!fs::exists(status) || fs::is_regular_file(status) || fs::is_directory(status), ExitCode::usage,
+        "{} is a device, a pipe or a socket; give the name of a file", path.string());
+}
+
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -99,6 +107,7 @@ FileOperations& system_files() {
 
 AtomicFile::AtomicFile(const fs::path& path, FileOperations& files)
     : files_(files), shown_(path), path_(resolved(path)) {
+  check_replaceable(path_);
   // A short name of its own: the name of the file may be as long as names can be. O_EXCL: never another's
   // temporary.
   std::random_device random;

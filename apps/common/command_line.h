@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <optional>
+#include <string>
 
 namespace kindred {
 
@@ -25,6 +27,11 @@ inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** arg
       if (c == '\n') c = ' ';
     fail(ExitCode::usage, "{} (see --help)", message);
   }
+}
+
+// A seed: a whole number that a JSON file keeps exactly.
+inline void add_seed(CLI::App& app, std::uint64_t& seed, const std::string& help) {
+  app.add_option("--seed", seed, help)->capture_default_str()->check(CLI::Range(0.0, 9007199254740992.0));
 }
 
 }  // namespace kindred

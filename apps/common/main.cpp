@@ -6,13 +6,17 @@
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <string>
 
 namespace kindred {
 namespace {
 
-int report(const char* program, ExitCode code, const char* message) {
+// In one line, whatever names stand in it: what would move the cursor becomes a question mark.
+int report(const char* program, ExitCode code, std::string message) {
   std::fflush(stdout);
-  std::fprintf(stderr, "%s: error: %s\n", program, message);
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  std::fprintf(stderr, "%s: error: %s\n", program, message.c_str());
   return static_cast<int>(code);
 }
 

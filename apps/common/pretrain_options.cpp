@@ -1,3 +1,4 @@
+#include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/pretrain_options.h>
 #include <kindred/apps/common/recipes.h>
@@ -54,6 +55,8 @@ void check_values(const PretrainOptions& o) {
   resnet_spec(o.model);
   check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
   pixel_statistics(o.pixels);
+  check(o.epochs >= 1 && o.epochs <= 1'000'000, ExitCode::usage, "--epochs {}: expected 1 to 1000000",
+        o.epochs);
   check_positive("--temperature", o.temperature);
   check_not_negative("--base-temperature", o.base_temperature);
   check_not_negative("--lr", o.lr);
@@ -61,7 +64,10 @@ void check_values(const PretrainOptions& o) {
   check_not_negative("--warmup-epochs", o.warmup_epochs);
   check(o.momentum >= 0 && o.momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1",
         o.momentum);
-  check(o.epochs >= 1, ExitCode::usage, "--epochs {}: expected 1 or more", o.epochs);
+  check(o.warmup_epochs <= 1e6, ExitCode::usage, "--warmup-epochs {}: expected at most 1000000",
+        o.warmup_epochs);
+  check(o.lr_floor >= 0 && o.lr_floor <= 1, ExitCode::usage, "--lr-floor {}: expected 0 to 1", o.lr_floor);
+  check(o.max_bad >= 0, ExitCode::usage, "--max-bad {}: expected 0 or more", o.max_bad);
   check(o.batch_size >= 1 && o.batch_size <= 1 << 20, ExitCode::usage, "--batch-size {}: expected 1 to 1048576",
         o.batch_size);
   check(o.views >= 1 && o.views <= 64, ExitCode::usage, "--views {}: expected 1 to 64", o.views);
@@ -76,6 +82,17 @@ void check_values(const PretrainOptions& o) {
         o.keep_checkpoints);
   check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
+}
+
+// Flags that were given although the loss has no use for them. What a recipe brings along is no complaint.
+void check_given(const HyperParameters& given, const std::string& name, const LossOptions& loss) {
+  const bool softmax = loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent;
+  const auto only_for = [&](const char* flag, bool is_given, bool fits) {
+    check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, name);
+  };
+  only_for("--temperature", given.temperature.has_value(), softmax || loss.kind == LossKind::n_pairs);
+  only_for("--base-temperature", given.base_temperature.has_value(), softmax);
+  only_for("--head", given.head.has_value(), !loss.classifies());
 }
 
 // Past features, the momentum encoder and micro-batches, which depend on the other options.
@@ -224,7 +241,7 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--device", plain_.device, device_help)->capture_default_str();
   app.add_flag("--deterministic", plain_.deterministic, "on a GPU: the same bits in every run, at some cost");
   app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
-  app.add_option("--seed", plain_.seed, "of everything random")->capture_default_str();
+  add_seed(app, plain_.seed, "of everything random");
   app.add_option("--sampling", sampling_,
                  "uniform, or inverse-frequency: every class equally often, however many images it has")
       ->capture_default_str();
@@ -306,7 +323,9 @@ PretrainOptions PretrainFlags::resolve() const {
   check(!micro_batch_ || o.micro_batch > 0, ExitCode::usage, "--micro-batch {}: expected 1 or more images",
         o.micro_batch);
   check(!batch_norm_scope_ || micro_batch_, ExitCode::usage, "--batch-norm-scope is for --micro-batch");
-  check_memory(o, o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views));
+  const LossOptions loss = o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
+  check_given(given_, o.loss, loss);
+  check_memory(o, loss);
   return o;
 }
 

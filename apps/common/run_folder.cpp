@@ -13,19 +13,25 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t largest_json = std::size_t{1} << 20;  // bytes; a config.json has some thousand
 
-bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
-                        const std::vector<std::string>& own_files) {
+void make_run_folder(const fs::path& folder) {
   std::error_code error;
+  check(!folder.empty(), ExitCode::usage, "--out: the name is empty; give the name of a folder");
   check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
         "--out {}: it is a file; give the name of a folder", folder.string());
   fs::create_directories(folder, error);
   check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
+}
 
+bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
+                        const std::vector<std::string>& own_files) {
+  make_run_folder(folder);
+  std::error_code error;
   bool found = false;
   for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
   if (!found) return false;
   check(existing != ExistingRun::refuse, ExitCode::usage,
-        "--out {}: it holds a run already; give another folder, or --resume to go on with it, or --overwrite",
+        "--out {}: it holds results already; give another folder, or --overwrite to replace them; a run goes "
+        "on with --resume",
         folder.string());
   if (existing == ExistingRun::resume) return true;
   for (const std::string& file : own_files) {

@@ -9,6 +9,9 @@ namespace kindred {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
+// Creates the folder where there is none. Error(usage) when it is a file, Error(io).
+void make_run_folder(const std::filesystem::path& folder);
+
 // Makes `folder` ready for a run. One that holds a run already (it has one of `own_files`) is refused with
 // Error(usage), continued, or emptied of `own_files`; other files in it are never touched.
 // Returns true when there is an earlier run to continue.

@@ -191,5 +191,27 @@ TEST_CASE("a loss that is not finite stops the run before an update is made from
   CHECK(result.output.find("batch ") != std::string::npos);
 }
 
+TEST_CASE("values that would be taken for others are refused, and names with line ends cost one line") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  for (const char* flag : {"--seed -1", "--seed 99999999999999999999", "--max-bad -1", "--lr-floor 2",
+                           "--epochs -1", "--warmup-epochs 1e30"}) {
+    CAPTURE(flag);
+    const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + flag);
+    CHECK(result.code == 2);
+    CHECK(is_one_line_error(result));
+    CHECK(says(result, std::string(flag).substr(0, std::string(flag).find(' '))));
+  }
+  CHECK(run_program("make_toy_dataset", "''").code == 2);
+  CHECK(run_program("pack_dataset", set + " ''").code == 2);
+  CHECK(run_program("pretrain", set + " --out ''" + tiny).code == 2);
+
+  std::filesystem::create_directory(set + "/train/new\nline");
+  write_bytes(set + "/train/new\nline/bad\tone\n.jpg", "no picture");
+  const auto strict = run_program("pretrain", set + " --strict --out " + (folder / "run").string() + tiny);
+  CHECK(strict.code == 3);
+  CHECK(is_one_line_error(strict));
+}
+
 }  // namespace
 }  // namespace kindred

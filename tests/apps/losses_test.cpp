@@ -73,6 +73,9 @@ TEST_CASE("flags that do not fit the loss are refused") {
   refused("--positives-cap -1", "--positives-cap");
   refused("--loss triplet --margin -0.1", "--margin");
   refused("--loss triplet --mining hard", "--mining");
+  refused("--loss triplet --temperature 0.1", "--temperature is not for --loss triplet");
+  refused("--loss n_pairs --base-temperature 1", "--base-temperature is not for --loss n_pairs");
+  refused("--loss cross_entropy --head none", "--head is not for --loss cross_entropy");
   refused("--margin 0.3", "--margin");
   refused("--loss triplet --variant in", "--variant");
   refused("--loss cross_entropy --label-smoothing 1", "--label-smoothing");

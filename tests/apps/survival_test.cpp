@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 #include <kindred/apps/common/checkpoint.h>
 
-#include <unistd.h>  // defines: geteuid
+#include <fcntl.h>     // defines: open
+#include <sys/file.h>  // defines: flock
+#include <unistd.h>    // defines: geteuid, close
 
+#include <algorithm>
 #include <random>
 
 namespace kindred {
@@ -145,6 +148,49 @@ TEST_CASE("a small disk that fills: training goes on, the last good checkpoint s
   fs::remove(disk + "/filler");
   CHECK(run_program("pretrain", set + " --out " + run + flags + "--resume").code == 0);
   CHECK(std::system(("umount " + disk).c_str()) == 0);
+}
+
+TEST_CASE("--overwrite: a run that another process is at stays whole") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  run_until_checkpoint(set, run, tiny + "--epochs 4000 --checkpoint-every 1 ");
+  const int lock = ::open(run.c_str(), O_RDONLY | O_DIRECTORY);  // as a process that trains into it holds it
+  REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
+  const std::size_t before = folder_fingerprint(run);
+  const auto refused = run_program("pretrain", set + " --out " + run + tiny + "--epochs 1 --overwrite");
+  ::close(lock);
+  CHECK(refused.code == 2);
+  CHECK(says(refused, "another process is training into it"));
+  CHECK(folder_fingerprint(run) == before);
+}
+
+TEST_CASE(
+    "--resume: checkpoints without config.json are kept, and a run that starts anew writes its lines anew") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::string flags = set + " --out " + run + tiny + "--epochs 2 ";
+  REQUIRE(run_program("pretrain", flags).code == 0);
+  const std::string config = read_bytes(run + "/config.json");
+
+  // A run that is finished stays as it is, whatever is allowed.
+  CHECK(run_program("pretrain", set + " --out " + run + tiny + "--epochs 1 --resume --allow-change").code == 0);
+  CHECK(read_bytes(run + "/config.json") == config);
+
+  fs::remove(run + "/config.json");
+  const std::size_t before = folder_fingerprint(run);
+  const auto refused = run_program("pretrain", flags + "--resume");
+  CHECK(refused.code == 4);
+  CHECK(says(refused, "no config.json"));
+  CHECK(folder_fingerprint(run) == before);
+
+  write_bytes(run + "/config.json", config);
+  fs::remove_all(run + "/checkpoints");
+  write_bytes(run + "/checkpoint.safetensors", "spoilt");
+  const auto anew = run_program("pretrain", flags + "--resume");
+  CHECK(anew.code == 0);
+  CHECK(says(anew, "starts anew"));
+  const std::string lines = read_bytes(run + "/metrics.jsonl");
+  CHECK(std::count(lines.begin(), lines.end(), '\n') == 2);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <kindred/engine/atomic_file.h>
 #include <kindred/engine/error.h>
 
+#include "../errors.h"
 #include "temporary_folder.h"
 
 #include <fcntl.h>         // defines: O_DIRECTORY
@@ -199,6 +200,18 @@ TEST_CASE("atomic file: the longest name that a file can have") {
   const std::string name(255, 'n');
   write_file_atomically(folder / name, "x");
   CHECK(read_bytes(folder / name) == "x");
+}
+
+TEST_CASE("a pipe or a device is not replaced by a file") {
+  const TemporaryFolder folder;
+  const std::filesystem::path pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(test::error_of([&] { write_file_atomically(pipe, "x"); }).find("is a device, a pipe") !=
+        std::string::npos);
+  CHECK(std::filesystem::is_fifo(pipe));
+  CHECK(test::error_of([&] { write_file_atomically("/dev/null", "x"); }) != "no error");
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  CHECK(folder.file_count() == 1);
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ class SafetensorsFile {
   // Whether the file is as it was written: false when a byte of it changed. Reads all of it. Error(file) for a
   // file that was written without a checksum.
   bool checksum_matches() const;
+  bool has_checksum() const;
 
  private:
   std::string path_;

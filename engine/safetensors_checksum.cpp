@@ -29,6 +29,10 @@ std::string SafetensorsChecksum::text() const {
   return fmt::format("{:016x}", XXH3_64bits_digest(state_->hash));
 }
 
+bool SafetensorsFile::has_checksum() const {
+  return metadata_.contains(safetensors_checksum_key);
+}
+
 bool SafetensorsFile::checksum_matches() const {
   const auto written = metadata_.find(safetensors_checksum_key);
   check(written != metadata_.end(), ExitCode::file, "{} holds no checksum", path_);

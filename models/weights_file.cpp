@@ -58,6 +58,8 @@ WeightMatch match_weights(const SafetensorsFile& file, const ParameterStore& sto
 
 void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Found>& found,
                  ParameterStore& store) {
+  check(!file.has_checksum() || file.checksum_matches(), ExitCode::file,
+        "{} is damaged: its checksum differs; take another copy", file.path());
   std::vector<std::vector<float>> values;  // all of them before the first is set
   for (const WeightMatch::Found& each : found) {
     values.push_back(file.read<float>(*each.entry));
@@ -85,6 +87,7 @@ void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightN
 }
 
 void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
+  writer.add_checksum();
   writer.set_metadata("format", "pt");  // tensors are in PyTorch's layout
   writer.set_metadata("model", info.model);
   writer.set_metadata("stem", name(info.stem));

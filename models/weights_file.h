@@ -65,12 +65,14 @@ struct WeightMatch {
 };
 WeightMatch match_weights(const SafetensorsFile& file, const ParameterStore& store);
 
-// Error(file) for values that are not finite, before anything is set.
+// Error(file) for a file that is damaged, where it has a checksum, and for values that are not finite; before
+// anything is set.
 void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Found>& found,
                  ParameterStore& store);
 
 void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightNames names,
                  std::int64_t batches_tracked, bool (*wanted)(const std::string& own_name));
+// And a checksum over the whole file.
 void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info);
 
 std::string some_of(const std::vector<std::string>& names);  // "a, b, c, d and 7 more"

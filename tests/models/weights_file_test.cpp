@@ -7,6 +7,7 @@
 #include <kindred/models/weights_file.h>
 
 #include "../engine/temporary_folder.h"
+#include "../errors.h"
 
 #include <algorithm>
 #include <functional>
@@ -230,6 +231,19 @@ TEST_CASE("weights: classifiers are read with their class names, and checked") {
   CHECK(load().find("are no classifier") != std::string::npos);
   SafetensorsWriter().write(folder / "f");
   CHECK(load().find("holds no classifier") != std::string::npos);
+}
+
+TEST_CASE("an encoder file with a byte changed is refused") {
+  const TemporaryFolder folder;
+  ContrastiveModel model("resnet20", Stem::cifar, HeadKind::linear);
+  model.store.allocate(Device::cpu, 1);
+  save_encoder(folder / "e.safetensors", model.store, {"resnet20", Stem::cifar, 32, cifar10_pixels}, 7);
+  load_encoder(folder / "e.safetensors", model.store);
+  std::string bytes = read_bytes(folder / "e.safetensors");
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_bytes(folder / "e.safetensors", bytes);
+  CHECK(test::error_of([&] { load_encoder(folder / "e.safetensors", model.store); }).find("is damaged") !=
+        std::string::npos);
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ HyperParameters cifar_quick() {
 // scripts/demo.sh: the toy set in a few minutes on two cores.
 HyperParameters demo() {
   HyperParameters p = cifar_quick();
-  p.batch_size = 128, p.epochs = 25, p.pixels = "imagenet";
+  p.batch_size = 64, p.epochs = 25, p.pixels = "imagenet";
   return p;
 }
 

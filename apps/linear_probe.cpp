@@ -112,7 +112,8 @@ int linear_probe(int argc, char** argv) {
   check(evaluation.has_value(), ExitCode::data,
         "{} has no val or test images: a probe needs some to be measured on; {}", flags.data.path,
         no_evaluation_advice);
-  prepare_run_folder(flags.out, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse, probe_files);
+  check_run_folder(flags.out, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse, probe_files);
+  if (flags.overwrite) clear_run_folder(flags.out, probe_files);
 
   FeatureOptions features;
   features.device = device.device;

@@ -39,9 +39,7 @@ void check_flags(Flags& f) {
   check(f.pack.quality >= 1 && f.pack.quality <= 100, ExitCode::usage, "--quality {}: expected 1 to 100",
         f.pack.quality);
   std::error_code ignored;
-  const fs::path folder = fs::weakly_canonical(f.out, ignored).parent_path();
-  const fs::path set = fs::weakly_canonical(f.data.path, ignored);
-  check(std::mismatch(set.begin(), set.end(), folder.begin(), folder.end()).first != set.end(), ExitCode::usage,
+  check(!f.data.contains(fs::weakly_canonical(f.out, ignored).parent_path()), ExitCode::usage,
         "{}: lies in the data set, which is never changed; give another place", f.out);
 }
 

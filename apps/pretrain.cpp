@@ -378,11 +378,13 @@ int pretrain(int argc, char** argv) {
                                             : ExistingRun::refuse;
   try {
     Run run(options, device.device, train, evaluation);
-    make_run_folder(options.out);
+    const bool found = check_run_folder(options.out, existing, run_files);
     const RunLock lock(options.out);  // before anything is removed: another process may be at it
-    const bool found = prepare_run_folder(options.out, existing, run_files);
     CheckpointFolder checkpoints(options.out, static_cast<int>(options.keep_checkpoints));
-    if (options.overwrite) checkpoints.clear();
+    if (options.overwrite) {
+      clear_run_folder(options.out, run_files);
+      checkpoints.clear();
+    }
     const bool has_config = fs::exists(fs::path(options.out) / "config.json");
     check(
         !found || has_config || checkpoints.candidates().empty(), ExitCode::file,

@@ -100,6 +100,13 @@ const Parameter& ParameterStore::find(const std::string& name) const {
   fail(ExitCode::internal, "there is no parameter called {}", name);
 }
 
+std::vector<std::pair<std::string, Tensor>> ParameterStore::tensors(const std::string& prefix) const {
+  std::vector<std::pair<std::string, Tensor>> all;
+  for (const Parameter& parameter : parameters_) all.emplace_back(prefix + parameter.name, parameter.value);
+  for (const Buffer& buffer : buffers_) all.emplace_back(prefix + buffer.name, buffer.value);
+  return all;
+}
+
 std::int64_t ParameterStore::parameter_count() const {
   std::int64_t count = 0;
   for (const Parameter& parameter : parameters_) count += parameter.shape.numel();

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -75,6 +76,8 @@ class ParameterStore {
   std::deque<Buffer>& buffers() { return buffers_; }
   const std::deque<Buffer>& buffers() const { return buffers_; }
   const Parameter& find(const std::string& name) const;
+  // The live values of all parameters and buffers, with their names behind `prefix`.
+  std::vector<std::pair<std::string, Tensor>> tensors(const std::string& prefix = "") const;
   std::int64_t parameter_count() const;
 
   const Tensor& flat_values() const { return values_; }

@@ -24,12 +24,7 @@ void MomentumEncoder::follow(const ContrastiveModel& model) {
 }
 
 std::vector<std::pair<std::string, Tensor>> MomentumEncoder::state() const {
-  std::vector<std::pair<std::string, Tensor>> tensors;
-  for (const Parameter& parameter : copy_.store.parameters())
-    tensors.emplace_back("momentum_encoder." + parameter.name, parameter.value);
-  for (const Buffer& buffer : copy_.store.buffers())
-    tensors.emplace_back("momentum_encoder." + buffer.name, buffer.value);
-  return tensors;
+  return copy_.store.tensors("momentum_encoder.");
 }
 
 }  // namespace kindred

@@ -38,6 +38,7 @@ HeadKind parse_head(const std::string& text) {
 
 ProjectionHead::ProjectionHead(ParameterStore& store, HeadKind head_kind, std::int64_t feature_dim)
     : kind(head_kind),
+      dim(head_kind == HeadKind::none ? feature_dim : projection_dim),
       hidden(hidden_layer(store, head_kind, feature_dim)),
       output(output_layer(store, head_kind, feature_dim)) {}
 

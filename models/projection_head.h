@@ -28,6 +28,7 @@ struct ProjectionHead {
   Tensor operator()(const Tensor& features) const;
 
   HeadKind kind;
+  std::int64_t dim;              // of what it gives
   std::optional<Linear> hidden;  // head.0, of the mlp
   std::optional<Linear> output;  // head.2 of the mlp, head of the linear head
 };

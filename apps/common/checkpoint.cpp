@@ -15,10 +15,10 @@ constexpr const char* run_key = "run";
 constexpr std::size_t most_state_values = std::size_t{1} << 23;
 
 // The live tensors of a run, by their names in the file.
-Checkpoint::NamedTensors everything(const ParameterStore& store, Checkpoint::NamedTensors tensors) {
-  for (const Parameter& parameter : store.parameters()) tensors.emplace_back(parameter.name, parameter.value);
-  for (const Buffer& buffer : store.buffers()) tensors.emplace_back(buffer.name, buffer.value);
-  return tensors;
+Checkpoint::NamedTensors everything(const ParameterStore& store, const Checkpoint::NamedTensors& others) {
+  Checkpoint::NamedTensors all = store.tensors();
+  all.insert(all.end(), others.begin(), others.end());
+  return all;
 }
 
 Tensor on_host(const Tensor& tensor) {

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+
 namespace kindred {
 namespace {
 
@@ -29,6 +31,13 @@ void DataFlags::check_values() const {
         "--limit-eval-per-class {}: expected 0 (no limit) or more", limit_eval_per_class());
   check(val_fraction >= 0 && val_fraction < 1, ExitCode::usage,
         "--val-fraction {}: expected a share of the training images, above 0 and below 1", val_fraction);
+}
+
+bool DataFlags::contains(const std::filesystem::path& name) const {
+  std::error_code ignored;
+  const auto inside = std::filesystem::weakly_canonical(name, ignored),
+             set = std::filesystem::weakly_canonical(path, ignored);
+  return std::mismatch(set.begin(), set.end(), inside.begin(), inside.end()).first == set.end();
 }
 
 DatasetOptions DataFlags::options(Split split) const {

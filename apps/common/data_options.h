@@ -5,6 +5,7 @@
 #include <kindred/data/sampler.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ struct DataFlags {
   void add_to(CLI::App& app);  // the object must outlive the parsing
   void check_values() const;   // Error(usage) names the flag
   std::int64_t limit_eval_per_class() const { return limit_eval.value_or(limit_per_class); }
+  // Whether something of that name would lie in the data set, into which nothing may be written.
+  bool contains(const std::filesystem::path& name) const;
   DatasetOptions options(Split split) const;
   std::optional<Dataset> open(Split split) const { return open_dataset(path, split, options(split)); }
   // "train" or "evaluation"; Error(usage) for any other, Error(data) where there is no such split.

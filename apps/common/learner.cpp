@@ -10,10 +10,7 @@ Learner::Learner(const PretrainOptions& o, Device device, int classes)
   model_.store.allocate(device, o.seed, o.precision.compute);
   optimizer_ = make_optimizer(o, model_.store);
   if (o.momentum_encoder > 0) momentum_.emplace(model_, o.head, o.precision.compute, o.momentum_encoder);
-  if (o.queue > 0) {
-    const std::int64_t dim = o.head == HeadKind::none ? model_.encoder.feature_dim : projection_dim;
-    queue_.emplace(o.queue, dim, o.seed, device);
-  }
+  if (o.queue > 0) queue_.emplace(o.queue, model_.head->dim, o.seed, device);
   if (o.online_probe) probe_.emplace(model_.encoder.feature_dim, classes, o.seed, device, o.precision.compute);
   if (o.micro_batch > 0) {
     const int pieces = static_cast<int>(o.batch_size / o.micro_batch);
@@ -129,14 +126,20 @@ void Learner::trace(const StepInputs& inputs, const Visit& visit) {
   visit(tape, 0, anchors);
 }
 
-std::vector<std::pair<std::string, Tensor>> Learner::state() const {
-  std::vector<std::pair<std::string, Tensor>> all = optimizer_->state();
+std::vector<std::pair<std::string, Tensor>> Learner::beside_the_model() const {
+  std::vector<std::pair<std::string, Tensor>> all;
   const auto add = [&](const std::vector<std::pair<std::string, Tensor>>& more) {
     all.insert(all.end(), more.begin(), more.end());
   };
   if (momentum_) add(momentum_->state());
   if (queue_) add(queue_->state());
   if (probe_) add(probe_->state());
+  return all;
+}
+
+std::vector<std::pair<std::string, Tensor>> Learner::state() const {
+  std::vector<std::pair<std::string, Tensor>> all = beside_the_model();
+  for (const auto& entry : optimizer_->state()) all.push_back(entry);
   return all;
 }
 
@@ -148,12 +151,7 @@ void Learner::restored() {
 std::vector<Tensor> Learner::changing() const {
   std::vector<Tensor> tensors;
   for (const Buffer& buffer : model_.store.buffers()) tensors.push_back(buffer.value);
-  const auto add = [&](const std::vector<std::pair<std::string, Tensor>>& more) {
-    for (const auto& [name, tensor] : more) tensors.push_back(tensor);
-  };
-  if (momentum_) add(momentum_->state());
-  if (queue_) add(queue_->state());
-  if (probe_) add(probe_->state());
+  for (const auto& [name, tensor] : beside_the_model()) tensors.push_back(tensor);
   return tensors;
 }
 

@@ -63,6 +63,7 @@ class Learner {
   Embedding embed(const Tensor& images, MicroBatches* pieces);
   Tensor keys_of(const Tensor& images);
   Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels) const;
+  std::vector<std::pair<std::string, Tensor>> beside_the_model() const;
   std::vector<Tensor> changing() const;
 
   const LossOptions loss_;

@@ -86,6 +86,10 @@ double collapse_loss(const LossOptions& options, std::int64_t batch, int classes
   return 0;
 }
 
+void check_fits_loss(const char* flag, bool is_given, bool fits, const std::string& loss) {
+  check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, loss);
+}
+
 double same_class_share(const std::vector<std::int32_t>& labels, int classes) {
   std::vector<double> shares(static_cast<std::size_t>(classes), 0.0);
   for (const std::int32_t label : labels) shares[static_cast<std::size_t>(label)] += 1.0 / labels.size();
@@ -145,9 +149,9 @@ LossOptions LossFlags::resolve(const std::string& loss, double temperature, doub
 
   const LossFlags plain;
   const auto only_for = [&](const char* flag, bool is_given, bool fits) {
-    check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, loss);
+    check_fits_loss(flag, is_given, fits, loss);
   };
-  const bool softmax = o.kind == LossKind::supcon || o.kind == LossKind::nt_xent;
+  const bool softmax = o.is_softmax();
   only_for("--variant", variant != plain.variant, softmax);
   only_for("--denominator", denominator != plain.denominator, softmax);
   only_for("--contrast", contrast != plain.contrast, softmax);

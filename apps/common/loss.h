@@ -33,6 +33,8 @@ struct LossOptions {
 
   // What makes rows positives of each other is their image, not their class.
   bool by_image() const { return kind == LossKind::nt_xent; }
+  // SupCon's formula, whatever makes positives.
+  bool is_softmax() const { return kind == LossKind::supcon || kind == LossKind::nt_xent; }
   // Compares logits of a classifier with labels, not features with each other.
   bool classifies() const { return kind == LossKind::cross_entropy; }
 };
@@ -45,6 +47,9 @@ Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& 
 // for the others the mean over batches whose negatives are as frequent as `same_class`, the chance that two
 // images share a class, makes them. For a classifier ln(classes), that of equal scores.
 double collapse_loss(const LossOptions& options, std::int64_t batch, int classes, double same_class);
+
+// Error(usage) for a flag that was given although the loss has no use for it.
+void check_fits_loss(const char* flag, bool is_given, bool fits, const std::string& loss);
 
 // The chance that two images of a set with these labels share a class.
 double same_class_share(const std::vector<std::int32_t>& labels, int classes);

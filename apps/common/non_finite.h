@@ -17,7 +17,7 @@ struct NonFiniteSource {
 
 // The first layer of a forward pass whose result is not finite. The pass is that of the rows [first, first +
 // rows) of the batch. Looks at what is kept for the backward pass, which is nearly all; reads it on the host.
-NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_t first = 0);
+NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_t first);
 
 // A step whose loss or gradient is not finite.
 struct NonFiniteStep {

@@ -59,11 +59,9 @@ double OnlineProbe::accuracy(const FeatureTable& table) const {
 }
 
 std::vector<std::pair<std::string, Tensor>> OnlineProbe::state() const {
-  std::vector<std::pair<std::string, Tensor>> tensors = optimizer_->state();
-  for (const Parameter& parameter : store_.parameters()) tensors.emplace_back(parameter.name, parameter.value);
-  for (const Buffer& buffer : store_.buffers()) tensors.emplace_back(buffer.name, buffer.value);
-  for (auto& [name, tensor] : tensors) name = "online_probe." + name;
-  return tensors;
+  std::vector<std::pair<std::string, Tensor>> all = store_.tensors("online_probe.");
+  for (const auto& [name, tensor] : optimizer_->state()) all.emplace_back("online_probe." + name, tensor);
+  return all;
 }
 
 void OnlineProbe::refresh() {

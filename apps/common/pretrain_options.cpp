@@ -86,20 +86,16 @@ void check_values(const PretrainOptions& o) {
 
 // Flags that were given although the loss has no use for them. What a recipe brings along is no complaint.
 void check_given(const HyperParameters& given, const std::string& name, const LossOptions& loss) {
-  const bool softmax = loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent;
-  const auto only_for = [&](const char* flag, bool is_given, bool fits) {
-    check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, name);
-  };
-  only_for("--temperature", given.temperature.has_value(), softmax || loss.kind == LossKind::n_pairs);
-  only_for("--base-temperature", given.base_temperature.has_value(), softmax);
-  only_for("--head", given.head.has_value(), !loss.classifies());
+  check_fits_loss("--temperature", given.temperature.has_value(),
+                  loss.is_softmax() || loss.kind == LossKind::n_pairs, name);
+  check_fits_loss("--base-temperature", given.base_temperature.has_value(), loss.is_softmax(), name);
+  check_fits_loss("--head", given.head.has_value(), !loss.classifies(), name);
 }
 
 // Past features, the momentum encoder and micro-batches, which depend on the other options.
 void check_memory(const PretrainOptions& o, const LossOptions& loss) {
   const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
-  const bool softmax = loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent;
-  check(!remembers || softmax, ExitCode::usage,
+  check(!remembers || loss.is_softmax(), ExitCode::usage,
         "--queue and --momentum-encoder are for --loss supcon and simclr, not for {}", o.loss);
   check(!remembers || loss.supcon.positives_cap == 0, ExitCode::usage,
         "--positives-cap does not go with --queue or --momentum-encoder; leave it out");

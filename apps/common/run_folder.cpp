@@ -13,32 +13,29 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t largest_json = std::size_t{1} << 20;  // bytes; a config.json has some thousand
 
-void make_run_folder(const fs::path& folder) {
+bool check_run_folder(const fs::path& folder, ExistingRun existing, const std::vector<std::string>& own_files) {
   std::error_code error;
   check(!folder.empty(), ExitCode::usage, "--out: the name is empty; give the name of a folder");
   check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
         "--out {}: it is a file; give the name of a folder", folder.string());
   fs::create_directories(folder, error);
   check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
-}
 
-bool prepare_run_folder(const fs::path& folder, ExistingRun existing,
-                        const std::vector<std::string>& own_files) {
-  make_run_folder(folder);
-  std::error_code error;
   bool found = false;
   for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
-  if (!found) return false;
-  check(existing != ExistingRun::refuse, ExitCode::usage,
+  check(!found || existing != ExistingRun::refuse, ExitCode::usage,
         "--out {}: it holds results already; give another folder, or --overwrite to replace them; a run goes "
         "on with --resume",
         folder.string());
-  if (existing == ExistingRun::resume) return true;
+  return found && existing == ExistingRun::resume;
+}
+
+void clear_run_folder(const fs::path& folder, const std::vector<std::string>& own_files) {
+  std::error_code error;
   for (const std::string& file : own_files) {
     fs::remove(folder / file, error);
     check(!error, ExitCode::io, "{} cannot be removed: {}", (folder / file).string(), error.message());
   }
-  return false;
 }
 
 namespace {

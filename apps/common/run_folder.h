@@ -9,14 +9,14 @@ namespace kindred {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
-// Creates the folder where there is none. Error(usage) when it is a file, Error(io).
-void make_run_folder(const std::filesystem::path& folder);
-
-// Makes `folder` ready for a run. One that holds a run already (it has one of `own_files`) is refused with
-// Error(usage), continued, or emptied of `own_files`; other files in it are never touched.
+// Creates the folder where there is none, and looks whether it holds a run already (one of `own_files`). That
+// is refused with Error(usage), or accepted; nothing is removed. Error(io) when the folder cannot be made.
 // Returns true when there is an earlier run to continue.
-bool prepare_run_folder(const std::filesystem::path& folder, ExistingRun existing,
-                        const std::vector<std::string>& own_files);
+bool check_run_folder(const std::filesystem::path& folder, ExistingRun existing,
+                      const std::vector<std::string>& own_files);
+
+// Removes `own_files`: a run that is overwritten. Other files are never touched. Error(io).
+void clear_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& own_files);
 
 // Writes pretty-printed JSON through a temporary file: the old file survives a full disk. Error(io).
 void write_json(const std::filesystem::path& path, const nlohmann::json& value);

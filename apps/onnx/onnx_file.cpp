@@ -211,7 +211,7 @@ onnx::ModelProto build(const LoadedModel& model) {
   std::int64_t width = model.encoder->feature_dim;
   if (model.head) {
     projection_head(graph, *model.head, features);
-    output = "embeddings", width = model.head->output ? projection_dim : width;
+    output = "embeddings", width = model.head->dim;
   } else if (model.classifier) {
     linear(graph, *model.classifier, features);
     output = "logits", width = model.classifier->bias.shape[0];

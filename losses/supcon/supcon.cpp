@@ -28,7 +28,15 @@ void check_options(const SupConOptions& options) {
         "supcon: the cap on positives is {}; it must be positive, or 0 for none", options.positives_cap);
 }
 
-void check_labels(const Tensor& labels) {
+void check_labels_shape(const Tensor& labels, const Tensor& features) {
+  check(labels.dtype() == DType::i32, ExitCode::internal, "supcon: the labels are {}; expected i32",
+        name(labels.dtype()));
+  check_shape(labels, {features.dim(0)}, "the labels of supcon");
+  check_same_device(features, labels, "supcon");
+}
+
+void check_labels(const Tensor& labels, const Tensor& features) {
+  check_labels_shape(labels, features);
   if (!is_host(labels.device())) return;
   const std::int32_t* label = labels.data<std::int32_t>();
   for (std::int64_t row = 0; row < labels.numel(); ++row)
@@ -181,11 +189,7 @@ const SupConKernels& supcon_kernels(Device device) {
 Tensor supcon(const Tensor& features, const Tensor& labels, const SupConOptions& options,
               SupConStatistics* statistics) {
   check_features(features, options);
-  check(labels.dtype() == DType::i32, ExitCode::internal, "supcon: the labels are {}; expected i32",
-        name(labels.dtype()));
-  check_shape(labels, {features.dim(0)}, "the labels of supcon");
-  check_same_device(features, labels, "supcon");
-  check_labels(labels);
+  check_labels(labels, features);
   return supcon_of(features, labels, {}, options, statistics);
 }
 
@@ -201,14 +205,11 @@ Tensor supcon_against(const Tensor& anchors, const Tensor& labels, const Tensor&
                       const Tensor& contrast_labels, std::int64_t self_offset, const SupConOptions& options,
                       SupConStatistics* statistics) {
   check_features(anchors, options);
-  check_labels(labels);
-  check_shape(labels, {anchors.dim(0)}, "the labels of supcon");
+  check_labels(labels, anchors);
   check(contrasts.shape().rank() == 2 && contrasts.dim(0) > 0 && contrasts.dim(1) == anchors.dim(1),
         ExitCode::internal, "supcon: contrasts of shape {} for anchors of shape {}",
         contrasts.shape().to_string(), anchors.shape().to_string());
-  check_shape(contrast_labels, {contrasts.dim(0)}, "the labels of supcon's contrasts");
-  check(labels.dtype() == DType::i32 && contrast_labels.dtype() == DType::i32, ExitCode::internal,
-        "supcon: the labels are {} and {}; expected i32", name(labels.dtype()), name(contrast_labels.dtype()));
+  check_labels_shape(contrast_labels, contrasts);
   check_same_device(anchors, contrasts, "supcon");
   check(options.positives_cap == 0, ExitCode::usage,
         "supcon: a cap on positives does not go with contrasts beyond the batch");

@@ -1,4 +1,6 @@
 // Steps that are recorded once and replayed, against the same steps made one by one. On a GPU or its emulation.
+#include "../gpu.h"
+
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/training_steps.h>
 #include <kindred/engine/device_kernels.h>
@@ -12,9 +14,7 @@
 namespace kindred {
 namespace {
 
-bool no_gpu() {
-  return device_cuda == nullptr || !device_cuda->probe().usable;
-}
+using test::no_gpu;
 
 PretrainOptions tiny(Precision precision) {
   PretrainOptions o;

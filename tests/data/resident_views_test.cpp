@@ -1,5 +1,7 @@
 // Views made on a GPU, or on one that is emulated, beside those of the loader: drawn with the same numbers, and
 // the same pixels within one level.
+#include "../gpu.h"
+
 #include <kindred/data/resident_batches.h>
 #include <kindred/engine/device_kernels.h>
 
@@ -11,9 +13,7 @@
 namespace kindred {
 namespace {
 
-bool no_gpu() {
-  return device_cuda == nullptr || !device_cuda->probe().usable;
-}
+using test::no_gpu;
 
 // Pictures of noise that is smooth enough to have colours, by their number.
 class Noise : public SampleSource {

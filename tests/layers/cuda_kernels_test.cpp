@@ -1,6 +1,8 @@
 // What the gradient registry does not reach of the GPU's kernels for single elements, pooling and rows: windows
 // at odd addresses, ties, NaNs, extremes, bytes. On a GPU, or on one that is emulated (CMake preset
 // `emulated`).
+#include "../gpu.h"
+
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/layers/image_input/image_input.h>
@@ -20,9 +22,7 @@ const DType float_types[] = {DType::f32, DType::bf16, DType::f16};
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-bool no_gpu() {
-  return device_cuda == nullptr || !device_cuda->probe().usable;
-}
+using test::no_gpu;
 
 // Small multiples of 1/8, exact in every type, of which many are equal.
 std::vector<float> eighths(std::int64_t count, std::int64_t period) {

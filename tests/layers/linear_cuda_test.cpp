@@ -1,5 +1,7 @@
 // Linear layers on a GPU, or on one that is emulated, where the registry's cases do not reach: sums over many
 // rows, and a bias gradient that is asked for alone or beside the weight's.
+#include "../gpu.h"
+
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/philox.h>
@@ -12,9 +14,7 @@
 namespace kindred {
 namespace {
 
-bool no_gpu() {
-  return device_cuda == nullptr || !device_cuda->probe().usable;
-}
+using test::no_gpu;
 
 // Multiples of 1/16 in [-1, 1): exact in every type.
 Tensor sixteenths(const Shape& shape, std::uint32_t which) {

@@ -1,9 +1,9 @@
 // Contrasts beyond the batch: the loss against them, the queue that holds them, the encoder that makes them.
 #include "../errors.h"
+#include "../gpu.h"
 
 #include <doctest/doctest.h>
 #include <kindred/engine/accumulate.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/concatenate/concatenate.h>
@@ -158,7 +158,7 @@ TEST_CASE("a momentum encoder follows slowly") {
   CHECK(slow.state().size() == model.store.parameters().size() + model.store.buffers().size());
 }
 
-TEST_CASE("move_average on cuda" * doctest::skip(device_cuda == nullptr || !device_cuda->probe().usable)) {
+TEST_CASE("move_average on cuda" * doctest::skip(test::no_gpu())) {
   const Tensor value = unit_rows(37, 5, 7, Device::cpu, DType::f32),
                start = unit_rows(37, 5, 8, Device::cpu, DType::f32);
   const Tensor expected = start.to(Device::cpu, DType::f32);

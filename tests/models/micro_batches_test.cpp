@@ -1,4 +1,5 @@
 // A batch in pieces against the batch in one: exact where it must be, and what `micro` means.
+#include "../gpu.h"
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
@@ -150,9 +151,7 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
                             one.store.flat_values().to_vector<double>()) < 1e-8);
 }
 
-bool no_gpu() {
-  return device_cuda == nullptr || !device_cuda->probe().usable;
-}
+using test::no_gpu;
 
 TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the batch" *
           doctest::skip(no_gpu())) {

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The paper's findings in small: one setting after another on a part of CIFAR-10, each pretrained and probed.
 
-    bench/experiments.py DATA OUT [--seeds 0,1,2] [--only NAME,...] [--write docs/experiments.md]
+    bench/experiments.py DATA OUT [--seeds 0,1,2] [--jobs 2] [--only NAME,...] [--write docs/experiments.md]
 
 DATA holds train/<class>/* and test/<class>/* (or CIFAR's binary files). Every run is kept in OUT/NAME-seedN; what is
-done is not done again, and a run that was stopped goes on. Prints a table: mean and spread of the linear probe's
+done is not done again, and a run that was stopped goes on. --jobs runs so many settings beside each other, with the
+cores shared out among them: threads of one run wait for each other on a machine that does other things too. Prints a table: mean and spread of the linear probe's
 accuracy over the seeds. --write puts it between the two markers of that file.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -49,6 +51,7 @@ def parse():
     parser.add_argument("--only", default="", help="comma-separated names")
     parser.add_argument("--per-class", default="500", help="training images of each class")
     parser.add_argument("--epochs", default="10")
+    parser.add_argument("--jobs", type=int, default=1, help="settings that run beside each other")
     parser.add_argument("--write", type=pathlib.Path)
     parser.add_argument("--table", action="store_true", help="only print what is there")
     options = parser.parse_args()
@@ -63,12 +66,14 @@ def run(options, name, flags, seed):
     folder = options.out / f"{name}-seed{seed}"
     if (folder / "probe/result.json").exists():
         return
-    subset = ["--limit-per-class", options.per_class, "--limit-eval-per-class", "200"]
+    threads = str(max(1, len(os.sched_getaffinity(0)) // options.jobs))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ} if options.jobs > 1 else None
+    subset = ["--limit-per-class", options.per_class, "--limit-eval-per-class", "200", "--workers", threads]
     print(f"== {name}, seed {seed}", flush=True)
     subprocess.run([PROGRAMS / "pretrain", options.data, "--out", folder, *COMMON, "--epochs", options.epochs, *subset,
-                    "--seed", str(seed), *flags, "--resume"], check=True)
+                    "--seed", str(seed), *flags, "--resume"], check=True, env=environment, stdout=subprocess.DEVNULL)
     subprocess.run([PROGRAMS / "linear_probe", options.data, "--encoder", folder / "encoder.safetensors", "--out",
-                    folder / "probe", *subset, "--overwrite"], check=True)
+                    folder / "probe", *subset, "--overwrite"], check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def spread(values):
@@ -98,10 +103,12 @@ def main():
     options = parse()
     seeds = [int(seed) for seed in options.seeds.split(",")]
     if not options.table:
-        for seed in seeds:
-            for _, name, flags in SETTINGS:
-                if name in options.only:
-                    run(options, name, flags, seed)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            runs = [pool.submit(run, options, name, flags, seed) for seed in seeds for _, name, flags in SETTINGS
+                    if name in options.only]
+            for finished in concurrent.futures.as_completed(runs):
+                if error := finished.exception():
+                    print(f"failed: {error}", file=sys.stderr)
     result = table(options, seeds)
     print(result)
     if options.write:

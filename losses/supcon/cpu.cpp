@@ -41,11 +41,6 @@ void compute_logits(const SupConRows& rows, const SupConRows& columns, double te
                 columns.features.data<float>() + tile.column * dim, dim, 0, tile.logits, tile.columns);
 }
 
-bool same_rows(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula) {
-  return formula.row_offset == 0 && rows.features.raw() == columns.features.raw() &&
-         rows.features.dim(0) == columns.features.dim(0) && rows.terms.defined() == columns.terms.defined();
-}
-
 // Room for one tile of each thread.
 Tensor tile_scratch() {
   return Tensor::empty({compute_threads(), tile_elements}, DType::f32, Device::cpu);

@@ -1,12 +1,9 @@
 // Tiles of logits in the registers of a block; none is ever written to memory.
 //
 // A block owns some rows and walks over the columns, tile by tile (cuda_tiles.h). Forward keeps running
-// log-sum-exps (cuda_forward.h). Backward computes the tile of logits again, which is cheaper than to store it,
-// makes G_ij + G_ji of it, and adds the columns so weighted to its rows' gradients (cuda_backward.h).
-//
-// Few rows make too few blocks to fill a GPU. Then the columns are split into segments, each walked by a block
-// of its own that leaves its part in scratch memory, and a second kernel puts the parts together in the order
-// of the segments. No sum depends on timing.
+// log-sum-exps, and where rows and columns are the same, a tile is made once for both (cuda_forward.h,
+// cuda_sweep.h). Backward computes the tile of logits again, which is cheaper than to store it, makes G_ij +
+// G_ji of it, and adds the columns so weighted to its rows' gradients (cuda_backward.h).
 #include <kindred/losses/supcon/cuda_backward.h>
 #include <kindred/losses/supcon/cuda_forward.h>
 
@@ -17,8 +14,6 @@ namespace kindred {
 namespace {
 
 using namespace supcon_tiles;
-
-constexpr std::int64_t most_scratch = std::int64_t{48} << 20;  // bytes
 
 template <typename T>
 T* data_or_null(const Tensor& tensor) {
@@ -49,76 +44,45 @@ void with_generality(const SupConFormula& formula, Body&& body) {
     body(std::false_type{});
 }
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-
-// ---- segments of the columns
-
-struct Segments {
-  std::int64_t count;
-  std::int64_t tiles;  // of columns in each; the last may have fewer
-};
-
-// The number of segments that should take the least time: that of the longest
-// block times the number of rounds in which the GPU takes the blocks. `blocks`
-// is their number without segments, and each row of each segment needs
-// `bytes_per_row` of scratch.
-Segments split_columns(std::int64_t columns, std::int64_t blocks, std::int64_t rows,
-                       std::int64_t bytes_per_row) {
-  constexpr std::int64_t at_once = 2 * 132;  // blocks on an H200; on others the split is merely not the best
-  const std::int64_t tiles = divide_up(columns, tile_columns);
-  const std::int64_t most = std::clamp<std::int64_t>(most_scratch / (rows * bytes_per_row), 1, 4 * at_once);
-  Segments best{1, tiles};
-  for (std::int64_t count = 2; count <= std::min(most, tiles); ++count) {
-    const std::int64_t each = divide_up(tiles, count);
-    if (divide_up(blocks * count, at_once) * each < divide_up(blocks * best.count, at_once) * best.tiles)
-      best = {divide_up(tiles, each), each};
-  }
-  return best;
-}
-
 // ---- forward
 
 void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
              const Tensor& losses) {
   const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
-  if (rows.features.dim(0) == 0) return;
-  const std::int64_t row_blocks = std::max<std::int64_t>(1, divide_up(anchors, tile_rows));
-  const Segments segments =
-      split_columns(contrasts, row_blocks, std::max<std::int64_t>(1, anchors), sizeof(RunningRow));
-  const auto scratch_for = [&](std::size_t bytes) {
-    return Tensor::empty({segments.count, anchors, static_cast<std::int64_t>(bytes)}, DType::u8, Device::cuda);
-  };
-  const Tensor scratch = scratch_for(sizeof(RunningRow));
-  auto* parts = static_cast<RunningRow*>(scratch.raw());
-  const dim3 grid(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count));
+  const std::int64_t count = rows.features.dim(0);
+  if (count == 0) return;
+  const bool triangle = anchors == count && same_rows(rows, columns, formula);
   const bool out = formula.variant == SupConVariant::out;
   const bool one = formula.denominator == SupConDenominator::one_positive;
   const bool joint = out && formula.denominator == SupConDenominator::all;
-  Tensor positive_scratch;
+  const Rows from = as_rows(rows), to = as_rows(columns);
+  const Pairs pairs = as_pairs(formula);
+  Tensor sums, positive_sums;
   with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
-    cuda::launch(joint ? forward_kernel<general, false> : forward_kernel<general, true>, grid, threads,
-                 as_rows(rows), anchors, as_rows(columns), as_pairs(formula), segments.tiles, parts);
+    const auto sweep_of = [&]<typename Part>(const Part&, auto&& kernel, const auto&... arguments) {
+      return sweep<Part>(anchors, contrasts, triangle,
+                         [&](const Area& area, dim3 grid, const Parts<Part>& parts) {
+                           cuda::launch(kernel, grid, threads, from, to, pairs, area, arguments..., parts);
+                         });
+    };
+    sums = sweep_of(RunningRow{}, joint ? forward_kernel<general, false> : forward_kernel<general, true>);
     if (!one) return;
-    positive_scratch = scratch_for(sizeof(RunningPositives));
     const Tensor log_negative = Tensor::empty({anchors}, DType::f32, Device::cuda);
-    cuda::launch(log_negative_kernel, cuda::blocks_for(anchors, threads), threads, parts, segments.count,
-                 anchors, log_negative.data<float>());
-    cuda::launch(positives_kernel<general>, grid, threads, as_rows(rows), anchors, as_rows(columns),
-                 as_pairs(formula), segments.tiles, log_negative.data<float>(), out,
-                 static_cast<RunningPositives*>(positive_scratch.raw()));
+    cuda::launch(log_negative_kernel, cuda::blocks_for(anchors, threads), threads,
+                 static_cast<const RunningRow*>(sums.raw()), anchors, log_negative.data<float>());
+    positive_sums = sweep_of(RunningPositives{}, positives_kernel<general>, log_negative.data<float>(), out);
   });
   const ForwardResults results{rows.terms.data<float>(),
                                rows.lse.data<float>(),
                                rows.positives.data<std::int32_t>(),
                                rows.negatives.data<std::int32_t>(),
                                losses.data<float>(),
-                               rows.features.dim(0),
+                               count,
                                anchors};
-  cuda::launch(finish_kernel, cuda::blocks_for(results.count, threads), threads, parts,
-               one ? static_cast<RunningPositives*>(positive_scratch.raw()) : nullptr, segments.count,
-               formula.variant, formula.denominator, results);
+  cuda::launch(finish_kernel, cuda::blocks_for(count, threads), threads,
+               static_cast<const RunningRow*>(sums.raw()),
+               one ? static_cast<const RunningPositives*>(positive_sums.raw()) : nullptr, formula.variant,
+               formula.denominator, results);
 }
 
 // ---- the mean
@@ -207,21 +171,24 @@ auto backward_kernel_of(const SupConFormula& formula) {
   return backward_kernel<general, SupConPull::product, false>;
 }
 
+constexpr std::int64_t most_scratch = std::int64_t{32} << 20;  // bytes
+
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
   const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1), contrasts = columns.features.dim(0);
   if (d_rows.numel() == 0) return;
-  const std::int64_t row_blocks = divide_up(count, tile_rows), chunks = divide_up(dim, chunk);
-  const Segments segments =
-      split_columns(contrasts, row_blocks * chunks, count, dim * std::int64_t{sizeof(float)});
+  const std::int64_t row_blocks = (count + tile_rows - 1) / tile_rows, chunks = (dim + chunk - 1) / chunk;
+  const supcon_areas::Segments segments =
+      supcon_areas::split_columns(contrasts, tile_columns, row_blocks * chunks,
+                                  most_scratch / (d_rows.numel() * std::int64_t{sizeof(float)}));
+  const Area area{0, count, 0, contrasts, segments.count, segments.tiles};
   const Tensor sums =
       segments.count == 1 ? d_rows : Tensor::empty({segments.count, count, dim}, DType::f32, Device::cuda);
   with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
     cuda::launch(backward_kernel_of<general>(formula),
                  dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count),
                       static_cast<unsigned>(chunks)),
-                 threads, as_rows(rows), as_rows(columns), as_pairs(formula), segments.tiles,
-                 sums.data<float>());
+                 threads, as_rows(rows), as_rows(columns), as_pairs(formula), area, sums.data<float>());
   });
   cuda::launch(add_segments_kernel, cuda::blocks_for(d_rows.numel(), threads), threads, sums.data<float>(),
                segments.count, d_rows.numel(), upstream.data<float>(), weight.data<float>(),

@@ -1,7 +1,7 @@
 // The backward kernel of SupCon on a GPU; included by cuda.cu alone.
 #pragma once
 
-#include <kindred/losses/supcon/cuda_pairs.h>
+#include <kindred/losses/supcon/cuda_sweep.h>
 
 namespace kindred::supcon_tiles {
 
@@ -36,17 +36,21 @@ __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& an
 
 // sums [segments, R, D]: each segment's part of the sum over j of (G_ij + G_ji) column_j. A block sums one
 // chunk of D; with more than one, each makes the logits anew.
+//
+// A tile serves its rows alone, so each is made twice. To serve its columns too would save a quarter of the
+// multiplications, and cost D floats for each column of each tile, written to scratch memory and read again: by
+// paper most of the gain.
 template <bool general, SupConPull pull, bool all>
 __global__ void __launch_bounds__(threads, 2)
-    backward_kernel(Rows rows, Rows columns, Pairs pairs, std::int64_t tiles_per_segment, float* sums) {
+    backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, float* sums) {
   // A tile goes through them in turn, and both do not fit.
   __shared__ union {
     ProductSlices products;
     SumSlices sums;
   } shared;
-  const std::int64_t first_row = first_row_of_block(), first_element = std::int64_t{blockIdx.z} * chunk;
+  const std::int64_t first_row = first_row_of_block(area), first_element = std::int64_t{blockIdx.z} * chunk;
   float sum[rows_each][chunk_each] = {};
-  for_each_tile(columns.count, tiles_per_segment, [&](std::int64_t first_column) {
+  for_each_tile(area, false, [&](std::int64_t first_column) {
     float tile[rows_each][columns_each];  // the logits, then their derivatives
     multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
     AnchorTerms column_terms[columns_each];

@@ -1,11 +1,12 @@
 // The forward kernels of SupCon on a GPU; included by cuda.cu alone.
 //
 // Each thread keeps running sums for each of its 8 rows, of the columns that it sees itself; the 16 threads of
-// a row come together at the end of a segment, and the segments in finish_kernel.
+// a row come together at the end of a segment. Where a tile serves its columns too, the thread sums over its 8
+// rows for each of its 4 columns, and the 16 threads of a column come together at the end of the tile.
 #pragma once
 
 #include <kindred/losses/supcon/anchor.h>
-#include <kindred/losses/supcon/cuda_pairs.h>
+#include <kindred/losses/supcon/cuda_sweep.h>
 
 namespace kindred::supcon_tiles {
 
@@ -67,128 +68,139 @@ struct RunningPositives {
   }
 };
 
-// Adds up the 16 threads of each row and writes the segment's part.
-template <typename Running>
-__device__ void write_parts(Running (&running)[rows_each], std::int64_t count, Running* parts) {
+// Adds N of an anchor's contrasts. `split`: positives have a sum of their own.
+template <bool split, int N>
+__device__ inline void add_contrasts(float (&logits)[N], const Kind (&kinds)[N], RunningRow& sums) {
+  float highest_positive = sums.positive.maximum, highest_negative = sums.negative.maximum;
 #pragma unroll
-  for (int r = 0; r < rows_each; ++r) {
-#pragma unroll
-    for (int step = side / 2; step > 0; step /= 2) running[r].add(running[r].from_lane(step));
-    const std::int64_t row = first_row_of_block() + row_of(r);
-    if (threadIdx.x % side == 0 && row < count) parts[blockIdx.y * count + row] = running[r];
+  for (int i = 0; i < N; ++i) {
+    // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
+    if (kinds[i] == Kind::none) logits[i] = -infinity;
+    if (split && kinds[i] == Kind::positive)
+      highest_positive = fmaxf(highest_positive, logits[i]);
+    else
+      highest_negative = fmaxf(highest_negative, logits[i]);
+    if (kinds[i] == Kind::positive) {
+      sums.positive_logits += logits[i];
+      ++sums.positives;
+    }
+    if (kinds[i] == Kind::negative) ++sums.negatives;
   }
+  RunningLogSum positive{highest_positive, 0}, negative{highest_negative, 0};
+  const float positive_base = subtrahend(highest_positive), negative_base = subtrahend(highest_negative);
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    const bool apart = split && kinds[i] == Kind::positive;
+    const float e = __expf(logits[i] - (apart ? positive_base : negative_base));
+    if (apart)
+      positive.sum += e;
+    else
+      negative.sum += e;
+  }
+  if constexpr (split) sums.positive.add(positive);
+  sums.negative.add(negative);
 }
 
-// The first `anchors` rows. `split`: positives have a sum of their own.
+// The rows of the area are its anchors; with parts.columns so are its columns.
 template <bool general, bool split>
 __global__ void __launch_bounds__(threads, 2)
-    forward_kernel(Rows rows, std::int64_t anchors, Rows columns, Pairs pairs, std::int64_t tiles_per_segment,
-                   RunningRow* parts) {
-  __shared__ ProductSlices shared;
-  const std::int64_t first_row = first_row_of_block();
+    forward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Parts<RunningRow> parts) {
+  __shared__ union {
+    ProductSlices products;
+    WarpParts<RunningRow> of_warps;
+  } shared;
+  const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
   RunningRow running[rows_each];
-  for_each_tile(columns.count, tiles_per_segment, [&](std::int64_t first_column) {
-    float logits[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared, logits);
-    Member members[columns_each];
+  for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
+    float products[rows_each][columns_each];
+    multiply_tile(rows, first_row, columns, first_column, shared.products, products);
+    Member row[rows_each], column[columns_each];
 #pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-      members[c] = member_of<general>(columns, first_column + column_of(c));
+    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r));
+#pragma unroll
+    for (int c = 0; c < columns_each; ++c) column[c] = member_of<general>(columns, first_column + column_of(c));
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {
-      const Member anchor = member_of<general>(rows, first_row + row_of(r));
-      RunningRow& sums = running[r];
-      float highest_positive = sums.positive.maximum, highest_negative = sums.negative.maximum;
-      bool is_positive[columns_each];
+      float logits[columns_each];
+      Kind kinds[columns_each];
 #pragma unroll
       for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t column = first_column + column_of(c);
-        const bool is_contrast = column < columns.count && column != pairs.row_offset + anchor.row;
-        const Kind kind = is_contrast ? kind_of<general>(anchor, members[c], pairs) : Kind::none;
-        float& logit = logits[r][c];
-        // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
-        logit = kind == Kind::none ? -infinity : logit * pairs.inverse_temperature;
-        is_positive[c] = split && kind == Kind::positive;
-        if (is_positive[c])
-          highest_positive = fmaxf(highest_positive, logit);
-        else
-          highest_negative = fmaxf(highest_negative, logit);
-        if (kind == Kind::positive) {
-          sums.positive_logits += logit;
-          ++sums.positives;
-        }
-        if (kind == Kind::negative) ++sums.negatives;
+        logits[c] = products[r][c] * pairs.inverse_temperature;
+        kinds[c] = kind_in_tile<general>(row[r], end, column[c], columns.count, pairs);
       }
-      const float positive_base = subtrahend(highest_positive), negative_base = subtrahend(highest_negative);
-      float positive = 0, negative = 0;
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const float e = __expf(logits[r][c] - (is_positive[c] ? positive_base : negative_base));
-        if (is_positive[c])
-          positive += e;
-        else
-          negative += e;
-      }
-      if constexpr (split) {
-        sums.positive.sum = sums.positive.sum * __expf(sums.positive.maximum - positive_base) + positive;
-        sums.positive.maximum = highest_positive;
-      }
-      sums.negative.sum = sums.negative.sum * __expf(sums.negative.maximum - negative_base) + negative;
-      sums.negative.maximum = highest_negative;
+      add_contrasts<split>(logits, kinds, running[r]);
     }
+    if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+    write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
+      RunningRow sums;
+      float logits[rows_each];
+      Kind kinds[rows_each];
+#pragma unroll
+      for (int r = 0; r < rows_each; ++r) {
+        logits[r] = products[r][c] * pairs.inverse_temperature;
+        kinds[r] = kind_in_tile<general, false>(row[r], end, column[c], columns.count, pairs);
+      }
+      add_contrasts<split>(logits, kinds, sums);
+      return sums;
+    });
   });
-  write_parts(running, anchors, parts);
-}
-
-__device__ inline RunningRow merge_segments(const RunningRow* parts, std::int64_t segments, std::int64_t count,
-                                            std::int64_t row) {
-  RunningRow whole = parts[row];
-  for (std::int64_t segment = 1; segment < segments; ++segment) whole.add(parts[segment * count + row]);
-  return whole;
+  write_row_parts(running, area, parts.rows);
 }
 
 // One thread a row.
-__global__ void log_negative_kernel(const RunningRow* parts, std::int64_t segments, std::int64_t count,
-                                    float* log_negative) {
+__global__ void log_negative_kernel(const RunningRow* sums, std::int64_t count, float* log_negative) {
   const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (row >= count) return;
-  const RunningLogSum negative = merge_segments(parts, segments, count, row).negative;
-  log_negative[row] = negative.maximum + std::log(negative.sum);
+  if (row < count) log_negative[row] = sums[row].negative.maximum + std::log(sums[row].negative.sum);
 }
 
 __device__ inline float softplus(float x) {
   return fmaxf(x, 0.0f) + log1pf(__expf(-fabsf(x)));
 }
 
-// The second sweep, when the sum over the negatives is known.
+// The second sweep, when the log of the sum over the anchors' negatives is known.
 template <bool general>
 __global__ void __launch_bounds__(threads, 2)
-    positives_kernel(Rows rows, std::int64_t anchors, Rows columns, Pairs pairs, std::int64_t tiles_per_segment,
-                     const float* log_negative, bool out, RunningPositives* parts) {
-  __shared__ ProductSlices shared;
-  const std::int64_t first_row = first_row_of_block();
+    positives_kernel(Rows rows, Rows columns, Pairs pairs, Area area, const float* log_negative, bool out,
+                     Parts<RunningPositives> parts) {
+  __shared__ union {
+    ProductSlices products;
+    WarpParts<RunningPositives> of_warps;
+  } shared;
+  const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
   RunningPositives running[rows_each];
-  for_each_tile(columns.count, tiles_per_segment, [&](std::int64_t first_column) {
-    float logits[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared, logits);
+  for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
+    float products[rows_each][columns_each];
+    multiply_tile(rows, first_row, columns, first_column, shared.products, products);
+    Member row[rows_each], column[columns_each];
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-      const Member anchor = member_of<general>(rows, first_row + row_of(r));
-      const float other = log_negative[std::min(anchor.row, anchors - 1)];
+    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r));
 #pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t column = first_column + column_of(c);
-        if (column >= columns.count || column == pairs.row_offset + anchor.row || other == -infinity) continue;
-        if (kind_of<general>(anchor, member_of<general>(columns, column), pairs) != Kind::positive) continue;
-        const float apart = logits[r][c] * pairs.inverse_temperature - other;
-        const float log_one = -softplus(-apart), log_rest = -softplus(apart);
-        running[r].log_t += log_one;
-        running[r].first.add(out ? log_rest : log_one);
-        if (!out) running[r].second.add(log_one + log_rest);
-      }
-    }
+    for (int c = 0; c < columns_each; ++c) column[c] = member_of<general>(columns, first_column + column_of(c));
+    const auto add = [&](RunningPositives& sums, float product, std::int64_t anchor) {
+      if (log_negative[anchor] == -infinity) return;
+      const float apart = product * pairs.inverse_temperature - log_negative[anchor];
+      const float log_one = -softplus(-apart), log_rest = -softplus(apart);
+      sums.log_t += log_one;
+      sums.first.add(out ? log_rest : log_one);
+      if (!out) sums.second.add(log_one + log_rest);
+    };
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r)
+#pragma unroll
+      for (int c = 0; c < columns_each; ++c)
+        if (kind_in_tile<general>(row[r], end, column[c], columns.count, pairs) == Kind::positive)
+          add(running[r], products[r][c], row[r].row);
+    if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+    write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
+      RunningPositives sums;
+#pragma unroll
+      for (int r = 0; r < rows_each; ++r)
+        if (kind_in_tile<general, false>(row[r], end, column[c], columns.count, pairs) == Kind::positive)
+          add(sums, products[r][c], column[c].row);
+      return sums;
+    });
   });
-  write_parts(running, anchors, parts);
+  write_row_parts(running, area, parts.rows);
 }
 
 __device__ inline supcon_anchor::LogSum exact(const RunningLogSum& sum) {
@@ -206,22 +218,19 @@ struct ForwardResults {
   std::int64_t count, anchors;
 };
 
-// One thread a row. positive_parts is null without a second sweep.
-__global__ void finish_kernel(const RunningRow* parts, const RunningPositives* positive_parts,
-                              std::int64_t segments, SupConVariant variant, SupConDenominator denominator,
-                              ForwardResults to) {
+// One thread a row. positive_sums is null without a second sweep.
+__global__ void finish_kernel(const RunningRow* sums, const RunningPositives* positive_sums,
+                              SupConVariant variant, SupConDenominator denominator, ForwardResults to) {
   const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (row >= to.count) return;
   supcon_anchor::Result result = supcon_anchor::finish({}, {}, variant, denominator);
   if (row < to.anchors) {
-    const RunningRow whole = merge_segments(parts, segments, to.anchors, row);
+    const RunningRow& whole = sums[row];
     supcon_anchor::PositiveSums over;
-    for (std::int64_t segment = 0; positive_parts != nullptr && segment < segments; ++segment) {
-      const RunningPositives& part = positive_parts[segment * to.anchors + row];
-      const supcon_anchor::LogSum first = exact(part.first), second = exact(part.second);
-      over.log_t += static_cast<double>(part.log_t);
-      over.first.add(first.maximum, first.sum);
-      over.second.add(second.maximum, second.sum);
+    if (positive_sums != nullptr) {
+      over.log_t = static_cast<double>(positive_sums[row].log_t);
+      over.first = exact(positive_sums[row].first);
+      over.second = exact(positive_sums[row].second);
     }
     result =
         supcon_anchor::finish({exact(whole.positive), exact(whole.negative),

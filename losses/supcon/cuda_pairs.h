@@ -21,7 +21,7 @@ struct Pairs {
 
 enum class Kind { none, positive, negative };
 
-// What the row stands for in kind_of: its label and, with a cap, its places.
+// What the row, which may lie past the end, stands for in kind_of: its label and, with a cap, its places.
 struct Member {
   std::int64_t row;
   std::int32_t label, place, image, reach;
@@ -30,8 +30,8 @@ struct Member {
 // `general`: there is a mask or a cap. Without, labels alone decide, and nothing else is loaded.
 template <bool general>
 __device__ inline Member member_of(const Rows& rows, std::int64_t row) {
-  row = std::min(row, rows.count - 1);
   Member member{row, 0, 0, 0, 0};
+  row = std::min(row, rows.count - 1);
   if (rows.labels != nullptr) member.label = rows.labels[row];
   if constexpr (general) {
     if (rows.cap != nullptr) {
@@ -67,16 +67,13 @@ __device__ inline Kind kind_of(const Member& anchor, const Member& other, const 
   return Kind::positive;
 }
 
-// Calls body(first_column) for the tiles of the segment blockIdx.y.
-template <typename Body>
-__device__ void for_each_tile(std::int64_t columns, std::int64_t tiles_per_segment, Body&& body) {
-  const std::int64_t begin = std::int64_t{blockIdx.y} * tiles_per_segment * tile_columns;
-  const std::int64_t end = std::min(begin + tiles_per_segment * tile_columns, columns);
-  for (std::int64_t first = begin; first < end; first += tile_columns) body(first);
-}
-
-__device__ inline std::int64_t first_row_of_block() {
-  return std::int64_t{blockIdx.x} * tile_rows;
+// What the column of a tile is to its row, or the other way round with `row_is_anchor` false. None where one
+// lies past its end, or both are one row.
+template <bool general, bool row_is_anchor = true>
+__device__ inline Kind kind_in_tile(const Member& row, std::int64_t rows, const Member& column,
+                                    std::int64_t columns, const Pairs& pairs) {
+  if (row.row >= rows || column.row >= columns || column.row == pairs.row_offset + row.row) return Kind::none;
+  return row_is_anchor ? kind_of<general>(row, column, pairs) : kind_of<general>(column, row, pairs);
 }
 
 }  // namespace kindred::supcon_tiles

@@ -93,6 +93,9 @@ extern const SupConKernels* const supcon_cuda;  // f32; null in a build without 
 
 const SupConKernels& supcon_kernels(Device device);
 
+// Whether these are the same, so that one logit serves both ways round.
+bool same_rows(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula);
+
 // What is the same for every pair of a row and its columns; the kernels branch on it once.
 enum class SupConPull : std::uint8_t {
   constant,     // a positive pulls with its share

@@ -186,6 +186,11 @@ const SupConKernels& supcon_kernels(Device device) {
   return select_kernels("supcon", device, supcon_reference, supcon_cpu, supcon_cuda, plan);
 }
 
+bool same_rows(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula) {
+  return formula.row_offset == 0 && rows.features.raw() == columns.features.raw() &&
+         rows.features.dim(0) == columns.features.dim(0) && rows.terms.defined() == columns.terms.defined();
+}
+
 Tensor supcon(const Tensor& features, const Tensor& labels, const SupConOptions& options,
               SupConStatistics* statistics) {
   check_features(features, options);

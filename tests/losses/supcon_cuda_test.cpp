@@ -17,7 +17,7 @@ using namespace supcon_test;
 using gradcheck::relative_difference;
 
 TEST_CASE("supcon on cuda: tiles give what the formula gives" * doctest::skip(!gpu_answers())) {
-  for (const std::int64_t rows : {3, 63, 64, 65, 128, 129}) check_square(Device::cuda, rows, 19, 3);
+  for (const std::int64_t rows : {3, 63, 64, 65, 128, 129, 500}) check_square(Device::cuda, rows, 19, 3);
   for (const std::int64_t dim : {1, 4, 15, 16, 18, 127, 128, 129, 260}) check_square(Device::cuda, 70, dim, 3);
   check_square(Device::cuda, 193, 33, 1);    // all labels alike
   check_square(Device::cuda, 193, 33, 300);  // many anchors without positives

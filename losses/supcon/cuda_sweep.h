@@ -1,0 +1,145 @@
+// A sweep of SupCon on a GPU over all pairs of rows and columns; included by the cuda files of this folder
+// alone.
+//
+// Few rows make too few blocks to fill a GPU, so the columns are split into segments, each walked by a block of
+// its own that leaves its part in scratch memory. Where the columns are the rows, a tile of logits serves both:
+// its columns' sums are parts too. A second kernel adds the parts up in a fixed order: no sum depends on
+// timing. What one launch takes up, and how much scratch memory it needs, is laid down in areas.h.
+#pragma once
+
+#include <kindred/losses/supcon/areas.h>
+#include <kindred/losses/supcon/cuda_pairs.h>
+
+namespace kindred::supcon_tiles {
+
+using supcon_areas::Area;
+
+// Where a launch leaves its parts, which are sums of the type Part. columns is null in a rectangle.
+template <typename Part>
+struct Parts {
+  Part *rows, *columns;
+};
+
+__device__ inline std::int64_t first_row_of_block(const Area& area) {
+  return area.first_row + std::int64_t{blockIdx.x} * tile_rows;
+}
+
+// Calls body(first_column) for the tiles of the segment blockIdx.y; in a triangle, of those from the rows on.
+template <typename Body>
+__device__ void for_each_tile(const Area& area, bool triangle, Body&& body) {
+  const std::int64_t begin = area.first_column + blockIdx.y * area.tiles_per_segment * tile_columns;
+  const std::int64_t end =
+      std::min(begin + area.tiles_per_segment * tile_columns, area.first_column + area.columns);
+  for (std::int64_t first = triangle ? std::max(begin, first_row_of_block(area)) : begin; first < end;
+       first += tile_columns)
+    body(first);
+}
+
+// Adds up the 16 threads of each row and writes the segment's part.
+template <typename Part>
+__device__ void write_row_parts(Part (&running)[rows_each], const Area& area, Part* parts) {
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r) {
+#pragma unroll
+    for (int step = side / 2; step > 0; step /= 2) running[r].add(running[r].from_lane(step));
+    const std::int64_t row = std::int64_t{blockIdx.x} * tile_rows + row_of(r);
+    if (threadIdx.x % side == 0 && row < area.rows) parts[blockIdx.y * area.rows + row] = running[r];
+  }
+}
+
+// Each warp's part for each column. Bytes, as shared memory cannot hold what has a constructor.
+template <typename Part>
+struct WarpParts {
+  static constexpr int warps = threads / cuda::warp;
+  alignas(Part) unsigned char bytes[warps * tile_columns * sizeof(Part)];
+
+  __device__ Part& at(int warp, int column) {
+    return reinterpret_cast<Part*>(bytes)[warp * tile_columns + column];
+  }
+};
+
+// Adds up the 16 threads of each column and writes the tile's part. sum_of(c) is what this thread has for its
+// column c. Begins and ends with a barrier.
+template <typename Part, typename SumOf>
+__device__ void write_column_parts(const Area& area, std::int64_t first_column, WarpParts<Part>& of_warps,
+                                   Part* parts, SumOf&& sum_of) {
+  __syncthreads();
+#pragma unroll
+  for (int c = 0; c < columns_each; ++c) {
+    Part sum = sum_of(c);
+    sum.add(sum.from_lane(side));  // a warp has two rows of threads
+    if (threadIdx.x % cuda::warp < side)
+      of_warps.at(static_cast<int>(threadIdx.x) / cuda::warp, column_of(c)) = sum;
+  }
+  __syncthreads();
+  const auto column = static_cast<int>(threadIdx.x);
+  const std::int64_t place = first_column - area.first_column + column;
+  if (column < tile_columns && place < area.columns) {
+    Part sum = of_warps.at(0, column);
+    for (int w = 1; w < WarpParts<Part>::warps; ++w) sum.add(of_warps.at(w, column));
+    parts[blockIdx.x * area.columns + place] = sum;
+  }
+  __syncthreads();
+}
+
+template <typename Part>
+__global__ void begin_kernel(std::int64_t count, Part* sums) {
+  const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (row < count) sums[row] = Part{};
+}
+
+// One thread for each of the rows [area.first_row, end): adds what the area's launch left for it.
+template <typename Part>
+__global__ void add_parts_kernel(Area area, std::int64_t end, Parts<Part> parts, Part* sums) {
+  const std::int64_t row = area.first_row + std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (row >= end) return;
+  Part sum = sums[row];
+  if (const std::int64_t place = row - area.first_row; place < area.rows)
+    for (std::int64_t segment = 0; segment < area.segments; ++segment)
+      sum.add(parts.rows[segment * area.rows + place]);
+  if (const std::int64_t place = row - area.first_column; parts.columns != nullptr && place >= 0) {
+    // From the tiles of rows that end before the tile of columns in which it is.
+    const std::int64_t tile = row / tile_columns * tile_columns;
+    for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= tile; ++b)
+      sum.add(parts.columns[b * area.columns + place]);
+  }
+  sums[row] = sum;
+}
+
+#ifdef KINDRED_EMULATE  // so that small tests meet many areas
+constexpr supcon_areas::Scratch scratch_of_sweep{std::int64_t{8} << 10, std::int64_t{8} << 10};
+#else
+constexpr supcon_areas::Scratch scratch_of_sweep{std::int64_t{1} << 20, std::int64_t{3} << 20};
+#endif
+
+// Sums [rows] of Part over each row's pairs. launch(area, grid, parts) starts a kernel for one area.
+template <typename Part, typename Launch>
+Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& launch) {
+  const supcon_areas::Tiling tiling{tile_rows, tile_columns, sizeof(Part)};
+  const std::vector<Area> areas = triangle ? supcon_areas::triangle(rows, tiling, scratch_of_sweep)
+                                           : supcon_areas::rectangle(rows, columns, tiling, scratch_of_sweep);
+  const auto blocks = [](const Area& area) { return (area.rows + tile_rows - 1) / tile_rows; };
+  std::int64_t row_parts = 0, column_parts = 0;
+  for (const Area& area : areas) {
+    row_parts = std::max(row_parts, area.segments * area.rows);
+    column_parts = std::max(column_parts, blocks(area) * area.columns);
+  }
+  const auto room_for = [](std::int64_t parts) {
+    return Tensor::empty({parts, std::int64_t{sizeof(Part)}}, DType::u8, Device::cuda);
+  };
+  const Tensor sums = room_for(rows), of_rows = room_for(row_parts),
+               of_columns = room_for(triangle ? column_parts : 0);
+  const Parts<Part> parts{static_cast<Part*>(of_rows.raw()),
+                          triangle ? static_cast<Part*>(of_columns.raw()) : nullptr};
+  auto* sum = static_cast<Part*>(sums.raw());
+  cuda::launch(begin_kernel<Part>, cuda::blocks_for(rows, threads), threads, rows, sum);
+  for (const Area& area : areas) {
+    launch(area, dim3(static_cast<unsigned>(blocks(area)), static_cast<unsigned>(area.segments)), parts);
+    const std::int64_t end = triangle ? area.first_column + area.columns : area.first_row + area.rows;
+    cuda::launch(add_parts_kernel<Part>, cuda::blocks_for(end - area.first_row, threads), threads, area, end,
+                 parts, sum);
+  }
+  return sums;
+}
+
+}  // namespace kindred::supcon_tiles

@@ -23,8 +23,8 @@
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
-#include <array>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <utility>
 
@@ -109,8 +109,8 @@ class Run {
          warnings_at_start(loss_, train_.labels(), o_.precision.compute != DType::f32))
       fmt::print("warning: {}\n", warning);
     if (resident_) fmt::print("the training images stay on the GPU, which makes the views\n");
-    saver_.emplace(o_, [this] {
-      take(steps_->finish());  // a GPU may be a step ahead of what is known here
+    saver_.emplace(o_, state_.steps_done, [this] {
+      take(steps_->finish());  // a GPU may be ahead of what is known here
       return Checkpoint(learner_.model().store, learner_.state(), state_);
     });
     if (state_.epochs_done >= o_.epochs) fmt::print("the run is finished already\n");
@@ -145,7 +145,7 @@ class Run {
     }
     take(steps_->finish());
     progress_.reset();
-    if (state_.batches_done == steps_per_epoch_ && started_ > 0)
+    if (state_.batches_done == steps_per_epoch_ && any_done_)
       state_.features = diagnosis_.look_at(steps_->features());
     return state_.batches_done == steps_per_epoch_;
   }
@@ -154,31 +154,36 @@ class Run {
                 const std::vector<std::int64_t>& indices) {
     if (o_.skip_nonfinite) learner_.remember();
     diagnosis_.see(labels, indices);
-    shown_[static_cast<std::size_t>(started_++ % 2)] = indices;
+    shown_.push_back(indices);
     take(steps_->run(batch, view_labels(o_, labels, indices), schedule_.at(step)));
     saver_->after_step(state_.steps_done);
   }
 
-  // What is known of a step once it is done. A GPU's comes when the next one has begun.
-  void take(const std::optional<StepResult>& step) {
-    if (!step) return;
-    if (step->non_finite == Optimizer::none) {
-      state_.loss_sum += step->loss;
-      state_.probe_loss_sum += step->probe_loss;
+  // What is known of steps once they are done. A GPU's come when later ones have begun.
+  void take(const std::vector<StepResult>& steps) {
+    for (const StepResult& step : steps) take(step);
+  }
+
+  void take(const StepResult& step) {
+    if (step.non_finite == Optimizer::none) {
+      state_.loss_sum += step.loss;
+      state_.probe_loss_sum += step.probe_loss;
       skipped_in_a_row_ = 0;
     } else {
-      handle_non_finite(*step);
+      handle_non_finite(step);
     }
+    shown_.pop_front();
+    any_done_ = true;
     ++state_.steps_done;
     ++state_.batches_done;
     const double now = now_seconds();
-    state_.step_seconds += step->step_seconds;
-    state_.wait_seconds += step->wait_seconds;
+    state_.step_seconds += step.step_seconds;
+    state_.wait_seconds += step.wait_seconds;
     state_.seconds += now - lap_;
     lap_ = now;
     if (progress_)
       progress_->advance(o_.views * o_.batch_size,
-                         fmt::format("loss {:.4f}  waiting for data {:.0f} %", step->loss, 100 * data_wait()));
+                         fmt::format("loss {:.4f}  waiting for data {:.0f} %", step.loss, 100 * data_wait()));
   }
 
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
@@ -262,8 +267,7 @@ class Run {
                    [&](const Tape& tape, std::int64_t first, std::int64_t rows) {
                      if (step.source.layer.empty()) step.source = find_non_finite(tape, rows, first);
                    });
-    for (const std::int64_t index : shown_[static_cast<std::size_t>(result.step % 2)])
-      step.images.push_back(train_.name(index));
+    for (const std::int64_t index : shown_.front()) step.images.push_back(train_.name(index));
     return report_non_finite(step, out_ / "non_finite.json");
   }
 
@@ -311,10 +315,10 @@ class Run {
   Learner learner_;
   std::optional<ResidentBatches> resident_;  // where the data set stays on the GPU: instead of the loader
   std::unique_ptr<TrainingSteps> steps_;
-  std::int64_t started_ = 0;                        // steps, by this process
-  std::array<std::vector<std::int64_t>, 2> shown_;  // [step % 2] the images of the last two of them
-  std::optional<Progress> progress_;                // of the epoch under way
-  double lap_ = 0;                                  // when the last step was known to be done
+  bool any_done_ = false;                        // a step by this process
+  std::deque<std::vector<std::int64_t>> shown_;  // the images of the steps whose results are not known yet
+  std::optional<Progress> progress_;             // of the epoch under way
+  double lap_ = 0;                               // when the last step was known to be done
   RunState state_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv from before this process
   int skipped_in_a_row_ = 0;

@@ -5,11 +5,12 @@
 
 namespace kindred {
 
-InputFeed::InputFeed(const Shape& shape, std::int64_t rows) {
+InputFeed::InputFeed(std::int64_t steps, std::int64_t bytes, std::int64_t labels, std::int64_t rates) {
   for (Slot& slot : slots_) {
-    slot.bytes = Tensor::zeros(shape, DType::u8, Device::cuda);
-    slot.labels = Tensor::zeros({rows}, DType::i32, Device::cuda);
-    slot.pinned = gpu().acquire_pinned(slot.bytes.bytes() + slot.labels.bytes());
+    slot.bytes = Tensor::zeros({steps, bytes}, DType::u8, Device::cuda);
+    slot.labels = Tensor::zeros({steps, labels}, DType::i32, Device::cuda);
+    slot.rates = Tensor::zeros({steps, rates}, DType::f32, Device::cuda);
+    slot.pinned = gpu().acquire_pinned(slot.bytes.bytes() + slot.labels.bytes() + slot.rates.bytes());
     slot.arrived = gpu().make_event();
     slot.released = gpu().make_event();
   }
@@ -28,20 +29,31 @@ InputFeed::~InputFeed() {
   }
 }
 
-void InputFeed::send(int index, std::span<const std::uint8_t> bytes, const std::vector<std::int32_t>& labels) {
+void InputFeed::put(int index, std::int64_t step, std::span<const std::uint8_t> bytes,
+                    std::span<const std::int32_t> labels, std::span<const float> rates) {
+  const Slot& slot = at(index);
+  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);
+  auto* area = static_cast<std::byte*>(slot.pinned);
+  const auto put_in = [&](const Tensor& tensor, const auto& values) {
+    check(static_cast<std::int64_t>(values.size()) == tensor.dim(1) && step < tensor.dim(0), ExitCode::internal,
+          "{} values of step {} for a feed of {}", values.size(), step, tensor.shape().to_string());
+    std::memcpy(area + static_cast<std::size_t>(step) * values.size_bytes(), values.data(),
+                values.size_bytes());
+    area += tensor.bytes();
+  };
+  put_in(slot.bytes, bytes);
+  put_in(slot.labels, labels);
+  put_in(slot.rates, rates);
+}
+
+void InputFeed::send(int index) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
-  check(bytes.size() == slot.bytes.bytes() && labels.size() * sizeof labels[0] == slot.labels.bytes(),
-        ExitCode::internal, "a batch of {} bytes and {} labels for a feed of {} rows", bytes.size(),
-        labels.size(), slot.labels.numel());
-  if (slot.used) {
-    gpu().wait_on_host(slot.arrived);
-    gpu().wait_on_gpu(slot.released, GpuStream::copy);
+  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);
+  const auto* area = static_cast<const std::byte*>(slot.pinned);
+  for (const Tensor* tensor : {&slot.bytes, &slot.labels, &slot.rates}) {
+    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    area += tensor->bytes();
   }
-  auto* pinned = static_cast<std::byte*>(slot.pinned);
-  std::memcpy(pinned, bytes.data(), slot.bytes.bytes());
-  std::memcpy(pinned + slot.bytes.bytes(), labels.data(), slot.labels.bytes());
-  gpu().copy_bytes(pinned, slot.bytes.raw(), slot.bytes.bytes(), GpuStream::copy);
-  gpu().copy_bytes(pinned + slot.bytes.bytes(), slot.labels.raw(), slot.labels.bytes(), GpuStream::copy);
   gpu().mark(slot.arrived, GpuStream::copy);
   slot.used = true;
 }

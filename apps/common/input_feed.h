@@ -1,5 +1,5 @@
 // Batches on their way to the GPU: from pinned memory, on a stream of their own, into one of two slots, so that
-// the next batch travels while the GPU computes on this one.
+// the next batches travel while the GPU computes on these. A slot holds those of one launch.
 #pragma once
 
 #include <kindred/engine/device_kernels.h>
@@ -15,30 +15,38 @@ class InputFeed {
  public:
   static constexpr int slots = 2;
 
-  // Batches of u8 bytes of this shape, and i32 labels [rows].
-  InputFeed(const Shape& shape, std::int64_t rows);
+  // For launches of up to `steps` steps; each has so many u8 bytes, i32 labels and f32 rates.
+  InputFeed(std::int64_t steps, std::int64_t bytes, std::int64_t labels, std::int64_t rates);
   ~InputFeed();
   InputFeed(const InputFeed&) = delete;
   InputFeed& operator=(const InputFeed&) = delete;
 
-  // Sends a batch to `slot`. Waits only until the pinned memory is free: for the batch before the last to have
-  // gone.
-  void send(int slot, std::span<const std::uint8_t> bytes, const std::vector<std::int32_t>& labels);
-  // What is started on the GPU from now on finds the batch in the slot.
+  // Puts what a step reads where the slot is sent from; the slot's first step first, which waits until the
+  // memory is free: for the launch before the last to have been sent.
+  void put(int slot, std::int64_t step, std::span<const std::uint8_t> bytes,
+           std::span<const std::int32_t> labels, std::span<const float> rates);
+  // Sends all of it.
+  void send(int slot);
+  // What is started on the GPU from now on finds it in the slot.
   void wait_for(int slot) const;
-  // What was started so far is the last that reads the slot's batch.
+  // What was started so far is the last that reads the slot.
   void release(int slot) const;
 
-  const Tensor& bytes(int slot) const { return at(slot).bytes; }
-  const Tensor& labels(int slot) const { return at(slot).labels; }
+  // Of one step, flat.
+  Tensor bytes(int slot, std::int64_t step) const { return of_step(at(slot).bytes, step); }
+  Tensor labels(int slot, std::int64_t step) const { return of_step(at(slot).labels, step); }
+  Tensor rates(int slot, std::int64_t step) const { return of_step(at(slot).rates, step); }
 
  private:
   struct Slot {
-    Tensor bytes, labels;
+    Tensor bytes, labels, rates;                                      // [steps, ...]
     void *pinned = nullptr, *arrived = nullptr, *released = nullptr;  // memory, and two events
     bool used = false;
   };
   const Slot& at(int slot) const { return slots_[static_cast<std::size_t>(slot)]; }
+  static Tensor of_step(const Tensor& all, std::int64_t step) {
+    return all.rows(step, step + 1).reshape({all.dim(1)});
+  }
 
   std::array<Slot, slots> slots_;
 };

@@ -26,7 +26,20 @@ void Learner::weights_changed() {
 
 void Learner::set_learning_rate(double learning_rate) {
   optimizer_->set_learning_rate(learning_rate);
-  if (probe_) probe_->set_rate(peak_rate_ > 0 ? learning_rate / peak_rate_ : 1);
+  if (probe_) probe_->optimizer().set_learning_rate(probe_rate(learning_rate));
+}
+
+double Learner::probe_rate(double learning_rate) const {
+  return OnlineProbe::rate(peak_rate_ > 0 ? learning_rate / peak_rate_ : 1);
+}
+
+std::array<float, Learner::rate_count> Learner::rates(double learning_rate) const {
+  return {static_cast<float>(learning_rate), static_cast<float>(probe_rate(learning_rate))};
+}
+
+void Learner::set_rates(const Tensor& rates) {
+  optimizer_->set_learning_rate(rates.window(0, {1}));
+  if (probe_) probe_->optimizer().set_learning_rate(rates.window(1, {1}));
 }
 
 Embedding Learner::embed(const Tensor& images, MicroBatches* pieces) {

@@ -8,6 +8,7 @@
 #include <kindred/models/micro_batches.h>
 #include <kindred/models/momentum_encoder.h>
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -40,6 +41,11 @@ class Learner {
   // The model's weights were replaced: what follows them starts from there.
   void weights_changed();
   void set_learning_rate(double learning_rate);
+  // The same in two halves, for steps that are recorded: the rates of all that learns, and the same from a
+  // tensor f32 [rate_count] of the device.
+  static constexpr std::int64_t rate_count = 2;
+  std::array<float, rate_count> rates(double learning_rate) const;
+  void set_rates(const Tensor& rates);
 
   // Forward, loss, backward, update. Nothing of the model is updated when the loss or a gradient is not finite.
   StepOutputs step(const StepInputs& inputs);
@@ -60,6 +66,7 @@ class Learner {
   void take_back();
 
  private:
+  double probe_rate(double learning_rate) const;
   Embedding embed(const Tensor& images, MicroBatches* pieces);
   Tensor keys_of(const Tensor& images);
   Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels) const;

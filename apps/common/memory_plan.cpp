@@ -1,6 +1,7 @@
 #include <kindred/apps/common/learner.h>
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
+#include <kindred/apps/common/training_steps.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
@@ -63,10 +64,12 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classe
   for (const auto& [size, count] : view_sizes(options.view_groups))
     bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
   const Tensor labels = Tensor::empty({2, rows}, DType::i32, Device::plan);
-  // A GPU has a second slot, to which the next batch goes meanwhile (input_feed.h).
+  // A GPU has two slots of as many batches as a launch has steps (input_feed.h); one of them is in the pool
+  // here.
   if (device == Device::cuda) {
     plan.input_bytes = labels.bytes();
     for (const Tensor& each : bytes) plan.input_bytes += each.bytes();
+    plan.input_bytes *= static_cast<std::size_t>(2 * steps_of_a_launch(options) - 1);
   }
   const auto inputs = [&] {
     StepInputs of_step{{}, labels};

@@ -22,8 +22,8 @@ OnlineProbe::OnlineProbe(std::int64_t feature_dim, int classes, std::uint64_t se
   optimizer_ = std::make_unique<Optimizer>(store_, SgdOptions{.momentum = 0.9});
 }
 
-void OnlineProbe::set_rate(double share_of_peak) {
-  optimizer_->set_learning_rate(peak_rate * share_of_peak);
+double OnlineProbe::rate(double share_of_peak) {
+  return peak_rate * share_of_peak;
 }
 
 Tensor OnlineProbe::step(const Tensor& features, const Tensor& classes) {

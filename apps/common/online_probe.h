@@ -18,8 +18,9 @@ class OnlineProbe {
   // Features pass a batch norm first: their scale changes as the encoder learns. `compute` is their type.
   OnlineProbe(std::int64_t feature_dim, int classes, std::uint64_t seed, Device device, DType compute);
 
-  // Its own rate follows the encoder's: 0.1 times the share of the peak.
-  void set_rate(double share_of_peak);
+  // The learning rate, which follows the encoder's: 0.1 times the share of the peak.
+  static double rate(double share_of_peak);
+  Optimizer& optimizer() { return *optimizer_; }
   // One step on features [n, dim] and classes i32 [n]. The loss, f32 []. Part of a recorded step.
   Tensor step(const Tensor& features, const Tensor& classes);
   // Top-1 accuracy, 0 to 1, of features as they are without augmentation.

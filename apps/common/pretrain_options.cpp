@@ -178,6 +178,7 @@ nlohmann::json PretrainOptions::to_json() const {
           {"deterministic", deterministic},
           {"device", device},
           {"workers", workers},
+          {"steps_per_launch", steps_a_launch},
           {"seed", seed},
           {"weights", weights},
           {"limit_per_class", data.limit_per_class},
@@ -237,6 +238,9 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--device", plain_.device, device_help)->capture_default_str();
   app.add_flag("--deterministic", plain_.deterministic, "on a GPU: the same bits in every run, at some cost");
   app.add_option("-j,--workers", plain_.workers, "threads that load images")->capture_default_str();
+  app.add_option("--steps-per-launch", plain_.steps_a_launch,
+                 "on a GPU: steps that are started together (4 of images up to 64 pixels, else 1)")
+      ->check(CLI::Range(0, 64));
   add_seed(app, plain_.seed, "of everything random");
   app.add_option("--sampling", sampling_,
                  "uniform, or inverse-frequency: every class equally often, however many images it has")

@@ -65,6 +65,7 @@ struct PretrainOptions {
   std::int64_t micro_batch = 0;  // images that go through the network at once; 0: the batch
   BatchNormScope batch_norm_scope = BatchNormScope::micro;
   bool online_probe = false;
+  std::int64_t steps_a_launch = 0;  // on a GPU; 0: as many as suit the images (steps_of_a_launch)
   std::int64_t keep_checkpoints = 2;
   CheckpointInterval checkpoint_every;
   bool skip_nonfinite = false;

@@ -11,10 +11,10 @@ namespace {
 
 // What may change without changing the weights that a run ends with. The data set is compared by its
 // fingerprint.
-constexpr std::array<std::string_view, 12> free_settings = {
-    "workers",          "device",           "data",         "knn_every",
-    "recipe",           "augment",          "max_bad",      "strict",
-    "checkpoint_every", "keep_checkpoints", "on_nonfinite", "images"};
+constexpr std::array<std::string_view, 13> free_settings = {
+    "workers",          "steps_per_launch", "device",  "data",   "knn_every",
+    "recipe",           "augment",          "max_bad", "strict", "checkpoint_every",
+    "keep_checkpoints", "on_nonfinite",     "images"};
 
 }  // namespace
 

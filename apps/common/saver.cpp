@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -11,11 +12,12 @@ constexpr double cheap_share = 0.01, retry_seconds = 60;
 
 }  // namespace
 
-Saver::Saver(const PretrainOptions& o, Capture capture)
+Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture)
     : every_(o.checkpoint_every),
       capture_(std::move(capture)),
       writer_(o.out, EncoderInfo{o.model, o.stem, o.image_size, o.pixel_statistics()},
               static_cast<int>(o.keep_checkpoints)),
+      steps_seen_(steps_done),
       last_save_(now_seconds()) {}
 
 void Saver::save(bool is_best) {
@@ -29,7 +31,9 @@ void Saver::after_step(std::int64_t steps_done) {
   if (writer_.busy() && every_.steps == 0) return;
   const double elapsed = now_seconds() - last_save_;
   const double seconds = every_.seconds > 0 ? every_.seconds : most_seconds_between_saves;
-  const bool by_step = every_.steps > 0 && steps_done % every_.steps == 0;
+  // What is known of steps may come several at a time.
+  const std::int64_t before = std::exchange(steps_seen_, steps_done);
+  const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
   const bool by_time = every_.steps == 0 && elapsed >= seconds;
   if (by_step || by_time || (failed_ && elapsed >= retry_seconds)) save(false);
 }

@@ -17,7 +17,8 @@ class Saver {
  public:
   using Capture = std::function<Checkpoint()>;
 
-  Saver(const PretrainOptions& options, Capture capture);
+  // `steps_done`: where the run stands.
+  Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture);
 
   void after_step(std::int64_t steps_done);
   void after_epoch(bool is_best);
@@ -31,6 +32,7 @@ class Saver {
   const CheckpointInterval every_;
   const Capture capture_;
   CheckpointWriter writer_;
+  std::int64_t steps_seen_;
   double last_save_;
   bool failed_ = false;
 };

@@ -3,8 +3,9 @@
 #include <kindred/apps/common/training_steps.h>
 #include <kindred/engine/recording.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -15,8 +16,8 @@ class EagerSteps : public TrainingSteps {
       : o_(options), device_(device), learner_(learner) {}
 
   void begin() override { idle_since_ = now_seconds(); }
-  std::optional<StepResult> run(std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
-                                double learning_rate) override {
+  std::vector<StepResult> run(std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
+                              double learning_rate) override {
     const double start = now_seconds();
     inputs_ = {};  // their memory is the next ones'
     outputs_ = {};
@@ -35,9 +36,9 @@ class EagerSteps : public TrainingSteps {
     result.wait_seconds = start - idle_since_;
     idle_since_ = now_seconds();
     result.step_seconds = idle_since_ - start;
-    return result;
+    return {result};
   }
-  std::optional<StepResult> finish() override { return std::nullopt; }
+  std::vector<StepResult> finish() override { return {}; }
   StepInputs inputs_of(std::int64_t) override { return inputs_; }
   Tensor features() override { return outputs_.features; }
 
@@ -51,11 +52,13 @@ class EagerSteps : public TrainingSteps {
   double idle_since_ = now_seconds();
 };
 
+// A launch: as many steps as were put into a slot, started by one call where they were recorded.
 class RecordedSteps : public TrainingSteps {
  public:
   RecordedSteps(const PretrainOptions& options, Learner& learner,
                 const std::optional<ResidentPictures>& pictures)
       : o_(options),
+        steps_a_launch_(steps_of_a_launch(options)),
         learner_(learner),
         pictures_(pictures ? Tensor::from(pictures->bytes,
                                           {static_cast<std::int64_t>(pictures->bytes.size()) /
@@ -63,14 +66,14 @@ class RecordedSteps : public TrainingSteps {
                                            pictures->height, pictures->width, 3},
                                           Device::cuda)
                            : Tensor()),
-        feed_({bytes_of(o_, pictures.has_value())}, 2 * rows()),
+        feed_(steps_a_launch_, bytes_of(o_, pictures.has_value()), 2 * rows(), Learner::rate_count),
         pool_(new_memory_pool(Device::cuda)),
-        outcome_(Tensor::zeros({3}, DType::f32, Device::cuda)) {
-    for (Outcome& outcome : outcomes_) {
-      outcome.pinned = static_cast<float*>(gpu().acquire_pinned(outcome_.bytes()));
-      outcome.start = gpu().make_event();
-      outcome.end = gpu().make_event();
-      outcome.copied = gpu().make_event();
+        outcomes_(Tensor::zeros({steps_a_launch_, outcome_count}, DType::f32, Device::cuda)) {
+    for (Launch& launch : launches_) {
+      launch.outcomes = static_cast<float*>(gpu().acquire_pinned(outcomes_.bytes()));
+      launch.start = gpu().make_event();
+      launch.end = gpu().make_event();
+      launch.copied = gpu().make_event();
     }
   }
   ~RecordedSteps() override {
@@ -78,9 +81,9 @@ class RecordedSteps : public TrainingSteps {
       gpu().synchronize();
     } catch (const Error&) {  // it was thrown where it happened, too
     }
-    for (Outcome& outcome : outcomes_) {
-      gpu().release_pinned(outcome.pinned);
-      for (void* event : {outcome.start, outcome.end, outcome.copied}) gpu().destroy_event(event);
+    for (Launch& launch : launches_) {
+      gpu().release_pinned(launch.outcomes);
+      for (void* event : {launch.start, launch.end, launch.copied}) gpu().destroy_event(event);
     }
   }
 
@@ -89,59 +92,50 @@ class RecordedSteps : public TrainingSteps {
     epoch_began_ = now_seconds();
   }
 
-  std::optional<StepResult> run(std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
-                                double learning_rate) override {
-    if (started_ == first_of_epoch_) first_wait_ = now_seconds() - epoch_began_;
-    const int slot = static_cast<int>(started_ % InputFeed::slots);
-    feed_.send(slot, batch, labels);
-    // The first step of all is done at once: it chooses the plans. A slot's next one is recorded.
-    Recording& recording = recordings_[static_cast<std::size_t>(slot)];
-    if (started_ > 0 && recording.is_empty()) recording = Recording(pool_, [&] { step(slot); });
-
-    feed_.wait_for(slot);
-    learner_.set_learning_rate(learning_rate);
-    Outcome& outcome = outcome_of(started_);
-    gpu().mark(outcome.start, GpuStream::compute);
-    if (recording.is_empty()) {
-      const PoolScope scope(Device::cuda, pool_);
-      step(slot);
-    } else {
-      recording.replay();
-    }
-    gpu().mark(outcome.end, GpuStream::compute);
-    feed_.release(slot);
-    gpu().copy_bytes(outcome_.raw(), outcome.pinned, outcome_.bytes(), GpuStream::compute);
-    gpu().mark(outcome.copied, GpuStream::compute);
-    ++started_;
-    // One step stays under way: the GPU has work while the host turns to the next batch.
-    if (finished_ + 1 >= started_) return std::nullopt;
-    return result_of(finished_);
+  std::vector<StepResult> run(std::span<const std::uint8_t> batch, const std::vector<std::int32_t>& labels,
+                              double learning_rate) override {
+    feed_.put(slot_of(started_), put_, batch, labels, learner_.rates(learning_rate));
+    if (++put_ < steps_a_launch_) return {};
+    launch();
+    // One launch stays under way: the GPU has work while the host turns to the next batches.
+    return results_before(started_ - 1);
   }
 
-  std::optional<StepResult> finish() override {
-    if (started_ == finished_) return std::nullopt;
-    return result_of(started_ - 1);
+  std::vector<StepResult> finish() override {
+    if (put_ > 0) launch();
+    return results_before(started_);
   }
 
-  // The slot holds it until the step after the next is sent.
+  // The slot holds them until the launch after the next is sent.
   StepInputs inputs_of(std::int64_t step) override {
-    const int slot = static_cast<int>(step % InputFeed::slots);
-    return {images_of(slot), labels_of(slot)};
+    std::int64_t launch = started_ - 1;
+    while (launch_at(launch).first > step) --launch;
+    const std::int64_t place = step - launch_at(launch).first;
+    return {images_of(slot_of(launch), place), labels_of(slot_of(launch), place)};
   }
-  Tensor features() override { return features_[static_cast<std::size_t>((started_ - 1) % InputFeed::slots)]; }
+  Tensor features() override { return features_; }
 
  private:
-  // Of a step: its loss and flag on the host, and marks around it.
-  struct Outcome {
-    float* pinned = nullptr;
-    void *start = nullptr, *end = nullptr, *copied = nullptr;
+  static constexpr std::int64_t outcome_count = 3;  // the loss, the optimizer's flag, the probe's loss
+  struct Launch {
+    std::int64_t first = 0, steps = 0;
+    float* outcomes = nullptr;                                 // [steps, outcome_count] in pinned memory
+    void *start = nullptr, *end = nullptr, *copied = nullptr;  // marks
   };
-  Outcome& outcome_of(std::int64_t step) {
-    return outcomes_[static_cast<std::size_t>(step) % outcomes_.size()];
+  struct Recorded {
+    Recording recording;
+    Tensor features;  // of its last step, each time that it is started
+  };
+
+  Launch& launch_at(std::int64_t index) {
+    return launches_[static_cast<std::size_t>(index) % launches_.size()];
   }
+  static int slot_of(std::int64_t launch) { return static_cast<int>(launch % InputFeed::slots); }
 
   std::int64_t rows() const { return o_.views * o_.batch_size; }
-  Tensor labels_of(int slot) const { return feed_.labels(slot).reshape({2, rows()}); }
+  Tensor labels_of(int slot, std::int64_t place) const {
+    return feed_.labels(slot, place).reshape({2, rows()});
+  }
 
   // Of a batch on its way.
   static std::int64_t bytes_of(const PretrainOptions& o, bool resident) {
@@ -152,12 +146,13 @@ class RecordedSteps : public TrainingSteps {
   }
 
   // Normalized, [views*batch, h, w, 3] for each size of views.
-  std::vector<Tensor> images_of(int slot) const {
-    Tensor bytes = feed_.bytes(slot);
+  std::vector<Tensor> images_of(int slot, std::int64_t place) const {
+    Tensor bytes = feed_.bytes(slot, place);
     if (pictures_.defined()) {
       const std::int64_t size = o_.view_groups.front().size;
-      bytes = Tensor::empty({rows(), size, size, 3}, DType::u8, Device::cuda);
-      resident_views_cuda->make(pictures_, feed_.bytes(slot), bytes);
+      const Tensor views = Tensor::empty({rows(), size, size, 3}, DType::u8, Device::cuda);
+      resident_views_cuda->make(pictures_, bytes, views);
+      bytes = views;
     }
     std::vector<Tensor> images;
     std::int64_t first = 0;
@@ -169,45 +164,96 @@ class RecordedSteps : public TrainingSteps {
     return images;
   }
 
-  // What is recorded: reads the slot and nothing else that changes its address.
-  void step(int slot) {
-    const StepOutputs outputs = learner_.step({images_of(slot), labels_of(slot)});
-    features_[static_cast<std::size_t>(slot)] = outputs.features;
-    outcome_.window(0, {1}).copy_from(outputs.loss.reshape({1}));
-    outcome_.window(1, {1}).copy_from(learner_.optimizer().non_finite_flag());
-    if (outputs.probe_loss.defined()) outcome_.window(2, {1}).copy_from(outputs.probe_loss.reshape({1}));
+  // What is recorded: reads the slot and nothing else that changes its address. The last step's features.
+  Tensor make_steps(int slot, std::int64_t steps) {
+    Tensor features;
+    for (std::int64_t place = 0; place < steps; ++place) {
+      features = {};  // its memory is this step's
+      learner_.set_rates(feed_.rates(slot, place));
+      const StepOutputs outputs = learner_.step({images_of(slot, place), labels_of(slot, place)});
+      features = outputs.features;
+      const Tensor outcome = outcomes_.rows(place, place + 1).reshape({outcome_count});
+      outcome.window(0, {1}).copy_from(outputs.loss.reshape({1}));
+      outcome.window(1, {1}).copy_from(learner_.optimizer().non_finite_flag());
+      if (outputs.probe_loss.defined()) outcome.window(2, {1}).copy_from(outputs.probe_loss.reshape({1}));
+    }
+    return features;
   }
 
-  StepResult result_of(std::int64_t step) {
-    const Outcome& outcome = outcome_of(step);
-    gpu().wait_on_host(outcome.copied);
-    StepResult result;
-    result.step = step;
-    result.loss = outcome.pinned[0];
-    result.non_finite = static_cast<std::int32_t>(outcome.pinned[1]);
-    result.probe_loss = outcome.pinned[2];
-    result.step_seconds = gpu().milliseconds_between(outcome.start, outcome.end) / 1e3;
-    result.wait_seconds = step > first_of_epoch_
-                              ? gpu().milliseconds_between(outcome_of(step - 1).end, outcome.start) / 1e3
+  // Starts what was put into the slot.
+  void launch() {
+    const int slot = slot_of(started_);
+    Launch& launch = launch_at(started_);
+    launch.first = started_ > 0 ? launch_at(started_ - 1).first + launch_at(started_ - 1).steps : 0;
+    launch.steps = std::exchange(put_, 0);
+    if (started_ == first_of_epoch_) first_wait_ = now_seconds() - epoch_began_;
+    feed_.send(slot);
+    // The first launch of all is done at once: it chooses the plans. So are the steps that an epoch leaves
+    // over. Of the others a slot's first is recorded.
+    const bool at_once = started_ == 0 || launch.steps < steps_a_launch_;
+    Recorded& recorded = recorded_[static_cast<std::size_t>(slot)];
+    if (!at_once && recorded.recording.is_empty())
+      recorded.recording = Recording(pool_, [&] { recorded.features = make_steps(slot, launch.steps); });
+
+    feed_.wait_for(slot);
+    gpu().mark(launch.start, GpuStream::compute);
+    features_ = {};
+    if (at_once) {
+      const PoolScope scope(Device::cuda, pool_);
+      features_ = make_steps(slot, launch.steps);
+    } else {
+      recorded.recording.replay();
+      features_ = recorded.features;
+    }
+    gpu().mark(launch.end, GpuStream::compute);
+    feed_.release(slot);
+    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+    gpu().mark(launch.copied, GpuStream::compute);
+    ++started_;
+  }
+
+  // Of the launches before `end` that no one has asked for.
+  std::vector<StepResult> results_before(std::int64_t end) {
+    std::vector<StepResult> results;
+    for (; finished_ < end; ++finished_) {
+      const Launch& launch = launch_at(finished_);
+      gpu().wait_on_host(launch.copied);
+      const double seconds = gpu().milliseconds_between(launch.start, launch.end) / 1e3;
+      const double wait = finished_ > first_of_epoch_
+                              ? gpu().milliseconds_between(launch_at(finished_ - 1).end, launch.start) / 1e3
                               : first_wait_;
-    finished_ = step + 1;
-    return result;
+      for (std::int64_t place = 0; place < launch.steps; ++place) {
+        const float* outcome = launch.outcomes + place * outcome_count;
+        results.push_back({launch.first + place, outcome[0], outcome[2], static_cast<std::int32_t>(outcome[1]),
+                           seconds / static_cast<double>(launch.steps), place == 0 ? wait : 0});
+      }
+    }
+    return results;
   }
 
   const PretrainOptions o_;
+  const std::int64_t steps_a_launch_;
   Learner& learner_;
   Tensor pictures_;  // u8 [n, h, w, 3]: the data set, or undefined
   InputFeed feed_;
-  std::shared_ptr<MemoryPool> pool_;               // of what a step makes
-  Tensor outcome_;                                 // f32 [3]: the loss, the optimizer's flag, the probe's loss
-  std::array<Tensor, InputFeed::slots> features_;  // of each slot's last step
-  std::array<Recording, InputFeed::slots> recordings_;
-  std::array<Outcome, 4> outcomes_;
-  std::int64_t started_ = 0, finished_ = 0, first_of_epoch_ = 0;
-  double epoch_began_ = now_seconds(), first_wait_ = 0;  // seconds
+  std::shared_ptr<MemoryPool> pool_;  // of what a step makes
+  Tensor outcomes_;                   // f32 [steps_a_launch, outcome_count]
+  Tensor features_;                   // of the last step
+  std::array<Recorded, InputFeed::slots> recorded_;
+  std::array<Launch, 4> launches_;  // the last ones
+  std::int64_t put_ = 0;            // steps that wait in the slot of the next launch
+  std::int64_t started_ = 0, finished_ = 0, first_of_epoch_ = 0;  // launches
+  double epoch_began_ = now_seconds(), first_wait_ = 0;           // seconds
 };
 
 }  // namespace
+
+std::int64_t steps_of_a_launch(const PretrainOptions& options) {
+  if (options.steps_a_launch > 0) return options.steps_a_launch;
+  std::int64_t largest = 0;
+  for (const ViewGroup& group : options.view_groups) largest = std::max(largest, std::int64_t{group.size});
+  return largest <= 64 ? 4 : 1;  // of larger images a step takes so long that a call between two costs nothing
+}
 
 std::unique_ptr<TrainingSteps> make_training_steps(const PretrainOptions& options, Device device,
                                                    Learner& learner,

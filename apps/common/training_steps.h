@@ -1,7 +1,8 @@
 // Steps of stage one, one after another, as fast as the device takes them.
 //
 // On the CPU a step is Learner::step(). On a GPU the whole of it is recorded once (engine/recording.h) and
-// started with one call; the host does not wait for a step but reads its loss when the next one runs.
+// started with one call, of small images several steps together; the host does not wait for them but reads
+// their losses when the next ones run.
 #pragma once
 
 #include <kindred/apps/common/learner.h>
@@ -28,19 +29,22 @@ class TrainingSteps {
   virtual ~TrainingSteps() = default;
   // An epoch begins: waiting for data counts from here.
   virtual void begin() = 0;
-  // Starts a step on a batch of the host: the bytes of the loader's images, or with resident pictures those of
-  // its ResidentViews; and its view_labels(). Returns the result of an earlier step, or nothing while there
-  // is none.
-  virtual std::optional<StepResult> run(std::span<const std::uint8_t> batch,
-                                        const std::vector<std::int32_t>& labels, double learning_rate) = 0;
-  // The result of the last step. Waits for it.
-  virtual std::optional<StepResult> finish() = 0;
-  // What a step was made from, for the report of one that went wrong: of the last result that was given.
+  // Takes up a step on a batch of the host: the bytes of the loader's images, or with resident pictures those
+  // of its ResidentViews; and its view_labels(). Returns the results of earlier steps that have become known,
+  // in their order, each once.
+  virtual std::vector<StepResult> run(std::span<const std::uint8_t> batch,
+                                      const std::vector<std::int32_t>& labels, double learning_rate) = 0;
+  // All that is left. Waits for it.
+  virtual std::vector<StepResult> finish() = 0;
+  // What a step was made from, for the report of one that went wrong: of the results that were given last.
   virtual StepInputs inputs_of(std::int64_t step) = 0;
   // What the loss of the last step looked at, [views*batch, dim]. To be read before the next step is started,
   // and after finish().
   virtual Tensor features() = 0;
 };
+
+// How many steps a launch on a GPU has, if the options leave it open.
+std::int64_t steps_of_a_launch(const PretrainOptions& options);
 
 // For full batches of the options' size. The learner outlives it. With `pictures`, on a GPU only, the data set
 // stays there and views are made from it.

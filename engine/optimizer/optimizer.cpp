@@ -129,6 +129,10 @@ void Optimizer::set_learning_rate(double learning_rate) {
   flat_.learning_rate.fill(learning_rate);
 }
 
+void Optimizer::set_learning_rate(const Tensor& learning_rate) {
+  flat_.learning_rate.copy_from(learning_rate);
+}
+
 void Optimizer::step() {
   const OptimizerKernels& kernels = optimizer_kernels(flat_.values.device());
   kernels.check_finite(flat_.gradients, NonFinite::gradient, flat_.non_finite);

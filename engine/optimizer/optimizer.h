@@ -67,6 +67,7 @@ class Optimizer {
 
   // Zero until set.
   void set_learning_rate(double learning_rate);
+  void set_learning_rate(const Tensor& learning_rate);  // f32 [1] of the device: part of a recorded step
   void step();
 
   // From now on the gradients are those of loss_scale() * loss, and the scale follows LossScaleRule

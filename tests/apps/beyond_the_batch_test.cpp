@@ -97,7 +97,7 @@ TEST_CASE("an online probe learns what can be told apart by a line") {
   }
   for (const DType compute : {DType::f32, DType::bf16}) {
     OnlineProbe probe(dim, 3, 1, Device::cpu, compute);
-    probe.set_rate(1);
+    probe.optimizer().set_learning_rate(OnlineProbe::rate(1));
     const double before = probe.accuracy(table);
     const Tensor features = Tensor::from(table.features, {rows, dim}, Device::cpu).to(Device::cpu, compute);
     const Tensor classes = Tensor::from(table.labels, {rows}, Device::cpu);

@@ -62,11 +62,12 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest:
     Trained plain(o, Device::cuda), recorded(o, Device::cuda);
     const auto steps = make_training_steps(o, Device::cuda, recorded);
     std::vector<double> expected, losses;
-    const auto keep = [&](const std::optional<StepResult>& result) {
-      if (!result) return;
-      CHECK(result->step == static_cast<std::int64_t>(losses.size()));
-      CHECK(result->non_finite == Optimizer::none);
-      losses.push_back(result->loss);
+    const auto keep = [&](const std::vector<StepResult>& results) {
+      for (const StepResult& result : results) {
+        CHECK(result.step == static_cast<std::int64_t>(losses.size()));
+        CHECK(result.non_finite == Optimizer::none);
+        losses.push_back(result.loss);
+      }
     };
     for (std::uint32_t step = 0; step < 4; ++step) {  // one at once, both slots recorded, one replayed
       const double learning_rate = 0.05 * (step + 1);
@@ -78,10 +79,48 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest:
       if (step == 2) keep(steps->finish());  // the end of an epoch
     }
     keep(steps->finish());
-    CHECK_FALSE(steps->finish().has_value());
+    CHECK(steps->finish().empty());
     CHECK(losses == expected);
     CHECK(recorded.values() == plain.values());
   }
+}
+
+TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * doctest::skip(no_gpu())) {
+  PretrainOptions o = tiny({});
+  o.online_probe = true;
+  o.steps_a_launch = 2;
+  Trained plain(o, Device::cuda), recorded(o, Device::cuda);
+  const auto steps = make_training_steps(o, Device::cuda, recorded);
+  std::vector<double> expected, losses, features;
+  const auto keep = [&](const std::vector<StepResult>& results) {
+    for (const StepResult& result : results) {
+      CHECK(result.step == static_cast<std::int64_t>(losses.size()));
+      losses.push_back(result.loss);
+      // What the step was made from is still there.
+      const StepInputs inputs = steps->inputs_of(result.step);
+      const Tensor bytes =
+          Tensor::from(pictures(static_cast<std::uint32_t>(result.step)), {6, 8, 8, 3}, Device::cuda);
+      CHECK(inputs.images[0].to_vector<float>() ==
+            normalize_images(bytes, o.pixel_statistics(), o.precision.compute).to_vector<float>());
+    }
+  };
+  // Launches of 2, 2, 2 (recorded both slots), one left over by the epoch, then 2 and 2 (replayed).
+  for (std::uint32_t step = 0; step < 11; ++step) {
+    const double learning_rate = 0.02 * (step + 1);
+    plain.set_learning_rate(learning_rate);
+    const StepOutputs outputs = plain.step_on(step);
+    expected.push_back(outputs.loss.to_vector<double>()[0]);
+    const std::vector<StepResult> results = steps->run(pictures(step), labels, learning_rate);
+    CHECK(results.size() == (step == 3 || step == 5 || step == 10 ? 2 : 0));
+    keep(results);
+    if (step != 6 && step != 10) continue;
+    const std::vector<StepResult> rest = steps->finish();
+    CHECK(rest.size() == (step == 6 ? 3 : 2));
+    keep(rest);
+    CHECK(steps->features().to_vector<float>() == outputs.features.to_vector<float>());
+  }
+  CHECK(losses == expected);
+  CHECK(recorded.values() == plain.values());
 }
 
 TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest::skip(no_gpu())) {
@@ -96,9 +135,9 @@ TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest
   const std::vector<float> before = trained.values();
   steps->run(pictures(2), labels, 0.1);
   const auto spoilt = steps->finish();
-  REQUIRE(spoilt.has_value());
-  CHECK(spoilt->step == 2);
-  CHECK((spoilt->non_finite & Optimizer::loss) != 0);
+  REQUIRE(spoilt.size() == 1);
+  CHECK(spoilt[0].step == 2);
+  CHECK((spoilt[0].non_finite & Optimizer::loss) != 0);
   const std::vector<float> after = trained.values();
   bool same = true;
   for (std::size_t i = 0; i < before.size(); ++i) same &= before[i] == after[i] || std::isnan(before[i]);
@@ -160,10 +199,10 @@ TEST_CASE("steps on the cpu give their own result at once") {
   Trained trained(o, Device::cpu);
   const auto steps = make_training_steps(o, Device::cpu, trained);
   const auto result = steps->run(pictures(0), labels, 0.1);
-  REQUIRE(result.has_value());
-  CHECK(result->step == 0);
-  CHECK(std::isfinite(result->loss));
-  CHECK_FALSE(steps->finish().has_value());
+  REQUIRE(result.size() == 1);
+  CHECK(result[0].step == 0);
+  CHECK(std::isfinite(result[0].loss));
+  CHECK(steps->finish().empty());
 }
 
 }  // namespace

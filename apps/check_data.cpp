@@ -28,10 +28,11 @@ void add_flags(CLI::App& app, Flags& f) {
       ->capture_default_str();
   app.add_flag("--no-pictures", f.no_pictures, "draw nothing");
   app.add_option("--json", f.json, "write the counts to this file");
-  app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
-  app.add_option(
-      "--augment", f.augment,
-      "how the views are made: a name or a file, as pretrain takes (as it chooses for --image-size)");
+  auto* views =
+      app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
+  app.add_option("--augment", f.augment,
+                 "how the views are made: a name or a file, as pretrain takes (as it chooses for --image-size)")
+      ->needs(views);
   app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
   add_seed(app, f.seed, "of the views");
   app.add_option("--list", f.list, "odd files to print; the JSON file has all")->capture_default_str();

@@ -3,6 +3,7 @@
 #include <kindred/apps/common/data_options.h>
 #include <kindred/apps/common/encoder_flags.h>
 #include <kindred/apps/common/features.h>
+#include <kindred/apps/common/interrupt.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/data/npz.h>
@@ -56,6 +57,7 @@ int embed(int argc, char** argv) {
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   flags.data.check_values();
   flags.encoder.check_values();
+  watch_for_interrupts();
   const Dataset dataset = flags.data.open_named(flags.split);
   const auto frozen = flags.encoder.load();
   std::optional<Classifier> classifier;
@@ -71,6 +73,8 @@ int embed(int argc, char** argv) {
   for_each_feature_batch(
       *frozen->encoder, dataset, options,
       [&](const Batch& batch, const Tensor& features) {
+        check(interrupt_signal() == 0, ExitCode::interrupted, "{}: {} was not written", interrupt_name(),
+              flags.out);
         Tensor rows = features.to(Device::cpu, DType::f32);
         if (classifier) rows = linear(rows, classifier->weight, classifier->bias);
         writer.append<float>(

@@ -33,10 +33,12 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
       ->required();
   app.add_option("--split", f.split, "train or evaluation")->capture_default_str();
-  app.add_option("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
-      ->delimiter(',');
+  auto* corruptions =
+      app.add_option("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
+          ->delimiter(',');
   app.add_option("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->needs(corruptions);
   add_seed(app, f.seed, "of the corruptions' noise");
   app.add_option("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
 }

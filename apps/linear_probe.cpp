@@ -38,9 +38,9 @@ void add_flags(CLI::App& app, Flags& f) {
       app.add_option("--weights", f.weights,
                      "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
           ->excludes(encoder);
-  app.add_option("--untrained", f.untrained, "probe random weights of this model instead")
-      ->excludes(encoder)
-      ->excludes(weights);
+  auto* untrained = app.add_option("--untrained", f.untrained, "probe random weights of this model instead")
+                        ->excludes(encoder)
+                        ->excludes(weights);
   app.add_option("--out", f.out, "folder for the results")->required();
   app.add_option("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
       ->capture_default_str();
@@ -54,7 +54,8 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
   app.add_option("--pixels", f.pixels,
                  "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
-  app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)");
+  app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)")
+      ->needs(untrained);
   app.add_option("--precision", f.precision, precision_help);
   app.add_option("--device", f.device, device_help)->capture_default_str();
   app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
@@ -149,7 +150,9 @@ int linear_probe(int argc, char** argv) {
                                    {"encoder", !flags.encoder.empty()   ? flags.encoder
                                                : !flags.weights.empty() ? flags.weights
                                                                         : "untrained"},
-                                   {"augment", flags.augment}});
+                                   {"augment", flags.augment},
+                                   {"image_size", info.image_size},
+                                   {"settings", flags.probe.to_json()}});
   if (!bad.empty())
     fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
                (out / "bad_images.tsv").string());

@@ -100,8 +100,9 @@ class Run {
   }
 
   Ending train() {
-    fmt::print("{} images in {} classes, {} steps an epoch, learning rate {}\n", train_.size(),
-               train_.classes(), steps_per_epoch_, schedule_.to_string());
+    fmt::print("{} images in {} classes, {} an epoch, learning rate {}\n", train_.size(), train_.classes(),
+               steps_per_epoch_ == 1 ? "1 step" : fmt::format("{} steps", steps_per_epoch_),
+               schedule_.to_string());
     fmt::print("{}: {} parameters; a loss of {:.3f} is that of {}\n", o_.model,
                learner_.model().store.parameter_count(), collapse_loss_,
                loss_.classifies() ? "equal scores" : "features that are all the same");

@@ -40,10 +40,13 @@ int Canvas::text_width(const std::string& line, int scale) {
   return third_party::text_width(line) * scale;
 }
 
-std::string Canvas::fitting(const std::string& line, int width) {
-  std::string cut = line;
-  while (!cut.empty() && text_width(cut) > width) cut.pop_back();
-  return cut;
+std::string Canvas::fitting(const std::string& line, int width, int scale) {
+  if (text_width(line, scale) <= width) return line;
+  for (std::size_t kept = line.size() - 1; kept > 0; --kept) {
+    const std::string cut = line.substr(0, kept - kept / 2) + "..." + line.substr(line.size() - kept / 2);
+    if (text_width(cut, scale) <= width) return cut;
+  }
+  return "...";
 }
 
 void Canvas::save(const std::filesystem::path& path) const {

@@ -28,8 +28,8 @@ class Canvas {
 
   static constexpr int line_height = 24;  // of text at scale 2
   static int text_width(const std::string& line, int scale = 2);
-  // The line, its end cut off where it is wider than `width` pixels at scale 2.
-  static std::string fitting(const std::string& line, int width);
+  // The line, its middle replaced by dots where it is wider than `width` pixels.
+  static std::string fitting(const std::string& line, int width, int scale = 2);
 
   void save(const std::filesystem::path& path) const;  // PNG, atomically. Error(io)
 

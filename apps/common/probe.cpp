@@ -39,6 +39,12 @@ void ProbeOptions::check_values() const {
         "--label-smoothing {}: expected 0 or more and below 1", label_smoothing);
 }
 
+nlohmann::json ProbeOptions::to_json() const {
+  return {{"epochs", epochs},     {"batch_size", batch_size},     {"lr", lr},
+          {"momentum", momentum}, {"weight_decay", weight_decay}, {"label_smoothing", label_smoothing},
+          {"seed", seed}};
+}
+
 Probe::Probe(const FeatureTable& training, int classes, const ProbeOptions& options)
     : options_(options),
       dim_(training.dim),

@@ -6,6 +6,8 @@
 #include <kindred/engine/schedule.h>
 #include <kindred/layers/linear/linear.h>
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -23,6 +25,7 @@ struct ProbeOptions {
   std::uint64_t seed = 0;
 
   void check_values() const;  // Error(usage)
+  nlohmann::json to_json() const;
 };
 
 struct ProbeAccuracy {

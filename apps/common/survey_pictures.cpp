@@ -4,6 +4,7 @@
 #include <kindred/data/shrink.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
 #include <cmath>
@@ -61,9 +62,9 @@ void draw_bars(Canvas& canvas, int top, int height, const Bars& bars) {
     for (int s = 0; s < parts; ++s) {
       const std::int64_t value = values[static_cast<std::size_t>(s)];
       const int length = scaled(value, largest, room), x = from + 3 + s * bar;
-      canvas.fill(bottom - length, x, length, bar, split_colors[static_cast<std::size_t>(s) % 2]);
+      canvas.fill(bottom - length, x, length, std::max(1, bar - 2), split_colors[static_cast<std::size_t>(s) % 2]);
       const std::string number = fmt::format("{}", value);
-      if (value > 0 && Canvas::text_width(number) <= bar) canvas.text(bottom - length - 20, x, number);
+      if (value > 0 && Canvas::text_width(number) + 2 <= bar) canvas.text(bottom - length - line, x + 2, number);
     }
     const std::string label = bars.labels[static_cast<std::size_t>(i)];
     if (Canvas::text_width(label) <= slot) canvas.text(bottom + 8, from + 3, label);
@@ -91,6 +92,7 @@ Bars side_bars(const std::vector<SplitSurvey>& splits, const std::string& title,
   Bars bars{title, {}, {}};
   if (bins.empty()) return bars;
   for (int bin = bins.begin()->first; bin <= bins.rbegin()->first; ++bin) {
+    if (bin == 1) continue;  // no whole number is between the root of 2 and 2
     auto& values = bins[bin];
     values.resize(splits.size());
     bars.labels.push_back(bin_label(bin));
@@ -120,9 +122,10 @@ void paste_centred(Canvas& canvas, int top, int left, int cell, const Image& pic
 void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path) {
   const std::vector<std::string>& names = splits.front().set.class_names();
   const std::vector<std::size_t> shown = spread(names.size(), 1000);
-  const bool thin = shown.size() > 60;  // too many for their names
-  const int bar = thin ? 3 : 14, row = bar * static_cast<int>(splits.size()) + (thin ? 1 : 10);
-  const int name_width = thin ? 0 : 260, number_width = thin ? 0 : 90, width = 1100;
+  const bool small = shown.size() > 60;
+  const int bar = small ? 6 : 14, scale = small ? 1 : 2, line_of_name = scale * line / 2;
+  const int row = std::max(bar * static_cast<int>(splits.size()), small ? line_of_name : 0) + (small ? 2 : 10);
+  constexpr int name_width = 260, number_width = 90, width = 1100;
   Canvas canvas(3 * margin + 2 * line + row * static_cast<int>(shown.size()), width);
   canvas.text(margin, margin,
               fmt::format("images of each of the {} classes{}", names.size(),
@@ -136,14 +139,22 @@ void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::fil
   }
   int top = 2 * margin + 2 * line;
   for (const std::size_t c : shown) {
-    if (!thin) canvas.text(top + row / 2 - 12, margin, Canvas::fitting(names[c], name_width - 10));
+    canvas.text(top + row / 2 - line_of_name / 2, margin, Canvas::fitting(names[c], name_width - 10, scale),
+                black, scale);
+    std::vector<std::int64_t> numbers;
+    int longest = 0;
     for (std::size_t s = 0; s < splits.size(); ++s) {
       const std::int64_t files = counts[s][c].files();
       const int y = top + static_cast<int>(s) * bar, left = margin + name_width;
       const int length = scaled(files, largest, width - 2 * margin - name_width - number_width);
       canvas.fill(y, left, bar - 1, length, split_colors[s % 2]);
-      if (!thin) canvas.text(y, left + length + 6, fmt::format("{}", files), black, 1);
+      if (!small) canvas.text(y, left + length + 6, fmt::format("{}", files), black, 1);
+      longest = std::max(longest, length);
+      numbers.push_back(files);
     }
+    if (small)
+      canvas.text(top, margin + name_width + longest + 6, fmt::format("{}", fmt::join(numbers, " / ")), black,
+                  1);
     top += row;
   }
   canvas.save(path);

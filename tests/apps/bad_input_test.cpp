@@ -75,6 +75,9 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("pretrain", set + out + "-b 8 --precision fp16"), 2, "bf16");
   expect_error(run_program("linear_probe", set + out + "--untrained resnet20 --device cpu --precision f16"), 2,
                "f16");
+  expect_error(run_program("linear_probe", set + out + "--encoder any --stem cifar"), 2, "--untrained");
+  expect_error(run_program("check_data", set + " --augment cifar"), 2, "--views");
+  expect_error(run_program("pretrain", set + out + "-b 8 --steps-per-launch 65"), 2, "--steps-per-launch");
   expect_error(run_program("explain_loss", "--views 0"), 2, "--views");
   expect_error(run_program("make_toy_dataset", set + " --classes 1"), 2, "class");
 }

@@ -247,7 +247,8 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
     expect_error(run_program("evaluate", model + "--corruptions frost"), 2, "gaussian_noise");
     expect_error(run_program("evaluate", model + "--corruptions all --severities 6"), 2, "--severities");
-    expect_error(run_program("evaluate", model + "--severities 1,1"), 2, "each once");
+    expect_error(run_program("evaluate", model + "--corruptions all --severities 1,1"), 2, "each once");
+    expect_error(run_program("evaluate", model + "--severities 1"), 2, "--corruptions");
     expect_error(run_program("evaluate", model + "--corruptions fog --image-size 16"), 2,
                  "16 pixels are too small");
     expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder), 2, "--classifier");

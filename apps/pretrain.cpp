@@ -147,7 +147,7 @@ class Run {
     take(steps_->finish());
     progress_.reset();
     if (state_.batches_done == steps_per_epoch_ && any_done_)
-      state_.features = diagnosis_.look_at(steps_->features());
+      state_.features = diagnosis_.look_at(steps_->outputs().features, steps_->outputs().positives);
     return state_.batches_done == steps_per_epoch_;
   }
 

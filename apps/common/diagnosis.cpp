@@ -47,7 +47,7 @@ void Diagnosis::see(const std::vector<std::int32_t>& labels, const std::vector<s
     ++one_class_batches_;
 }
 
-nlohmann::json Diagnosis::look_at(const Tensor& features) {
+nlohmann::json Diagnosis::look_at(const Tensor& features, const Tensor& positives) {
   if (loss_.classifies() || !features.defined()) return nullptr;
   // Whole images: all views of the first ones.
   const auto views = static_cast<std::size_t>(loss_.supcon.views), batch = images_.size();
@@ -66,6 +66,11 @@ nlohmann::json Diagnosis::look_at(const Tensor& features) {
     }
   }
   features_ = diagnose(rows, static_cast<std::int64_t>(dim), labels, images);
+  if (positives.defined()) {  // of all anchors, a queue's and a cap's included
+    features_->anchors_by_positives.clear();
+    for (const std::int32_t count : positives.to_vector<std::int32_t>())
+      ++features_->anchors_by_positives[count];
+  }
   return to_json(*features_);
 }
 

@@ -21,9 +21,9 @@ class Diagnosis {
 
   // The batch that the next step uses.
   void see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices);
-  // features f32 [views*batch, dim] of the batch seen last, on any device. Their figures for metrics.jsonl;
-  // null for a classifier's logits.
-  nlohmann::json look_at(const Tensor& features);
+  // features f32 [views*batch, dim] of the batch seen last, and the positives i32 [anchors] that the loss
+  // counted, or undefined; on any device. Their figures for metrics.jsonl; null for a classifier's logits.
+  nlohmann::json look_at(const Tensor& features, const Tensor& positives = {});
 
   // Judges the epoch that ends and begins a new one. `epoch` counts from 1, `loss` is its mean.
   void finish_epoch(std::int64_t epoch, double loss, double collapse);

@@ -57,8 +57,9 @@ Tensor Learner::keys_of(const Tensor& images) {
 }
 
 // The loss of a batch's features; with a memory, of anchors against what is remembered as well.
-Tensor Learner::loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels) const {
-  if (!momentum_ && !queue_) return loss_of(output, labels, loss_);
+Tensor Learner::loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels,
+                             SupConStatistics* statistics) const {
+  if (!momentum_ && !queue_) return loss_of(output, labels, loss_, statistics);
   const std::int64_t anchors = output.dim(0), rows = labels.numel();
   Tensor contrasts = momentum_ ? keys : output;
   Tensor contrast_labels = momentum_ ? labels.rows(anchors, rows) : labels;
@@ -69,7 +70,7 @@ Tensor Learner::loss_of_step(const Tensor& output, const Tensor& keys, const Ten
   SupConOptions options = loss_.supcon;
   if (momentum_) options.views = 1;  // anchors are first views alone
   const std::int64_t self = momentum_ ? contrasts.dim(0) : 0;
-  return supcon_against(output, labels.rows(0, anchors), contrasts, contrast_labels, self, options);
+  return supcon_against(output, labels.rows(0, anchors), contrasts, contrast_labels, self, options, statistics);
 }
 
 StepOutputs Learner::step(const StepInputs& inputs) {
@@ -96,7 +97,9 @@ StepOutputs Learner::step(const StepInputs& inputs) {
     features = concatenate(features, parts[group].features);
   }
   StepOutputs outputs;
-  outputs.loss = loss_of_step(output, keys, labels);  // []
+  SupConStatistics statistics;
+  outputs.loss = loss_of_step(output, keys, labels, &statistics);  // []
+  outputs.positives = statistics.positives;
   outputs.features = keys.defined() ? concatenate(output, keys) : output;
   tape.backward(outputs.loss, optimizer_->loss_scale());  // of the scaled loss, where it is scaled
   for (std::size_t group = 0; group < pieces_.size(); ++group)

@@ -26,6 +26,8 @@ struct StepOutputs {
   Tensor loss;        // f32 []; not finite, or a gradient is not: then the optimizer's flag is up
   Tensor probe_loss;  // f32 [], of the online probe; undefined without one
   Tensor features;    // [views*batch, dim]: what the loss compared
+  Tensor
+      positives;  // i32 [anchors]: of each, those in the queue included; undefined where the loss is no softmax
 };
 
 class Learner {
@@ -69,7 +71,8 @@ class Learner {
   double probe_rate(double learning_rate) const;
   Embedding embed(const Tensor& images, MicroBatches* pieces);
   Tensor keys_of(const Tensor& images);
-  Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels) const;
+  Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels,
+                      SupConStatistics* statistics = nullptr) const;
   std::vector<std::pair<std::string, Tensor>> beside_the_model() const;
   std::vector<Tensor> changing() const;
 

@@ -37,11 +37,12 @@ LossKind parse_kind(const std::string& text) {
 
 }  // namespace
 
-Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options) {
+Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options,
+               SupConStatistics* statistics) {
   switch (options.kind) {
     case LossKind::supcon:
     case LossKind::nt_xent:  // its labels are image indices
-      return supcon(features, labels, options.supcon);
+      return supcon(features, labels, options.supcon, statistics);
     case LossKind::triplet:
       return triplet(features, labels, options.triplet);
     case LossKind::n_pairs:

@@ -40,8 +40,10 @@ struct LossOptions {
 };
 
 // features [views*batch, dim] view-major, or logits where the loss classifies; labels i32 [views*batch]:
-// classes, or image indices where it goes by image. -> scalar f32.
-Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options);
+// classes, or image indices where it goes by image. -> scalar f32. `statistics` are left alone where the loss
+// is no softmax.
+Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options,
+               SupConStatistics* statistics = nullptr);
 
 // What the loss shows when all features are alike, by which a run is judged: exact for the denominator `all`;
 // for the others the mean over batches whose negatives are as frequent as `same_class`, the chance that two

@@ -40,7 +40,7 @@ class EagerSteps : public TrainingSteps {
   }
   std::vector<StepResult> finish() override { return {}; }
   StepInputs inputs_of(std::int64_t) override { return inputs_; }
-  Tensor features() override { return outputs_.features; }
+  const StepOutputs& outputs() const override { return outputs_; }
 
  private:
   const PretrainOptions o_;
@@ -113,7 +113,7 @@ class RecordedSteps : public TrainingSteps {
     const std::int64_t place = step - launch_at(launch).first;
     return {images_of(slot_of(launch), place), labels_of(slot_of(launch), place)};
   }
-  Tensor features() override { return features_; }
+  const StepOutputs& outputs() const override { return outputs_; }
 
  private:
   static constexpr std::int64_t outcome_count = 3;  // the loss, the optimizer's flag, the probe's loss
@@ -124,7 +124,7 @@ class RecordedSteps : public TrainingSteps {
   };
   struct Recorded {
     Recording recording;
-    Tensor features;  // of its last step, each time that it is started
+    StepOutputs outputs;  // of its last step, each time that it is started
   };
 
   Launch& launch_at(std::int64_t index) {
@@ -164,20 +164,20 @@ class RecordedSteps : public TrainingSteps {
     return images;
   }
 
-  // What is recorded: reads the slot and nothing else that changes its address. The last step's features.
-  Tensor make_steps(int slot, std::int64_t steps) {
-    Tensor features;
+  // What is recorded: reads the slot and nothing else that changes its address. Returns what the last step
+  // left.
+  StepOutputs make_steps(int slot, std::int64_t steps) {
+    StepOutputs outputs;
     for (std::int64_t place = 0; place < steps; ++place) {
-      features = {};  // its memory is this step's
+      outputs = {};  // its memory is this step's
       learner_.set_rates(feed_.rates(slot, place));
-      const StepOutputs outputs = learner_.step({images_of(slot, place), labels_of(slot, place)});
-      features = outputs.features;
+      outputs = learner_.step({images_of(slot, place), labels_of(slot, place)});
       const Tensor outcome = outcomes_.rows(place, place + 1).reshape({outcome_count});
       outcome.window(0, {1}).copy_from(outputs.loss.reshape({1}));
       outcome.window(1, {1}).copy_from(learner_.optimizer().non_finite_flag());
       if (outputs.probe_loss.defined()) outcome.window(2, {1}).copy_from(outputs.probe_loss.reshape({1}));
     }
-    return features;
+    return outputs;
   }
 
   // Starts what was put into the slot.
@@ -193,17 +193,17 @@ class RecordedSteps : public TrainingSteps {
     const bool at_once = started_ == 0 || launch.steps < steps_a_launch_;
     Recorded& recorded = recorded_[static_cast<std::size_t>(slot)];
     if (!at_once && recorded.recording.is_empty())
-      recorded.recording = Recording(pool_, [&] { recorded.features = make_steps(slot, launch.steps); });
+      recorded.recording = Recording(pool_, [&] { recorded.outputs = make_steps(slot, launch.steps); });
 
     feed_.wait_for(slot);
     gpu().mark(launch.start, GpuStream::compute);
-    features_ = {};
+    outputs_ = {};
     if (at_once) {
       const PoolScope scope(Device::cuda, pool_);
-      features_ = make_steps(slot, launch.steps);
+      outputs_ = make_steps(slot, launch.steps);
     } else {
       recorded.recording.replay();
-      features_ = recorded.features;
+      outputs_ = recorded.outputs;
     }
     gpu().mark(launch.end, GpuStream::compute);
     feed_.release(slot);
@@ -238,7 +238,7 @@ class RecordedSteps : public TrainingSteps {
   InputFeed feed_;
   std::shared_ptr<MemoryPool> pool_;  // of what a step makes
   Tensor outcomes_;                   // f32 [steps_a_launch, outcome_count]
-  Tensor features_;                   // of the last step
+  StepOutputs outputs_;               // of the last step
   std::array<Recorded, InputFeed::slots> recorded_;
   std::array<Launch, 4> launches_;  // the last ones
   std::int64_t put_ = 0;            // steps that wait in the slot of the next launch

@@ -38,9 +38,8 @@ class TrainingSteps {
   virtual std::vector<StepResult> finish() = 0;
   // What a step was made from, for the report of one that went wrong: of the results that were given last.
   virtual StepInputs inputs_of(std::int64_t step) = 0;
-  // What the loss of the last step looked at, [views*batch, dim]. To be read before the next step is started,
-  // and after finish().
-  virtual Tensor features() = 0;
+  // What the last step left. To be read after finish(), and before the next step is started.
+  virtual const StepOutputs& outputs() const = 0;
 };
 
 // How many steps a launch on a GPU has, if the options leave it open.

@@ -70,9 +70,9 @@ double effective_rank(std::span<const float> features, std::size_t dim) {
 }  // namespace
 
 double FeatureDiagnostics::mean_positives() const {
-  double sum = 0;
-  for (const auto& [positives, anchors] : anchors_by_positives) sum += static_cast<double>(positives * anchors);
-  return rows > 0 ? sum / static_cast<double>(rows) : 0;
+  std::int64_t sum = 0, all = 0;
+  for (const auto& [positives, anchors] : anchors_by_positives) sum += positives * anchors, all += anchors;
+  return all > 0 ? static_cast<double>(sum) / static_cast<double>(all) : 0;
 }
 
 std::int64_t FeatureDiagnostics::anchors_without_positives() const {

@@ -142,7 +142,13 @@ std::vector<std::string> warnings_of(
       rows.insert(rows.end(), row.begin(), row.end());
     }
   const auto dim = static_cast<std::int64_t>(rows.size() / 120);
-  const nlohmann::json figures = diagnosis.look_at(Tensor::from(rows, {120, dim}, Device::cpu));
+  const Tensor features = Tensor::from(rows, {120, dim}, Device::cpu);
+  // What the loss counted goes before what the rows alone would say.
+  const Tensor counted = Tensor::from(std::vector<std::int32_t>{0, 9, 9, 4}, {4}, Device::cpu);
+  const nlohmann::json told = diagnosis.look_at(features, counted);
+  CHECK(told["positives_mean"] == 5.5);
+  CHECK(told["anchors_without_positives"] == 1);
+  const nlohmann::json figures = diagnosis.look_at(features);
   CHECK(figures.at("rows") == 120);
   diagnosis.finish_epoch(5, 1, 2);
   CHECK(diagnosis.line().find("rank") != std::string::npos);

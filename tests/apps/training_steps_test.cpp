@@ -117,7 +117,8 @@ TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * do
     const std::vector<StepResult> rest = steps->finish();
     CHECK(rest.size() == (step == 6 ? 3 : 2));
     keep(rest);
-    CHECK(steps->features().to_vector<float>() == outputs.features.to_vector<float>());
+    CHECK(steps->outputs().features.to_vector<float>() == outputs.features.to_vector<float>());
+    CHECK(steps->outputs().positives.to_vector<std::int32_t>() == std::vector<std::int32_t>{3, 1, 3, 3, 1, 3});
   }
   CHECK(losses == expected);
   CHECK(recorded.values() == plain.values());

@@ -5,8 +5,9 @@
 
 DATA holds train/<class>/* and test/<class>/* (or CIFAR's binary files). Every run is kept in OUT/NAME-seedN; what is
 done is not done again, and a run that was stopped goes on. --jobs runs so many settings beside each other, with the
-cores shared out among them: threads of one run wait for each other on a machine that does other things too. Prints a table: mean and spread of the linear probe's
-accuracy over the seeds. --write puts it between the two markers of that file.
+cores shared out among them: threads of one run wait for each other on a machine that does other things too. Prints a
+table: mean and spread of the linear probe's accuracy over the seeds. --write puts it between the two markers of that
+file.
 """
 import argparse
 import concurrent.futures
@@ -76,39 +77,49 @@ def run(options, name, flags, seed):
                     folder / "probe", *subset, "--overwrite"], check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
-def spread(values):
+def spread(values, sign=""):
     if not values:
         return "not run"
     if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+        return f"{values[0]:{sign}.3f}"
+    return f"{statistics.mean(values):{sign}.3f} ± {statistics.stdev(values):.3f}"
+
+
+def results(options, name, seeds):
+    """{seed: (the probe's top-1, the nearest neighbours' figure)} of the runs that are done."""
+    found = {}
+    for seed in seeds:
+        folder = options.out / f"{name}-seed{seed}"
+        if (folder / "probe/result.json").exists():
+            probe = json.loads((folder / "probe/result.json").read_text())["top1"]
+            last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+            found[seed] = probe, last["knn_top1"]
+    return found
 
 
 def table(options, seeds):
-    lines = ["| | setting | flags | linear probe, top-1 | nearest neighbours | seeds |", "|---|---|---|---|---|---|"]
+    lines = ["| | setting | flags | linear probe, top-1 | less the baseline's, by seed | nearest neighbours | seeds |",
+             "|---|---|---|---|---|---|---|"]
+    baseline = results(options, SETTINGS[0][1], seeds)
     for group, name, flags in SETTINGS:
-        probes, neighbours = [], []
-        for seed in seeds:
-            folder = options.out / f"{name}-seed{seed}"
-            if not (folder / "probe/result.json").exists():
-                continue
-            probes.append(json.loads((folder / "probe/result.json").read_text())["top1"])
-            neighbours.append(json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["knn_top1"])
+        found = results(options, name, seeds)
+        probes, neighbours = [probe for probe, _ in found.values()], [figure for _, figure in found.values()]
+        differences = [found[seed][0] - baseline[seed][0] for seed in found if seed in baseline]
         shown = f"`{' '.join(flags)}`" if flags else ""
-        lines.append(f"| {group} | {name} | {shown} | {spread(probes)} | {spread(neighbours)} | {len(probes)} |")
+        less = "" if name == SETTINGS[0][1] else spread(differences, "+")
+        lines.append(f"| {group} | {name} | {shown} | {spread(probes)} | {less} | {spread(neighbours)} | {len(found)} |")
     return "\n".join(lines)
 
 
 def main():
     options = parse()
     seeds = [int(seed) for seed in options.seeds.split(",")]
+    errors = []
     if not options.table:
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             runs = [pool.submit(run, options, name, flags, seed) for seed in seeds for _, name, flags in SETTINGS
                     if name in options.only]
-            for finished in concurrent.futures.as_completed(runs):
-                if error := finished.exception():
-                    print(f"failed: {error}", file=sys.stderr)
+            errors = [error for finished in concurrent.futures.as_completed(runs) if (error := finished.exception())]
     result = table(options, seeds)
     print(result)
     if options.write:
@@ -116,7 +127,10 @@ def main():
         head, rest = text.split(BEGIN, 1)
         tail = rest.split(END, 1)[1]
         options.write.write_text(f"{head}{BEGIN}\n{result}\n{END}{tail}")
+    for error in errors:
+        print(f"failed: {error}", file=sys.stderr)
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

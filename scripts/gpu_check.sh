@@ -34,7 +34,7 @@ step() { # step NAME COMMAND...
 
 step "every test" "${tests[@]}"
 # One case at a time costs minutes under a sanitizer; these reach every kernel.
-small='--test-case=*on a GPU*,cuda agrees with reference in f32,optimizer*,linear layers on a GPU*,supcon on cuda: a row*,supcon on cuda: two*,cross_entropy on cuda*,steps on cuda*'
+small='--test-case=*on a GPU*,cuda agrees with reference in f32,optimizer*,linear layers on a GPU*,supcon on cuda: a row*,supcon on cuda: two*,supcon on cuda: the variants*,cross_entropy on cuda*,steps on cuda*'
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     step "compute-sanitizer $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" "$small"

@@ -66,7 +66,7 @@ MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classe
   const Tensor labels = Tensor::empty({2, rows}, DType::i32, Device::plan);
   // A GPU has two slots of as many batches as a launch has steps (input_feed.h); one of them is in the pool
   // here.
-  if (device == Device::cuda) {
+  if (device == Device::cuda && !options.skip_nonfinite) {
     plan.input_bytes = labels.bytes();
     for (const Tensor& each : bytes) plan.input_bytes += each.bytes();
     plan.input_bytes *= static_cast<std::size_t>(2 * steps_of_a_launch(options) - 1);

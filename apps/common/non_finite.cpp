@@ -61,7 +61,8 @@ std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::
                     {"batch_images", step.images}});
   std::string what = fmt::format("step {} (epoch {}, batch {}): ", step.step, step.epoch, step.batch);
   if (std::isfinite(step.loss))
-    what += fmt::format("the gradient of {} is not finite", step.parameter);
+    what += step.parameter.empty() ? "a gradient is not finite"  // later steps have overwritten it
+                                   : fmt::format("the gradient of {} is not finite", step.parameter);
   else
     what += "the loss is not finite" +
             (step.source.layer.empty() ? "" : fmt::format(", nor is what {} gives", step.source.layer));

@@ -21,7 +21,9 @@ Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture)
       last_save_(now_seconds()) {}
 
 void Saver::save(bool is_best) {
-  writer_.submit(capture_(), is_best);
+  Checkpoint checkpoint = capture_();
+  steps_seen_ = checkpoint.run().steps_done;  // steps that were under way may be done now
+  writer_.submit(std::move(checkpoint), is_best);
   last_save_ = now_seconds();
   failed_ = false;  // until this one is known to have failed too
 }
@@ -31,7 +33,7 @@ void Saver::after_step(std::int64_t steps_done) {
   if (writer_.busy() && every_.steps == 0) return;
   const double elapsed = now_seconds() - last_save_;
   const double seconds = every_.seconds > 0 ? every_.seconds : most_seconds_between_saves;
-  // What is known of steps may come several at a time.
+  // What is known of a GPU's steps comes several at a time.
   const std::int64_t before = std::exchange(steps_seen_, steps_done);
   const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
   const bool by_time = every_.steps == 0 && elapsed >= seconds;

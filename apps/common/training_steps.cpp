@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 namespace kindred {
@@ -188,10 +189,10 @@ class RecordedSteps : public TrainingSteps {
     launch.steps = std::exchange(put_, 0);
     if (started_ == first_of_epoch_) first_wait_ = now_seconds() - epoch_began_;
     feed_.send(slot);
-    // The first launch of all is done at once: it chooses the plans. So are the steps that an epoch leaves
-    // over. Of the others a slot's first is recorded.
-    const bool at_once = started_ == 0 || launch.steps < steps_a_launch_;
-    Recorded& recorded = recorded_[static_cast<std::size_t>(slot)];
+    // The first launch of all is done at once: it chooses the plans. The others are recorded when a slot meets
+    // their number of steps for the first time; an epoch may leave some over.
+    const bool at_once = started_ == 0;
+    Recorded& recorded = recorded_[static_cast<std::size_t>(slot)][launch.steps];
     if (!at_once && recorded.recording.is_empty())
       recorded.recording = Recording(pool_, [&] { recorded.outputs = make_steps(slot, launch.steps); });
 
@@ -239,9 +240,9 @@ class RecordedSteps : public TrainingSteps {
   std::shared_ptr<MemoryPool> pool_;  // of what a step makes
   Tensor outcomes_;                   // f32 [steps_a_launch, outcome_count]
   StepOutputs outputs_;               // of the last step
-  std::array<Recorded, InputFeed::slots> recorded_;
-  std::array<Launch, 4> launches_;  // the last ones
-  std::int64_t put_ = 0;            // steps that wait in the slot of the next launch
+  std::array<std::map<std::int64_t, Recorded>, InputFeed::slots> recorded_;  // by the number of steps
+  std::array<Launch, 4> launches_;                                           // the last ones
+  std::int64_t put_ = 0;  // steps that wait in the slot of the next launch
   std::int64_t started_ = 0, finished_ = 0, first_of_epoch_ = 0;  // launches
   double epoch_began_ = now_seconds(), first_wait_ = 0;           // seconds
 };

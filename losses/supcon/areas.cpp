@@ -55,7 +55,9 @@ std::vector<Area> triangle(std::int64_t rows, const Tiling& tiling, const Scratc
     const std::int64_t left = rows - first;
     here = std::min({most, left, whole_tiles(column_parts / left * tiling.tile_rows, tiling.tile_rows)});
     const std::int64_t tiles = divide_up(here, tiling.tile_rows);
-    const std::int64_t turn = std::max(here, whole_tiles(column_parts / tiles, tiling.tile_rows));
+    const bool all_fit = tiles * left <= column_parts;
+    const std::int64_t turn =
+        all_fit ? left : std::max(here, whole_tiles(column_parts / tiles, tiling.tile_rows));
     for (std::int64_t column = first; column < rows; column += turn)
       areas.push_back(in_segments(first, here, column, std::min(turn, rows - column), tiling, scratch));
   }

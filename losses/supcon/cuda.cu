@@ -130,12 +130,12 @@ __global__ void cap_kernel(Rows rows, Pairs pairs, std::int64_t views, std::int3
   const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (i >= rows.count) return;
   const std::int64_t images = rows.count / views, image = i % images;
-  const Member anchor = member_of<true>(rows, i);
+  const Member anchor = member_of<true>(rows, i, pairs);
   std::int64_t reach = rows.count;
   std::int32_t found = 0;
   for (std::int64_t away = 0; away < rows.count && reach == rows.count; ++away) {
     const std::int64_t j = away % views * images + (image + away / views) % images;
-    if (j != i && match<true>(anchor, member_of<true>(rows, j), pairs) && ++found == positives_cap)
+    if (j != i && match<true>(anchor, member_of<true>(rows, j, pairs), pairs) && ++found == positives_cap)
       reach = away;
   }
   cap[supcon_place * rows.count + i] = static_cast<std::int32_t>(image * views + i / images);

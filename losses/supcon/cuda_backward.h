@@ -58,13 +58,13 @@ __global__ void __launch_bounds__(threads, 2)
 #pragma unroll
     for (int c = 0; c < columns_each; ++c) {
       column_terms[c] = anchor_terms<pull>(columns, first_column + column_of(c));
-      members[c] = member_of<general>(columns, first_column + column_of(c));
+      members[c] = member_of<general>(columns, first_column + column_of(c), pairs);
     }
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {
       const std::int64_t self = pairs.row_offset + first_row + row_of(r);
       const AnchorTerms row_terms = anchor_terms<pull>(rows, first_row + row_of(r));
-      const Member row = member_of<general>(rows, first_row + row_of(r));
+      const Member row = member_of<general>(rows, first_row + row_of(r), pairs);
 #pragma unroll
       for (int c = 0; c < columns_each; ++c) {
         const std::int64_t column = first_column + column_of(c);

@@ -116,9 +116,10 @@ __global__ void __launch_bounds__(threads, 2)
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
     Member row[rows_each], column[columns_each];
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r));
+    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
 #pragma unroll
-    for (int c = 0; c < columns_each; ++c) column[c] = member_of<general>(columns, first_column + column_of(c));
+    for (int c = 0; c < columns_each; ++c)
+      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {
       float logits[columns_each];
@@ -173,9 +174,10 @@ __global__ void __launch_bounds__(threads, 2)
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
     Member row[rows_each], column[columns_each];
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r));
+    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
 #pragma unroll
-    for (int c = 0; c < columns_each; ++c) column[c] = member_of<general>(columns, first_column + column_of(c));
+    for (int c = 0; c < columns_each; ++c)
+      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
     const auto add = [&](RunningPositives& sums, float product, std::int64_t anchor) {
       if (log_negative[anchor] == -infinity) return;
       const float apart = product * pairs.inverse_temperature - log_negative[anchor];

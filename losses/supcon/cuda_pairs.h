@@ -21,16 +21,18 @@ struct Pairs {
 
 enum class Kind { none, positive, negative };
 
-// What the row, which may lie past the end, stands for in kind_of: its label and, with a cap, its places.
+// What the row, which may lie past the end, stands for in kind_of: its label, its image in the
+// mask, and with a cap its places on the ring.
 struct Member {
   std::int64_t row;
-  std::int32_t label, place, image, reach;
+  std::int32_t label, in_mask, place, image, reach;
 };
 
 // `general`: there is a mask or a cap. Without, labels alone decide, and nothing else is loaded.
 template <bool general>
-__device__ inline Member member_of(const Rows& rows, std::int64_t row) {
-  Member member{row, 0, 0, 0, 0};
+__device__ inline Member member_of(const Rows& rows, std::int64_t row, const Pairs& pairs) {
+  Member member{row, 0, 0, 0, 0, 0};
+  if constexpr (general) member.in_mask = static_cast<std::int32_t>(row % pairs.images);
   row = std::min(row, rows.count - 1);
   if (rows.labels != nullptr) member.label = rows.labels[row];
   if constexpr (general) {
@@ -46,8 +48,7 @@ __device__ inline Member member_of(const Rows& rows, std::int64_t row) {
 template <bool general>
 __device__ inline bool match(const Member& a, const Member& b, const Pairs& pairs) {
   if constexpr (general)
-    if (pairs.mask != nullptr)
-      return pairs.mask[a.row % pairs.images * pairs.images + b.row % pairs.images] != 0;
+    if (pairs.mask != nullptr) return pairs.mask[a.in_mask * pairs.images + b.in_mask] != 0;
   return a.label == b.label;
 }
 

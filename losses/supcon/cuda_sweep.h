@@ -59,7 +59,7 @@ struct WarpParts {
 };
 
 // Adds up the 16 threads of each column and writes the tile's part. sum_of(c) is what this thread has for its
-// column c. Begins and ends with a barrier.
+// column c. Begins with a barrier, as multiply_tile does, which is to come before of_warps is used again.
 template <typename Part, typename SumOf>
 __device__ void write_column_parts(const Area& area, std::int64_t first_column, WarpParts<Part>& of_warps,
                                    Part* parts, SumOf&& sum_of) {
@@ -79,7 +79,6 @@ __device__ void write_column_parts(const Area& area, std::int64_t first_column, 
     for (int w = 1; w < WarpParts<Part>::warps; ++w) sum.add(of_warps.at(w, column));
     parts[blockIdx.x * area.columns + place] = sum;
   }
-  __syncthreads();
 }
 
 template <typename Part>
@@ -88,36 +87,47 @@ __global__ void begin_kernel(std::int64_t count, Part* sums) {
   if (row < count) sums[row] = Part{};
 }
 
-// One thread for each of the rows [area.first_row, end): adds what the area's launch left for it.
+// One warp a row of the area: its segments' parts.
 template <typename Part>
-__global__ void add_parts_kernel(Area area, std::int64_t end, Parts<Part> parts, Part* sums) {
-  const std::int64_t row = area.first_row + std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (row >= end) return;
-  Part sum = sums[row];
-  if (const std::int64_t place = row - area.first_row; place < area.rows)
-    for (std::int64_t segment = 0; segment < area.segments; ++segment)
-      sum.add(parts.rows[segment * area.rows + place]);
-  if (const std::int64_t place = row - area.first_column; parts.columns != nullptr && place >= 0) {
-    // From the tiles of rows that end before the tile of columns in which it is.
-    const std::int64_t tile = row / tile_columns * tile_columns;
-    for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= tile; ++b)
-      sum.add(parts.columns[b * area.columns + place]);
-  }
-  sums[row] = sum;
+__global__ void add_row_parts_kernel(Area area, const Part* parts, Part* sums) {
+  const std::int64_t place = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / cuda::warp;
+  if (place >= area.rows) return;
+  Part sum;
+  for (std::int64_t segment = threadIdx.x % cuda::warp; segment < area.segments; segment += cuda::warp)
+    sum.add(parts[segment * area.rows + place]);
+#pragma unroll
+  for (int step = cuda::warp / 2; step > 0; step /= 2) sum.add(sum.from_lane(step));
+  if (threadIdx.x % cuda::warp == 0) sums[area.first_row + place].add(sum);
 }
 
-#ifdef KINDRED_EMULATE  // so that small tests meet many areas
-constexpr supcon_areas::Scratch scratch_of_sweep{std::int64_t{8} << 10, std::int64_t{8} << 10};
-#else
-constexpr supcon_areas::Scratch scratch_of_sweep{std::int64_t{1} << 20, std::int64_t{3} << 20};
+// One thread a column of a triangle's area: the parts of the tiles of rows that end before its tile of columns.
+template <typename Part>
+__global__ void add_column_parts_kernel(Area area, const Part* parts, Part* sums) {
+  const std::int64_t place = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (place >= area.columns) return;
+  const std::int64_t column = area.first_column + place, tile = column / tile_columns * tile_columns;
+  Part sum = sums[column];
+  for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= tile; ++b)
+    sum.add(parts[b * area.columns + place]);
+  sums[column] = sum;
+}
+
+// What the parts of one area may take. A million rows have sums of 29 MB and leave little else below 64.
+inline supcon_areas::Scratch scratch_of_sweep(std::int64_t rows) {
+#ifdef KINDRED_EMULATE  // small tests meet many areas
+  return {std::int64_t{8} << 10, std::int64_t{8} << 10};
 #endif
+  return rows <= std::int64_t{1} << 18 ? supcon_areas::Scratch{std::int64_t{4} << 20, std::int64_t{24} << 20}
+                                       : supcon_areas::Scratch{std::int64_t{1} << 20, std::int64_t{3} << 20};
+}
 
 // Sums [rows] of Part over each row's pairs. launch(area, grid, parts) starts a kernel for one area.
 template <typename Part, typename Launch>
 Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& launch) {
   const supcon_areas::Tiling tiling{tile_rows, tile_columns, sizeof(Part)};
-  const std::vector<Area> areas = triangle ? supcon_areas::triangle(rows, tiling, scratch_of_sweep)
-                                           : supcon_areas::rectangle(rows, columns, tiling, scratch_of_sweep);
+  const supcon_areas::Scratch scratch = scratch_of_sweep(rows);
+  const std::vector<Area> areas = triangle ? supcon_areas::triangle(rows, tiling, scratch)
+                                           : supcon_areas::rectangle(rows, columns, tiling, scratch);
   const auto blocks = [](const Area& area) { return (area.rows + tile_rows - 1) / tile_rows; };
   std::int64_t row_parts = 0, column_parts = 0;
   for (const Area& area : areas) {
@@ -135,9 +145,11 @@ Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& la
   cuda::launch(begin_kernel<Part>, cuda::blocks_for(rows, threads), threads, rows, sum);
   for (const Area& area : areas) {
     launch(area, dim3(static_cast<unsigned>(blocks(area)), static_cast<unsigned>(area.segments)), parts);
-    const std::int64_t end = triangle ? area.first_column + area.columns : area.first_row + area.rows;
-    cuda::launch(add_parts_kernel<Part>, cuda::blocks_for(end - area.first_row, threads), threads, area, end,
-                 parts, sum);
+    cuda::launch(add_row_parts_kernel<Part>, cuda::blocks_for(area.rows, threads / cuda::warp), threads, area,
+                 parts.rows, sum);
+    if (triangle)
+      cuda::launch(add_column_parts_kernel<Part>, cuda::blocks_for(area.columns, threads), threads, area,
+                   parts.columns, sum);
   }
   return sums;
 }

@@ -104,7 +104,7 @@ TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * do
             normalize_images(bytes, o.pixel_statistics(), o.precision.compute).to_vector<float>());
     }
   };
-  // Launches of 2, 2, 2 (recorded both slots), one left over by the epoch, then 2 and 2 (replayed).
+  // Launches of 2 (at once), 2 and 2 (recorded), 1 that the epoch leaves over, then 2 and 2 (replayed).
   for (std::uint32_t step = 0; step < 11; ++step) {
     const double learning_rate = 0.02 * (step + 1);
     plain.set_learning_rate(learning_rate);

@@ -3,6 +3,8 @@
 // variants stand in supcon_variants_test.cpp.
 #include "supcon_evaluate.h"
 
+#include <kindred/engine/device_kernels.h>
+
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
@@ -41,6 +43,12 @@ TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * doctest:
   SupConFormula far;
   far.row_offset = std::int64_t{1} << 40;
   check_agreement(queue, anchors, Device::cuda, far);
+}
+
+TEST_CASE("supcon on cuda: so many rows that they take several areas of a sweep" *
+          doctest::skip(!gpu_answers())) {
+  // The emulation has less scratch memory, and is slower.
+  check_square(Device::cuda, gpu().probe().emulated ? 700 : 12000, 3, 10);
 }
 
 TEST_CASE("supcon on cuda: a row alone" * doctest::skip(!gpu_answers())) {

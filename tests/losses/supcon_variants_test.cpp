@@ -74,6 +74,7 @@ TEST_CASE("supcon on cpu: the variants give what their formulas give") {
 
 TEST_CASE("supcon on cuda: the variants give what their formulas give" * doctest::skip(!gpu_answers())) {
   check_variants(Device::cuda, 138, 5);
+  check_variants(Device::cuda, 300, 3);  // several areas of a sweep, in the emulation
 }
 
 struct Evaluated {

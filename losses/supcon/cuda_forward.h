@@ -114,12 +114,7 @@ __global__ void __launch_bounds__(threads, 2)
   for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
     float products[rows_each][columns_each];
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
-    Member row[rows_each], column[columns_each];
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
+    const TileMembers<general> at(rows, first_row, columns, first_column, pairs);
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {
       float logits[columns_each];
@@ -127,7 +122,7 @@ __global__ void __launch_bounds__(threads, 2)
 #pragma unroll
       for (int c = 0; c < columns_each; ++c) {
         logits[c] = products[r][c] * pairs.inverse_temperature;
-        kinds[c] = kind_in_tile<general>(row[r], end, column[c], columns.count, pairs);
+        kinds[c] = kind_in_tile<general>(at.row[r], end, at.column[c], columns.count, pairs);
       }
       add_contrasts<split>(logits, kinds, running[r]);
     }
@@ -139,7 +134,7 @@ __global__ void __launch_bounds__(threads, 2)
 #pragma unroll
       for (int r = 0; r < rows_each; ++r) {
         logits[r] = products[r][c] * pairs.inverse_temperature;
-        kinds[r] = kind_in_tile<general, false>(row[r], end, column[c], columns.count, pairs);
+        kinds[r] = kind_in_tile<general, false>(at.row[r], end, at.column[c], columns.count, pairs);
       }
       add_contrasts<split>(logits, kinds, sums);
       return sums;
@@ -172,12 +167,7 @@ __global__ void __launch_bounds__(threads, 2)
   for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
     float products[rows_each][columns_each];
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
-    Member row[rows_each], column[columns_each];
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
+    const TileMembers<general> at(rows, first_row, columns, first_column, pairs);
     const auto add = [&](RunningPositives& sums, float product, std::int64_t anchor) {
       if (log_negative[anchor] == -infinity) return;
       const float apart = product * pairs.inverse_temperature - log_negative[anchor];
@@ -190,15 +180,15 @@ __global__ void __launch_bounds__(threads, 2)
     for (int r = 0; r < rows_each; ++r)
 #pragma unroll
       for (int c = 0; c < columns_each; ++c)
-        if (kind_in_tile<general>(row[r], end, column[c], columns.count, pairs) == Kind::positive)
-          add(running[r], products[r][c], row[r].row);
+        if (kind_in_tile<general>(at.row[r], end, at.column[c], columns.count, pairs) == Kind::positive)
+          add(running[r], products[r][c], at.row[r].row);
     if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
     write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
       RunningPositives sums;
 #pragma unroll
       for (int r = 0; r < rows_each; ++r)
-        if (kind_in_tile<general, false>(row[r], end, column[c], columns.count, pairs) == Kind::positive)
-          add(sums, products[r][c], column[c].row);
+        if (kind_in_tile<general, false>(at.row[r], end, at.column[c], columns.count, pairs) == Kind::positive)
+          add(sums, products[r][c], at.column[c].row);
       return sums;
     });
   });

@@ -77,4 +77,19 @@ __device__ inline Kind kind_in_tile(const Member& row, std::int64_t rows, const 
   return row_is_anchor ? kind_of<general>(row, column, pairs) : kind_of<general>(column, row, pairs);
 }
 
+// What this thread's rows and columns of a tile stand for.
+template <bool general>
+struct TileMembers {
+  Member row[rows_each], column[columns_each];
+
+  __device__ TileMembers(const Rows& rows, std::int64_t first_row, const Rows& columns,
+                         std::int64_t first_column, const Pairs& pairs) {
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
+#pragma unroll
+    for (int c = 0; c < columns_each; ++c)
+      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
+  }
+};
+
 }  // namespace kindred::supcon_tiles

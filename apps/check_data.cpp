@@ -157,10 +157,8 @@ int check_data(int argc, char** argv) {
   add_flags(app, flags);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   check_flags(flags);
-  check(flags.no_pictures || !flags.data.contains(flags.out), ExitCode::usage,
-        "--out {}: lies in the data set, which is never changed; give another folder", flags.out);
-  check(flags.json.empty() || !flags.data.contains(flags.json), ExitCode::usage,
-        "--json {}: lies in the data set, which is never changed; give another file", flags.json);
+  if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
+  flags.data.check_outside("--json", flags.json);
 
   const double start = now_seconds();
   const Findings found = examine(flags);

@@ -56,6 +56,7 @@ int embed(int argc, char** argv) {
   add_flags(app, flags);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   flags.data.check_values();
+  flags.data.check_outside("--out", flags.out);
   flags.encoder.check_values();
   watch_for_interrupts();
   const Dataset dataset = flags.data.open_named(flags.split);

@@ -71,6 +71,7 @@ void check_flags(const Flags& f) {
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   check(f.workers >= 0 && f.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", f.workers);
   f.data.check_values();
+  f.data.check_outside("--out", f.out);
   f.probe.check_values();
 }
 

@@ -37,7 +37,12 @@ bool DataFlags::contains(const std::filesystem::path& name) const {
   std::error_code ignored;
   const auto inside = std::filesystem::weakly_canonical(name, ignored),
              set = std::filesystem::weakly_canonical(path, ignored);
-  return std::mismatch(set.begin(), set.end(), inside.begin(), inside.end()).first == set.end();
+  return !set.empty() && std::mismatch(set.begin(), set.end(), inside.begin(), inside.end()).first == set.end();
+}
+
+void DataFlags::check_outside(const char* flag, const std::string& name) const {
+  check(name.empty() || !contains(name), ExitCode::usage,
+        "{} {}: lies in the data set, which is never changed; give another place", flag, name);
 }
 
 DatasetOptions DataFlags::options(Split split) const {

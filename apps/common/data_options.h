@@ -27,6 +27,8 @@ struct DataFlags {
   std::int64_t limit_eval_per_class() const { return limit_eval.value_or(limit_per_class); }
   // Whether something of that name would lie in the data set, into which nothing may be written.
   bool contains(const std::filesystem::path& name) const;
+  // Error(usage) where what is written to --flag NAME would; "" is fine.
+  void check_outside(const char* flag, const std::string& name) const;
   DatasetOptions options(Split split) const;
   std::optional<Dataset> open(Split split) const { return open_dataset(path, split, options(split)); }
   // "train" or "evaluation"; Error(usage) for any other, Error(data) where there is no such split.

@@ -75,6 +75,7 @@ void check_values(const PretrainOptions& o) {
         "--image-size {}: expected 8 to 4096 pixels", o.image_size);
   check(o.workers >= 0 && o.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", o.workers);
   o.data.check_values();
+  o.data.check_outside("--out", o.out);
   check(o.per_class >= 1 && o.batch_size % o.per_class == 0, ExitCode::usage,
         "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
   check(o.knn_every >= 0, ExitCode::usage, "--knn-every {}: expected 0 (never) or more", o.knn_every);

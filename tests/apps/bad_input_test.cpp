@@ -76,6 +76,12 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("linear_probe", set + out + "--untrained resnet20 --device cpu --precision f16"), 2,
                "f16");
   expect_error(run_program("linear_probe", set + out + "--encoder any --stem cifar"), 2, "--untrained");
+  for (const std::string inside : {"", "/train/run", "/train/../run"})
+    for (const std::string program : {"pretrain -b 8", "linear_probe --untrained resnet20"})
+      expect_error(run_program(program.substr(0, program.find(' ')),
+                               set + program.substr(program.find(' ')) + " --out " + set + inside),
+                   2, "lies in the data set");
+  CHECK(!fs::exists(set + "/run"));
   expect_error(run_program("check_data", set + " --augment cifar"), 2, "--views");
   expect_error(run_program("pretrain", set + out + "-b 8 --steps-per-launch 65"), 2, "--steps-per-launch");
   expect_error(run_program("explain_loss", "--views 0"), 2, "--views");

@@ -370,8 +370,10 @@ int explain_batch(const Arguments& arguments) {
 
 int body(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app("Explains the supervised contrastive loss on a small batch, matrix by matrix.");
-  app.add_option("--labels", arguments.labels, "The label of each image")->default_str("3 0 2 3");
+  CLI::App app("Explains the supervised contrastive loss on a small batch, matrix by matrix.", "explain_loss");
+  app.add_option("--labels", arguments.labels, "The label of each image")
+      ->delimiter(',')
+      ->default_str("3 0 2 3");
   app.add_option("--views", arguments.views, "Views of each image: 2 or 3")->capture_default_str();
   app.add_flag("--self-supervised", arguments.self_supervised,
                "Only views of one image are positives (SimCLR)");

@@ -11,7 +11,8 @@ namespace {
 int make_toy_dataset(int argc, char** argv) {
   std::string out;
   kindred::ToySetOptions options;
-  CLI::App app{"Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg"};
+  CLI::App app("Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg",
+               "make_toy_dataset");
   app.add_option("OUT", out, "Folder to make; it must be new, empty, or hold this very set")->required();
   app.add_option("--classes", options.classes, "Number of classes")->capture_default_str();
   app.add_option("--per-class", options.per_class,

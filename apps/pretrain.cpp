@@ -146,8 +146,9 @@ class Run {
     }
     take(steps_->finish());
     progress_.reset();
-    if (state_.batches_done == steps_per_epoch_ && any_done_)
-      state_.features = diagnosis_.look_at(steps_->outputs().features, steps_->outputs().positives);
+    const StepOutputs& last = steps_->outputs();  // nothing before this process made a step
+    if (state_.batches_done == steps_per_epoch_ && last.features.defined())
+      state_.features = diagnosis_.look_at(last.features, last.positives);
     return state_.batches_done == steps_per_epoch_;
   }
 
@@ -174,7 +175,6 @@ class Run {
       handle_non_finite(step);
     }
     shown_.pop_front();
-    any_done_ = true;
     ++state_.steps_done;
     ++state_.batches_done;
     const double now = now_seconds();
@@ -316,7 +316,6 @@ class Run {
   Learner learner_;
   std::optional<ResidentBatches> resident_;  // where the data set stays on the GPU: instead of the loader
   std::unique_ptr<TrainingSteps> steps_;
-  bool any_done_ = false;                        // a step by this process
   std::deque<std::vector<std::int64_t>> shown_;  // the images of the steps whose results are not known yet
   std::optional<Progress> progress_;             // of the epoch under way
   double lap_ = 0;                               // when the last step was known to be done

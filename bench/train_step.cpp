@@ -52,7 +52,7 @@ int bench(int argc, char** argv) {
 
   Learner learner(o, device, 10);
   const auto runner = make_training_steps(o, device, learner);
-  if (device == Device::cuda) {  // whole launches: what is left over by an epoch is started step by step
+  if (device == Device::cuda) {  // whole launches, as nearly all of an epoch's are
     const std::int64_t of_launch = steps_of_a_launch(o);
     steps = (steps + of_launch - 1) / of_launch * of_launch;
   }

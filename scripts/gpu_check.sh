@@ -12,7 +12,9 @@ while [ $# -gt 0 ]; do
   case $1 in
     --python) python=$2; shift ;;
     --quick) repeats=3 ;;
-    --only) only+=("$2"); shift ;;
+    --only)
+      [[ "$2" =~ ^(tests|memcheck|racecheck|speed)$ ]] || { echo "error: --only $2: expected tests, memcheck, racecheck or speed" >&2; exit 2; }
+      only+=("$2"); shift ;;
     --limit) limit=$2; shift ;;
     *) echo "usage: scripts/gpu_check.sh [--python PYTHON] [--quick] [--only STEP]... [--limit SECONDS]" >&2; exit 2 ;;
   esac

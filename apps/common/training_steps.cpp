@@ -173,10 +173,12 @@ class RecordedSteps : public TrainingSteps {
       outputs = {};  // its memory is this step's
       learner_.set_rates(feed_.rates(slot, place));
       outputs = learner_.step({images_of(slot, place), labels_of(slot, place)});
-      const Tensor outcome = outcomes_.rows(place, place + 1).reshape({outcome_count});
-      outcome.window(0, {1}).copy_from(outputs.loss.reshape({1}));
-      outcome.window(1, {1}).copy_from(learner_.optimizer().non_finite_flag());
-      if (outputs.probe_loss.defined()) outcome.window(2, {1}).copy_from(outputs.probe_loss.reshape({1}));
+      const auto outcome = [&](std::int64_t which) {
+        return outcomes_.window(place * outcome_count + which, {1});
+      };
+      outcome(0).copy_from(outputs.loss.reshape({1}));
+      outcome(1).copy_from(learner_.optimizer().non_finite_flag());
+      if (outputs.probe_loss.defined()) outcome(2).copy_from(outputs.probe_loss.reshape({1}));
     }
     return outputs;
   }

@@ -38,11 +38,12 @@ class TrainingSteps {
   virtual std::vector<StepResult> finish() = 0;
   // What a step was made from, for the report of one that went wrong: of the results that were given last.
   virtual StepInputs inputs_of(std::int64_t step) = 0;
-  // What the last step left. To be read after finish(), and before the next step is started.
+  // What the last step left; nothing before the first. To be read after finish(), and before the next step is
+  // started.
   virtual const StepOutputs& outputs() const = 0;
 };
 
-// How many steps a launch on a GPU has, if the options leave it open.
+// How many steps a launch on a GPU has: as the options say, or as suits the images.
 std::int64_t steps_of_a_launch(const PretrainOptions& options);
 
 // For full batches of the options' size. The learner outlives it. With `pictures`, on a GPU only, the data set

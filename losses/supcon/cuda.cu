@@ -177,18 +177,17 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
   const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1), contrasts = columns.features.dim(0);
   if (d_rows.numel() == 0) return;
-  const std::int64_t row_blocks = (count + tile_rows - 1) / tile_rows, chunks = (dim + chunk - 1) / chunk;
+  const unsigned row_blocks = cuda::blocks_for(count, tile_rows).x, chunks = cuda::blocks_for(dim, chunk).x;
   const supcon_areas::Segments segments =
-      supcon_areas::split_columns(contrasts, tile_columns, row_blocks * chunks,
+      supcon_areas::split_columns(contrasts, tile_columns, std::int64_t{row_blocks} * chunks,
                                   most_scratch / (d_rows.numel() * std::int64_t{sizeof(float)}));
   const Area area{0, count, 0, contrasts, segments.count, segments.tiles};
   const Tensor sums =
       segments.count == 1 ? d_rows : Tensor::empty({segments.count, count, dim}, DType::f32, Device::cuda);
   with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
     cuda::launch(backward_kernel_of<general>(formula),
-                 dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(segments.count),
-                      static_cast<unsigned>(chunks)),
-                 threads, as_rows(rows), as_rows(columns), as_pairs(formula), area, sums.data<float>());
+                 dim3(row_blocks, static_cast<unsigned>(segments.count), chunks), threads, as_rows(rows),
+                 as_rows(columns), as_pairs(formula), area, sums.data<float>());
   });
   cuda::launch(add_segments_kernel, cuda::blocks_for(d_rows.numel(), threads), threads, sums.data<float>(),
                segments.count, d_rows.numel(), upstream.data<float>(), weight.data<float>(),

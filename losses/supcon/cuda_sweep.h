@@ -3,7 +3,7 @@
 //
 // Few rows make too few blocks to fill a GPU, so the columns are split into segments, each walked by a block of
 // its own that leaves its part in scratch memory. Where the columns are the rows, a tile of logits serves both:
-// its columns' sums are parts too. A second kernel adds the parts up in a fixed order: no sum depends on
+// its columns' sums are parts too. Two more kernels add the parts up in a fixed order: no sum depends on
 // timing. What one launch takes up, and how much scratch memory it needs, is laid down in areas.h.
 #pragma once
 
@@ -128,7 +128,7 @@ Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& la
   const supcon_areas::Scratch scratch = scratch_of_sweep(rows);
   const std::vector<Area> areas = triangle ? supcon_areas::triangle(rows, tiling, scratch)
                                            : supcon_areas::rectangle(rows, columns, tiling, scratch);
-  const auto blocks = [](const Area& area) { return (area.rows + tile_rows - 1) / tile_rows; };
+  const auto blocks = [](const Area& area) { return cuda::blocks_for(area.rows, tile_rows).x; };
   std::int64_t row_parts = 0, column_parts = 0;
   for (const Area& area : areas) {
     row_parts = std::max(row_parts, area.segments * area.rows);
@@ -144,7 +144,7 @@ Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& la
   auto* sum = static_cast<Part*>(sums.raw());
   cuda::launch(begin_kernel<Part>, cuda::blocks_for(rows, threads), threads, rows, sum);
   for (const Area& area : areas) {
-    launch(area, dim3(static_cast<unsigned>(blocks(area)), static_cast<unsigned>(area.segments)), parts);
+    launch(area, dim3(blocks(area), static_cast<unsigned>(area.segments)), parts);
     cuda::launch(add_row_parts_kernel<Part>, cuda::blocks_for(area.rows, threads / cuda::warp), threads, area,
                  parts.rows, sum);
     if (triangle)

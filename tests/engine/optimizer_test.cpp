@@ -1,5 +1,6 @@
+#include "../gpu.h"
+
 #include <doctest/doctest.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/parallel.h>
 
@@ -14,14 +15,10 @@ using Doubles = std::vector<double>;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-bool gpu_answers() {
-  return device_cuda != nullptr && device_cuda->probe().usable;
-}
-
 // The GPU too, where one answers or is emulated.
 std::vector<Device> every_device() {
   std::vector<Device> devices{Device::reference, Device::cpu};
-  if (gpu_answers()) devices.push_back(Device::cuda);
+  if (test::has_gpu()) devices.push_back(Device::cuda);
   return devices;
 }
 
@@ -172,7 +169,7 @@ TEST_CASE("optimizer: the result does not depend on the number of threads") {
 TEST_CASE("optimizer: a step renews the low-precision copy and leaves the padding zero") {
   std::vector<std::pair<Device, DType>> targets;
   for (const Device device : every_device()) targets.emplace_back(device, DType::bf16);
-  if (gpu_answers()) targets.emplace_back(Device::cuda, DType::f16);
+  if (test::has_gpu()) targets.emplace_back(Device::cuda, DType::f16);
   for (const auto& [device, compute] : targets)
     for (const OptimizerOptions& options : every_optimizer) {
       CAPTURE(name(device));

@@ -1,7 +1,7 @@
+#include "../gpu.h"
 #include "gradcheck.h"
 
 #include <kindred/engine/accumulate.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <doctest/doctest.h>
@@ -70,10 +70,6 @@ Prepared prepare(const Case& test_case, const Point& point, Device device, DType
     prepared.leaves.push_back(leaf);
   }
   return prepared;
-}
-
-bool gpu_answers() {
-  return device_cuda != nullptr && device_cuda->probe().usable;
 }
 
 Outcome run(const Case& test_case, Point& point, Device device, DType compute) {
@@ -242,13 +238,13 @@ TEST_CASE("cpu agrees with reference in bf16") {
 }
 
 // On a GPU, or on one that is emulated (CMake preset `emulated`).
-TEST_CASE("cuda agrees with reference in f32" * doctest::skip(!gpu_answers())) {
+TEST_CASE("cuda agrees with reference in f32" * doctest::skip(test::no_gpu())) {
   check_ladder_of_all(Device::cuda, DType::f32);
 }
-TEST_CASE("cuda agrees with reference in bf16" * doctest::skip(!gpu_answers())) {
+TEST_CASE("cuda agrees with reference in bf16" * doctest::skip(test::no_gpu())) {
   check_ladder_of_all(Device::cuda, DType::bf16);
 }
-TEST_CASE("cuda agrees with reference in f16" * doctest::skip(!gpu_answers())) {
+TEST_CASE("cuda agrees with reference in f16" * doctest::skip(test::no_gpu())) {
   check_ladder_of_all(Device::cuda, DType::f16);
 }
 

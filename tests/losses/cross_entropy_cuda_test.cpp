@@ -1,6 +1,7 @@
 // Cross-entropy on a GPU, or on one that is emulated, where the registry's cases do not reach: values that are
 // not finite, and labels that are no classes.
-#include <kindred/engine/device_kernels.h>
+#include "../gpu.h"
+
 #include <kindred/engine/tape.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 
@@ -12,10 +13,6 @@
 namespace kindred {
 namespace {
 
-bool gpu_answers() {
-  return device_cuda != nullptr && device_cuda->probe().usable;
-}
-
 double loss_of(const std::vector<float>& logits, const std::vector<std::int32_t>& labels, float smoothing,
                DType dtype = DType::f32) {
   const auto rows = static_cast<std::int64_t>(labels.size());
@@ -25,7 +22,7 @@ double loss_of(const std::vector<float>& logits, const std::vector<std::int32_t>
       .to_vector<double>()[0];
 }
 
-TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * doctest::skip(!gpu_answers())) {
+TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * doctest::skip(test::no_gpu())) {
   const float infinity = std::numeric_limits<float>::infinity();
   CHECK(loss_of({1e3f, 0, -1e3f}, {0}, 0) == doctest::Approx(0));
   CHECK(loss_of({1e3f, 0, -1e3f}, {2}, 0) == doctest::Approx(2000));
@@ -36,7 +33,7 @@ TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * do
           doctest::Approx(std::log(72.0)).epsilon(1e-6));
 }
 
-TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * doctest::skip(!gpu_answers())) {
+TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * doctest::skip(test::no_gpu())) {
   const float nan = std::nanf("");
   CHECK(std::isnan(loss_of({0, 1, nan, 2, 3, 4}, {0, 1}, 0)));
   CHECK(std::isnan(loss_of({nan, 1, 2, 3}, {0}, 0)));
@@ -44,7 +41,7 @@ TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * doctest::skip(!g
 }
 
 TEST_CASE("cross_entropy on cuda: 16-bit logits give a f32 loss and a gradient in their type" *
-          doctest::skip(!gpu_answers())) {
+          doctest::skip(test::no_gpu())) {
   for (const DType dtype : {DType::bf16, DType::f16})
     for (const std::int64_t classes : {4, 8}) {
       const Tensor x = Tensor::zeros({2, classes}, dtype, Device::cuda).set_requires_grad();

@@ -1,6 +1,5 @@
 #include "supcon_evaluate.h"
 
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/philox.h>
 
@@ -13,10 +12,6 @@
 namespace kindred::supcon_test {
 
 using gradcheck::relative_difference;
-
-bool gpu_answers() {
-  return device_cuda != nullptr && device_cuda->probe().usable;
-}
 
 std::vector<float> unit_rows(std::int64_t rows, std::int64_t dim) {
   RandomStream random(41, Purpose::test, static_cast<std::uint32_t>(rows), static_cast<std::uint32_t>(dim));

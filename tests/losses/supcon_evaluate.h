@@ -9,8 +9,6 @@
 
 namespace kindred::supcon_test {
 
-bool gpu_answers();
-
 // Values of [rows, dim]; each row has the length 1.
 std::vector<float> unit_rows(std::int64_t rows, std::int64_t dim);
 std::vector<std::int32_t> random_labels(std::int64_t rows, std::uint32_t classes);

@@ -6,6 +6,7 @@
 #include <kindred/engine/tape.h>
 
 #include "../errors.h"
+#include "../gpu.h"
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
@@ -72,7 +73,7 @@ TEST_CASE("supcon on cpu: the variants give what their formulas give") {
   check_variants(Device::cpu, 572, 9);
 }
 
-TEST_CASE("supcon on cuda: the variants give what their formulas give" * doctest::skip(!gpu_answers())) {
+TEST_CASE("supcon on cuda: the variants give what their formulas give" * doctest::skip(test::no_gpu())) {
   check_variants(Device::cuda, 138, 5);
   check_variants(Device::cuda, 300, 3);  // several areas of a sweep, in the emulation
 }

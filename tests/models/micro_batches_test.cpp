@@ -71,13 +71,15 @@ TEST_CASE("micro-batches: with statistics of the full batch they are the batch, 
     DType dtype;
     std::int64_t side;
     double tolerance;
+    double of_gradients;  // likewise
   };
-  // In f32 the pieces' sums are rounded apart from each other, a little otherwise by each instruction set, and a
-  // deep network magnifies that: 3e-3 and 1e-2 were seen. The bottleneck blocks are shown in f64 on a tiny image.
-  const Place places[] = {{"resnet20", Stem::cifar, Device::reference, DType::f64, 8, 1e-9},
-                          {"resnet50", Stem::imagenet, Device::reference, DType::f64, 8, 1e-6},
-                          {"resnet20", Stem::cifar, Device::cpu, DType::f32, 16, 1e-2},
-                          {"resnet18", Stem::cifar, Device::cpu, DType::f32, 16, 3e-2}};
+  // In f32 the pieces' sums are rounded apart from each other, and a deep network magnifies that: gradients of
+  // resnet20 differ by up to 3e-3 and of resnet18 by 1e-2, depending on the processor's instructions. The
+  // bottleneck blocks are shown in f64 on a tiny image.
+  const Place places[] = {{"resnet20", Stem::cifar, Device::reference, DType::f64, 8, 1e-9, 1e-9},
+                          {"resnet50", Stem::imagenet, Device::reference, DType::f64, 8, 1e-6, 1e-6},
+                          {"resnet20", Stem::cifar, Device::cpu, DType::f32, 16, 2e-3, 1e-2},
+                          {"resnet18", Stem::cifar, Device::cpu, DType::f32, 16, 1e-2, 3e-2}};
   for (const Place& place : places) {
     Model expected(place.model, place.stem, place.device, place.dtype);
     const Tensor x = images(place.device, place.dtype, place.side);
@@ -90,7 +92,7 @@ TEST_CASE("micro-batches: with statistics of the full batch they are the batch, 
       Model model(place.model, place.stem, place.device, place.dtype);
       MicroBatches pieces(model, BatchNormScope::full, count);
       CHECK(in_pieces(model, pieces, x) == doctest::Approx(loss).epsilon(place.tolerance));
-      CHECK(relative_difference(model.gradients(), expected.gradients()) < place.tolerance);
+      CHECK(relative_difference(model.gradients(), expected.gradients()) < place.of_gradients);
       CHECK(relative_difference(model.running(), expected.running()) < place.tolerance);
     }
   }

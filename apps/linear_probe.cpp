@@ -4,11 +4,11 @@
 #include <kindred/apps/common/data_options.h>
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/encoder_flags.h>
+#include <kindred/apps/common/known_plans.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/probe.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/run_folder.h>
-#include <kindred/engine/plan_book.h>
 #include <kindred/engine/safetensors.h>
 
 #include <algorithm>
@@ -100,7 +100,7 @@ int linear_probe(int argc, char** argv) {
   const DeviceChoice device = choose_device(flags.device);
   const Precision precision = precision_for(flags.precision, device.device);
   report_device(device, precision);
-  plan_book().set_rules({.allow_tf32 = precision.tf32});
+  const KnownPlans known_plans(device, {.allow_tf32 = precision.tf32});
 
   const EncoderInfo info = encoder_info(flags);
   ParameterStore store;

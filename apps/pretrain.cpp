@@ -5,6 +5,7 @@
 #include <kindred/apps/common/diagnosis.h>
 #include <kindred/apps/common/interrupt.h>
 #include <kindred/apps/common/main.h>
+#include <kindred/apps/common/known_plans.h>
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/non_finite.h>
 #include <kindred/apps/common/pretrain_options.h>
@@ -358,7 +359,7 @@ int pretrain(int argc, char** argv) {
   watch_for_interrupts();
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
-  plan_book().set_rules({options.deterministic, options.precision.tf32});
+  const KnownPlans known_plans(device, {options.deterministic, options.precision.tf32});
   if (options.resume) plan_book().load(fs::path(options.out) / "plans.json", device.reason);
 
   const Dataset train = *options.data.open(Split::train);

@@ -33,6 +33,8 @@ namespace kindred { const ${table}* const ${name}_cuda = nullptr; }
   string(REGEX REPLACE "\\.cu$" "_emulated.cpp" substitute ${source})
   if(EXISTS ${PROJECT_SOURCE_DIR}/${substitute})
     target_sources(kindred_emulated PRIVATE ${PROJECT_SOURCE_DIR}/${substitute})
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/${substitute} TARGET_DIRECTORY kindred_emulated
+                                PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
   else()
     kindred_emulated_source(${source})
   endif()

@@ -53,18 +53,13 @@ std::string PlanBook::heading(const std::string& gpu) const {
   return fmt::format("{}; deterministic {}; tf32 {}", gpu, rules_.deterministic, rules_.allow_tf32);
 }
 
-void PlanBook::save(const std::filesystem::path& path, const std::string& gpu) const {
+std::string PlanBook::to_text(const std::string& gpu) const {
   const std::lock_guard lock(mutex_);
   const nlohmann::json file = {{"for", heading(gpu)}, {"plans", plans_}};
-  write_file_atomically(path, file.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  return file.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::size_t PlanBook::load(const std::filesystem::path& path, const std::string& gpu) {
-  std::error_code error;
-  const auto bytes = std::filesystem::file_size(path, error);
-  if (error || bytes > largest_file) return 0;
-  std::ifstream in(path);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+std::size_t PlanBook::add(const std::string& text, const std::string& gpu) {
   const nlohmann::json file = parse_hostile_json(text);
   const std::lock_guard lock(mutex_);
   if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu)) return 0;
@@ -73,6 +68,27 @@ std::size_t PlanBook::load(const std::filesystem::path& path, const std::string&
   for (const auto& [key, plan] : file["plans"].items())
     if (plan.is_string() && plans_.emplace(key, plan.get<std::string>()).second) ++added;
   return added;
+}
+
+void PlanBook::save(const std::filesystem::path& path, const std::string& gpu) const {
+  write_file_atomically(path, to_text(gpu));
+}
+
+std::size_t PlanBook::load(const std::filesystem::path& path, const std::string& gpu) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  if (error || bytes > largest_file) return 0;
+  std::ifstream in(path);
+  return add({std::istreambuf_iterator<char>(in), {}}, gpu);
+}
+
+void PlanBook::save(const CodeCache& cache, const std::string& gpu) const {
+  cache.remember("plans: " + heading(gpu), to_text(gpu));
+}
+
+std::size_t PlanBook::load(const CodeCache& cache, const std::string& gpu) {
+  const std::optional<std::string> text = cache.find("plans: " + heading(gpu));
+  return text ? add(*text, gpu) : 0;
 }
 
 PlanBook& plan_book() {

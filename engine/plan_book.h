@@ -6,6 +6,8 @@
 // the next start need not time again.
 #pragma once
 
+#include <kindred/engine/code_cache.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -39,8 +41,14 @@ class PlanBook {
   // left alone: it is a cache. A plan is checked by its library before it is used. Returns how many were added.
   std::size_t load(const std::filesystem::path& path, const std::string& gpu);
 
+  // The same in the user's own cache (code_cache.h), which every program of his on this machine shares.
+  std::size_t load(const CodeCache& cache, const std::string& gpu);
+  void save(const CodeCache& cache, const std::string& gpu) const;
+
  private:
   std::string heading(const std::string& gpu) const;
+  std::string to_text(const std::string& gpu) const;
+  std::size_t add(const std::string& text, const std::string& gpu);
 
   mutable std::mutex mutex_;
   PlanRules rules_;

@@ -1,11 +1,11 @@
+#include <kindred/engine/accumulate.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_convolution.h>
+#include <kindred/third_party/gpu_timing.h>
 
-#include <map>
-#include <mutex>
+#include <cmath>
 
 namespace kindred::cudnn {
-namespace {
 
 Graph graph_of(const ConvolutionKey& key) {
   Graph graph;
@@ -21,24 +21,47 @@ Graph graph_of(const ConvolutionKey& key) {
     return graph;
   }
   const int addend = graph.tensor(key.dtype, images);
-  const int gradient = graph.tensor(key.dtype, images, true);
+  const int gradient = graph.tensor(DType::f32, images, true);
   graph.convolution(key.kind, gradient, w, y, window);
   graph.add(gradient, addend, x);
   return graph;
 }
 
-std::optional<Plan> find_plan(const ConvolutionKey& key) {
-  const PlanRules rules = plan_book().rules();
-  const std::string name = fmt::format("cuDNN {}: {}", library().version(), key.to_string());
-  if (const auto saved = plan_book().find(name)) {
-    Graph graph = graph_of(key);
-    if (std::optional<Plan> plan = plan_from(graph, *saved, rules)) return plan;
-  }
-  Graph graph = graph_of(key);
-  std::optional<ChosenPlan> best = best_plan(graph, rules);
-  if (!best) return {};
-  plan_book().remember(name, best->choice);
-  return std::move(best->plan);
+namespace {
+
+// Of images this large an addition in the epilogue saves more than compiling it costs: elements.
+constexpr std::int64_t worth_compiling = std::int64_t{1} << 20;
+
+// Milliseconds of a data gradient and an addition after it.
+float time_apart(const ConvolutionKey& key, const Plan& plan) {
+  const cuda::ScratchMemory memory;
+  const std::int64_t elements = key.n * key.h * key.w * key.c;
+  const Tensor gradient = memory.random(elements, key.dtype), addend = memory.random(elements, key.dtype),
+               sum = memory.random(elements, key.dtype),
+               dy = memory.random(key.n * key.out_h * key.out_w * key.k, key.dtype),
+               w = memory.random(key.k * key.kh * key.kw * key.c, key.weight_dtype);
+  const auto both = [&] {
+    run(plan, {{0, gradient.raw()}, {1, w.raw()}, {2, dy.raw()}});
+    add(gradient, addend, sum);
+  };
+  both();
+  return cuda::time_on_gpu(both);
+}
+
+// The plan of a sum, where it is faster than its two parts: engines that add are general ones, and not the
+// fastest at convolutions.
+std::optional<Plan> find_sum(const ConvolutionKey& key, const std::string& name) {
+  if (key.n * key.h * key.w * key.c < worth_compiling) return {};
+  ConvolutionKey bare = key;
+  bare.with_addend = false;
+  const auto graph = [&key] { return graph_of(key); };
+  std::optional<Plan> whole = find_plan(name, graph);
+  const Plan* apart = plan_for(bare);
+  if (!whole || apart == nullptr) return whole;
+  const bool wins = plan_wins(
+      name + ": in one or apart", [&] { return time_of(graph(), *whole).value_or(HUGE_VALF); },
+      [&] { return time_apart(bare, *apart); });
+  return wins ? std::move(whole) : std::nullopt;
 }
 
 }  // namespace
@@ -52,21 +75,12 @@ std::string ConvolutionKey::to_string() const {
 }
 
 const Plan* plan_for(const ConvolutionKey& key) {
-  static std::mutex mutex;
-  static std::map<ConvolutionKey, std::optional<Plan>> plans;
-  static std::uint64_t edition = 0;
-  const std::lock_guard lock(mutex);
-  if (edition != plan_book().edition()) plans.clear();
-  edition = plan_book().edition();
-  auto found = plans.find(key);
-  if (found == plans.end()) found = plans.emplace(key, find_plan(key)).first;
-  return found->second ? &*found->second : nullptr;
-}
-
-void run(const Plan& plan, const std::vector<Plan::Binding>& bindings) {
-  const Tensor workspace =
-      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
-  plan.execute(bindings, workspace.raw());
+  static ShapeTable<ConvolutionKey, std::optional<Plan>> plans;
+  const std::optional<Plan>& plan = plans.at(key, [&key] {
+    const std::string name = fmt::format("cuDNN {}: {}", library().version(), key.to_string());
+    return key.with_addend ? find_sum(key, name) : find_plan(name, [&key] { return graph_of(key); });
+  });
+  return plan ? &*plan : nullptr;
 }
 
 }  // namespace kindred::cudnn

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <kindred/engine/tensor.h>
-#include <kindred/third_party/cudnn_graph.h>
+#include <kindred/third_party/cudnn_plan.h>
 
 #include <compare>
 #include <string>
-#include <vector>
 
 namespace kindred::cudnn {
 
@@ -24,11 +23,11 @@ struct ConvolutionKey {
   std::string to_string() const;  // "forward bf16 256x56x56x64 -> 64, 3x3, stride 1, pad 1"
 };
 
-// The fastest plan under the rules of the plan book, or null where no engine supports it. The first call for a
-// key times the candidates, unless the book knows its plan. Valid until the rules change.
-const Plan* plan_for(const ConvolutionKey& key);
+Graph graph_of(const ConvolutionKey& key);
 
-// Takes the plan's workspace from the pool and starts it.
-void run(const Plan& plan, const std::vector<Plan::Binding>& bindings);
+// The fastest plan under the rules of the plan book, or null where no engine supports it; with an addend also
+// where adding apart is faster. The first call for a key times the candidates, unless the book knows its plan.
+// Valid until the rules change.
+const Plan* plan_for(const ConvolutionKey& key);
 
 }  // namespace kindred::cudnn

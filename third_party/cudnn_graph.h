@@ -1,22 +1,19 @@
-// A graph of cuDNN operations, and the fastest plan that runs it.
+// A graph of cuDNN operations. What runs it is a plan: cudnn_plan.h.
 //
 //   Graph graph;
 //   const int x = graph.tensor(DType::bf16, {n, c, h, w}), ...;
 //   graph.convolution(Graph::Kind::forward, x, w, y, {.stride = 1, .pad = 1});
-//   std::optional<ChosenPlan> best = best_plan(graph, rules);
-//   best->plan.execute({{x, x_data}, {w, w_data}, {y, y_data}}, workspace);
 //
 // Images are NHWC and filters KRSC in memory; cuDNN's dimensions are named in the order [n, c, h, w].
 #pragma once
 
 #include <kindred/engine/dtype.h>
-#include <kindred/engine/plan_book.h>
 #include <kindred/third_party/cudnn_library.h>
 
 #include <array>
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,17 +29,32 @@ class Graph {
   enum class Kind { forward, backward_data, backward_weight };
   using Dimensions = std::array<std::int64_t, 4>;  // n, c, h, w; of filters k, c, kh, kw
 
-  // The number by which operations and plans know the tensor. A virtual one never reaches memory; it is f32.
+  // The number by which operations and plans know the tensor. A virtual one never reaches memory.
   int tensor(DType dtype, const Dimensions& dimensions, bool is_virtual = false);
+  int mask(const Dimensions& dimensions);  // a bit an element
+  // One float, read from host memory when a plan is started.
+  int scalar();
 
   // The letters are the gradients in the backward kinds; the result is y, x or w.
   void convolution(Kind kind, int x, int w, int y, const Window& window);
   void add(int a, int b, int sum);
+  void relu(int x, int y);
+  void is_greater(int a, int b, int mask);   // a bit an element, `b` may be a scalar
+  void multiply(int a, int b, int product);  // `b` may be a mask
+
+  // Training's batch norm over n, h and w. All of these are f32 [1, c, 1, 1], epsilon a scalar; forward reads
+  // scale, bias and epsilon and writes mean and inv_std; backward reads scale, mean and inv_std and writes
+  // d_scale and d_bias.
+  struct BatchNormTensors {
+    int scale, bias, epsilon, mean, inv_std, d_scale, d_bias;
+  };
+  void batch_norm(int x, const BatchNormTensors& tensors, int y);
+  void batch_norm_gradient(int dy, int x, const BatchNormTensors& tensors, int dx);
 
   struct TensorInfo {
-    DType dtype;
+    DType dtype;  // of a mask: u8, eight elements in each
     Dimensions dimensions;
-    bool is_virtual;
+    bool is_virtual, is_scalar;
     std::size_t bytes() const;
   };
   const std::vector<TensorInfo>& tensors() const { return infos_; }
@@ -52,43 +64,15 @@ class Graph {
   const Descriptor& descriptor() const { return *graph_; }
 
  private:
+  int describe(const TensorInfo& info);
+  void pointwise(cudnnPointwiseMode_t mode,
+                 std::initializer_list<std::pair<cudnnBackendAttributeName_t, int>> tensors);
+  void set_tensors(Descriptor& operation,
+                   std::initializer_list<std::pair<cudnnBackendAttributeName_t, int>> tensors) const;
+
   std::vector<TensorInfo> infos_;
   std::vector<Descriptor> tensors_, parts_, operations_;
   std::optional<Descriptor> graph_;
 };
-
-struct ChosenPlan;
-
-class Plan {
- public:
-  using Binding = std::pair<int, const void*>;  // a tensor of the graph and where it is
-
-  explicit Plan(Descriptor plan);
-  std::size_t workspace() const { return workspace_; }
-  // Starts the work and does not wait. `workspace` holds workspace() bytes.
-  void execute(const std::vector<Binding>& bindings, void* workspace) const;
-
- private:
-  friend std::optional<ChosenPlan> best_plan(Graph&, const PlanRules&);
-  friend std::optional<Plan> plan_from(Graph&, const std::string&, const PlanRules&);
-  bool try_execute(const std::vector<Binding>& bindings, void* workspace) const;
-
-  Descriptor plan_;
-  std::size_t workspace_ = 0;
-};
-
-struct ChosenPlan {
-  Plan plan;
-  std::string choice;  // engine and knobs, as text: "12 3=1 7=0"
-};
-
-// The fastest of the plans that cuDNN offers, by timing each on scratch memory of random numbers; nothing where
-// no engine supports the graph. Waits for the GPU; not to be called while a step is recorded.
-std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules);
-
-// The plan of an earlier choice. Nothing where the text is none, or names an engine that cannot run this graph
-// or breaks the rules: it may come from a file that anybody wrote. It can only choose among cuDNN's engines for
-// the graph that is at hand, so the worst that it can do is to choose a slow one.
-std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const PlanRules& rules);
 
 }  // namespace kindred::cudnn

@@ -29,13 +29,19 @@ Library open_library() {
   from.load(l.finalize, "cudnnBackendFinalize");
   from.load(l.execute, "cudnnBackendExecute");
   from.load(l.version, "cudnnGetVersion");
-  const cudnnStatus_t created = l.create(&l.handle);
-  check(created == CUDNN_STATUS_SUCCESS, ExitCode::device, "cuDNN: cudnnCreate failed: {}",
-        l.error_string(created));
-  const cudnnStatus_t streamed = l.set_stream(l.handle, cuda::stream());
-  check(streamed == CUDNN_STATUS_SUCCESS, ExitCode::device, "cuDNN: cudnnSetStream failed: {}",
-        l.error_string(streamed));
   return l;
+}
+
+cudnnHandle_t create_handle() {
+  cudnnHandle_t created = nullptr;
+  check_status(library().create(&created), "cudnnCreate");
+  check_status(library().set_stream(created, cuda::stream()), "cudnnSetStream");
+  return created;
+}
+
+std::optional<Descriptor>& described_gpu() {
+  static std::optional<Descriptor> description;
+  return description;
 }
 
 }  // namespace
@@ -43,6 +49,30 @@ Library open_library() {
 const Library& library() {
   static const Library opened = open_library();
   return opened;
+}
+
+cudnnHandle_t handle() {
+  static const cudnnHandle_t created = create_handle();
+  return created;
+}
+
+bool describe_gpu(const std::string& json) {
+  Descriptor gpu(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  if (!gpu.try_set_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, json) || !gpu.try_finalize()) return false;
+  described_gpu() = std::move(gpu);
+  return true;
+}
+
+bool is_described() {
+  return described_gpu().has_value();
+}
+
+std::string gpu_description() {
+  if (const auto& gpu = described_gpu()) return gpu->get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
+  Descriptor at_hand(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  at_hand.set_gpu(CUDNN_ATTR_DEVICEPROP_HANDLE, {});
+  at_hand.finalize("describing the GPU");
+  return at_hand.get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
 }
 
 std::string why_missing() {
@@ -83,8 +113,28 @@ std::int64_t Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendAttri
   return count;
 }
 
-bool Descriptor::try_set(cudnnBackendAttributeName_t name, std::int64_t value) {
-  return library().set_attribute(raw_, name, CUDNN_TYPE_INT64, 1, &value) == CUDNN_STATUS_SUCCESS;
+void Descriptor::set_gpu(Attribute by_handle, Attribute by_description) {
+  if (const auto& gpu = described_gpu()) {
+    if (by_description) set(*by_description, *gpu);
+  } else if (by_handle) {
+    const cudnnHandle_t at_hand = handle();
+    set(*by_handle, CUDNN_TYPE_HANDLE, 1, &at_hand);
+  }
+}
+
+bool Descriptor::try_set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count,
+                         const void* values) {
+  return library().set_attribute(raw_, name, type, count, values) == CUDNN_STATUS_SUCCESS;
+}
+
+bool Descriptor::try_set_text(cudnnBackendAttributeName_t name, const std::string& text) {
+  return try_set(name, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(text.size()), text.data());
+}
+
+std::string Descriptor::get_text(cudnnBackendAttributeName_t name) const {
+  std::string text(static_cast<std::size_t>(get(name, CUDNN_TYPE_CHAR, 0, nullptr)), '\0');
+  get(name, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(text.size()), text.data());
+  return text;
 }
 
 bool Descriptor::try_finalize() {

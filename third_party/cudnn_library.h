@@ -7,6 +7,7 @@
 #include <cudnn.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,11 +26,23 @@ struct Library {
   decltype(&::cudnnBackendFinalize) finalize;
   decltype(&::cudnnBackendExecute) execute;
   decltype(&::cudnnGetVersion) version;
-  cudnnHandle_t handle;  // its work goes to the engine's stream
 };
 
 // Opens cuDNN when it is first called. Error(device) says what is missing.
 const Library& library();
+
+// cuDNN on the GPU at hand; its work goes to the engine's stream. Created when it is first called.
+// Error(device).
+cudnnHandle_t handle();
+
+// From now on plans are made for a GPU that need not be here: `json` has the properties of a device, as cuDNN
+// writes them (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, since 9.8). Such plans can be looked at, not run. It
+// is how tests ask cuDNN, without a GPU, whether it supports what the layers will ask of it. False where it
+// does not take it.
+bool describe_gpu(const std::string& json);
+bool is_described();
+// The properties of the GPU that plans are made for, as such JSON.
+std::string gpu_description();
 
 // "" when library() would succeed as far as can be told without a GPU, otherwise why not.
 std::string why_missing();
@@ -58,12 +71,20 @@ class Descriptor {
     set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &other.raw_);
   }
 
+  // The GPU that this is for: by handle, or by description where one was given. Nothing where it has no such
+  // attribute.
+  using Attribute = std::optional<cudnnBackendAttributeName_t>;
+  void set_gpu(Attribute by_handle, Attribute by_description);
+
   // False where cuDNN does not take the value.
-  bool try_set(cudnnBackendAttributeName_t name, std::int64_t value);
+  bool try_set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count,
+               const void* values);
+  bool try_set_text(cudnnBackendAttributeName_t name, const std::string& text);
 
   // Fills `values` with at most `capacity` values and returns how many there are.
   std::int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t capacity,
                    void* values) const;
+  std::string get_text(cudnnBackendAttributeName_t name) const;
 
   // False where cuDNN does not support what was asked for, which is no error of the program.
   bool try_finalize();

@@ -1,7 +1,6 @@
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/encoder_flags.h>
 #include <kindred/engine/error.h>
-#include <kindred/engine/plan_book.h>
 
 #include <CLI/CLI.hpp>
 
@@ -54,8 +53,8 @@ std::unique_ptr<FrozenEncoder> EncoderFlags::load(std::FILE* out) const {
   const Precision computed = precision_for(precision, choice.device);
   const DType type = computed.compute;
   report_device(choice, computed, out);
-  plan_book().set_rules({.allow_tf32 = computed.tf32});
   auto frozen = std::make_unique<FrozenEncoder>();
+  frozen->known_plans.emplace(choice, PlanRules{.allow_tf32 = computed.tf32});
   EncoderInfo& info = frozen->info;
   info = encoder.empty() ? read_weights_info(weights).encoder : read_encoder_info(encoder);
   if (image_size) info.image_size = image_size;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <kindred/apps/common/features.h>
+#include <kindred/apps/common/known_plans.h>
 #include <kindred/models/weights_file.h>
 
 #include <cstdint>
@@ -23,6 +24,7 @@ void load_frozen_weights(const std::string& path, const EncoderInfo& info, Param
                          std::FILE* out = stdout);
 
 struct FrozenEncoder {
+  std::optional<KnownPlans> known_plans;
   EncoderInfo info;
   ParameterStore store;
   std::unique_ptr<ResNet> encoder;

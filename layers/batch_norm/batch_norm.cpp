@@ -1,6 +1,7 @@
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/kernels.h>
 #include <kindred/engine/tape.h>
+#include <kindred/layers/batch_norm/at_once.h>
 #include <kindred/layers/batch_norm/batch_norm.h>
 #include <kindred/layers/batch_norm/kernels.h>
 #include <kindred/layers/batch_norm/pieces.h>
@@ -90,6 +91,19 @@ Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& 
   return {norm.mean, norm.inv_std, norm.rows};
 }
 
+bool faster_at_once(const BatchNormArguments& a) {
+  return a.x.device() == Device::cuda && batch_norm_at_once_cuda != nullptr && a.x.shape().rank() == 4 &&
+         (a.relu || !a.residual.defined()) && rows_of(a.x) > 1 &&
+         batch_norm_at_once_cuda->is_faster(a.x, a.relu, a.residual.defined());
+}
+
+Statistics everything_at_once(const BatchNormArguments& a, const Tensor& mask, const Tensor& y) {
+  const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
+  batch_norm_at_once_cuda->forward(a.x, a.scale, a.bias, a.residual, batch_norm_epsilon, mask, mean, variance,
+                                   y);
+  return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
+}
+
 void add_gradients(WholeBatchNorms::Norm& norm, int piece, const Tensor& d_scale, const Tensor& d_bias) {
   if (norm.seen_gradient[static_cast<std::size_t>(piece)]) return;
   norm.seen_gradient[static_cast<std::size_t>(piece)] = true;
@@ -116,44 +130,59 @@ Tensor batch_norm(const BatchNormArguments& a) {
   const bool training = a.mode == Mode::train;
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
-  const Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
-                       : training ? batch_statistics(a)
-                                  : running_statistics(a);
-
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
+  const bool at_once = training && tape && !norm && faster_at_once(a);
+  Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
+                 : at_once  ? Statistics()
+                 : training ? batch_statistics(a)
+                            : running_statistics(a);
+
   Tensor mask;  // one bit an element: which of them the ReLU let pass
   if (tape && a.relu) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
   Tensor y = Tensor::empty_like(a.x);
-  kernels.apply(a.x, s.mean, s.inv_std, a.scale, a.bias, a.residual, a.relu, mask, y);
+  if (at_once)
+    s = everything_at_once(a, mask, y);
+  else
+    kernels.apply(a.x, s.mean, s.inv_std, a.scale, a.bias, a.residual, a.relu, mask, y);
 
   if (tape) {
     const std::int64_t count = s.rows;
     const int piece = whole ? whole->piece() : 0, pieces = whole ? whole->pieces() : 1;
-    tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
-                 {a.x, s.mean, s.inv_std, a.scale, mask}, [count, norm, piece, pieces](BackwardStep& step) {
-                   const Tensor& dy = step.output_gradient();
-                   const Tensor &x = step.saved(0), &mean = step.saved(1), &inv_std = step.saved(2),
-                                &scale = step.saved(3), &mask_ = step.saved(4);
-                   const BatchNormKernels& table = batch_norm_kernels(dy.device());
-                   Tensor d_scale = step.wants(1) ? step.input_gradient(1) : Tensor::empty_like(scale);
-                   Tensor d_bias = step.wants(2) ? step.input_gradient(2) : Tensor::empty_like(scale);
-                   table.reduce(dy, mask_, x, mean, inv_std, d_scale, d_bias);
-                   if (norm) {
-                     add_gradients(*norm, piece, d_scale, d_bias);
-                     if (norm->gradients_seen < pieces) throw WholeBatchNorms::Waiting();
-                     d_scale = norm->d_scale, d_bias = norm->d_bias;
-                   }
-                   const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
-                   Tensor d_residual;
-                   if (step.wants(3)) {
-                     if (mask_.defined())
-                       d_residual = step.input_gradient(3);
-                     else
-                       step.pass_gradient(3, dy);
-                   }
-                   table.apply_backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, count, dx,
-                                        d_residual);
-                 });
+    tape->record(
+        batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
+        {a.x, s.mean, s.inv_std, a.scale, mask},
+        [count, norm, piece, pieces, at_once, with_residual = a.residual.defined()](BackwardStep& step) {
+          const Tensor& dy = step.output_gradient();
+          const Tensor &x = step.saved(0), &mean = step.saved(1), &inv_std = step.saved(2),
+                       &scale = step.saved(3), &mask_ = step.saved(4);
+          const BatchNormKernels& table = batch_norm_kernels(dy.device());
+          // The place of a gradient, or one to be thrown away: the kernels write all.
+          const auto place = [&step](int input, const Tensor& like) {
+            return step.wants(input) ? step.input_gradient(input) : Tensor::empty_like(like);
+          };
+          Tensor d_scale = place(1, scale), d_bias = place(2, scale);
+          if (at_once) {
+            const Tensor dx = place(0, x), d_residual = with_residual ? place(3, x) : Tensor();
+            batch_norm_at_once_cuda->backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, dx,
+                                              d_residual);
+            return;
+          }
+          table.reduce(dy, mask_, x, mean, inv_std, d_scale, d_bias);
+          if (norm) {
+            add_gradients(*norm, piece, d_scale, d_bias);
+            if (norm->gradients_seen < pieces) throw WholeBatchNorms::Waiting();
+            d_scale = norm->d_scale, d_bias = norm->d_bias;
+          }
+          const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
+          Tensor d_residual;
+          if (step.wants(3)) {
+            if (mask_.defined())
+              d_residual = step.input_gradient(3);
+            else
+              step.pass_gradient(3, dy);
+          }
+          table.apply_backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, count, dx, d_residual);
+        });
   }
   return y;
 }

@@ -30,6 +30,21 @@ TEST_CASE("plan book: what is saved is found again") {
   CHECK(after.find("cuDNN 9: forward") == "13");
 }
 
+TEST_CASE("plan book: a user's programs share what they found") {
+  const TemporaryFolder folder;
+  const CodeCache cache(folder / "kindred");
+  PlanBook first, second;
+  CHECK(first.load(cache, "a GPU") == 0);
+  first.remember("cuDNN 9: forward", "12 3=1");
+  first.save(cache, "a GPU");
+  CHECK(second.load(cache, "another GPU") == 0);
+  CHECK(second.load(cache, "a GPU") == 1);
+  CHECK(second.find("cuDNN 9: forward") == "12 3=1");
+  PlanBook strict;
+  strict.set_rules({.deterministic = true});
+  CHECK(strict.load(cache, "a GPU") == 0);
+}
+
 TEST_CASE("plan book: plans of another GPU or under other rules are left alone") {
   const TemporaryFolder folder;
   PlanBook book;

@@ -2,9 +2,11 @@
 // wanted, means far from zero, and the bits of the mask. Against the reference, on the cpu and on a GPU where
 // one answers or is emulated.
 #include <doctest/doctest.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/philox.h>
+#include <kindred/layers/batch_norm/at_once.h>
 #include <kindred/layers/batch_norm/kernels.h>
+
+#include "../gpu.h"
 
 #include <cmath>
 #include <limits>
@@ -16,7 +18,7 @@ using Floats = std::vector<float>;
 
 std::vector<Device> tested_devices() {
   std::vector<Device> devices{Device::cpu};
-  if (device_cuda != nullptr && device_cuda->probe().usable) devices.push_back(Device::cuda);
+  if (test::has_gpu()) devices.push_back(Device::cuda);
   return devices;
 }
 
@@ -192,6 +194,80 @@ TEST_CASE("batch norm kernels: running statistics move towards the batch's") {
         const auto a = found[i].to_vector<double>(), b = expected[i].to_vector<double>();
         for (std::size_t c = 0; c < a.size(); ++c) CHECK(std::abs(a[c] - b[c]) <= 1.2e-7 * std::abs(b[c]));
       }
+    }
+}
+
+// Each pass is one call of cuDNN; the halves are our own.
+TEST_CASE("batch norm at once on a GPU: the same as its halves" * doctest::skip(test::no_gpu())) {
+  const BatchNormKernels& halves = *batch_norm_cuda;
+  struct Kind {
+    bool relu, residual;
+  };
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
+    for (const Kind kind : {Kind{false, false}, Kind{true, false}, Kind{true, true}}) {
+      const Shape shape = kind.residual ? Shape{9, 7, 7, 72} : Shape{6, 14, 14, 64};
+      CAPTURE(name(dtype));
+      CAPTURE(kind.relu);
+      CAPTURE(kind.residual);
+      const auto image = [&](std::uint32_t key) {
+        return draw(shape, key, Device::cuda).to(Device::cuda, dtype);
+      };
+      const auto channel = [&](std::uint32_t key) { return draw({shape.back()}, key, Device::cuda, 0.5f, 2); };
+      const auto poisoned = [](const Tensor& like) {
+        return Tensor::full(like.shape(), 99, like.dtype(), Device::cuda);
+      };
+      const Tensor x = image(1), dy = image(2), residual = kind.residual ? image(3) : Tensor();
+      const Tensor scale = channel(4), bias = channel(5);
+      const std::int64_t rows = x.numel() / shape.back();
+      struct Results {
+        Tensor mean, variance, y, dx, d_scale, d_bias, d_residual;
+      };
+      const auto run = [&](bool at_once) {
+        Results r{poisoned(scale),
+                  poisoned(scale),
+                  poisoned(x),
+                  poisoned(x),
+                  poisoned(scale),
+                  poisoned(scale),
+                  kind.residual ? poisoned(x) : Tensor()};
+        const Tensor inv_std = poisoned(scale);
+        const Tensor mask =
+            kind.relu ? Tensor::full({mask_bytes(x.numel())}, 0xaa, DType::u8, Device::cuda) : Tensor();
+        const auto finish = [&] {
+          halves.finish_statistics(r.mean, r.variance, 1e-5, 0, rows, inv_std, {}, {});
+        };
+        if (at_once) {
+          const BatchNormAtOnce& whole = *batch_norm_at_once_cuda;
+          whole.forward(x, scale, bias, residual, 1e-5, mask, r.mean, r.variance, r.y);
+          finish();
+          whole.backward(dy, mask, x, r.mean, inv_std, scale, r.d_scale, r.d_bias, r.dx, r.d_residual);
+        } else {
+          halves.statistics(x, r.mean, r.variance);
+          finish();
+          halves.apply(x, r.mean, inv_std, scale, bias, residual, kind.relu, mask, r.y);
+          halves.reduce(dy, mask, x, r.mean, inv_std, r.d_scale, r.d_bias);
+          halves.apply_backward(dy, mask, x, r.mean, inv_std, scale, r.d_scale, r.d_bias, rows, r.dx,
+                                r.d_residual);
+        }
+        return r;
+      };
+      const Results found = run(true), expected = run(false);
+      // Images: a rounding of values up to 9. A value at the ReLU's edge may fall to either side, and takes its
+      // gradient (up to 1) with it: that many of the elements.
+      const double rounding = dtype == DType::f32 ? 1e-5 : dtype == DType::f16 ? 8e-3 : 0.07;
+      const auto differing = [&](const Tensor& a, const Tensor& b) {
+        const auto p = a.to_vector<double>(), q = b.to_vector<double>();
+        int count = 0;
+        for (std::size_t i = 0; i < p.size(); ++i) count += !(std::abs(p[i] - q[i]) <= rounding);
+        return count;
+      };
+      CHECK(largest_difference(found.mean, expected.mean) <= 1e-6);
+      CHECK(largest_difference(found.variance, expected.variance) <= 1e-6);
+      CHECK(largest_difference(found.y, expected.y) <= rounding);
+      CHECK(differing(found.dx, expected.dx) <= 3);
+      CHECK(largest_difference(found.d_bias, expected.d_bias) <= 1.01);  // one element on the other side
+      CHECK(largest_difference(found.d_scale, expected.d_scale) <= 1.01);
+      if (kind.residual) CHECK(differing(found.d_residual, expected.d_residual) <= 3);
     }
 }
 

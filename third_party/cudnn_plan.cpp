@@ -1,0 +1,321 @@
+#include <kindred/engine/code_cache.h>
+#include <kindred/engine/error.h>
+#include <kindred/third_party/cudnn_plan.h>
+#include <kindred/third_party/gpu_timing.h>
+
+#include <algorithm>
+#include <charconv>
+#include <future>
+#include <limits>
+
+namespace kindred::cudnn {
+namespace {
+
+// How many plans of a graph are timed: ready ones take milliseconds, others are compiled first.
+constexpr int most_ready = 16, most_compiled = 4;
+// A plan that needs more is not worth what it takes from the batch.
+constexpr std::size_t largest_workspace = std::size_t{256} << 20;
+
+// Candidates of one heuristic, its best guess first; an empty list where it has none.
+std::vector<Descriptor> candidates(const Graph& graph, cudnnBackendHeurMode_t mode) {
+  Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.descriptor());
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+  heuristic.set_gpu({}, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP);
+  if (!heuristic.try_finalize()) return {};
+  // All of them: those that the rules allow may come last.
+  const std::int64_t most =
+      heuristic.get(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
+  std::vector<Descriptor> found;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (std::int64_t i = 0; i < most; ++i)
+    raw.push_back(found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).raw());
+  const std::int64_t count =
+      heuristic.get(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, raw.data());
+  found.erase(found.begin() + static_cast<std::ptrdiff_t>(std::min(count, most)), found.end());
+  return found;
+}
+
+Descriptor engine_of(const Descriptor& configuration) {
+  Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  cudnnBackendDescriptor_t raw = engine.raw();
+  configuration.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &raw);
+  return engine;
+}
+
+// Whether the engine's kernels are compiled for the graph, which takes a second or two for each plan.
+bool runtime_compiled(const Descriptor& engine) {
+  cudnnBackendBehaviorNote_t notes[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+  const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                        CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, notes);
+  return std::find(notes, notes + count, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) != notes + count;
+}
+
+bool obeys(const Descriptor& engine, const PlanRules& rules, DType factors) {
+  cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
+  const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
+                                        CUDNN_NUMERICAL_NOTE_TYPE_COUNT, notes);
+  const auto has = [&](cudnnBackendNumericalNote_t note) {
+    return std::find(notes, notes + count, note) != notes + count;
+  };
+  if (rules.deterministic && has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
+  const bool may_round = factors == DType::f32 && rules.allow_tf32;
+  if (!may_round && has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return false;
+  // Tensor cores have no float32: they round the factors to tf32 on the way in.
+  if (factors == DType::f32 && !may_round && has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE)) return false;
+  // Sums in 16 bits would lose what float32 statistics are for.
+  return !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION);
+}
+
+// "12 3=1 7=0": engine 12, its knob 3 at 1, its knob 7 at 0.
+std::string choice_of(const Descriptor& configuration, const Descriptor& engine) {
+  std::int64_t index = 0;
+  engine.get(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &index);
+  std::string text = std::to_string(index);
+  std::vector<Descriptor> knobs;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; ++i)
+    raw.push_back(knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR).raw());
+  const std::int64_t count = configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                               CUDNN_KNOB_TYPE_COUNTS, raw.data());
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Descriptor& knob = knobs[static_cast<std::size_t>(i)];
+    cudnnBackendKnobType_t type{};
+    std::int64_t value = 0;
+    knob.get(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type);
+    knob.get(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &value);
+    text += fmt::format(" {}={}", static_cast<int>(type), value);
+  }
+  return text;
+}
+
+struct Choice {
+  std::int64_t engine;
+  std::map<cudnnBackendKnobType_t, std::int64_t> knobs;
+};
+
+// The opposite; nothing where the text is not exactly such a one, with each knob once.
+std::optional<Choice> read_choice(const std::string& text) {
+  const char *at = text.data(), *const end = at + text.size();
+  const auto number = [&](auto& value) {
+    const auto [rest, error] = std::from_chars(at, end, value);
+    at = rest;
+    return error == std::errc();
+  };
+  const auto letter = [&](char wanted) { return at != end && *at++ == wanted; };
+  Choice choice{};
+  if (!number(choice.engine) || choice.engine < 0) return {};
+  while (at != end) {
+    int type = 0;
+    std::int64_t value = 0;
+    if (!letter(' ') || !number(type) || type < 0 || type >= CUDNN_KNOB_TYPE_COUNTS || !letter('=') ||
+        !number(value) || !choice.knobs.emplace(static_cast<cudnnBackendKnobType_t>(type), value).second)
+      return {};
+  }
+  return choice;
+}
+
+std::optional<Descriptor> plan_of(const Descriptor& configuration) {
+  Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  plan.set_gpu(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  if (!plan.try_finalize()) return {};  // this engine does not support this shape
+  return plan;
+}
+
+// Memory for every tensor of a graph that is in memory.
+struct Scratch {
+  explicit Scratch(const Graph& graph) {
+    for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
+      const Graph::TensorInfo& info = graph.tensors()[i];
+      if (info.is_virtual) continue;
+      if (info.is_scalar) {
+        bindings.emplace_back(static_cast<int>(i), &scalar);
+        continue;
+      }
+      tensors.push_back(
+          memory.random(static_cast<std::int64_t>(info.bytes() / size_of(info.dtype)), info.dtype));
+      bindings.emplace_back(static_cast<int>(i), tensors.back().raw());
+    }
+  }
+  cuda::ScratchMemory memory;
+  float scalar = 1e-3f;
+  std::vector<Tensor> tensors;
+  std::vector<Plan::Binding> bindings;
+};
+
+std::optional<float> time_on(const Scratch& scratch, const Plan& plan) {
+  const Tensor workspace =
+      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+  if (!plan.try_execute(scratch.bindings, workspace.raw())) return {};
+  return cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
+}
+
+}  // namespace
+
+Plan::Plan(Descriptor plan, bool is_compiled) : plan_(std::move(plan)), is_compiled_(is_compiled) {
+  std::int64_t bytes = 0;
+  plan_.get(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &bytes);
+  workspace_ = static_cast<std::size_t>(bytes);
+}
+
+std::string Plan::code() const {
+  return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+}
+
+bool Plan::try_execute(const std::vector<Binding>& bindings, void* workspace) const {
+  std::vector<std::int64_t> ids;
+  std::vector<const void*> addresses;
+  for (const auto& [id, address] : bindings) {
+    ids.push_back(id);
+    addresses.push_back(address);
+  }
+  Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
+  pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR,
+           static_cast<std::int64_t>(addresses.size()), addresses.data());
+  pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+  pack.finalize("binding tensors to a plan");
+  return library().execute(handle(), plan_.raw(), pack.raw()) == CUDNN_STATUS_SUCCESS;
+}
+
+void Plan::execute(const std::vector<Binding>& bindings, void* workspace) const {
+  check(try_execute(bindings, workspace), ExitCode::device, "cuDNN: running a plan failed");
+}
+
+std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offer offer) {
+  if (!graph.finalize()) return {};
+  const std::vector<Descriptor> all =
+      candidates(graph, offer == Offer::usual ? CUDNN_HEUR_MODE_A : CUDNN_HEUR_MODE_FALLBACK);
+  struct Making {
+    const Descriptor* configuration;
+    Descriptor engine;
+    bool is_compiled;
+    std::future<std::optional<Descriptor>> plan;
+  };
+  std::vector<Making> making;
+  int ready = 0, compiled = 0;
+  for (const Descriptor& configuration : all) {
+    Descriptor engine = engine_of(configuration);
+    if (!obeys(engine, rules, graph.tensors().front().dtype)) continue;
+    const bool is_compiled = runtime_compiled(engine);
+    if (is_compiled ? compiled++ >= most_compiled : ready++ >= most_ready) continue;
+    making.push_back({&configuration, std::move(engine), is_compiled,
+                      std::async(is_compiled ? std::launch::async : std::launch::deferred,
+                                 [&configuration] { return plan_of(configuration); })});
+  }
+  std::vector<ChosenPlan> plans;
+  for (Making& made : making) {
+    std::optional<Descriptor> descriptor = made.plan.get();
+    if (!descriptor) continue;
+    Plan plan(std::move(*descriptor), made.is_compiled);
+    if (plan.workspace() <= largest_workspace)
+      plans.push_back({std::move(plan), choice_of(*made.configuration, made.engine)});
+  }
+  return plans;
+}
+
+std::optional<float> time_of(const Graph& graph, const Plan& plan) {
+  const Scratch scratch(graph);
+  return time_on(scratch, plan);
+}
+
+std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules) {
+  const Scratch scratch(graph);
+  std::optional<ChosenPlan> best;
+  float best_time = std::numeric_limits<float>::max();
+  for (const Offer offer : {Offer::usual, Offer::fallback}) {
+    if (best) break;
+    for (ChosenPlan& offered : offered_plans(graph, rules, offer)) {
+      const std::optional<float> time = time_on(scratch, offered.plan);
+      if (!time || *time >= best_time) continue;
+      best_time = *time;
+      best = std::move(offered);
+    }
+  }
+  return best;
+}
+
+std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const PlanRules& rules) {
+  const std::optional<Choice> read = read_choice(choice);
+  if (!read || !graph.finalize()) return {};
+  Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph.descriptor());
+  engine.set_gpu({}, CUDNN_ATTR_ENGINE_DEVICEPROP);
+  if (!engine.try_set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &read->engine) ||
+      !engine.try_finalize())
+    return {};
+  if (!obeys(engine, rules, graph.tensors().front().dtype)) return {};
+
+  std::vector<Descriptor> knobs;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const auto& [type, value] : read->knobs) {
+    Descriptor& knob = knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+    if (!knob.try_set(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &type) ||
+        !knob.try_set(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &value) || !knob.try_finalize())
+      return {};
+    raw.push_back(knob.raw());
+  }
+  Descriptor configuration(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+  configuration.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  if (!raw.empty() && !configuration.try_set(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                             static_cast<std::int64_t>(raw.size()), raw.data()))
+    return {};
+  if (!configuration.try_finalize()) return {};
+  std::optional<Descriptor> plan = plan_of(configuration);
+  if (!plan) return {};
+  Plan result(std::move(*plan), runtime_compiled(engine));
+  if (result.workspace() > largest_workspace) return {};
+  return result;
+}
+
+std::optional<Plan> plan_from_code(const std::string& code) {
+  Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  plan.set_gpu(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
+  if (!plan.try_set_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, code) || !plan.try_finalize())
+    return {};
+  Plan result(std::move(plan), true);
+  if (result.workspace() > largest_workspace) return {};
+  return result;
+}
+
+std::optional<Plan> find_plan(const std::string& name, const std::function<Graph()>& make_graph) {
+  const PlanRules rules = plan_book().rules();
+  const auto code_name = [&](const std::string& choice) {
+    return fmt::format("{}; {}; {}", name, choice, gpu_description());
+  };
+  if (const auto choice = plan_book().find(name)) {
+    Graph graph = make_graph();
+    if (const auto code = code_cache().find(code_name(*choice)))
+      if (std::optional<Plan> plan = plan_from_code(*code); plan && (is_described() || time_of(graph, *plan)))
+        return plan;
+    if (std::optional<Plan> plan = plan_from(graph, *choice, rules)) {
+      if (plan->is_compiled()) code_cache().remember(code_name(*choice), plan->code());
+      return plan;
+    }
+  }
+  Graph graph = make_graph();
+  std::optional<ChosenPlan> best = best_plan(graph, rules);
+  if (!best) return {};
+  plan_book().remember(name, best->choice);
+  if (best->plan.is_compiled()) code_cache().remember(code_name(best->choice), best->plan.code());
+  return std::move(best->plan);
+}
+
+bool plan_wins(const std::string& name, const std::function<float()>& ours,
+               const std::function<float()>& theirs) {
+  std::optional<std::string> winner = plan_book().find(name);
+  if (!winner) {
+    winner = ours() < theirs() ? "cuDNN" : "other";
+    plan_book().remember(name, *winner);
+  }
+  return *winner == "cuDNN";
+}
+
+void run(const Plan& plan, const std::vector<Plan::Binding>& bindings) {
+  const Tensor workspace =
+      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+  plan.execute(bindings, workspace.raw());
+}
+
+}  // namespace kindred::cudnn

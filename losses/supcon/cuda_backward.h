@@ -23,15 +23,16 @@ __device__ inline AnchorTerms anchor_terms(const Rows& rows, std::int64_t row) {
 template <SupConPull pull, bool all>
 __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& anchor) {
   if (kind == Kind::none) return 0;
-  if (kind == Kind::negative) return __expf(s - anchor.weight);
-  const float push = all ? __expf(s - anchor.weight) : 0.0f;
+  if (kind == Kind::negative) return cuda::fast_exp(s - anchor.weight);
+  const float push = all ? cuda::fast_exp(s - anchor.weight) : 0.0f;
   if constexpr (pull == SupConPull::constant) return push - anchor.share;
   const float apart = s - anchor.second;
-  if constexpr (pull == SupConPull::exponential) return push - anchor.share * __expf(apart);
+  if constexpr (pull == SupConPull::exponential) return push - anchor.share * cuda::fast_exp(apart);
   // Beyond e^40 the fraction is 0 to the last bit, and nothing overflows.
-  if constexpr (pull == SupConPull::others) return push - anchor.share / (1.0f + __expf(fminf(apart, 40.0f)));
-  const float smaller = 1.0f + __expf(-fabsf(apart));
-  return push - __expf(-fabsf(apart) - anchor.share) / (smaller * smaller);
+  if constexpr (pull == SupConPull::others)
+    return push - anchor.share / (1.0f + cuda::fast_exp(fminf(apart, 40.0f)));
+  const float smaller = 1.0f + cuda::fast_exp(-fabsf(apart));
+  return push - cuda::fast_exp(-fabsf(apart) - anchor.share) / (smaller * smaller);
 }
 
 // sums [segments, R, D]: each segment's part of the sum over j of (G_ij + G_ji) column_j. A block sums one
@@ -43,42 +44,43 @@ __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& an
 template <bool general, SupConPull pull, bool all>
 __global__ void __launch_bounds__(threads, 2)
     backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, float* sums) {
-  // A tile goes through them in turn, and both do not fit.
+  // A tile goes through them in turn.
   __shared__ union {
     ProductSlices products;
     SumSlices sums;
   } shared;
+  __shared__ ColumnMembers<3> column;
   const std::int64_t first_row = first_row_of_block(area), first_element = std::int64_t{blockIdx.z} * chunk;
-  float sum[rows_each][chunk_each] = {};
+  const RowMembers<general> at(rows, first_row, pairs);
+  AnchorTerms row_terms[rows_each];
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r) row_terms[r] = anchor_terms<pull>(rows, first_row + row_of(r));
+  Sums sum = {};
   for_each_tile(area, false, [&](std::int64_t first_column) {
+    const ColumnMember<general, 3> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int i) {
+      const AnchorTerms terms = anchor_terms<pull>(columns, anchor);
+      return i == 0 ? terms.weight : i == 1 ? terms.second : terms.share;
+    });
     float tile[rows_each][columns_each];  // the logits, then their derivatives
     multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
-    AnchorTerms column_terms[columns_each];
-    Member members[columns_each];
+    fetched.put(column);
+    const LeftOut left_out(first_row, rows.count, first_column, columns.count, pairs);
 #pragma unroll
     for (int c = 0; c < columns_each; ++c) {
-      column_terms[c] = anchor_terms<pull>(columns, first_column + column_of(c));
-      members[c] = member_of<general>(columns, first_column + column_of(c), pairs);
-    }
+      const int place = column_of(c);
+      const Member member = column.at<general>(place);
+      const AnchorTerms terms{column.number[0][place], column.number[1][place], column.number[2][place]};
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-      const std::int64_t self = pairs.row_offset + first_row + row_of(r);
-      const AnchorTerms row_terms = anchor_terms<pull>(rows, first_row + row_of(r));
-      const Member row = member_of<general>(rows, first_row + row_of(r), pairs);
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t column = first_column + column_of(c);
+      for (int r = 0; r < rows_each; ++r) {
         const float logit = tile[r][c] * pairs.inverse_temperature;
-        const Kind to_row = kind_of<general>(row, members[c], pairs);
-        const Kind to_column = general ? kind_of<general>(members[c], row, pairs) : to_row;
-        const float both = logit_gradient<pull, all>(logit, to_row, row_terms) +
-                           logit_gradient<pull, all>(logit, to_column, column_terms[c]);
-        tile[r][c] = column < columns.count && column != self ? both : 0.0f;
+        const Kind to_row = kind_of<general>(at.row[r], member, pairs);
+        const Kind to_column = general ? kind_of<general>(member, at.row[r], pairs) : to_row;
+        const float both = logit_gradient<pull, all>(logit, to_row, row_terms[r]) +
+                           logit_gradient<pull, all>(logit, to_column, terms);
+        tile[r][c] = left_out(r, c) ? 0.0f : both;
       }
     }
-    __syncthreads();
-    store_weights(tile, shared.sums);
-    add_weighted_columns(columns, first_column, first_element, shared.sums, sum);
+    add_weighted_columns(tile, columns, first_column, first_element, shared.sums, sum);
   });
 #pragma unroll
   for (int r = 0; r < rows_each; ++r) {
@@ -86,8 +88,8 @@ __global__ void __launch_bounds__(threads, 2)
     float* to = sums + (blockIdx.y * rows.count + row) * rows.dim;
 #pragma unroll
     for (int e = 0; e < chunk_each; ++e) {
-      const std::int64_t element = first_element + column_of(e);
-      if (row < rows.count && element < rows.dim) to[element] = sum[r][e];
+      const std::int64_t element = first_element + element_of(e);
+      if (row < rows.count && element < rows.dim) to[element] = sum[e / 8 * 4 + e % 4][2 * r + e / 4 % 2];
     }
   }
 }

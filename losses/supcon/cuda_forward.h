@@ -1,8 +1,8 @@
 // The forward kernels of SupCon on a GPU; included by cuda.cu alone.
 //
-// Each thread keeps running sums for each of its 8 rows, of the columns that it sees itself; the 16 threads of
-// a row come together at the end of a segment. Where a tile serves its columns too, the thread sums over its 8
-// rows for each of its 4 columns, and the 16 threads of a column come together at the end of the tile.
+// Each thread keeps running sums for its 2 rows, of the columns that it sees itself; the 4 threads of a row
+// come together at the end of a segment. Where a tile serves its columns too, the thread sums over its 2 rows
+// for each of its 16 columns, and the 64 threads of a column come together at the end of the tile.
 #pragma once
 
 #include <kindred/losses/supcon/anchor.h>
@@ -21,8 +21,14 @@ struct RunningLogSum {
   float sum = 0;  // of exp(x - maximum)
 
   __device__ void add(const RunningLogSum& other) {
+    // Empty sums are common: of positives above all.
+    if (other.maximum == -infinity) return;
+    if (maximum == -infinity) {
+      *this = other;
+      return;
+    }
     const float higher = fmaxf(maximum, other.maximum), base = subtrahend(higher);
-    sum = sum * __expf(maximum - base) + other.sum * __expf(other.maximum - base);
+    sum = sum * cuda::fast_exp(maximum - base) + other.sum * cuda::fast_exp(other.maximum - base);
     maximum = higher;
   }
   __device__ void add(float x) { add(RunningLogSum{x, 1}); }
@@ -91,14 +97,21 @@ __device__ inline void add_contrasts(float (&logits)[N], const Kind (&kinds)[N],
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const bool apart = split && kinds[i] == Kind::positive;
-    const float e = __expf(logits[i] - (apart ? positive_base : negative_base));
+    const float e = cuda::fast_exp(logits[i] - (apart ? positive_base : negative_base));
     if (apart)
       positive.sum += e;
     else
       negative.sum += e;
   }
-  if constexpr (split) sums.positive.add(positive);
-  sums.negative.add(negative);
+  // A NaN is not 0, and gets through.
+  if (split && positive.sum != 0) sums.positive.add(positive);
+  if (negative.sum != 0) sums.negative.add(negative);
+}
+
+constexpr int together = 8;  // columns of a row that are added at a time
+
+__device__ inline float no_numbers(std::int64_t, int) {
+  return 0;
 }
 
 // The rows of the area are its anchors; with parts.columns so are its columns.
@@ -109,34 +122,47 @@ __global__ void __launch_bounds__(threads, 2)
     ProductSlices products;
     WarpParts<RunningRow> of_warps;
   } shared;
+  __shared__ ColumnMembers<0> column;
   const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
+  const RowMembers<general> at(rows, first_row, pairs);
   RunningRow running[rows_each];
   for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
-    float products[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared.products, products);
-    const TileMembers<general> at(rows, first_row, columns, first_column, pairs);
+    const ColumnMember<general, 0> fetched(columns, first_column, pairs, no_numbers);
+    float logits[rows_each][columns_each];
+    multiply_tile(rows, first_row, columns, first_column, shared.products, logits);
+    fetched.put(column);
+    const LeftOut left_out(first_row, end, first_column, columns.count, pairs);
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r) {
-      float logits[columns_each];
-      Kind kinds[columns_each];
+    for (int r = 0; r < rows_each; ++r)
 #pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        logits[c] = products[r][c] * pairs.inverse_temperature;
-        kinds[c] = kind_in_tile<general>(at.row[r], end, at.column[c], columns.count, pairs);
+      for (int c = 0; c < columns_each; ++c) logits[r][c] *= pairs.inverse_temperature;
+
+#pragma unroll
+    for (int first = 0; first < columns_each; first += together)
+#pragma unroll
+      for (int r = 0; r < rows_each; ++r) {
+        float some[together];
+        Kind kinds[together];
+#pragma unroll
+        for (int i = 0; i < together; ++i) {
+          some[i] = logits[r][first + i];
+          const Member member = column.at<general>(column_of(first + i));
+          kinds[i] = left_out(r, first + i) ? Kind::none : kind_of<general>(at.row[r], member, pairs);
+        }
+        add_contrasts<split>(some, kinds, running[r]);
       }
-      add_contrasts<split>(logits, kinds, running[r]);
-    }
     if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
     write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
+      const Member member = column.at<general>(column_of(c));
       RunningRow sums;
-      float logits[rows_each];
+      float some[rows_each];
       Kind kinds[rows_each];
 #pragma unroll
       for (int r = 0; r < rows_each; ++r) {
-        logits[r] = products[r][c] * pairs.inverse_temperature;
-        kinds[r] = kind_in_tile<general, false>(at.row[r], end, at.column[c], columns.count, pairs);
+        some[r] = logits[r][c];
+        kinds[r] = left_out(r, c) ? Kind::none : kind_of<general>(member, at.row[r], pairs);
       }
-      add_contrasts<split>(logits, kinds, sums);
+      add_contrasts<split>(some, kinds, sums);
       return sums;
     });
   });
@@ -150,7 +176,7 @@ __global__ void log_negative_kernel(const RunningRow* sums, std::int64_t count, 
 }
 
 __device__ inline float softplus(float x) {
-  return fmaxf(x, 0.0f) + log1pf(__expf(-fabsf(x)));
+  return fmaxf(x, 0.0f) + log1pf(cuda::fast_exp(-fabsf(x)));
 }
 
 // The second sweep, when the log of the sum over the anchors' negatives is known.
@@ -162,33 +188,46 @@ __global__ void __launch_bounds__(threads, 2)
     ProductSlices products;
     WarpParts<RunningPositives> of_warps;
   } shared;
+  __shared__ ColumnMembers<1> column;
   const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
+  const RowMembers<general> at(rows, first_row, pairs);
+  float row_negative[rows_each];
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r) row_negative[r] = log_negative[std::min(first_row + row_of(r), end - 1)];
   RunningPositives running[rows_each];
   for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
+    // Only in a triangle are the columns anchors as well.
+    const ColumnMember<general, 1> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int) {
+      return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
+    });
     float products[rows_each][columns_each];
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
-    const TileMembers<general> at(rows, first_row, columns, first_column, pairs);
-    const auto add = [&](RunningPositives& sums, float product, std::int64_t anchor) {
-      if (log_negative[anchor] == -infinity) return;
-      const float apart = product * pairs.inverse_temperature - log_negative[anchor];
+    fetched.put(column);
+    const LeftOut left_out(first_row, end, first_column, columns.count, pairs);
+    const auto add = [&](RunningPositives& sums, float product, float negative) {
+      if (negative == -infinity) return;
+      const float apart = product * pairs.inverse_temperature - negative;
       const float log_one = -softplus(-apart), log_rest = -softplus(apart);
       sums.log_t += log_one;
       sums.first.add(out ? log_rest : log_one);
       if (!out) sums.second.add(log_one + log_rest);
     };
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r)
+    for (int c = 0; c < columns_each; ++c) {
+      const Member member = column.at<general>(column_of(c));
 #pragma unroll
-      for (int c = 0; c < columns_each; ++c)
-        if (kind_in_tile<general>(at.row[r], end, at.column[c], columns.count, pairs) == Kind::positive)
-          add(running[r], products[r][c], at.row[r].row);
+      for (int r = 0; r < rows_each; ++r)
+        if (!left_out(r, c) && kind_of<general>(at.row[r], member, pairs) == Kind::positive)
+          add(running[r], products[r][c], row_negative[r]);
+    }
     if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
     write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
+      const Member member = column.at<general>(column_of(c));
       RunningPositives sums;
 #pragma unroll
       for (int r = 0; r < rows_each; ++r)
-        if (kind_in_tile<general, false>(at.row[r], end, at.column[c], columns.count, pairs) == Kind::positive)
-          add(sums, products[r][c], at.column[c].row);
+        if (!left_out(r, c) && kind_of<general>(member, at.row[r], pairs) == Kind::positive)
+          add(sums, products[r][c], column.number[0][column_of(c)]);
       return sums;
     });
   });

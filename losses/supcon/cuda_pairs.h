@@ -21,17 +21,16 @@ struct Pairs {
 
 enum class Kind { none, positive, negative };
 
-// What the row, which may lie past the end, stands for in kind_of: its label, its image in the
-// mask, and with a cap its places on the ring.
+// What a row, which may lie past the end, stands for in kind_of: its label, its image in the mask, and with a
+// cap its places on the ring.
 struct Member {
-  std::int64_t row;
   std::int32_t label, in_mask, place, image, reach;
 };
 
 // `general`: there is a mask or a cap. Without, labels alone decide, and nothing else is loaded.
 template <bool general>
 __device__ inline Member member_of(const Rows& rows, std::int64_t row, const Pairs& pairs) {
-  Member member{row, 0, 0, 0, 0, 0};
+  Member member{0, 0, 0, 0, 0};
   if constexpr (general) member.in_mask = static_cast<std::int32_t>(row % pairs.images);
   row = std::min(row, rows.count - 1);
   if (rows.labels != nullptr) member.label = rows.labels[row];
@@ -68,27 +67,89 @@ __device__ inline Kind kind_of(const Member& anchor, const Member& other, const 
   return Kind::positive;
 }
 
-// What the column of a tile is to its row, or the other way round with `row_is_anchor` false. None where one
-// lies past its end, or both are one row.
-template <bool general, bool row_is_anchor = true>
-__device__ inline Kind kind_in_tile(const Member& row, std::int64_t rows, const Member& column,
-                                    std::int64_t columns, const Pairs& pairs) {
-  if (row.row >= rows || column.row >= columns || column.row == pairs.row_offset + row.row) return Kind::none;
-  return row_is_anchor ? kind_of<general>(row, column, pairs) : kind_of<general>(column, row, pairs);
-}
+// Of this thread's part of a tile, the pairs that do not count: one of them lies past its end, or both are one
+// row. A bit each. Most tiles have none, which all threads see at once.
+class LeftOut {
+ public:
+  __device__ LeftOut(std::int64_t first_row, std::int64_t rows, std::int64_t first_column, std::int64_t columns,
+                     const Pairs& pairs) {
+    const std::int64_t apart = first_column - (pairs.row_offset + first_row);
+    if (first_row + tile_rows <= rows && first_column + tile_columns <= columns &&
+        (apart >= tile_rows || apart <= -tile_columns))
+      return;
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r)
+#pragma unroll
+      for (int c = 0; c < columns_each; ++c) {
+        const std::int64_t row = first_row + row_of(r), column = first_column + column_of(c);
+        if (row >= rows || column >= columns || column == pairs.row_offset + row)
+          bits_ |= 1u << (r * columns_each + c);
+      }
+  }
+  __device__ bool operator()(int r, int c) const {
+    return (bits_ >> (r * columns_each + c) & 1) != 0;
+  }
 
-// What this thread's rows and columns of a tile stand for.
+ private:
+  std::uint32_t bits_ = 0;
+};
+
+// What this thread's rows of a block stand for.
 template <bool general>
-struct TileMembers {
-  Member row[rows_each], column[columns_each];
+struct RowMembers {
+  Member row[rows_each];
 
-  __device__ TileMembers(const Rows& rows, std::int64_t first_row, const Rows& columns,
-                         std::int64_t first_column, const Pairs& pairs) {
+  __device__ RowMembers(const Rows& rows, std::int64_t first_row, const Pairs& pairs) {
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) row[r] = member_of<general>(rows, first_row + row_of(r), pairs);
+  }
+};
+
+// The same of a tile's columns, and a number or more of each, in shared memory for the whole block.
+template <int Numbers>
+struct ColumnMembers {
+  std::int32_t label[tile_columns], in_mask[tile_columns], place[tile_columns], image[tile_columns],
+      reach[tile_columns];
+  float number[Numbers > 0 ? Numbers : 1][tile_columns];
+
+  template <bool general>
+  __device__ Member at(int column) const {
+    if constexpr (!general) return {label[column], 0, 0, 0, 0};
+    return {label[column], in_mask[column], place[column], image[column], reach[column]};
+  }
+};
+
+// One thread's share of filling them: fetched before a tile's products are made, put down after.
+template <bool general, int Numbers>
+struct ColumnMember {
+  Member member;
+  float number[Numbers > 0 ? Numbers : 1];
+
+  // numbers(column, i): the i-th number of a column, which may lie past the end.
+  template <typename NumberOf>
+  __device__ ColumnMember(const Rows& columns, std::int64_t first_column, const Pairs& pairs,
+                          NumberOf&& numbers) {
+    if (threadIdx.x >= tile_columns) return;
+    const std::int64_t column = first_column + threadIdx.x;
+    member = member_of<general>(columns, column, pairs);
 #pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-      column[c] = member_of<general>(columns, first_column + column_of(c), pairs);
+    for (int i = 0; i < Numbers; ++i) number[i] = numbers(column, i);
+  }
+
+  // Ends with a barrier. Since other threads read the last tile's, there has been one.
+  __device__ void put(ColumnMembers<Numbers>& shared) const {
+    if (threadIdx.x < tile_columns) {
+      shared.label[threadIdx.x] = member.label;
+      if constexpr (general) {
+        shared.in_mask[threadIdx.x] = member.in_mask;
+        shared.place[threadIdx.x] = member.place;
+        shared.image[threadIdx.x] = member.image;
+        shared.reach[threadIdx.x] = member.reach;
+      }
+#pragma unroll
+      for (int i = 0; i < Numbers; ++i) shared.number[i][threadIdx.x] = number[i];
+    }
+    __syncthreads();
   }
 };
 

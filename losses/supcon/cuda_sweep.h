@@ -35,15 +35,15 @@ __device__ void for_each_tile(const Area& area, bool triangle, Body&& body) {
     body(first);
 }
 
-// Adds up the 16 threads of each row and writes the segment's part.
+// Adds up the 4 threads of each row and writes the segment's part.
 template <typename Part>
 __device__ void write_row_parts(Part (&running)[rows_each], const Area& area, Part* parts) {
 #pragma unroll
   for (int r = 0; r < rows_each; ++r) {
 #pragma unroll
-    for (int step = side / 2; step > 0; step /= 2) running[r].add(running[r].from_lane(step));
+    for (int step = 2; step > 0; step /= 2) running[r].add(running[r].from_lane(step));
     const std::int64_t row = std::int64_t{blockIdx.x} * tile_rows + row_of(r);
-    if (threadIdx.x % side == 0 && row < area.rows) parts[blockIdx.y * area.rows + row] = running[r];
+    if (cuda::lane_in_group() == 0 && row < area.rows) parts[blockIdx.y * area.rows + row] = running[r];
   }
 }
 
@@ -58,19 +58,34 @@ struct WarpParts {
   }
 };
 
-// Adds up the 16 threads of each column and writes the tile's part. sum_of(c) is what this thread has for its
+// Adds up the 8 threads that a warp has for each of its columns. sum_of(c) is this thread's part for its column
+// c. In each step two lanes that have the same columns share them: each keeps half and gives the other half
+// away. In the end lane 4 g + t has columns 8 g + 2 t + c, c = 0 or 1.
+template <int step, typename SumOf>
+__device__ auto sum_over_groups(int c, SumOf&& sum_of) {
+  if constexpr (step < 4) {
+    return sum_of(c);
+  } else {
+    auto lower = sum_over_groups<step / 2>(c, sum_of);
+    auto upper = sum_over_groups<step / 2>(c + step / 2, sum_of);
+    const bool keeps_upper = (threadIdx.x & step) != 0;
+    auto kept = keeps_upper ? upper : lower;
+    const auto given = keeps_upper ? lower : upper;
+    kept.add(given.from_lane(step));
+    return kept;
+  }
+}
+
+// Adds up all threads of each column and writes the tile's part. sum_of(c) is what this thread has for its
 // column c. Begins with a barrier, as multiply_tile does, which is to come before of_warps is used again.
 template <typename Part, typename SumOf>
 __device__ void write_column_parts(const Area& area, std::int64_t first_column, WarpParts<Part>& of_warps,
                                    Part* parts, SumOf&& sum_of) {
   __syncthreads();
 #pragma unroll
-  for (int c = 0; c < columns_each; ++c) {
-    Part sum = sum_of(c);
-    sum.add(sum.from_lane(side));  // a warp has two rows of threads
-    if (threadIdx.x % cuda::warp < side)
-      of_warps.at(static_cast<int>(threadIdx.x) / cuda::warp, column_of(c)) = sum;
-  }
+  for (int c = 0; c < 2; ++c)
+    of_warps.at(static_cast<int>(threadIdx.x) / cuda::warp,
+                8 * cuda::lane_group() + 2 * cuda::lane_in_group() + c) = sum_over_groups<16>(c, sum_of);
   __syncthreads();
   const auto column = static_cast<int>(threadIdx.x);
   const std::int64_t place = first_column - area.first_column + column;

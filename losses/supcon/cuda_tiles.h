@@ -1,28 +1,32 @@
-// The two matrix products of SupCon on a GPU, in tiles; included by the cuda files of this folder alone.
+// The two matrix products of SupCon on a GPU, in tiles, on tensor cores (engine/cuda/mma.h); included by the
+// cuda files of this folder alone.
 //
-// A block of 16 x 16 threads owns tile_rows feature rows and walks over tiles of tile_columns columns:
+// A block of 8 warps owns tile_rows feature rows and walks over tiles of tile_columns columns:
 //   multiply_tile          products[rows, columns] = rows . columns, over all of D
 //   add_weighted_columns   sums[rows, chunk of D] += weights[rows, columns] * columns
-// Both bring slices of the operands through shared memory, and each thread keeps a small part of the result in
-// registers: of a tile of products 8 rows x 4 columns, of the sums 8 rows x 8 of D. Products are those of f32.
-// Whoever writes these two for tensor cores need touch nothing else.
+// Both bring slices of the operands through shared memory. A warp has 16 rows and all columns, each of its
+// threads 2 rows x 16 columns; of the sums 2 rows x 32 elements. The second product takes its weights from the
+// registers in which the first one left them.
+//
+// A sum may be taken in any order, and rows and columns of a product may have any names. So what mma calls its
+// elements 0 to 7 are always those that let a thread read all it needs as four neighbours; and with the widths
+// of the slices chosen so, the threads of a warp never meet in a bank of shared memory.
 //
 // Rows, columns and elements past the end count as zeros, so no size needs to be a multiple of a tile's.
 #pragma once
 
-#include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/cuda/mma.h>
 
 #include <cstdint>
 
 namespace kindred::supcon_tiles {
 
 constexpr int threads = 256;
-constexpr int side = 16;  // threads along the rows, and along the columns
-constexpr int tile_rows = 128;
+constexpr int tile_rows = 16 * (threads / cuda::warp);
 constexpr int tile_columns = 64;
 constexpr int chunk = 128;  // elements of D that a block sums
-constexpr int depth = 16;   // thickness of a slice
-constexpr int rows_each = tile_rows / side, columns_each = tile_columns / side, chunk_each = chunk / side;
+// What a thread has of a tile of products, and of the elements of a row's sums.
+constexpr int rows_each = 2, columns_each = tile_columns / 4, chunk_each = chunk / 4;
 
 using Four = cuda::Pack<float, 4>;
 
@@ -35,150 +39,142 @@ struct Rows {
   std::int64_t count, dim;
 };
 
-// Where the parts of a thread lie in its block's tile. In groups of four neighbours, the unit of a 16-byte
-// access. The 16 threads of a half warp have the same rows.
+// Where the parts of a thread lie in its block's tile, and in its chunk.
 __device__ inline int row_of(int r) {
-  return r / 4 * (4 * side) + static_cast<int>(threadIdx.x) / side * 4 + r % 4;
+  return static_cast<int>(threadIdx.x) / cuda::warp * 16 + 8 * r + cuda::lane_group();
 }
 __device__ inline int column_of(int c) {
-  return c / 4 * (4 * side) + static_cast<int>(threadIdx.x) % side * 4 + c % 4;
+  return c / 2 * 8 + 2 * cuda::lane_in_group() + c % 2;
+}
+__device__ inline int element_of(int e) {
+  return e / 8 * 32 + 8 * cuda::lane_in_group() + e % 8;
 }
 
 __device__ inline Four load_four(const Rows& from, std::int64_t row, std::int64_t d) {
   Four values = {};
-  if (row >= from.count || d >= from.dim) return values;
-  const float* start = from.features + row * from.dim + d;
-  if (from.dim % 4 == 0) return *reinterpret_cast<const Four*>(start);
-  for (int e = 0; e < 4; ++e)
-    if (d + e < from.dim) values.element[e] = start[e];
+  // Rows and their elements are numbered in 32 bits, which halves the work of comparing.
+  const int e = static_cast<int>(d), dim = static_cast<int>(from.dim);
+  if (static_cast<int>(row) >= static_cast<int>(from.count) || e >= dim) return values;
+  const float* start = from.features + row * dim + e;
+  if (dim % 4 == 0) return *reinterpret_cast<const Four*>(start);
+  for (int i = 0; i < 4; ++i)
+    if (e + i < dim) values.element[i] = start[i];
   return values;
 }
 
-// N values of a thread, from a row of a shared array that holds the groups in the order of row_of / column_of.
-template <int N>
-__device__ inline void load_groups(float (&values)[N], const float* row, int group) {
-#pragma unroll
-  for (int i = 0; i < N; i += 4) {
-    const Four four = *reinterpret_cast<const Four*>(row + i * side + 4 * group);
-#pragma unroll
-    for (int e = 0; e < 4; ++e) values[i + e] = four.element[e];
-  }
-}
+// A slice of feature rows on its way to shared memory: Count rows, Width elements of each.
+template <int Count, int Width>
+struct Slice {
+  static constexpr int fours = Count * Width / 4 / threads;
+  Four four[fours];
 
-// sums += the outer product of x and y.
-template <int M, int N>
-__device__ inline void add_outer(float (&sums)[M][N], const float (&x)[M], const float (&y)[N]) {
+  __device__ static int place(int i) { return i * threads + static_cast<int>(threadIdx.x); }
+  __device__ static int row(int i) { return place(i) / (Width / 4); }
+  __device__ static int element(int i) { return place(i) % (Width / 4) * 4; }
+
+  __device__ Slice(const Rows& from, std::int64_t first_row, std::int64_t first_element) {
 #pragma unroll
-  for (int i = 0; i < M; ++i)
+    for (int i = 0; i < fours; ++i) four[i] = load_four(from, first_row + row(i), first_element + element(i));
+  }
+  template <int Padded>
+  __device__ void store(float (&to)[Count][Padded]) const {
 #pragma unroll
-    for (int j = 0; j < N; ++j) sums[i][j] += x[i] * y[j];
-}
+    for (int i = 0; i < fours; ++i) *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = four[i];
+  }
+};
 
 // ---- products of rows and columns
 
-// [depth, tile]: element d of all rows, then element d + 1. The four floats of padding let the transposing
-// stores of a warp fall into 32 different banks.
+constexpr int depth = 32;  // elements of D in a slice
+
 struct alignas(16) ProductSlices {
-  float rows[depth][tile_rows + 4];
-  float columns[depth][tile_columns + 4];
-};
-
-// One slice of Count rows, on its way through registers: it is fetched while the slice before is computed with.
-template <int Count>
-struct ProductSlice {
-  static constexpr int fours = Count * depth / 4 / threads;
-  Four four[fours];
-
-  // A warp takes 32 bytes, a memory sector, from each of 16 rows.
-  __device__ static int place(int i) { return i * threads + static_cast<int>(threadIdx.x); }
-  __device__ static int row(int i) { return place(i) / 2 % Count; }
-  __device__ static int element(int i) { return (place(i) / 2 / Count * 2 + place(i) % 2) * 4; }
-
-  __device__ void fetch(const Rows& from, std::int64_t first, std::int64_t d) {
-#pragma unroll
-    for (int i = 0; i < fours; ++i) four[i] = load_four(from, first + row(i), d + element(i));
-  }
-  __device__ void store(float (&to)[depth][Count + 4]) const {
-#pragma unroll
-    for (int i = 0; i < fours; ++i)
-#pragma unroll
-      for (int e = 0; e < 4; ++e) to[element(i) + e][row(i)] = four[i].element[e];
-  }
+  float rows[tile_rows][depth + 16];
+  float columns[tile_columns][depth + 16];
 };
 
 // This thread's part of the products. Begins with a barrier; other threads may still read `shared` at its end.
 __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, const Rows& columns,
                                      std::int64_t first_column, ProductSlices& shared,
                                      float (&products)[rows_each][columns_each]) {
-#pragma unroll
-  for (auto& row : products)
-#pragma unroll
-    for (float& product : row) product = 0;
-  ProductSlice<tile_rows> row_slice;
-  ProductSlice<tile_columns> column_slice;
-  row_slice.fetch(rows, first_row, 0);
-  column_slice.fetch(columns, first_column, 0);
+  constexpr int together = 2;
+  float sums[tile_columns / 8][4] = {};
   for (std::int64_t d = 0; d < rows.dim; d += depth) {
+    const Slice<tile_rows, depth> row_slice(rows, first_row, d);
+    const Slice<tile_columns, depth> column_slice(columns, first_column, d);
     __syncthreads();
     row_slice.store(shared.rows);
     column_slice.store(shared.columns);
     __syncthreads();
-    row_slice.fetch(rows, first_row, d + depth);
-    column_slice.fetch(columns, first_column, d + depth);
+    // 16 elements at a time: of each row and column this thread takes four, two for each of two mma.
 #pragma unroll
-    for (int k = 0; k < depth; ++k) {
-      float x[rows_each], y[columns_each];
-      load_groups(x, shared.rows[k], static_cast<int>(threadIdx.x) / side);
-      load_groups(y, shared.columns[k], static_cast<int>(threadIdx.x) % side);
-      add_outer(products, x, y);
+    for (int k = 0; k < depth; k += 16) {
+      const int mine = k + 4 * cuda::lane_in_group();
+      const Four x = *reinterpret_cast<const Four*>(&shared.rows[row_of(0)][mine]);
+      const Four y = *reinterpret_cast<const Four*>(&shared.rows[row_of(1)][mine]);
+      const cuda::SplitFloats<4> a[2] = {
+          cuda::SplitFloats<4>({x.element[0], y.element[0], x.element[1], y.element[1]}),
+          cuda::SplitFloats<4>({x.element[2], y.element[2], x.element[3], y.element[3]})};
+#pragma unroll
+      for (int n = 0; n < tile_columns / 8; n += together) {
+        Four z[together];
+#pragma unroll
+        for (int i = 0; i < together; ++i)
+          z[i] = *reinterpret_cast<const Four*>(&shared.columns[8 * (n + i) + cuda::lane_group()][mine]);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const cuda::SplitFloats<2> b[together] = {
+              cuda::SplitFloats<2>({z[0].element[2 * half], z[0].element[2 * half + 1]}),
+              cuda::SplitFloats<2>({z[1].element[2 * half], z[1].element[2 * half + 1]})};
+          cuda::multiply_add(&sums[n], a[half], b);
+        }
+      }
     }
   }
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r)
+#pragma unroll
+    for (int c = 0; c < columns_each; ++c) products[r][c] = sums[c / 2][2 * r + c % 2];
 }
 
 // ---- sums of weighted columns
 
+constexpr int slice_columns = 16;
+
 struct alignas(16) SumSlices {
-  float weights[tile_columns][tile_rows + 4];  // the whole tile
-  float columns[depth][chunk];
+  float columns[slice_columns][chunk + 4];
 };
 
-// Puts this thread's weights where add_weighted_columns reads them. No thread may still read `shared`.
-__device__ inline void store_weights(const float (&weights)[rows_each][columns_each], SumSlices& shared) {
-#pragma unroll
-  for (int c = 0; c < columns_each; ++c)
-#pragma unroll
-    for (int r = 0; r < rows_each; r += 4)
-      *reinterpret_cast<Four*>(&shared.weights[column_of(c)][row_of(r)]) = {
-          weights[r][c], weights[r + 1][c], weights[r + 2][c], weights[r + 3][c]};
-}
+// This thread's part of the sums: element_of(e) of row_of(r) is at [e / 8 * 4 + e % 4][2 r + e / 4 % 2].
+using Sums = float[chunk / 8][4];
 
-// Adds to this thread's part of the sums, whose chunk begins at first_element. Begins with a barrier, after
-// which the weights are read; other threads may still read `shared` at its end.
-__device__ inline void add_weighted_columns(const Rows& columns, std::int64_t first_column,
-                                            std::int64_t first_element, SumSlices& shared,
-                                            float (&sums)[rows_each][chunk_each]) {
-  constexpr int fours = depth * chunk / 4 / threads;
-  Four slice[fours];
-  const auto column = [](int i) { return (i * threads + static_cast<int>(threadIdx.x)) / (chunk / 4); };
-  const int element = static_cast<int>(threadIdx.x) % (chunk / 4) * 4;
-  const auto fetch = [&](int first) {
+// Adds the columns times this thread's part of a tile of weights to its part of the sums, whose chunk begins at
+// first_element. Begins with a barrier; other threads may still read `shared` at its end.
+__device__ inline void add_weighted_columns(const float (&weights)[rows_each][columns_each],
+                                            const Rows& columns, std::int64_t first_column,
+                                            std::int64_t first_element, SumSlices& shared, Sums& sums) {
 #pragma unroll
-    for (int i = 0; i < fours; ++i)
-      slice[i] = load_four(columns, first_column + first + column(i), first_element + element);
-  };
-  fetch(0);
-  for (int first = 0; first < tile_columns; first += depth) {
+  for (int first = 0; first < tile_columns; first += slice_columns) {
+    const Slice<slice_columns, chunk> slice(columns, first_column + first, first_element);
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < fours; ++i) *reinterpret_cast<Four*>(&shared.columns[column(i)][element]) = slice[i];
+    slice.store(shared.columns);
     __syncthreads();
-    if (first + depth < tile_columns) fetch(first + depth);
+    // 8 columns at a time: for mma, t and t + 4 are the two whose weights this thread has, 2 t and 2 t + 1.
 #pragma unroll
-    for (int k = 0; k < depth; ++k) {
-      float x[rows_each], y[chunk_each];
-      load_groups(x, shared.weights[first + k], static_cast<int>(threadIdx.x) / side);
-      load_groups(y, shared.columns[k], static_cast<int>(threadIdx.x) % side);
-      add_outer(sums, x, y);
+    for (int k = 0; k < slice_columns; k += 8) {
+      const int c = (first + k) / 4, even = k + 2 * cuda::lane_in_group();
+      const cuda::SplitFloats<4> a({weights[0][c], weights[1][c], weights[0][c + 1], weights[1][c + 1]});
+#pragma unroll
+      for (int n = 0; n < chunk / 8; n += 4) {
+        const int mine = 8 * n + 4 * cuda::lane_group();
+        const Four x = *reinterpret_cast<const Four*>(&shared.columns[even][mine]);
+        const Four y = *reinterpret_cast<const Four*>(&shared.columns[even + 1][mine]);
+#pragma unroll
+        for (int half = 0; half < 4; half += 2) {
+          const cuda::SplitFloats<2> b[2] = {cuda::SplitFloats<2>({x.element[half], y.element[half]}),
+                                             cuda::SplitFloats<2>({x.element[half + 1], y.element[half + 1]})};
+          cuda::multiply_add(&sums[n + half], a, b);
+        }
+      }
     }
   }
 }

@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -85,12 +86,17 @@ TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is t
 }
 
 TEST_CASE("supcon on cuda: what is not finite shows in the loss" * doctest::skip(test::no_gpu())) {
-  Side side{unit_rows(150, 8), random_labels(150, 2)};
-  side.features[77 * 8 + 3] = std::nanf("");
-  const Outcome outcome = evaluate(side, side, Device::cuda);
-  CHECK_FALSE(std::isfinite(outcome.loss));
-  for (const double loss : outcome.losses) CHECK(std::isnan(loss));  // it is a contrast of every other row
-  CHECK(std::isnan(outcome.d_anchors[0]));
+  // The NaN of a host, that of a GPU, whose bits are all set, and what comes before a NaN.
+  for (const std::uint32_t bits : {0x7fc00000u, 0x7fffffffu, 0xffffffffu, 0x7f800000u}) {
+    CAPTURE(bits);
+    Side side{unit_rows(150, 8), random_labels(150, 2)};
+    side.features[77 * 8 + 3] = std::bit_cast<float>(bits);
+    const Outcome outcome = evaluate(side, side, Device::cuda);
+    CHECK_FALSE(std::isfinite(outcome.loss));
+    // It is a contrast of every other row.
+    for (const double loss : outcome.losses) CHECK_FALSE(std::isfinite(loss));
+    CHECK_FALSE(std::isfinite(outcome.d_anchors[0]));
+  }
 }
 
 TEST_CASE("supcon on cuda: two runs are equal to the bit" * doctest::skip(test::no_gpu())) {

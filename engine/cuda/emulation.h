@@ -110,3 +110,6 @@ T __ldg(const T* address) {
 inline float __expf(float value) {
   return std::exp(value);
 }
+inline int __popc(unsigned value) {
+  return __builtin_popcount(value);
+}

@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(threads, 2)
     float tile[rows_each][columns_each];  // the logits, then their derivatives
     multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
     fetched.put(column);
-    const LeftOut left_out(first_row, rows.count, first_column, columns.count, pairs);
+    const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, columns.count, pairs);
 #pragma unroll
     for (int c = 0; c < columns_each; ++c) {
       const int place = column_of(c);
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(threads, 2)
         const Kind to_column = general ? kind_of<general>(member, at.row[r], pairs) : to_row;
         const float both = logit_gradient<pull, all>(logit, to_row, row_terms[r]) +
                            logit_gradient<pull, all>(logit, to_column, terms);
-        tile[r][c] = left_out(r, c) ? 0.0f : both;
+        tile[r][c] = (left_out & bit_of(r, c)) != 0 ? 0.0f : both;
       }
     }
     add_weighted_columns(tile, columns, first_column, first_element, shared.sums, sum);

@@ -74,34 +74,34 @@ struct RunningPositives {
   }
 };
 
-// Adds N of an anchor's contrasts. `split`: positives have a sum of their own.
-template <bool split, int N>
-__device__ inline void add_contrasts(float (&logits)[N], const Kind (&kinds)[N], RunningRow& sums) {
+// Adds N of an anchor's contrasts, of which pair(i) is the i-th's bit. `split`: positives have a sum of their
+// own.
+template <bool split, int N, typename Pair>
+__device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& kinds, Pair&& pair,
+                                     RunningRow& sums) {
   float highest_positive = sums.positive.maximum, highest_negative = sums.negative.maximum;
+  std::uint32_t all = 0;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
-    if (kinds[i] == Kind::none) logits[i] = -infinity;
-    if (split && kinds[i] == Kind::positive)
-      highest_positive = fmaxf(highest_positive, logits[i]);
-    else
-      highest_negative = fmaxf(highest_negative, logits[i]);
-    if (kinds[i] == Kind::positive) {
+    all |= pair(i);
+    if ((kinds.positive & pair(i)) != 0) {
       sums.positive_logits += logits[i];
-      ++sums.positives;
+      if (split) highest_positive = fmaxf(highest_positive, logits[i]);
     }
-    if (kinds[i] == Kind::negative) ++sums.negatives;
+    // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
+    if (((split ? kinds.negative : kinds.negative | kinds.positive) & pair(i)) != 0)
+      highest_negative = fmaxf(highest_negative, logits[i]);
   }
+  sums.positives += __popc(kinds.positive & all);
+  sums.negatives += __popc(kinds.negative & all);
   RunningLogSum positive{highest_positive, 0}, negative{highest_negative, 0};
   const float positive_base = subtrahend(highest_positive), negative_base = subtrahend(highest_negative);
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    const bool apart = split && kinds[i] == Kind::positive;
+    const bool apart = split && (kinds.positive & pair(i)) != 0;
     const float e = cuda::fast_exp(logits[i] - (apart ? positive_base : negative_base));
-    if (apart)
-      positive.sum += e;
-    else
-      negative.sum += e;
+    if (apart) positive.sum += e;
+    if (((split ? kinds.negative : kinds.negative | kinds.positive) & pair(i)) != 0) negative.sum += e;
   }
   // A NaN is not 0, and gets through.
   if (split && positive.sum != 0) sums.positive.add(positive);
@@ -131,38 +131,26 @@ __global__ void __launch_bounds__(threads, 2)
     float logits[rows_each][columns_each];
     multiply_tile(rows, first_row, columns, first_column, shared.products, logits);
     fetched.put(column);
-    const LeftOut left_out(first_row, end, first_column, columns.count, pairs);
+    const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
+    const PairKinds kinds = kinds_of(at, column, left_out, pairs);
 #pragma unroll
     for (int r = 0; r < rows_each; ++r)
 #pragma unroll
-      for (int c = 0; c < columns_each; ++c) logits[r][c] *= pairs.inverse_temperature;
-
-#pragma unroll
-    for (int first = 0; first < columns_each; first += together)
-#pragma unroll
-      for (int r = 0; r < rows_each; ++r) {
+      for (int first = 0; first < columns_each; first += together) {
         float some[together];
-        Kind kinds[together];
 #pragma unroll
-        for (int i = 0; i < together; ++i) {
-          some[i] = logits[r][first + i];
-          const Member member = column.at<general>(column_of(first + i));
-          kinds[i] = left_out(r, first + i) ? Kind::none : kind_of<general>(at.row[r], member, pairs);
-        }
-        add_contrasts<split>(some, kinds, running[r]);
+        for (int i = 0; i < together; ++i)
+          some[i] = logits[r][first + i] = logits[r][first + i] * pairs.inverse_temperature;
+        add_contrasts<split>(
+            some, kinds, [&](int i) { return bit_of(r, first + i); }, running[r]);
       }
     if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+    const PairKinds to_columns = general ? kinds_of<general, false>(at, column, left_out, pairs) : kinds;
     write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
-      const Member member = column.at<general>(column_of(c));
       RunningRow sums;
-      float some[rows_each];
-      Kind kinds[rows_each];
-#pragma unroll
-      for (int r = 0; r < rows_each; ++r) {
-        some[r] = logits[r][c];
-        kinds[r] = left_out(r, c) ? Kind::none : kind_of<general>(member, at.row[r], pairs);
-      }
-      add_contrasts<split>(some, kinds, sums);
+      const float some[rows_each] = {logits[0][c], logits[1][c]};
+      add_contrasts<split>(
+          some, to_columns, [c](int r) { return bit_of(r, c); }, sums);
       return sums;
     });
   });
@@ -203,7 +191,7 @@ __global__ void __launch_bounds__(threads, 2)
     float products[rows_each][columns_each];
     multiply_tile(rows, first_row, columns, first_column, shared.products, products);
     fetched.put(column);
-    const LeftOut left_out(first_row, end, first_column, columns.count, pairs);
+    const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
     const auto add = [&](RunningPositives& sums, float product, float negative) {
       if (negative == -infinity) return;
       const float apart = product * pairs.inverse_temperature - negative;
@@ -212,22 +200,20 @@ __global__ void __launch_bounds__(threads, 2)
       sums.first.add(out ? log_rest : log_one);
       if (!out) sums.second.add(log_one + log_rest);
     };
+    const std::uint32_t positive = kinds_of(at, column, left_out, pairs).positive;
 #pragma unroll
-    for (int c = 0; c < columns_each; ++c) {
-      const Member member = column.at<general>(column_of(c));
+    for (int c = 0; c < columns_each; ++c)
 #pragma unroll
       for (int r = 0; r < rows_each; ++r)
-        if (!left_out(r, c) && kind_of<general>(at.row[r], member, pairs) == Kind::positive)
-          add(running[r], products[r][c], row_negative[r]);
-    }
+        if ((positive & bit_of(r, c)) != 0) add(running[r], products[r][c], row_negative[r]);
     if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+    const std::uint32_t to_columns =
+        general ? kinds_of<general, false>(at, column, left_out, pairs).positive : positive;
     write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
-      const Member member = column.at<general>(column_of(c));
       RunningPositives sums;
 #pragma unroll
       for (int r = 0; r < rows_each; ++r)
-        if (!left_out(r, c) && kind_of<general>(member, at.row[r], pairs) == Kind::positive)
-          add(sums, products[r][c], column.number[0][column_of(c)]);
+        if ((to_columns & bit_of(r, c)) != 0) add(sums, products[r][c], column.number[0][column_of(c)]);
       return sums;
     });
   });

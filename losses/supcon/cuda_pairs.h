@@ -67,32 +67,30 @@ __device__ inline Kind kind_of(const Member& anchor, const Member& other, const 
   return Kind::positive;
 }
 
-// Of this thread's part of a tile, the pairs that do not count: one of them lies past its end, or both are one
-// row. A bit each. Most tiles have none, which all threads see at once.
-class LeftOut {
- public:
-  __device__ LeftOut(std::int64_t first_row, std::int64_t rows, std::int64_t first_column, std::int64_t columns,
-                     const Pairs& pairs) {
-    const std::int64_t apart = first_column - (pairs.row_offset + first_row);
-    if (first_row + tile_rows <= rows && first_column + tile_columns <= columns &&
-        (apart >= tile_rows || apart <= -tile_columns))
-      return;
-#pragma unroll
-    for (int r = 0; r < rows_each; ++r)
-#pragma unroll
-      for (int c = 0; c < columns_each; ++c) {
-        const std::int64_t row = first_row + row_of(r), column = first_column + column_of(c);
-        if (row >= rows || column >= columns || column == pairs.row_offset + row)
-          bits_ |= 1u << (r * columns_each + c);
-      }
-  }
-  __device__ bool operator()(int r, int c) const {
-    return (bits_ >> (r * columns_each + c) & 1) != 0;
-  }
+// A bit for each pair of this thread's part of a tile.
+__device__ constexpr std::uint32_t bit_of(int r, int c) {
+  return 1u << (r * columns_each + c);
+}
 
- private:
-  std::uint32_t bits_ = 0;
-};
+// Pairs that do not count: one of them lies past its end, or both are one row. Most tiles have none, which all
+// threads see at once.
+__device__ inline std::uint32_t pairs_left_out(std::int64_t first_row, std::int64_t rows,
+                                               std::int64_t first_column, std::int64_t columns,
+                                               const Pairs& pairs) {
+  const std::int64_t apart = first_column - (pairs.row_offset + first_row);
+  if (first_row + tile_rows <= rows && first_column + tile_columns <= columns &&
+      (apart >= tile_rows || apart <= -tile_columns))
+    return 0;
+  std::uint32_t bits = 0;
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r)
+#pragma unroll
+    for (int c = 0; c < columns_each; ++c) {
+      const std::int64_t row = first_row + row_of(r), column = first_column + column_of(c);
+      if (row >= rows || column >= columns || column == pairs.row_offset + row) bits |= bit_of(r, c);
+    }
+  return bits;
+}
 
 // What this thread's rows of a block stand for.
 template <bool general>
@@ -152,5 +150,31 @@ struct ColumnMember {
     __syncthreads();
   }
 };
+
+// What the pairs of this thread's part of a tile are, to the row or to the column.
+struct PairKinds {
+  std::uint32_t positive = 0, negative = 0;
+};
+
+template <bool general, bool row_is_anchor = true, int Numbers>
+__device__ inline PairKinds kinds_of(const RowMembers<general>& rows, const ColumnMembers<Numbers>& columns,
+                                     std::uint32_t left_out, const Pairs& pairs) {
+  PairKinds kinds;
+#pragma unroll
+  for (int c = 0; c < columns_each; ++c) {
+    const Member column = columns.template at<general>(column_of(c));
+#pragma unroll
+    for (int r = 0; r < rows_each; ++r) {
+      const Kind kind = row_is_anchor ? kind_of<general>(rows.row[r], column, pairs)
+                                      : kind_of<general>(column, rows.row[r], pairs);
+      if (kind == Kind::positive) kinds.positive |= bit_of(r, c);
+      if (general && kind == Kind::negative) kinds.negative |= bit_of(r, c);
+    }
+  }
+  if (!general) kinds.negative = ~kinds.positive;
+  kinds.positive &= ~left_out;
+  kinds.negative &= ~left_out;
+  return kinds;
+}
 
 }  // namespace kindred::supcon_tiles

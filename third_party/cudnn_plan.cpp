@@ -144,11 +144,32 @@ struct Scratch {
   std::vector<Plan::Binding> bindings;
 };
 
+// Nothing where the plan does not run, or its workspace does not fit.
 std::optional<float> time_on(const Scratch& scratch, const Plan& plan) {
-  const Tensor workspace =
-      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
-  if (!plan.try_execute(scratch.bindings, workspace.raw())) return {};
-  return cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
+  try {
+    const Tensor workspace =
+        Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+    if (!plan.try_execute(scratch.bindings, workspace.raw())) return {};
+    return cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
+  } catch (const OutOfMemory&) {
+    return {};
+  }
+}
+
+// Nothing where none of them runs. Throws OutOfMemory where their tensors do not fit; all are then as they
+// were.
+std::optional<ChosenPlan> fastest(const Graph& graph, std::vector<ChosenPlan>& offered) {
+  const Scratch scratch(graph);
+  std::optional<ChosenPlan> best;
+  float best_time = std::numeric_limits<float>::max();
+  for (ChosenPlan& candidate : offered) {
+    const std::optional<float> time = time_on(scratch, candidate.plan);
+    if (!time || *time >= best_time) continue;
+    best_time = *time;
+    best = std::move(candidate);
+    best->timed = true;
+  }
+  return best;
 }
 
 }  // namespace
@@ -210,7 +231,7 @@ std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offe
     if (!descriptor) continue;
     Plan plan(std::move(*descriptor), made.is_compiled);
     if (plan.workspace() <= largest_workspace)
-      plans.push_back({std::move(plan), choice_of(*made.configuration, made.engine)});
+      plans.push_back({std::move(plan), choice_of(*made.configuration, made.engine), false});
   }
   return plans;
 }
@@ -221,19 +242,16 @@ std::optional<float> time_of(const Graph& graph, const Plan& plan) {
 }
 
 std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules) {
-  const Scratch scratch(graph);
-  std::optional<ChosenPlan> best;
-  float best_time = std::numeric_limits<float>::max();
   for (const Offer offer : {Offer::usual, Offer::fallback}) {
-    if (best) break;
-    for (ChosenPlan& offered : offered_plans(graph, rules, offer)) {
-      const std::optional<float> time = time_on(scratch, offered.plan);
-      if (!time || *time >= best_time) continue;
-      best_time = *time;
-      best = std::move(offered);
+    std::vector<ChosenPlan> offered = offered_plans(graph, rules, offer);
+    if (offered.empty()) continue;
+    try {
+      if (std::optional<ChosenPlan> best = fastest(graph, offered)) return best;
+    } catch (const OutOfMemory&) {  // a batch that fills the GPU
+      return std::move(offered.front());
     }
   }
-  return best;
+  return {};
 }
 
 std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const PlanRules& rules) {
@@ -279,6 +297,19 @@ std::optional<Plan> plan_from_code(const std::string& code) {
   return result;
 }
 
+namespace {
+
+// Code from an earlier program is tried before a step relies on it, where there is the room.
+bool seems_to_run(const Graph& graph, const Plan& plan) {
+  try {
+    return time_of(graph, plan).has_value();
+  } catch (const OutOfMemory&) {
+    return true;
+  }
+}
+
+}  // namespace
+
 std::optional<Plan> find_plan(const std::string& name, const std::function<Graph()>& make_graph) {
   const PlanRules rules = plan_book().rules();
   const auto code_name = [&](const std::string& choice) {
@@ -287,7 +318,8 @@ std::optional<Plan> find_plan(const std::string& name, const std::function<Graph
   if (const auto choice = plan_book().find(name)) {
     Graph graph = make_graph();
     if (const auto code = code_cache().find(code_name(*choice)))
-      if (std::optional<Plan> plan = plan_from_code(*code); plan && (is_described() || time_of(graph, *plan)))
+      if (std::optional<Plan> plan = plan_from_code(*code);
+          plan && (is_described() || seems_to_run(graph, *plan)))
         return plan;
     if (std::optional<Plan> plan = plan_from(graph, *choice, rules)) {
       if (plan->is_compiled()) code_cache().remember(code_name(*choice), plan->code());
@@ -297,6 +329,7 @@ std::optional<Plan> find_plan(const std::string& name, const std::function<Graph
   Graph graph = make_graph();
   std::optional<ChosenPlan> best = best_plan(graph, rules);
   if (!best) return {};
+  if (!best->timed) return std::move(best->plan);  // the next program may have the room to try
   plan_book().remember(name, best->choice);
   if (best->plan.is_compiled()) code_cache().remember(code_name(best->choice), best->plan.code());
   return std::move(best->plan);
@@ -306,7 +339,11 @@ bool plan_wins(const std::string& name, const std::function<float()>& ours,
                const std::function<float()>& theirs) {
   std::optional<std::string> winner = plan_book().find(name);
   if (!winner) {
-    winner = ours() < theirs() ? "cuDNN" : "other";
+    try {
+      winner = ours() < theirs() ? "cuDNN" : "other";
+    } catch (const OutOfMemory&) {
+      return false;
+    }
     plan_book().remember(name, *winner);
   }
   return *winner == "cuDNN";

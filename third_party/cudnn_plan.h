@@ -41,6 +41,7 @@ class Plan {
 struct ChosenPlan {
   Plan plan;
   std::string choice;  // engine and knobs, as text: "12 3=1 7=0"
+  bool timed = false;  // and not just cuDNN's best guess
 };
 
 // The plans that cuDNN offers and the rules allow, its best guess first. The fallback's engines are slow ones,
@@ -52,7 +53,8 @@ std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offe
 // not to be called while a step is recorded.
 std::optional<float> time_of(const Graph& graph, const Plan& plan);
 
-// The fastest of the plans that cuDNN offers; nothing where no engine supports the graph.
+// The fastest of the plans that cuDNN offers; nothing where no engine supports the graph. Where the GPU has no
+// memory left to time them in, the first one offered.
 std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules);
 
 // The plan of an earlier choice. Nothing where the text is none, or names an engine that cannot run this graph

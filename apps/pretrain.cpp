@@ -359,8 +359,8 @@ int pretrain(int argc, char** argv) {
   watch_for_interrupts();
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
-  const KnownPlans known_plans(device, {options.deterministic, options.precision.tf32});
-  if (options.resume) plan_book().load(fs::path(options.out) / "plans.json", device.reason);
+  const KnownPlans known_plans(device, {options.deterministic, options.precision.tf32},
+                               options.resume ? fs::path(options.out) / "plans.json" : fs::path());
 
   const Dataset train = *options.data.open(Split::train);
   check(train.size() >= options.batch_size, ExitCode::usage,

@@ -30,7 +30,7 @@ bool is_private_folder(const fs::path& folder) {
 }
 
 std::optional<std::string> read_private_file(const fs::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) return std::nullopt;
   std::optional<std::string> text;
   struct stat status {};

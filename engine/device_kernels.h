@@ -54,6 +54,7 @@ struct DeviceKernels {
   void (*set_bytes)(void* device, int value, std::size_t bytes);
   void (*fill)(const Tensor& tensor, double value);
   void (*convert)(const Tensor& from, const Tensor& to);  // as many elements; any two types
+  void (*randomize)(const Tensor& tensor);                // in [-1, 1), or bytes of any value; not i32 or f64
 
   void (*synchronize)();  // waits until the GPU is idle; an error of an earlier kernel is thrown here
 

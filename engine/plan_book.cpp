@@ -12,6 +12,11 @@ namespace {
 // A network has some hundred shapes, and a plan is a few kilobytes of text.
 constexpr std::uintmax_t largest_file = std::uintmax_t{64} << 20;
 
+// What a book's plans are good for.
+std::string heading(const std::string& gpu, const PlanRules& rules) {
+  return fmt::format("{}; deterministic {}; tf32 {}", gpu, rules.deterministic, rules.allow_tf32);
+}
+
 }  // namespace
 
 void PlanBook::set_rules(const PlanRules& rules) {
@@ -20,6 +25,7 @@ void PlanBook::set_rules(const PlanRules& rules) {
   rules_ = rules;
   ++edition_;
   plans_.clear();
+  remembered_.clear();
 }
 
 PlanRules PlanBook::rules() const {
@@ -42,6 +48,7 @@ std::optional<std::string> PlanBook::find(const std::string& key) const {
 void PlanBook::remember(const std::string& key, const std::string& plan) {
   const std::lock_guard lock(mutex_);
   plans_[key] = plan;
+  remembered_.insert(key);
 }
 
 std::size_t PlanBook::size() const {
@@ -49,20 +56,16 @@ std::size_t PlanBook::size() const {
   return plans_.size();
 }
 
-std::string PlanBook::heading(const std::string& gpu) const {
-  return fmt::format("{}; deterministic {}; tf32 {}", gpu, rules_.deterministic, rules_.allow_tf32);
-}
-
 std::string PlanBook::to_text(const std::string& gpu) const {
   const std::lock_guard lock(mutex_);
-  const nlohmann::json file = {{"for", heading(gpu)}, {"plans", plans_}};
+  const nlohmann::json file = {{"for", heading(gpu, rules_)}, {"plans", plans_}};
   return file.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 std::size_t PlanBook::add(const std::string& text, const std::string& gpu) {
   const nlohmann::json file = parse_hostile_json(text);
   const std::lock_guard lock(mutex_);
-  if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu)) return 0;
+  if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu, rules_)) return 0;
   if (!file.contains("plans") || !file["plans"].is_object()) return 0;
   std::size_t added = 0;
   for (const auto& [key, plan] : file["plans"].items())
@@ -83,11 +86,19 @@ std::size_t PlanBook::load(const std::filesystem::path& path, const std::string&
 }
 
 void PlanBook::save(const CodeCache& cache, const std::string& gpu) const {
-  cache.remember("plans: " + heading(gpu), to_text(gpu));
+  PlanBook all;
+  all.set_rules(rules());
+  {
+    const std::lock_guard lock(mutex_);
+    if (remembered_.empty()) return;
+    for (const std::string& key : remembered_) all.plans_[key] = plans_.at(key);
+  }
+  all.load(cache, gpu);
+  cache.remember("plans: " + heading(gpu, all.rules()), all.to_text(gpu));
 }
 
 std::size_t PlanBook::load(const CodeCache& cache, const std::string& gpu) {
-  const std::optional<std::string> text = cache.find("plans: " + heading(gpu));
+  const std::optional<std::string> text = cache.find("plans: " + heading(gpu, rules()));
   return text ? add(*text, gpu) : 0;
 }
 

@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace kindred {
@@ -41,12 +42,12 @@ class PlanBook {
   // left alone: it is a cache. A plan is checked by its library before it is used. Returns how many were added.
   std::size_t load(const std::filesystem::path& path, const std::string& gpu);
 
-  // The same in the user's own cache (code_cache.h), which every program of his on this machine shares.
+  // The same in the user's own cache (code_cache.h), which every program of his on this machine shares. Saved
+  // is what was found out here, beside what is there; nothing that came from a file.
   std::size_t load(const CodeCache& cache, const std::string& gpu);
   void save(const CodeCache& cache, const std::string& gpu) const;
 
  private:
-  std::string heading(const std::string& gpu) const;
   std::string to_text(const std::string& gpu) const;
   std::size_t add(const std::string& text, const std::string& gpu);
 
@@ -54,6 +55,7 @@ class PlanBook {
   PlanRules rules_;
   std::uint64_t edition_ = 0;
   std::map<std::string, std::string> plans_;
+  std::set<std::string> remembered_;  // keys of those that did not come from a file
 };
 
 // The one of the process.

@@ -73,7 +73,8 @@ Graph backward_graph(const BatchNormKey& key) {
 }
 
 const BatchNormPlans* plans_for(const BatchNormKey& key) {
-  static ShapeTable<BatchNormKey, std::optional<BatchNormPlans>> table;
+  static auto& table =
+      *new ShapeTable<BatchNormKey, std::optional<BatchNormPlans>>;  // cuDNN may end before it does
   const std::optional<BatchNormPlans>& found = table.at(key, [&key]() -> std::optional<BatchNormPlans> {
     const std::string name = name_of(key);
     std::optional<Plan> forward = find_plan(name + ", forward", [&key] { return forward_graph(key); });

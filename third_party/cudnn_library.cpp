@@ -32,6 +32,8 @@ Library open_library() {
   return l;
 }
 
+constexpr std::size_t knows_descriptions = 90800;  // the first version that describes GPUs
+
 cudnnHandle_t create_handle() {
   cudnnHandle_t created = nullptr;
   check_status(library().create(&created), "cudnnCreate");
@@ -57,6 +59,7 @@ cudnnHandle_t handle() {
 }
 
 bool describe_gpu(const std::string& json) {
+  if (library().version() < knows_descriptions) return false;
   Descriptor gpu(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   if (!gpu.try_set_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, json) || !gpu.try_finalize()) return false;
   described_gpu() = std::move(gpu);
@@ -67,11 +70,12 @@ bool is_described() {
   return described_gpu().has_value();
 }
 
-std::string gpu_description() {
+std::optional<std::string> gpu_description() {
+  if (library().version() < knows_descriptions) return std::nullopt;
   if (const auto& gpu = described_gpu()) return gpu->get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
   Descriptor at_hand(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
   at_hand.set_gpu(CUDNN_ATTR_DEVICEPROP_HANDLE, {});
-  at_hand.finalize("describing the GPU");
+  if (!at_hand.try_finalize()) return std::nullopt;
   return at_hand.get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
 }
 
@@ -131,9 +135,14 @@ bool Descriptor::try_set_text(cudnnBackendAttributeName_t name, const std::strin
   return try_set(name, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(text.size()), text.data());
 }
 
-std::string Descriptor::get_text(cudnnBackendAttributeName_t name) const {
-  std::string text(static_cast<std::size_t>(get(name, CUDNN_TYPE_CHAR, 0, nullptr)), '\0');
-  get(name, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(text.size()), text.data());
+std::optional<std::string> Descriptor::get_text(cudnnBackendAttributeName_t name) const {
+  std::int64_t size = 0;
+  const auto read = [&](std::int64_t capacity, char* to) {
+    return library().get_attribute(raw_, name, CUDNN_TYPE_CHAR, capacity, &size, to) == CUDNN_STATUS_SUCCESS;
+  };
+  if (!read(0, nullptr) || size <= 0) return std::nullopt;
+  std::string text(static_cast<std::size_t>(size), '\0');
+  if (!read(size, text.data())) return std::nullopt;
   return text;
 }
 

@@ -41,8 +41,8 @@ cudnnHandle_t handle();
 // does not take it.
 bool describe_gpu(const std::string& json);
 bool is_described();
-// The properties of the GPU that plans are made for, as such JSON.
-std::string gpu_description();
+// The properties of the GPU that plans are made for, as such JSON; nothing before cuDNN 9.8.
+std::optional<std::string> gpu_description();
 
 // "" when library() would succeed as far as can be told without a GPU, otherwise why not.
 std::string why_missing();
@@ -84,7 +84,7 @@ class Descriptor {
   // Fills `values` with at most `capacity` values and returns how many there are.
   std::int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t capacity,
                    void* values) const;
-  std::string get_text(cudnnBackendAttributeName_t name) const;
+  std::optional<std::string> get_text(cudnnBackendAttributeName_t name) const;  // nothing where there is none
 
   // False where cuDNN does not support what was asked for, which is no error of the program.
   bool try_finalize();

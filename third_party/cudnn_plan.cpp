@@ -180,7 +180,7 @@ Plan::Plan(Descriptor plan, bool is_compiled) : plan_(std::move(plan)), is_compi
   workspace_ = static_cast<std::size_t>(bytes);
 }
 
-std::string Plan::code() const {
+std::optional<std::string> Plan::code() const {
   return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
 }
 
@@ -208,30 +208,35 @@ std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offe
   if (!graph.finalize()) return {};
   const std::vector<Descriptor> all =
       candidates(graph, offer == Offer::usual ? CUDNN_HEUR_MODE_A : CUDNN_HEUR_MODE_FALLBACK);
-  struct Making {
+  struct Candidate {
     const Descriptor* configuration;
     Descriptor engine;
     bool is_compiled;
-    std::future<std::optional<Descriptor>> plan;
+    std::optional<Descriptor> plan;
+    std::future<std::optional<Descriptor>> compiling;
   };
-  std::vector<Making> making;
+  std::vector<Candidate> chosen;
   int ready = 0, compiled = 0;
   for (const Descriptor& configuration : all) {
     Descriptor engine = engine_of(configuration);
     if (!obeys(engine, rules, graph.tensors().front().dtype)) continue;
     const bool is_compiled = runtime_compiled(engine);
     if (is_compiled ? compiled++ >= most_compiled : ready++ >= most_ready) continue;
-    making.push_back({&configuration, std::move(engine), is_compiled,
-                      std::async(is_compiled ? std::launch::async : std::launch::deferred,
-                                 [&configuration] { return plan_of(configuration); })});
+    chosen.push_back({&configuration, std::move(engine), is_compiled, {}, {}});
   }
+  for (Candidate& candidate : chosen)
+    if (!candidate.is_compiled) candidate.plan = plan_of(*candidate.configuration);
+  for (Candidate& candidate : chosen)
+    if (candidate.is_compiled)
+      candidate.compiling =
+          std::async(std::launch::async, [&candidate] { return plan_of(*candidate.configuration); });
   std::vector<ChosenPlan> plans;
-  for (Making& made : making) {
-    std::optional<Descriptor> descriptor = made.plan.get();
-    if (!descriptor) continue;
-    Plan plan(std::move(*descriptor), made.is_compiled);
+  for (Candidate& candidate : chosen) {
+    if (candidate.is_compiled) candidate.plan = candidate.compiling.get();
+    if (!candidate.plan) continue;
+    Plan plan(std::move(*candidate.plan), candidate.is_compiled);
     if (plan.workspace() <= largest_workspace)
-      plans.push_back({std::move(plan), choice_of(*made.configuration, made.engine), false});
+      plans.push_back({std::move(plan), choice_of(*candidate.configuration, candidate.engine), false});
   }
   return plans;
 }
@@ -312,26 +317,31 @@ bool seems_to_run(const Graph& graph, const Plan& plan) {
 
 std::optional<Plan> find_plan(const std::string& name, const std::function<Graph()>& make_graph) {
   const PlanRules rules = plan_book().rules();
+  const std::optional<std::string> gpu = gpu_description();
   const auto code_name = [&](const std::string& choice) {
-    return fmt::format("{}; {}; {}", name, choice, gpu_description());
+    return fmt::format("{}; {}; deterministic {}; tf32 {}; {}", name, choice, rules.deterministic,
+                       rules.allow_tf32, gpu.value_or(""));
   };
+  const auto keep_code = [&](const Plan& plan, const std::string& choice) {
+    if (!gpu || !plan.is_compiled()) return;
+    if (const auto code = plan.code()) code_cache().remember(code_name(choice), *code);
+  };
+  Graph graph = make_graph();
   if (const auto choice = plan_book().find(name)) {
-    Graph graph = make_graph();
-    if (const auto code = code_cache().find(code_name(*choice)))
+    if (const auto code = gpu ? code_cache().find(code_name(*choice)) : std::nullopt)
       if (std::optional<Plan> plan = plan_from_code(*code);
           plan && (is_described() || seems_to_run(graph, *plan)))
         return plan;
     if (std::optional<Plan> plan = plan_from(graph, *choice, rules)) {
-      if (plan->is_compiled()) code_cache().remember(code_name(*choice), plan->code());
+      keep_code(*plan, *choice);
       return plan;
     }
   }
-  Graph graph = make_graph();
   std::optional<ChosenPlan> best = best_plan(graph, rules);
   if (!best) return {};
   if (!best->timed) return std::move(best->plan);  // the next program may have the room to try
   plan_book().remember(name, best->choice);
-  if (best->plan.is_compiled()) code_cache().remember(code_name(best->choice), best->plan.code());
+  keep_code(best->plan, best->choice);
   return std::move(best->plan);
 }
 

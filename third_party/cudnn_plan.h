@@ -25,8 +25,8 @@ class Plan {
   std::size_t workspace() const { return workspace_; }
   // Whether its kernels were compiled for the graph, which takes a second or two.
   bool is_compiled() const { return is_compiled_; }
-  // The plan with its kernels, for plan_from_code().
-  std::string code() const;
+  // The plan with its kernels, for plan_from_code(); nothing where cuDNN does not give it.
+  std::optional<std::string> code() const;
 
   // Starts the work and does not wait. `workspace` holds workspace() bytes.
   void execute(const std::vector<Binding>& bindings, void* workspace) const;

@@ -1,5 +1,5 @@
-#include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/stream.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/third_party/gpu_timing.h>
 
 #include <algorithm>
@@ -32,7 +32,7 @@ ScratchMemory::ScratchMemory() : scope_(Device::cuda, new_memory_pool(Device::cu
 
 Tensor ScratchMemory::random(std::int64_t elements, DType dtype) const {
   const Tensor tensor = Tensor::empty({elements}, dtype, Device::cuda);
-  randomize(tensor);
+  gpu().randomize(tensor);
   return tensor;
 }
 

@@ -3,17 +3,20 @@
 
 namespace kindred {
 
-KnownPlans::KnownPlans(const DeviceChoice& choice, const PlanRules& rules) {
+KnownPlans::KnownPlans(const DeviceChoice& choice, const PlanRules& rules,
+                       const std::filesystem::path& of_run) {
   plan_book().set_rules(rules);
   if (choice.device != Device::cuda) return;
   gpu_ = gpu().probe().reason;
-  known_ = plan_book().load(code_cache(), gpu_);
+  if (!of_run.empty()) plan_book().load(of_run, gpu_);
+  plan_book().load(code_cache(), gpu_);
 }
 
 KnownPlans::~KnownPlans() {
-  if (gpu_.empty() || plan_book().size() <= known_) return;
-  plan_book().load(code_cache(), gpu_);  // what another program has added meanwhile stays
-  plan_book().save(code_cache(), gpu_);
+  try {
+    if (!gpu_.empty()) plan_book().save(code_cache(), gpu_);
+  } catch (const std::exception&) {  // it is a cache
+  }
 }
 
 }  // namespace kindred

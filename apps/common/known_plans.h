@@ -4,20 +4,21 @@
 #include <kindred/engine/device.h>
 #include <kindred/engine/plan_book.h>
 
+#include <filesystem>
+
 namespace kindred {
 
-// Sets the rules of the plan book. On a GPU it also takes the plans that the user's cache has, and puts there
-// what is new when the object ends.
+// Sets the rules of the plan book. On a GPU it also takes the plans of a run that goes on, if there is one, and
+// then those of the user's cache, which gets what was found out when the object ends.
 class KnownPlans {
  public:
-  KnownPlans(const DeviceChoice& choice, const PlanRules& rules);
+  KnownPlans(const DeviceChoice& choice, const PlanRules& rules, const std::filesystem::path& of_run = {});
   ~KnownPlans();
   KnownPlans(const KnownPlans&) = delete;
   KnownPlans& operator=(const KnownPlans&) = delete;
 
  private:
   std::string gpu_;  // empty: none
-  std::size_t known_ = 0;
 };
 
 }  // namespace kindred

@@ -192,7 +192,7 @@ void destroy_recording(void* recording) {
 
 static const DeviceKernels kernels = {
     probe,          acquire,        release,          free_and_total,       upload,
-    download,       set_bytes,      cuda::fill,       cuda::convert,        synchronize,
+    download,       set_bytes,      cuda::fill,       cuda::convert,        cuda::randomize,  synchronize,
     acquire_pinned, release_pinned, copy_bytes,       make_event,           destroy_event,
     mark,           wait_on_gpu,    wait_on_host,     milliseconds_between, begin_recording,
     end_recording,  replay,         destroy_recording};

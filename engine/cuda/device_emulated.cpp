@@ -49,6 +49,7 @@ const DeviceKernels kernels = {
     [](void* device, int value, std::size_t bytes) { start([=] { std::memset(device, value, bytes); }); },
     cuda::fill,
     cuda::convert,
+    cuda::randomize,
     [] {},
     [](std::size_t bytes) { return std::malloc(bytes); },
     [](void* address) { std::free(address); },

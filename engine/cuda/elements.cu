@@ -45,7 +45,8 @@ template <typename T>
 __global__ void randomize_kernel(T* to, std::int64_t count) {
   for_elements(count, [=](std::int64_t i) {
     RandomStream stream(0, Purpose::test, static_cast<std::uint32_t>(i >> 32), static_cast<std::uint32_t>(i));
-    to[i] = static_cast<T>(stream.uniform(-1, 1));
+    const double number = stream.uniform(-1, 1);
+    to[i] = static_cast<T>(sizeof(T) == 1 ? 128 * (number + 1) : number);
   });
 }
 
@@ -90,9 +91,11 @@ void convert(const Tensor& from, const Tensor& to) {
 
 void randomize(const Tensor& tensor) {
   const std::int64_t count = tensor.numel();
-  dispatch_cuda("randomize", tensor.dtype(), [&]<typename T>(T) {
+  const auto start = [&]<typename T>(T) {
     launch(randomize_kernel<T>, blocks_for(count, threads * per_thread), threads, tensor.data<T>(), count);
-  });
+  };
+  if (tensor.dtype() == DType::u8) return start(std::uint8_t{});
+  dispatch_cuda("randomize", tensor.dtype(), start);
 }
 
 }  // namespace kindred::cuda

@@ -131,14 +131,15 @@ Tensor batch_norm(const BatchNormArguments& a) {
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
-  const bool at_once = training && tape && !norm && faster_at_once(a);
+  // Also without a tape: a batch in pieces is computed once without and once with one, to the same bits.
+  const bool at_once = training && !norm && faster_at_once(a);
   Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
                  : at_once  ? Statistics()
                  : training ? batch_statistics(a)
                             : running_statistics(a);
 
   Tensor mask;  // one bit an element: which of them the ReLU let pass
-  if (tape && a.relu) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
+  if (a.relu && (tape || at_once)) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
   Tensor y = Tensor::empty_like(a.x);
   if (at_once)
     s = everything_at_once(a, mask, y);

@@ -21,9 +21,10 @@ struct RunningLogSum {
   float sum = 0;  // of exp(x - maximum)
 
   __device__ void add(const RunningLogSum& other) {
-    // Empty sums are common: of positives above all.
-    if (other.maximum == -infinity) return;
-    if (maximum == -infinity) {
+    // Empty sums are common: of positives above all. A NaN is none: it is in the sum, where the maximum ignores
+    // it.
+    if (other.sum == 0) return;
+    if (sum == 0) {
       *this = other;
       return;
     }
@@ -103,9 +104,8 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
     if (apart) positive.sum += e;
     if (((split ? kinds.negative : kinds.negative | kinds.positive) & pair(i)) != 0) negative.sum += e;
   }
-  // A NaN is not 0, and gets through.
-  if (split && positive.sum != 0) sums.positive.add(positive);
-  if (negative.sum != 0) sums.negative.add(negative);
+  if (split) sums.positive.add(positive);
+  sums.negative.add(negative);
 }
 
 constexpr int together = 8;  // columns of a row that are added at a time

@@ -43,6 +43,20 @@ TEST_CASE("plan book: a user's programs share what they found") {
   PlanBook strict;
   strict.set_rules({.deterministic = true});
   CHECK(strict.load(cache, "a GPU") == 0);
+
+  // What another program saves meanwhile stays, and what came from a file is not passed on.
+  write(folder / "plans.json", "");
+  PlanBook stranger;
+  stranger.remember("cuDNN 9: backward", "666");
+  stranger.save(folder / "plans.json", "a GPU");
+  CHECK(second.load(folder / "plans.json", "a GPU") == 1);
+  second.remember("cuDNN 9: filters", "7");
+  second.save(cache, "a GPU");
+  PlanBook third;
+  CHECK(third.load(cache, "a GPU") == 2);
+  CHECK(third.find("cuDNN 9: forward") == "12 3=1");
+  CHECK(third.find("cuDNN 9: filters") == "7");
+  CHECK_FALSE(third.find("cuDNN 9: backward"));
 }
 
 TEST_CASE("plan book: plans of another GPU or under other rules are left alone") {

@@ -271,5 +271,26 @@ TEST_CASE("batch norm at once on a GPU: the same as its halves" * doctest::skip(
     }
 }
 
+TEST_CASE("batch norm at once on a GPU: a NaN reaches the statistics and the gradients" *
+          doctest::skip(test::no_gpu())) {
+  const BatchNormAtOnce& whole = *batch_norm_at_once_cuda;
+  const Shape shape{6, 14, 14, 64}, channels{64};
+  const Tensor x = draw(shape, 1, Device::cuda), dy = draw(shape, 2, Device::cuda);
+  x.window(64 * 100 + 5, {1}).fill(std::numeric_limits<double>::quiet_NaN());  // of channel 5
+  const Tensor scale = draw(channels, 4, Device::cuda, 0.5f, 2), bias = draw(channels, 5, Device::cuda);
+  const auto room = [](const Shape& s) { return Tensor::full(s, 99, DType::f32, Device::cuda); };
+  const Tensor mean = room(channels), variance = room(channels), inv_std = room(channels), y = room(shape),
+               dx = room(shape), d_scale = room(channels), d_bias = room(channels);
+  const Tensor mask = Tensor::full({mask_bytes(x.numel())}, 0, DType::u8, Device::cuda);
+  whole.forward(x, scale, bias, Tensor(), 1e-5, mask, mean, variance, y);
+  batch_norm_cuda->finish_statistics(mean, variance, 1e-5, 0, x.numel() / 64, inv_std, {}, {});
+  whole.backward(dy, mask, x, mean, inv_std, scale, d_scale, d_bias, dx, Tensor());
+  CHECK(std::isnan(mean.to_vector<float>()[5]));
+  CHECK(std::isnan(variance.to_vector<float>()[5]));
+  CHECK(std::isnan(d_scale.to_vector<float>()[5]));
+  CHECK(std::isnan(dx.to_vector<float>()[5]));
+  CHECK(std::isfinite(d_scale.to_vector<float>()[6]));
+}
+
 }  // namespace
 }  // namespace kindred

@@ -50,6 +50,24 @@ bool surroundings_are_whole(const Tensor& whole, std::int64_t first, std::int64_
   return true;
 }
 
+TEST_CASE("on a GPU, what is timed with is random numbers" * doctest::skip(no_gpu())) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
+    CAPTURE(name(dtype));
+    const Tensor tensor = Tensor::empty({5000}, dtype, Device::cuda);
+    gpu().randomize(tensor);
+    const auto values = tensor.to_vector<double>();
+    const bool bytes = dtype == DType::u8;
+    double sum = 0, squares = 0;
+    for (const double value : values) {
+      const double centred = bytes ? (value - 127.5) / 128 : value;
+      CHECK(std::abs(centred) <= 1);
+      sum += centred, squares += centred * centred;
+    }
+    CHECK(std::abs(sum / 5000) < 0.03);
+    CHECK(squares / 5000 == doctest::Approx(1.0 / 3).epsilon(0.05));
+  }
+}
+
 TEST_CASE("on a GPU, sums and the rectifier take any length at any address" * doctest::skip(no_gpu())) {
   for (const DType dtype : float_types)
     for (const std::int64_t first : {0, 1, 3, 8})

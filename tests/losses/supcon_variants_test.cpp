@@ -11,6 +11,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 #include <string>
 
@@ -49,6 +50,32 @@ Tensor random_mask(std::int64_t images) {
       mask[static_cast<std::size_t>(i * images + j)] =
           draws[static_cast<std::size_t>(std::min(i, j) * images + std::max(i, j))] == 0;
   return Tensor::from(mask, {images, images}, Device::cpu);
+}
+
+// With one row that is not finite, and with all.
+void check_not_finite(Device device) {
+  for_each_formula([&](const SupConFormula& formula) {
+    for (const std::uint32_t bits :
+         {0x7fc00000u, 0x7fffffffu, 0x7f800000u})  // NaNs of a host and of a GPU, infinity
+      for (const bool everywhere : {false, true}) {
+        CAPTURE(bits);
+        CAPTURE(everywhere);
+        Side side{unit_rows(70, 8), random_labels(70, 4)};
+        for (std::size_t i = everywhere ? 0 : 33 * 8; i < (everywhere ? side.features.size() : 34 * 8); ++i)
+          side.features[i] = std::bit_cast<float>(bits);
+        const Outcome outcome = evaluate(side, side, device, formula);
+        CHECK_FALSE(std::isfinite(outcome.loss));
+      }
+  });
+}
+
+TEST_CASE("supcon on cpu: what is not finite shows in the loss of every variant") {
+  check_not_finite(Device::cpu);
+}
+
+TEST_CASE("supcon on cuda: what is not finite shows in the loss of every variant" *
+          doctest::skip(test::no_gpu())) {
+  check_not_finite(Device::cuda);
 }
 
 void check_variants(Device device, std::int64_t rows, std::int64_t dim) {

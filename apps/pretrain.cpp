@@ -4,8 +4,8 @@
 #include <kindred/apps/common/device_report.h>
 #include <kindred/apps/common/diagnosis.h>
 #include <kindred/apps/common/interrupt.h>
-#include <kindred/apps/common/main.h>
 #include <kindred/apps/common/known_plans.h>
+#include <kindred/apps/common/main.h>
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/non_finite.h>
 #include <kindred/apps/common/pretrain_options.h>

@@ -80,7 +80,7 @@ std::optional<std::string> CodeCache::find(const std::string& name) const {
   if (folder_.empty() || !is_private_folder(folder_)) return std::nullopt;
   std::optional<std::string> text = read_private_file(path_of(name));
   if (!text) return std::nullopt;
-  const std::size_t start = std::string("0123456789abcdef\n").size() + name.size() + 1;
+  const std::size_t start = heading(name, "").size();
   if (text->size() < start) return std::nullopt;
   std::string code = text->substr(start);
   if (text->compare(0, start, heading(name, code)) != 0) return std::nullopt;

@@ -4,13 +4,6 @@
 #include <cmath>
 
 namespace kindred::cudnn {
-namespace {
-
-std::string name_of(const BatchNormKey& key) {
-  return fmt::format("cuDNN {}: {}", library().version(), key.to_string());
-}
-
-}  // namespace
 
 std::string BatchNormKey::to_string() const {
   return fmt::format("batch norm of {} {}x{}x{}x{}{}", name(dtype), n, h, w, c,
@@ -76,7 +69,7 @@ const BatchNormPlans* plans_for(const BatchNormKey& key) {
   static auto& table =
       *new ShapeTable<BatchNormKey, std::optional<BatchNormPlans>>;  // cuDNN may end before it does
   const std::optional<BatchNormPlans>& found = table.at(key, [&key]() -> std::optional<BatchNormPlans> {
-    const std::string name = name_of(key);
+    const std::string name = book_name(key.to_string());
     std::optional<Plan> forward = find_plan(name + ", forward", [&key] { return forward_graph(key); });
     if (!forward) return std::nullopt;
     std::optional<Plan> backward = find_plan(name + ", backward", [&key] { return backward_graph(key); });
@@ -96,7 +89,7 @@ bool wins(const BatchNormKey& key, const std::function<float()>& otherwise) {
                                     time_of(backward_graph(key), plans->backward).value_or(HUGE_VALF);
     };
     // A book that anybody wrote may say so where there are no plans.
-    return plan_wins(name_of(key), ours, otherwise) && plans_for(key) != nullptr;
+    return plan_wins(book_name(key.to_string()), ours, otherwise) && plans_for(key) != nullptr;
   });
 }
 

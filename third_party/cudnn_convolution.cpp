@@ -29,9 +29,6 @@ Graph graph_of(const ConvolutionKey& key) {
 
 namespace {
 
-// Of images this large an addition in the epilogue saves more than compiling it costs: elements.
-constexpr std::int64_t worth_compiling = std::int64_t{1} << 20;
-
 // Milliseconds of a data gradient and an addition after it.
 float time_apart(const ConvolutionKey& key, const Plan& plan) {
   const cuda::ScratchMemory memory;
@@ -54,16 +51,20 @@ std::optional<Plan> find_sum(const ConvolutionKey& key, const std::string& name)
   if (key.n * key.h * key.w * key.c < worth_compiling) return {};
   ConvolutionKey bare = key;
   bare.with_addend = false;
-  const auto graph = [&key] { return graph_of(key); };
-  const std::string question = name + ": in one or apart";
-  if (plan_book().find(question) == "other") return {};  // nothing need be compiled
-  std::optional<Plan> whole = find_plan(name, graph);
   const Plan* apart = plan_for(bare);
-  if (!whole || apart == nullptr) return whole;
-  const bool wins = plan_wins(
-      question, [&] { return time_of(graph(), *whole).value_or(HUGE_VALF); },
-      [&] { return time_apart(bare, *apart); });
-  return wins ? std::move(whole) : std::nullopt;
+  std::optional<Plan> whole;
+  const auto find_whole = [&] {
+    if (!whole) whole = find_plan(name, [&key] { return graph_of(key); });
+    return whole.has_value();
+  };
+  const auto time_whole = [&] {
+    return find_whole() ? time_of(graph_of(key), *whole).value_or(HUGE_VALF) : HUGE_VALF;
+  };
+  if (apart != nullptr &&
+      !plan_wins(name + ": in one or apart", time_whole, [&] { return time_apart(bare, *apart); }))
+    return {};
+  find_whole();
+  return whole;
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ std::string ConvolutionKey::to_string() const {
 const Plan* plan_for(const ConvolutionKey& key) {
   static auto& plans = *new ShapeTable<ConvolutionKey, std::optional<Plan>>;  // cuDNN may end before it does
   const std::optional<Plan>& plan = plans.at(key, [&key] {
-    const std::string name = fmt::format("cuDNN {}: {}", library().version(), key.to_string());
+    const std::string name = book_name(key.to_string());
     return key.with_addend ? find_sum(key, name) : find_plan(name, [&key] { return graph_of(key); });
   });
   return plan ? &*plan : nullptr;

@@ -13,8 +13,6 @@ namespace {
 
 // How many plans of a graph are timed: ready ones take milliseconds, others are compiled first.
 constexpr int most_ready = 16, most_compiled = 4;
-// A plan that needs more is not worth what it takes from the batch.
-constexpr std::size_t largest_workspace = std::size_t{256} << 20;
 
 // Candidates of one heuristic, its best guess first; an empty list where it has none.
 std::vector<Descriptor> candidates(const Graph& graph, cudnnBackendHeurMode_t mode) {
@@ -120,6 +118,14 @@ std::optional<Descriptor> plan_of(const Descriptor& configuration) {
   plan.set_gpu(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
   if (!plan.try_finalize()) return {};  // this engine does not support this shape
+  return plan;
+}
+
+// The plan, unless it needs more memory than it is worth to the batch.
+std::optional<Plan> worthwhile(Descriptor descriptor, bool is_compiled) {
+  constexpr std::size_t largest_workspace = std::size_t{256} << 20;
+  Plan plan(std::move(descriptor), is_compiled);
+  if (plan.workspace() > largest_workspace) return {};
   return plan;
 }
 
@@ -234,9 +240,8 @@ std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offe
   for (Candidate& candidate : chosen) {
     if (candidate.is_compiled) candidate.plan = candidate.compiling.get();
     if (!candidate.plan) continue;
-    Plan plan(std::move(*candidate.plan), candidate.is_compiled);
-    if (plan.workspace() <= largest_workspace)
-      plans.push_back({std::move(plan), choice_of(*candidate.configuration, candidate.engine), false});
+    if (std::optional<Plan> plan = worthwhile(std::move(*candidate.plan), candidate.is_compiled))
+      plans.push_back({std::move(*plan), choice_of(*candidate.configuration, candidate.engine), false});
   }
   return plans;
 }
@@ -286,10 +291,7 @@ std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const Pla
     return {};
   if (!configuration.try_finalize()) return {};
   std::optional<Descriptor> plan = plan_of(configuration);
-  if (!plan) return {};
-  Plan result(std::move(*plan), runtime_compiled(engine));
-  if (result.workspace() > largest_workspace) return {};
-  return result;
+  return plan ? worthwhile(std::move(*plan), runtime_compiled(engine)) : std::nullopt;
 }
 
 std::optional<Plan> plan_from_code(const std::string& code) {
@@ -297,9 +299,7 @@ std::optional<Plan> plan_from_code(const std::string& code) {
   plan.set_gpu(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
   if (!plan.try_set_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, code) || !plan.try_finalize())
     return {};
-  Plan result(std::move(plan), true);
-  if (result.workspace() > largest_workspace) return {};
-  return result;
+  return worthwhile(std::move(plan), true);
 }
 
 namespace {
@@ -343,6 +343,10 @@ std::optional<Plan> find_plan(const std::string& name, const std::function<Graph
   plan_book().remember(name, best->choice);
   keep_code(best->plan, best->choice);
   return std::move(best->plan);
+}
+
+std::string book_name(const std::string& what) {
+  return fmt::format("cuDNN {}: {}", library().version(), what);
 }
 
 bool plan_wins(const std::string& name, const std::function<float()>& ours,

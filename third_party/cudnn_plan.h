@@ -65,11 +65,18 @@ std::optional<Plan> plan_from(Graph& graph, const std::string& choice, const Pla
 // From what Plan::code() gave, for the same graph and GPU. It is believed: only for code of the user's own.
 std::optional<Plan> plan_from_code(const std::string& code);
 
+// What the plan book calls something: with cuDNN's version, as plans of one are not another's.
+std::string book_name(const std::string& what);
+
+// Of images this large a faster kernel saves more than compiling it costs: elements.
+inline constexpr std::int64_t worth_compiling = std::int64_t{1} << 20;
+
 // The plan that the plan book names for `name`, its kernels from the code cache where they are there; otherwise
 // the fastest, which both then remember. Nothing where no engine supports the graph.
 std::optional<Plan> find_plan(const std::string& name, const std::function<Graph()>& make_graph);
 
-// Whether `ours` (milliseconds) is less than `theirs`: asked once for each name, then the plan book knows.
+// Whether `ours` (milliseconds) is less than `theirs`: asked once for each name, then the plan book knows. So
+// what only `ours` needs is best made in there.
 bool plan_wins(const std::string& name, const std::function<float()>& ours,
                const std::function<float()>& theirs);
 

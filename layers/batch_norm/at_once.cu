@@ -11,9 +11,6 @@ namespace {
 
 constexpr int threads = 256;
 
-// Of images this large a faster kernel saves more than compiling it costs: elements.
-constexpr std::int64_t worth_compiling = std::int64_t{1} << 20;
-
 cudnn::BatchNormKey key_of(const Tensor& x, bool relu, bool residual) {
   const Shape& s = x.shape();
   return {x.dtype(), s[0], s[1], s[2], s[3], relu, residual};
@@ -45,7 +42,7 @@ float time_of_halves(const cudnn::BatchNormKey& key) {
 }
 
 bool is_faster(const Tensor& x, bool relu, bool residual) {
-  if (x.shape().back() % 8 != 0 || x.numel() < worth_compiling) return false;
+  if (x.shape().back() % 8 != 0 || x.numel() < cudnn::worth_compiling) return false;
   const cudnn::BatchNormKey key = key_of(x, relu, residual);
   return cudnn::wins(key, [&key] { return time_of_halves(key); });
 }

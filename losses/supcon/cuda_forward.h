@@ -81,6 +81,7 @@ template <bool split, int N, typename Pair>
 __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& kinds, Pair&& pair,
                                      RunningRow& sums) {
   float highest_positive = sums.positive.maximum, highest_negative = sums.negative.maximum;
+  const std::uint32_t in_negative_sum = split ? kinds.negative : kinds.negative | kinds.positive;
   std::uint32_t all = 0;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
@@ -90,8 +91,7 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
       if (split) highest_positive = fmaxf(highest_positive, logits[i]);
     }
     // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
-    if (((split ? kinds.negative : kinds.negative | kinds.positive) & pair(i)) != 0)
-      highest_negative = fmaxf(highest_negative, logits[i]);
+    if ((in_negative_sum & pair(i)) != 0) highest_negative = fmaxf(highest_negative, logits[i]);
   }
   sums.positives += __popc(kinds.positive & all);
   sums.negatives += __popc(kinds.negative & all);
@@ -102,7 +102,7 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
     const bool apart = split && (kinds.positive & pair(i)) != 0;
     const float e = cuda::fast_exp(logits[i] - (apart ? positive_base : negative_base));
     if (apart) positive.sum += e;
-    if (((split ? kinds.negative : kinds.negative | kinds.positive) & pair(i)) != 0) negative.sum += e;
+    if ((in_negative_sum & pair(i)) != 0) negative.sum += e;
   }
   if (split) sums.positive.add(positive);
   sums.negative.add(negative);

@@ -1,4 +1,5 @@
 #include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn_in_f32.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -178,9 +179,43 @@ struct Bound {
   memory given, used;
 };
 
+dnnl::matmul make_product(const memory::desc& a, const memory::desc& b, const memory::desc& c) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl::matmul(dnnl::matmul::primitive_desc(engine(), a, b, c));
+#else
+  return dnnl::matmul(dnnl::matmul::primitive_desc({a, b, c}, engine()));
+#endif
+}
+
+// Whether oneDNN makes what it is asked for; it throws where the processor or the version has no such
+// primitive.
+template <typename Make>
+bool can_make(Make&& make) {
+  try {
+    make();
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
+bool has_bf16() {
+  static const bool has = can_make([] {
+    Convolution key{Pass::forward, DType::bf16, DType::bf16, 1, 4, 4, 16, 16, 3, 3, 1, 1, 4, 4};
+    for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weight}) {
+      key.pass = pass;
+      make_plan(key);
+    }
+    const memory::desc square({16, 16}, memory::data_type::bf16, Tag::ab);
+    make_product(square, square, square);
+  });
+  return has;
+}
+
 void convolution(const Convolution& key, const void* x, const void* w, const void* y) {
+  if (key.dtype == DType::bf16 && !has_bf16()) return convolution_in_f32(key, x, w, y);
   const ConvolutionPlan& plan = plan_of(key);
   checked("a convolution", [&] {
     const Tensor scratch = workspace(plan.scratch.get_size());
@@ -195,6 +230,7 @@ void convolution(const Convolution& key, const void* x, const void* w, const voi
 }
 
 std::size_t convolution_workspace(const Convolution& key) {
+  if (key.dtype == DType::bf16 && !has_bf16()) return workspace_in_f32(key);
   const ConvolutionPlan& plan = plan_of(key);
   return plan.scratch.get_size() + packed_bytes(plan.x) + packed_bytes(plan.w) + packed_bytes(plan.y);
 }
@@ -225,6 +261,7 @@ void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, s
 
 void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {
+  if (!has_bf16()) return bf16_gemm_in_f32(transpose_a, transpose_b, m, n, k, a, b, c, c_dtype);
   using Key = std::tuple<bool, bool, std::int64_t, std::int64_t, std::int64_t, DType>;
   static std::map<Key, dnnl::matmul> products;
   static std::mutex mutex;
@@ -237,11 +274,7 @@ void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t 
     {
       const std::lock_guard lock(mutex);
       dnnl::matmul& cached = products[Key{transpose_a, transpose_b, m, n, k, c_dtype}];
-#if DNNL_VERSION_MAJOR >= 3
-      if (!cached) cached = dnnl::matmul(dnnl::matmul::primitive_desc(engine(), a_desc, b_desc, c_desc));
-#else
-      if (!cached) cached = dnnl::matmul(dnnl::matmul::primitive_desc({a_desc, b_desc, c_desc}, engine()));
-#endif
+      if (!cached) cached = make_product(a_desc, b_desc, c_desc);
       product = cached;
     }
     product.execute(stream(), {{DNNL_ARG_SRC, wrap(a_desc, a)},

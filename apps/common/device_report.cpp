@@ -2,6 +2,7 @@
 #include <kindred/engine/atomic_file.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/parallel.h>
+#include <kindred/third_party/onednn.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
@@ -12,8 +13,12 @@
 namespace kindred {
 
 Precision precision_for(const std::optional<std::string>& asked, Device device) {
-  const Precision precision = asked ? parse_precision(*asked) : default_precision(device);
+  Precision precision = asked ? parse_precision(*asked) : default_precision(device);
   check_precision(precision, device);
+  if (device == Device::cpu && precision.compute == DType::bf16 && !onednn::has_bf16()) {
+    fmt::print(stderr, "note: this processor cannot multiply bf16: computing in f32\n");
+    precision.compute = DType::f32;
+  }
   return precision;
 }
 

@@ -17,7 +17,8 @@ inline constexpr const char* device_help = "auto (a GPU where one answers), cpu,
 inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a GPU, f32 elsewhere)";
 
 // The precision that was asked for, or the device's default. Error(usage) for one that is unknown or that the
-// device lacks.
+// device lacks. A processor on which oneDNN has no bf16 computes in f32 in its place, and a line on standard
+// error says so.
 Precision precision_for(const std::optional<std::string>& asked, Device device);
 
 // Prints the device, the reason for it, and the precision (to `out`, where standard output is for results).

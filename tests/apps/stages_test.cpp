@@ -67,6 +67,16 @@ TEST_CASE("both stages run and write what they promise") {
             .code == 0);
 }
 
+TEST_CASE("bf16 on a processor that cannot multiply it: f32 in its place, and a line says so") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const auto result = run_program_with("DNNL_MAX_CPU_ISA=AVX2", "pretrain",
+                                       set + " --out " + run + tiny + "--device cpu --epochs 1 --precision bf16");
+  CHECK(result.code == 0);
+  CHECK(says(result, "note: this processor cannot multiply bf16: computing in f32\n"));
+  CHECK(json_file(folder / "run/config.json").at("precision") == "f32");
+}
+
 TEST_CASE("SimCLR, LARS, one view and bf16 run") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);

@@ -14,8 +14,6 @@
 namespace kindred {
 namespace {
 
-using test::no_gpu;
-
 PretrainOptions tiny(Precision precision) {
   PretrainOptions o;
   o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::mlp, o.optimizer = "sgd", o.pixels = "cifar10";
@@ -53,7 +51,8 @@ struct Trained : Learner {
   Device device;
 };
 
-TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest::skip(no_gpu())) {
+TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * test::needs_gpu) {
+  const test::DeterministicPlans rule;
   std::vector<PretrainOptions> cases = {tiny({}), tiny({DType::f16}), tiny({}), tiny({}), tiny({})};
   cases[2].momentum_encoder = 0.9, cases[2].queue = 7, cases[2].online_probe = true;
   cases[3].micro_batch = 1, cases[3].batch_norm_scope = BatchNormScope::micro;
@@ -85,7 +84,8 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * doctest:
   }
 }
 
-TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * doctest::skip(no_gpu())) {
+TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * test::needs_gpu) {
+  const test::DeterministicPlans rule;
   PretrainOptions o = tiny({});
   o.online_probe = true;
   o.steps_a_launch = 2;
@@ -124,7 +124,7 @@ TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * do
   CHECK(recorded.values() == plain.values());
 }
 
-TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest::skip(no_gpu())) {
+TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * test::needs_gpu) {
   const PretrainOptions o = tiny({});
   Trained trained(o, Device::cuda);
   const auto steps = make_training_steps(o, Device::cuda, trained);
@@ -146,7 +146,7 @@ TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * doctest
 }
 
 TEST_CASE("recordings on cuda: the host can take no part, and an error leaves the device usable" *
-          doctest::skip(no_gpu())) {
+          test::needs_gpu) {
   const Tensor x = Tensor::full({100}, 1, DType::f32, Device::cuda);
   const auto pool = new_memory_pool(Device::cuda);
   CHECK_THROWS(Recording(pool, [&] { x.to_vector<float>(); }));
@@ -160,7 +160,7 @@ TEST_CASE("recordings on cuda: the host can take no part, and an error leaves th
   CHECK(y.to_vector<float>()[7] == 3);
 }
 
-TEST_CASE("memory plan: what is predicted for cuda is what a step takes there" * doctest::skip(no_gpu())) {
+TEST_CASE("memory plan: what is predicted for cuda is what a step takes there" * test::needs_gpu) {
   for (const Precision precision : {Precision{}, Precision{DType::bf16}}) {
     const PretrainOptions o = tiny(precision);
     const MemoryPlan plan = plan_memory(o, Device::cuda);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <kindred/data/toy_set.h>
+#include <kindred/engine/device_kernels.h>
 
 #include <array>
 #include <cstdio>
@@ -13,10 +14,12 @@
 
 namespace kindred {
 
-ProgramResult run_program_with(const std::string& prefix, const std::string& program,
-                               const std::string& arguments) {
+namespace {
+
+ProgramResult run_command(const std::string& environment, const std::string& folder, const std::string& program,
+                          const std::string& arguments) {
   const std::string command =
-      fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", prefix, apps_dir(), program, arguments);
+      fmt::format("{} OMP_NUM_THREADS=2 {}/{} {} 2>&1", environment, folder, program, arguments);
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   ProgramResult result;
@@ -28,16 +31,34 @@ ProgramResult run_program_with(const std::string& prefix, const std::string& pro
   return result;
 }
 
+}  // namespace
+
+ProgramResult run_program_with(const std::string& prefix, const std::string& program,
+                               const std::string& arguments) {
+  return run_command(prefix + " CUDA_VISIBLE_DEVICES=", apps_dir(), program, arguments);
+}
+
 ProgramResult run_program(const std::string& program, const std::string& arguments) {
   return run_program_with("", program, arguments);
 }
 
-void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags) {
+ProgramResult run_program_on_gpu(const std::string& program, const std::string& arguments,
+                                 const std::string& prefix) {
+  const std::string folder = gpu().probe().emulated ? apps_dir() + "/emulated" : apps_dir();
+  return run_command(prefix, folder, program, arguments + " --device cuda");
+}
+
+void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
+                          bool on_gpu) {
   const std::string killer = fmt::format(
       "(for i in $(seq 3000); do [ -f {0}/checkpoint.safetensors ] && break; sleep 0.02; done; "
       "pkill -KILL -f 'pretrain.*--out {0} ') &",
       run);
-  run_program_with(killer, "pretrain", set + " --out " + run + flags);
+  const std::string arguments = set + " --out " + run + flags;
+  if (on_gpu)
+    run_program_on_gpu("pretrain", arguments, killer);
+  else
+    run_program_with(killer, "pretrain", arguments);
   REQUIRE(std::filesystem::exists(run + "/checkpoint.safetensors"));
 }
 

@@ -12,15 +12,22 @@ struct ProgramResult {
   std::string output;  // standard output and error together
 };
 
-// Runs `build/<preset>/apps/<program> <arguments>` through the shell, with two compute threads.
+// Runs `build/<preset>/apps/<program> <arguments>` through the shell, with two compute threads and no GPU: what
+// these tests expect is the CPU's.
 ProgramResult run_program(const std::string& program, const std::string& arguments);
 
 // The same under a shell prefix, for example "ulimit -f 8;".
 ProgramResult run_program_with(const std::string& prefix, const std::string& program,
                                const std::string& arguments);
 
+// Runs it with `--device cuda`. Where the GPU is emulated, the program is the one that was built with the
+// emulation.
+ProgramResult run_program_on_gpu(const std::string& program, const std::string& arguments,
+                                 const std::string& prefix = "");
+
 // Runs `pretrain` and kills it, without a chance to clean up, as soon as its first checkpoint is there.
-void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags);
+void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
+                          bool on_gpu = false);
 
 // True when the output has no more than one line after "error:": what a user sees when something is wrong.
 bool is_one_line_error(const ProgramResult& result);

@@ -1,2 +1,82 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include <doctest/doctest.h>
+// Runs the test cases, and says at the end how many of those that need a GPU ran on one.
+//
+// KINDRED_EXPECT_GPU=1: the program fails where there is no GPU, or where a run that was given no filter leaves
+// one of its cases out.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include "gpu.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace kindred::test {
+namespace {
+
+int gpu_cases_run = 0;
+
+bool is_of(const doctest::TestCaseData& test, const GpuCases& cases) {
+  return std::string_view(test.m_test_suite) == cases.suite;
+}
+
+struct GpuCaseCounter : doctest::IReporter {
+  explicit GpuCaseCounter(const doctest::ContextOptions&) {}
+  void test_case_start(const doctest::TestCaseData& test) override {
+    if (is_of(test, needs_gpu) || (has_gpu() && is_of(test, also_on_gpu))) ++gpu_cases_run;
+  }
+  void report_query(const doctest::QueryData&) override {}
+  void test_run_start() override {}
+  void test_run_end(const doctest::TestRunStats&) override {}
+  void test_case_reenter(const doctest::TestCaseData&) override {}
+  void test_case_end(const doctest::CurrentTestCaseStats&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override {}
+  void subcase_start(const doctest::SubcaseSignature&) override {}
+  void subcase_end() override {}
+  void log_assert(const doctest::AssertData&) override {}
+  void log_message(const doctest::MessageData&) override {}
+  void test_case_skipped(const doctest::TestCaseData&) override {}
+};
+REGISTER_LISTENER("gpu cases", 1, GpuCaseCounter);
+
+// Whether an argument chooses among the cases.
+bool is_filter(std::string_view argument) {
+  while (argument.starts_with('-')) argument.remove_prefix(1);
+  if (argument.starts_with("dt-")) argument.remove_prefix(3);
+  const std::string_view name = argument.substr(0, argument.find('='));
+  for (const char* option :
+       {"test-case", "tc", "test-suite", "ts", "source-file", "sf", "subcase", "sc", "first", "last"})
+    if (name.starts_with(option)) return argument.find('=') != std::string_view::npos;
+  return false;
+}
+
+}  // namespace
+
+const std::string& why_no_gpu() {
+  static const std::string reason = [] {
+    if (device_cuda == nullptr) return std::string("this build has no CUDA");
+    const GpuProbe probe = device_cuda->probe();
+    return probe.usable ? "" : probe.reason;
+  }();
+  return reason;
+}
+
+int run(int argc, char** argv) {
+  doctest::Context context(argc, argv);
+  if (!has_gpu()) context.addFilter("test-suite-exclude", needs_gpu.suite);
+  const int status = context.run();
+  const char* variable = std::getenv("KINDRED_EXPECT_GPU");
+  const bool expected = variable != nullptr && std::string_view(variable) == "1";
+  const int all = needs_gpu.count + also_on_gpu.count;
+  std::printf("GPU cases: %d of %d ran%s%s\n", gpu_cases_run, all, has_gpu() ? "" : ": ", why_no_gpu().c_str());
+  if (!expected || context.shouldExit()) return status;
+  if (!has_gpu()) std::printf("FAILED: KINDRED_EXPECT_GPU is set, and there is no GPU\n");
+  const bool left_out = gpu_cases_run != all && std::none_of(argv + 1, argv + argc, is_filter);
+  if (has_gpu() && left_out) std::printf("FAILED: GPU cases were left out\n");
+  return !has_gpu() || left_out ? EXIT_FAILURE : status;
+}
+
+}  // namespace kindred::test
+
+int main(int argc, char** argv) {
+  return kindred::test::run(argc, argv);
+}

@@ -13,8 +13,6 @@
 namespace kindred {
 namespace {
 
-using test::no_gpu;
-
 // Pictures of noise that is smooth enough to have colours, by their number.
 class Noise : public SampleSource {
  public:
@@ -99,8 +97,7 @@ Difference compare(const Dataset& set, const LoaderOptions& options) {
   return difference;
 }
 
-TEST_CASE("resident views on a GPU: crops and flips are the loader's within one level" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("resident views on a GPU: crops and flips are the loader's within one level" * test::needs_gpu) {
   for (const char* name : {"none", "probe"})
     for (const auto [height, width, size] :
          {std::array{32, 32, 32}, {28, 36, 24}, {48, 40, 20}, {17, 13, 33}}) {
@@ -112,7 +109,7 @@ TEST_CASE("resident views on a GPU: crops and flips are the loader's within one 
     }
 }
 
-TEST_CASE("resident views on a GPU: colours are the loader's" * doctest::skip(no_gpu())) {
+TEST_CASE("resident views on a GPU: colours are the loader's" * test::needs_gpu) {
   for (const int size : {32, 24}) {
     const Difference d = compare(noise_set(std::make_shared<Noise>(32, 32)), options_of("cifar", size));
     // One level's difference in the resize may become several in an operation that stretches, or, where the hue
@@ -121,8 +118,7 @@ TEST_CASE("resident views on a GPU: colours are the loader's" * doctest::skip(no
   }
 }
 
-TEST_CASE("resident views: a sample that comes again is drawn anew, as the loader draws it" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("resident views: a sample that comes again is drawn anew, as the loader draws it" * test::needs_gpu) {
   LoaderOptions o = options_of("probe", 16);
   o.sampling = Sampling::inverse_frequency;
   CHECK(compare(noise_set(std::make_shared<Noise>(20, 20)), o).largest <= 1);

@@ -1,5 +1,6 @@
 // Dynamic loss scaling, on every device that is there, and the precisions that there are.
-#include <kindred/engine/device_kernels.h>
+#include "../gpu.h"
+
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/precision.h>
 
@@ -14,9 +15,7 @@ namespace {
 using Doubles = std::vector<double>;
 
 std::vector<Device> every_device() {
-  std::vector<Device> devices{Device::reference, Device::cpu};
-  if (device_cuda != nullptr && device_cuda->probe().usable) devices.push_back(Device::cuda);
-  return devices;
+  return test::with_gpu({Device::reference, Device::cpu});
 }
 
 const OptimizerOptions every_optimizer[] = {
@@ -55,7 +54,7 @@ struct Scaled : Model {
   Optimizer optimizer;
 };
 
-TEST_CASE("optimizer: scaled gradients make the same update to the bit") {
+TEST_CASE("optimizer: scaled gradients make the same update to the bit" * test::also_on_gpu) {
   for (const Device device : every_device())
     for (const OptimizerOptions& options : every_optimizer) {
       CAPTURE(name(device));
@@ -78,7 +77,7 @@ TEST_CASE("optimizer: scaled gradients make the same update to the bit") {
     }
 }
 
-TEST_CASE("optimizer: an overflow costs the step, halves the scale and is forgotten") {
+TEST_CASE("optimizer: an overflow costs the step, halves the scale and is forgotten" * test::also_on_gpu) {
   for (const Device device : every_device()) {
     CAPTURE(name(device));
     Scaled model(device);
@@ -99,7 +98,7 @@ TEST_CASE("optimizer: an overflow costs the step, halves the scale and is forgot
   }
 }
 
-TEST_CASE("optimizer: what no scale can mend stays raised") {
+TEST_CASE("optimizer: what no scale can mend stays raised" * test::also_on_gpu) {
   for (const Device device : every_device()) {
     CAPTURE(name(device));
     Scaled model(device);

@@ -1,10 +1,10 @@
 // The optimizers and schedules against PyTorch's and the papers' (tests/golden/golden_optimizers.py).
 #include <doctest/doctest.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/schedule.h>
 
 #include "../golden/formula.h"
+#include "../gpu.h"
 
 #include <algorithm>
 #include <cmath>
@@ -66,16 +66,14 @@ double run_case(const json& c, Device device, DType master) {
   return worst;
 }
 
-TEST_CASE("golden optimizers: six steps give PyTorch's and TensorFlow's values") {
+TEST_CASE("golden optimizers: six steps give PyTorch's and TensorFlow's values" * test::also_on_gpu) {
   REQUIRE(fixture().at("cases").size() >= 11);
   for (const json& c : fixture().at("cases")) {
     CAPTURE(c.at("name").get<std::string>());
     CHECK(run_case(c, Device::reference, DType::f64) <= 1e-14);
     // Six steps of roundings to 2^-24, of values up to 3 and steps up to 1.
     CHECK(run_case(c, Device::reference, DType::f32) <= 4e-6);
-    CHECK(run_case(c, Device::cpu, DType::f32) <= 4e-6);
-    if (device_cuda != nullptr && device_cuda->probe().usable)
-      CHECK(run_case(c, Device::cuda, DType::f32) <= 4e-6);
+    for (const Device device : test::with_gpu({Device::cpu})) CHECK(run_case(c, device, DType::f32) <= 4e-6);
   }
 }
 

@@ -17,9 +17,7 @@ constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 // The GPU too, where one answers or is emulated.
 std::vector<Device> every_device() {
-  std::vector<Device> devices{Device::reference, Device::cpu};
-  if (test::has_gpu()) devices.push_back(Device::cuda);
-  return devices;
+  return test::with_gpu({Device::reference, Device::cpu});
 }
 
 // One weight of several chunks, a small one, a scale and a bias. Sizes are no multiples of anything.
@@ -122,7 +120,7 @@ struct PlainOptimizer {
   }
 };
 
-TEST_CASE("optimizer: every rule follows its formula on every device") {
+TEST_CASE("optimizer: every rule follows its formula on every device" * test::also_on_gpu) {
   struct Target {
     Device device;
     DType master;
@@ -166,7 +164,7 @@ TEST_CASE("optimizer: the result does not depend on the number of threads") {
   set_compute_threads(threads);
 }
 
-TEST_CASE("optimizer: a step renews the low-precision copy and leaves the padding zero") {
+TEST_CASE("optimizer: a step renews the low-precision copy and leaves the padding zero" * test::also_on_gpu) {
   std::vector<std::pair<Device, DType>> targets;
   for (const Device device : every_device()) targets.emplace_back(device, DType::bf16);
   if (test::has_gpu()) targets.emplace_back(Device::cuda, DType::f16);
@@ -189,7 +187,7 @@ TEST_CASE("optimizer: a step renews the low-precision copy and leaves the paddin
     }
 }
 
-TEST_CASE("optimizer: nothing changes once a gradient was not finite") {
+TEST_CASE("optimizer: nothing changes once a gradient was not finite" * test::also_on_gpu) {
   for (const Device device : every_device())
     for (const OptimizerOptions& options : every_optimizer)
       for (const float bad : {not_a_number, infinity, -infinity}) {
@@ -223,7 +221,7 @@ TEST_CASE("optimizer: nothing changes once a gradient was not finite") {
       }
 }
 
-TEST_CASE("optimizer: a loss that is not finite stops the update") {
+TEST_CASE("optimizer: a loss that is not finite stops the update" * test::also_on_gpu) {
   for (const Device device : every_device()) {
     Model model(device);
     Optimizer optimizer(model.store, SgdOptions{});
@@ -239,7 +237,7 @@ TEST_CASE("optimizer: a loss that is not finite stops the update") {
   }
 }
 
-TEST_CASE("optimizer: values and state brought back continue to the bit") {
+TEST_CASE("optimizer: values and state brought back continue to the bit" * test::also_on_gpu) {
   for (const Device device : every_device())
     for (const OptimizerOptions& options : every_optimizer) {
       Model model(device), resumed(device);
@@ -307,7 +305,7 @@ TEST_CASE("optimizer: options outside their range are refused") {
 
 // More chunks than a warp has lanes, and gradients that grow along the parameter: a chunk that is left out or
 // taken twice changes the ratio of the norms.
-TEST_CASE("optimizer: the rate of LARS takes in every chunk of a parameter") {
+TEST_CASE("optimizer: the rate of LARS takes in every chunk of a parameter" * test::also_on_gpu) {
   for (const Device device : every_device()) {
     CAPTURE(name(device));
     ParameterStore store;

@@ -238,13 +238,13 @@ TEST_CASE("cpu agrees with reference in bf16") {
 }
 
 // On a GPU, or on one that is emulated (CMake preset `emulated`).
-TEST_CASE("cuda agrees with reference in f32" * doctest::skip(test::no_gpu())) {
+TEST_CASE("cuda agrees with reference in f32" * test::needs_gpu) {
   check_ladder_of_all(Device::cuda, DType::f32);
 }
-TEST_CASE("cuda agrees with reference in bf16" * doctest::skip(test::no_gpu())) {
+TEST_CASE("cuda agrees with reference in bf16" * test::needs_gpu) {
   check_ladder_of_all(Device::cuda, DType::bf16);
 }
-TEST_CASE("cuda agrees with reference in f16" * doctest::skip(test::no_gpu())) {
+TEST_CASE("cuda agrees with reference in f16" * test::needs_gpu) {
   check_ladder_of_all(Device::cuda, DType::f16);
 }
 

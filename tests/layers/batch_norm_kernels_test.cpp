@@ -17,9 +17,7 @@ namespace {
 using Floats = std::vector<float>;
 
 std::vector<Device> tested_devices() {
-  std::vector<Device> devices{Device::cpu};
-  if (test::has_gpu()) devices.push_back(Device::cuda);
-  return devices;
+  return test::with_gpu({Device::cpu});
 }
 
 // Whole vectors of channels, several blocks of them, and channels that fill neither a vector nor a mask byte.
@@ -62,7 +60,7 @@ struct Setting {
   Tensor new_mask() const { return Tensor::full({mask_bytes(x.numel())}, 0xaa, DType::u8, device); }
 };
 
-TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN passes") {
+TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN passes" * test::also_on_gpu) {
   for (const Device device : tested_devices())
     for (const Shape& shape : shapes)
       for (const bool with_residual : {false, true}) {
@@ -98,7 +96,7 @@ TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN pa
       }
 }
 
-TEST_CASE("batch norm kernels: backward gives what is asked for") {
+TEST_CASE("batch norm kernels: backward gives what is asked for" * test::also_on_gpu) {
   for (const Device device : tested_devices())
     for (const Shape& shape : shapes)
       for (const bool masked : {false, true})
@@ -132,7 +130,7 @@ TEST_CASE("batch norm kernels: backward gives what is asked for") {
         }
 }
 
-TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from zero") {
+TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from zero" * test::also_on_gpu) {
   for (const Device device : tested_devices())
     for (const Shape& shape : shapes) {
       CAPTURE(name(device));
@@ -164,7 +162,7 @@ TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from z
     }
 }
 
-TEST_CASE("batch norm kernels: a NaN reaches the statistics") {
+TEST_CASE("batch norm kernels: a NaN reaches the statistics" * test::also_on_gpu) {
   for (const Device device : tested_devices())
     for (const Shape& shape : shapes) {
       const Setting s(shape, device);
@@ -176,7 +174,7 @@ TEST_CASE("batch norm kernels: a NaN reaches the statistics") {
     }
 }
 
-TEST_CASE("batch norm kernels: running statistics move towards the batch's") {
+TEST_CASE("batch norm kernels: running statistics move towards the batch's" * test::also_on_gpu) {
   for (const Device device : tested_devices())
     for (const bool running : {false, true}) {
       const auto finish = [&](Device on) {
@@ -198,7 +196,7 @@ TEST_CASE("batch norm kernels: running statistics move towards the batch's") {
 }
 
 // Each pass is one call of cuDNN; the halves are our own.
-TEST_CASE("batch norm at once on a GPU: the same as its halves" * doctest::skip(test::no_gpu())) {
+TEST_CASE("batch norm at once on a GPU: the same as its halves" * test::needs_gpu) {
   const BatchNormKernels& halves = *batch_norm_cuda;
   struct Kind {
     bool relu, residual;
@@ -271,8 +269,7 @@ TEST_CASE("batch norm at once on a GPU: the same as its halves" * doctest::skip(
     }
 }
 
-TEST_CASE("batch norm at once on a GPU: a NaN reaches the statistics and the gradients" *
-          doctest::skip(test::no_gpu())) {
+TEST_CASE("batch norm at once on a GPU: a NaN reaches the statistics and the gradients" * test::needs_gpu) {
   const BatchNormAtOnce& whole = *batch_norm_at_once_cuda;
   const Shape shape{6, 14, 14, 64}, channels{64};
   const Tensor x = draw(shape, 1, Device::cuda), dy = draw(shape, 2, Device::cuda);

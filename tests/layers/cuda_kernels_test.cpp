@@ -22,8 +22,6 @@ const DType float_types[] = {DType::f32, DType::bf16, DType::f16};
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-using test::no_gpu;
-
 // Small multiples of 1/8, exact in every type, of which many are equal.
 std::vector<float> eighths(std::int64_t count, std::int64_t period) {
   std::vector<float> values;
@@ -50,7 +48,7 @@ bool surroundings_are_whole(const Tensor& whole, std::int64_t first, std::int64_
   return true;
 }
 
-TEST_CASE("on a GPU, what is timed with is random numbers" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, what is timed with is random numbers" * test::needs_gpu) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
     CAPTURE(name(dtype));
     const Tensor tensor = Tensor::empty({5000}, dtype, Device::cuda);
@@ -68,7 +66,7 @@ TEST_CASE("on a GPU, what is timed with is random numbers" * doctest::skip(no_gp
   }
 }
 
-TEST_CASE("on a GPU, sums and the rectifier take any length at any address" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, sums and the rectifier take any length at any address" * test::needs_gpu) {
   for (const DType dtype : float_types)
     for (const std::int64_t first : {0, 1, 3, 8})
       for (const std::int64_t count : {0, 1, 7, 8, 9, 2051}) {
@@ -99,7 +97,7 @@ TEST_CASE("on a GPU, sums and the rectifier take any length at any address" * do
       }
 }
 
-TEST_CASE("on a GPU, relu keeps a NaN and lets one through backward" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, relu keeps a NaN and lets one through backward" * test::needs_gpu) {
   for (const DType dtype : float_types) {
     const Tensor x = on_cuda({-1, 0, 2, nan, -infinity, infinity, 1, 3, nan}, {9}, dtype);
     const Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
@@ -138,7 +136,7 @@ Pooled max_pool(const Tensor& x, const Window& window) {
 }
 
 // With ties everywhere: values, places and sums of eighths are the same to the bit.
-TEST_CASE("on a GPU, max pooling finds the same places as the definition" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, max pooling finds the same places as the definition" * test::needs_gpu) {
   const Window windows[] = {{3, 2, 1}, {2, 2, 0}, {2, 3, 0}, {3, 1, 1},
                             {5, 1, 2}, {5, 3, 2}, {1, 2, 0}, {2, 1, 1}};
   for (const DType dtype : float_types)
@@ -158,7 +156,7 @@ TEST_CASE("on a GPU, max pooling finds the same places as the definition" * doct
       }
 }
 
-TEST_CASE("on a GPU, padding never wins and a NaN does" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, padding never wins and a NaN does" * test::needs_gpu) {
   for (const DType dtype : float_types)
     for (const std::int64_t channels : {1, 8}) {
       const Shape shape{1, 2, 2, channels};
@@ -174,7 +172,7 @@ TEST_CASE("on a GPU, padding never wins and a NaN does" * doctest::skip(no_gpu()
     }
 }
 
-TEST_CASE("on a GPU, l2_normalize has no gradient for short rows and no overflow" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, l2_normalize has no gradient for short rows and no overflow" * test::needs_gpu) {
   const Tensor x = on_cuda({0, 0, 3e30f, 4e30f, 1e-20f, 0, 3e-11f, 4e-11f, nan, 1}, {5, 2}, DType::f32);
   const Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
   const Tensor length = Tensor::empty({5}, DType::f32, Device::cuda);
@@ -196,7 +194,7 @@ TEST_CASE("on a GPU, l2_normalize has no gradient for short rows and no overflow
   CHECK(gradient[6] == doctest::Approx((1 - 0.6 * 1.4) / 5e-11));
 }
 
-TEST_CASE("on a GPU, images become the same numbers as on the CPU" * doctest::skip(no_gpu())) {
+TEST_CASE("on a GPU, images become the same numbers as on the CPU" * test::needs_gpu) {
   std::vector<std::uint8_t> bytes;
   for (int i = 0; i < 3 * 5 * 61 * 3; ++i) bytes.push_back(static_cast<std::uint8_t>(i * 37));
   const Tensor host = Tensor::from(bytes, {3, 5, 61, 3}, Device::cpu);

@@ -14,8 +14,6 @@
 namespace kindred {
 namespace {
 
-using test::no_gpu;
-
 // Multiples of 1/16 in [-1, 1): exact in every type.
 Tensor sixteenths(const Shape& shape, std::uint32_t which) {
   RandomStream random(51, Purpose::test, which);
@@ -25,7 +23,7 @@ Tensor sixteenths(const Shape& shape, std::uint32_t which) {
   return Tensor::from(values, shape, Device::reference);
 }
 
-TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" * doctest::skip(no_gpu())) {
+TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" * test::needs_gpu) {
   for (const std::int64_t rows : {1, 7, 8, 9, 300})
     for (const std::int64_t out : {1, 31, 33, 64}) {
       CAPTURE(rows);
@@ -52,7 +50,7 @@ TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" 
     }
 }
 
-TEST_CASE("linear layers on a GPU: a ReLU keeps a NaN" * doctest::skip(no_gpu())) {
+TEST_CASE("linear layers on a GPU: a ReLU keeps a NaN" * test::needs_gpu) {
   const Tensor x = Tensor::from(std::vector<float>{1, -1, std::nanf("")}, {3, 1}, Device::cuda);
   const Tensor w = Tensor::full({1, 1}, 2, DType::f32, Device::cuda);
   const Tensor y = Tensor::empty({3, 1}, DType::f32, Device::cuda);

@@ -22,7 +22,7 @@ double loss_of(const std::vector<float>& logits, const std::vector<std::int32_t>
       .to_vector<double>()[0];
 }
 
-TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * doctest::skip(test::no_gpu())) {
+TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * test::needs_gpu) {
   const float infinity = std::numeric_limits<float>::infinity();
   CHECK(loss_of({1e3f, 0, -1e3f}, {0}, 0) == doctest::Approx(0));
   CHECK(loss_of({1e3f, 0, -1e3f}, {2}, 0) == doctest::Approx(2000));
@@ -33,7 +33,7 @@ TEST_CASE("cross_entropy on cuda: large logits neither overflow nor vanish" * do
           doctest::Approx(std::log(72.0)).epsilon(1e-6));
 }
 
-TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * doctest::skip(test::no_gpu())) {
+TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * test::needs_gpu) {
   const float nan = std::nanf("");
   CHECK(std::isnan(loss_of({0, 1, nan, 2, 3, 4}, {0, 1}, 0)));
   CHECK(std::isnan(loss_of({nan, 1, 2, 3}, {0}, 0)));
@@ -41,7 +41,7 @@ TEST_CASE("cross_entropy on cuda: what is wrong shows as NaN" * doctest::skip(te
 }
 
 TEST_CASE("cross_entropy on cuda: 16-bit logits give a f32 loss and a gradient in their type" *
-          doctest::skip(test::no_gpu())) {
+          test::needs_gpu) {
   for (const DType dtype : {DType::bf16, DType::f16})
     for (const std::int64_t classes : {4, 8}) {
       const Tensor x = Tensor::zeros({2, classes}, dtype, Device::cuda).set_requires_grad();

@@ -158,7 +158,7 @@ TEST_CASE("a momentum encoder follows slowly") {
   CHECK(slow.state().size() == model.store.parameters().size() + model.store.buffers().size());
 }
 
-TEST_CASE("move_average on cuda" * doctest::skip(test::no_gpu())) {
+TEST_CASE("move_average on cuda" * test::needs_gpu) {
   const Tensor value = unit_rows(37, 5, 7, Device::cpu, DType::f32),
                start = unit_rows(37, 5, 8, Device::cpu, DType::f32);
   const Tensor expected = start.to(Device::cpu, DType::f32);

@@ -18,22 +18,21 @@ namespace {
 using namespace supcon_test;
 using gradcheck::relative_difference;
 
-TEST_CASE("supcon on cuda: tiles give what the formula gives" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: tiles give what the formula gives" * test::needs_gpu) {
   for (const std::int64_t rows : {3, 63, 64, 65, 128, 129, 500}) check_square(Device::cuda, rows, 19, 3);
   for (const std::int64_t dim : {1, 4, 15, 16, 18, 127, 128, 129, 260}) check_square(Device::cuda, 70, dim, 3);
   check_square(Device::cuda, 193, 33, 1);    // all labels alike
   check_square(Device::cuda, 193, 33, 300);  // many anchors without positives
 }
 
-TEST_CASE("supcon on cuda: a part of the rows as anchors, in segments of several tiles" *
-          doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: a part of the rows as anchors, in segments of several tiles" * test::needs_gpu) {
   check_part(Device::cuda, 330, 20, 0, 130);
   check_part(Device::cuda, 330, 20, 191, 139);
   check_part(Device::cuda, 200, 20, 127, 1);
   check_part(Device::cuda, 1700, 3, 350, 1300);
 }
 
-TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * test::needs_gpu) {
   const Side anchors{unit_rows(37, 24), random_labels(37, 3)}, queue{unit_rows(300, 24), random_labels(300, 3)};
   for (const std::int64_t offset : {std::int64_t{300}, std::int64_t{-37}}) {
     SupConFormula formula;
@@ -45,13 +44,12 @@ TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * doctest:
   check_agreement(queue, anchors, Device::cuda, far);
 }
 
-TEST_CASE("supcon on cuda: so many rows that they take several areas of a sweep" *
-          doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: so many rows that they take several areas of a sweep" * test::needs_gpu) {
   // The emulation has less scratch memory, and is slower.
   check_square(Device::cuda, gpu().probe().emulated ? 700 : 12000, 3, 10);
 }
 
-TEST_CASE("supcon on cuda: a row alone" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: a row alone" * test::needs_gpu) {
   const Side one{{0.6f, 0.8f}, {5}};
   const Outcome outcome = evaluate(one, one, Device::cuda);
   CHECK(outcome.lse[0] == -std::numeric_limits<double>::infinity());
@@ -61,7 +59,7 @@ TEST_CASE("supcon on cuda: a row alone" * doctest::skip(test::no_gpu())) {
   CHECK(outcome.d_anchors == std::vector<double>{0, 0});
 }
 
-TEST_CASE("supcon on cuda: no positives anywhere" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: no positives anywhere" * test::needs_gpu) {
   Side side{unit_rows(150, 8), {}};
   for (std::int32_t i = 0; i < 150; ++i) side.labels.push_back(i);
   const Outcome outcome = evaluate(side, side, Device::cuda);
@@ -70,8 +68,7 @@ TEST_CASE("supcon on cuda: no positives anywhere" * doctest::skip(test::no_gpu()
   CHECK(outcome.d_anchors == std::vector<double>(150 * 8, 0.0));
 }
 
-TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is taken" *
-          doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is taken" * test::needs_gpu) {
   // Logits of some rows with themselves are 1e7, with others up to 1e4.
   Side side{unit_rows(150, 8), random_labels(150, 4)};
   for (const std::size_t row : {0, 70, 149})
@@ -85,7 +82,7 @@ TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is t
   for (const double value : tiled.d_anchors) CHECK(std::isfinite(value));
 }
 
-TEST_CASE("supcon on cuda: what is not finite shows in the loss" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: what is not finite shows in the loss" * test::needs_gpu) {
   // The NaN of a host, that of a GPU, whose bits are all set, and what comes before a NaN.
   for (const std::uint32_t bits : {0x7fc00000u, 0x7fffffffu, 0xffffffffu, 0x7f800000u}) {
     CAPTURE(bits);
@@ -99,7 +96,7 @@ TEST_CASE("supcon on cuda: what is not finite shows in the loss" * doctest::skip
   }
 }
 
-TEST_CASE("supcon on cuda: two runs are equal to the bit" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: two runs are equal to the bit" * test::needs_gpu) {
   const Side side{unit_rows(300, 20), random_labels(300, 10)};
   const Outcome once = evaluate(side, side, Device::cuda), again = evaluate(side, side, Device::cuda);
   CHECK(once.loss == again.loss);

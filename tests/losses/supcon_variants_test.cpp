@@ -73,8 +73,7 @@ TEST_CASE("supcon on cpu: what is not finite shows in the loss of every variant"
   check_not_finite(Device::cpu);
 }
 
-TEST_CASE("supcon on cuda: what is not finite shows in the loss of every variant" *
-          doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: what is not finite shows in the loss of every variant" * test::needs_gpu) {
   check_not_finite(Device::cuda);
 }
 
@@ -100,7 +99,7 @@ TEST_CASE("supcon on cpu: the variants give what their formulas give") {
   check_variants(Device::cpu, 572, 9);
 }
 
-TEST_CASE("supcon on cuda: the variants give what their formulas give" * doctest::skip(test::no_gpu())) {
+TEST_CASE("supcon on cuda: the variants give what their formulas give" * test::needs_gpu) {
   check_variants(Device::cuda, 138, 5);
   check_variants(Device::cuda, 300, 3);  // several areas of a sweep, in the emulation
 }

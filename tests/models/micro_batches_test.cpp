@@ -153,10 +153,7 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
                             one.store.flat_values().to_vector<double>()) < 1e-8);
 }
 
-using test::no_gpu;
-
-TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the batch" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the batch" * test::needs_gpu) {
   Model expected("resnet20", Stem::cifar, Device::cuda, DType::f32);
   const Tensor x = images(Device::cuda, DType::f32, 8);
   const double loss = whole(expected, x);

@@ -39,6 +39,16 @@ std::string cuda_version_text(int version);  // 13000 -> "13.0"
 // says so. Everything that computes runs on `compute`.
 enum class GpuStream : std::uint8_t { compute, copy };
 
+// What an emulated GPU is told and asked besides (engine/cuda/emulated_streams.h).
+struct GpuEmulation {
+  // What pools do with the memory that they acquired.
+  void (*handed_out)(std::byte* block, std::size_t bytes);
+  void (*given_back)(std::byte* block);
+  // The order in which streams run, for tests: drawn from a seed, as at first, or at once.
+  void (*draw_order)(std::uint64_t seed);
+  void (*run_at_once)();
+};
+
 struct DeviceKernels {
   GpuProbe (*probe)();
   std::byte* (*acquire)(std::size_t bytes);  // null when the GPU has no more
@@ -56,7 +66,7 @@ struct DeviceKernels {
   void (*convert)(const Tensor& from, const Tensor& to);  // as many elements; any two types
   void (*randomize)(const Tensor& tensor);                // in [-1, 1), or bytes of any value; not i32 or f64
 
-  void (*synchronize)();  // waits until the GPU is idle; an error of an earlier kernel is thrown here
+  void (*synchronize)();  // waits for all of `compute`; an error of an earlier kernel is thrown here
 
   // Host memory that stays where it is, so that copies need not wait.
   void* (*acquire_pinned)(std::size_t bytes);
@@ -72,11 +82,14 @@ struct DeviceKernels {
   void (*wait_on_host)(void* event);
   float (*milliseconds_between)(void* start, void* end);  // both have been waited for
 
-  // Between the two, what is started on `compute` is noted down and not done.
+  // Between the two, what is started on `compute` is noted down and not done. The host must not wait, nor use
+  // the other stream, nor wait on `compute` for an event of outside; of memory, only acquire() may be called.
   void (*begin_recording)();
   void* (*end_recording)();
   void (*replay)(void* recording);  // on `compute`
   void (*destroy_recording)(void* recording);
+
+  const GpuEmulation* emulation;  // null on a GPU
 };
 extern const DeviceKernels* const device_cuda;  // null in a build without CUDA
 

@@ -74,6 +74,12 @@ class GpuSlabs : public SlabSource {
   }
   void release(std::byte* slab, std::size_t) override { gpu().release(slab); }
   void poison(std::byte* block, std::size_t bytes) override { gpu().set_bytes(block, 0xff, bytes); }
+  void handed_out(std::byte* block, std::size_t bytes) override {
+    if (const GpuEmulation* emulation = gpu().emulation) emulation->handed_out(block, bytes);
+  }
+  void given_back(std::byte* block) override {
+    if (const GpuEmulation* emulation = gpu().emulation) emulation->given_back(block);
+  }
 };
 
 }  // namespace
@@ -99,6 +105,9 @@ std::byte* MemoryPool::add_slab(std::size_t bytes) {
 
 std::byte* MemoryPool::allocate(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
+  check(recordings_ == 0 || recording_, ExitCode::internal,
+        "{} bytes were asked for from a pool that recordings own; only another recording may use their memory",
+        bytes);
   bytes = round_up(std::max<std::size_t>(bytes, 1), alignment);
   auto best = free_.lower_bound({bytes, nullptr});
   if (best == free_.end()) {
@@ -116,6 +125,7 @@ std::byte* MemoryPool::allocate(std::size_t bytes) {
   block.is_free = false;
   statistics_.in_use += bytes;
   statistics_.peak_in_use = std::max(statistics_.peak_in_use, statistics_.in_use);
+  source_->handed_out(address, bytes);
   if (poison_) source_->poison(address, bytes);
   return address;
 }
@@ -137,6 +147,7 @@ void MemoryPool::free(std::byte* address) {
   const auto block = blocks_.find(address);
   check(block != blocks_.end() && !block->second.is_free, ExitCode::internal,
         "a block that is not in use was freed");
+  source_->given_back(address);
   statistics_.in_use -= block->second.bytes;
   block->second.is_free = true;
   free_.insert({block->second.bytes, address});
@@ -146,6 +157,7 @@ void MemoryPool::free(std::byte* address) {
 
 void MemoryPool::trim() {
   const std::lock_guard lock(mutex_);
+  if (recording_ || recordings_ > 0) return;
   for (auto slab = slabs_.begin(); slab != slabs_.end();) {
     const auto block = blocks_.find(slab->first);
     if (block->second.is_free && block->second.bytes == slab->second) {
@@ -163,6 +175,28 @@ void MemoryPool::trim() {
 PoolStatistics MemoryPool::statistics() const {
   const std::lock_guard lock(mutex_);
   return statistics_;
+}
+
+void MemoryPool::begin_recording() {
+  const std::lock_guard lock(mutex_);
+  check(!recording_, ExitCode::internal, "a pool was given to two recordings at once");
+  recording_ = true;
+}
+
+void MemoryPool::end_recording(bool owns) {
+  const std::lock_guard lock(mutex_);
+  recording_ = false;
+  recordings_ += owns ? 1 : 0;
+}
+
+void MemoryPool::forget_recording() {
+  const std::lock_guard lock(mutex_);
+  --recordings_;
+}
+
+bool MemoryPool::is_recording() const {
+  const std::lock_guard lock(mutex_);
+  return recording_;
 }
 
 void MemoryPool::reset_peak() {
@@ -195,6 +229,10 @@ std::shared_ptr<MemoryPool> new_memory_pool(Device device) {
 
 PoolScope::PoolScope(Device device, std::shared_ptr<MemoryPool> pool)
     : device_(device), pool_(std::move(pool)), outer_(innermost_scope) {
+  const std::shared_ptr<MemoryPool> current = shared_memory_pool(device);
+  check(
+      current == pool_ || !current->is_recording(), ExitCode::internal,
+      "another pool was asked for within a recording; was a plan chosen there, and not by the step before it?");
   innermost_scope = this;
 }
 

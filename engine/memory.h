@@ -26,6 +26,9 @@ class SlabSource {
   virtual void release(std::byte* slab, std::size_t bytes) = 0;
   // Sets bytes that are NaN as floats; see MemoryPool::set_poison.
   virtual void poison(std::byte* block, std::size_t bytes);
+  // Told of every block that the pool hands out and is given back.
+  virtual void handed_out(std::byte*, std::size_t) {}
+  virtual void given_back(std::byte*) {}
 };
 
 struct PoolStatistics {
@@ -46,12 +49,19 @@ class MemoryPool {
 
   std::byte* allocate(std::size_t bytes);
   void free(std::byte* address);
-  void trim();  // gives slabs that are wholly free back to the source
+  void trim();  // gives slabs that are wholly free back to the source; not while recordings own them
   PoolStatistics statistics() const;
   void reset_peak();
   // For tests: fills every block that is handed out with bytes that are NaN as floats, so that a kernel that
   // leaves a part of its result unwritten is seen.
   void set_poison(bool poison) { poison_ = poison; }
+
+  // For a recording (recording.h), which uses what it was handed out whenever it is started again. So from the
+  // first one on, and while any lives, the pool hands out memory to recordings alone and keeps its slabs.
+  void begin_recording();
+  void end_recording(bool owns);  // `owns`: the recording came about
+  void forget_recording();        // one that owned is gone
+  bool is_recording() const;
 
  private:
   struct Block {
@@ -70,6 +80,8 @@ class MemoryPool {
   std::map<std::byte*, std::size_t> slabs_;
   PoolStatistics statistics_;
   bool poison_ = false;
+  bool recording_ = false;
+  int recordings_ = 0;  // that own what was handed out to them
   mutable std::mutex mutex_;
 };
 
@@ -81,6 +93,7 @@ MemoryPool& memory_pool(Device device);
 std::shared_ptr<MemoryPool> new_memory_pool(Device device);
 
 // While one of these lives, this thread's tensors on `device` come from `pool`. A tensor keeps its pool alive.
+// Within a recording, all come from the recording's own.
 class PoolScope {
  public:
   PoolScope(Device device, std::shared_ptr<MemoryPool> pool);

@@ -6,22 +6,30 @@ namespace kindred {
 Recording::Recording(std::shared_ptr<MemoryPool> pool, const std::function<void()>& body)
     : pool_(std::move(pool)) {
   const PoolScope scope(Device::cuda, pool_);
-  gpu().begin_recording();
+  pool_->begin_recording();
+  bool begun = false;
   try {
+    gpu().begin_recording();
+    begun = true;
     body();
+    begun = false;
+    recorded_ = gpu().end_recording();
   } catch (...) {
     // The stream must come out of its recording, and the first error is the one to tell.
     try {
-      if (void* abandoned = gpu().end_recording()) gpu().destroy_recording(abandoned);
+      if (void* abandoned = begun ? gpu().end_recording() : nullptr) gpu().destroy_recording(abandoned);
     } catch (const std::exception&) {
     }
+    pool_->end_recording(false);
     throw;
   }
-  recorded_ = gpu().end_recording();
+  pool_->end_recording(true);
 }
 
 Recording::~Recording() {
-  if (recorded_ != nullptr) gpu().destroy_recording(recorded_);
+  if (recorded_ == nullptr) return;
+  gpu().destroy_recording(recorded_);
+  pool_->forget_recording();
 }
 
 void Recording::replay() const {

@@ -33,6 +33,49 @@ MUTANTS = [
     ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
     ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
      "optimizer: scaled*"),
+    # Waits that are forgotten, events in the wrong place, memory that is used again too early.
+    ("apps/common/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
+    ("apps/common/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
+     "input feed*"),
+    ("apps/common/input_feed.cpp", "  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);\n", "", "input feed*"),
+    ("apps/common/input_feed.cpp", "  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);\n", "",
+     "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().mark(slot.arrived, GpuStream::copy)",
+     "gpu().mark(slot.arrived, GpuStream::compute)", "input feed*"),
+    ("apps/common/input_feed.cpp", """    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    area += tensor->bytes();
+  }
+  gpu().mark(slot.arrived, GpuStream::copy);
+""", """    gpu().mark(slot.arrived, GpuStream::copy);
+    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    area += tensor->bytes();
+  }
+""", "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().wait_on_gpu(at(slot).arrived, GpuStream::compute)",
+     "static_cast<void>(at(slot))", "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
+     "static_cast<void>(at(slot))", "input feed*"),
+    ("apps/common/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    gpu().copy_bytes", "    gpu().copy_bytes",
+     "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
+     "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+    gpu().mark(launch.copied, GpuStream::compute);
+""", """    gpu().mark(launch.copied, GpuStream::compute);
+    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+""", "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", "      gpu().wait_on_host(launch.copied);\n", "",
+     "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", "std::array<Launch, 4> launches_", "std::array<Launch, 1> launches_",
+     "steps on cuda: with resident*drawn*"),
+    ("apps/common/training_steps.cpp", "      gpu().synchronize();\n    } catch", "    } catch",
+     "steps on cuda: with resident*drawn*"),
+    ("apps/common/checkpoint.cpp", "return tensor.to(Device::cpu, tensor.dtype());", "return tensor;",
+     "steps on cuda: with resident*drawn*"),
+    ("engine/recording.cpp", "const PoolScope scope(Device::cuda, pool_);", "const PoolScope scope(Device::plan, pool_);",
+     "recordings on cuda*"),
+    ("engine/memory.cpp", "recordings_ == 0 || recording_,", "recordings_ >= 0,", "recordings on cuda*"),
 ]
 
 
@@ -45,6 +88,13 @@ def compile_command(build, source):
             out = words.index("-o")
             return words[:out], pathlib.Path(entry["directory"]) / words[out + 1], entry["directory"]
     sys.exit(f"mutation test: {source} is not in {build}/compile_commands.json")
+
+
+def objects_of(build):
+    """Every object of the build."""
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        words = shlex.split(entry["command"])
+        yield pathlib.Path(entry["directory"]) / words[words.index("-o") + 1]
 
 
 def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS):
@@ -63,13 +113,12 @@ def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS):
     words, original_object, directory = compile_command(build, source)
     mutant_object = work / (name + ".o")
     subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    # Linked as emulated_tests is.
-    objects = [o for folder in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
-                                "apps/CMakeFiles/kindred_apps.dir")
-               for o in (build / folder).rglob("*.o") if o != original_object]
-    tests = list((build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o"))
+    # Linked as emulated_tests is. What is left of a source that is no more is no part of it.
+    folders = [build / f for f in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
+                                   "apps/CMakeFiles/kindred_apps.dir", "tests/CMakeFiles/kindred_tests.dir")]
+    objects = [o for o in objects_of(build) if o != original_object and any(f in o.parents for f in folders)]
     program = work / (name + ".tests")
-    subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects, *tests,
+    subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects,
                     "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)
     result = subprocess.run([program, f"--test-case={tests_to_run}"], stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)

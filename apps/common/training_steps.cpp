@@ -107,12 +107,15 @@ class RecordedSteps : public TrainingSteps {
     return results_before(started_);
   }
 
-  // The slot holds them until the launch after the next is sent.
+  // The slot holds them until the launch after the next is sent, which waits until they are copied.
   StepInputs inputs_of(std::int64_t step) override {
     std::int64_t launch = started_ - 1;
     while (launch_at(launch).first > step) --launch;
     const std::int64_t place = step - launch_at(launch).first;
-    return {images_of(slot_of(launch), place), labels_of(slot_of(launch), place)};
+    const int slot = slot_of(launch);
+    StepInputs inputs{images_of(slot, place), labels_of(slot, place).to(Device::cuda, DType::i32)};
+    feed_.release(slot);
+    return inputs;
   }
   const StepOutputs& outputs() const override { return outputs_; }
 

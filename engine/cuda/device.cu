@@ -62,14 +62,24 @@ GpuProbe probe() {
   return result;
 }
 
+// While one of these lives, this thread may do what is no part of what it records. A recording may need a slab
+// more than the step that ran before it, whose results are still held; that there is none left must be told as
+// elsewhere.
+class BesideTheRecording {
+ public:
+  BesideTheRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~BesideTheRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  BesideTheRecording(const BesideTheRecording&) = delete;
+  BesideTheRecording& operator=(const BesideTheRecording&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 std::byte* acquire(std::size_t bytes) {
+  const BesideTheRecording scope;
   void* address = nullptr;
-  // A recording may need a slab more than the step that ran before it: getting one is no part of what is
-  // recorded.
-  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
-  cudaThreadExchangeStreamCaptureMode(&mode);
   const cudaError_t status = cudaMalloc(&address, bytes);
-  cudaThreadExchangeStreamCaptureMode(&mode);
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     return nullptr;
@@ -78,11 +88,18 @@ std::byte* acquire(std::size_t bytes) {
   return static_cast<std::byte*>(address);
 }
 
+// For destructors, which cannot tell of an error. One that stays comes back with the next call; one that does
+// not must not be taken for that of the next kernel.
+void forget(cudaError_t status) {
+  if (status != cudaSuccess) cudaGetLastError();
+}
+
 void release(std::byte* address) {
-  cudaFree(address);
+  forget(cudaFree(address));
 }
 
 void free_and_total(std::size_t& free, std::size_t& total) {
+  const BesideTheRecording scope;
   check_status(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
 }
 
@@ -115,7 +132,12 @@ cudaStream_t copy_stream() {
   return made;
 }
 
+thread_local bool is_recording = false;
+
+// CUDA would do the copies' work at once, beside the recording.
 cudaStream_t stream_of(GpuStream stream) {
+  check(stream == GpuStream::compute || !is_recording, ExitCode::internal,
+        "in a recording, the copies' stream was used, of which nothing is recorded");
   return stream == GpuStream::copy ? copy_stream() : cuda::stream();
 }
 
@@ -126,7 +148,7 @@ void* acquire_pinned(std::size_t bytes) {
 }
 
 void release_pinned(void* address) {
-  cudaFreeHost(address);
+  forget(cudaFreeHost(address));
 }
 
 void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream) {
@@ -140,7 +162,7 @@ void* make_event() {
 }
 
 void destroy_event(void* event) {
-  cudaEventDestroy(static_cast<cudaEvent_t>(event));
+  forget(cudaEventDestroy(static_cast<cudaEvent_t>(event)));
 }
 
 void mark(void* event, GpuStream stream) {
@@ -168,14 +190,16 @@ float milliseconds_between(void* start, void* end) {
 void begin_recording() {
   check_status(cudaStreamBeginCapture(cuda::stream(), cudaStreamCaptureModeThreadLocal),
                "cudaStreamBeginCapture");
+  is_recording = true;
 }
 
 void* end_recording() {
+  is_recording = false;
   cudaGraph_t graph = nullptr;
   check_status(cudaStreamEndCapture(cuda::stream(), &graph), "cudaStreamEndCapture");
   cudaGraphExec_t executable = nullptr;
   const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
-  cudaGraphDestroy(graph);
+  forget(cudaGraphDestroy(graph));
   check_status(status, "cudaGraphInstantiate");
   return executable;
 }
@@ -185,7 +209,7 @@ void replay(void* recording) {
 }
 
 void destroy_recording(void* recording) {
-  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(recording));
+  forget(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(recording)));
 }
 
 }  // namespace
@@ -195,7 +219,7 @@ static const DeviceKernels kernels = {
     download,       set_bytes,      cuda::fill,       cuda::convert,        cuda::randomize,  synchronize,
     acquire_pinned, release_pinned, copy_bytes,       make_event,           destroy_event,
     mark,           wait_on_gpu,    wait_on_host,     milliseconds_between, begin_recording,
-    end_recording,  replay,         destroy_recording};
+    end_recording,  replay,         destroy_recording, nullptr};
 const DeviceKernels* const device_cuda = &kernels;
 
 }  // namespace kindred

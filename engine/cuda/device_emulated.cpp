@@ -1,36 +1,107 @@
-// The memory of the emulated GPU (engine/cuda/emulation.h) is the host's, in blocks of its own.
+// The emulated GPU's memory is the host's, in areas of its own; copies are work of its streams.
 #include <kindred/engine/cuda/elements.h>
-#include <kindred/engine/cuda/emulation.h>
+#include <kindred/engine/cuda/emulated_streams.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <vector>
 
 namespace kindred {
 namespace {
 
-using cuda::emulation::start;
+namespace emulation = cuda::emulation;
+using emulation::Place;
+using emulation::Work;
+
+constexpr std::byte poison{0xff};  // NaN, as floats
 
 std::byte* acquire(std::size_t bytes) {
-  return static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096));
+  // As device.cu has it, a recording may need a slab more.
+  return emulation::acquire_slab(bytes);
 }
 
-// As on a GPU, the host cannot take part in what is recorded.
-void upload(const void* from, void* to, std::size_t bytes) {
-  check(!cuda::emulation::is_recording(), ExitCode::internal,
-        "the host read or wrote the GPU's memory in a recording");
-  std::memcpy(to, from, bytes);
+void release(std::byte* slab) {
+  emulation::spoil_recording("memory of the GPU was released");
+  emulation::wait_for_all();
+  emulation::release_slab(slab);
+}
+
+// Between the GPU and any memory of the host: done before the host goes on.
+void copy_and_wait(const char* name, const void* from, void* to, std::size_t bytes, bool to_gpu) {
+  emulation::forbid_in_recording("the host read or wrote the GPU's memory");
+  if (bytes > 0)
+    emulation::start({name, {emulation::exact_use(to_gpu ? to : from, bytes, to_gpu, name)}, [=] {
+                        return [=] { std::memcpy(to, from, bytes); };
+                      }});
+  emulation::wait_for_stream(GpuStream::compute);
+}
+
+void set_bytes(void* device, int value, std::size_t bytes) {
+  emulation::start({"setting bytes", {emulation::exact_use(device, bytes, true, "setting bytes")}, [=] {
+                      return [=] { std::memset(device, value, bytes); };
+                    }});
+}
+
+void* acquire_pinned(std::size_t bytes) {
+  emulation::forbid_in_recording("pinned memory was acquired");
+  void* area = emulation::acquire_pinned(bytes);
+  check(area != nullptr, ExitCode::device, "out of memory: the host has no {} MiB more", bytes >> 20);
+  return area;
+}
+
+void release_pinned(void* area) {
+  emulation::spoil_recording("pinned memory was released");
+  emulation::let_go(area);
+  emulation::release_pinned(area);
+}
+
+// What a copy does in its turn. Until then the host must leave alone both what is read and what is written.
+std::function<void()> guarded(const std::string& name, const void* from, void* to, std::size_t bytes) {
+  const auto* source = static_cast<const std::byte*>(from);
+  auto* target = static_cast<std::byte*>(to);
+  std::vector<std::byte> seen;
+  if (emulation::place_of(from) == Place::pinned) seen.assign(source, source + bytes);
+  const bool to_host = emulation::place_of(to) == Place::pinned;
+  if (to_host) std::fill_n(target, bytes, poison);
+  return [=, seen = std::move(seen)] {
+    check(seen.empty() || std::equal(seen.begin(), seen.end(), source), ExitCode::internal,
+          "{}: the host wrote to its source before it was done", name);
+    check(!to_host || std::all_of(target, target + bytes, [](std::byte b) { return b == poison; }),
+          ExitCode::internal, "{}: the host wrote to its destination before it was done", name);
+    std::memcpy(target, source, bytes);
+  };
 }
 
 void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream) {
-  if (stream == GpuStream::copy) return static_cast<void>(std::memcpy(to, from, bytes));
-  start([=] { std::memcpy(to, from, bytes); });
+  if (bytes == 0) return;
+  const auto place = [](const void* address) {
+    const Place found = emulation::place_of(address);
+    check(found != Place::elsewhere, ExitCode::internal,
+          "a copy that does not wait was given memory of the host that is not pinned");
+    return found == Place::gpu ? "the GPU" : "the host";
+  };
+  const std::string name = fmt::format("a copy of {} bytes from {} to {}", bytes, place(from), place(to));
+  emulation::start(
+      {name,
+       {emulation::exact_use(from, bytes, false, name), emulation::exact_use(to, bytes, true, name)},
+       [=] { return guarded(name, from, to, bytes); }},
+      stream);
 }
 
-using Recorded = std::vector<std::function<void()>>;
+emulation::Event* event_of(void* event) {
+  return static_cast<emulation::Event*>(event);
+}
+
+const GpuEmulation watched = {
+    [](std::byte* block, std::size_t bytes) {
+      emulation::hand_out_block(block, bytes, emulation::is_recording());
+    },
+    emulation::take_back_block,
+    emulation::draw_order,
+    emulation::run_at_once,
+};
 
 const DeviceKernels kernels = {
     [] {
@@ -42,31 +113,33 @@ const DeviceKernels kernels = {
       return result;
     },
     acquire,
-    [](std::byte* address) { std::free(address); },
+    release,
     [](std::size_t& free, std::size_t& total) { free = total = std::size_t{8} << 30; },
-    upload,
-    [](const void* device, void* host, std::size_t bytes) { upload(device, host, bytes); },
-    [](void* device, int value, std::size_t bytes) { start([=] { std::memset(device, value, bytes); }); },
+    [](const void* host, void* device, std::size_t bytes) {
+      copy_and_wait("an upload", host, device, bytes, true);
+    },
+    [](const void* device, void* host, std::size_t bytes) {
+      copy_and_wait("a download", device, host, bytes, false);
+    },
+    set_bytes,
     cuda::fill,
     cuda::convert,
     cuda::randomize,
-    [] {},
-    [](std::size_t bytes) { return std::malloc(bytes); },
-    [](void* address) { std::free(address); },
+    [] { emulation::wait_for_stream(GpuStream::compute); },
+    acquire_pinned,
+    release_pinned,
     copy_bytes,
-    // There is one stream, and everything on it is done at once: events have nothing to say.
-    []() -> void* { return nullptr; },
-    [](void*) {},
-    [](void*, GpuStream) {},
-    [](void*, GpuStream) {},
-    [](void*) {},
-    [](void*, void*) { return 0.0f; },
-    cuda::emulation::begin_recording,
-    []() -> void* { return new Recorded(cuda::emulation::end_recording()); },
-    [](void* recording) {
-      for (const auto& work : *static_cast<Recorded*>(recording)) work();
-    },
-    [](void* recording) { delete static_cast<Recorded*>(recording); },
+    []() -> void* { return emulation::make_event(); },
+    [](void* event) { emulation::destroy_event(event_of(event)); },
+    [](void* event, GpuStream stream) { emulation::record(event_of(event), stream); },
+    [](void* event, GpuStream stream) { emulation::wait_on_gpu(event_of(event), stream); },
+    [](void* event) { emulation::wait_on_host(event_of(event)); },
+    [](void* start, void* end) { return emulation::milliseconds_between(event_of(start), event_of(end)); },
+    emulation::begin_recording,
+    []() -> void* { return emulation::end_recording(); },
+    [](void* recording) { emulation::replay(static_cast<emulation::Recorded*>(recording)); },
+    [](void* recording) { emulation::destroy_recording(static_cast<emulation::Recorded*>(recording)); },
+    &watched,
 };
 
 }  // namespace

@@ -174,33 +174,6 @@ void run(dim3 grid, int block, const std::function<void()>& kernel) {
   if (failure) std::rethrow_exception(failure);
 }
 
-namespace {
-
-bool recording = false;
-std::vector<std::function<void()>> recorded;
-
-}  // namespace
-
-void start(std::function<void()> work) {
-  if (recording)
-    recorded.push_back(std::move(work));
-  else
-    work();
-}
-
-void begin_recording() {
-  recording = true;
-}
-
-bool is_recording() {
-  return recording;
-}
-
-std::vector<std::function<void()>> end_recording() {
-  recording = false;
-  return std::exchange(recorded, {});
-}
-
 void block_barrier() {
   block_meeting.arrive();
 }

@@ -34,12 +34,6 @@ extern Position position;  // of the fiber that runs now
 // Runs body once for every thread of every block. An exception in it ends the program's test as usual.
 void run(dim3 grid, int block, const std::function<void()>& body);
 
-// Does the work, or notes it down while a recording goes on.
-void start(std::function<void()> work);
-void begin_recording();
-bool is_recording();
-std::vector<std::function<void()>> end_recording();
-
 void block_barrier();
 // Every lane of the caller's warp gives eight bytes and gets those of lane `source`.
 std::uint64_t exchange(std::uint64_t value, int source);

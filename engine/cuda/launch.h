@@ -10,6 +10,7 @@
 #include <kindred/engine/tensor.h>
 
 #ifdef KINDRED_EMULATE
+#include <kindred/engine/cuda/emulated_streams.h>
 #include <kindred/engine/cuda/emulation.h>
 #else
 #include <kindred/engine/cuda/stream.h>
@@ -28,8 +29,8 @@ constexpr unsigned all_lanes = 0xffffffffu;
 #ifdef KINDRED_EMULATE
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, int block, const Arguments&... arguments) {
-  emulation::start(
-      [=] { emulation::run(grid, block, [&] { kernel(static_cast<Parameters>(arguments)...); }); });
+  emulation::start([=] { emulation::run(grid, block, [&] { kernel(static_cast<Parameters>(arguments)...); }); },
+                   emulation::uses_of<Parameters...>(static_cast<Parameters>(arguments)...));
 }
 #else
 

@@ -1,0 +1,32 @@
+// Whether device cuda is an emulated GPU, whose streams run in an order that tests can set.
+#pragma once
+
+#include <kindred/engine/device_kernels.h>
+
+#include <cstdint>
+
+namespace kindred::test {
+
+inline bool not_emulated() {
+  return device_cuda == nullptr || device_cuda->emulation == nullptr;
+}
+
+// While one of these lives, the order is drawn from `seed`, or everything is done at once; afterwards drawn
+// anew.
+class DrawnOrder {
+ public:
+  explicit DrawnOrder(std::uint64_t seed) { gpu().emulation->draw_order(seed); }
+  ~DrawnOrder() { gpu().emulation->draw_order(1); }
+  DrawnOrder(const DrawnOrder&) = delete;
+  DrawnOrder& operator=(const DrawnOrder&) = delete;
+};
+
+class AtOnce {
+ public:
+  AtOnce() { gpu().emulation->run_at_once(); }
+  ~AtOnce() { gpu().emulation->draw_order(1); }
+  AtOnce(const AtOnce&) = delete;
+  AtOnce& operator=(const AtOnce&) = delete;
+};
+
+}  // namespace kindred::test

@@ -56,8 +56,6 @@ MUTANTS = [
     ("apps/common/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
      "static_cast<void>(at(slot))", "input feed*"),
     ("apps/common/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: with resident*drawn*"),
-    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    gpu().copy_bytes", "    gpu().copy_bytes",
-     "steps on cuda: with resident*drawn*"),
     ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
      "steps on cuda: with resident*drawn*"),
     ("apps/common/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);

@@ -76,6 +76,7 @@ class Streams {
 
   void draw_order(std::uint64_t seed) {
     at_once_ = false;
+    latest_ = seed == 0;
     random_.seed(seed);
     draw_mood();
   }
@@ -164,10 +165,12 @@ class Streams {
   // How much runs before anybody waits for it, and which stream is the faster.
   void draw_mood() {
     constexpr double eagernesses[] = {0, 0, 0, 0.05, 0.5}, preferences[] = {0.1, 0.5, 0.9};
-    eagerness_ = eagernesses[random_() % std::size(eagernesses)];
+    eagerness_ = latest_ ? 0 : eagernesses[random_() % std::size(eagernesses)];
     prefer_compute_ = preferences[random_() % std::size(preferences)];
   }
-  bool chance(double of_one) { return static_cast<double>(random_() >> 11) < of_one * 9007199254740992.0; }
+  bool chance(double of_one) {
+    return !latest_ && static_cast<double>(random_() >> 11) < of_one * 9007199254740992.0;
+  }
 
   // Whatever the other stream has under way is unordered with `work`, and must not meet it.
   void check_order(const Work& work, std::size_t on, const Clock& before) {
@@ -240,7 +243,7 @@ class Streams {
   Clock host_{};  // what the host has waited for
   std::exception_ptr failure_;
   std::mt19937_64 random_;
-  bool at_once_ = false;
+  bool at_once_ = false, latest_ = false;
   double eagerness_ = 0, prefer_compute_ = 0.5;
 };
 

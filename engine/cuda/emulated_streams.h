@@ -69,8 +69,8 @@ Recorded* end_recording();
 void replay(Recorded* recorded);
 void destroy_recording(Recorded* recorded) noexcept;
 
-// The order is drawn anew from here, or everything is done as soon as it is started. At first it is drawn from
-// the number in KINDRED_EMULATION_SEED, 1 where there is none.
+// From here on the order is drawn from `seed`; 0 draws nothing, and everything is as late as it can be. Or all is
+// done as soon as it is started. At first the seed is the number in KINDRED_EMULATION_SEED, 1 where there is none.
 void draw_order(std::uint64_t seed);
 void run_at_once();
 

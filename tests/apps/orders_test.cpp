@@ -34,7 +34,7 @@ std::uint8_t byte_of(std::int64_t step) {
 
 // What the steps of `launches` launches read, in their order.
 std::vector<float> fed(std::int64_t launches) {
-  InputFeed feed(steps_a_launch, bytes, labels, rates);
+  std::optional<InputFeed> feed(std::in_place, steps_a_launch, bytes, labels, rates);
   const std::int64_t each = bytes + labels + rates;
   const Tensor read = Tensor::zeros({launches * steps_a_launch, each}, DType::f32, Device::cuda);
   const Tensor last = Tensor::zeros({steps_a_launch, each}, DType::f32, Device::cuda);
@@ -46,9 +46,9 @@ std::vector<float> fed(std::int64_t launches) {
       const std::int64_t step = launch * steps_a_launch + place;
       const std::vector<std::uint8_t> image(bytes, byte_of(step));
       const std::vector<std::int32_t> classes(labels, static_cast<std::int32_t>(step));
-      feed.put(slot, place, image, classes, std::array{0.5f * static_cast<float>(step), 1.0f});
+      feed->put(slot, place, image, classes, std::array{0.5f * static_cast<float>(step), 1.0f});
     }
-    feed.send(slot);
+    feed->send(slot);
     Recording& recording = recordings[static_cast<std::size_t>(slot)];
     if (recording.is_empty())
       recording = Recording(pool, [&] {
@@ -57,17 +57,18 @@ std::vector<float> fed(std::int64_t launches) {
             const Tensor between = from.to(Device::cuda, DType::f32);
             last.window(place * each + first, from.shape()).copy_from(between);
           };
-          part(0, feed.bytes(slot, place));
-          part(bytes, feed.labels(slot, place));
-          part(bytes + labels, feed.rates(slot, place));
+          part(0, feed->bytes(slot, place));
+          part(bytes, feed->labels(slot, place));
+          part(bytes + labels, feed->rates(slot, place));
         }
       });
-    feed.wait_for(slot);
+    feed->wait_for(slot);
     recording.replay();
-    feed.release(slot);
+    feed->release(slot);
     read.window(launch * steps_a_launch * each, last.shape()).copy_from(last);
   }
-  feed.send(0);  // and is not waited for
+  feed->send(0);  // and goes before it has arrived
+  feed.reset();
   return read.to_vector<float>();
 }
 
@@ -138,10 +139,9 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-// `steps` steps in epochs of 9; `before(step)` is called before each.
-template <typename Before>
+// `steps` steps in epochs of 9, each in an order of its own or all at once.
 Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictures>& pictures,
-              std::uint32_t steps, Before&& before) {
+              std::uint32_t steps, bool is_drawn) {
   const TemporaryFolder folder;
   PretrainOptions o = settings;
   o.out = folder.path.string();
@@ -165,12 +165,12 @@ Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictu
     });
     running->begin();
     for (std::uint32_t step = 0; step < steps; ++step) {
-      before(step);
+      if (is_drawn) gpu().emulation->draw_order(step);
       take(running->run(pictures ? views_of(step) : random_bytes(4 * 4 * 4 * 3, step), step_labels, 0.01));
       saver.after_step(state.steps_done);
       if (step % 9 == 8) {
         take(running->finish());
-        for (const float value : running->outputs().features.template to_vector<float>())
+        for (const float value : running->outputs().features.to_vector<float>())
           outcome.features.push_back(value);
         running->begin();
       }
@@ -185,18 +185,18 @@ Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictu
   for (const auto& entry : std::filesystem::directory_iterator(folder.path))
     if (entry.is_regular_file()) outcome.files[entry.path().filename()] = read_bytes(entry.path());
   // What is under way when a run ends by an error is waited for.
+  if (is_drawn) gpu().emulation->draw_order(0);
   for (std::uint32_t step = 0; step < 2; ++step)
     running->run(pictures ? views_of(step) : random_bytes(4 * 4 * 4 * 3, step), step_labels, 0.01);
   return outcome;
 }
 
-// `steps` of them, each in an order of its own.
 void check_orders(const PretrainOptions& o, const std::optional<ResidentPictures>& pictures,
                   std::uint32_t steps) {
   Outcome at_once, drawn;
   {
     const AtOnce order;
-    at_once = train(o, pictures, steps, [](std::uint32_t) {});
+    at_once = train(o, pictures, steps, false);
   }
   REQUIRE(at_once.losses.size() == steps);
   for (const double loss : at_once.losses) CHECK(std::isfinite(loss));
@@ -204,8 +204,7 @@ void check_orders(const PretrainOptions& o, const std::optional<ResidentPictures
   CHECK(at_once.files.size() >= 2);
   {
     const DrawnOrder order(0);
-    CHECK_NOTHROW(drawn =
-                      train(o, pictures, steps, [](std::uint32_t step) { gpu().emulation->draw_order(step); }));
+    CHECK_NOTHROW(drawn = train(o, pictures, steps, true));
     CHECK_NOTHROW(gpu().synchronize());
   }
   CHECK(drawn.losses == at_once.losses);

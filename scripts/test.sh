@@ -55,7 +55,7 @@ fi
 # Cases that need a GPU are left out above where there is none. Its kernels then run on the host instead.
 if [ $# -eq 0 ]; then
   if nvidia-smi -L >/dev/null 2>&1; then echo "the GPU's kernels ran on the GPU"
-  else run_tests build/release/tests/emulated_tests "--test-suite=needs a GPU,also on a GPU"; fi
+  else run_tests build/release/tests/emulated_tests "--test-suite=needs a GPU,also on a GPU,needs an emulated GPU"; fi
 fi
 
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi

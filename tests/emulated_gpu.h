@@ -1,15 +1,16 @@
-// Whether device cuda is an emulated GPU, whose streams run in an order that tests can set.
+// Test cases that need an emulated GPU, whose streams run in an order that they set.
+//
+//   TEST_CASE("a wait that is forgotten" * test::needs_emulation) { ... }
 #pragma once
 
-#include <kindred/engine/device_kernels.h>
+#include "gpu.h"
 
 #include <cstdint>
 
 namespace kindred::test {
 
-inline bool not_emulated() {
-  return device_cuda == nullptr || device_cuda->emulation == nullptr;
-}
+// Left out without one.
+inline constinit const GpuCases needs_emulation{"needs an emulated GPU"};
 
 // While one of these lives, the order is drawn from `seed`, or everything is done at once; afterwards drawn
 // anew.

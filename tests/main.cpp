@@ -3,7 +3,7 @@
 // KINDRED_EXPECT_GPU=1: the program fails where there is no GPU, or where a run that was given no filter leaves
 // one of its cases out.
 #define DOCTEST_CONFIG_IMPLEMENT
-#include "gpu.h"
+#include "emulated_gpu.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -63,6 +63,7 @@ const std::string& why_no_gpu() {
 int run(int argc, char** argv) {
   doctest::Context context(argc, argv);
   if (!has_gpu()) context.addFilter("test-suite-exclude", needs_gpu.suite);
+  if (!has_gpu() || gpu().emulation == nullptr) context.addFilter("test-suite-exclude", needs_emulation.suite);
   const int status = context.run();
   const char* variable = std::getenv("KINDRED_EXPECT_GPU");
   const bool expected = variable != nullptr && std::string_view(variable) == "1";

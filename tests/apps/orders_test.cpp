@@ -22,7 +22,6 @@ namespace {
 
 using test::AtOnce;
 using test::DrawnOrder;
-using test::not_emulated;
 
 // ---- the feed alone: kernels that copy what they are fed, recorded as training steps are
 
@@ -72,7 +71,7 @@ std::vector<float> fed(std::int64_t launches) {
   return read.to_vector<float>();
 }
 
-TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * doctest::skip(not_emulated())) {
+TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * test::needs_emulation) {
   constexpr std::int64_t launches = 7;
   const auto at_once = [] {
     const AtOnce order;
@@ -214,13 +213,12 @@ void check_orders(const PretrainOptions& o, const std::optional<ResidentPictures
   CHECK(drawn.files == at_once.files);
 }
 
-TEST_CASE("steps on cuda: fed and saved in sixty drawn orders, they do the same" *
-          doctest::skip(not_emulated())) {
+TEST_CASE("steps on cuda: fed and saved in sixty drawn orders, they do the same" * test::needs_emulation) {
   check_orders(tiny(2), {}, 60);
 }
 
 TEST_CASE("steps on cuda: with resident pictures in forty drawn orders, they do the same" *
-          doctest::skip(not_emulated())) {
+          test::needs_emulation) {
   check_orders(tiny(1), ResidentPictures{random_bytes(3 * 4 * 4 * 3, 1000), 4, 4}, 40);
 }
 

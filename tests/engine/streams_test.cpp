@@ -19,7 +19,6 @@ namespace {
 
 using test::DrawnOrder;
 using test::error_of;
-using test::not_emulated;
 
 constexpr std::int64_t count = 100;
 constexpr GpuStream compute = GpuStream::compute, copy = GpuStream::copy;
@@ -104,7 +103,7 @@ std::string error_in_every_order(const std::function<void()>& program) {
   return first;
 }
 
-TEST_CASE("streams on cuda: work waits until something waits for it" * doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: work waits until something waits for it" * test::needs_emulation) {
   Pinned pinned;
   const Tensor x = on_gpu(3);
   std::uint64_t waiting = 0;
@@ -129,7 +128,7 @@ TEST_CASE("streams on cuda: work waits until something waits for it" * doctest::
   CHECK(waiting > seeds);
 }
 
-TEST_CASE("streams on cuda: what is read before it was waited for is poison" * doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: what is read before it was waited for is poison" * test::needs_emulation) {
   Pinned pinned;
   Event event;
   const Tensor x = on_gpu(3);
@@ -151,7 +150,7 @@ TEST_CASE("streams on cuda: what is read before it was waited for is poison" * d
         }) > seeds / 3);
 }
 
-TEST_CASE("streams on cuda: two streams need an event between them" * doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: two streams need an event between them" * test::needs_emulation) {
   Pinned pinned;
   Event event;
   // The copies' stream sends what a kernel reads.
@@ -199,7 +198,7 @@ TEST_CASE("streams on cuda: two streams need an event between them" * doctest::s
         }) == fine);
 }
 
-TEST_CASE("streams on cuda: a buffer is used again too early" * doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: a buffer is used again too early" * test::needs_emulation) {
   Pinned pinned, others;
   Event sent, read;
   // By the copies' stream, while a kernel still reads it.
@@ -262,8 +261,7 @@ TEST_CASE("streams on cuda: a buffer is used again too early" * doctest::skip(no
         }) > seeds / 3);
 }
 
-TEST_CASE("streams on cuda: an error of late work is thrown where it is waited for" *
-          doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: an error of late work is thrown where it is waited for" * test::needs_emulation) {
   Pinned pinned;
   const Tensor x = on_gpu(), y = on_gpu();
   gpu().synchronize();
@@ -282,7 +280,7 @@ TEST_CASE("streams on cuda: an error of late work is thrown where it is waited f
   CHECK(late > seeds / 3);
 }
 
-TEST_CASE("streams on cuda: only memory of the GPU can be used" * doctest::skip(not_emulated())) {
+TEST_CASE("streams on cuda: only memory of the GPU can be used" * test::needs_emulation) {
   Pinned pinned;
   const Tensor x = on_gpu();
   std::vector<float> not_pinned(count);
@@ -310,8 +308,7 @@ std::string recording_error(const std::function<void()>& body) {
   return error_in_every_order([&] { Recording(pool, body).replay(); });
 }
 
-TEST_CASE("recordings on cuda: what cannot be part of one is an error with a name" *
-          doctest::skip(not_emulated())) {
+TEST_CASE("recordings on cuda: what cannot be part of one is an error with a name" * test::needs_emulation) {
   Pinned pinned;
   Event outside, event, other;
   const Tensor x = on_gpu(1), y = on_gpu();
@@ -369,7 +366,7 @@ TEST_CASE("recordings on cuda: what cannot be part of one is an error with a nam
 }
 
 TEST_CASE("recordings on cuda: memory that one uses must still be there when it is started again" *
-          doctest::skip(not_emulated())) {
+          test::needs_emulation) {
   const Tensor y = on_gpu();
   // Starts a recording of `body` again after `meanwhile`.
   const auto says = [&](const std::function<void()>& body, const std::function<void()>& meanwhile,
@@ -401,8 +398,7 @@ TEST_CASE("recordings on cuda: memory that one uses must still be there when it 
   CHECK(says([&] { pinned->fetch(y, compute); }, [&] { finish(), pinned.reset(); }, "was released"));
 }
 
-TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's pool" *
-          doctest::skip(not_emulated())) {
+TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's pool" * test::needs_emulation) {
   const auto pool = new_memory_pool(Device::cuda);
   const Tensor x = on_gpu(1), y = on_gpu();
   const auto others = [&] {

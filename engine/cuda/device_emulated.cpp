@@ -13,7 +13,7 @@ namespace {
 
 namespace emulation = cuda::emulation;
 using emulation::Place;
-using emulation::Work;
+using emulation::Use;
 
 constexpr std::byte poison{0xff};  // NaN, as floats
 
@@ -53,19 +53,21 @@ void* acquire_pinned(std::size_t bytes) {
 
 void release_pinned(void* area) {
   emulation::spoil_recording("pinned memory was released");
-  emulation::let_go(area);
   emulation::release_pinned(area);
 }
 
 // What a copy does in its turn. Until then the host must leave alone both what is read and what is written.
-std::function<void()> guarded(const std::string& name, const void* from, void* to, std::size_t bytes) {
-  const auto* source = static_cast<const std::byte*>(from);
-  auto* target = static_cast<std::byte*>(to);
+std::function<void()> guarded(const std::string& name, const Use& from, const Use& to) {
+  const auto* source = reinterpret_cast<const std::byte*>(from.begin);
+  auto* target = reinterpret_cast<std::byte*>(to.begin);
+  const std::size_t bytes = from.end - from.begin;
   std::vector<std::byte> seen;
-  if (emulation::place_of(from) == Place::pinned) seen.assign(source, source + bytes);
-  const bool to_host = emulation::place_of(to) == Place::pinned;
+  if (emulation::place_of(source) == Place::pinned) seen.assign(source, source + bytes);
+  const bool to_host = emulation::place_of(target) == Place::pinned;
   if (to_host) std::fill_n(target, bytes, poison);
   return [=, seen = std::move(seen)] {
+    check(emulation::is_there(from) && emulation::is_there(to), ExitCode::internal,
+          "{}: its pinned memory was released before it was done", name);
     check(seen.empty() || std::equal(seen.begin(), seen.end(), source), ExitCode::internal,
           "{}: the host wrote to its source before it was done", name);
     check(!to_host || std::all_of(target, target + bytes, [](std::byte b) { return b == poison; }),
@@ -83,11 +85,9 @@ void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream)
     return found == Place::gpu ? "the GPU" : "the host";
   };
   const std::string name = fmt::format("a copy of {} bytes from {} to {}", bytes, place(from), place(to));
-  emulation::start(
-      {name,
-       {emulation::exact_use(from, bytes, false, name), emulation::exact_use(to, bytes, true, name)},
-       [=] { return guarded(name, from, to, bytes); }},
-      stream);
+  const Use source = emulation::exact_use(from, bytes, false, name);
+  const Use target = emulation::exact_use(to, bytes, true, name);
+  emulation::start({name, {source, target}, [=] { return guarded(name, source, target); }}, stream);
 }
 
 emulation::Event* event_of(void* event) {

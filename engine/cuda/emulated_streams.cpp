@@ -34,8 +34,6 @@ constexpr std::size_t most_waiting = 4096;  // in a stream; then the host waits 
 
 struct Waiting {
   std::uint64_t number;
-  std::string name;
-  std::vector<Use> uses;
   std::function<void()> run;  // nothing where it only waits for `after`
   Clock after{};
 };
@@ -93,8 +91,8 @@ class Streams {
     const std::uint64_t number = stream.last + 1;
     std::function<void()> run = work.put();
     stream.last = number;
-    if (!work.uses.empty()) stream.unordered.push_back({number, work.name, work.uses});
-    stream.waiting.push_back({number, std::move(work.name), std::move(work.uses), std::move(run), {}});
+    if (!work.uses.empty()) stream.unordered.push_back({number, std::move(work.name), std::move(work.uses)});
+    stream.waiting.push_back({number, std::move(run), {}});
     if (at_once_) {
       run_until(lasts());
     } else {
@@ -115,7 +113,7 @@ class Streams {
     Stream& stream = streams_[on];
     stream.known = later(stream.known, event.clock);
     stream.waiting.push_back(
-        {++stream.last, "", {}, {}, clock_of(index(event.stream), event.clock[index(event.stream)])});
+        {++stream.last, {}, clock_of(index(event.stream), event.clock[index(event.stream)])});
     if (at_once_) run_until(lasts());
   }
   // The host knows then what `clock` says.
@@ -142,18 +140,9 @@ class Streams {
     return streams_[index(event.stream)].done >= event.clock[index(event.stream)];
   }
 
-  void let_go(const Use& area) {
-    for (const Stream& stream : streams_)
-      for (const Waiting& work : stream.waiting)
-        for (const Use& use : work.uses)
-          if (use.slab == area.slab)
-            return lose(std::make_exception_ptr(Error(
-                ExitCode::internal, fmt::format("pinned memory was released while {} waited", work.name))));
-  }
   void throw_failure() {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
-  bool has_failed() const { return failure_ != nullptr; }
 
  private:
   static Clock clock_of(std::size_t on, std::uint64_t number) {
@@ -316,11 +305,6 @@ void wait_for_stream(GpuStream stream) {
 void wait_for_all() noexcept {
   const Lock lock(streams().mutex);
   streams().wait_on_host(streams().lasts());
-}
-
-void let_go(const void* pinned) noexcept {
-  const Lock lock(streams().mutex);
-  if (const auto area = word_use(reinterpret_cast<std::uintptr_t>(pinned))) streams().let_go(*area);
 }
 
 // ---- events

@@ -44,8 +44,6 @@ void start(std::function<void()> kernel, std::vector<Use> uses);
 void wait_for_stream(GpuStream stream);
 // As cudaFree does: for all that was started anywhere. An error is kept for the next call that waits.
 void wait_for_all() noexcept;
-// Refuses, by an error that is kept, to let pinned memory go while a copy that uses it waits.
-void let_go(const void* pinned) noexcept;
 
 struct Event;
 Event* make_event();
@@ -69,8 +67,9 @@ Recorded* end_recording();
 void replay(Recorded* recorded);
 void destroy_recording(Recorded* recorded) noexcept;
 
-// From here on the order is drawn from `seed`; 0 draws nothing, and everything is as late as it can be. Or all is
-// done as soon as it is started. At first the seed is the number in KINDRED_EMULATION_SEED, 1 where there is none.
+// From here on the order is drawn from `seed`; 0 draws nothing, and everything is as late as it can be. Or all
+// is done as soon as it is started. At first the seed is the number in KINDRED_EMULATION_SEED, 1 where there is
+// none.
 void draw_order(std::uint64_t seed);
 void run_at_once();
 

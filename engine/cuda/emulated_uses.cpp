@@ -144,6 +144,13 @@ Use exact_use(const void* address, std::size_t bytes, bool writes, const std::st
   return *use;
 }
 
+bool is_there(const Use& use) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto slab = find(m.slabs, use.begin);
+  return slab != m.slabs.end() && slab->second.serial == use.slab;
+}
+
 std::string why_gone(const Use& use, std::uint64_t first_block) {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);

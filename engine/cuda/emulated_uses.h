@@ -42,6 +42,9 @@ Place place_of(const void* address);
 // Exactly these bytes. Error where they are not within one block, slab or pinned area: `what` uses them.
 Use exact_use(const void* address, std::size_t bytes, bool writes, const std::string& what);
 
+// Whether the slab or the pinned area that a use lies in has not been released since.
+bool is_there(const Use& use);
+
 // Why what a recording uses is no longer there for it, or "". `first_block`: the newest block when it began.
 // What it was given itself may have been given to another recording meanwhile, which runs after it or before
 // it, but to nobody else.

@@ -149,6 +149,7 @@ Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictu
   const auto running = make_training_steps(o, Device::cuda, learner, pictures);
   RunState state;
   std::vector<StepInputs> kept;
+  std::vector<std::pair<Checkpoint, std::vector<float>>> saved;  // and the first parameter at the time
   const auto take = [&](const std::vector<StepResult>& results) {
     for (const StepResult& result : results) {
       CHECK(result.step == state.steps_done++);
@@ -160,7 +161,9 @@ Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictu
   {
     Saver saver(o, 0, [&] {
       take(running->finish());
-      return Checkpoint(learner.model().store, learner.state(), state);
+      Checkpoint checkpoint(learner.model().store, learner.state(), state);
+      saved.emplace_back(checkpoint, learner.model().store.parameters().front().value.to_vector<float>());
+      return checkpoint;
     });
     running->begin();
     for (std::uint32_t step = 0; step < steps; ++step) {
@@ -176,6 +179,9 @@ Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictu
     }
     saver.save_for_sure();
   }
+  CHECK(saved.size() >= 6);
+  for (const auto& [checkpoint, value] : saved)
+    CHECK(checkpoint.model().parameters().front().value.to_vector<float>() == value);
   for (const StepInputs& inputs : kept) {
     for (const float value : inputs.images[0].to_vector<float>()) outcome.inputs.push_back(value);
     for (const float value : inputs.labels.to_vector<float>()) outcome.inputs.push_back(value);

@@ -140,7 +140,11 @@ class Streams {
     return streams_[index(event.stream)].done >= event.clock[index(event.stream)];
   }
 
-  void throw_failure() {
+  void throw_failure() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  // For who waited for all: the error is told and over.
+  void throw_and_forget() {
     if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
@@ -299,7 +303,7 @@ void wait_for_stream(GpuStream stream) {
   const Lock lock(streams().mutex);
   refuse_in_recording(stream, "the host waited for the GPU");
   streams().wait_on_host(streams().clock_of(index(stream)));
-  streams().throw_failure();
+  streams().throw_and_forget();
 }
 
 void wait_for_all() noexcept {

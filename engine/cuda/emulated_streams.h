@@ -13,7 +13,8 @@
 //   - What cannot be part of a recording: waiting, memory of the host or of another pool, the copies' stream,
 //     events of outside. As on a GPU, the recording is then spoilt, even if the error is caught.
 //
-// An error of work that runs late is thrown by the call that waits, as on a GPU; what had been started is lost.
+// An error of work that runs late is thrown by the call that waits, and by every call after it, as on a GPU;
+// what had been started is lost. Who waits for the whole stream is the last to be told: tests then go on.
 //
 // What this cannot show: two streams whose work overlaps in time, piece by piece (here a piece of work is done
 // before the next begins); what a kernel reaches through pointers that lie in the GPU's memory; a host that

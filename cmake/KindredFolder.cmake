@@ -33,8 +33,7 @@ namespace kindred { const ${table}* const ${name}_cuda = nullptr; }
   string(REGEX REPLACE "\\.cu$" "_emulated.cpp" substitute ${source})
   if(EXISTS ${PROJECT_SOURCE_DIR}/${substitute})
     target_sources(kindred_emulated PRIVATE ${PROJECT_SOURCE_DIR}/${substitute})
-    set_source_files_properties(${PROJECT_SOURCE_DIR}/${substitute} TARGET_DIRECTORY kindred_emulated
-                                PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
+    kindred_emulated_options(kindred_emulated ${PROJECT_SOURCE_DIR}/${substitute})
   else()
     kindred_emulated_source(${source})
   endif()
@@ -48,12 +47,23 @@ function(kindred_cuda_source source)
   kindred_emulated_source(${source})
 endfunction()
 
-# A .cu file as C++ of the host.
+# A .cu file as C++ of the host, in kindred_emulated or another target. The compiler tells the emulation of each access to
+# memory (engine/cuda/emulation_memory.h) and of addresses that are not aligned; no sanitizer's library is linked. Without
+# vectors of the host's own making every access is seen as it is written. -g1: the lines of errors.
 function(kindred_emulated_source source)
+  set(target kindred_emulated)
+  if(ARGC GREATER 1)
+    set(target ${ARGV1})
+  endif()
   set(copy ${PROJECT_BINARY_DIR}/emulated/${source}.cpp)
   file(CONFIGURE OUTPUT ${copy} CONTENT "#define KINDRED_EMULATE\n#include <kindred/${source}>\n")
-  target_sources(kindred_emulated PRIVATE ${copy})
-  set_source_files_properties(${copy} TARGET_DIRECTORY kindred_emulated PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)
+  target_sources(${target} PRIVATE ${copy})
+  kindred_emulated_options(${target} ${copy})
+endfunction()
+
+function(kindred_emulated_options target file)
+  set_source_files_properties(${file} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS
+    "-Wno-unknown-pragmas;-fsanitize=thread,alignment;-fno-tree-vectorize;-fno-tree-loop-distribute-patterns;-g1;-gdwarf-4")
 endfunction()
 
 # Links <program> once more, from the same objects, with the emulation in place of the GPU: <folder>/emulated/<program>.

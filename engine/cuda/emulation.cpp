@@ -1,191 +1,158 @@
 #include <kindred/engine/cuda/emulation.h>
+#include <kindred/engine/cuda/emulation_memory.h>
+#include <kindred/engine/cuda/emulation_places.h>
+#include <kindred/engine/cuda/emulation_threads.h>
 #include <kindred/engine/error.h>
 
-#include <ucontext.h>  // defines: makecontext, swapcontext
-
 #include <algorithm>
-#include <exception>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
 #include <mutex>
+#include <numeric>
+#include <set>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace kindred::cuda::emulation {
-
-Position position;
-
 namespace {
 
-constexpr std::size_t stack_bytes = std::size_t{64} << 10;
-constexpr int lanes = 32;
-
-// ---- changing stacks: fibers change places millions of times in a test
-
-#ifdef __x86_64__
-// Saves the registers that a call must preserve and the stack pointer, and goes on where `to` was saved.
-extern "C" void kindred_switch_fiber(void** from, void* to);
-asm(R"(
-.text
-.type kindred_switch_fiber, @function
-kindred_switch_fiber:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size kindred_switch_fiber, . - kindred_switch_fiber
-)");
-
-using Context = void*;  // a stack pointer
-
-void prepare(Context& context, std::vector<char>& stack, void (*entry)()) {
-  constexpr std::size_t registers = 6;
-  auto top = reinterpret_cast<std::uintptr_t>(stack.data() + stack.size()) / 16 * 16 - 128;
-  auto* words = reinterpret_cast<void**>(top);
-  std::fill_n(words, registers, nullptr);
-  words[registers] = reinterpret_cast<void*>(entry);  // where the first switch returns to
-  context = words;
-}
-
-void change(Context& from, Context& to) {
-  kindred_switch_fiber(&from, to);
-}
-#else
-using Context = ucontext_t;
-
-void prepare(Context& context, std::vector<char>& stack, void (*entry)()) {
-  getcontext(&context);
-  context.uc_stack.ss_sp = stack.data();
-  context.uc_stack.ss_size = stack.size();
-  context.uc_link = nullptr;
-  makecontext(&context, entry, 0);
-}
-
-void change(Context& from, Context& to) {
-  swapcontext(&from, &to);
-}
-#endif
-
-struct Fiber {
-  Context context;
-  std::vector<char> stack = std::vector<char>(stack_bytes);
-  dim3 thread;
-  bool done = false;
-};
-
-// Where the fibers of a block, or of one warp, wait for each other.
-struct Meeting {
-  std::size_t expected = 0, waiting = 0;  // fibers that have not ended; those of them that wait
-  std::uint64_t round = 0;
-
-  void arrive();
-  void leave() {
-    --expected;
-    release_if_complete();
-  }
-  void release_if_complete() {
-    if (waiting < expected || waiting == 0) return;
-    waiting = 0;
-    ++round;
-  }
-};
-
-// Of the block that runs now.
-std::vector<Fiber> fibers;
-Context scheduler;
-std::size_t current;
-Meeting block_meeting;
-std::vector<Meeting> warp_meetings;
-std::vector<std::uint64_t> slots;  // [thread], what each lane gives in an exchange
-const std::function<void()>* body;
-std::exception_ptr failure;
 std::mutex one_grid;
 
-void yield() {
-  change(fibers[current].context, scheduler);
+// Of the grid that runs.
+Launch current{};
+dim3 current_block;
+
+std::mutex limits_mutex;
+std::map<const void*, std::size_t> raised_limits;  // kernel -> bytes of dynamic shared memory
+
+// Adds a launch to the list in the file that KINDRED_EMULATION_LAUNCHES names, once: the kernel's address in
+// the program's file, threads, and bytes of dynamic shared memory (scripts/check_launches.py).
+void list_launch(const Launch& launch) {
+  static const char* const path = std::getenv("KINDRED_EMULATION_LAUNCHES");
+  static std::set<std::tuple<const void*, int, std::size_t>> listed;
+  if (path == nullptr || !listed.emplace(launch.kernel, launch.block, launch.dynamic_shared_bytes).second)
+    return;
+  std::FILE* file = std::fopen(path, "a");
+  check(file != nullptr, ExitCode::io, "KINDRED_EMULATION_LAUNCHES={} cannot be written", path);
+  fmt::print(file, "{:#x} {} {}\n", reinterpret_cast<std::uintptr_t>(launch.kernel) - program_image().base,
+             launch.block, launch.dynamic_shared_bytes);
+  std::fclose(file);
 }
 
-void enter() {
-  try {
-    (*body)();
-  } catch (...) {
-    if (!failure) failure = std::current_exception();
-  }
-  fibers[current].done = true;
-  block_meeting.leave();
-  warp_meetings[current / lanes].leave();
-  yield();
-}
-
-void Meeting::arrive() {
-  const std::uint64_t mine = round;
-  ++waiting;
-  release_if_complete();
-  while (round == mine) yield();
-}
-
-void run_block(std::size_t threads) {
-  block_meeting = {threads};
-  warp_meetings.assign((threads + lanes - 1) / lanes, {});
-  for (std::size_t i = 0; i < threads; ++i) ++warp_meetings[i / lanes].expected;
-  for (std::size_t i = 0; i < threads; ++i) {
-    Fiber& fiber = fibers[i];
-    fiber.done = false;
-    fiber.thread = dim3(static_cast<unsigned>(i));
-    prepare(fiber.context, fiber.stack, enter);
-  }
-  for (bool running = true; running;) {
-    running = false;
-    for (current = 0; current < threads; ++current) {
-      if (fibers[current].done) continue;
-      running = true;
-      position.thread = fibers[current].thread;
-      change(scheduler, fibers[current].context);
-    }
-  }
+dim3 block_at(std::size_t number) {
+  const std::size_t across = current.grid.x, area = across * current.grid.y;
+  return dim3(static_cast<unsigned>(number % across), static_cast<unsigned>(number / across % current.grid.y),
+              static_cast<unsigned>(number / area));
 }
 
 }  // namespace
 
-void run(dim3 grid, int block, const std::function<void()>& kernel) {
+std::string block_text(std::size_t block) {
+  const dim3 at = block_at(block);
+  return fmt::format("block ({}, {}, {})", at.x, at.y, at.z);
+}
+
+void check_launch(const Launch& launch) {
+  const auto refuse = [&](const std::string& why) {
+    fail(ExitCode::internal,
+         "emulated GPU: kernel {} cannot be started with {} threads in each of {} x {} x {} blocks: {}",
+         kernel_name(launch.kernel), launch.block, launch.grid.x, launch.grid.y, launch.grid.z, why);
+  };
+  if (launch.block < 1 || launch.block > most_block_threads)
+    refuse(fmt::format("a block has 1 to {} threads", most_block_threads));
+  constexpr unsigned most_x = 0x7fffffff, most_y = 65535;
+  const dim3& grid = launch.grid;
+  if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > most_x || grid.y > most_y || grid.z > most_y)
+    refuse(fmt::format("a grid has 1 to {} x {} x {} blocks", most_x, most_y, most_y));
+  const std::lock_guard lock(limits_mutex);
+  const auto raised = raised_limits.find(launch.kernel);
+  const std::size_t limit = raised == raised_limits.end() ? most_static_shared : raised->second;
+  if (launch.dynamic_shared_bytes > limit)
+    refuse(
+        fmt::format("it asks for {} bytes of dynamic shared memory, and its limit is {} (raise_shared_limit)",
+                    launch.dynamic_shared_bytes, limit));
+  list_launch(launch);
+}
+
+void raise_shared_limit(const void* kernel, std::size_t bytes) {
+  check(bytes <= most_dynamic_shared, ExitCode::internal,
+        "emulated GPU: kernel {} cannot have {} bytes of dynamic shared memory: no GPU gives a block more than "
+        "{}",
+        kernel_name(kernel), bytes, most_dynamic_shared);
+  const std::lock_guard lock(limits_mutex);
+  raised_limits[kernel] = bytes;
+}
+
+void run(const Launch& launch, void (*body)(const void*), const void* closure) {
   const std::lock_guard lock(one_grid);
-  const auto threads = static_cast<std::size_t>(block);
-  if (fibers.size() < threads) fibers.resize(threads);
-  slots.resize(fibers.size());
-  body = &kernel;
-  failure = nullptr;
-  position.grid = grid;
-  position.block_size = dim3(static_cast<unsigned>(block));
-  for (unsigned z = 0; z < grid.z; ++z)
-    for (unsigned y = 0; y < grid.y; ++y)
-      for (unsigned x = 0; x < grid.x; ++x) {
-        position.block = dim3(x, y, z);
-        run_block(threads);
-      }
-  if (failure) std::rethrow_exception(failure);
+  start_drawing();
+  current = launch;
+  const auto threads = static_cast<std::size_t>(launch.block);
+  std::vector<std::size_t> order(std::size_t{launch.grid.x} * launch.grid.y * launch.grid.z);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[draw(i)]);
+  start_launch(launch.dynamic_shared_bytes);
+  std::string error;
+  for (const std::size_t block : order) {
+    current_block = block_at(block);
+    start_block(block);
+    const bool done = run_block(threads, body, closure, error);
+    end_block();
+    if (done) continue;
+    fail(ExitCode::internal, "emulated GPU: kernel {}, {}: {} (KINDRED_EMULATION_SEED={} repeats it)",
+         kernel_name(launch.kernel), block_text(block), error, seed());
+  }
 }
 
-void block_barrier() {
-  block_meeting.arrive();
+dim3 thread_index() {
+  return dim3(Record::thread(view.now));
+}
+dim3 block_index() {
+  return current_block;
+}
+dim3 block_size() {
+  return dim3(static_cast<unsigned>(current.block));
+}
+dim3 grid_size() {
+  return current.grid;
 }
 
-std::uint64_t exchange(std::uint64_t value, int source) {
-  const std::size_t first = current / lanes * lanes;
-  Meeting& warp = warp_meetings[current / lanes];
-  slots[current] = value;
-  warp.arrive();
-  const std::uint64_t result = slots[first + static_cast<std::size_t>(source)];
-  warp.arrive();  // nobody writes before all have read
-  return result;
+void read_atomically(const void* address, void* value, std::size_t bytes) {
+  note_access(reinterpret_cast<std::uintptr_t>(address), bytes, Access::atomic, __builtin_return_address(0));
+  std::memcpy(value, address, bytes);
+}
+
+void write_atomically(void* address, const void* value, std::size_t bytes) {
+  std::memcpy(address, value, bytes);
+}
+
+namespace {
+
+bool recording = false;
+std::vector<std::function<void()>> recorded;
+
+}  // namespace
+
+void start(std::function<void()> work) {
+  if (recording)
+    recorded.push_back(std::move(work));
+  else
+    work();
+}
+
+void begin_recording() {
+  recording = true;
+}
+
+bool is_recording() {
+  return recording;
+}
+
+std::vector<std::function<void()>> end_recording() {
+  recording = false;
+  return std::exchange(recorded, {});
 }
 
 }  // namespace kindred::cuda::emulation

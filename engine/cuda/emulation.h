@@ -1,20 +1,45 @@
-// CUDA C++ on the host, for tests: the words that our kernels use, and a scheduler that runs a grid.
+// CUDA C++ on the host, for tests: the words that our kernels use, and a scheduler that runs a grid as an
+// adversary.
 //
-// Each thread of a block is a fiber. Fibers of a block run in turn on one host thread and change places at
-// __syncthreads and at warp shuffles, so barriers, shared memory and reductions behave as on a GPU, only
-// slowly. Blocks run one after another. What this cannot show: races between warps, alignment faults, speed.
+// Each thread of a block is a fiber; they run on one host thread and change places at __syncthreads and where
+// lanes of a warp meet. Blocks run one after another. What hardware forbids and a lenient emulation would
+// forgive is an error, which names the kernel, the line and the threads, and which the same
+// KINDRED_EMULATION_SEED repeats:
+//   - The order of blocks, and of threads after each meeting, is drawn from that seed.
+//   - Every access to memory is recorded (emulation_memory.h): two threads that touch a byte, one of them
+//   writing, with
+//     nothing that puts them in order; a shared byte that is read before the block has written it; local memory
+//     of another thread; memory of the host; an address that is not aligned as its type is.
+//   - A __syncthreads that some threads do not reach, or that is not the same line for all; lanes that meet in
+//   different
+//     operations, with a mask that does not name them, or that read a lane which is not there; a deadlock.
+//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory,
+//   or with
+//     dynamic memory as much as the kernel's limit was raised to (launch.h).
+// Registers are known to nvcc alone: scripts/check_launches.py holds what the tests launched against the
+// machine code, where there is some.
+//
+// What this cannot show:
+//   - two threads between two meetings take turns only there: an order of single instructions is never tried,
+//   and what
+//     depends on one without touching the same byte (a thread that waits for a flag in memory) hangs;
+//   - memory that GPUs keep in caches and registers: a missing __threadfence, stale values behind __ldg or
+//   __restrict__;
+//   - reads of global memory that nobody has written, and accesses beyond a tensor within the pool's slab;
+//   - accesses of compiled library code and of inline assembly; registers without nvcc; speed.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #define __global__
 #define __device__
 #define __host__
-#define __shared__ static
+#define __shared__ static thread_local
 #define __launch_bounds__(...)
 #define __forceinline__ inline
 #define __restrict__
@@ -26,72 +51,119 @@ struct dim3 {
 
 namespace kindred::cuda::emulation {
 
-struct Position {
-  dim3 thread, block, block_size, grid;
+constexpr int most_block_threads = 1024;
+constexpr std::size_t most_static_shared = std::size_t{48}
+                                           << 10;  // bytes of a block, as of dynamic memory by default
+constexpr std::size_t most_dynamic_shared = std::size_t{227} << 10;  // of an H100; an A100 has 163 KB
+
+struct Launch {
+  const void* kernel;
+  dim3 grid;
+  int block;                         // threads
+  std::size_t dynamic_shared_bytes;  // of a block
 };
-extern Position position;  // of the fiber that runs now
 
-// Runs body once for every thread of every block. An exception in it ends the program's test as usual.
-void run(dim3 grid, int block, const std::function<void()>& body);
+// Throws Error(internal) for a launch that a GPU refuses.
+void check_launch(const Launch& launch);
 
-void block_barrier();
-// Every lane of the caller's warp gives eight bytes and gets those of lane `source`.
-std::uint64_t exchange(std::uint64_t value, int source);
+// Calls body(closure) once for every thread of every block. Throws what goes wrong in it.
+void run(const Launch& launch, void (*body)(const void*), const void* closure);
+
+// What is constant for a thread: the compiler may keep it.
+[[gnu::const]] dim3 thread_index();
+[[gnu::const]] dim3 block_index();
+[[gnu::const]] dim3 block_size();
+[[gnu::const]] dim3 grid_size();
+
+// More dynamic shared memory than 48 KB.
+void raise_shared_limit(const void* kernel, std::size_t bytes);
+void* dynamic_shared_memory();
+
+// Memory of the emulated GPU, on pages of its own; null when there is no more. Nobody has written it.
+std::byte* acquire_memory(std::size_t bytes);
+void release_memory(std::byte* memory);
+
+// Does the work, or notes it down while a recording goes on.
+void start(std::function<void()> work);
+void begin_recording();
+bool is_recording();
+std::vector<std::function<void()>> end_recording();
+
+void block_barrier(int line);
+
+// Where lanes of a warp meet.
+enum class LaneOperation : std::uint8_t { sync, shuffle_xor, shuffle, shuffle_down, ballot, multiply };
+
+// Waits for the lanes of the mask. Each gives `bytes` of `value` and gets those of lane `source`, or its own
+// where that is negative; of a ballot the votes.
+std::uint64_t meet_lanes(LaneOperation operation, unsigned mask, std::uint64_t value, std::size_t bytes,
+                         int source);
 
 template <typename T>
-T exchange_value(T value, int source) {
+T exchange(LaneOperation operation, unsigned mask, T value, int source) {
+  static_assert(sizeof value <= 8);
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  bits = exchange(bits, source);
+  bits = meet_lanes(operation, mask, bits, sizeof value, source);
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
 inline int lane() {
-  return static_cast<int>(position.thread.x % 32);
+  return static_cast<int>(thread_index().x % 32);
+}
+
+// The two halves of an atomic change of up to eight bytes.
+void read_atomically(const void* address, void* value, std::size_t bytes);
+void write_atomically(void* address, const void* value, std::size_t bytes);
+
+template <typename T, typename Change>
+T change_atomically(T* address, Change change) {
+  T old{};
+  read_atomically(address, &old, sizeof old);
+  const T changed = change(old);
+  write_atomically(address, &changed, sizeof changed);
+  return old;
 }
 
 }  // namespace kindred::cuda::emulation
 
-#define threadIdx (kindred::cuda::emulation::position.thread)
-#define blockIdx (kindred::cuda::emulation::position.block)
-#define blockDim (kindred::cuda::emulation::position.block_size)
-#define gridDim (kindred::cuda::emulation::position.grid)
+#define threadIdx (kindred::cuda::emulation::thread_index())
+#define blockIdx (kindred::cuda::emulation::block_index())
+#define blockDim (kindred::cuda::emulation::block_size())
+#define gridDim (kindred::cuda::emulation::grid_size())
 
-inline void __syncthreads() {
-  kindred::cuda::emulation::block_barrier();
+inline void __syncthreads(int line = __builtin_LINE()) {
+  kindred::cuda::emulation::block_barrier(line);
 }
-inline void __syncwarp(unsigned = 0xffffffffu) {
-  kindred::cuda::emulation::exchange(0, 0);
-}
-template <typename T>
-T __shfl_xor_sync(unsigned, T value, int mask) {
-  return kindred::cuda::emulation::exchange_value(value, kindred::cuda::emulation::lane() ^ mask);
+inline void __syncwarp(unsigned mask = 0xffffffffu) {
+  kindred::cuda::emulation::meet_lanes(kindred::cuda::emulation::LaneOperation::sync, mask, 0, 0, -1);
 }
 template <typename T>
-T __shfl_sync(unsigned, T value, int source) {
-  return kindred::cuda::emulation::exchange_value(value, source % 32);
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask) {
+  using namespace kindred::cuda::emulation;
+  return exchange(LaneOperation::shuffle_xor, mask, value, lane() ^ lane_mask);
 }
 template <typename T>
-T __shfl_down_sync(unsigned, T value, int distance) {
-  const int source = kindred::cuda::emulation::lane() + distance;
-  return kindred::cuda::emulation::exchange_value(value, source < 32 ? source : source - distance);
-}
-inline unsigned __ballot_sync(unsigned, bool predicate) {
-  unsigned votes = predicate ? 1u << kindred::cuda::emulation::lane() : 0u;
-  for (int step = 16; step > 0; step /= 2) votes |= __shfl_xor_sync(0xffffffffu, votes, step);
-  return votes;
+T __shfl_sync(unsigned mask, T value, int source) {
+  using namespace kindred::cuda::emulation;
+  return exchange(LaneOperation::shuffle, mask, value, source % 32);
 }
 template <typename T>
-T atomicAdd(T* address, T value) {
-  const T old = *address;
-  *address = old + value;
-  return old;
+T __shfl_down_sync(unsigned mask, T value, int distance) {
+  using namespace kindred::cuda::emulation;
+  return exchange(LaneOperation::shuffle_down, mask, value, lane() + distance < 32 ? lane() + distance : -1);
+}
+inline unsigned __ballot_sync(unsigned mask, bool predicate) {
+  using namespace kindred::cuda::emulation;
+  return static_cast<unsigned>(meet_lanes(LaneOperation::ballot, mask, predicate ? 1 : 0, 0, -1));
+}
+template <typename T>
+T atomicAdd(T* address, std::type_identity_t<T> value) {
+  return kindred::cuda::emulation::change_atomically(address, [value](T old) { return old + value; });
 }
 inline int atomicOr(int* address, int value) {
-  const int old = *address;
-  *address = old | value;
-  return old;
+  return kindred::cuda::emulation::change_atomically(address, [value](int old) { return old | value; });
 }
 inline void __threadfence() {}
 inline float rsqrtf(float value) {

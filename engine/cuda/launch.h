@@ -26,21 +26,66 @@ namespace kindred::cuda {
 constexpr int warp = 32;
 constexpr unsigned all_lanes = 0xffffffffu;
 
+// The threads of a block, and bytes of dynamic shared memory that it gets: a number of threads alone serves as
+// one.
+struct Block {
+  int threads;
+  std::size_t dynamic_shared_bytes;
+  Block(int count, std::size_t bytes = 0) : threads(count), dynamic_shared_bytes(bytes) {}
+};
+
 #ifdef KINDRED_EMULATE
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, int block, const Arguments&... arguments) {
-  emulation::start([=] { emulation::run(grid, block, [&] { kernel(static_cast<Parameters>(arguments)...); }); },
-                   emulation::uses_of<Parameters...>(static_cast<Parameters>(arguments)...));
+void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Arguments&... arguments) {
+  const emulation::Launch what{reinterpret_cast<const void*>(kernel), grid, block.threads,
+                               block.dynamic_shared_bytes};
+  emulation::check_launch(what);
+  emulation::start([=] {
+    // The arguments are the host's until the kernel has them, and no business of the record of accesses.
+    const auto body = [&]() __attribute__((no_sanitize("thread"))) {
+      kernel(static_cast<Parameters>(arguments)...);
+    };
+    using Body = decltype(body);
+    emulation::run(
+        what, [](const void* of) __attribute__((no_sanitize("thread"))) { (*static_cast<Body*>(of))(); },
+        &body);
+  });
+}
+
+// Lets blocks of a kernel have up to `bytes` of dynamic shared memory, where 48 KB are too few.
+template <typename... Parameters>
+void raise_shared_limit(void (*kernel)(Parameters...), std::size_t bytes) {
+  emulation::raise_shared_limit(reinterpret_cast<const void*>(kernel), bytes);
+}
+
+// The block's dynamic shared memory, aligned to 16 bytes.
+template <typename T>
+T* dynamic_shared() {
+  return static_cast<T*>(emulation::dynamic_shared_memory());
 }
 #else
 
-// Starts `block` threads in each of `grid` blocks and does not wait.
+// Starts a block of threads for each of `grid` and does not wait.
 template <typename... Parameters, typename... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, int block, const Arguments&... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Arguments&... arguments) {
   // clang-format off
-  kernel<<<grid, static_cast<unsigned>(block), 0, stream()>>>(static_cast<Parameters>(arguments)...);
+  kernel<<<grid, static_cast<unsigned>(block.threads), block.dynamic_shared_bytes, stream()>>>(
+      static_cast<Parameters>(arguments)...);
   // clang-format on
   check_status(cudaGetLastError(), "starting a kernel");
+}
+
+template <typename... Parameters>
+void raise_shared_limit(void (*kernel)(Parameters...), std::size_t bytes) {
+  check_status(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+      "raising a kernel's limit of shared memory");
+}
+
+template <typename T>
+__device__ T* dynamic_shared() {
+  extern __shared__ uint4 dynamic_shared_memory[];
+  return reinterpret_cast<T*>(dynamic_shared_memory);
 }
 #endif
 

@@ -1,0 +1,102 @@
+// The emulation of CUDA finds what hardware forbids: kernels with one error each, under many seeds.
+#include <kindred/engine/cuda/emulation_threads.h>
+#include <kindred/engine/device_kernels.h>
+#include <kindred/engine/error.h>
+#include <kindred/tests/emulation/planted.h>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace kindred;
+
+namespace {
+
+constexpr std::uint64_t seeds = 20;
+
+// Sets the seed for a while.
+struct Seed {
+  std::uint64_t before = cuda::emulation::seed();
+  explicit Seed(std::uint64_t value) { cuda::emulation::set_seed(value); }
+  ~Seed() { cuda::emulation::set_seed(before); }
+};
+
+Tensor zeros() {
+  return Tensor::zeros({1024}, DType::i32, Device::cuda);
+}
+
+// What the error says; empty without one.
+std::string error_of(const planted::Kernel& kernel, const Tensor& memory) {
+  try {
+    kernel.start(memory);
+    gpu().synchronize();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+std::vector<std::int32_t> result_of(const std::string& name, const Tensor& memory) {
+  for (const planted::Kernel& kernel : planted::kernels())
+    if (kernel.name == name && kernel.message.empty()) {
+      REQUIRE(error_of(kernel, memory) == "");
+      const Tensor host = memory.to(Device::cpu, DType::i32);
+      return {host.data<std::int32_t>(), host.data<std::int32_t>() + host.numel()};
+    }
+  FAIL("no such kernel: ", name);
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("emulated GPU: every planted error is found, and named, in every order") {
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Seed set(seed);
+    for (const planted::Kernel& kernel : planted::kernels()) {
+      const std::string message = error_of(kernel, zeros());
+      CAPTURE(kernel.name);
+      CAPTURE(message);
+      CHECK(message.empty() == kernel.message.empty());
+      if (kernel.message.empty()) continue;
+      CHECK(message.find("kernel " + kernel.name) != std::string::npos);
+      for (const std::string& part : kernel.message)
+        CHECK_MESSAGE(message.find(part) != std::string::npos, part);
+      CHECK(message.find('\n') == std::string::npos);
+      // Those that are found when threads run can be repeated.
+      const bool of_launch = message.find("cannot be started") != std::string::npos;
+      CHECK((message.find("KINDRED_EMULATION_SEED=" + std::to_string(seed) + " ") != std::string::npos) ==
+            !of_launch);
+    }
+  }
+}
+
+TEST_CASE("emulated GPU: kernels without an error compute what they should after all of these") {
+  const std::vector<std::int32_t> turned = result_of("with_barrier", zeros());
+  for (int i = 0; i < 64; ++i) CHECK(turned[static_cast<std::size_t>(i)] == 63 - i);
+  const std::vector<std::int32_t> votes = result_of("votes", zeros());
+  CHECK(std::count(votes.begin(), votes.end(), 1) == 64);
+  CHECK(result_of("atomic_counter", zeros())[0] == 192);
+}
+
+TEST_CASE("emulated GPU: threads and blocks run in an order that the seed decides") {
+  const auto order_of = [](std::uint64_t seed) {
+    const Seed set(seed);
+    std::vector<std::int32_t> places = result_of("places", zeros());
+    return std::vector<std::int32_t>(places.begin() + 1, places.begin() + 1 + 256);
+  };
+  std::set<std::vector<std::int32_t>> orders;
+  std::set<std::int32_t> first_blocks;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const std::vector<std::int32_t> order = order_of(seed);
+    CHECK(order == order_of(seed));
+    CHECK_FALSE(std::is_sorted(order.begin(), order.end()));
+    CHECK(std::set<std::int32_t>(order.begin(), order.end()).size() == 256);
+    orders.insert(order);
+    first_blocks.insert(order[0] / 64);
+  }
+  CHECK(orders.size() == seeds);
+  CHECK(first_blocks.size() == 4);
+}

@@ -1,0 +1,19 @@
+// Kernels with an error that the emulation of CUDA must find, and their neighbours without one.
+#pragma once
+
+#include <kindred/engine/tensor.h>
+
+#include <string>
+#include <vector>
+
+namespace kindred::planted {
+
+struct Kernel {
+  std::string name;
+  void (*start)(const Tensor& memory);  // [1024] i32 on device cuda, all 0
+  std::vector<std::string> message;  // parts of the error's text that must be there; none: the kernel is right
+};
+
+const std::vector<Kernel>& kernels();
+
+}  // namespace kindred::planted

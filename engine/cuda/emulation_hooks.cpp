@@ -21,8 +21,8 @@ inline void note(const void* address, std::size_t bytes, Access access, const vo
 
 template <std::size_t bytes>
 inline void read(const void* address, const void* place) {
-  if (kindred::cuda::emulation::in_kernel)
-    kindred::cuda::emulation::note_read<bytes>(reinterpret_cast<std::uintptr_t>(address), place);
+  if (kindred::cuda::emulation::read_is_known<bytes>(reinterpret_cast<std::uintptr_t>(address))) return;
+  note(address, bytes, Access::read, place);
 }
 
 // What the compiler says of an access that is not aligned as its type is.

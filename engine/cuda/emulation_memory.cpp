@@ -44,18 +44,19 @@ Watched::Watched(std::uintptr_t from, std::size_t count)
       single(reinterpret_cast<Cell*>(reserve((count + 1) * sizeof(Cell)))) {}
 
 void Watched::forget(std::size_t offset, std::size_t count) const {
-  const auto drop = [](Cell* first, std::size_t cells) {
+  const auto drop = []<typename T>(T* first, std::size_t items) {
     auto* const from = reinterpret_cast<std::byte*>(first);
-    auto* const end = from + cells * sizeof(Cell);
+    auto* const end = from + items * sizeof(T);
     auto* const inner = from + (page - reinterpret_cast<std::uintptr_t>(from) % page) % page;
     auto* const last = end - reinterpret_cast<std::uintptr_t>(end) % page;
-    if (inner >= last) return static_cast<void>(std::memset(from, 0, cells * sizeof(Cell)));
+    if (inner >= last) return static_cast<void>(std::memset(from, 0, items * sizeof(T)));
     std::memset(from, 0, static_cast<std::size_t>(inner - from));
     madvise(inner, static_cast<std::size_t>(last - inner), MADV_DONTNEED);
     std::memset(last, 0, static_cast<std::size_t>(end - last));
   };
   drop(words + offset / word, count / word);
   drop(single + offset, count);
+  if (known != nullptr) drop(known + offset / word, count / word);
 }
 
 namespace {
@@ -81,6 +82,8 @@ std::byte* acquire_memory(std::size_t bytes) {
   if (global_memory.words == nullptr) {
     acquired_pages = reinterpret_cast<bool*>(reserve(arena_bytes / page));
     global_memory = Watched(reinterpret_cast<std::uintptr_t>(reserve(arena_bytes)), arena_bytes);
+    global_memory.known =
+        reinterpret_cast<std::uint32_t*>(reserve((arena_bytes / word + 1) * sizeof(std::uint32_t)));
   }
   std::uintptr_t at = global_memory.begin;
   for (const auto& [address, taken] : slabs()) {
@@ -195,7 +198,7 @@ template <bool is_shared, Access access>
 inline void touch(Cell& cell, std::uintptr_t address, std::uint64_t now) {
   const auto race = [&](std::uint64_t before, bool wrote) { report_race(address, access, now, before, wrote); };
   if constexpr (access == Access::read) {
-    if (read_is_known<is_shared>(cell) && (!is_shared || cell.write >= view.block)) return;
+    if (read_is_known<is_shared>(cell)) return;
     if (is_shared && cell.write < view.block) report_unwritten(now);
     if (!is_settled<is_shared>(cell.write)) race(cell.write, true);
     keep_read(cell, now);
@@ -231,17 +234,32 @@ void count_shared(std::vector<std::uint32_t>& list, std::size_t offset, std::siz
   });
 }
 
+// What Watched::known is for a cell of global memory; 0: no thread's reads are known.
+std::uint32_t known_time(const Cell& cell) {
+  if (cell.write >= view.launch) return 0;
+  if (cell.read < view.block && cell.read >= view.launch) return view.launch_time;
+  const bool two_warps = cell.read >= view.barrier && cell.other_read >= view.barrier &&
+                         ((cell.read ^ cell.other_read) & Record::warp_mask) != 0;
+  return two_warps ? view.barrier_time : 0;
+}
+
 template <bool is_shared, Access access>
 void note_bytes(const Watched& memory, std::size_t offset, std::size_t bytes, std::uint64_t now) {
   for (std::size_t i = offset; i < offset + bytes; ++i) {
     Cell& whole = memory.words[i / word];
+    Cell* const of_word = memory.single + i / word * word;
     if (whole.write != in_bytes) {
-      std::fill_n(memory.single + i / word * word, word, whole);
+      std::fill_n(of_word, word, whole);
       whole = {in_bytes, 0, 0};
     }
     Cell& cell = memory.single[i];
     if (is_shared && access != Access::read && cell.write < view.block) count_shared(touched_bytes, i, 1);
     touch<is_shared, access>(cell, memory.begin + i, now);
+    if (is_shared) continue;
+    std::uint32_t& known = memory.known[i / word];
+    known = access == Access::read ? known_time(of_word[0]) : 0;
+    for (std::size_t other = 1; other < word && known != 0; ++other)
+      if (known_time(of_word[other]) != known) known = 0;
   }
 }
 
@@ -257,6 +275,7 @@ inline void note(const Watched& memory, std::size_t offset, std::size_t bytes, s
     if (is_shared && access != Access::read && cell.write < view.block)
       count_shared(touched_words, offset, word);
     touch<is_shared, access>(cell, memory.begin + offset, now);
+    if (!is_shared) memory.known[offset / word] = access == Access::read ? known_time(cell) : 0;
   }
   if (bytes > 0) note_bytes<is_shared, access>(memory, offset, bytes, now);
 }
@@ -337,7 +356,8 @@ void start_launch(std::size_t dynamic_shared_bytes) {
   block_starts.clear();
   most_shared = 0;
   view = {};
-  view.launch = view.block = tick() << Record::time_shift;
+  view.launch_time = static_cast<std::uint32_t>(tick());
+  view.launch = view.block = std::uint64_t{view.launch_time} << Record::time_shift;
 }
 
 void start_block(std::size_t block) {

@@ -44,11 +44,12 @@ struct Record {
 
 // What the running thread may take for done before its next access, as the least record that is not.
 struct View {
-  std::uint64_t now = 0;                 // the next access's time and thread
-  std::uint64_t launch = 0;              // accesses of earlier launches are below
-  std::uint64_t block = 0;               // of blocks that ran before in this launch
-  std::uint64_t barrier = 0;             // before the last __syncthreads
-  std::uint64_t warp = 0;                // before the last __syncwarp of the whole warp; not below `barrier`
+  std::uint64_t now = 0;      // the next access's time and thread
+  std::uint64_t launch = 0;   // accesses of earlier launches are below
+  std::uint64_t block = 0;    // of blocks that ran before in this launch
+  std::uint64_t barrier = 0;  // before the last __syncthreads
+  std::uint64_t warp = 0;     // before the last __syncwarp of the whole warp; not below `barrier`
+  std::uint32_t launch_time = 1, barrier_time = 1;  // the same as times
   const std::uint32_t* lanes = nullptr;  // [32] times before which each lane's accesses are known; or null
 };
 extern View view;
@@ -72,6 +73,7 @@ struct Watched {
   std::uintptr_t begin = 0;
   std::size_t bytes = 0;
   Cell *words = nullptr, *single = nullptr;
+  std::uint32_t* known = nullptr;  // [words] of global memory: see note_read()
 
   Watched() = default;
   Watched(std::uintptr_t from, std::size_t count);
@@ -92,28 +94,22 @@ inline bool read_is_known(const Cell& cell) {
     if (cell.write >= view.launch) return false;
     if (cell.read < view.block && cell.read >= view.launch) return true;  // of a block that has ended
   }
-  if (cell.read < view.warp) return false;
-  if (((cell.read ^ view.now) & Record::thread_mask) == 0) return true;
-  return cell.other_read >= view.barrier && ((cell.read ^ cell.other_read) & Record::warp_mask) != 0;
+  if (cell.read >= view.warp && ((cell.read ^ view.now) & Record::thread_mask) == 0) return true;
+  return cell.read >= view.barrier && cell.other_read >= view.barrier &&
+         ((cell.read ^ cell.other_read) & Record::warp_mask) != 0;
 }
 
-// The same as note_access(), for the most frequent case without a call: a read of global memory from earlier
-// launches.
+// The same for an address, without a look at its cells, which are six times as large as the memory: most reads are of global
+// memory that was written by earlier launches, and known. Then the word's `known` is the time at which the launch or what
+// followed the last barrier began.
 template <std::size_t bytes>
-inline void note_read(std::uintptr_t address, const void* place) {
+inline bool read_is_known(std::uintptr_t address) {
   const std::uintptr_t offset = address - global_memory.begin;
-  if (offset < global_memory.bytes && offset % bytes == 0) {
-    const Cell* const cells = global_memory.words + offset / Watched::word;
-    bool known = true;
-    if (bytes >= Watched::word)
-      for (std::size_t i = 0; i < bytes / Watched::word; ++i) known &= read_is_known<false>(cells[i]);
-    else if (cells->write == Watched::in_bytes)
-      for (std::size_t i = 0; i < bytes; ++i) known &= read_is_known<false>(global_memory.single[offset + i]);
-    else
-      known = read_is_known<false>(*cells);
-    if (known) return;
-  }
-  note_access(address, bytes, Access::read, place);
+  if (offset >= global_memory.bytes || offset % bytes != 0) return false;
+  const std::uint32_t* const known = global_memory.known + offset / Watched::word;
+  for (std::size_t i = 0; i < (bytes + Watched::word - 1) / Watched::word; ++i)
+    if (known[i] != view.launch_time && known[i] != view.barrier_time) return false;
+  return true;
 }
 
 // Time goes on by one; returns the new time. `start_*` begin a launch and a block of it.

@@ -140,6 +140,7 @@ void look_as_current() {
   const Warp& warp = warps[current / lanes];
   view.now = time_now | std::uint64_t{current} << Record::place_bits;
   view.barrier = barrier_time;
+  view.barrier_time = static_cast<std::uint32_t>(Record::time(barrier_time));
   view.warp = warp.settled;
   view.lanes = warp.some_met ? warp.known[current % lanes].data() : nullptr;
 }

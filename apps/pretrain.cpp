@@ -13,6 +13,7 @@
 #include <kindred/apps/common/run_folder.h>
 #include <kindred/apps/common/same_run.h>
 #include <kindred/apps/common/saver.h>
+#include <kindred/apps/common/time_plan.h>
 #include <kindred/apps/common/training_data.h>
 #include <kindred/apps/common/training_steps.h>
 #include <kindred/data/loader.h>
@@ -34,8 +35,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Data sets up to this size stay on a GPU; larger ones would take what a batch needs.
-constexpr std::size_t most_resident_bytes = std::size_t{2} << 30;
 const std::vector<std::string> run_files = {
     "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
     "bad_images.tsv", "non_finite.json", "plans.json"};
@@ -357,17 +356,16 @@ int pretrain(int argc, char** argv) {
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   const PretrainOptions options = flags.resolve();
   watch_for_interrupts();
+  if (!options.gpu.empty()) {
+    predict(options, open_training_set(options));
+    return 0;
+  }
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
   const KnownPlans known_plans(device, {options.deterministic, options.precision.tf32},
                                options.resume ? fs::path(options.out) / "plans.json" : fs::path());
 
-  const Dataset train = *options.data.open(Split::train);
-  check(train.size() >= options.batch_size, ExitCode::usage,
-        "--batch-size {}: the data set has only {} training images; use a smaller batch", options.batch_size,
-        train.size());
-  const LossOptions loss = loss_options(options);
-  if (!loss.by_image() && !loss.classifies()) fmt::print("{}", describe_positives(options, train));
+  const Dataset train = open_training_set(options);
   if (options.dry_run) {
     const MemoryPlan plan = plan_memory(options, device.device, train.classes());
     fmt::print("{}", describe(plan, other_memory(options, train, plan.parameters), device.device));

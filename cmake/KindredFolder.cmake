@@ -1,11 +1,11 @@
 # kindred_folder(<room> <name> <Table> [more sources...])
 #
-# Adds one folder of a layer or a loss to the library: <room>/<name>/: <name>.cpp, reference.cpp, cpu.cpp, the sources named
-# after them, and cuda.cu where CUDA is built. Without CUDA a generated file puts a null pointer in place of the
-# folder's CUDA table; engine/kernels.h turns that into one clear error. So no source file needs an #ifdef.
+# Adds one folder of a layer or a loss to the library: <room>/<name>/: <name>.cpp, reference.cpp, cpu.cpp, plan.cpp, the
+# sources named after them, and cuda.cu where CUDA is built. Without CUDA a generated file puts a null pointer in place of
+# the folder's CUDA table; engine/kernels.h turns that into one clear error. So no source file needs an #ifdef.
 function(kindred_folder room name table)
   set(path ${PROJECT_SOURCE_DIR}/${room}/${name})
-  target_sources(kindred PRIVATE ${path}/${name}.cpp ${path}/reference.cpp ${path}/cpu.cpp)
+  target_sources(kindred PRIVATE ${path}/${name}.cpp ${path}/reference.cpp ${path}/cpu.cpp ${path}/plan.cpp)
   foreach(source IN LISTS ARGN)
     target_sources(kindred PRIVATE ${path}/${source})
   endforeach()

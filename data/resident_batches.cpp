@@ -26,20 +26,28 @@ bool recipe_fits(const ViewGroup& group, int height, int width) {
 
 }  // namespace
 
-std::optional<ResidentPictures> resident_pictures(const Dataset& dataset, const LoaderOptions& options,
-                                                  std::size_t most_bytes) {
+std::optional<Shape> resident_size(const Dataset& dataset, const LoaderOptions& options,
+                                   std::size_t most_bytes) {
   const std::optional<ViewGroup> group = only_group(options);
   if (!group) return std::nullopt;
   const Decoded first = dataset.load(0);
   if (first.outcome != Outcome::ok) return std::nullopt;
-  ResidentPictures pictures;
-  pictures.height = first.image.height;
-  pictures.width = first.image.width;
-  const std::size_t each = first.image.pixels.size();
-  if (!fits_resident_views(pictures.height, pictures.width, group->size) ||
-      each * static_cast<std::size_t>(dataset.size()) > most_bytes ||
-      !recipe_fits(*group, pictures.height, pictures.width))
+  const Image& image = first.image;
+  if (!fits_resident_views(image.height, image.width, group->size) ||
+      image.pixels.size() * static_cast<std::size_t>(dataset.size()) > most_bytes ||
+      !recipe_fits(*group, image.height, image.width))
     return std::nullopt;
+  return Shape{image.height, image.width};
+}
+
+std::optional<ResidentPictures> resident_pictures(const Dataset& dataset, const LoaderOptions& options,
+                                                  std::size_t most_bytes) {
+  const std::optional<Shape> size = resident_size(dataset, options, most_bytes);
+  if (!size) return std::nullopt;
+  ResidentPictures pictures;
+  pictures.height = static_cast<int>((*size)[0]);
+  pictures.width = static_cast<int>((*size)[1]);
+  const auto each = static_cast<std::size_t>(size->numel() * 3);
   pictures.bytes.resize(each * static_cast<std::size_t>(dataset.size()));
   std::atomic<bool> all_fit{true};
   parallel_for(dataset.size(), 64, [&](std::int64_t begin, std::int64_t end) {

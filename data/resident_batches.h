@@ -28,6 +28,11 @@ struct ResidentBatch {
   }
 };
 
+// What the first picture says of that: the size [height, width] of every picture, if all are like it; or
+// nothing, as below.
+std::optional<Shape> resident_size(const Dataset& dataset, const LoaderOptions& options,
+                                   std::size_t most_bytes);
+
 // Nothing where the set is no fit: pictures of several sizes or too large, more than `most_bytes` of them, one
 // that cannot be read or is damaged (the loader's rules for these are not repeated here), or a recipe with
 // operations that are not made on the GPU.

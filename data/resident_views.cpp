@@ -1,4 +1,5 @@
 #include <kindred/data/resident_views.h>
+#include <kindred/engine/work.h>
 
 #include <cmath>
 
@@ -24,7 +25,22 @@ std::optional<ResidentView::Operation> resident_operation(ImageOperation operati
   }
 }
 
+const WorkKind make_kind("resident_views");
+
+// A pixel is a sum of about 4 x 4 of the picture's for each colour, and changes its colours a few times: by
+// estimate.
+constexpr double operations_of_pixel = 300;
+
+void plan_views(const Tensor&, const Tensor& views, const Tensor& out) {
+  // Of the picture a view reads about as many bytes as it has.
+  record_work(make_kind, {.read = bytes_of({views, out}),
+                          .written = bytes_of({out}),
+                          .operations = operations_of_pixel / 3 * static_cast<double>(out.numel())});
+}
+
 }  // namespace
+
+const ResidentViewKernels resident_views_plan = {plan_views};
 
 std::optional<ResidentView> resident_view(std::int64_t picture, const ViewParameters& p) {
   ResidentView view;

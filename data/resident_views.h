@@ -42,5 +42,6 @@ struct ResidentViewKernels {
   void (*make)(const Tensor& pictures, const Tensor& views, const Tensor& out);
 };
 extern const ResidentViewKernels* const resident_views_cuda;  // null in a build without CUDA
+extern const ResidentViewKernels resident_views_plan;         // engine/work.h
 
 }  // namespace kindred

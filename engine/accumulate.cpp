@@ -1,6 +1,7 @@
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/kernels.h>
 #include <kindred/engine/parallel.h>
+#include <kindred/engine/work.h>
 
 namespace kindred {
 namespace {
@@ -53,15 +54,25 @@ void cpu_move(const Tensor& average, const Tensor& value, double weight) {
   move_elements<float>(average, value, weight, 16384);
 }
 
+const WorkKind add_kind("add"), move_kind("move_average");
+
+void plan_add(const Tensor& a, const Tensor& b, const Tensor& out) {
+  record_work(add_kind, {.read = bytes_of({a, b}), .written = bytes_of({out})});
+}
+
+void plan_move(const Tensor& average, const Tensor& value, double) {
+  record_work(move_kind, {.read = bytes_of({average, value}), .written = bytes_of({average})});
+}
+
 const AccumulateKernels& kernels_for(Device device) {
-  static constexpr AccumulateKernels plan = {no_operation, no_operation};
-  return select_kernels("add", device, accumulate_reference, accumulate_cpu, accumulate_cuda, plan);
+  return select_kernels("add", device, accumulate_reference, accumulate_cpu, accumulate_cuda, accumulate_plan);
 }
 
 }  // namespace
 
 const AccumulateKernels accumulate_reference = {reference_add, reference_move};
 const AccumulateKernels accumulate_cpu = {cpu_add, cpu_move};
+const AccumulateKernels accumulate_plan = {plan_add, plan_move};
 
 void add(const Tensor& a, const Tensor& b, const Tensor& out) {
   check_shape(b, a.shape(), "the second operand of an addition");

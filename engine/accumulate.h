@@ -14,6 +14,7 @@ struct AccumulateKernels {
 };
 extern const AccumulateKernels accumulate_reference;    // f32, f64
 extern const AccumulateKernels accumulate_cpu;          // f32, bf16
+extern const AccumulateKernels accumulate_plan;         // engine/work.h
 extern const AccumulateKernels* const accumulate_cuda;  // null in a build without CUDA
 
 // out = a + b.

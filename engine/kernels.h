@@ -1,26 +1,15 @@
 // How a folder's kernels are found for a device.
 //
 // Each layer and each loss has one struct of function pointers (its kernels.h) and one constant of that struct
-// for each device: reference.cpp, cpu.cpp, cuda.cu. In a build without CUDA the build system puts a null
-// pointer where cuda.cu would have put its table (cmake/KindredFolder.cmake); the one place that says so is
-// here.
+// for each device: reference.cpp, cpu.cpp, cuda.cu, plan.cpp. In a build without CUDA the build system puts a
+// null pointer where cuda.cu would have put its table (cmake/KindredFolder.cmake); the one place that says so
+// is here.
 #pragma once
 
 #include <kindred/engine/device.h>
 #include <kindred/engine/error.h>
 
 namespace kindred {
-
-// Converts to any kernel's function pointer and does nothing: the kernels of the `plan` device.
-struct NoOperation {
-  template <typename... Args>
-  using Kernel = void (*)(Args...);
-  template <typename... Args>
-  constexpr operator Kernel<Args...>() const {
-    return [](Args...) {};
-  }
-};
-inline constexpr NoOperation no_operation{};
 
 template <typename Table>
 const Table& select_kernels(const char* what, Device device, const Table& reference, const Table& cpu,

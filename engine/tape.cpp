@@ -7,7 +7,8 @@ namespace kindred {
 namespace {
 
 thread_local Tape* active_tape = nullptr;
-thread_local const std::string* active_label = nullptr;
+thread_local std::string_view active_label;
+thread_local int walks_back = 0;  // calls of backward() that are under way
 
 std::vector<const Operation*>& operations() {
   static std::vector<const Operation*> list;
@@ -18,6 +19,11 @@ Tape::Edge edge_of(const Tensor& tensor) {
   if (!tensor.defined()) return {};
   return {tensor.id(), tensor.shape(), tensor.gradient_dtype(), tensor.device(), tensor.requires_grad()};
 }
+
+struct WalkBack {
+  WalkBack() { ++walks_back; }
+  ~WalkBack() { --walks_back; }
+};
 
 }  // namespace
 
@@ -47,8 +53,7 @@ Tape* Tape::recording(std::initializer_list<const Tensor*> inputs) {
 void Tape::record(const Operation& operation, std::initializer_list<const Tensor*> inputs,
                   std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved,
                   BackwardFunction backward) {
-  Entry entry{&operation,         active_label ? *active_label : std::string(), {}, {}, std::move(saved),
-              std::move(backward)};
+  Entry entry{&operation, std::string(active_label), {}, {}, std::move(saved), std::move(backward)};
   for (const Tensor* input : inputs) entry.inputs.push_back(edge_of(*input));
   for (Tensor* output : outputs) entry.outputs.push_back(edge_of(output->set_requires_grad()));
   entries_.push_back(std::move(entry));
@@ -96,6 +101,7 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
   gradients_[output.id()] = seed;
 
   const NoGrad no_grad;
+  const WalkBack walk;
   while (!entries_.empty()) {
     const Entry entry = std::move(entries_.back());
     entries_.pop_back();
@@ -109,6 +115,7 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
         gradients_.erase(found);  // consumed: the block returns to the pool after use
     }
     if (!reached) continue;
+    const TapeLabel label(entry.label.empty() ? std::string_view(entry.operation->name()) : entry.label);
     entry.backward(step);
     step.output_gradients_.clear();
     for (BackwardStep::Written& written : step.written_)
@@ -117,6 +124,10 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
   // A parameter that took no part must not be updated with the gradient of an earlier pass.
   for (auto& [id, buffer] : buffers_)
     if (!buffer.holds_gradient) buffer.tensor.fill(0);
+}
+
+bool Tape::is_walking_back() {
+  return walks_back > 0;
 }
 
 Tensor Tape::gradient(const Tensor& tensor) const {
@@ -164,11 +175,14 @@ NoGrad::~NoGrad() {
   active_tape = outer_;
 }
 
-TapeLabel::TapeLabel(const std::string& label) : outer_(active_label) {
-  active_label = &label;
+TapeLabel::TapeLabel(std::string_view label) : outer_(active_label) {
+  active_label = label;
 }
 TapeLabel::~TapeLabel() {
   active_label = outer_;
+}
+std::string_view TapeLabel::current() {
+  return active_label;
 }
 
 }  // namespace kindred

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -81,6 +82,9 @@ class Tape {
 
   const std::vector<Entry>& entries() const { return entries_; }
 
+  // Whether this thread is inside backward().
+  static bool is_walking_back();
+
  private:
   friend class BackwardStep;
   struct GradientBuffer {
@@ -144,16 +148,18 @@ class NoGrad {
   Tape* outer_;
 };
 
-// Names the layer that runs while one of these lives, for reports.
+// Names the layer that runs while one of these lives, for reports. The text must live as long.
 class TapeLabel {
  public:
-  explicit TapeLabel(const std::string& label);
+  explicit TapeLabel(std::string_view label);
   ~TapeLabel();
   TapeLabel(const TapeLabel&) = delete;
   TapeLabel& operator=(const TapeLabel&) = delete;
 
+  static std::string_view current();  // empty where there is none
+
  private:
-  const std::string* outer_;
+  std::string_view outer_;
 };
 
 }  // namespace kindred

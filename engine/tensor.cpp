@@ -1,6 +1,7 @@
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/tensor.h>
+#include <kindred/engine/work.h>
 
 #include <algorithm>
 #include <atomic>
@@ -42,6 +43,9 @@ struct Tensor::Storage {
 };
 
 namespace {
+
+// On the device `plan`.
+const WorkKind fill_kind("fill"), copy_kind("copy");
 
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> counter{0};
@@ -163,7 +167,7 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 }
 
 void Tensor::fill(double value) {
-  if (device_ == Device::plan) return;
+  if (device_ == Device::plan) return record_work(fill_kind, {.written = bytes_of({*this})});
   if (device_ == Device::cuda) return gpu().fill(*this, value);
   if (value == 0) {
     std::memset(raw(), 0, bytes());
@@ -176,7 +180,8 @@ void Tensor::copy_from(const Tensor& source) {
   check(source.numel() == numel(), ExitCode::internal,
         "a tensor of shape {} cannot be copied into one of shape {}", source.shape().to_string(),
         shape_.to_string());
-  if (device_ == Device::plan || source.device() == Device::plan) return;
+  if (device_ == Device::plan || source.device() == Device::plan)
+    return record_work(copy_kind, {.read = bytes_of({source}), .written = bytes_of({*this})});
   const bool to_gpu = device_ == Device::cuda, from_gpu = source.device() == Device::cuda;
   if (to_gpu && from_gpu) return gpu().convert(source, *this);
   if (to_gpu || from_gpu) {

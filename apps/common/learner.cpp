@@ -109,8 +109,12 @@ StepOutputs Learner::step(const StepInputs& inputs) {
 
   const NoGrad no_grad;
   if (probe_) outputs.probe_loss = probe_->step(features, classes.rows(0, features.dim(0)));
-  if (momentum_) momentum_->follow(model_);
+  if (momentum_) {
+    const TapeLabel label("momentum encoder");
+    momentum_->follow(model_);
+  }
   if (queue_) {
+    const TapeLabel label("queue");
     const Tensor& newest = momentum_ ? keys : output;
     queue_->push(newest, labels.rows(rows - newest.dim(0), rows));
   }

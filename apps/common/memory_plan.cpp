@@ -1,5 +1,5 @@
-#include <kindred/apps/common/learner.h>
 #include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/planned_steps.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/training_steps.h>
 #include <kindred/engine/device_kernels.h>
@@ -33,12 +33,6 @@ void add_activations(const Tape& tape, const ParameterStore& store, MemoryPlan& 
   }
 }
 
-// Sets planned_device() as long as it lives.
-struct PlannedDevice {
-  explicit PlannedDevice(Device device) { set_planned_device(device); }
-  ~PlannedDevice() { set_planned_device(Device::cpu); }
-};
-
 std::size_t status_line(const char* key) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
@@ -49,39 +43,26 @@ std::size_t status_line(const char* key) {
 }  // namespace
 
 MemoryPlan plan_memory(const PretrainOptions& options, Device device, int classes) {
-  const PlannedDevice planned(device);
-  const PoolScope scope(Device::plan, new_memory_pool(Device::plan));
-  MemoryPool& pool = *scope.pool();
-  Learner learner(options, Device::plan, classes);
+  PlannedSteps steps(options, device, classes);
+  MemoryPool& pool = steps.pool();
+  Learner& learner = steps.learner();
   ParameterStore& store = learner.model().store;
   MemoryPlan plan;
   plan.parameters = store.parameter_count();
   plan.parameter_bytes = pool.statistics().in_use;
 
-  const std::int64_t rows = options.views * options.batch_size;
   pool.reset_peak();
-  std::vector<Tensor> bytes;
-  for (const auto& [size, count] : view_sizes(options.view_groups))
-    bytes.push_back(Tensor::empty({count * options.batch_size, size, size, 3}, DType::u8, Device::plan));
-  const Tensor labels = Tensor::empty({2, rows}, DType::i32, Device::plan);
+  steps.take_batch();
   // A GPU has two slots of as many batches as a launch has steps (input_feed.h); one of them is in the pool
   // here.
   if (device == Device::cuda && !options.skip_nonfinite) {
-    plan.input_bytes = labels.bytes();
-    for (const Tensor& each : bytes) plan.input_bytes += each.bytes();
-    plan.input_bytes *= static_cast<std::size_t>(2 * steps_of_a_launch(options) - 1);
+    plan.input_bytes = steps.batch_bytes() * static_cast<std::size_t>(2 * steps_of_a_launch(options) - 1);
   }
-  const auto inputs = [&] {
-    StepInputs of_step{{}, labels};
-    for (const Tensor& each : bytes)
-      of_step.images.push_back(normalize_images(each, options.pixel_statistics(), options.precision.compute));
-    return of_step;
-  };
   // Twice: the second step has what the first left behind, as every later one has.
-  for (int step = 0; step < 2; ++step) learner.step(inputs());
+  for (int step = 0; step < 2; ++step) learner.step(steps.inputs());
   plan.step_peak = pool.statistics().peak_in_use;
   plan.pool_peak = pool.statistics().peak_reserved;
-  learner.trace(inputs(), [&](const Tape& tape, std::int64_t first, std::int64_t) {
+  learner.trace(steps.inputs(), [&](const Tape& tape, std::int64_t first, std::int64_t) {
     if (first == 0) add_activations(tape, store, plan);  // of micro-batches the first, and the loss
   });
   for (const Parameter& parameter : store.parameters())
@@ -94,7 +75,7 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
   const auto fits = [&](std::int64_t batch) {
     options.batch_size = batch;
     const MemoryPlan plan = plan_memory(options, device, classes);
-    return plan.pool_peak + plan.input_bytes <= bytes;
+    return plan.on_gpu() <= bytes;
   };
   std::int64_t low = 0, high = std::int64_t{1} << 20;  // low fits, high does not
   for (std::int64_t batch = 1; batch < high; batch *= 2) {
@@ -134,6 +115,11 @@ std::string describe(const MemoryPlan& plan, std::size_t other_bytes, Device dev
   for (const LayerPlan& layer : plan.layers)
     text += fmt::format("{:28} {:>22} {:>14} {:>14}\n", layer.name, layer.output.to_string(), layer.parameters,
                         format_bytes(static_cast<double>(layer.activations)));
+  return text + describe_totals(plan, other_bytes, device);
+}
+
+std::string describe_totals(const MemoryPlan& plan, std::size_t other_bytes, Device device) {
+  std::string text;
   const auto line = [&](const char* what, std::size_t bytes) {
     text += fmt::format("{:52} {:>14}\n", what, format_bytes(static_cast<double>(bytes)));
   };
@@ -143,7 +129,8 @@ std::string describe(const MemoryPlan& plan, std::size_t other_bytes, Device dev
   line("peak of a training step, both included", plan.step_peak);
   if (device == Device::cuda) {
     line("batches on their way to the GPU", plan.input_bytes);
-    line("predicted peak memory of the GPU", plan.pool_peak + plan.input_bytes);
+    if (plan.resident_bytes > 0) line("training images that stay on the GPU", plan.resident_bytes);
+    line("predicted peak memory of the GPU", plan.on_gpu());
     text += "CUDA itself takes some hundred megabytes beside it\n";
     return text;
   }

@@ -25,6 +25,9 @@ struct MemoryPlan {
   std::size_t step_peak = 0;         // bytes in use at the peak of a step, all of the above included
   std::size_t pool_peak = 0;         // bytes that the pool holds for it
   std::size_t input_bytes = 0;       // on a GPU: batches on their way to it, not included above
+  std::size_t resident_bytes = 0;    // and the training images, where they stay there; whoever knows sets it
+
+  std::size_t on_gpu() const { return pool_peak + input_bytes + resident_bytes; }
 };
 
 // Of training on `device`; the classes are those of a classifier, where the loss trains one.
@@ -46,5 +49,7 @@ std::size_t peak_resident_bytes();
 // The table of --dry-run: a line a layer and the totals. `other_bytes` is what the process needs besides the
 // step.
 std::string describe(const MemoryPlan& plan, std::size_t other_bytes, Device device);
+// The totals alone.
+std::string describe_totals(const MemoryPlan& plan, std::size_t other_bytes, Device device);
 
 }  // namespace kindred

@@ -1,9 +1,11 @@
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/gpu_rates.h>
 #include <kindred/apps/common/pretrain_options.h>
 #include <kindred/apps/common/recipes.h>
 #include <kindred/engine/error.h>
 
+#include <fmt/ranges.h>  // defines: fmt::join
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -83,6 +85,18 @@ void check_values(const PretrainOptions& o) {
         o.keep_checkpoints);
   check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
+}
+
+// A prediction is for a GPU that need not be here.
+void check_prediction(const PretrainOptions& o) {
+  check(o.gpu.empty() || o.dry_run, ExitCode::usage,
+        "--gpu is for --dry-run, which predicts a step's time there; --device cuda trains on the GPU that is "
+        "here");
+  check(o.prediction.empty() || !o.gpu.empty(), ExitCode::usage, "--prediction is for --dry-run --gpu");
+  check(o.gpu.empty() || o.device == "auto" || o.device == "cuda", ExitCode::usage,
+        "--device {} does not go with --gpu, which predicts for a GPU; leave one of them out", o.device);
+  if (!o.gpu.empty()) gpu_rates(o.gpu);  // complains before the data set is read
+  o.data.check_outside("--prediction", o.prediction);
 }
 
 // Flags that were given although the loss has no use for them. What a recipe brings along is no complaint.
@@ -275,6 +289,10 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_flag("--allow-change", plain_.allow_change, "with --resume: go on with other settings or data");
   app.add_flag("--overwrite", plain_.overwrite, "replace the run in --out");
   app.add_flag("--dry-run", plain_.dry_run, "print parameters, activations and peak memory, then end");
+  app.add_option("--gpu", plain_.gpu,
+                 fmt::format("with --dry-run: predict the time of each layer on {}, or RATES.json",
+                             fmt::join(gpu_names(), ", ")));
+  app.add_option("--prediction", plain_.prediction, "with --gpu: write the figures to this JSON file");
 }
 
 PretrainOptions PretrainFlags::resolve() const {
@@ -308,7 +326,8 @@ PretrainOptions PretrainFlags::resolve() const {
   if (!checkpoint_every_.empty()) o.checkpoint_every = CheckpointInterval::parse(checkpoint_every_);
   check_one_of("--on-nonfinite", on_nonfinite_, {"stop", "skip"});
   o.skip_nonfinite = on_nonfinite_ == "skip";
-  o.precision = precision_for(precision_, choose_device(o.device).device);
+  check_prediction(o);
+  o.precision = precision_for(precision_, o.gpu.empty() ? choose_device(o.device).device : Device::cuda);
   check_values(o);
   const ViewPlan plan = view_plan(o.augment, static_cast<int>(o.image_size), static_cast<int>(o.views));
   check(!plan.views_fixed || !given_.views || *given_.views == plan.views(), ExitCode::usage,

@@ -71,6 +71,8 @@ struct PretrainOptions {
   bool skip_nonfinite = false;
   bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
   bool deterministic = false;
+  std::string gpu;         // with dry_run: the GPU, or file of rates, that a step's time is predicted for
+  std::string prediction;  // and where the figures go
 
   PixelStatistics pixel_statistics() const;
   nlohmann::json to_json() const;

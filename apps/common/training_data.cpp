@@ -1,4 +1,5 @@
 #include <kindred/apps/common/memory_plan.h>
+#include <kindred/apps/common/step.h>
 #include <kindred/apps/common/training_data.h>
 
 #include <algorithm>
@@ -36,12 +37,29 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::in
          copy;
 }
 
-std::string describe_positives(const PretrainOptions& o, const Dataset& train) {
-  const LoaderOptions loading = training_loader(o);
-  const Sampler sampler(train.labels(), train.classes(),
-                        {true, loading.sampling, loading.per_class, loading.batch_size, loading.seed});
-  return describe(expected_positives(sampler, train.labels(), loading.batch_size, static_cast<int>(o.views)),
-                  static_cast<int>(o.views));
+namespace {
+
+Sampler training_sampler(const PretrainOptions& o, const Dataset& train) {
+  return {train.labels(), train.classes(), {true, o.sampling, o.per_class, o.batch_size, o.seed}};
+}
+
+}  // namespace
+
+std::int64_t steps_of_an_epoch(const PretrainOptions& o, const Dataset& train) {
+  return training_sampler(o, train).epoch_size() / o.batch_size;
+}
+
+Dataset open_training_set(const PretrainOptions& o) {
+  Dataset train = *o.data.open(Split::train);
+  check(train.size() >= o.batch_size, ExitCode::usage,
+        "--batch-size {}: the data set has only {} training images; use a smaller batch", o.batch_size,
+        train.size());
+  const auto views = static_cast<int>(o.views);
+  if (const LossOptions loss = loss_options(o); !loss.by_image() && !loss.classifies())
+    fmt::print(
+        "{}",
+        describe(expected_positives(training_sampler(o, train), train.labels(), o.batch_size, views), views));
+  return train;
 }
 
 }  // namespace kindred

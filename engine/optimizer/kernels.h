@@ -71,6 +71,7 @@ struct OptimizerKernels {
 };
 extern const OptimizerKernels optimizer_reference;    // f32, f64
 extern const OptimizerKernels optimizer_cpu;          // f32
+extern const OptimizerKernels optimizer_plan;         // plan.cpp
 extern const OptimizerKernels* const optimizer_cuda;  // null in a build without CUDA
 
 const OptimizerKernels& optimizer_kernels(Device device);

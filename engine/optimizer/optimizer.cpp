@@ -91,9 +91,8 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
 }  // namespace
 
 const OptimizerKernels& optimizer_kernels(Device device) {
-  static constexpr OptimizerKernels plan = {no_operation, no_operation, no_operation, no_operation,
-                                            no_operation, no_operation, no_operation};
-  return select_kernels("the optimizer", device, optimizer_reference, optimizer_cpu, optimizer_cuda, plan);
+  return select_kernels("the optimizer", device, optimizer_reference, optimizer_cpu, optimizer_cuda,
+                        optimizer_plan);
 }
 
 bool is_exempt(const Parameter& parameter) {

@@ -119,9 +119,8 @@ void add_gradients(WholeBatchNorms::Norm& norm, int piece, const Tensor& d_scale
 }  // namespace
 
 const BatchNormKernels& batch_norm_kernels(Device device) {
-  static constexpr BatchNormKernels plan = {no_operation, no_operation, no_operation,
-                                            no_operation, no_operation, no_operation};
-  return select_kernels("batch_norm", device, batch_norm_reference, batch_norm_cpu, batch_norm_cuda, plan);
+  return select_kernels("batch_norm", device, batch_norm_reference, batch_norm_cpu, batch_norm_cuda,
+                        batch_norm_plan);
 }
 
 Tensor batch_norm(const BatchNormArguments& a) {

@@ -43,6 +43,7 @@ struct BatchNormKernels {
 };
 extern const BatchNormKernels batch_norm_reference;    // f32, f64
 extern const BatchNormKernels batch_norm_cpu;          // f32, bf16
+extern const BatchNormKernels batch_norm_plan;         // plan.cpp
 extern const BatchNormKernels* const batch_norm_cuda;  // null in a build without CUDA
 
 const BatchNormKernels& batch_norm_kernels(Device device);

@@ -27,6 +27,7 @@ Tensor concatenate(const Tensor& a, const Tensor& b) {
   extents[0] = rows;
   Tensor joined =
       Tensor::empty(Shape(std::span(extents).first(static_cast<std::size_t>(rank))), a.dtype(), a.device());
+  const TapeLabel label(concatenate_operation.name());
   joined.rows(0, first).copy_from(a);
   joined.rows(first, rows).copy_from(b);
   if (Tape* tape = Tape::recording({&a, &b})) {

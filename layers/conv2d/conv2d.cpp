@@ -35,38 +35,9 @@ Initializer initializer(Conv2dInit init, std::int64_t fan_in, std::int64_t fan_o
 
 }  // namespace
 
-namespace {
-
-// The usual plan needs some megabytes; which plan is chosen is not known before there is a GPU.
-void plan_workspace() {
-  Tensor::empty({std::int64_t{16} << 20}, DType::u8, Device::plan);
-}
-
-// The copy of a tensor whose last axis is padded; undefined where it need not be.
-Tensor plan_padding(const Tensor& tensor) {
-  const Shape& s = tensor.shape();
-  const std::int64_t width = channels_on_cuda(s.back(), tensor.dtype());
-  if (width == s.back()) return {};
-  return Tensor::empty({s[0], s[1], s[2], width}, tensor.dtype(), Device::plan);
-}
-
-}  // namespace
-
-const Conv2dKernels conv2d_plan_cuda = {
-    [](const Conv2dShape&, const Tensor& x, const Tensor& w, const Tensor&) {
-      const Tensor wide_x = plan_padding(x), wide_w = plan_padding(w);
-      plan_workspace();
-    },
-    [](const Conv2dShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) { plan_workspace(); },
-    [](const Conv2dShape&, const Tensor& x, const Tensor&, const Tensor&) {
-      const Tensor wide_x = plan_padding(x);
-      plan_workspace();
-    },
-};
-
 const Conv2dKernels& conv2d_kernels(Device device) {
   return select_kernels("conv2d", device, conv2d_reference, conv2d_cpu, conv2d_cuda,
-                        planned_device() == Device::cuda ? conv2d_plan_cuda : conv2d_plan_cpu);
+                        planned_device() == Device::cuda ? conv2d_plan : conv2d_plan_cpu);
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {

@@ -27,9 +27,8 @@ extern const Conv2dKernels* const conv2d_cuda;  // null in a build without CUDA
 
 const Conv2dKernels& conv2d_kernels(Device device);
 
-// On the `plan` device, where only the workspace is taken: what the cpu's kernels would need (cpu.cpp), and a
-// GPU's (conv2d.cpp).
-extern const Conv2dKernels conv2d_plan_cpu, conv2d_plan_cuda;
+// On the `plan` device: a GPU's (plan.cpp), and what the cpu's kernels need of memory (cpu.cpp).
+extern const Conv2dKernels conv2d_plan, conv2d_plan_cpu;
 
 // Channels that a GPU computes with: tensor cores read eight 16-bit numbers at a time, so a stem's three
 // colours are padded with zeros in copies that live as long as the call.

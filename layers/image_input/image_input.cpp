@@ -4,8 +4,8 @@
 namespace kindred {
 
 const ImageInputKernels& image_input_kernels(Device device) {
-  static constexpr ImageInputKernels plan = {no_operation};
-  return select_kernels("image_input", device, image_input_reference, image_input_cpu, image_input_cuda, plan);
+  return select_kernels("image_input", device, image_input_reference, image_input_cpu, image_input_cuda,
+                        image_input_plan);
 }
 
 const PixelStatistics& pixel_statistics(std::string_view name) {

@@ -13,6 +13,7 @@ struct L2NormalizeKernels {
 };
 extern const L2NormalizeKernels l2_normalize_reference;    // f32, f64
 extern const L2NormalizeKernels l2_normalize_cpu;          // x and dx f32 or bf16
+extern const L2NormalizeKernels l2_normalize_plan;         // plan.cpp
 extern const L2NormalizeKernels* const l2_normalize_cuda;  // null in a build without CUDA
 
 const L2NormalizeKernels& l2_normalize_kernels(Device device);

@@ -11,9 +11,8 @@ const Operation l2_normalize_operation("l2_normalize");
 }  // namespace
 
 const L2NormalizeKernels& l2_normalize_kernels(Device device) {
-  static constexpr L2NormalizeKernels plan = {no_operation, no_operation};
   return select_kernels("l2_normalize", device, l2_normalize_reference, l2_normalize_cpu, l2_normalize_cuda,
-                        plan);
+                        l2_normalize_plan);
 }
 
 Tensor l2_normalize(const Tensor& x) {

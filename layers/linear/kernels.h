@@ -18,6 +18,7 @@ struct LinearKernels {
 };
 extern const LinearKernels linear_reference;    // f32, f64
 extern const LinearKernels linear_cpu;          // f32, bf16
+extern const LinearKernels linear_plan;         // plan.cpp
 extern const LinearKernels* const linear_cuda;  // null in a build without CUDA
 
 const LinearKernels& linear_kernels(Device device);

@@ -37,8 +37,7 @@ void backward(BackwardStep& step, const Tensor& dy) {
 }  // namespace
 
 const LinearKernels& linear_kernels(Device device) {
-  static constexpr LinearKernels plan = {no_operation, no_operation, no_operation, no_operation};
-  return select_kernels("linear", device, linear_reference, linear_cpu, linear_cuda, plan);
+  return select_kernels("linear", device, linear_reference, linear_cpu, linear_cuda, linear_plan);
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {

@@ -14,6 +14,7 @@ struct PointwiseKernels {
 };
 extern const PointwiseKernels pointwise_reference;    // f32, f64
 extern const PointwiseKernels pointwise_cpu;          // f32, bf16
+extern const PointwiseKernels pointwise_plan;         // plan.cpp
 extern const PointwiseKernels* const pointwise_cuda;  // null in a build without CUDA
 
 const PointwiseKernels& pointwise_kernels(Device device);

@@ -23,6 +23,7 @@ struct PoolingKernels {
 };
 extern const PoolingKernels pooling_reference;    // f32, f64
 extern const PoolingKernels pooling_cpu;          // f32, bf16
+extern const PoolingKernels pooling_plan;         // plan.cpp
 extern const PoolingKernels* const pooling_cuda;  // null in a build without CUDA
 
 const PoolingKernels& pooling_kernels(Device device);

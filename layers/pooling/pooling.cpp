@@ -12,8 +12,7 @@ const Operation global_average_pool_operation("global_average_pool");
 }  // namespace
 
 const PoolingKernels& pooling_kernels(Device device) {
-  static constexpr PoolingKernels plan = {no_operation, no_operation, no_operation, no_operation};
-  return select_kernels("pooling", device, pooling_reference, pooling_cpu, pooling_cuda, plan);
+  return select_kernels("pooling", device, pooling_reference, pooling_cpu, pooling_cuda, pooling_plan);
 }
 
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {

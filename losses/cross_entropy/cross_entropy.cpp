@@ -20,9 +20,8 @@ void check_labels(const Tensor& labels, std::int64_t classes) {
 }  // namespace
 
 const CrossEntropyKernels& cross_entropy_kernels(Device device) {
-  static constexpr CrossEntropyKernels plan = {no_operation, no_operation};
   return select_kernels("cross_entropy", device, cross_entropy_reference, cross_entropy_cpu, cross_entropy_cuda,
-                        plan);
+                        cross_entropy_plan);
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing) {

@@ -17,6 +17,7 @@ struct CrossEntropyKernels {
 };
 extern const CrossEntropyKernels cross_entropy_reference;    // f32, f64
 extern const CrossEntropyKernels cross_entropy_cpu;          // logits f32 or bf16
+extern const CrossEntropyKernels cross_entropy_plan;         // plan.cpp
 extern const CrossEntropyKernels* const cross_entropy_cuda;  // null in a build without CUDA
 
 const CrossEntropyKernels& cross_entropy_kernels(Device device);

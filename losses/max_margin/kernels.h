@@ -13,6 +13,7 @@ struct MaxMarginKernels {
 };
 extern const MaxMarginKernels max_margin_reference;    // f32, f64
 extern const MaxMarginKernels max_margin_cpu;          // f32
+extern const MaxMarginKernels max_margin_plan;         // plan.cpp
 extern const MaxMarginKernels* const max_margin_cuda;  // f32; null in a build without CUDA
 
 const MaxMarginKernels& max_margin_kernels(Device device);

@@ -11,8 +11,8 @@ const Operation max_margin_operation("max_margin");
 }  // namespace
 
 const MaxMarginKernels& max_margin_kernels(Device device) {
-  static constexpr MaxMarginKernels plan = {no_operation};
-  return select_kernels("max_margin", device, max_margin_reference, max_margin_cpu, max_margin_cuda, plan);
+  return select_kernels("max_margin", device, max_margin_reference, max_margin_cpu, max_margin_cuda,
+                        max_margin_plan);
 }
 
 Tensor max_margin(const Tensor& features, const Tensor& labels, const MaxMarginOptions& options,

@@ -33,6 +33,7 @@ Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions
   const Device device = features.device();
   const SupConKernels& kernels = supcon_kernels(device);
 
+  const TapeLabel label(n_pairs_operation.name());
   SupConFormula formula;
   formula.temperature = options.temperature;
   formula.row_offset = images;  // no anchor is among the contrasts

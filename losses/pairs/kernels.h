@@ -17,6 +17,7 @@ struct PairsKernels {
 };
 extern const PairsKernels pairs_reference;    // f32, f64
 extern const PairsKernels pairs_cpu;          // f32
+extern const PairsKernels pairs_plan;         // plan.cpp
 extern const PairsKernels* const pairs_cuda;  // f32; null in a build without CUDA
 
 const PairsKernels& pairs_kernels(Device device);

@@ -29,8 +29,7 @@ void for_each_block(const Tensor& features, Body&& body) {
 }  // namespace
 
 const PairsKernels& pairs_kernels(Device device) {
-  static constexpr PairsKernels plan = {no_operation, no_operation, no_operation};
-  return select_kernels("pairs", device, pairs_reference, pairs_cpu, pairs_cuda, plan);
+  return select_kernels("pairs", device, pairs_reference, pairs_cpu, pairs_cuda, pairs_plan);
 }
 
 void check_pair_labels(const Tensor& features, const Tensor& labels, const char* what) {
@@ -58,6 +57,7 @@ Tensor pair_loss(const Operation& operation, const Tensor& features, std::vector
   const Tensor weight = Tensor::empty({}, z.dtype(), z.device());
   Tensor loss = Tensor::empty({}, z.dtype(), z.device());
   const PairTerms terms = make_terms(saved);
+  const TapeLabel label(operation.name());
   for_each_block(z, [&](std::int64_t first, const Tensor& distances) {
     const std::int64_t end = first + distances.dim(0);
     terms(first, distances, false, losses.rows(first, end), counts.rows(first, end));

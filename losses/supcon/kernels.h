@@ -89,6 +89,7 @@ struct SupConKernels {
 };
 extern const SupConKernels supcon_reference;    // f32, f64
 extern const SupConKernels supcon_cpu;          // f32
+extern const SupConKernels supcon_plan;         // plan.cpp
 extern const SupConKernels* const supcon_cuda;  // f32; null in a build without CUDA
 
 const SupConKernels& supcon_kernels(Device device);

@@ -182,8 +182,7 @@ Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& 
 }  // namespace
 
 const SupConKernels& supcon_kernels(Device device) {
-  static constexpr SupConKernels plan = {no_operation, no_operation, no_operation, no_operation};
-  return select_kernels("supcon", device, supcon_reference, supcon_cpu, supcon_cuda, plan);
+  return select_kernels("supcon", device, supcon_reference, supcon_cpu, supcon_cuda, supcon_plan);
 }
 
 bool same_rows(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula) {

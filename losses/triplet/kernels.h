@@ -12,6 +12,7 @@ struct TripletKernels {
 };
 extern const TripletKernels triplet_reference;    // f32, f64
 extern const TripletKernels triplet_cpu;          // f32
+extern const TripletKernels triplet_plan;         // plan.cpp
 extern const TripletKernels* const triplet_cuda;  // f32; null in a build without CUDA
 
 const TripletKernels& triplet_kernels(Device device);

@@ -11,8 +11,7 @@ const Operation triplet_operation("triplet");
 }  // namespace
 
 const TripletKernels& triplet_kernels(Device device) {
-  static constexpr TripletKernels plan = {no_operation};
-  return select_kernels("triplet", device, triplet_reference, triplet_cpu, triplet_cuda, plan);
+  return select_kernels("triplet", device, triplet_reference, triplet_cpu, triplet_cuda, triplet_plan);
 }
 
 Tensor triplet(const Tensor& features, const Tensor& labels, const TripletOptions& options,

@@ -1,0 +1,69 @@
+// The native kernels of cuda.cu. Where cuDNN's are faster (at_once.h), which a GPU decides, the time is less.
+#include <kindred/engine/work.h>
+#include <kindred/layers/batch_norm/kernels.h>
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+const WorkKind statistics_kind("batch_norm.statistics"), apply_kind("batch_norm.apply"),
+    reduce_kind("batch_norm.reduce"), backward_kind("batch_norm.backward"),
+    channels_kind("batch_norm.channels");
+
+// What the blocks of a sum over the rows leave for the kernel that adds them up: two doubles for each of their
+// channels, of which a block has 256 at most (rows.h), one wave of blocks on an H200.
+std::int64_t partial_sums(const Tensor& x) {
+  constexpr std::int64_t blocks = 528, channels_of_block = 256, bytes = 2 * sizeof(double);
+  return bytes * std::min(blocks * std::min(x.shape().back(), channels_of_block), x.numel());
+}
+
+// `x` and what else a sum over the rows reads.
+void sum_over_rows(const WorkKind& kind, const Tensor& x, std::int64_t read, std::int64_t result) {
+  const std::int64_t partial = partial_sums(x);
+  record_work(kind, {.read = read, .written = partial});
+  record_work(channels_kind, {.read = partial, .written = result});
+}
+
+void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+  sum_over_rows(statistics_kind, x, bytes_of({x}), bytes_of({mean, variance}));
+}
+
+void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
+           const Tensor& residual, bool, const Tensor& mask, const Tensor& y) {
+  record_work(apply_kind,
+              {.read = bytes_of({x, mean, inv_std, scale, bias, residual}), .written = bytes_of({mask, y})});
+}
+
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
+            const Tensor& d_scale, const Tensor& d_bias) {
+  sum_over_rows(reduce_kind, x, bytes_of({dy, mask, x, mean, inv_std}), bytes_of({d_scale, d_bias}));
+}
+
+// Constant statistics (count 0) leave x out.
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
+                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
+                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
+  const bool reads_x = count > 0 && dx.defined();
+  record_work(backward_kind,
+              {.read = bytes_of({dy, mask, reads_x ? x : Tensor(), mean, inv_std, scale, d_scale, d_bias}),
+               .written = bytes_of({dx, d_residual})});
+}
+
+void finish_statistics(const Tensor& mean, const Tensor& variance, double, double, std::int64_t,
+                       const Tensor& inv_std, const Tensor& running_mean, const Tensor& running_variance) {
+  record_work(channels_kind, {.read = bytes_of({mean, variance, running_mean, running_variance}),
+                              .written = bytes_of({inv_std, running_mean, running_variance})});
+}
+
+void merge(const Tensor& other_mean, const Tensor& other_variance, double, const Tensor& mean,
+           const Tensor& variance) {
+  record_work(channels_kind, {.read = bytes_of({other_mean, other_variance, mean, variance}),
+                              .written = bytes_of({mean, variance})});
+}
+
+}  // namespace
+
+const BatchNormKernels batch_norm_plan = {statistics, apply, reduce, apply_backward, finish_statistics, merge};
+
+}  // namespace kindred

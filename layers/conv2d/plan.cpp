@@ -1,0 +1,90 @@
+// A GPU's convolutions: what cuda.cu does, of memory its workspace and its copies, of work all.
+#include <kindred/engine/accumulate.h>
+#include <kindred/engine/work.h>
+#include <kindred/layers/conv2d/kernels.h>
+
+#include <array>
+
+namespace kindred {
+namespace {
+
+// By what decides how fast a convolution is: few channels, pixels that are left out, or the size of its window.
+using Kinds = std::array<WorkKind, 4>;
+const Kinds forward_kinds{WorkKind("conv2d.forward.stem"), WorkKind("conv2d.forward.strided"),
+                          WorkKind("conv2d.forward.1x1"), WorkKind("conv2d.forward.3x3")},
+    data_kinds{WorkKind("conv2d.data.stem"), WorkKind("conv2d.data.strided"), WorkKind("conv2d.data.1x1"),
+               WorkKind("conv2d.data.3x3")},
+    filter_kinds{WorkKind("conv2d.filter.stem"), WorkKind("conv2d.filter.strided"),
+                 WorkKind("conv2d.filter.1x1"), WorkKind("conv2d.filter.3x3")};
+const WorkKind repack_kind("conv2d.repack");
+
+const WorkKind& kind_of(const Kinds& kinds, const Conv2dShape& s) {
+  return kinds[s.c <= 4 ? 0 : s.stride > 1 ? 1 : s.kh == 1 && s.kw == 1 ? 2 : 3];
+}
+
+double operations(const Conv2dShape& s) {
+  return 2.0 * static_cast<double>(s.n * s.out_h * s.out_w) * static_cast<double>(s.k) *
+         static_cast<double>(s.c * s.kh * s.kw);
+}
+
+// Of x, which a window that is smaller than its stride does not see all of.
+std::int64_t bytes_seen(const Conv2dShape& s, const Tensor& x) {
+  if (s.kh >= s.stride && s.kw >= s.stride) return bytes_of({x});
+  return bytes_of({x}) / (s.h * s.w) * (s.out_h * s.kh * s.out_w * s.kw);
+}
+
+// The usual plan needs some megabytes; which plan is chosen is not known before there is a GPU.
+void take_workspace() {
+  Tensor::empty({std::int64_t{16} << 20}, DType::u8, Device::plan);
+}
+
+// The copy of a tensor whose last axis is padded; the tensor itself where it need not be.
+Tensor padded(const Tensor& tensor) {
+  const Shape& s = tensor.shape();
+  const std::int64_t width = channels_on_cuda(s.back(), tensor.dtype());
+  if (width == s.back()) return tensor;
+  const Tensor wide = Tensor::empty({s[0], s[1], s[2], width}, tensor.dtype(), Device::plan);
+  record_work(repack_kind, {.read = bytes_of({tensor}), .written = bytes_of({wide})});
+  return wide;
+}
+
+void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+  const Tensor wide_x = padded(x), wide_w = padded(w);
+  take_workspace();
+  record_work(kind_of(forward_kinds, s), {.read = bytes_seen(s, wide_x) + bytes_of({wide_w}),
+                                          .written = bytes_of({y}),
+                                          .operations = operations(s),
+                                          .factors = x.dtype()});
+}
+
+// The addend is counted as an addition of its own: an epilogue that adds is taken only where it is faster.
+void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
+                   const Tensor& dx) {
+  take_workspace();
+  record_work(kind_of(data_kinds, s), {.read = bytes_of({dy, w}),
+                                       .written = bytes_of({dx}),
+                                       .operations = operations(s),
+                                       .factors = dy.dtype()});
+  if (addend.defined()) add(dx, addend, dx);
+}
+
+// No engine writes f32 gradients of 16-bit images: they are converted.
+void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+  const Tensor wide_x = padded(x);
+  take_workspace();
+  const bool converts = x.dtype() != dw.dtype();
+  const std::int64_t written =
+      converts ? s.k * s.kh * s.kw * wide_x.dim(3) * static_cast<std::int64_t>(size_of(x.dtype()))
+               : bytes_of({dw});
+  record_work(kind_of(filter_kinds, s), {.read = bytes_seen(s, wide_x) + bytes_of({dy}),
+                                         .written = written,
+                                         .operations = operations(s),
+                                         .factors = x.dtype()});
+  if (converts) record_work(repack_kind, {.read = written, .written = bytes_of({dw})});
+}
+
+}  // namespace
+
+const Conv2dKernels conv2d_plan = {forward, backward_data, backward_weight};
+
+}  // namespace kindred

@@ -1,0 +1,30 @@
+// Windows overlap, and what they share comes from the cache: each pixel is counted once.
+#include <kindred/engine/work.h>
+#include <kindred/layers/pooling/kernels.h>
+
+namespace kindred {
+namespace {
+
+const WorkKind max_kind("max_pool2d"), average_kind("global_average_pool");
+
+void max_forward(const Tensor& x, const Window&, const Tensor& y, const Tensor& argmax) {
+  record_work(max_kind, {.read = bytes_of({x}), .written = bytes_of({y, argmax})});
+}
+
+void max_backward(const Tensor& argmax, const Tensor& dy, const Window&, const Tensor& dx) {
+  record_work(max_kind, {.read = bytes_of({argmax, dy}), .written = bytes_of({dx})});
+}
+
+void average_forward(const Tensor& x, const Tensor& y) {
+  record_work(average_kind, {.read = bytes_of({x}), .written = bytes_of({y})});
+}
+
+void average_backward(const Tensor& dy, const Tensor& dx) {
+  record_work(average_kind, {.read = bytes_of({dy}), .written = bytes_of({dx})});
+}
+
+}  // namespace
+
+const PoolingKernels pooling_plan = {max_forward, max_backward, average_forward, average_backward};
+
+}  // namespace kindred

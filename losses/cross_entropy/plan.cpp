@@ -1,0 +1,24 @@
+#include <kindred/engine/work.h>
+#include <kindred/losses/cross_entropy/kernels.h>
+
+namespace kindred {
+namespace {
+
+const WorkKind rows_kind("cross_entropy.rows"), mean_kind("cross_entropy.mean");
+
+void forward(const Tensor& logits, const Tensor& labels, double, const Tensor& lse, const Tensor& loss) {
+  // The losses of the rows are as many as the lse.
+  record_work(rows_kind, {.read = bytes_of({logits, labels}), .written = bytes_of({lse, lse})});
+  record_work(mean_kind, {.read = bytes_of({lse}), .written = bytes_of({loss})});
+}
+
+void backward(const Tensor& logits, const Tensor& labels, double, const Tensor& lse, const Tensor& upstream,
+              const Tensor& d_logits) {
+  record_work(rows_kind, {.read = bytes_of({logits, labels, lse, upstream}), .written = bytes_of({d_logits})});
+}
+
+}  // namespace
+
+const CrossEntropyKernels cross_entropy_plan = {forward, backward};
+
+}  // namespace kindred

@@ -1,0 +1,96 @@
+// Products of tiles, as cuda_tiles.h cuts them. The features are read again for each tile, from the cache.
+#include <kindred/engine/work.h>
+#include <kindred/losses/supcon/kernels.h>
+
+namespace kindred {
+namespace {
+
+const WorkKind forward_kind("supcon.forward"), positives_kind("supcon.positives"),
+    backward_kind("supcon.backward"), rows_kind("supcon.rows");
+
+constexpr std::int64_t tile_rows = 128, tile_columns = 64, chunk = 128, depth = 32;
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+std::int64_t tiles_of_rectangle(std::int64_t rows, std::int64_t columns) {
+  return divide_up(rows, tile_rows) * divide_up(columns, tile_columns);
+}
+
+// Of each tile of rows, those from its own first row on.
+std::int64_t tiles_of_triangle(std::int64_t rows) {
+  std::int64_t tiles = 0;
+  for (std::int64_t first = 0; first < rows; first += tile_rows) tiles += divide_up(rows - first, tile_columns);
+  return tiles;
+}
+
+// Multiplications and additions of so many tiles, over so many elements of the features.
+double operations(std::int64_t tiles, std::int64_t elements) {
+  return 2.0 * static_cast<double>(tiles * tile_rows * tile_columns) * static_cast<double>(elements);
+}
+
+// Tiles are shared out whole among the blocks that an H200 holds at once.
+double unevenness(std::int64_t tiles) {
+  constexpr std::int64_t at_once = 2 * 132;
+  return tiles == 0 ? 1.0
+                    : static_cast<double>(divide_up(tiles, at_once) * at_once) / static_cast<double>(tiles);
+}
+
+std::int64_t in_slices(std::int64_t dim) {
+  return divide_up(dim, depth) * depth;
+}
+
+// Bytes of the running sums of a row (cuda_forward.h).
+constexpr std::int64_t sums_of_row = 28;
+
+void cap(const Tensor& labels, const Tensor& mask, int, int, const Tensor& result) {
+  record_work(rows_kind, {.read = bytes_of({labels, mask}), .written = bytes_of({result})});
+}
+
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+             const Tensor& losses) {
+  const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
+  const bool triangle = anchors == rows.features.dim(0) && same_rows(rows, columns, formula);
+  const std::int64_t tiles = triangle ? tiles_of_triangle(anchors) : tiles_of_rectangle(anchors, contrasts);
+  const Tensor others = triangle ? Tensor() : columns.features;
+  const Work sweep{.read = bytes_of({rows.features, others, rows.labels, formula.mask}),
+                   .written = sums_of_row * anchors,
+                   .operations = operations(tiles, in_slices(rows.features.dim(1))),
+                   .unevenness = unevenness(tiles)};
+  record_work(forward_kind, sweep);
+  // Sums begin, get the parts of rows and of columns, and end in what the rows keep.
+  record_work(rows_kind,
+              {.read = 3 * sums_of_row * anchors, .written = 3 * sums_of_row * anchors, .launches = 3});
+  if (formula.denominator == SupConDenominator::one_positive) {
+    record_work(positives_kind, sweep);
+    record_work(rows_kind,
+                {.read = 3 * sums_of_row * anchors, .written = 3 * sums_of_row * anchors, .launches = 4});
+  }
+  record_work(rows_kind, {.read = sums_of_row * anchors,
+                          .written = bytes_of({rows.terms, rows.lse, rows.positives, rows.negatives, losses})});
+}
+
+void mean(const Tensor& losses, const Tensor& positives, SupConReduction, double, const Tensor& loss,
+          const Tensor& weight) {
+  record_work(rows_kind, {.read = bytes_of({losses, positives}), .written = bytes_of({loss, weight})});
+}
+
+// Each chunk of the features' elements makes the logits anew.
+void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
+              const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
+  const std::int64_t dim = d_rows.dim(1), chunks = divide_up(dim, chunk);
+  const std::int64_t tiles = tiles_of_rectangle(d_rows.dim(0), columns.features.dim(0));
+  record_work(backward_kind, {.read = bytes_of({rows.features, columns.features, rows.labels, columns.labels,
+                                                rows.terms, columns.terms, formula.mask}),
+                              .written = bytes_of({d_rows}),
+                              .operations = operations(tiles, chunks * (in_slices(dim) + chunk)),
+                              .unevenness = unevenness(tiles)});
+  record_work(rows_kind, {.read = bytes_of({d_rows, upstream, weight}), .written = bytes_of({d_rows})});
+}
+
+}  // namespace
+
+const SupConKernels supcon_plan = {cap, forward, mean, backward};
+
+}  // namespace kindred

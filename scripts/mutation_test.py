@@ -36,8 +36,10 @@ MUTANTS = [
     # What a GPU would do, as it is counted.
     ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
      ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
-    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(dx, addend, dx);", "", "predicted: bytes*"),
-    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = 0", "work: every*"),
+    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
+     "predicted: bytes*"),
+    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
+     "work: every*"),
 ]
 
 

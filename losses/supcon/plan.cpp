@@ -30,9 +30,9 @@ double operations(std::int64_t tiles, std::int64_t elements) {
   return 2.0 * static_cast<double>(tiles * tile_rows * tile_columns) * static_cast<double>(elements);
 }
 
-// Tiles are shared out whole among the blocks that an H200 holds at once.
+// Tiles are shared out whole among the multiprocessors of an H200.
 double unevenness(std::int64_t tiles) {
-  constexpr std::int64_t at_once = 2 * 132;
+  constexpr std::int64_t at_once = 132;
   return tiles == 0 ? 1.0
                     : static_cast<double>(divide_up(tiles, at_once) * at_once) / static_cast<double>(tiles);
 }
@@ -59,13 +59,16 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
                    .operations = operations(tiles, in_slices(rows.features.dim(1))),
                    .unevenness = unevenness(tiles)};
   record_work(forward_kind, sweep);
-  // Sums begin, get the parts of rows and of columns, and end in what the rows keep.
-  record_work(rows_kind,
-              {.read = 3 * sums_of_row * anchors, .written = 3 * sums_of_row * anchors, .launches = 3});
+  // Sums begin, get the parts of rows and in a triangle of columns, and end in what the rows keep. Of very many
+  // rows these are several launches: they vanish beside the products.
+  const int steps = triangle ? 3 : 2;
+  const Work sums{
+      .read = steps * sums_of_row * anchors, .written = steps * sums_of_row * anchors, .launches = steps};
+  record_work(rows_kind, sums);
   if (formula.denominator == SupConDenominator::one_positive) {
+    record_work(rows_kind, {.read = sums_of_row * anchors, .written = bytes_of({rows.lse})});  // log E-
     record_work(positives_kind, sweep);
-    record_work(rows_kind,
-                {.read = 3 * sums_of_row * anchors, .written = 3 * sums_of_row * anchors, .launches = 4});
+    record_work(rows_kind, sums);
   }
   record_work(rows_kind, {.read = sums_of_row * anchors,
                           .written = bytes_of({rows.terms, rows.lse, rows.positives, rows.negatives, losses})});

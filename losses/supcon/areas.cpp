@@ -5,61 +5,57 @@
 namespace kindred::supcon_areas {
 namespace {
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
+std::optional<Limits> of_test;
 
 // As many whole tiles as fit, and at least one.
 std::int64_t whole_tiles(std::int64_t items, std::int64_t tile) {
   return std::max<std::int64_t>(1, items / tile) * tile;
 }
 
-Area in_segments(std::int64_t first_row, std::int64_t rows, std::int64_t first_column, std::int64_t columns,
-                 const Tiling& tiling, const Scratch& scratch) {
-  const Segments segments = split_columns(columns, tiling.tile_columns, divide_up(rows, tiling.tile_rows),
-                                          scratch.of_rows / (rows * tiling.bytes));
-  return {first_row, rows, first_column, columns, segments.count, segments.tiles};
+Area shared_by(std::int64_t blocks, Area area, Tiling tile) {
+  area.blocks = std::min(blocks, tiles_of(area, tile));
+  return area;
 }
 
 }  // namespace
 
-Segments split_columns(std::int64_t columns, std::int64_t tile_columns, std::int64_t blocks,
-                       std::int64_t most) {
-  constexpr std::int64_t at_once = 2 * 132;  // blocks on an H200; on others the split is merely not the best
-  const std::int64_t tiles = divide_up(columns, tile_columns);
-  Segments best{1, tiles};
-  for (std::int64_t count = 2; count <= std::min({most, tiles, 4 * at_once}); ++count) {
-    const std::int64_t each = divide_up(tiles, count);
-    if (divide_up(blocks * count, at_once) * each < divide_up(blocks * best.count, at_once) * best.tiles)
-      best = {divide_up(tiles, each), each};
-  }
-  return best;
+Limits limits_for(std::int64_t rows) {
+  if (of_test) return *of_test;
+  // Two on each multiprocessor of an H200; on others the split is merely not the best. A million rows have sums
+  // of 29 MB and leave little else below 64.
+  return {2 * 132, rows <= std::int64_t{1} << 18 ? std::int64_t{24} << 20 : std::int64_t{3} << 20};
 }
 
-std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, const Tiling& tiling,
-                            const Scratch& scratch) {
+void set_limits(std::optional<Limits> limits) {
+  of_test = limits;
+}
+
+std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile, std::int64_t blocks) {
+  // Where each block has a tile of rows to itself, all read the same columns at the same time, and no sum is in
+  // parts. The tiles of rows that are left over are shared by all blocks.
+  const std::int64_t in_rounds = divide_up(rows, tile.rows) / blocks * blocks, rest = in_rounds * tile.rows;
   std::vector<Area> areas;
-  const std::int64_t most = whole_tiles(scratch.of_rows / tiling.bytes, tiling.tile_rows);
-  for (std::int64_t first = 0; first < rows; first += most)
-    areas.push_back(in_segments(first, std::min(most, rows - first), 0, columns, tiling, scratch));
+  if (in_rounds > 0) areas.push_back({0, std::min(rest, rows), 0, columns, false, in_rounds});
+  if (rest < rows) areas.push_back(shared_by(blocks, {rest, rows - rest, 0, columns, false, 0}, tile));
   return areas;
 }
 
-std::vector<Area> triangle(std::int64_t rows, const Tiling& tiling, const Scratch& scratch) {
+std::vector<Area> triangle(std::int64_t rows, Tiling tile, const Limits& limits, std::int64_t bytes_each) {
   std::vector<Area> areas;
-  const std::int64_t most = whole_tiles(scratch.of_rows / tiling.bytes, tiling.tile_rows);
-  const std::int64_t column_parts = scratch.of_columns / tiling.bytes;
+  const std::int64_t column_parts = limits.column_bytes / bytes_each;
   for (std::int64_t first = 0, here = 0; first < rows; first += here) {
     // So many tiles of rows that their parts for all columns that are left fit; where those of one tile do not,
-    // its columns are taken in turns.
+    // its columns are taken in turns, which are as long as each other.
     const std::int64_t left = rows - first;
-    here = std::min({most, left, whole_tiles(column_parts / left * tiling.tile_rows, tiling.tile_rows)});
-    const std::int64_t tiles = divide_up(here, tiling.tile_rows);
-    const bool all_fit = tiles * left <= column_parts;
-    const std::int64_t turn =
-        all_fit ? left : std::max(here, whole_tiles(column_parts / tiles, tiling.tile_rows));
+    here = std::min(left, whole_tiles(column_parts / left * tile.rows, tile.rows));
+    std::int64_t turn = left;
+    if (divide_up(here, tile.rows) * left > column_parts) {
+      const std::int64_t turns = divide_up(left, whole_tiles(column_parts, tile.rows));
+      turn = divide_up(divide_up(left, turns), tile.rows) * tile.rows;
+    }
     for (std::int64_t column = first; column < rows; column += turn)
-      areas.push_back(in_segments(first, here, column, std::min(turn, rows - column), tiling, scratch));
+      areas.push_back(shared_by(
+          limits.blocks, {first, here, column, std::min(turn, rows - column), column == first, 0}, tile));
   }
   return areas;
 }

@@ -60,10 +60,10 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
   Tensor sums, positive_sums;
   with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
     const auto sweep_of = [&]<typename Part>(const Part&, auto&& kernel, const auto&... arguments) {
-      return sweep<Part>(anchors, contrasts, triangle,
-                         [&](const Area& area, dim3 grid, const Parts<Part>& parts) {
-                           cuda::launch(kernel, grid, threads, from, to, pairs, area, arguments..., parts);
-                         });
+      return sweep<Part>(anchors, contrasts, triangle, [&](const Area& area, const Parts<Part>& parts) {
+        cuda::launch(kernel, dim3(static_cast<unsigned>(area.blocks)), threads, from, to, pairs, area,
+                     arguments..., parts);
+      });
     };
     sums = sweep_of(RunningRow{}, joint ? forward_kernel<general, false> : forward_kernel<general, true>);
     if (!one) return;
@@ -153,45 +153,42 @@ void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap,
 
 // ---- backward
 
-template <bool general>
-auto backward_kernel_of(const SupConFormula& formula) {
-  const bool all = formula.denominator == SupConDenominator::all;
-  switch (pull_of(formula.variant, formula.denominator)) {
-    case SupConPull::constant:
-      return all ? backward_kernel<general, SupConPull::constant, true>
-                 : backward_kernel<general, SupConPull::constant, false>;
-    case SupConPull::exponential:
-      return all ? backward_kernel<general, SupConPull::exponential, true>
-                 : backward_kernel<general, SupConPull::exponential, false>;
-    case SupConPull::others:
-      return backward_kernel<general, SupConPull::others, false>;
-    case SupConPull::product:
-      break;
+// One warp a row of the area: adds the parts of the blocks that did not begin its tile of rows.
+__global__ void finish_rows_kernel(Area area, const float* parts, std::int64_t dim, const float* upstream,
+                                   const float* weight, float inverse_temperature, float* d_rows) {
+  const std::int64_t place = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / cuda::warp;
+  if (place >= area.rows) return;
+  const supcon_areas::Blocks blocks = supcon_areas::blocks_of_row_tile(area, tiling(), place / tile_rows);
+  const float scale = *upstream * *weight * inverse_temperature;
+  float* row = d_rows + (area.first_row + place) * dim;
+  for (std::int64_t e = threadIdx.x % cuda::warp; e < dim; e += cuda::warp) {
+    float sum = row[e];
+#pragma unroll 8
+    for (std::int64_t b = blocks.first + 1; b <= blocks.last; ++b)
+      sum += parts[(b * tile_rows + place % tile_rows) * dim + e];
+    row[e] = scale * sum;
   }
-  return backward_kernel<general, SupConPull::product, false>;
 }
-
-constexpr std::int64_t most_scratch = std::int64_t{32} << 20;  // bytes
 
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
-  const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1), contrasts = columns.features.dim(0);
+  const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1);
   if (d_rows.numel() == 0) return;
-  const unsigned row_blocks = cuda::blocks_for(count, tile_rows).x, chunks = cuda::blocks_for(dim, chunk).x;
-  const supcon_areas::Segments segments =
-      supcon_areas::split_columns(contrasts, tile_columns, std::int64_t{row_blocks} * chunks,
-                                  most_scratch / (d_rows.numel() * std::int64_t{sizeof(float)}));
-  const Area area{0, count, 0, contrasts, segments.count, segments.tiles};
-  const Tensor sums =
-      segments.count == 1 ? d_rows : Tensor::empty({segments.count, count, dim}, DType::f32, Device::cuda);
-  with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
-    cuda::launch(backward_kernel_of<general>(formula),
-                 dim3(row_blocks, static_cast<unsigned>(segments.count), chunks), threads, as_rows(rows),
-                 as_rows(columns), as_pairs(formula), area, sums.data<float>());
-  });
-  cuda::launch(add_segments_kernel, cuda::blocks_for(d_rows.numel(), threads), threads, sums.data<float>(),
-               segments.count, d_rows.numel(), upstream.data<float>(), weight.data<float>(),
-               static_cast<float>(1 / formula.temperature), d_rows.data<float>());
+  const std::int64_t chunks = cuda::blocks_for(dim, chunk).x;
+  const std::int64_t blocks = std::max<std::int64_t>(1, supcon_areas::limits_for(count).blocks / chunks);
+  const std::vector<Area> areas = supcon_areas::rectangle(count, columns.features.dim(0), tiling(), blocks);
+  for (const Area& area : areas) {
+    const Tensor parts =
+        Tensor::empty({supcon_areas::part_rows(area, tiling()), dim}, DType::f32, Device::cuda);
+    with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
+      cuda::launch(backward_kernel_of<general>(formula), dim3(static_cast<unsigned>(area.blocks * chunks)),
+                   threads, as_rows(rows), as_rows(columns), as_pairs(formula), area,
+                   static_cast<unsigned>(chunks), d_rows.data<float>(), parts.data<float>());
+    });
+    cuda::launch(finish_rows_kernel, cuda::blocks_for(area.rows, threads / cuda::warp), threads, area,
+                 parts.data<float>(), dim, upstream.data<float>(), weight.data<float>(),
+                 static_cast<float>(1 / formula.temperature), d_rows.data<float>());
+  }
 }
 
 const SupConKernels kernels = {cap, forward, mean, backward};

@@ -1,108 +1,16 @@
-// The backward kernel of SupCon on a GPU; included by cuda.cu alone.
+// The choice of SupCon's backward kernel on a GPU; included by the cuda files of this folder alone.
 #pragma once
 
 #include <kindred/losses/supcon/cuda_sweep.h>
 
 namespace kindred::supcon_tiles {
 
-// A row as the gradient's formula wants it: SupConRows::terms, or what makes G vanish for one that is no
-// anchor.
-struct AnchorTerms {
-  float weight, second, share;
-};
+// rows, columns, pairs, area, chunks of D, d_rows, parts (cuda_backward_kernel.h)
+using BackwardKernel = void (*)(Rows, Rows, Pairs, Area, unsigned, float*, float*);
 
-template <SupConPull pull>
-__device__ inline AnchorTerms anchor_terms(const Rows& rows, std::int64_t row) {
-  row = std::min(row, rows.count - 1);
-  if (rows.terms == nullptr) return {infinity, infinity, no_share(pull)};
-  return {rows.terms[supcon_weight * rows.count + row], rows.terms[supcon_second * rows.count + row],
-          rows.terms[supcon_share * rows.count + row]};
-}
-
-// G of kernels.h for one side of a pair. `all`: the denominator holds every positive.
-template <SupConPull pull, bool all>
-__device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& anchor) {
-  if (kind == Kind::none) return 0;
-  if (kind == Kind::negative) return cuda::fast_exp(s - anchor.weight);
-  const float push = all ? cuda::fast_exp(s - anchor.weight) : 0.0f;
-  if constexpr (pull == SupConPull::constant) return push - anchor.share;
-  const float apart = s - anchor.second;
-  if constexpr (pull == SupConPull::exponential) return push - anchor.share * cuda::fast_exp(apart);
-  // Beyond e^40 the fraction is 0 to the last bit, and nothing overflows.
-  if constexpr (pull == SupConPull::others)
-    return push - anchor.share / (1.0f + cuda::fast_exp(fminf(apart, 40.0f)));
-  const float smaller = 1.0f + cuda::fast_exp(-fabsf(apart));
-  return push - cuda::fast_exp(-fabsf(apart) - anchor.share) / (smaller * smaller);
-}
-
-// sums [segments, R, D]: each segment's part of the sum over j of (G_ij + G_ji) column_j. A block sums one
-// chunk of D; with more than one, each makes the logits anew.
-//
-// A tile serves its rows alone, so each is made twice. To serve its columns too would save a quarter of the
-// multiplications, and cost D floats for each column of each tile, written to scratch memory and read again: by
-// paper most of the gain.
-template <bool general, SupConPull pull, bool all>
-__global__ void __launch_bounds__(threads, 2)
-    backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, float* sums) {
-  // A tile goes through them in turn.
-  __shared__ union {
-    ProductSlices products;
-    SumSlices sums;
-  } shared;
-  __shared__ ColumnMembers<3> column;
-  const std::int64_t first_row = first_row_of_block(area), first_element = std::int64_t{blockIdx.z} * chunk;
-  const RowMembers<general> at(rows, first_row, pairs);
-  AnchorTerms row_terms[rows_each];
-#pragma unroll
-  for (int r = 0; r < rows_each; ++r) row_terms[r] = anchor_terms<pull>(rows, first_row + row_of(r));
-  Sums sum = {};
-  for_each_tile(area, false, [&](std::int64_t first_column) {
-    const ColumnMember<general, 3> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int i) {
-      const AnchorTerms terms = anchor_terms<pull>(columns, anchor);
-      return i == 0 ? terms.weight : i == 1 ? terms.second : terms.share;
-    });
-    float tile[rows_each][columns_each];  // the logits, then their derivatives
-    multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
-    fetched.put(column);
-    const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, columns.count, pairs);
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c) {
-      const int place = column_of(c);
-      const Member member = column.at<general>(place);
-      const AnchorTerms terms{column.number[0][place], column.number[1][place], column.number[2][place]};
-#pragma unroll
-      for (int r = 0; r < rows_each; ++r) {
-        const float logit = tile[r][c] * pairs.inverse_temperature;
-        const Kind to_row = kind_of<general>(at.row[r], member, pairs);
-        const Kind to_column = general ? kind_of<general>(member, at.row[r], pairs) : to_row;
-        const float both = logit_gradient<pull, all>(logit, to_row, row_terms[r]) +
-                           logit_gradient<pull, all>(logit, to_column, terms);
-        tile[r][c] = (left_out & bit_of(r, c)) != 0 ? 0.0f : both;
-      }
-    }
-    add_weighted_columns(tile, columns, first_column, first_element, shared.sums, sum);
-  });
-#pragma unroll
-  for (int r = 0; r < rows_each; ++r) {
-    const std::int64_t row = first_row + row_of(r);
-    float* to = sums + (blockIdx.y * rows.count + row) * rows.dim;
-#pragma unroll
-    for (int e = 0; e < chunk_each; ++e) {
-      const std::int64_t element = first_element + element_of(e);
-      if (row < rows.count && element < rows.dim) to[element] = sum[e / 8 * 4 + e % 4][2 * r + e / 4 % 2];
-    }
-  }
-}
-
-// One thread an element. `sums` and `d_rows` may be the same.
-__global__ void add_segments_kernel(const float* sums, std::int64_t segments, std::int64_t count,
-                                    const float* upstream, const float* weight, float inverse_temperature,
-                                    float* d_rows) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
-  if (i >= count) return;
-  float sum = sums[i];
-  for (std::int64_t segment = 1; segment < segments; ++segment) sum += sums[segment * count + i];
-  d_rows[i] = *upstream * *weight * inverse_temperature * sum;
-}
+// Its instances take most of this folder's time to compile, so two files beside each other hold them:
+// cuda_backward_labels.cu (false) and cuda_backward_general.cu (true).
+template <bool general>
+BackwardKernel backward_kernel_of(const SupConFormula& formula);
 
 }  // namespace kindred::supcon_tiles

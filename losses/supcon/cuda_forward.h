@@ -1,8 +1,8 @@
 // The forward kernels of SupCon on a GPU; included by cuda.cu alone.
 //
 // Each thread keeps running sums for its 2 rows, of the columns that it sees itself; the 4 threads of a row
-// come together at the end of a segment. Where a tile serves its columns too, the thread sums over its 2 rows
-// for each of its 16 columns, and the 64 threads of a column come together at the end of the tile.
+// come together at the end of a tile of rows. Where a tile serves its columns too, the thread sums over its 2
+// rows for each of its 16 columns, and the 64 threads of a column come together at the end of the tile.
 #pragma once
 
 #include <kindred/losses/supcon/anchor.h>
@@ -123,38 +123,41 @@ __global__ void __launch_bounds__(threads, 2)
     WarpParts<RunningRow> of_warps;
   } shared;
   __shared__ ColumnMembers<0> column;
-  const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
-  const RowMembers<general> at(rows, first_row, pairs);
-  RunningRow running[rows_each];
-  for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
-    const ColumnMember<general, 0> fetched(columns, first_column, pairs, no_numbers);
-    float logits[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared.products, logits);
-    fetched.put(column);
-    const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
-    const PairKinds kinds = kinds_of(at, column, left_out, pairs);
+  const std::int64_t end = area.first_row + area.rows;
+  for (Pieces piece(area, tiling(), blockIdx.x); piece.next();) {
+    const std::int64_t first_row = first_row_of(area, piece);
+    const RowMembers<general> at(rows, first_row, pairs);
+    RunningRow running[rows_each];
+    for_each_tile(piece, [&](std::int64_t first_column) {
+      const ColumnMember<general, 0> fetched(columns, first_column, pairs, no_numbers);
+      float logits[rows_each][columns_each];
+      multiply_tile(rows, first_row, columns, first_column, shared.products, logits);
+      fetched.put(column);
+      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
+      const PairKinds kinds = kinds_of(at, column, left_out, pairs);
 #pragma unroll
-    for (int r = 0; r < rows_each; ++r)
+      for (int r = 0; r < rows_each; ++r)
 #pragma unroll
-      for (int first = 0; first < columns_each; first += together) {
-        float some[together];
+        for (int first = 0; first < columns_each; first += together) {
+          float some[together];
 #pragma unroll
-        for (int i = 0; i < together; ++i)
-          some[i] = logits[r][first + i] = logits[r][first + i] * pairs.inverse_temperature;
+          for (int i = 0; i < together; ++i)
+            some[i] = logits[r][first + i] = logits[r][first + i] * pairs.inverse_temperature;
+          add_contrasts<split>(
+              some, kinds, [&](int i) { return bit_of(r, first + i); }, running[r]);
+        }
+      if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+      const PairKinds to_columns = general ? kinds_of<general, false>(at, column, left_out, pairs) : kinds;
+      write_column_parts(area, piece, first_column, shared.of_warps, parts.columns, [&](int c) {
+        RunningRow sums;
+        const float some[rows_each] = {logits[0][c], logits[1][c]};
         add_contrasts<split>(
-            some, kinds, [&](int i) { return bit_of(r, first + i); }, running[r]);
-      }
-    if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
-    const PairKinds to_columns = general ? kinds_of<general, false>(at, column, left_out, pairs) : kinds;
-    write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
-      RunningRow sums;
-      const float some[rows_each] = {logits[0][c], logits[1][c]};
-      add_contrasts<split>(
-          some, to_columns, [c](int r) { return bit_of(r, c); }, sums);
-      return sums;
+            some, to_columns, [c](int r) { return bit_of(r, c); }, sums);
+        return sums;
+      });
     });
-  });
-  write_row_parts(running, area, parts.rows);
+    write_row_parts(running, area, piece, parts);
+  }
 }
 
 // One thread a row.
@@ -177,47 +180,51 @@ __global__ void __launch_bounds__(threads, 2)
     WarpParts<RunningPositives> of_warps;
   } shared;
   __shared__ ColumnMembers<1> column;
-  const std::int64_t first_row = first_row_of_block(area), end = area.first_row + area.rows;
-  const RowMembers<general> at(rows, first_row, pairs);
-  float row_negative[rows_each];
+  const std::int64_t end = area.first_row + area.rows;
+  for (Pieces piece(area, tiling(), blockIdx.x); piece.next();) {
+    const std::int64_t first_row = first_row_of(area, piece);
+    const RowMembers<general> at(rows, first_row, pairs);
+    float row_negative[rows_each];
 #pragma unroll
-  for (int r = 0; r < rows_each; ++r) row_negative[r] = log_negative[std::min(first_row + row_of(r), end - 1)];
-  RunningPositives running[rows_each];
-  for_each_tile(area, parts.columns != nullptr, [&](std::int64_t first_column) {
-    // Only in a triangle are the columns anchors as well.
-    const ColumnMember<general, 1> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int) {
-      return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
+    for (int r = 0; r < rows_each; ++r)
+      row_negative[r] = log_negative[std::min(first_row + row_of(r), end - 1)];
+    RunningPositives running[rows_each];
+    for_each_tile(piece, [&](std::int64_t first_column) {
+      // Only in a triangle are the columns anchors as well.
+      const ColumnMember<general, 1> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int) {
+        return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
+      });
+      float products[rows_each][columns_each];
+      multiply_tile(rows, first_row, columns, first_column, shared.products, products);
+      fetched.put(column);
+      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
+      const auto add = [&](RunningPositives& sums, float product, float negative) {
+        if (negative == -infinity) return;
+        const float apart = product * pairs.inverse_temperature - negative;
+        const float log_one = -softplus(-apart), log_rest = -softplus(apart);
+        sums.log_t += log_one;
+        sums.first.add(out ? log_rest : log_one);
+        if (!out) sums.second.add(log_one + log_rest);
+      };
+      const std::uint32_t positive = kinds_of(at, column, left_out, pairs).positive;
+#pragma unroll
+      for (int c = 0; c < columns_each; ++c)
+#pragma unroll
+        for (int r = 0; r < rows_each; ++r)
+          if ((positive & bit_of(r, c)) != 0) add(running[r], products[r][c], row_negative[r]);
+      if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
+      const std::uint32_t to_columns =
+          general ? kinds_of<general, false>(at, column, left_out, pairs).positive : positive;
+      write_column_parts(area, piece, first_column, shared.of_warps, parts.columns, [&](int c) {
+        RunningPositives sums;
+#pragma unroll
+        for (int r = 0; r < rows_each; ++r)
+          if ((to_columns & bit_of(r, c)) != 0) add(sums, products[r][c], column.number[0][column_of(c)]);
+        return sums;
+      });
     });
-    float products[rows_each][columns_each];
-    multiply_tile(rows, first_row, columns, first_column, shared.products, products);
-    fetched.put(column);
-    const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
-    const auto add = [&](RunningPositives& sums, float product, float negative) {
-      if (negative == -infinity) return;
-      const float apart = product * pairs.inverse_temperature - negative;
-      const float log_one = -softplus(-apart), log_rest = -softplus(apart);
-      sums.log_t += log_one;
-      sums.first.add(out ? log_rest : log_one);
-      if (!out) sums.second.add(log_one + log_rest);
-    };
-    const std::uint32_t positive = kinds_of(at, column, left_out, pairs).positive;
-#pragma unroll
-    for (int c = 0; c < columns_each; ++c)
-#pragma unroll
-      for (int r = 0; r < rows_each; ++r)
-        if ((positive & bit_of(r, c)) != 0) add(running[r], products[r][c], row_negative[r]);
-    if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
-    const std::uint32_t to_columns =
-        general ? kinds_of<general, false>(at, column, left_out, pairs).positive : positive;
-    write_column_parts(area, first_column, shared.of_warps, parts.columns, [&](int c) {
-      RunningPositives sums;
-#pragma unroll
-      for (int r = 0; r < rows_each; ++r)
-        if ((to_columns & bit_of(r, c)) != 0) add(sums, products[r][c], column.number[0][column_of(c)]);
-      return sums;
-    });
-  });
-  write_row_parts(running, area, parts.rows);
+    write_row_parts(running, area, piece, parts);
+  }
 }
 
 __device__ inline supcon_anchor::LogSum exact(const RunningLogSum& sum) {

@@ -1,75 +1,191 @@
-// The areas of a sweep hold every pair once, in as much scratch memory as they are given.
+// The areas of a sweep hold every pair once, in as much scratch memory as they are given, and no multiprocessor
+// of a GPU has much more to do than another.
 #include <kindred/engine/philox.h>
 #include <kindred/losses/supcon/areas.h>
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 namespace kindred {
 namespace {
 
 using namespace supcon_areas;
 
-// How often each pair [row, column] is met, as the kernels walk over an area's tiles.
-std::vector<int> times_met(const std::vector<Area>& areas, std::int64_t rows, std::int64_t columns,
-                           const Tiling& tiling, bool triangle) {
-  std::vector<int> met(static_cast<std::size_t>(rows * columns));
-  const auto meet = [&](std::int64_t row, std::int64_t column) {
-    ++met[static_cast<std::size_t>(row * columns + column)];
-  };
-  for (const Area& area : areas) {
-    REQUIRE(area.first_row % tiling.tile_rows == 0);
-    REQUIRE(area.first_column % tiling.tile_rows == 0);
+// What the kernels make of an area: how often each pair [row, column] is met, and whether the parts of a tile
+// of rows lie where they are looked for.
+struct Walk {
+  std::int64_t rows, columns;
+  Tiling tile;
+  bool triangle;
+  std::vector<int> met = std::vector<int>(static_cast<std::size_t>(rows * columns));
+
+  void meet(std::int64_t row, std::int64_t column) { ++met[static_cast<std::size_t>(row * columns + column)]; }
+
+  void over(const Area& area) {
+    REQUIRE(area.first_row % tile.rows == 0);
+    REQUIRE(area.first_column % tile.rows == 0);
     REQUIRE(area.first_row + area.rows <= rows);
     REQUIRE(area.first_column + area.columns <= columns);
-    REQUIRE((area.segments - 1) * area.tiles_per_segment * tiling.tile_columns < area.columns);
-    REQUIRE(area.segments * area.tiles_per_segment * tiling.tile_columns >= area.columns);
-    for (std::int64_t i = 0; i < area.rows; ++i)
-      for (std::int64_t j = 0; j < area.columns; ++j) {
-        const std::int64_t row = area.first_row + i, column = area.first_column + j;
-        const std::int64_t row_tile = row / tiling.tile_rows * tiling.tile_rows;
-        const std::int64_t column_tile = column / tiling.tile_columns * tiling.tile_columns;
-        if (triangle && column_tile < row_tile) continue;
+    REQUIRE(area.blocks <= tiles_of(area, tile));
+    std::vector<std::int64_t> begun_by(static_cast<std::size_t>(row_tiles(area, tile)), -1), last_of = begun_by;
+    const std::int64_t even = tiles_of(area, tile) / area.blocks;
+    for (std::int64_t block = 0; block < area.blocks; ++block) {
+      std::int64_t taken = 0, pieces = 0;
+      for (Pieces piece(area, tile, block); piece.next(); ++pieces) {
+        const auto t = static_cast<std::size_t>(piece.row_tile);
+        if (piece.begins_row_tile) {
+          REQUIRE(begun_by[t] == -1);
+          begun_by[t] = block;
+        } else {
+          REQUIRE(pieces == 0);  // so a block leaves one part
+          REQUIRE(part_rows(area, tile) >= (block + 1) * tile.rows);
+          REQUIRE(last_of[t] == block - 1);
+        }
+        last_of[t] = block;
+        REQUIRE(piece.first_column < piece.end_column);
+        for (std::int64_t c = piece.first_column; c < piece.end_column; c += tile.columns, ++taken)
+          over(area, area.first_row + piece.row_tile * tile.rows, c);
+      }
+      REQUIRE(taken - even >= 0);
+      REQUIRE(taken - even <= 1);
+    }
+    for (std::int64_t t = 0; t < row_tiles(area, tile); ++t) {
+      const Blocks blocks = blocks_of_row_tile(area, tile, t);
+      REQUIRE(blocks.first == begun_by[static_cast<std::size_t>(t)]);
+      REQUIRE(blocks.last == last_of[static_cast<std::size_t>(t)]);
+    }
+  }
+
+  // One tile of logits.
+  void over(const Area& area, std::int64_t first_row, std::int64_t first_column) {
+    REQUIRE((first_column - area.first_column) % tile.columns == 0);
+    REQUIRE(first_column < area.first_column + area.columns);
+    for (std::int64_t row = first_row; row < std::min(first_row + tile.rows, area.first_row + area.rows); ++row)
+      for (std::int64_t column = first_column;
+           column < std::min(first_column + tile.columns, area.first_column + area.columns); ++column) {
         meet(row, column);
-        if (triangle && column_tile >= row_tile + tiling.tile_rows) meet(column, row);
+        if (triangle && first_column >= first_row + tile.rows) meet(column, row);
       }
   }
-  return met;
-}
+};
 
-bool all_once(const std::vector<int>& met) {
-  return std::all_of(met.begin(), met.end(), [](int times) { return times == 1; });
+bool all_once(const std::vector<Area>& areas, Walk walk) {
+  for (const Area& area : areas) walk.over(area);
+  return std::all_of(walk.met.begin(), walk.met.end(), [](int times) { return times == 1; });
 }
 
 TEST_CASE("supcon's areas: every pair once, whatever the sizes") {
   RandomStream random(7, Purpose::test, 0);
   for (int trial = 0; trial < 200; ++trial) {
     const std::int64_t tile_columns = 1 + random.below(4);
-    const Tiling tiling{tile_columns * (1 + random.below(3)), tile_columns, 4};
-    const Scratch scratch{random.below(400), random.below(800)};
+    const Tiling tile{tile_columns * (1 + random.below(3)), tile_columns};
+    const Limits limits{1 + random.below(9), random.below(800)};
     const std::int64_t rows = 1 + random.below(60), columns = 1 + random.below(60);
     CAPTURE(trial);
-    CHECK(all_once(times_met(rectangle(rows, columns, tiling, scratch), rows, columns, tiling, false)));
-    CHECK(all_once(times_met(triangle(rows, tiling, scratch), rows, rows, tiling, true)));
+    CHECK(all_once(rectangle(rows, columns, tile, limits.blocks), {rows, columns, tile, false}));
+    CHECK(all_once(triangle(rows, tile, limits, 4), {rows, rows, tile, true}));
   }
 }
 
+constexpr Tiling of_kernels{128, 64};
+constexpr std::int64_t part_bytes = 28;
+
 TEST_CASE("supcon's areas: they keep to their scratch memory") {
-  const Tiling tiling{128, 64, 28};
-  const Scratch scratch{1 << 20, 3 << 20};
   for (const std::int64_t rows : {1, 200, 8192, 65536, 1 << 20}) {
     CAPTURE(rows);
-    const std::vector<Area> areas = triangle(rows, tiling, scratch);
+    const Limits limits = limits_for(rows);
+    const std::vector<Area> areas = triangle(rows, of_kernels, limits, part_bytes);
+    std::int64_t column_bytes = 0, row_bytes = 0;
     for (const Area& area : areas) {
-      REQUIRE(area.segments * area.rows * tiling.bytes <= scratch.of_rows);
-      REQUIRE((area.rows + 127) / 128 * area.columns * tiling.bytes <= scratch.of_columns);
+      column_bytes = std::max(column_bytes, row_tiles(area, of_kernels) * area.columns * part_bytes);
+      row_bytes = std::max(row_bytes, part_rows(area, of_kernels) * part_bytes);
     }
+    CHECK(column_bytes <= limits.column_bytes);
+    CHECK(column_bytes + row_bytes + rows * part_bytes < 64 << 20);  // with the sums of all rows
+    // Backward: of D = 128 elements a row.
+    for (const Area& area : rectangle(rows, rows, of_kernels, limits.blocks))
+      CHECK(part_rows(area, of_kernels) * 128 * 4 <= 20 << 20);
     // Small batches in one launch, large ones in launches that fill a GPU.
-    if (rows <= 200) CHECK(areas.size() == 1);
-    if (rows == 8192) CHECK(areas.size() <= 5);
-    for (const Area& area : rectangle(rows, 4096, tiling, scratch))
-      REQUIRE(area.segments * area.rows * tiling.bytes <= scratch.of_rows);
+    if (rows <= 8192) CHECK(areas.size() == 1);
+    if (rows == 65536) CHECK(areas.size() <= 30);
+  }
+}
+
+// Tiles that the busiest of a GPU's multiprocessors has when blocks of so many tiles are handed out in their
+// order: one to each multiprocessor, then a second, then as they end. The two of a multiprocessor share its
+// speed.
+std::int64_t busiest(const std::vector<std::int64_t>& blocks) {
+  constexpr std::size_t multiprocessors = 132, at_once = 2;
+  struct Multiprocessor {
+    std::vector<std::int64_t> left;  // of the blocks that it runs
+    std::int64_t done = 0;
+
+    std::int64_t shortest() const { return *std::min_element(left.begin(), left.end()); }
+    // When its next block ends, in tiles.
+    std::int64_t next_end() const { return done + shortest() * static_cast<std::int64_t>(left.size()); }
+  };
+  std::array<Multiprocessor, multiprocessors> all;
+  std::size_t given = 0;
+  for (std::size_t turn = 0; turn < at_once; ++turn)
+    for (Multiprocessor& one : all)
+      if (given < blocks.size()) one.left.push_back(blocks[given++]);
+  for (;;) {
+    Multiprocessor* next = nullptr;
+    for (Multiprocessor& one : all)
+      if (!one.left.empty() && (next == nullptr || one.next_end() < next->next_end())) next = &one;
+    if (next == nullptr) break;
+    const std::int64_t shortest = next->shortest();
+    next->done = next->next_end();
+    for (std::int64_t& left : next->left) left -= shortest;
+    next->left.erase(std::find(next->left.begin(), next->left.end(), 0));
+    if (given < blocks.size()) next->left.push_back(blocks[given++]);
+  }
+  std::int64_t most = 0;
+  for (const Multiprocessor& one : all) most = std::max(most, one.done);
+  return most;
+}
+
+// The busiest multiprocessor's tiles over all launches, and an even share of them.
+struct Load {
+  std::int64_t busiest = 0;
+  double even = 0;
+};
+
+// With `chunks` blocks for each share, as backward has for long rows.
+Load load_of(const std::vector<Area>& areas, std::int64_t chunks) {
+  Load load;
+  for (const Area& area : areas) {
+    std::vector<std::int64_t> blocks;
+    const Deal deal(tiles_of(area, of_kernels), area.blocks);
+    for (std::int64_t block = 0; block < area.blocks; ++block)
+      blocks.insert(blocks.end(), static_cast<std::size_t>(chunks),
+                    deal.first_of(block + 1) - deal.first_of(block));
+    load.busiest += busiest(blocks);
+    load.even += static_cast<double>(chunks * tiles_of(area, of_kernels)) / 132;
+  }
+  return load;
+}
+
+void check_even(const std::vector<Area>& areas, std::int64_t chunks = 1) {
+  const Load load = load_of(areas, chunks);
+  CAPTURE(load.even);
+  // No multiprocessor has a part of a tile: with few rows the next whole number must do.
+  CHECK(static_cast<double>(load.busiest) <= std::max(1.15 * load.even, std::ceil(load.even)));
+}
+
+TEST_CASE("supcon's areas: the busiest multiprocessor of an H200 has at most 1.15 times its share") {
+  for (const std::int64_t rows :
+       {1000,  1024,  1500,  2047,  2048,  2500,  3000,  4096,  4500,  5000,  6001,  8192,
+        10000, 12345, 16384, 20000, 32768, 34000, 40000, 50001, 65536, 65537, 300000}) {
+    CAPTURE(rows);
+    const Limits limits = limits_for(rows);
+    check_even(triangle(rows, of_kernels, limits, part_bytes));
+    for (const std::int64_t chunks : {1, 2, 3, 16})  // of D, in backward
+      check_even(rectangle(rows, rows, of_kernels, limits.blocks / chunks), chunks);
+    check_even(rectangle(rows, 8192, of_kernels, limits.blocks));  // a queue
   }
 }
 

@@ -25,11 +25,14 @@ TEST_CASE("supcon on cuda: tiles give what the formula gives" * test::needs_gpu)
   check_square(Device::cuda, 193, 33, 300);  // many anchors without positives
 }
 
-TEST_CASE("supcon on cuda: a part of the rows as anchors, in segments of several tiles" * test::needs_gpu) {
+TEST_CASE("supcon on cuda: a part of the rows as anchors, shared by few blocks and by many" * test::needs_gpu) {
   check_part(Device::cuda, 330, 20, 0, 130);
   check_part(Device::cuda, 330, 20, 191, 139);
   check_part(Device::cuda, 200, 20, 127, 1);
   check_part(Device::cuda, 1700, 3, 350, 1300);
+  const FewBlocks few(3, 0);
+  check_part(Device::cuda, 330, 140, 191, 139);
+  check_part(Device::cuda, 700, 3, 150, 500);  // a tile of rows for each block, and one for all
 }
 
 TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * test::needs_gpu) {
@@ -44,9 +47,13 @@ TEST_CASE("supcon on cuda: contrasts that are never anchors, a queue" * test::ne
   check_agreement(queue, anchors, Device::cuda, far);
 }
 
-TEST_CASE("supcon on cuda: so many rows that they take several areas of a sweep" * test::needs_gpu) {
-  // The emulation has less scratch memory, and is slower.
-  check_square(Device::cuda, gpu().probe().emulated ? 700 : 12000, 3, 10);
+TEST_CASE("supcon on cuda: few blocks and several areas of a sweep" * test::needs_gpu) {
+  const std::int64_t rows = gpu().probe().emulated ? 700 : 12000;  // the emulation is slower
+  for (const std::int64_t kilobytes : {8, 40}) {  // columns in turns; several tiles of rows on the diagonal
+    const FewBlocks few(3, kilobytes << 10);
+    check_square(Device::cuda, rows, 3, 10);
+  }
+  check_square(Device::cuda, rows, 3, 10);
 }
 
 TEST_CASE("supcon on cuda: a row alone" * test::needs_gpu) {
@@ -98,6 +105,7 @@ TEST_CASE("supcon on cuda: what is not finite shows in the loss" * test::needs_g
 
 TEST_CASE("supcon on cuda: two runs are equal to the bit" * test::needs_gpu) {
   const Side side{unit_rows(300, 20), random_labels(300, 10)};
+  const FewBlocks few(5, 40 << 10);
   const Outcome once = evaluate(side, side, Device::cuda), again = evaluate(side, side, Device::cuda);
   CHECK(once.loss == again.loss);
   CHECK(once.lse == again.lse);

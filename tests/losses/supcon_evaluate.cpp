@@ -2,6 +2,7 @@
 
 #include <kindred/engine/memory.h>
 #include <kindred/engine/philox.h>
+#include <kindred/losses/supcon/areas.h>
 
 #include "../gradcheck/gradcheck.h"
 
@@ -36,7 +37,7 @@ std::vector<std::int32_t> random_labels(std::int64_t rows, std::uint32_t classes
 }
 
 Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device device, SupConFormula formula,
-                 std::int64_t count) {
+                 std::int64_t count, bool with_d_contrasts) {
   MemoryPool& pool = memory_pool(device);
   pool.set_poison(true);
   const DType dtype = device == Device::reference ? DType::f64 : DType::f32;
@@ -72,7 +73,8 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
   const Tensor loss = Tensor::empty({}, dtype, device), weight = Tensor::empty({}, dtype, device);
   const Tensor loss_over_positives = Tensor::empty({}, dtype, device);
   const Tensor d_anchors = Tensor::empty_like(anchors.features);
-  const Tensor d_contrasts = Tensor::empty_like(contrasts.features);
+  const Tensor d_contrasts =
+      with_d_contrasts ? Tensor::empty_like(contrasts.features) : Tensor::empty({0}, dtype, device);
   const Tensor upstream = Tensor::full({}, 0.75, dtype, device);
   SupConFormula swapped = formula;
   swapped.row_offset = -formula.row_offset;
@@ -81,7 +83,7 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
                weight);
   kernels.mean(losses, anchors.positives, SupConReduction::all_anchors, 1, loss, weight);
   kernels.backward(anchors, same ? anchors : contrasts, formula, upstream, weight, d_anchors);
-  kernels.backward(contrasts, anchors, swapped, upstream, weight, d_contrasts);
+  if (with_d_contrasts) kernels.backward(contrasts, anchors, swapped, upstream, weight, d_contrasts);
   pool.set_poison(false);
   return {loss.to_vector<double>()[0],
           weight.to_vector<double>()[0],
@@ -128,6 +130,14 @@ void check_part(Device device, std::int64_t contrasts, std::int64_t dim, std::in
                   {all.labels.begin() + first, all.labels.begin() + first + count}};
   formula.row_offset = first;
   check_agreement(part, all, device, formula);
+}
+
+FewBlocks::FewBlocks(std::int64_t blocks, std::int64_t column_bytes) {
+  supcon_areas::set_limits(supcon_areas::Limits{blocks, column_bytes});
+}
+
+FewBlocks::~FewBlocks() {
+  supcon_areas::set_limits(std::nullopt);
 }
 
 }  // namespace kindred::supcon_test

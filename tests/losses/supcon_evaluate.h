@@ -25,9 +25,9 @@ struct Outcome {
 };
 
 // T = 0.1 and an upstream gradient of 0.75. The contrasts are anchors too only where they are the same object.
-// `count` anchors, -1 for all of the side.
+// `count` anchors, -1 for all of the side. Without d_contrasts where they are not asked for.
 Outcome evaluate(const Side& anchors, const Side& contrasts, Device device, SupConFormula formula = {},
-                 std::int64_t count = -1);
+                 std::int64_t count = -1, bool with_d_contrasts = true);
 
 // On `device` and on reference in float64; losses agree within 1e-6 relative, gradients within 1e-5 norm-wise.
 void check_agreement(const Side& anchors, const Side& contrasts, Device device,
@@ -38,5 +38,14 @@ void check_square(Device device, std::int64_t rows, std::int64_t dim, std::uint3
                   const SupConFormula& formula = {});
 void check_part(Device device, std::int64_t contrasts, std::int64_t dim, std::int64_t first, std::int64_t count,
                 SupConFormula formula = {});
+
+// While it lives, SupCon's kernels on a GPU have few blocks and little scratch memory (losses/supcon/areas.h):
+// few rows meet several areas, and a block goes from one tile of rows to the next.
+struct FewBlocks {
+  FewBlocks(std::int64_t blocks, std::int64_t column_bytes);
+  ~FewBlocks();
+  FewBlocks(const FewBlocks&) = delete;
+  FewBlocks& operator=(const FewBlocks&) = delete;
+};
 
 }  // namespace kindred::supcon_test

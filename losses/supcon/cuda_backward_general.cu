@@ -1,0 +1,8 @@
+// SupCon's backward kernels where there is a mask or a cap.
+#include <kindred/losses/supcon/cuda_backward_kernel.h>
+
+namespace kindred::supcon_tiles {
+
+template BackwardKernel backward_kernel_of<true>(const SupConFormula& formula);
+
+}  // namespace kindred::supcon_tiles

@@ -33,14 +33,24 @@ MUTANTS = [
     ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
     ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
      "optimizer: scaled*"),
-    # What a GPU would do, as it is counted.
-    ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
-     ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
-    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
-     "predicted: bytes*"),
-    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
-     "work: every*"),
+    # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.
+    ("losses/supcon/cuda_tiles.h", "Sums of_tile = {};",
+     "Sums of_tile; memcpy(of_tile, sums, sizeof sums); memset(sums, 0, sizeof sums);", "supcon on cuda: 64 anchors*"),
+    ("losses/supcon/cuda_tiles.h", "float product[2][4] = {};",
+     "float product[2][4]; memcpy(product, c, sizeof product); memset(c, 0, sizeof product);", "supcon on cuda: long*"),
+    ("losses/supcon/cuda.cu", "b = blocks.first + 1", "b = blocks.first + 2", "supcon on cuda: few blocks*"),
+    ("losses/supcon/areas.h", "(block < one_more ? block : one_more)", "(block < one_more ? 0 : one_more)",
+     "supcon's areas*"),
+    ("losses/supcon/areas.cpp", "divide_up(rows, tile.rows) / blocks * blocks", "divide_up(rows, tile.rows)",
+     "supcon's areas*"),
+    ("engine/cuda/tensor_core.h", "sum < 0 ? -magnitude", "sum < 0 ? magnitude", "tensor core*"),
 ]
+# Headers among them, and the source that is compiled with them.
+INCLUDED_BY = {
+    "losses/supcon/cuda_tiles.h": "losses/supcon/cuda_backward_labels.cu",
+    "losses/supcon/areas.h": "tests/losses/supcon_areas_test.cpp",
+    "engine/cuda/tensor_core.h": "tests/engine/tensor_core_test.cpp",
+}
 
 
 def compile_command(build, source):
@@ -66,9 +76,20 @@ def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS):
     text = (ROOT / source).read_text()
     if text.count(before) != 1:
         sys.exit(f"mutation test: {source} has {text.count(before)} times {before!r}, expected once")
-    name = source.replace("/", "_")
     # The copy is read in place of the original: includes are written as <kindred/...>, so nothing else changes.
     text = text.replace(before, after)
+    name = f"{source.replace('/', '_')}.{hashlib.sha256(after.encode()).hexdigest()[:8]}"
+    overlay = []
+    if source in INCLUDED_BY:
+        header = work / name / "kindred" / source
+        header.parent.mkdir(parents=True, exist_ok=True)
+        header.write_text(text)
+        overlay = ["-I", work / name]
+        source = INCLUDED_BY[source]
+        text = (ROOT / source).read_text()
+        name += "." + pathlib.Path(source).name
+    elif not source.endswith(".cu"):
+        name += ".cpp"
     if source.endswith(".cu"):
         name += ".cpp"
         text = "#define KINDRED_EMULATE\n" + text
@@ -76,11 +97,12 @@ def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS):
     mutant.write_text(text)
     words, original_object, directory = compile_command(build, source)
     mutant_object = work / (name + ".o")
-    subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    # Linked as emulated_tests is. What is left of a source that is no more is no part of it.
-    folders = [build / f for f in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
-                                   "apps/CMakeFiles/kindred_apps.dir", "tests/CMakeFiles/kindred_tests.dir")]
-    objects = [o for o in objects_of(build) if o != original_object and any(f in o.parents for f in folders)]
+    subprocess.run([words[0], *overlay, *words[1:], "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
+    # Linked as emulated_tests is.
+    objects = [o for folder in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
+                                "apps/CMakeFiles/kindred_apps.dir")
+               for o in (build / folder).rglob("*.o") if o != original_object]
+    tests = [o for o in (build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o") if o != original_object]
     program = work / (name + ".tests")
     subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects,
                     "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)

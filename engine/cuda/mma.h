@@ -12,6 +12,9 @@
 #pragma once
 
 #include <kindred/engine/cuda/launch.h>
+#ifdef KINDRED_EMULATE
+#include <kindred/engine/cuda/tensor_core.h>
+#endif
 
 #include <cstdint>
 #include <cstring>
@@ -61,46 +64,64 @@ struct SplitFloats {
       small[i] = x[i] - big[i];
     }
   }
+  // From what another thread has split.
+  __device__ SplitFloats(const float (&big_parts)[N], const float (&small_parts)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      big[i] = big_parts[i];
+      small[i] = small_parts[i];
+    }
+  }
 };
 
+// multiply_add(c, a, b): c[n] += the sum over the steps of a[step] b[step][n], for the N first of c. All lanes
+// of the warp must call it. The N do not wait for each other.
+//
+// Tensor cores round toward zero (tensor_core.h), so c shrinks a little with every step, and a sum over
+// thousands of them loses all that 3xTF32 gains. Begin at zero after a few, and add up the results as floats
+// are added. The small products of the steps go first: beside them c is cut only where it is small still.
 #ifdef KINDRED_EMULATE
 namespace emulated {
 
-// What the lanes of a block's warps hold, for the others to read.
-struct LaneParts {
-  float big_a[4], small_a[4], big_b[8][2], small_b[8][2];
-};
-inline LaneParts lanes[32][warp];
+constexpr int most_steps = 2, most_products = 2;
 
-inline double truncated(float x) {  // tensor cores do not see the last 13 bits
-  return static_cast<double>(float_of(bits_of(x) & 0xffffe000u));
-}
+// What the lanes of a warp hold of a[step] and b[step][n], for the others to read.
+struct WarpFactors {
+  Factors big_a[most_steps][16], small_a[most_steps][16];                              // of each row
+  Factors big_b[most_steps][most_products][8], small_b[most_steps][most_products][8];  // of each column
+};
+inline WarpFactors warps[32];
 
 }  // namespace emulated
 
-template <int N>
-void multiply_add(float (*c)[4], const SplitFloats<4>& a, const SplitFloats<2> (&b)[N]) {
-  static_assert(N <= 8);
-  emulated::LaneParts(&parts)[warp] = emulated::lanes[threadIdx.x / warp];
-  emulated::LaneParts& own = parts[threadIdx.x % warp];
-  for (int i = 0; i < 4; ++i) own.big_a[i] = a.big[i], own.small_a[i] = a.small[i];
-  for (int n = 0; n < N; ++n)
-    for (int i = 0; i < 2; ++i) own.big_b[n][i] = b[n].big[i], own.small_b[n][i] = b[n].small[i];
+template <int Steps, int N>
+void multiply_add(float (*c)[4], const SplitFloats<4> (&a)[Steps], const SplitFloats<2> (&b)[Steps][N]) {
+  static_assert(Steps <= emulated::most_steps && N <= emulated::most_products);
+  emulated::WarpFactors& all = emulated::warps[threadIdx.x / warp];
+  const int g = lane_group(), t = lane_in_group();
+  for (int s = 0; s < Steps; ++s) {
+    for (int i = 0; i < 4; ++i) {
+      all.big_a[s][g + i % 2 * 8].set(t + i / 2 * 4, a[s].big[i]);
+      all.small_a[s][g + i % 2 * 8].set(t + i / 2 * 4, a[s].small[i]);
+    }
+    for (int n = 0; n < N; ++n)
+      for (int i = 0; i < 2; ++i) {
+        all.big_b[s][n][g].set(t + i * 4, b[s][n].big[i]);
+        all.small_b[s][n][g].set(t + i * 4, b[s][n].small[i]);
+      }
+  }
   __syncwarp();
-  using emulated::truncated;
   for (int n = 0; n < N; ++n)
     for (int i = 0; i < 4; ++i) {
-      double low = 0, high = 0;
-      for (int k = 0; k < 8; ++k) {
-        const emulated::LaneParts& x = parts[4 * lane_group() + k % 4];
-        const emulated::LaneParts& y = parts[4 * (2 * lane_in_group() + i % 2) + k % 4];
-        const int at_x = i / 2 + k / 4 * 2, at_y = k / 4;
-        low += truncated(x.small_a[at_x]) * truncated(y.big_b[n][at_y]) +
-               truncated(x.big_a[at_x]) * truncated(y.small_b[n][at_y]);
-        high += truncated(x.big_a[at_x]) * truncated(y.big_b[n][at_y]);
+      const int row = g + i / 2 * 8, column = 2 * t + i % 2;
+      float sum = c[n][i];
+      for (int s = 0; s < Steps; ++s) {
+        sum = emulated::tensor_core_sum(sum, all.small_a[s][row], all.big_b[s][n][column]);
+        sum = emulated::tensor_core_sum(sum, all.big_a[s][row], all.small_b[s][n][column]);
       }
-      c[n][i] = static_cast<float>(static_cast<double>(c[n][i]) + low);
-      c[n][i] = static_cast<float>(static_cast<double>(c[n][i]) + high);
+      for (int s = 0; s < Steps; ++s)
+        sum = emulated::tensor_core_sum(sum, all.big_a[s][row], all.big_b[s][n][column]);
+      c[n][i] = sum;
     }
   __syncwarp();
 }
@@ -115,15 +136,20 @@ __device__ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], con
         "r"(bits_of(b[1])));
 }
 
-// c[n] += a b[n] for the N first of c. The N do not wait for each other. All lanes of the warp must call it.
-template <int N>
-__device__ inline void multiply_add(float (*c)[4], const SplitFloats<4>& a, const SplitFloats<2> (&b)[N]) {
+template <int Steps, int N>
+__device__ inline void multiply_add(float (*c)[4], const SplitFloats<4> (&a)[Steps],
+                                    const SplitFloats<2> (&b)[Steps][N]) {
 #pragma unroll
-  for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a.small, b[n].big);
+  for (int s = 0; s < Steps; ++s) {
 #pragma unroll
-  for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a.big, b[n].small);
+    for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a[s].small, b[s][n].big);
 #pragma unroll
-  for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a.big, b[n].big);
+    for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a[s].big, b[s][n].small);
+  }
+#pragma unroll
+  for (int s = 0; s < Steps; ++s)
+#pragma unroll
+    for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a[s].big, b[s][n].big);
 }
 #endif
 

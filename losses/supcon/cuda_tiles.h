@@ -12,6 +12,11 @@
 // elements 0 to 7 are always those that let a thread read all it needs as four neighbours; and with the widths
 // of the slices chosen so, the threads of a warp never meet in a bank of shared memory.
 //
+// Tensor cores round toward zero, so a sum that goes on in them shrinks (mma.h). Theirs begin at zero for every
+// 16 elements of D and for every tile of columns, and are added here, as floats are. By the model of
+// tensor_core.h a gradient over 65,536 columns is then off by 1e-6 of its length; were the sums carried on, by
+// 3e-4.
+//
 // Rows, columns and elements past the end count as zeros, so no size needs to be a multiple of a tile's.
 #pragma once
 
@@ -81,15 +86,40 @@ struct Slice {
 #pragma unroll
     for (int i = 0; i < fours; ++i) *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = four[i];
   }
+  // Split for tensor cores: [Count][big parts, small parts].
+  template <int Padded>
+  __device__ void store_split(float (&to)[Count][Padded]) const {
+#pragma unroll
+    for (int i = 0; i < fours; ++i) {
+      const cuda::SplitFloats<4> parts(four[i].element);
+      Four big, small;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) big.element[e] = parts.big[e], small.element[e] = parts.small[e];
+      *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = big;
+      *reinterpret_cast<Four*>(&to[row(i)][Width + element(i)]) = small;
+    }
+  }
 };
+
+// c[n] += a b[n], both of 16 elements, for the two first of c.
+__device__ inline void add_product(float (*c)[4], const cuda::SplitFloats<4> (&a)[2],
+                                   const cuda::SplitFloats<2> (&b)[2][2]) {
+  float product[2][4] = {};
+  cuda::multiply_add(product, a, b);
+#pragma unroll
+  for (int n = 0; n < 2; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) c[n][i] += product[n][i];
+}
 
 // ---- products of rows and columns
 
 constexpr int depth = 32;  // elements of D in a slice
 
+// All warps read the columns, so these are split when they are put down.
 struct alignas(16) ProductSlices {
   float rows[tile_rows][depth + 16];
-  float columns[tile_columns][depth + 16];
+  float columns[tile_columns][2 * depth + 16];  // big parts, small parts
 };
 
 // This thread's part of the products. Begins with a barrier; other threads may still read `shared` at its end.
@@ -103,7 +133,7 @@ __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, c
     const Slice<tile_columns, depth> column_slice(columns, first_column, d);
     __syncthreads();
     row_slice.store(shared.rows);
-    column_slice.store(shared.columns);
+    column_slice.store_split(shared.columns);
     __syncthreads();
     // 16 elements at a time: of each row and column this thread takes four, two for each of two mma.
 #pragma unroll
@@ -116,17 +146,19 @@ __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, c
           cuda::SplitFloats<4>({x.element[2], y.element[2], x.element[3], y.element[3]})};
 #pragma unroll
       for (int n = 0; n < tile_columns / 8; n += together) {
-        Four z[together];
+        Four big[together], small[together];
 #pragma unroll
-        for (int i = 0; i < together; ++i)
-          z[i] = *reinterpret_cast<const Four*>(&shared.columns[8 * (n + i) + cuda::lane_group()][mine]);
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const cuda::SplitFloats<2> b[together] = {
-              cuda::SplitFloats<2>({z[0].element[2 * half], z[0].element[2 * half + 1]}),
-              cuda::SplitFloats<2>({z[1].element[2 * half], z[1].element[2 * half + 1]})};
-          cuda::multiply_add(&sums[n], a[half], b);
+        for (int i = 0; i < together; ++i) {
+          const float(&column)[2 * depth + 16] = shared.columns[8 * (n + i) + cuda::lane_group()];
+          big[i] = *reinterpret_cast<const Four*>(&column[mine]);
+          small[i] = *reinterpret_cast<const Four*>(&column[depth + mine]);
         }
+        const auto two = [&](int i, int e) {
+          return cuda::SplitFloats<2>({big[i].element[e], big[i].element[e + 1]},
+                                      {small[i].element[e], small[i].element[e + 1]});
+        };
+        const cuda::SplitFloats<2> b[2][together] = {{two(0, 0), two(1, 0)}, {two(0, 2), two(1, 2)}};
+        add_product(&sums[n], a, b);
       }
     }
   }
@@ -152,6 +184,7 @@ using Sums = float[chunk / 8][4];
 __device__ inline void add_weighted_columns(const float (&weights)[rows_each][columns_each],
                                             const Rows& columns, std::int64_t first_column,
                                             std::int64_t first_element, SumSlices& shared, Sums& sums) {
+  Sums of_tile = {};
 #pragma unroll
   for (int first = 0; first < tile_columns; first += slice_columns) {
     const Slice<slice_columns, chunk> slice(columns, first_column + first, first_element);
@@ -162,7 +195,8 @@ __device__ inline void add_weighted_columns(const float (&weights)[rows_each][co
 #pragma unroll
     for (int k = 0; k < slice_columns; k += 8) {
       const int c = (first + k) / 4, even = k + 2 * cuda::lane_in_group();
-      const cuda::SplitFloats<4> a({weights[0][c], weights[1][c], weights[0][c + 1], weights[1][c + 1]});
+      const cuda::SplitFloats<4> a[1] = {
+          cuda::SplitFloats<4>({weights[0][c], weights[1][c], weights[0][c + 1], weights[1][c + 1]})};
 #pragma unroll
       for (int n = 0; n < chunk / 8; n += 4) {
         const int mine = 8 * n + 4 * cuda::lane_group();
@@ -170,13 +204,18 @@ __device__ inline void add_weighted_columns(const float (&weights)[rows_each][co
         const Four y = *reinterpret_cast<const Four*>(&shared.columns[even + 1][mine]);
 #pragma unroll
         for (int half = 0; half < 4; half += 2) {
-          const cuda::SplitFloats<2> b[2] = {cuda::SplitFloats<2>({x.element[half], y.element[half]}),
-                                             cuda::SplitFloats<2>({x.element[half + 1], y.element[half + 1]})};
-          cuda::multiply_add(&sums[n + half], a, b);
+          const cuda::SplitFloats<2> b[1][2] = {
+              {cuda::SplitFloats<2>({x.element[half], y.element[half]}),
+               cuda::SplitFloats<2>({x.element[half + 1], y.element[half + 1]})}};
+          cuda::multiply_add(&of_tile[n + half], a, b);
         }
       }
     }
   }
+#pragma unroll
+  for (int n = 0; n < chunk / 8; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[n][i] += of_tile[n][i];
 }
 
 }  // namespace kindred::supcon_tiles

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <utility>
 
 namespace kindred {
 
@@ -35,19 +36,37 @@ void set_planned_device(Device device) {
   planned = device;
 }
 
+namespace {
+
+GpuProbe probe_cuda() {
+  if (device_cuda != nullptr) return device_cuda->probe();
+  GpuProbe none;
+  none.reason = "this build has no CUDA";
+  return none;
+}
+
+}  // namespace
+
 DeviceChoice choose_device(std::string_view requested) {
   if (requested == "reference") return {Device::reference, "asked for with --device"};
   if (requested == "cpu") return {Device::cpu, "asked for with --device"};
   check(requested == "cuda" || requested == "auto", ExitCode::usage,
         "--device {}: unknown device; use auto, cpu, cuda or reference", requested);
-  GpuProbe probe;
-  if (device_cuda == nullptr)
-    probe.reason = "this build has no CUDA";
-  else
-    probe = device_cuda->probe();
+  const GpuProbe probe = probe_cuda();
   if (probe.usable && !(probe.emulated && requested == "auto")) return {Device::cuda, probe.reason};
   check(requested == "auto", ExitCode::device, "--device cuda: {}; use --device cpu", probe.reason);
   return {Device::cpu, probe.reason};
+}
+
+std::vector<std::string> libraries_of_cuda() {
+  const bool has_libraries = device_cuda != nullptr && device_cuda->libraries != nullptr;
+  return has_libraries ? device_cuda->libraries() : std::vector<std::string>();
+}
+
+std::vector<std::string> describe_cuda() {
+  std::vector<std::string> lines{"device cuda: " + probe_cuda().reason};
+  for (std::string& library : libraries_of_cuda()) lines.push_back(std::move(library));
+  return lines;
 }
 
 std::string cuda_version_text(int version) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -50,6 +51,8 @@ struct GpuEmulation {
 };
 
 struct DeviceKernels {
+  // Asks anew each time. Not before main(): kernels are made known by static initialisers, and a GPU whose code
+  // is not yet known is taken for one that this build has no code for.
   GpuProbe (*probe)();
   std::byte* (*acquire)(std::size_t bytes);  // null when the GPU has no more
   void (*release)(std::byte* address);
@@ -89,9 +92,17 @@ struct DeviceKernels {
   void (*replay)(void* recording);  // on `compute`
   void (*destroy_recording)(void* recording);
 
-  const GpuEmulation* emulation;  // null on a GPU
+  // The libraries that it computes with, in words: "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why one is
+  // missing. Opens them, which needs no GPU. Null where it needs none.
+  std::vector<std::string> (*libraries)() = nullptr;
 };
 extern const DeviceKernels* const device_cuda;  // null in a build without CUDA
+
+// DeviceKernels::libraries; none in a build without CUDA.
+std::vector<std::string> libraries_of_cuda();
+
+// What there is of device cuda on this machine, a line each: the GPU or why there is none, and the libraries.
+std::vector<std::string> describe_cuda();
 
 // The above; Error(device) in a build without CUDA.
 const DeviceKernels& gpu();

@@ -52,6 +52,8 @@ if [ $# -eq 0 ] && grep -qw avx512bw /proc/cpuinfo; then
 fi
 # cuDNN makes its plans for a GPU that is only described.
 [ $# -gt 0 ] || [ ! -x build/release/tests/cudnn_tests ] || run_tests build/release/tests/cudnn_tests
+# A GPU that only says that it is there, and its libraries in every place where they can lie.
+[ $# -gt 0 ] || [ ! -x build/release/tests/libraries_tests ] || run_tests build/release/tests/libraries_tests
 # Cases that need a GPU are left out above where there is none. Its kernels then run on the host instead.
 if [ $# -eq 0 ]; then
   if nvidia-smi -L >/dev/null 2>&1; then echo "the GPU's kernels ran on the GPU"

@@ -3,16 +3,19 @@
 #include <kindred/engine/cuda/stream.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/plan_book.h>
+#include <kindred/third_party/alignment.h>
 #include <kindred/third_party/cublaslt.h>
 #include <kindred/third_party/dynamic_library.h>
+#include <kindred/third_party/fastest.h>
 #include <kindred/third_party/gpu_timing.h>
+#include <kindred/third_party/nvidia_versions.h>
 
 #include <cublasLt.h>
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <sstream>
@@ -38,9 +41,46 @@ struct Library {
   cublasLtHandle_t handle;
 };
 
-const DynamicLibrary& shared_object() {
-  static const DynamicLibrary opened{"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"};
+struct Opened {
+  DynamicLibrary library;
+  std::string missing;  // why it cannot be used, or ""
+  std::size_t version = 0;
+};
+
+// The one for this build's CUDA first; the functions that are called here are the same in both. The driver must
+// know the CUDA of what is opened.
+std::vector<std::string> names_for(int driver) {
+  std::vector<std::string> names;
+  for (const int cuda : {CUDART_VERSION / 1000, 13, 12})
+    if (driver == 0 || cuda <= driver / 1000) names.push_back(fmt::format("libcublasLt.so.{}", cuda));
+  return names;
+}
+
+Opened open_cublaslt() {
+  int driver = 0;  // 0 where there is none
+  cudaDriverGetVersion(&driver);
+  Opened opened{{names_for(driver), SearchEnvironment::of_process()}, "", 0};
+  const DynamicLibrary& from = opened.library;
+  if (!from.is_open()) {
+    opened.missing =
+        fmt::format("cuBLASLt is missing ({}); pip install {}, or name its folder in LD_LIBRARY_PATH",
+                    from.problem(), nvidia::cublas_package(CUDART_VERSION));
+    return opened;
+  }
+  decltype(&::cublasLtGetVersion) version = nullptr;
+  decltype(&::cublasLtGetCudartVersion) cuda = nullptr;
+  from.load(version, "cublasLtGetVersion");
+  from.load(cuda, "cublasLtGetCudartVersion");
+  opened.version = version();
+  opened.missing = nvidia::why_too_new(fmt::format("cuBLASLt {} in {}", nvidia::version_text(opened.version),
+                                                   from.path().parent_path().string()),
+                                       static_cast<int>(cuda()), driver, nvidia::cublas_package(driver));
   return opened;
+}
+
+const Opened& opened() {
+  static const auto& only = *new Opened(open_cublaslt());
+  return only;
 }
 
 void check_status(cublasStatus_t status, const char* call) {
@@ -49,9 +89,8 @@ void check_status(cublasStatus_t status, const char* call) {
 }
 
 Library open_library() {
-  const std::string problem = why_missing();
-  check(problem.empty(), ExitCode::device, "{}", problem);
-  const DynamicLibrary& from = shared_object();
+  check(opened().missing.empty(), ExitCode::device, "{}", opened().missing);
+  const DynamicLibrary& from = opened().library;
   Library l{};
   from.load(l.create, "cublasLtCreate");
   from.load(l.version, "cublasLtGetVersion");
@@ -118,7 +157,7 @@ class Product {
     set(CUBLASLT_MATMUL_DESC_TRANSA, operation(key.transpose_b));
     set(CUBLASLT_MATMUL_DESC_TRANSB, operation(key.transpose_a));
     static constexpr cublasLtEpilogue_t epilogues[] = {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS,
-                                                       CUBLASLT_EPILOGUE_RELU_BIAS, CUBLASLT_EPILOGUE_BGRADB};
+                                                       CUBLASLT_EPILOGUE_BGRADB};
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogues[static_cast<std::size_t>(key.epilogue)]);
   }
   ~Product() {
@@ -216,44 +255,48 @@ std::int64_t elements_of_vector(const ProductKey& key) {
   return key.epilogue == Epilogue::row_sums_of_a ? key.m : key.n;
 }
 
-// The fastest algorithm, or nothing. Waits for the GPU.
-std::optional<Product> choose(const ProductKey& key, const PlanRules& rules, const std::string& saved_under) {
-  const cuda::ScratchMemory scratch;
-  std::optional<Product> product(std::in_place, key, rules.allow_tf32);
-  const Tensor a = scratch.random(key.m * key.k, key.type), b = scratch.random(key.k * key.n, key.type);
-  const Tensor c = scratch.random(key.m * key.n, key.result);
-  const Tensor vector = scratch.random(elements_of_vector(key), key.result);
-  if (key.epilogue != Epilogue::none) product->set_vector(vector.raw());
+// Operands and results of one product.
+struct Scratch {
+  explicit Scratch(const ProductKey& key)
+      : a(memory.random(key.m * key.k, key.type)),
+        b(memory.random(key.k * key.n, key.type)),
+        c(memory.random(key.m * key.n, key.result)),
+        vector(memory.random(elements_of_vector(key), key.result)) {}
+  cuda::ScratchMemory memory;
+  Tensor a, b, c, vector;
+};
 
+// The fastest algorithm, or nothing. Waits for the GPU. `vector` is what the epilogue will be given.
+std::optional<Product> choose(const ProductKey& key, const PlanRules& rules, const std::string& saved_under,
+                              void* vector) {
+  std::optional<Product> product(std::in_place, key, rules.allow_tf32);
+  product->set_vector(vector);
   if (const auto saved = plan_book().find(saved_under))
     if (const auto algorithm = from_text(*saved); algorithm && product->take(*algorithm)) return product;
 
-  std::optional<cublasLtMatmulAlgo_t> best;
-  float best_time = std::numeric_limits<float>::max();
-  for (const auto& candidate : product->candidates(key.alignment)) {
-    if (!product->take(candidate.algo)) continue;
-    if (product->start(a.raw(), b.raw(), c.raw()) != CUBLAS_STATUS_SUCCESS) continue;
-    const float time = cuda::time_on_gpu([&] { product->start(a.raw(), b.raw(), c.raw()); });
-    if (time >= best_time) continue;
-    best_time = time;
-    best = candidate.algo;
-  }
-  if (!best || !product->take(*best)) return std::nullopt;
-  plan_book().remember(saved_under, to_text(*best));
+  std::vector<cublasLtMatmulHeuristicResult_t> candidates = product->candidates(key.alignment);
+  std::erase_if(candidates, [&](const auto& each) { return !product->take(each.algo); });
+  const auto make_scratch = [&] {
+    auto scratch = std::make_unique<Scratch>(key);
+    if (key.epilogue != Epilogue::none) product->set_vector(scratch->vector.raw());
+    return scratch;
+  };
+  const auto time_of = [&](const auto& scratch, std::size_t i) -> std::optional<float> {
+    product->take(candidates[i].algo);
+    const auto run = [&] { return product->start(scratch->a.raw(), scratch->b.raw(), scratch->c.raw()); };
+    if (run() != CUBLAS_STATUS_SUCCESS) return {};
+    return cuda::time_on_gpu([&] { check_status(run(), "cublasLtMatmul"); });
+  };
+  const std::optional<Fastest> best = fastest_of(candidates.size(), make_scratch, time_of);
+  if (!best || !product->take(candidates[best->index].algo)) return std::nullopt;
+  if (best->timed) plan_book().remember(saved_under, to_text(product->algorithm()));
   return product;
-}
-
-// The largest power of two, up to 16, that divides every address.
-int alignment_of(std::initializer_list<const void*> addresses) {
-  std::uintptr_t bits = 16;
-  for (const void* address : addresses) bits |= reinterpret_cast<std::uintptr_t>(address);
-  return static_cast<int>(bits & (~bits + 1));
 }
 
 }  // namespace
 
 std::string ProductKey::to_string() const {
-  static constexpr const char* epilogues[] = {"", ", bias", ", bias and ReLU", ", row sums of a"};
+  static constexpr const char* epilogues[] = {"", ", bias", ", row sums of a"};
   return fmt::format("{}{} {}x{}x{}{}{}{}, alignment {}", name(type),
                      type == result ? "" : fmt::format(" to {}", name(result)), m, n, k,
                      transpose_a ? ", a transposed" : "", transpose_b ? ", b transposed" : "",
@@ -263,7 +306,7 @@ std::string ProductKey::to_string() const {
 bool multiply(const ProductKey& shape, const void* a, const void* b, void* c, void* vector) {
   if (shape.m == 0 || shape.n == 0 || shape.k == 0) return false;
   static std::mutex mutex;
-  static std::map<ProductKey, std::optional<Product>> products;
+  static auto& products = *new std::map<ProductKey, std::optional<Product>>;  // cuBLASLt may end before it does
   static std::uint64_t edition = 0;
   const std::lock_guard lock(mutex);
   if (edition != plan_book().edition()) products.clear();
@@ -274,7 +317,7 @@ bool multiply(const ProductKey& shape, const void* a, const void* b, void* c, vo
   auto found = products.find(key);
   if (found == products.end()) {
     const std::string saved_under = fmt::format("cuBLASLt {}: {}", library().version(), key.to_string());
-    found = products.emplace(key, choose(key, plan_book().rules(), saved_under)).first;
+    found = products.emplace(key, choose(key, plan_book().rules(), saved_under, vector)).first;
   }
   if (!found->second) return false;
   found->second->set_vector(vector);
@@ -283,11 +326,13 @@ bool multiply(const ProductKey& shape, const void* a, const void* b, void* c, vo
 }
 
 std::string why_missing() {
-  const DynamicLibrary& from = shared_object();
-  if (from.is_open()) return "";
-  return fmt::format(
-      "cuBLASLt is missing ({}); install CUDA's libraries or name their folder in LD_LIBRARY_PATH",
-      from.problem());
+  return opened().missing;
+}
+
+std::string where() {
+  if (!opened().missing.empty()) return opened().missing;
+  return fmt::format("cuBLASLt {} in {}", nvidia::version_text(opened().version),
+                     opened().library.path().parent_path().string());
 }
 
 }  // namespace kindred::cublaslt

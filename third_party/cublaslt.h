@@ -14,7 +14,6 @@ namespace kindred::cublaslt {
 enum class Epilogue : std::uint8_t {
   none,
   bias,          // c[i, j] += vector[j]
-  bias_relu,     // then max(c, 0)
   row_sums_of_a  // vector[i] = sum over k of op(a)[i, k]: of a weight gradient, that of the bias
 };
 
@@ -36,7 +35,11 @@ struct ProductKey {
 // for the GPU.
 bool multiply(const ProductKey& key, const void* a, const void* b, void* c, void* vector = nullptr);
 
-// "" when cuBLASLt can be opened, otherwise why not.
+// "" when cuBLASLt can be used as far as can be told without a GPU, otherwise why not: what is missing, where
+// it was looked for, what to do.
 std::string why_missing();
+
+// "cuBLASLt 13.1.0 in /usr/lib/x86_64-linux-gnu", or why_missing().
+std::string where();
 
 }  // namespace kindred::cublaslt

@@ -8,7 +8,7 @@
 namespace kindred::cudnn {
 
 Graph graph_of(const ConvolutionKey& key) {
-  Graph graph;
+  Graph graph(key.alignment);
   const Graph::Dimensions images{key.n, key.c, key.h, key.w};
   const int x = graph.tensor(key.dtype, images);
   const int w = graph.tensor(key.weight_dtype, {key.k, key.c, key.kh, key.kw});
@@ -71,10 +71,11 @@ std::optional<Plan> find_sum(const ConvolutionKey& key, const std::string& name)
 
 std::string ConvolutionKey::to_string() const {
   static constexpr const char* kinds[] = {"forward", "data gradient", "filter gradient"};
-  return fmt::format("{} {}{} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}{}",
+  return fmt::format("{} {}{} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}{}{}",
                      kinds[static_cast<std::size_t>(kind)], name(dtype),
                      weight_dtype == dtype ? "" : fmt::format(" to {}", name(weight_dtype)), n, h, w, c, k, kh,
-                     kw, stride, pad, with_addend ? ", with an addend" : "");
+                     kw, stride, pad, with_addend ? ", with an addend" : "",
+                     alignment == 16 ? "" : fmt::format(", alignment {}", alignment));
 }
 
 const Plan* plan_for(const ConvolutionKey& key) {

@@ -19,6 +19,7 @@ struct ConvolutionKey {
   std::int64_t k, kh, kw, stride, pad;
   std::int64_t out_h, out_w;
   bool with_addend;
+  int alignment = 16;  // bytes, of every address: 16, or the size of an element
   auto operator<=>(const ConvolutionKey&) const = default;
   std::string to_string() const;  // "forward bf16 256x56x56x64 -> 64, 3x3, stride 1, pad 1"
 };

@@ -1,6 +1,8 @@
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_graph.h>
 
+#include <algorithm>
+
 namespace kindred::cudnn {
 namespace {
 
@@ -18,8 +20,6 @@ cudnnDataType_t type_of(DType dtype) {
       fail(ExitCode::internal, "cuDNN is not used for {}", name(dtype));
   }
 }
-
-constexpr std::int64_t alignment = 16;  // bytes, of every tensor that a plan is given
 
 }  // namespace
 
@@ -50,7 +50,7 @@ int Graph::describe(const TensorInfo& info) {
   t.set(CUDNN_ATTR_TENSOR_DIMENSIONS, std::vector<std::int64_t>{n, c, h, w});
   t.set(CUDNN_ATTR_TENSOR_STRIDES, std::vector<std::int64_t>{c * h * w, 1, w * c, c});
   t.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
-  t.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment);
+  t.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, std::max(alignment_, static_cast<std::int64_t>(size_of(info.dtype))));
   t.set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, info.is_virtual);
   t.set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, info.is_scalar);
   t.finalize("describing a tensor");
@@ -109,6 +109,14 @@ void Graph::pointwise(cudnnPointwiseMode_t mode,
   const cudnnDataType_t type = CUDNN_DATA_FLOAT;
   arithmetic.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
   arithmetic.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
+  if (mode == CUDNN_POINTWISE_RELU_FWD) {
+    // CUDNN_ATTR_POINTWISE_NAN_PROPAGATION and its type by number, as headers since 9.19 warn of their names:
+    // that version takes the attribute and needs it no more.
+    constexpr auto nan_propagation = static_cast<cudnnBackendAttributeName_t>(2);
+    constexpr auto type_of_it = static_cast<cudnnBackendAttributeType_t>(10);
+    const cudnnNanPropagation_t propagate = CUDNN_PROPAGATE_NAN;
+    arithmetic.try_set(nan_propagation, type_of_it, 1, &propagate);
+  }
   arithmetic.finalize("describing a pointwise operation");
   Descriptor operation(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
   operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, arithmetic);

@@ -29,6 +29,10 @@ class Graph {
   enum class Kind { forward, backward_data, backward_weight };
   using Dimensions = std::array<std::int64_t, 4>;  // n, c, h, w; of filters k, c, kh, kw
 
+  // Every address that a plan is given is a multiple of `alignment` bytes, or of an element where that is
+  // larger: 16, or for slower engines less.
+  explicit Graph(std::int64_t alignment = 16) : alignment_(alignment) {}
+
   // The number by which operations and plans know the tensor. A virtual one never reaches memory.
   int tensor(DType dtype, const Dimensions& dimensions, bool is_virtual = false);
   int mask(const Dimensions& dimensions);  // a bit an element
@@ -38,6 +42,8 @@ class Graph {
   // The letters are the gradients in the backward kinds; the result is y, x or w.
   void convolution(Kind kind, int x, int w, int y, const Window& window);
   void add(int a, int b, int sum);
+  // A NaN stays one: cuDNN is asked for it, and the kernels that 9.19 compiles for sm_90 take what is not below
+  // zero or equal to it, a NaN too, as their machine code shows.
   void relu(int x, int y);
   void is_greater(int a, int b, int mask);   // a bit an element, `b` may be a scalar
   void multiply(int a, int b, int product);  // `b` may be a mask
@@ -70,6 +76,7 @@ class Graph {
   void set_tensors(Descriptor& operation,
                    std::initializer_list<std::pair<cudnnBackendAttributeName_t, int>> tensors) const;
 
+  std::int64_t alignment_;
   std::vector<TensorInfo> infos_;
   std::vector<Descriptor> tensors_, parts_, operations_;
   std::optional<Descriptor> graph_;

@@ -2,21 +2,85 @@
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_library.h>
 #include <kindred/third_party/dynamic_library.h>
+#include <kindred/third_party/nvidia_versions.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <utility>
 
 namespace kindred::cudnn {
 namespace {
 
-const DynamicLibrary& shared_object() {
-  static const DynamicLibrary opened{"libcudnn.so.9", "libcudnn.so"};
+// The parts that libcudnn.so.9 opens by name when they are first needed. Where one is missing cuDNN ends the
+// program, so they are looked for before any of its functions is called.
+constexpr const char* parts[] = {"libcudnn_graph.so.9", "libcudnn_heuristic.so.9",
+                                 "libcudnn_engines_precompiled.so.9", "libcudnn_engines_runtime_compiled.so.9"};
+
+struct Opened {
+  DynamicLibrary library{{"libcudnn.so.9"}, SearchEnvironment::of_process()};
+  std::string missing;  // why it cannot be used, or ""
+  std::size_t version = 0;
+  int cuda = 0;  // that it was made for: 13000 for 13.0
+};
+
+// "" or the first of cuDNN's parts that is neither beside it nor where dlopen looks.
+std::string missing_part(const std::filesystem::path& cudnn) {
+  for (const char* part : parts) {
+    std::error_code error;
+    if (std::filesystem::exists(cudnn.parent_path() / part, error)) continue;
+    if (!DynamicLibrary({part}).is_open()) return part;
+  }
+  return "";
+}
+
+Opened open_cudnn() {
+  Opened opened;
+  const DynamicLibrary& from = opened.library;
+  if (!from.is_open()) {
+    opened.missing =
+        fmt::format("cuDNN 9 is missing ({}); pip install {}, or name its folder in LD_LIBRARY_PATH",
+                    from.problem(), nvidia::cudnn_package(CUDART_VERSION));
+    return opened;
+  }
+  if (const std::string part = missing_part(from.path()); !part.empty()) {
+    opened.missing = fmt::format("cuDNN in {} is incomplete: {} is not there; install it anew",
+                                 from.path().parent_path().string(), part);
+    return opened;
+  }
+  decltype(&::cudnnGetVersion) version = nullptr;
+  decltype(&::cudnnGetCudartVersion) cuda = nullptr;
+  from.load(version, "cudnnGetVersion");
+  from.load(cuda, "cudnnGetCudartVersion");
+  opened.version = version();
+  opened.cuda = static_cast<int>(cuda());
+  const std::string what =
+      fmt::format("cuDNN {} in {}", nvidia::version_text(opened.version), from.path().parent_path().string());
+  int driver = 0;  // 0 where there is none
+  cudaDriverGetVersion(&driver);
+  opened.missing = opened.version < 90000
+                       ? what + " is too old; 9 is needed"
+                       : nvidia::why_too_new(what, opened.cuda, driver, nvidia::cudnn_package(driver));
   return opened;
 }
 
+const Opened& opened() {
+  static const auto& only = *new Opened(open_cudnn());
+  return only;
+}
+
+// What compiles the kernels of cuDNN's newer engines. cuDNN opens it by name, and its wheels for CUDA 12 look
+// for it in a folder in which no wheel puts it (nvidia/nvrtc/lib in place of nvidia/cuda_nvrtc/lib): so it is
+// opened here first, and then it is there under its name.
+const DynamicLibrary& compiler() {
+  static const auto& only = *new DynamicLibrary({fmt::format("libnvrtc.so.{}", opened().cuda / 1000)},
+                                                SearchEnvironment::of_process());
+  return only;
+}
+
 Library open_library() {
-  const std::string problem = why_missing();
-  check(problem.empty(), ExitCode::device, "{}", problem);
-  const DynamicLibrary& from = shared_object();
+  check(opened().missing.empty(), ExitCode::device, "{}", opened().missing);
+  compiler();
+  const DynamicLibrary& from = opened().library;
   Library l{};
   from.load(l.create, "cudnnCreate");
   from.load(l.set_stream, "cudnnSetStream");
@@ -42,15 +106,36 @@ cudnnHandle_t create_handle() {
 }
 
 std::optional<Descriptor>& described_gpu() {
-  static std::optional<Descriptor> description;
+  static auto& description = *new std::optional<Descriptor>;  // cuDNN may end before it does
   return description;
+}
+
+std::atomic<bool>& handle_was_chosen() {
+  static std::atomic<bool> chosen{std::getenv("KINDRED_CUDNN_IN_TURN") != nullptr};
+  return chosen;
+}
+
+std::optional<Descriptor> describe_handle() {
+  Descriptor gpu(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  const cudnnHandle_t at_hand = handle();
+  if (!gpu.try_set(CUDNN_ATTR_DEVICEPROP_HANDLE, CUDNN_TYPE_HANDLE, 1, &at_hand) || !gpu.try_finalize())
+    return std::nullopt;
+  return gpu;
+}
+
+// The description that plans are made for; null where they are made for the handle's GPU.
+const Descriptor* description() {
+  if (described_gpu()) return &*described_gpu();
+  if (handle_was_chosen() || library().version() < knows_descriptions) return nullptr;
+  static const auto& at_hand = *new std::optional<Descriptor>(describe_handle());
+  return at_hand ? &*at_hand : nullptr;
 }
 
 }  // namespace
 
 const Library& library() {
-  static const Library opened = open_library();
-  return opened;
+  static const Library loaded = open_library();
+  return loaded;
 }
 
 cudnnHandle_t handle() {
@@ -72,22 +157,32 @@ bool is_described() {
 
 std::optional<std::string> gpu_description() {
   if (library().version() < knows_descriptions) return std::nullopt;
-  if (const auto& gpu = described_gpu()) return gpu->get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
-  Descriptor at_hand(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
-  at_hand.set_gpu(CUDNN_ATTR_DEVICEPROP_HANDLE, {});
-  if (!at_hand.try_finalize()) return std::nullopt;
-  return at_hand.get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
+  if (const Descriptor* gpu = description()) return gpu->get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION);
+  const std::optional<Descriptor> at_hand = describe_handle();
+  return at_hand ? at_hand->get_text(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION) : std::nullopt;
+}
+
+bool plans_are_for_a_description() {
+  return description() != nullptr;
+}
+
+MakePlansByHandle::MakePlansByHandle() : before_(handle_was_chosen().exchange(true)) {}
+
+MakePlansByHandle::~MakePlansByHandle() {
+  if (!kept_) handle_was_chosen() = before_;
 }
 
 std::string why_missing() {
-  const DynamicLibrary& from = shared_object();
-  if (!from.is_open())
-    return fmt::format("cuDNN 9 is missing ({}); install it or name its folder in LD_LIBRARY_PATH",
-                       from.problem());
-  decltype(&::cudnnGetVersion) version = nullptr;
-  from.load(version, "cudnnGetVersion");
-  if (version() < 90000) return fmt::format("cuDNN {} is too old; 9 is needed", version());
-  return "";
+  return opened().missing;
+}
+
+std::string where() {
+  if (!opened().missing.empty()) return opened().missing;
+  const std::string found = fmt::format("cuDNN {} in {}", nvidia::version_text(opened().version),
+                                        opened().library.path().parent_path().string());
+  if (compiler().is_open()) return found;
+  return fmt::format("{} (without libnvrtc.so.{}, so its compiled plans are left out)", found,
+                     opened().cuda / 1000);
 }
 
 void check_status(cudnnStatus_t status, const char* call) {
@@ -118,7 +213,7 @@ std::int64_t Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendAttri
 }
 
 void Descriptor::set_gpu(Attribute by_handle, Attribute by_description) {
-  if (const auto& gpu = described_gpu()) {
+  if (const Descriptor* gpu = description()) {
     if (by_description) set(*by_description, *gpu);
   } else if (by_handle) {
     const cudnnHandle_t at_hand = handle();

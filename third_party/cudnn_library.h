@@ -44,8 +44,30 @@ bool is_described();
 // The properties of the GPU that plans are made for, as such JSON; nothing before cuDNN 9.8.
 std::optional<std::string> gpu_description();
 
-// "" when library() would succeed as far as can be told without a GPU, otherwise why not.
+// Whether plans are made for a description of the GPU: of the one at hand too, since cuDNN 9.8. Several threads
+// may read a description at once, which NVIDIA rules out for a handle: without one, plans are made in turn.
+// The environment variable KINDRED_CUDNN_IN_TURN, set to anything, chooses the handle.
+bool plans_are_for_a_description();
+
+// While one of these lives, plans are made for the handle's GPU and in turn; for good after keep().
+class MakePlansByHandle {
+ public:
+  MakePlansByHandle();
+  ~MakePlansByHandle();
+  MakePlansByHandle(const MakePlansByHandle&) = delete;
+  MakePlansByHandle& operator=(const MakePlansByHandle&) = delete;
+  void keep() { kept_ = true; }
+
+ private:
+  bool before_, kept_ = false;
+};
+
+// "" when library() would succeed as far as can be told without a GPU, otherwise why not: what is missing,
+// where it was looked for, what to do.
 std::string why_missing();
+
+// "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why_missing().
+std::string where();
 
 // Throws Error(device) that names the call and gives cuDNN's own words.
 void check_status(cudnnStatus_t status, const char* call);
@@ -71,8 +93,8 @@ class Descriptor {
     set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &other.raw_);
   }
 
-  // The GPU that this is for: by handle, or by description where one was given. Nothing where it has no such
-  // attribute.
+  // The GPU that this is for: by its description where there is one, otherwise by the handle. Nothing where it
+  // has no such attribute.
   using Attribute = std::optional<cudnnBackendAttributeName_t>;
   void set_gpu(Attribute by_handle, Attribute by_description);
 

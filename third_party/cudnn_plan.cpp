@@ -1,12 +1,16 @@
 #include <kindred/engine/code_cache.h>
+#include <kindred/engine/cuda/stream.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/cudnn_plan.h>
+#include <kindred/third_party/fastest.h>
 #include <kindred/third_party/gpu_timing.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <charconv>
 #include <future>
-#include <limits>
+#include <memory>
 
 namespace kindred::cudnn {
 namespace {
@@ -41,20 +45,28 @@ Descriptor engine_of(const Descriptor& configuration) {
   return engine;
 }
 
+// All notes of an engine. The cuDNN that was opened may know more of them than this build's header.
+template <typename Note>
+std::vector<Note> notes_of(const Descriptor& engine, cudnnBackendAttributeName_t name,
+                           cudnnBackendAttributeType_t type) {
+  std::vector<Note> notes(static_cast<std::size_t>(engine.get(name, type, 0, nullptr)));
+  const std::int64_t count = engine.get(name, type, static_cast<std::int64_t>(notes.size()), notes.data());
+  notes.resize(std::min(notes.size(), static_cast<std::size_t>(count)));
+  return notes;
+}
+
 // Whether the engine's kernels are compiled for the graph, which takes a second or two for each plan.
 bool runtime_compiled(const Descriptor& engine) {
-  cudnnBackendBehaviorNote_t notes[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
-  const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                                        CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, notes);
-  return std::find(notes, notes + count, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) != notes + count;
+  const auto notes =
+      notes_of<cudnnBackendBehaviorNote_t>(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE);
+  return std::find(notes.begin(), notes.end(), CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) != notes.end();
 }
 
 bool obeys(const Descriptor& engine, const PlanRules& rules, DType factors) {
-  cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
-  const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                                        CUDNN_NUMERICAL_NOTE_TYPE_COUNT, notes);
+  const auto notes = notes_of<cudnnBackendNumericalNote_t>(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
+                                                           CUDNN_TYPE_NUMERICAL_NOTE);
   const auto has = [&](cudnnBackendNumericalNote_t note) {
-    return std::find(notes, notes + count, note) != notes + count;
+    return std::find(notes.begin(), notes.end(), note) != notes.end();
   };
   if (rules.deterministic && has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return false;
   const bool may_round = factors == DType::f32 && rules.allow_tf32;
@@ -65,6 +77,9 @@ bool obeys(const Descriptor& engine, const PlanRules& rules, DType factors) {
   return !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION);
 }
 
+// cuDNN 9.19 has 44 knobs, and the cuDNN that was opened may be a later one.
+constexpr int most_knobs = 256;
+
 // "12 3=1 7=0": engine 12, its knob 3 at 1, its knob 7 at 0.
 std::string choice_of(const Descriptor& configuration, const Descriptor& engine) {
   std::int64_t index = 0;
@@ -72,10 +87,11 @@ std::string choice_of(const Descriptor& configuration, const Descriptor& engine)
   std::string text = std::to_string(index);
   std::vector<Descriptor> knobs;
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; ++i)
+  const std::int64_t count =
+      configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
+  for (std::int64_t i = 0; i < count; ++i)
     raw.push_back(knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR).raw());
-  const std::int64_t count = configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                                               CUDNN_KNOB_TYPE_COUNTS, raw.data());
+  configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, raw.data());
   for (std::int64_t i = 0; i < count; ++i) {
     const Descriptor& knob = knobs[static_cast<std::size_t>(i)];
     cudnnBackendKnobType_t type{};
@@ -106,8 +122,8 @@ std::optional<Choice> read_choice(const std::string& text) {
   while (at != end) {
     int type = 0;
     std::int64_t value = 0;
-    if (!letter(' ') || !number(type) || type < 0 || type >= CUDNN_KNOB_TYPE_COUNTS || !letter('=') ||
-        !number(value) || !choice.knobs.emplace(static_cast<cudnnBackendKnobType_t>(type), value).second)
+    if (!letter(' ') || !number(type) || type < 0 || type >= most_knobs || !letter('=') || !number(value) ||
+        !choice.knobs.emplace(static_cast<cudnnBackendKnobType_t>(type), value).second)
       return {};
   }
   return choice;
@@ -150,32 +166,23 @@ struct Scratch {
   std::vector<Plan::Binding> bindings;
 };
 
-// Nothing where the plan does not run, or its workspace does not fit.
+// Nothing where the plan does not run.
 std::optional<float> time_on(const Scratch& scratch, const Plan& plan) {
-  try {
-    const Tensor workspace =
-        Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
-    if (!plan.try_execute(scratch.bindings, workspace.raw())) return {};
-    return cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
-  } catch (const OutOfMemory&) {
-    return {};
-  }
+  const Tensor workspace =
+      Tensor::empty({static_cast<std::int64_t>(plan.workspace())}, DType::u8, Device::cuda);
+  if (!plan.try_execute(scratch.bindings, workspace.raw())) return {};
+  return cuda::time_on_gpu([&] { plan.execute(scratch.bindings, workspace.raw()); });
 }
 
-// Nothing where none of them runs. Throws OutOfMemory where their tensors do not fit; all are then as they
-// were.
-std::optional<ChosenPlan> fastest(const Graph& graph, std::vector<ChosenPlan>& offered) {
-  const Scratch scratch(graph);
-  std::optional<ChosenPlan> best;
-  float best_time = std::numeric_limits<float>::max();
-  for (ChosenPlan& candidate : offered) {
-    const std::optional<float> time = time_on(scratch, candidate.plan);
-    if (!time || *time >= best_time) continue;
-    best_time = *time;
-    best = std::move(candidate);
-    best->timed = true;
-  }
-  return best;
+// The best of one of cuDNN's two lists; nothing where it is empty or none of its plans runs.
+std::optional<ChosenPlan> best_of(Graph& graph, const PlanRules& rules, Offer offer) {
+  std::vector<ChosenPlan> offered = offered_plans(graph, rules, offer);
+  const std::optional<Fastest> best = fastest_of(
+      offered.size(), [&] { return std::make_unique<Scratch>(graph); },
+      [&](const auto& scratch, std::size_t i) { return time_on(*scratch, offered[i].plan); });
+  if (!best) return {};
+  offered[best->index].timed = best->timed;
+  return std::move(offered[best->index]);
 }
 
 }  // namespace
@@ -190,7 +197,7 @@ std::optional<std::string> Plan::code() const {
   return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
 }
 
-bool Plan::try_execute(const std::vector<Binding>& bindings, void* workspace) const {
+cudnnStatus_t Plan::start(const std::vector<Binding>& bindings, void* workspace) const {
   std::vector<std::int64_t> ids;
   std::vector<const void*> addresses;
   for (const auto& [id, address] : bindings) {
@@ -203,11 +210,15 @@ bool Plan::try_execute(const std::vector<Binding>& bindings, void* workspace) co
            static_cast<std::int64_t>(addresses.size()), addresses.data());
   pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
   pack.finalize("binding tensors to a plan");
-  return library().execute(handle(), plan_.raw(), pack.raw()) == CUDNN_STATUS_SUCCESS;
+  return library().execute(handle(), plan_.raw(), pack.raw());
+}
+
+bool Plan::try_execute(const std::vector<Binding>& bindings, void* workspace) const {
+  return start(bindings, workspace) == CUDNN_STATUS_SUCCESS;
 }
 
 void Plan::execute(const std::vector<Binding>& bindings, void* workspace) const {
-  check(try_execute(bindings, workspace), ExitCode::device, "cuDNN: running a plan failed");
+  check_status(start(bindings, workspace), "running a plan");
 }
 
 std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offer offer) {
@@ -232,10 +243,14 @@ std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offe
   }
   for (Candidate& candidate : chosen)
     if (!candidate.is_compiled) candidate.plan = plan_of(*candidate.configuration);
+  const std::launch when = plans_are_for_a_description() ? std::launch::async : std::launch::deferred;
   for (Candidate& candidate : chosen)
     if (candidate.is_compiled)
-      candidate.compiling =
-          std::async(std::launch::async, [&candidate] { return plan_of(*candidate.configuration); });
+      candidate.compiling = std::async(when, [&candidate] {
+        // A new thread has no context of the GPU, and without a handle cuDNN knows of none.
+        if (!is_described()) cuda::check_status(cudaSetDevice(0), "cudaSetDevice");
+        return plan_of(*candidate.configuration);
+      });
   std::vector<ChosenPlan> plans;
   for (Candidate& candidate : chosen) {
     if (candidate.is_compiled) candidate.plan = candidate.compiling.get();
@@ -252,15 +267,17 @@ std::optional<float> time_of(const Graph& graph, const Plan& plan) {
 }
 
 std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules) {
-  for (const Offer offer : {Offer::usual, Offer::fallback}) {
-    std::vector<ChosenPlan> offered = offered_plans(graph, rules, offer);
-    if (offered.empty()) continue;
-    try {
-      if (std::optional<ChosenPlan> best = fastest(graph, offered)) return best;
-    } catch (const OutOfMemory&) {  // a batch that fills the GPU
-      return std::move(offered.front());
+  for (const Offer offer : {Offer::usual, Offer::fallback})
+    if (std::optional<ChosenPlan> best = best_of(graph, rules, offer)) return best;
+  if (!plans_are_for_a_description() || is_described()) return {};
+  // Plans for the description of a GPU are young in cuDNN: where there are none, or they do not run, the handle
+  // is asked before anything is said to be missing.
+  MakePlansByHandle by_handle;
+  for (const Offer offer : {Offer::usual, Offer::fallback})
+    if (std::optional<ChosenPlan> best = best_of(graph, rules, offer)) {
+      by_handle.keep();
+      return best;
     }
-  }
   return {};
 }
 
@@ -306,11 +323,22 @@ namespace {
 
 // Code from an earlier program is tried before a step relies on it, where there is the room.
 bool seems_to_run(const Graph& graph, const Plan& plan) {
+  if (is_described()) return true;
   try {
     return time_of(graph, plan).has_value();
   } catch (const OutOfMemory&) {
     return true;
   }
+}
+
+// The same for what was made for an earlier choice: of plans for a description the first of either kind, as all
+// of a kind run or none.
+bool is_trusted(const Graph& graph, const Plan& plan) {
+  static std::array<std::atomic<bool>, 2> proven{};
+  if (!plans_are_for_a_description() || proven[plan.is_compiled() ? 1 : 0]) return true;
+  const bool runs = seems_to_run(graph, plan);
+  if (runs) proven[plan.is_compiled() ? 1 : 0] = true;
+  return runs;
 }
 
 }  // namespace
@@ -329,10 +357,8 @@ std::optional<Plan> find_plan(const std::string& name, const std::function<Graph
   Graph graph = make_graph();
   if (const auto choice = plan_book().find(name)) {
     if (const auto code = gpu ? code_cache().find(code_name(*choice)) : std::nullopt)
-      if (std::optional<Plan> plan = plan_from_code(*code);
-          plan && (is_described() || seems_to_run(graph, *plan)))
-        return plan;
-    if (std::optional<Plan> plan = plan_from(graph, *choice, rules)) {
+      if (std::optional<Plan> plan = plan_from_code(*code); plan && seems_to_run(graph, *plan)) return plan;
+    if (std::optional<Plan> plan = plan_from(graph, *choice, rules); plan && is_trusted(graph, *plan)) {
       keep_code(*plan, *choice);
       return plan;
     }

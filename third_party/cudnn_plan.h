@@ -33,6 +33,8 @@ class Plan {
   bool try_execute(const std::vector<Binding>& bindings, void* workspace) const;
 
  private:
+  cudnnStatus_t start(const std::vector<Binding>& bindings, void* workspace) const;
+
   Descriptor plan_;
   bool is_compiled_;
   std::size_t workspace_ = 0;
@@ -49,12 +51,13 @@ struct ChosenPlan {
 enum class Offer : std::uint8_t { usual, fallback };
 std::vector<ChosenPlan> offered_plans(Graph& graph, const PlanRules& rules, Offer offer);
 
-// Milliseconds on scratch memory of random numbers, or nothing where the plan does not run. Waits for the GPU;
-// not to be called while a step is recorded.
+// Milliseconds on scratch memory of random numbers, or nothing where the plan does not run; OutOfMemory where
+// there is no room to try. Waits for the GPU; not to be called while a step is recorded.
 std::optional<float> time_of(const Graph& graph, const Plan& plan);
 
 // The fastest of the plans that cuDNN offers; nothing where no engine supports the graph. Where the GPU has no
-// memory left to time them in, the first one offered.
+// memory left to time them in, the first one offered. Where plans for the GPU's description give nothing, those
+// for the handle are tried, and where these run, all later plans are made so (cudnn_library.h).
 std::optional<ChosenPlan> best_plan(Graph& graph, const PlanRules& rules);
 
 // The plan of an earlier choice. Nothing where the text is none, or names an engine that cannot run this graph

@@ -1,8 +1,11 @@
 // A shared library that is opened when it is first needed, so that a program starts where it is missing.
 #pragma once
 
-#include <initializer_list>
+#include <kindred/third_party/library_search.h>
+
+#include <filesystem>
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -10,10 +13,15 @@ class DynamicLibrary {
  public:
   // Opens the first of `names` that is found, by the rules of dlopen: LD_LIBRARY_PATH, then the system's
   // folders. Never closed: what it holds may be used until the process ends.
-  explicit DynamicLibrary(std::initializer_list<const char*> names);
+  explicit DynamicLibrary(const std::vector<std::string>& names);
+
+  // The same, and where that finds none among Python's packages (library_search.h).
+  DynamicLibrary(const std::vector<std::string>& names, const SearchEnvironment& environment);
 
   bool is_open() const { return handle_ != nullptr; }
-  const std::string& problem() const { return problem_; }  // why it is not open
+  // Why it is not open, in one line: what dlopen said, where else was looked, what was passed over.
+  const std::string& problem() const { return problem_; }
+  const std::filesystem::path& path() const { return path_; }  // of the file that is open
 
   // The function of that name; Error(device) when the library has none.
   template <typename FunctionPointer>
@@ -22,10 +30,12 @@ class DynamicLibrary {
   }
 
  private:
+  bool open(const std::string& name);
   void* symbol(const char* name) const;
 
   void* handle_ = nullptr;
-  std::string name_, problem_;
+  std::filesystem::path path_;
+  std::string problem_;
 };
 
 }  // namespace kindred

@@ -21,7 +21,8 @@ class ScratchMemory {
   PoolScope scope_;
 };
 
-// Milliseconds that `run` keeps the GPU busy: the least of three. It has run once before.
+// Milliseconds that `run` keeps the GPU busy, without what the host takes to start it (least_time.h). It has
+// run once before, and waits for nothing. Waits for the GPU.
 float time_on_gpu(const std::function<void()>& run);
 
 }  // namespace kindred::cuda

@@ -1,6 +1,7 @@
 // Parsing with CLI11, so that a wrong flag ends with the same one line and exit code in every program.
 #pragma once
 
+#include <kindred/apps/common/device_report.h>
 #include <kindred/engine/error.h>
 
 #include <CLI/CLI.hpp>
@@ -14,7 +15,7 @@ namespace kindred {
 // Parses; returns an exit code when the program should end at once (--help, --version), nothing when it should
 // go on. Throws Error(usage) for what cannot be understood.
 inline std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
-  app.set_version_flag("--version", "kindred 0.1.0");
+  app.set_version_flag("--version", version_report);
   app.get_formatter()->column_width(34);
   try {
     app.parse(argc, argv);

@@ -1,5 +1,6 @@
 #include <kindred/apps/common/device_report.h>
 #include <kindred/engine/atomic_file.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/parallel.h>
 #include <kindred/third_party/onednn.h>
@@ -22,11 +23,18 @@ Precision precision_for(const std::optional<std::string>& asked, Device device) 
   return precision;
 }
 
+std::string version_report() {
+  return fmt::format("kindred 0.1.0\n{}", fmt::join(describe_cuda(), "\n"));
+}
+
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {
   const std::string what = choice.device == Device::reference ? "plain loops on one core"
                                                               : fmt::format("{} threads", compute_threads());
-  fmt::print(out, "device {} ({}): {}, {}, {}\n", name(choice.device), choice.reason, cpu_model_name(), what,
-             name(precision));
+  std::vector<std::string> reasons{choice.reason};
+  if (choice.device == Device::cuda)
+    for (const std::string& library : libraries_of_cuda()) reasons.push_back(library);
+  fmt::print(out, "device {} ({}): {}, {}, {}\n", name(choice.device), fmt::join(reasons, ", "),
+             cpu_model_name(), what, name(precision));
   if (choice.device == Device::cpu && precision.compute == DType::bf16 && !cpu_has_bf16())
     fmt::print(out, "note: this processor has no bf16 instructions; f32 will be faster\n");
   std::fflush(out);

@@ -21,7 +21,11 @@ inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a
 // error says so.
 Precision precision_for(const std::optional<std::string>& asked, Device device);
 
-// Prints the device, the reason for it, and the precision (to `out`, where standard output is for results).
+// Of --version: the program's own, then describe_cuda(), a line each.
+std::string version_report();
+
+// Prints the device, the reason for it, its libraries, and the precision (to `out`, where standard output is
+// for results).
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out = stdout);
 
 // A line for each image that was not ok: path, outcome, reason, separated by tabs. The file is there even when

@@ -2,8 +2,7 @@
 #include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/device_kernels.h>
-#include <kindred/third_party/cublaslt.h>
-#include <kindred/third_party/cudnn_library.h>
+#include <kindred/third_party/gpu_libraries.h>
 
 namespace kindred {
 namespace cuda {
@@ -49,8 +48,7 @@ GpuProbe probe() {
     facts.minor = properties.minor;
     cudaFuncAttributes attributes;
     facts.has_code = cudaFuncGetAttributes(&attributes, probe_kernel) == cudaSuccess;
-    facts.missing_library = cudnn::why_missing();
-    if (facts.missing_library.empty()) facts.missing_library = cublaslt::why_missing();
+    facts.missing_library = missing_gpu_library();
     result.memory = properties.totalGlobalMem;
     result.multiprocessors = properties.multiProcessorCount;
   }
@@ -215,11 +213,11 @@ void destroy_recording(void* recording) {
 }  // namespace
 
 static const DeviceKernels kernels = {
-    probe,          acquire,        release,          free_and_total,       upload,
-    download,       set_bytes,      cuda::fill,       cuda::convert,        cuda::randomize,  synchronize,
-    acquire_pinned, release_pinned, copy_bytes,       make_event,           destroy_event,
-    mark,           wait_on_gpu,    wait_on_host,     milliseconds_between, begin_recording,
-    end_recording,  replay,         destroy_recording, nullptr};
+    probe,           acquire,        release,        free_and_total,    upload,
+    download,        set_bytes,      cuda::fill,     cuda::convert,     cuda::randomize,
+    synchronize,     acquire_pinned, release_pinned, copy_bytes,        make_event,
+    destroy_event,   mark,           wait_on_gpu,    wait_on_host,      milliseconds_between,
+    begin_recording, end_recording,  replay,         destroy_recording, gpu_libraries};
 const DeviceKernels* const device_cuda = &kernels;
 
 }  // namespace kindred

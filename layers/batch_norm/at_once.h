@@ -11,7 +11,9 @@ struct BatchNormAtOnce {
   // and try what is there.
   bool (*is_faster)(const Tensor& x, bool relu, bool residual);
 
-  // These two work for every shape of 8, 16, 24, ... channels, also where they are not the faster way.
+  // These two work for every shape of 8, 16, 24, ... channels, also where they are not the faster way. A NaN in
+  // x reaches the statistics, d_scale and dx of its channel whatever the ReLU does with it: the check of the
+  // gradients finds it.
   // As BatchNormKernels::statistics and apply. Where `mask` is defined there is a ReLU; the mask is for
   // backward() here, in its own order. A residual comes with a ReLU only.
   void (*forward)(const Tensor& x, const Tensor& scale, const Tensor& bias, const Tensor& residual,

@@ -5,6 +5,7 @@
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/conv2d/cuda_plain.h>
+#include <kindred/third_party/alignment.h>
 #include <kindred/third_party/cudnn_convolution.h>
 
 #include <cstdio>
@@ -47,9 +48,19 @@ Tensor padded(const Tensor& tensor, std::int64_t width) {
   return copy;
 }
 
-ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend) {
-  return {kind, dtype,    weight_dtype, s.n,     s.h,     s.w,        channels_on_cuda(s.c, dtype), s.k, s.kh,
-          s.kw, s.stride, s.pad,        s.out_h, s.out_w, with_addend};
+// Where cuDNN will read `tensor`; null where that is in a padded copy, which is aligned.
+const void* address(const Tensor& tensor, std::int64_t width) {
+  return tensor.defined() && tensor.shape().back() == width ? tensor.raw() : nullptr;
+}
+
+// cuDNN's engines rely on the alignment that a plan was made for. A window on rows of images of odd size in f32
+// starts anywhere, and then only what an element has is promised.
+ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend,
+                      std::initializer_list<const void*> addresses) {
+  const int alignment = promised_alignment(addresses, size_of(dtype));
+  return {kind,        dtype,    weight_dtype, s.n,      s.h,   s.w,     channels_on_cuda(s.c, dtype),
+          s.k,         s.kh,     s.kw,         s.stride, s.pad, s.out_h, s.out_w,
+          with_addend, alignment};
 }
 
 // Said once for each shape: the user may wonder why it is slow.
@@ -61,7 +72,9 @@ void say_fallback(const ConvolutionKey& key) {
 }
 
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
-  const ConvolutionKey key = key_of(Kind::forward, s, x.dtype(), w.dtype(), false);
+  const std::int64_t width = channels_on_cuda(s.c, x.dtype());
+  const ConvolutionKey key =
+      key_of(Kind::forward, s, x.dtype(), w.dtype(), false, {address(x, width), address(w, width), y.raw()});
   if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
     const Tensor wide_x = padded(x, key.c), wide_w = padded(w, key.c);
     return cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide_w.raw()}, {2, y.raw()}});
@@ -73,17 +86,21 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tenso
 void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
                    const Tensor& dx) {
   // Adding in the epilogue where cuDNN has an engine that does, afterwards elsewhere.
-  if (key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false).c == s.c) {
+  const auto key_with = [&](bool with_addend, const Tensor& result) {
+    return key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), with_addend,
+                  {dy.raw(), w.raw(), result.raw(), with_addend ? addend.raw() : nullptr});
+  };
+  if (channels_on_cuda(s.c, dy.dtype()) == s.c) {
     // The addend may be dx itself: the gradient is then found beside it.
     const bool in_place = addend.defined() && addend.raw() == dx.raw();
     if (addend.defined() && !in_place) {
-      const cudnn::Plan* fused = cudnn::plan_for(key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), true));
+      const cudnn::Plan* fused = cudnn::plan_for(key_with(true, dx));
       if (fused != nullptr)
         return cudnn::run(*fused, {{0, dx.raw()}, {1, w.raw()}, {2, dy.raw()}, {3, addend.raw()}});
     }
-    const ConvolutionKey key = key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), false);
+    const Tensor gradient = in_place ? Tensor::empty_like(dx) : dx;
+    const ConvolutionKey key = key_with(false, gradient);
     if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
-      const Tensor gradient = in_place ? Tensor::empty_like(dx) : dx;
       cudnn::run(*plan, {{0, gradient.raw()}, {1, w.raw()}, {2, dy.raw()}});
       if (addend.defined()) add(gradient, addend, dx);
       return;
@@ -95,8 +112,14 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
 
 void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
   // The gradient is float32 where an engine writes it so from 16-bit factors, and converted elsewhere.
+  const std::int64_t width = channels_on_cuda(s.c, x.dtype());
+  const auto key_with = [&](DType written) {
+    const bool directly = width == s.c && written == dw.dtype();
+    return key_of(Kind::backward_weight, s, x.dtype(), written, false,
+                  {address(x, width), dy.raw(), directly ? dw.raw() : nullptr});
+  };
   for (const DType written : {dw.dtype(), x.dtype()}) {
-    const ConvolutionKey key = key_of(Kind::backward_weight, s, x.dtype(), written, false);
+    const ConvolutionKey key = key_with(written);
     const cudnn::Plan* plan = cudnn::plan_for(key);
     if (plan == nullptr) continue;
     const Tensor wide_x = padded(x, key.c);
@@ -106,7 +129,7 @@ void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, co
     cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide.raw()}, {2, dy.raw()}});
     return repack(wide, key.c, dw, s.c);
   }
-  say_fallback(key_of(Kind::backward_weight, s, x.dtype(), dw.dtype(), false));
+  say_fallback(key_with(dw.dtype()));
   cuda::conv2d_plain.backward_weight(s, x, dy, dw);
 }
 

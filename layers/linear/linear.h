@@ -12,7 +12,8 @@ namespace kindred {
 // x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of
 // x; the bias is f32 (f64 where x is f64).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
-// max(linear(x, weight, bias), 0), without a trip through memory between the two.
+// max(linear(x, weight, bias), 0), where a NaN stays a NaN; on the CPU without a trip through memory between
+// the two.
 Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 struct Linear {

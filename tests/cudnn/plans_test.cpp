@@ -10,6 +10,7 @@
 #include "../engine/temporary_folder.h"
 #include "h200.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -99,6 +100,36 @@ TEST_CASE("cuDNN for an H200: every convolution of the ResNets has plans, in eve
           CHECK_FALSE(offered_plans(second, p.rules, Offer::fallback).empty());
         check_choices(usual, graph, p.rules);
       }
+}
+
+TEST_CASE(
+    "cuDNN for an H200: windows on rows of odd images have plans of their own, which need less alignment") {
+  for (const Kind kind : {Kind::forward, Kind::backward_data, Kind::backward_weight})
+    for (const bool tf32 : {false, true}) {
+      ConvolutionKey key{kind, DType::f32, DType::f32, 64, 33, 33, 3, 16, 3, 3, 1, 1, 33, 33, false};
+      CAPTURE(tf32);
+      const PlanRules rules{.allow_tf32 = tf32};
+      const auto offered = [&](int alignment) {
+        key.alignment = alignment;
+        CAPTURE(key.to_string());
+        std::set<std::string> choices;
+        for (const Offer offer : {Offer::usual, Offer::fallback}) {
+          Graph graph = graph_of(key);
+          for (const ChosenPlan& plan : offered_plans(graph, rules, offer)) choices.insert(plan.choice);
+        }
+        CHECK_FALSE(choices.empty());
+        return choices;
+      };
+      const std::set<std::string> aligned = offered(16), unaligned = offered(4);
+      // Tensor cores are fed with 16 bytes at a time: some plans are not for such windows.
+      if (tf32 && kind != Kind::backward_data)
+        CHECK(std::any_of(aligned.begin(), aligned.end(),
+                          [&](const std::string& choice) { return !unaligned.contains(choice); }));
+    }
+  ConvolutionKey key{Kind::forward, DType::f32, DType::f32, 2, 5, 5, 3, 4, 3, 3, 1, 1, 5, 5, false};
+  const std::string at_16 = key.to_string();
+  key.alignment = 4;
+  CHECK(key.to_string() == at_16 + ", alignment 4");  // what the plan book knows it by
 }
 
 TEST_CASE("cuDNN for an H200: no engine writes f32 gradients of 16-bit filters, so those are converted") {

@@ -114,12 +114,12 @@ TEST_CASE("plan book: a file that is no plan file adds nothing") {
 }
 
 TEST_CASE("a shared library that is missing is an error when it is used, not before") {
-  const DynamicLibrary missing{"libkindred_no_such_library.so.1", "libkindred_no_such_library.so"};
+  const DynamicLibrary missing({"libkindred_no_such_library.so.1", "libkindred_no_such_library.so"});
   CHECK_FALSE(missing.is_open());
   CHECK(missing.problem().find("libkindred_no_such_library.so.1") != std::string::npos);
   void (*function)() = nullptr;
   CHECK_THROWS_WITH_AS(missing.load(function, "f"), doctest::Contains("LD_LIBRARY_PATH"), Error);
-  const DynamicLibrary there{"libkindred_no_such_library.so", "libc.so.6"};
+  const DynamicLibrary there({"libkindred_no_such_library.so", "libc.so.6"});
   CHECK(there.is_open());
   CHECK_THROWS_WITH_AS(there.load(function, "kindred_no_such_function"),
                        doctest::Contains("kindred_no_such_function"), Error);

@@ -1,10 +1,10 @@
 // Linear layers on a GPU, or on one that is emulated, where the registry's cases do not reach: sums over many
 // rows, and a bias gradient that is asked for alone or beside the weight's.
 #include "../gpu.h"
+#include "sixteenths.h"
 
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
-#include <kindred/engine/philox.h>
 #include <kindred/layers/linear/kernels.h>
 
 #include <doctest/doctest.h>
@@ -14,14 +14,7 @@
 namespace kindred {
 namespace {
 
-// Multiples of 1/16 in [-1, 1): exact in every type.
-Tensor sixteenths(const Shape& shape, std::uint32_t which) {
-  RandomStream random(51, Purpose::test, which);
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < shape.numel(); ++i)
-    values.push_back(static_cast<float>(random.below(32)) / 16 - 1);
-  return Tensor::from(values, shape, Device::reference);
-}
+using test::sixteenths;
 
 TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" * test::needs_gpu) {
   for (const std::int64_t rows : {1, 7, 8, 9, 300})
@@ -53,12 +46,15 @@ TEST_CASE("linear layers on a GPU: gradients of weight and bias over many rows" 
 TEST_CASE("linear layers on a GPU: a ReLU keeps a NaN" * test::needs_gpu) {
   const Tensor x = Tensor::from(std::vector<float>{1, -1, std::nanf("")}, {3, 1}, Device::cuda);
   const Tensor w = Tensor::full({1, 1}, 2, DType::f32, Device::cuda);
-  const Tensor y = Tensor::empty({3, 1}, DType::f32, Device::cuda);
-  linear_kernels(Device::cuda).forward(x, w, Tensor(), true, y);
-  const std::vector<float> values = y.to_vector<float>();
-  CHECK(values[0] == 2);
-  CHECK(values[1] == 0);
-  CHECK(std::isnan(values[2]));
+  for (const Tensor& bias : {Tensor(), Tensor::full({1}, 0.5, DType::f32, Device::cuda)}) {
+    CAPTURE(bias.defined());
+    const Tensor y = Tensor::empty({3, 1}, DType::f32, Device::cuda);
+    linear_kernels(Device::cuda).forward(x, w, bias, true, y);
+    const std::vector<float> values = y.to_vector<float>();
+    CHECK(values[0] == (bias.defined() ? 2.5f : 2.0f));
+    CHECK(values[1] == 0);
+    CHECK(std::isnan(values[2]));
+  }
 }
 
 }  // namespace

@@ -1,0 +1,16 @@
+#include <kindred/third_party/cublaslt.h>
+#include <kindred/third_party/cudnn_library.h>
+#include <kindred/third_party/gpu_libraries.h>
+
+namespace kindred {
+
+std::string missing_gpu_library() {
+  const std::string cudnn = cudnn::why_missing();
+  return cudnn.empty() ? cublaslt::why_missing() : cudnn;
+}
+
+std::vector<std::string> gpu_libraries() {
+  return {cudnn::where(), cublaslt::where()};
+}
+
+}  // namespace kindred

@@ -31,6 +31,7 @@ MUTANTS = [
     ("losses/supcon/cuda.cu", "(1 / formula.temperature), d_rows", "(-1 / formula.temperature), d_rows",
      "supcon on cuda: contrasts*"),
     ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
+    ("third_party/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
     ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
      "optimizer: scaled*"),
     # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.

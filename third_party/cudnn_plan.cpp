@@ -45,13 +45,18 @@ Descriptor engine_of(const Descriptor& configuration) {
   return engine;
 }
 
-// All notes of an engine. The cuDNN that was opened may know more of them than this build's header.
+// More than an engine has, also in a cuDNN that knows more than this build's header: 9.19 has 10 notes and 44
+// knobs. Asked for none, it does not say how many there are.
+constexpr int most_notes = 64, most_knobs = 64;
+// What the number of a knob is less than.
+constexpr int largest_knob = 256;
+
 template <typename Note>
 std::vector<Note> notes_of(const Descriptor& engine, cudnnBackendAttributeName_t name,
                            cudnnBackendAttributeType_t type) {
-  std::vector<Note> notes(static_cast<std::size_t>(engine.get(name, type, 0, nullptr)));
-  const std::int64_t count = engine.get(name, type, static_cast<std::int64_t>(notes.size()), notes.data());
-  notes.resize(std::min(notes.size(), static_cast<std::size_t>(count)));
+  std::vector<Note> notes(most_notes);
+  const std::int64_t count = engine.get(name, type, most_notes, notes.data());
+  notes.resize(static_cast<std::size_t>(std::min<std::int64_t>(count, most_notes)));
   return notes;
 }
 
@@ -77,9 +82,6 @@ bool obeys(const Descriptor& engine, const PlanRules& rules, DType factors) {
   return !has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION);
 }
 
-// cuDNN 9.19 has 44 knobs, and the cuDNN that was opened may be a later one.
-constexpr int most_knobs = 256;
-
 // "12 3=1 7=0": engine 12, its knob 3 at 1, its knob 7 at 0.
 std::string choice_of(const Descriptor& configuration, const Descriptor& engine) {
   std::int64_t index = 0;
@@ -87,12 +89,11 @@ std::string choice_of(const Descriptor& configuration, const Descriptor& engine)
   std::string text = std::to_string(index);
   std::vector<Descriptor> knobs;
   std::vector<cudnnBackendDescriptor_t> raw;
-  const std::int64_t count =
-      configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, nullptr);
-  for (std::int64_t i = 0; i < count; ++i)
+  for (int i = 0; i < most_knobs; ++i)
     raw.push_back(knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR).raw());
-  configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, raw.data());
-  for (std::int64_t i = 0; i < count; ++i) {
+  const std::int64_t count = configuration.get(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                               most_knobs, raw.data());
+  for (std::int64_t i = 0; i < std::min<std::int64_t>(count, most_knobs); ++i) {
     const Descriptor& knob = knobs[static_cast<std::size_t>(i)];
     cudnnBackendKnobType_t type{};
     std::int64_t value = 0;
@@ -122,7 +123,7 @@ std::optional<Choice> read_choice(const std::string& text) {
   while (at != end) {
     int type = 0;
     std::int64_t value = 0;
-    if (!letter(' ') || !number(type) || type < 0 || type >= most_knobs || !letter('=') || !number(value) ||
+    if (!letter(' ') || !number(type) || type < 0 || type >= largest_knob || !letter('=') || !number(value) ||
         !choice.knobs.emplace(static_cast<cudnnBackendKnobType_t>(type), value).second)
       return {};
   }

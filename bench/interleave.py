@@ -5,25 +5,54 @@ The machine may be shared and its speed may drift from minute to minute, so figu
 from one run of this script. Each program does one repeat for every line that it reads on standard input and answers
 with one line: the milliseconds that it took. All programs stay alive, so start-up and compilation are paid once.
 """
+import os
+import select
+import signal
 import statistics
 import subprocess
+import time
 
 
 class Contender:
-    def __init__(self, name, command, env=None):
-        self.name, self.times = name, []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    """`log`: a file for what it says beside its answers. `deadline`: of time.monotonic(); it is killed then."""
+
+    def __init__(self, name, command, env=None, log=None, deadline=None):
+        self.name, self.times, self.deadline, self.read = name, [], deadline, b""
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env,
+                                        start_new_session=deadline is not None)
 
     def repeat(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended early (exit code {self.process.wait()})")
+        try:
+            self.process.stdin.write(b"go\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; so has its output
+        while b"\n" not in self.read:
+            wait = None if self.deadline is None else max(0, self.deadline - time.monotonic())
+            if not select.select([self.process.stdout], [], [], wait)[0]:
+                self.kill()
+                raise SystemExit(f"{self.name} was killed at its limit")
+            chunk = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not chunk:
+                raise SystemExit(f"{self.name} ended early (exit code {self.process.wait()})")
+            self.read += chunk
+        line, self.read = self.read.split(b"\n", 1)
         return float(line)
 
     def close(self):
         self.process.stdin.close()
+        try:
+            self.process.wait(None if self.deadline is None else max(0.1, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise SystemExit(f"{self.name} was killed at its limit")
+
+    def kill(self):
+        """Ends it, and what it started if it leads a session."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL) if self.deadline is not None else self.process.kill()
+        except ProcessLookupError:
+            pass
         self.process.wait()
 
 

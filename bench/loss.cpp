@@ -3,6 +3,7 @@
 // those of the pool, gradient included, elsewhere those by which the process grew.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/known_plans.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/memory_plan.h>
 #include <kindred/apps/common/progress.h>
@@ -67,7 +68,10 @@ int bench(int argc, char** argv) {
   app.add_option("--steps", steps, "for each line, in a row");
   app.add_flag("--memory", memory);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
-  const Device device = choose_device(device_name).device;
+  const DeviceChoice choice = choose_device(device_name);
+  const Device device = choice.device;
+  report_device(choice, Precision{}, stderr);
+  const KnownPlans known_plans(choice, {});
   if (memory) pass(draw(256, dim, classes, device));  // libraries set themselves up
   const Inputs inputs = draw(rows, dim, classes, device);
   if (memory) {

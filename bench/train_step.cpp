@@ -1,13 +1,23 @@
 // Kindred's side of bench/train_step.py and bench/gpu.py: SupCon training steps for every line on standard
-// input; answers with the milliseconds of one.
+// input; answers with the milliseconds of one. With --kernels FILE the kernels of all lines but the first,
+// which makes plans and records, are written there.
 #include <kindred/apps/common/command_line.h>
 #include <kindred/apps/common/device_report.h>
+#include <kindred/apps/common/known_plans.h>
 #include <kindred/apps/common/main.h>
 #include <kindred/apps/common/progress.h>
 #include <kindred/apps/common/training_steps.h>
-#include <kindred/engine/plan_book.h>
+#include <kindred/bench/kernel_times.h>
+#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/device_kernels.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <iostream>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
 
 namespace kindred {
 namespace {
@@ -26,6 +36,17 @@ std::vector<std::int32_t> random_labels(std::int64_t batch) {
   return labels;
 }
 
+// Plans cost a minute or two, and whoever waits for them may lose patience and kill the program.
+void keep_now_and_then(const KnownPlans& plans, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  while (!stop.stop_requested()) {
+    wake.wait_for(lock, stop, std::chrono::seconds(10), [] { return false; });
+    plans.keep();
+  }
+}
+
 int bench(int argc, char** argv) {
   CLI::App app("SupCon training steps for every line on standard input.", "bench_train_step");
   PretrainOptions o;
@@ -33,7 +54,7 @@ int bench(int argc, char** argv) {
   o.temperature = 0.1, o.image_size = 32, o.pixels = "imagenet";
   constexpr double learning_rate = 0.01;
   std::int64_t rows = 512, steps = 1;
-  std::string device_name = "cpu";
+  std::string device_name = "cpu", kernels_file, plans_file;
   std::optional<std::string> precision;
   app.add_option("--model", o.model);
   app.add_option("--image-size", o.image_size);
@@ -42,13 +63,19 @@ int bench(int argc, char** argv) {
   app.add_option("--device", device_name, device_help);
   app.add_option("--steps", steps, "for each line, in a row");
   app.add_flag("--deterministic", o.deterministic);
+  app.add_option("--kernels", kernels_file, "file for the time of each kernel; slows the steps down a little");
+  app.add_option("--plans", plans_file, "file for the chosen plans, as pretrain's plans.json");
   if (const auto done = parse_command_line(app, argc, argv)) return *done;
   check(rows >= 2 && rows % 2 == 0 && steps >= 1, ExitCode::usage, "--views must be even, --steps 1 or more");
   o.batch_size = rows / 2, o.stem = default_stem(o.image_size);
   o.view_groups = {{recipe("none"), static_cast<int>(o.image_size), 2}};
-  const Device device = choose_device(device_name).device;
+  std::optional<KernelTimes> kernels;
+  if (!kernels_file.empty()) kernels.emplace();  // before anything is recorded
+  const DeviceChoice choice = choose_device(device_name);
+  const Device device = choice.device;
   o.precision = precision_for(precision, device);
-  plan_book().set_rules({o.deterministic, o.precision.tf32});
+  report_device(choice, o.precision, stderr);
+  const KnownPlans known_plans(choice, {o.deterministic, o.precision.tf32});
 
   Learner learner(o, device, 10);
   const auto runner = make_training_steps(o, device, learner);
@@ -58,12 +85,23 @@ int bench(int argc, char** argv) {
   }
   const std::vector<std::uint8_t> pictures = random_pictures(rows, o.image_size);
   const std::vector<std::int32_t> labels = view_labels(o, random_labels(o.batch_size), {});
-  for (std::string line; std::getline(std::cin, line);) {
+  std::jthread keeper([&known_plans](const std::stop_token& stop) { keep_now_and_then(known_plans, stop); });
+  std::int64_t lines = 0;
+  for (std::string line; std::getline(std::cin, line); ++lines) {
+    if (lines == 1) {
+      keeper.request_stop();
+      if (device == Device::cuda && !plans_file.empty()) plan_book().save(plans_file, gpu().probe().reason);
+      if (kernels) kernels->begin();
+    }
     const double start = now_seconds();
     for (std::int64_t step = 0; step < steps; ++step) runner->run(pictures, labels, learning_rate);
     runner->finish();
     fmt::print("{}\n", (now_seconds() - start) * 1e3 / static_cast<double>(steps));
     std::fflush(stdout);
+  }
+  if (kernels) {
+    check(lines > 1, ExitCode::usage, "--kernels: {} lines were read, expected 2 or more", lines);
+    write_file_atomically(kernels_file, kernels->table(static_cast<double>(steps * (lines - 1))));
   }
   return 0;
 }

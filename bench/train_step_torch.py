@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""PyTorch's side of bench/train_step.py and bench/gpu.py: the same SupCon training step, channels_last."""
+"""PyTorch's side of bench/train_step.py and bench/gpu.py: the same SupCon training step, channels_last.
+
+With --kernels FILE one more line's steps run under PyTorch's profiler at the end, and their kernels are written there.
+"""
 import argparse
 import sys
 import time
@@ -60,6 +63,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--steps", type=int, default=1, help="for each line, in a row")
+    parser.add_argument("--kernels", metavar="FILE")
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
@@ -68,7 +72,8 @@ def main():
     net, dim = encoder(a.model, a.image_size)
     net = nn.Sequential(net, nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128))
     net = net.to(a.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=1e-4,
+                                **({"fused": True} if a.device == "cuda" else {}))
     x = torch.randn(a.views, 3, a.image_size, a.image_size, device=a.device).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (a.views // 2,), device=a.device).repeat(2)
     low = {"bf16": torch.bfloat16, "f16": torch.float16}.get(a.precision)
@@ -80,9 +85,9 @@ def main():
         return supcon(z, labels)
 
     if a.compile:
-        loss_of = torch.compile(loss_of, mode="max-autotune")
-    for _ in sys.stdin:
-        start = time.perf_counter()
+        loss_of = torch.compile(loss_of)
+
+    def steps():
         for _ in range(a.steps):
             optimizer.zero_grad(set_to_none=True)
             loss = loss_of(x)
@@ -95,7 +100,17 @@ def main():
                 scaler.update()
         if a.device == "cuda":
             torch.cuda.synchronize()
+
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        steps()
         print((time.perf_counter() - start) * 1e3 / a.steps, flush=True)
+    if a.kernels:
+        with torch.profiler.profile() as profiler:
+            steps()
+        by_time = "self_cuda_time_total" if a.device == "cuda" else "self_cpu_time_total"
+        with open(a.kernels, "w") as out:
+            out.write(f"# {a.steps} steps\n{profiler.key_averages().table(sort_by=by_time, row_limit=60)}\n")
 
 
 if __name__ == "__main__":

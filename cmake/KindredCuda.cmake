@@ -27,6 +27,8 @@ elseif(KINDRED_CUDA)
   find_package(CUDAToolkit REQUIRED)
   find_path(KINDRED_CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_path(KINDRED_CUBLAS_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  # Only for bench_train_step --kernels, which says so where it is missing.
+  find_path(KINDRED_CUPTI_INCLUDE cupti.h HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUDAToolkit_LIBRARY_ROOT}/extras/CUPTI/include)
 
   set(missing)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)

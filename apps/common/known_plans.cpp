@@ -13,6 +13,10 @@ KnownPlans::KnownPlans(const DeviceChoice& choice, const PlanRules& rules,
 }
 
 KnownPlans::~KnownPlans() {
+  keep();
+}
+
+void KnownPlans::keep() const {
   try {
     if (!gpu_.empty()) plan_book().save(code_cache(), gpu_);
   } catch (const std::exception&) {  // it is a cache

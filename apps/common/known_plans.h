@@ -14,6 +14,8 @@ class KnownPlans {
  public:
   KnownPlans(const DeviceChoice& choice, const PlanRules& rules, const std::filesystem::path& of_run = {});
   ~KnownPlans();
+  // Gives the cache what has been found out so far, for a program that may be killed.
+  void keep() const;
   KnownPlans(const KnownPlans&) = delete;
   KnownPlans& operator=(const KnownPlans&) = delete;
 

@@ -3,7 +3,7 @@
 #
 #   bin/         the programs
 #   lib/         the shared libraries that they need, but for the C library's; licenses/ holds their copyright files
-#   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_check.sh
+#   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh
 #
 # CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/library_search.h says.
 #
@@ -16,8 +16,10 @@ endif()
 install(DIRECTORY tests/golden DESTINATION ${kindred_share}/tests COMPONENT portable EXCLUDE_FROM_ALL
         FILES_MATCHING PATTERN "*.json" PATTERN "*.png")
 install(DIRECTORY bench DESTINATION ${kindred_share} COMPONENT portable EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.py")
-install(PROGRAMS scripts/gpu_check.sh scripts/run_packed_tests.sh DESTINATION ${kindred_share}/scripts
+install(PROGRAMS scripts/gpu_flight.sh scripts/run_packed_tests.sh DESTINATION ${kindred_share}/scripts
         COMPONENT portable EXCLUDE_FROM_ALL)
+install(DIRECTORY scripts/flight DESTINATION ${kindred_share}/scripts COMPONENT portable EXCLUDE_FROM_ALL
+        FILES_MATCHING PATTERN "*.py")
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION . COMPONENT portable EXCLUDE_FROM_ALL)
 
 install(CODE "

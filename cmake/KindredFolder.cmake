@@ -61,9 +61,13 @@ function(kindred_emulated_source source)
   kindred_emulated_options(${target} ${copy})
 endfunction()
 
+# Calls at the beginning and end of functions are of no use here.
+include(CheckCXXCompilerFlag)
+check_cxx_compiler_flag(--param=tsan-instrument-func-entry-exit=0 KINDRED_HAS_TSAN_ENTRIES)
+set(kindred_no_entries $<$<BOOL:${KINDRED_HAS_TSAN_ENTRIES}>:--param=tsan-instrument-func-entry-exit=0>)
 function(kindred_emulated_options target file)
   set_source_files_properties(${file} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS
-    "-Wno-unknown-pragmas;-fsanitize=thread,alignment;-fno-tree-vectorize;-fno-tree-loop-distribute-patterns;-g1;-gdwarf-4")
+    "-Wno-unknown-pragmas;-fsanitize=thread,alignment;-fno-tree-vectorize;-fno-tree-loop-distribute-patterns;-g1;-gdwarf-4;${kindred_no_entries}")
 endfunction()
 
 # Links <program> once more, from the same objects, with the emulation in place of the GPU: <folder>/emulated/<program>.

@@ -73,7 +73,7 @@ struct Watched {
   std::uintptr_t begin = 0;
   std::size_t bytes = 0;
   Cell *words = nullptr, *single = nullptr;
-  std::uint32_t* known = nullptr;  // [words] of global memory: see note_read()
+  std::uint32_t* known = nullptr;  // [words] of global memory: see read_is_known()
 
   Watched() = default;
   Watched(std::uintptr_t from, std::size_t count);

@@ -1,4 +1,6 @@
 // The emulation of CUDA finds what hardware forbids: kernels with one error each, under many seeds.
+#include "../emulated_gpu.h"
+
 #include <kindred/engine/cuda/emulation_threads.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
@@ -52,7 +54,7 @@ std::vector<std::int32_t> result_of(const std::string& name, const Tensor& memor
 
 }  // namespace
 
-TEST_CASE("emulated GPU: every planted error is found, and named, in every order") {
+TEST_CASE("emulated GPU: every planted error is found, and named, in every order" * test::needs_emulation) {
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     const Seed set(seed);
     for (const planted::Kernel& kernel : planted::kernels()) {
@@ -73,7 +75,8 @@ TEST_CASE("emulated GPU: every planted error is found, and named, in every order
   }
 }
 
-TEST_CASE("emulated GPU: kernels without an error compute what they should after all of these") {
+TEST_CASE("emulated GPU: kernels without an error compute what they should after all of these" *
+          test::needs_emulation) {
   const std::vector<std::int32_t> turned = result_of("with_barrier", zeros());
   for (int i = 0; i < 64; ++i) CHECK(turned[static_cast<std::size_t>(i)] == 63 - i);
   const std::vector<std::int32_t> votes = result_of("votes", zeros());
@@ -81,7 +84,7 @@ TEST_CASE("emulated GPU: kernels without an error compute what they should after
   CHECK(result_of("atomic_counter", zeros())[0] == 192);
 }
 
-TEST_CASE("emulated GPU: threads and blocks run in an order that the seed decides") {
+TEST_CASE("emulated GPU: threads and blocks run in an order that the seed decides" * test::needs_emulation) {
   const auto order_of = [](std::uint64_t seed) {
     const Seed set(seed);
     std::vector<std::int32_t> places = result_of("places", zeros());
@@ -99,4 +102,11 @@ TEST_CASE("emulated GPU: threads and blocks run in an order that the seed decide
   }
   CHECK(orders.size() == seeds);
   CHECK(first_blocks.size() == 4);
+}
+
+TEST_CASE("emulated GPU: what only machine code can refuse runs here, and is listed" * test::needs_emulation) {
+  const Tensor out = zeros();
+  planted::start_impossible(zeros(), out);
+  gpu().synchronize();
+  CHECK(out.to(Device::cpu, DType::i32).data<std::int32_t>()[127] == 1);
 }

@@ -1,4 +1,5 @@
 #include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/device_kernels.h>
 #include <kindred/tests/emulation/planted.h>
 
 namespace kindred::planted {
@@ -143,8 +144,8 @@ __global__ void misaligned(std::int32_t* out) {
 }
 
 const std::vector<std::string> of_the_host_lines = {LINE(2)};
-__global__ void of_the_host(std::int32_t* out, const std::int32_t* host) {
-  out[thread()] = *host;
+__global__ void of_the_host(std::int32_t* out, std::uintptr_t host) {
+  out[thread()] = *reinterpret_cast<const std::int32_t*>(host);
 }
 
 const std::vector<std::string> anothers_variable_lines = {LINE(6)};
@@ -232,7 +233,6 @@ std::vector<std::string> parts(std::vector<std::string> lines, std::initializer_
 }  // namespace
 
 const std::vector<Kernel>& kernels() {
-  static const std::int32_t of_host = 1;
   static const std::vector<Kernel> all = {
       {"no_barrier", [](const Tensor& m) { two_warps(no_barrier, m); },
        parts(no_barrier_lines, {"race on shared memory", "(warp 0)", "(warp 1)", "no __syncthreads"})},
@@ -286,8 +286,10 @@ const std::vector<Kernel>& kernels() {
        parts(misaligned_lines, {"misaligned address", "4 above a multiple of 16"})},
       {"of_the_host",
        [](const Tensor& m) {
-         const std::vector<std::int32_t> host(1, of_host);
-         launch(of_the_host, dim3(1), 64, m.data<std::int32_t>(), host.data());
+         const std::vector<std::int32_t> host(1);
+         launch(of_the_host, dim3(1), 64, m.data<std::int32_t>(),
+                reinterpret_cast<std::uintptr_t>(host.data()));
+         gpu().synchronize();
        },
        parts(of_the_host_lines, {"illegal address", "memory of the host"})},
       {"anothers_variable", [](const Tensor& m) { two_warps(anothers_variable, m); },

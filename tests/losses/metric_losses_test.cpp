@@ -7,6 +7,7 @@
 #include <kindred/losses/triplet/triplet.h>
 
 #include "../errors.h"
+#include "../gpu.h"
 #include "supcon_evaluate.h"
 
 #include <doctest/doctest.h>
@@ -79,6 +80,28 @@ TEST_CASE("triplet: rows on a line, by hand") {
     CHECK(loss_of(M::batch_all, R::active, 20).loss ==
           doctest::Approx(20 + (4 * 1 + 4 * .25 - 9 - 6.25 - 4 - 2.25 - 9 - 4 - 6.25 - 2.25) / 8));
   }
+}
+
+TEST_CASE("triplets on a GPU: every mining gives what the CPU gives" * test::needs_gpu) {
+  const Tensor rows = unit_rows(40, 8, 3, Device::cpu), labels = random_labels(40, 5, 4, Device::cpu);
+  const auto evaluate = [&](Device device, const TripletOptions& options) {
+    Tensor z = rows.to(device, DType::f32);
+    z.set_requires_grad();
+    Tape tape;
+    const Tensor loss = triplet(z, labels.to(device, DType::i32), options);
+    tape.backward(loss);
+    std::vector<double> numbers = tape.gradient(z).to_vector<double>();
+    numbers.push_back(value(loss));
+    return numbers;
+  };
+  for (const TripletMining mining :
+       {TripletMining::batch_all, TripletMining::batch_hard, TripletMining::semi_hard})
+    for (const TripletReduction reduction : {TripletReduction::chosen, TripletReduction::active}) {
+      const TripletOptions options{.margin = 0.5f, .mining = mining, .reduction = reduction};
+      const std::vector<double> cpu = evaluate(Device::cpu, options), gpu = evaluate(Device::cuda, options);
+      CHECK(cpu.back() > 0.01);
+      for (std::size_t i = 0; i < cpu.size(); ++i) CHECK(std::abs(gpu[i] - cpu[i]) < 1e-5);
+    }
 }
 
 TEST_CASE(

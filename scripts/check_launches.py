@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Whether a GPU can start what the emulated tests started: registers, __launch_bounds__ and shared memory of each kernel.
+
+emulated_tests lists its launches in the file that KINDRED_EMULATION_LAUNCHES names. What a kernel takes up is in the
+machine code that nvcc made of it, so without nvcc or cuobjdump nothing is checked, which is said. Kernels of
+kindred::planted cannot be started, and must be found.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import site
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+REGISTERS = 65536  # of a multiprocessor, of every architecture since Kepler; each warp takes a multiple of 256 of them,
+WARPS_TOGETHER = 4  # and warps take them four at a time
+SHARED = {"sm_80": 163 << 10, "sm_90": 227 << 10}  # bytes of a block at most; what cuobjdump says includes 1 KB on sm_90
+
+
+def find_cuobjdump():
+    """The program from CUDA's toolkit, wherever it is; or None."""
+    places = [pathlib.Path(p) for p in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if p]
+    places = [p / "bin" for p in places]
+    places += [p for s in site.getsitepackages() for p in pathlib.Path(s).glob("nvidia/*/bin")]
+    path = os.environ.get("PATH", "") + os.pathsep + os.pathsep.join(map(str, places))
+    return os.environ.get("KINDRED_CUOBJDUMP") or shutil.which("cuobjdump", path=path)
+
+
+def same_in_both(name):
+    """A mangled name with g++'s anonymous namespace in place of nvcc's, which is named after the file."""
+    found = re.search(r"(\d+)(_GLOBAL__N__)", name)
+    if not found:
+        return name
+    end = found.start(2) + int(found.group(1))
+    return name[:found.start()] + "12_GLOBAL__N_1" + same_in_both(name[end:])
+
+
+def machine_code(cuobjdump, objects):
+    """(name, architecture) -> {registers, shared, bounds} at most, of all objects."""
+    code = {}
+    for path in objects:
+        usage = subprocess.run([cuobjdump, "--dump-resource-usage", path], capture_output=True, text=True).stdout
+        arch = name = None
+        for line in usage.splitlines():
+            if found := re.match(r"arch = (\S+)", line):
+                arch = found.group(1)
+            elif found := re.match(r" Function (\S+):", line):
+                name = same_in_both(found.group(1))
+            elif found := re.match(r"  REG:(\d+) .*SHARED:(\d+)", line):
+                entry = code.setdefault((name, arch), {"registers": 0, "shared": 0, "bounds": 1024})
+                entry["registers"] = max(entry["registers"], int(found.group(1)))
+                entry["shared"] = max(entry["shared"], int(found.group(2)))
+        header = subprocess.run([cuobjdump, "--dump-elf", path], capture_output=True, text=True).stdout
+        arch = name = None
+        bounds_follow = False
+        for line in header.splitlines():
+            if found := re.match(r"arch = (\S+)", line):
+                arch = found.group(1)
+            elif found := re.match(r"\.nv\.info\.(\S+)$", line):
+                name = same_in_both(found.group(1))
+            elif "EIATTR_MAX_THREADS" in line:
+                bounds_follow = True
+            elif bounds_follow and (found := re.search(r"Value:\s+0x([0-9a-f]+)", line)):
+                bounds_follow = False
+                if (name, arch) in code:
+                    code[name, arch]["bounds"] = min(code[name, arch]["bounds"], int(found.group(1), 16))
+    return code
+
+
+def registers_of_block(registers, threads):
+    warps = -(-threads // 32)
+    warps = -(-warps // WARPS_TOGETHER) * WARPS_TOGETHER
+    return -(-registers * 32 // 256) * 256 * warps
+
+
+def why_not(needs, arch, threads, dynamic):
+    """Why a GPU would refuse a launch, or None."""
+    if threads > needs["bounds"]:
+        return f"its __launch_bounds__ allow {needs['bounds']}"
+    taken = registers_of_block(needs["registers"], threads)
+    if taken > REGISTERS:
+        return f"with {needs['registers']} registers a thread they take {taken}, and a multiprocessor has {REGISTERS}"
+    reserved = 1024 if arch >= "sm_90" else 0
+    shared = needs["shared"] - reserved + dynamic
+    if arch in SHARED and shared > SHARED[arch]:
+        return f"a block takes {shared} bytes of shared memory, and may have {SHARED[arch]}"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("launches", type=pathlib.Path, help="what KINDRED_EMULATION_LAUNCHES named")
+    a = parser.parse_args()
+    program = a.build / "tests/emulated_tests"
+    objects = [o for folder in (a.build / "CMakeFiles/kindred_gpu.dir", a.build / "tests/CMakeFiles/planted_gpu.dir")
+               for o in folder.rglob("*.cu.o")]
+    cuobjdump = find_cuobjdump()
+    if not objects or not cuobjdump:
+        print("skipped: launches against machine code:", "built without nvcc" if not objects else
+              "no cuobjdump (PATH, CUDA_HOME or KINDRED_CUOBJDUMP)")
+        return
+    names = {}
+    for line in subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[1] in "tTwW":
+            names[int(words[0], 16)] = words[2]
+    code = machine_code(cuobjdump, objects)
+    by_name = {}
+    for (name, arch), needs in code.items():
+        by_name.setdefault(name, []).append((arch, needs))
+
+    checked, planted, wrong = 0, set(), []
+    for line in sorted(set(a.launches.read_text().splitlines())):
+        address, threads, dynamic = line.split()
+        name = names.get(int(address, 16), address)
+        for arch, needs in by_name.get(name, []):
+            why = why_not(needs, arch, int(threads), int(dynamic))
+            checked += 1
+            if "7planted" in name:
+                planted |= {name} if why else set()
+            elif why:
+                wrong.append(f"{name} cannot be started with {threads} threads on {arch}: {why}")
+    must_be_found = {name for name in by_name if "7planted" in name}
+    for name in sorted(must_be_found - planted):
+        wrong.append(f"{name} is planted to be impossible, and was not found to be")
+    if checked == 0 or not must_be_found:
+        wrong.append(f"{a.launches}: no launch of a kernel that is in the machine code")
+    print(f"launches against machine code: {checked} checked, {len(planted)} planted ones found, {len(wrong)} wrong")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -83,12 +83,13 @@ TEST_CASE("triplet: rows on a line, by hand") {
 }
 
 TEST_CASE("triplets on a GPU: every mining gives what the CPU gives" * test::needs_gpu) {
-  const Tensor rows = unit_rows(40, 8, 3, Device::cpu), labels = random_labels(40, 5, 4, Device::cpu);
+  const std::vector<float> rows = unit_rows(40, 8);
+  const std::vector<std::int32_t> labels = random_labels(40, 5);
   const auto evaluate = [&](Device device, const TripletOptions& options) {
-    Tensor z = rows.to(device, DType::f32);
+    Tensor z = Tensor::from(rows, {40, 8}, device);
     z.set_requires_grad();
     Tape tape;
-    const Tensor loss = triplet(z, labels.to(device, DType::i32), options);
+    const Tensor loss = triplet(z, labels_on(device, labels), options);
     tape.backward(loss);
     std::vector<double> numbers = tape.gradient(z).to_vector<double>();
     numbers.push_back(value(loss));

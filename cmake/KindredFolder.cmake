@@ -49,7 +49,8 @@ endfunction()
 
 # A .cu file as C++ of the host, in kindred_emulated or another target. The compiler tells the emulation of each access to
 # memory (engine/cuda/emulation_memory.h) and of addresses that are not aligned; no sanitizer's library is linked. Without
-# vectors of the host's own making every access is seen as it is written. -g1: the lines of errors.
+# vectors of the host's own making every access is seen as it is written. -g1, and no calls that are jumps: the lines of
+# errors.
 function(kindred_emulated_source source)
   set(target kindred_emulated)
   if(ARGC GREATER 1)
@@ -67,7 +68,7 @@ check_cxx_compiler_flag(--param=tsan-instrument-func-entry-exit=0 KINDRED_HAS_TS
 set(kindred_no_entries $<$<BOOL:${KINDRED_HAS_TSAN_ENTRIES}>:--param=tsan-instrument-func-entry-exit=0>)
 function(kindred_emulated_options target file)
   set_source_files_properties(${file} TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS
-    "-Wno-unknown-pragmas;-fsanitize=thread,alignment;-fno-tree-vectorize;-fno-tree-loop-distribute-patterns;-g1;-gdwarf-4;${kindred_no_entries}")
+    "-Wno-unknown-pragmas;-fsanitize=thread,alignment;-fno-tree-vectorize;-fno-tree-loop-distribute-patterns;-fno-optimize-sibling-calls;-g1;-gdwarf-4;${kindred_no_entries}")
 endfunction()
 
 # Links <program> once more, from the same objects, with the emulation in place of the GPU: <folder>/emulated/<program>.

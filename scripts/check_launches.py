@@ -96,7 +96,6 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("launches", type=pathlib.Path, help="what KINDRED_EMULATION_LAUNCHES named")
     a = parser.parse_args()
-    program = a.build / "tests/emulated_tests"
     objects = [o for folder in (a.build / "CMakeFiles/kindred_gpu.dir", a.build / "tests/CMakeFiles/planted_gpu.dir")
                for o in folder.rglob("*.cu.o")]
     cuobjdump = find_cuobjdump()
@@ -104,20 +103,22 @@ def main():
         print("skipped: launches against machine code:", "built without nvcc" if not objects else
               "no cuobjdump (PATH, CUDA_HOME or KINDRED_CUOBJDUMP)")
         return
-    names = {}
-    for line in subprocess.run(["nm", program], capture_output=True, text=True, check=True).stdout.splitlines():
-        words = line.split()
-        if len(words) == 3 and words[1] in "tTwW":
-            names[int(words[0], 16)] = words[2]
+    launches = sorted(set(a.launches.read_text().splitlines()))
+    names = {}  # (program, address) -> mangled name
+    for program in {line.split()[3] for line in launches}:
+        for line in subprocess.run(["nm", program], capture_output=True, text=True).stdout.splitlines():
+            words = line.split()
+            if len(words) == 3 and words[1] in "tTwW":
+                names[program, int(words[0], 16)] = words[2]
     code = machine_code(cuobjdump, objects)
     by_name = {}
     for (name, arch), needs in code.items():
         by_name.setdefault(name, []).append((arch, needs))
 
     checked, planted, wrong = 0, set(), []
-    for line in sorted(set(a.launches.read_text().splitlines())):
-        address, threads, dynamic = line.split()
-        name = names.get(int(address, 16), address)
+    for line in launches:
+        address, threads, dynamic, program = line.split()
+        name = names.get((program, int(address, 16)), address)
         for arch, needs in by_name.get(name, []):
             why = why_not(needs, arch, int(threads), int(dynamic))
             checked += 1

@@ -58,10 +58,20 @@ fi
 if [ $# -eq 0 ]; then
   if nvidia-smi -L >/dev/null 2>&1; then echo "the GPU's kernels ran on the GPU"
   else # every GPU case, and the rest of a quarter of an hour on a GPU, in the emulation
+    export KINDRED_EMULATION_LAUNCHES=$PWD/build/release/launches
+    rm -f "$KINDRED_EMULATION_LAUNCHES"
     scripts/gpu_flight.sh --rehearse 2>&1 | tee build/release/rehearsal.log || status=1
     rehearsed=$(tail -n 1 build/release/rehearsal.log | sed -nE 's/^GPU cases: ([0-9]+) of \1 ran$/\1/p')
     if [ -n "$rehearsed" ] && grep -q '^rehearsal: passed' build/release/rehearsal.log; then passed=$((passed + rehearsed))
     else failed=$((failed + 1)); fi
+    run_tests build/release/tests/emulated_tests "--test-suite=needs an emulated GPU"
+    # Kernels once more, with blocks and threads in another order.
+    KINDRED_EMULATION_SEED=2 run_tests build/release/tests/emulated_tests \
+      "--test-case=on a GPU*,linear layers on a GPU*,batch norm*,cross_entropy on*,triplets on*,resident views on*,supcon on cuda: contrasts*"
+    if python3 scripts/check_launches.py "$KINDRED_EMULATION_LAUNCHES" | tee build/release/launches.log; then
+      if grep -q '^skipped: ' build/release/launches.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
+    else failed=$((failed + 1)); fi
+    unset KINDRED_EMULATION_LAUNCHES
   fi
 fi
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -36,8 +37,9 @@ void list_launch(const Launch& launch) {
     return;
   std::FILE* file = std::fopen(path, "a");
   check(file != nullptr, ExitCode::io, "KINDRED_EMULATION_LAUNCHES={} cannot be written", path);
-  fmt::print(file, "{:#x} {} {}\n", reinterpret_cast<std::uintptr_t>(launch.kernel) - program_image().base,
-             launch.block, launch.dynamic_shared_bytes);
+  fmt::print(file, "{:#x} {} {} {}\n", reinterpret_cast<std::uintptr_t>(launch.kernel) - program_image().base,
+             launch.block, launch.dynamic_shared_bytes,
+             std::filesystem::read_symlink("/proc/self/exe").string());
   std::fclose(file);
 }
 

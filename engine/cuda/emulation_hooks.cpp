@@ -15,8 +15,9 @@ namespace {
 using kindred::cuda::emulation::Access;
 
 inline void note(const void* address, std::size_t bytes, Access access, const void* place) {
-  if (kindred::cuda::emulation::in_kernel)
-    kindred::cuda::emulation::note_access(reinterpret_cast<std::uintptr_t>(address), bytes, access, place);
+  using namespace kindred::cuda::emulation;
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  if (in_kernel && at - view.stack >= View::stack_bytes) note_access(at, bytes, access, place);
 }
 
 template <std::size_t bytes>

@@ -116,7 +116,8 @@ std::vector<std::pair<std::uint64_t, std::size_t>> block_starts;  // least recor
 std::size_t most_shared = 0, shared_now = 0, dynamic_bytes = 0;
 std::vector<std::uint32_t> touched_words, touched_bytes;  // offsets in `shared` that this block has written
 std::uintptr_t stacks_begin = 0;
-std::size_t stack_bytes = 0, stack_count = 0;
+std::size_t stack_count = 0;
+constexpr std::size_t stack_bytes = View::stack_bytes;
 Image image;
 
 alignas(16) thread_local constinit std::byte dynamic_memory[most_dynamic_shared] = {};
@@ -291,10 +292,9 @@ bool is_acquired(std::size_t offset, std::size_t bytes) {
   });
 }
 
-// An access that is neither to shared nor to global memory.
+// An access that is neither to shared nor to global memory, nor to the thread's own stack.
 void note_elsewhere(std::uintptr_t address, Access access, const void* place) {
   const bool on_stack = address - stacks_begin < stack_bytes * stack_count;
-  if (on_stack && (address - stacks_begin) / stack_bytes == running_thread()) return;
   if (!on_stack && address - image.begin < image.end - image.begin) return;
   if (!on_stack) report_illegal("of the host", access, place);
   stop([=, thread = running_thread()] {
@@ -379,9 +379,8 @@ void end_block() {
   most_shared = std::max(most_shared, shared_now);
 }
 
-void watch_stacks(std::uintptr_t begin, std::size_t bytes, std::size_t count) {
+void watch_stacks(std::uintptr_t begin, std::size_t count) {
   stacks_begin = begin;
-  stack_bytes = bytes;
   stack_count = count;
 }
 

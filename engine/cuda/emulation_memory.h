@@ -44,12 +44,15 @@ struct Record {
 
 // What the running thread may take for done before its next access, as the least record that is not.
 struct View {
+  static constexpr std::size_t stack_bytes = std::size_t{128} << 10;
+
   std::uint64_t now = 0;      // the next access's time and thread
   std::uint64_t launch = 0;   // accesses of earlier launches are below
   std::uint64_t block = 0;    // of blocks that ran before in this launch
   std::uint64_t barrier = 0;  // before the last __syncthreads
   std::uint64_t warp = 0;     // before the last __syncwarp of the whole warp; not below `barrier`
   std::uint32_t launch_time = 1, barrier_time = 1;  // the same as times
+  std::uintptr_t stack = 0;                         // its own, of stack_bytes
   const std::uint32_t* lanes = nullptr;  // [32] times before which each lane's accesses are known; or null
 };
 extern View view;
@@ -99,9 +102,9 @@ inline bool read_is_known(const Cell& cell) {
          ((cell.read ^ cell.other_read) & Record::warp_mask) != 0;
 }
 
-// The same for an address, without a look at its cells, which are six times as large as the memory: most reads are of global
-// memory that was written by earlier launches, and known. Then the word's `known` is the time at which the launch or what
-// followed the last barrier began.
+// The same for an address, without a look at its cells, which are six times as large as the memory: most reads
+// are of global memory that was written by earlier launches, and known. Then the word's `known` is the time at
+// which the launch or what followed the last barrier began.
 template <std::size_t bytes>
 inline bool read_is_known(std::uintptr_t address) {
   const std::uintptr_t offset = address - global_memory.begin;
@@ -120,7 +123,7 @@ void end_block();  // makes what it left in shared memory useless
 
 std::string block_text(std::size_t block);  // "block (3, 0, 0)" of the launch that runs
 
-// Stacks of the fibers, so that local memory is known: `count` of `bytes` each.
-void watch_stacks(std::uintptr_t begin, std::size_t bytes, std::size_t count);
+// Stacks of the fibers lie here, one after another, so that local memory is known.
+void watch_stacks(std::uintptr_t begin, std::size_t count);
 
 }  // namespace kindred::cuda::emulation

@@ -17,7 +17,7 @@
 namespace kindred::cuda::emulation {
 namespace {
 
-constexpr std::size_t stack_bytes = std::size_t{128} << 10, page = 4096;
+constexpr std::size_t stack_bytes = View::stack_bytes, page = 4096;
 constexpr unsigned lanes = 32, most_threads = most_block_threads;
 
 // ---- the block that runs
@@ -86,6 +86,7 @@ void look_as_current() {
   view.barrier = barrier_time;
   view.barrier_time = static_cast<std::uint32_t>(Record::time(barrier_time));
   view.warp = warp.settled;
+  view.stack = reinterpret_cast<std::uintptr_t>(stacks) + current * stack_bytes;
   view.lanes = warp.some_met ? warp.known[current % lanes].data() : nullptr;
 }
 
@@ -255,7 +256,7 @@ void make_stacks() {
   check(map != MAP_FAILED, ExitCode::device, "the emulated GPU's threads need {} MiB more memory", all >> 20);
   stacks = static_cast<std::byte*>(map);
   for (std::size_t i = 0; i < most_threads; ++i) mprotect(stacks + i * stack_bytes, page, PROT_NONE);
-  watch_stacks(reinterpret_cast<std::uintptr_t>(stacks), stack_bytes, most_threads);
+  watch_stacks(reinterpret_cast<std::uintptr_t>(stacks), most_threads);
 }
 
 }  // namespace

@@ -83,47 +83,15 @@ struct SplitFloats {
 #ifdef KINDRED_EMULATE
 namespace emulated {
 
-constexpr int most_steps = 2, most_products = 2;
-
-// What the lanes of a warp hold of a[step] and b[step][n], for the others to read.
-struct WarpFactors {
-  Factors big_a[most_steps][16], small_a[most_steps][16];                              // of each row
-  Factors big_b[most_steps][most_products][8], small_b[most_steps][most_products][8];  // of each column
-};
-inline WarpFactors warps[32];
+// The lanes of a warp meet, which does not order their memory, and make the products of what all of them hold
+// (emulated_mma.cpp). a[steps], b[steps][products].
+void multiply_add(float (*c)[4], const SplitFloats<4>* a, int steps, const SplitFloats<2>* b, int products);
 
 }  // namespace emulated
 
 template <int Steps, int N>
 void multiply_add(float (*c)[4], const SplitFloats<4> (&a)[Steps], const SplitFloats<2> (&b)[Steps][N]) {
-  static_assert(Steps <= emulated::most_steps && N <= emulated::most_products);
-  emulated::WarpFactors& all = emulated::warps[threadIdx.x / warp];
-  const int g = lane_group(), t = lane_in_group();
-  for (int s = 0; s < Steps; ++s) {
-    for (int i = 0; i < 4; ++i) {
-      all.big_a[s][g + i % 2 * 8].set(t + i / 2 * 4, a[s].big[i]);
-      all.small_a[s][g + i % 2 * 8].set(t + i / 2 * 4, a[s].small[i]);
-    }
-    for (int n = 0; n < N; ++n)
-      for (int i = 0; i < 2; ++i) {
-        all.big_b[s][n][g].set(t + i * 4, b[s][n].big[i]);
-        all.small_b[s][n][g].set(t + i * 4, b[s][n].small[i]);
-      }
-  }
-  __syncwarp();
-  for (int n = 0; n < N; ++n)
-    for (int i = 0; i < 4; ++i) {
-      const int row = g + i / 2 * 8, column = 2 * t + i % 2;
-      float sum = c[n][i];
-      for (int s = 0; s < Steps; ++s) {
-        sum = emulated::tensor_core_sum(sum, all.small_a[s][row], all.big_b[s][n][column]);
-        sum = emulated::tensor_core_sum(sum, all.big_a[s][row], all.small_b[s][n][column]);
-      }
-      for (int s = 0; s < Steps; ++s)
-        sum = emulated::tensor_core_sum(sum, all.big_a[s][row], all.big_b[s][n][column]);
-      c[n][i] = sum;
-    }
-  __syncwarp();
+  emulated::multiply_add(c, a, Steps, b[0], N);
 }
 #else
 

@@ -17,11 +17,64 @@ using emulation::Use;
 
 constexpr std::byte poison{0xff};  // NaN, as floats
 
-// As on a GPU, the host cannot take part in what is recorded.
-void upload(const void* from, void* to, std::size_t bytes) {
-  check(!cuda::emulation::is_recording(), ExitCode::internal,
-        "the host read or wrote the GPU's memory in a recording");
-  std::memcpy(to, from, bytes);
+std::byte* acquire(std::size_t bytes) {
+  // As device.cu has it, a recording may need a slab more.
+  return emulation::acquire_slab(bytes);
+}
+
+void release(std::byte* slab) {
+  emulation::spoil_recording("memory of the GPU was released");
+  emulation::wait_for_all();
+  emulation::release_slab(slab);
+}
+
+// Between the GPU and any memory of the host: done before the host goes on.
+void copy_and_wait(const char* name, const void* from, void* to, std::size_t bytes, bool to_gpu) {
+  emulation::forbid_in_recording("the host read or wrote the GPU's memory");
+  if (bytes > 0)
+    emulation::start({name, nullptr, {emulation::exact_use(to_gpu ? to : from, bytes, to_gpu, name)}, [=] {
+                        return [=] { std::memcpy(to, from, bytes); };
+                      }});
+  emulation::wait_for_stream(GpuStream::compute);
+}
+
+void set_bytes(void* device, int value, std::size_t bytes) {
+  emulation::start(
+      {"setting bytes", nullptr, {emulation::exact_use(device, bytes, true, "setting bytes")}, [=] {
+         return [=] { std::memset(device, value, bytes); };
+       }});
+}
+
+void* acquire_pinned(std::size_t bytes) {
+  emulation::forbid_in_recording("pinned memory was acquired");
+  void* area = emulation::acquire_pinned(bytes);
+  check(area != nullptr, ExitCode::device, "out of memory: the host has no {} MiB more", bytes >> 20);
+  return area;
+}
+
+void release_pinned(void* area) {
+  emulation::spoil_recording("pinned memory was released");
+  emulation::release_pinned(area);
+}
+
+// What a copy does in its turn. Until then the host must leave alone both what is read and what is written.
+std::function<void()> guarded(const std::string& name, const Use& from, const Use& to) {
+  const auto* source = reinterpret_cast<const std::byte*>(from.begin);
+  auto* target = reinterpret_cast<std::byte*>(to.begin);
+  const std::size_t bytes = from.end - from.begin;
+  std::vector<std::byte> seen;
+  if (emulation::place_of(source) == Place::pinned) seen.assign(source, source + bytes);
+  const bool to_host = emulation::place_of(target) == Place::pinned;
+  if (to_host) std::fill_n(target, bytes, poison);
+  return [=, seen = std::move(seen)] {
+    check(emulation::is_there(from) && emulation::is_there(to), ExitCode::internal,
+          "{}: its pinned memory was released before it was done", name);
+    check(seen.empty() || std::equal(seen.begin(), seen.end(), source), ExitCode::internal,
+          "{}: the host wrote to its source before it was done", name);
+    check(!to_host || std::all_of(target, target + bytes, [](std::byte b) { return b == poison; }),
+          ExitCode::internal, "{}: the host wrote to its destination before it was done", name);
+    std::memcpy(target, source, bytes);
+  };
 }
 
 void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream) {
@@ -35,7 +88,7 @@ void copy_bytes(const void* from, void* to, std::size_t bytes, GpuStream stream)
   const std::string name = fmt::format("a copy of {} bytes from {} to {}", bytes, place(from), place(to));
   const Use source = emulation::exact_use(from, bytes, false, name);
   const Use target = emulation::exact_use(to, bytes, true, name);
-  emulation::start({name, {source, target}, [=] { return guarded(name, source, target); }}, stream);
+  emulation::start({name, nullptr, {source, target}, [=] { return guarded(name, source, target); }}, stream);
 }
 
 emulation::Event* event_of(void* event) {

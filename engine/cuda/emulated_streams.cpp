@@ -1,4 +1,5 @@
 #include <kindred/engine/cuda/emulated_streams.h>
+#include <kindred/engine/cuda/emulation_places.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -32,6 +33,10 @@ namespace {
 
 constexpr std::size_t most_waiting = 4096;  // in a stream; then the host waits for the first, as on a GPU
 
+std::string describe(const std::string& name, const void* kernel) {
+  return kernel == nullptr ? name : "the kernel " + kernel_name(kernel);
+}
+
 struct Waiting {
   std::uint64_t number;
   std::function<void()> run;  // nothing where it only waits for `after`
@@ -41,6 +46,7 @@ struct Waiting {
 struct Started {
   std::uint64_t number;
   std::string name;
+  const void* kernel;
   std::vector<Use> uses;
 };
 
@@ -91,7 +97,8 @@ class Streams {
     const std::uint64_t number = stream.last + 1;
     std::function<void()> run = work.put();
     stream.last = number;
-    if (!work.uses.empty()) stream.unordered.push_back({number, std::move(work.name), std::move(work.uses)});
+    if (!work.uses.empty())
+      stream.unordered.push_back({number, std::move(work.name), work.kernel, std::move(work.uses)});
     stream.waiting.push_back({number, std::move(run), {}});
     if (at_once_) {
       run_until(lasts());
@@ -173,10 +180,12 @@ class Streams {
     for (const Started& started : unordered)
       for (const Use& a : started.uses)
         for (const Use& b : work.uses)
-          check(!conflict(a, b), ExitCode::internal,
-                "{} on the {} and {} on the {} use the same memory, one of them writes, and no event is "
-                "waited for between them",
-                started.name, name_of(other), work.name, name_of(on));
+          if (conflict(a, b))
+            fail(ExitCode::internal,
+                 "{} on the {} and {} on the {} use the same memory, one of them writes, and no event is "
+                 "waited for between them",
+                 describe(started.name, started.kernel), name_of(other), describe(work.name, work.kernel),
+                 name_of(on));
   }
 
   bool may_run(std::size_t s) const {
@@ -295,8 +304,8 @@ void start(Work work, GpuStream stream) {
   recording->work.push_back(std::move(work));
 }
 
-void start(std::function<void()> kernel, std::vector<Use> uses) {
-  start({"a kernel", std::move(uses), [kernel = std::move(kernel)] { return kernel; }});
+void start(const void* kernel, std::function<void()> run, std::vector<Use> uses) {
+  start({"", kernel, std::move(uses), [run = std::move(run)] { return run; }});
 }
 
 void wait_for_stream(GpuStream stream) {
@@ -404,8 +413,8 @@ void replay(Recorded* recorded) {
   for (const Work& work : recorded->work)
     for (const Use& use : work.uses)
       if (const std::string why = why_gone(use, recorded->first_block); !why.empty())
-        fail(ExitCode::internal, "a recording was started again, and memory that {} in it uses {}", work.name,
-             why);
+        fail(ExitCode::internal, "a recording was started again, and memory that {} in it uses {}",
+             describe(work.name, work.kernel), why);
   for (const Work& work : recorded->work) streams().put(work, index(GpuStream::compute));
 }
 

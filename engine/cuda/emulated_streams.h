@@ -32,15 +32,15 @@ namespace kindred::cuda::emulation {
 
 // A piece of work. Each time that it is put into a stream, `put` is called, and gives what is done in its turn.
 struct Work {
-  std::string name;  // for errors: "a copy of 96 bytes to the GPU"
+  std::string name;              // for errors: "a copy of 96 bytes to the GPU"
+  const void* kernel = nullptr;  // or a kernel, which is named when it must be
   std::vector<Use> uses;
   std::function<std::function<void()>()> put;
 };
 
-// Puts it into the stream; while a recording goes on, into the recording.
+// Puts work, or a kernel, into the stream; while a recording goes on, into the recording.
 void start(Work work, GpuStream stream = GpuStream::compute);
-// A kernel.
-void start(std::function<void()> kernel, std::vector<Use> uses);
+void start(const void* kernel, std::function<void()> run, std::vector<Use> uses);
 
 void wait_for_stream(GpuStream stream);
 // As cudaFree does: for all that was started anywhere. An error is kept for the next call that waits.

@@ -1,4 +1,6 @@
 #include <kindred/engine/cuda/emulated_uses.h>
+#include <kindred/engine/cuda/emulation.h>
+#include <kindred/engine/cuda/emulation_places.h>
 #include <kindred/engine/error.h>
 
 #include <cstdlib>
@@ -168,13 +170,15 @@ std::string why_gone(const Use& use, std::uint64_t first_block) {
   return block->second.serial == use.block ? "" : "was handed out to somebody else";
 }
 
-std::optional<Use> pointer_use(const void* pointer, bool writes) {
+std::optional<Use> pointer_use(const void* kernel, const void* pointer, bool writes) {
   if (pointer == nullptr) return std::nullopt;
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   const std::optional<Use> use = find_use(reinterpret_cast<Address>(pointer), writes);
-  check(use.has_value(), ExitCode::internal,
-        "a kernel was given an address that is no tensor's: of the host, or given back to the pool");
+  if (!use)
+    fail(ExitCode::internal,
+         "{} was given an address that is no tensor's: of the host, or given back to the pool",
+         kernel_name(kernel));
   return use;
 }
 

@@ -50,19 +50,19 @@ bool is_there(const Use& use);
 // it, but to nobody else.
 std::string why_gone(const Use& use, std::uint64_t first_block);
 
-// The use of an argument of a kernel. A pointer that is no memory of the GPU is an error.
-std::optional<Use> pointer_use(const void* pointer, bool writes);
+// The use of an argument of `kernel`. A pointer that is no memory of the GPU is an error.
+std::optional<Use> pointer_use(const void* kernel, const void* pointer, bool writes);
 // The same for a word of a structure, which may be a pointer and may be a number.
 std::optional<Use> word_use(std::uintptr_t word);
 
 template <typename Argument>
-void add_uses(std::vector<Use>& uses, const Argument& argument) {
+void add_uses(std::vector<Use>& uses, const void* kernel, const Argument& argument) {
   const auto add = [&](const std::optional<Use>& use) {
     if (use) uses.push_back(*use);
   };
   if constexpr (std::is_pointer_v<Argument>) {
     using Pointee = std::remove_pointer_t<Argument>;
-    if constexpr (!std::is_function_v<Pointee>) add(pointer_use(argument, !std::is_const_v<Pointee>));
+    if constexpr (!std::is_function_v<Pointee>) add(pointer_use(kernel, argument, !std::is_const_v<Pointee>));
   } else {
     for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= sizeof argument; at += sizeof(std::uintptr_t)) {
       std::uintptr_t word;
@@ -74,9 +74,9 @@ void add_uses(std::vector<Use>& uses, const Argument& argument) {
 
 // Of a kernel with these parameters.
 template <typename... Parameters>
-std::vector<Use> uses_of(const Parameters&... parameters) {
+std::vector<Use> uses_of(const void* kernel, const Parameters&... parameters) {
   std::vector<Use> uses;
-  (add_uses<Parameters>(uses, parameters), ...);
+  (add_uses<Parameters>(uses, kernel, parameters), ...);
   return uses;
 }
 

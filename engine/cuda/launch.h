@@ -49,7 +49,9 @@ void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Argumen
     emulation::run(
         what, [](const void* of) __attribute__((no_sanitize("thread"))) { (*static_cast<Body*>(of))(); },
         &body);
-  });
+  };
+  emulation::start(what.kernel, run,
+                   emulation::uses_of<Parameters...>(what.kernel, static_cast<Parameters>(arguments)...));
 }
 
 // Lets blocks of a kernel have up to `bytes` of dynamic shared memory, where 48 KB are too few.

@@ -179,6 +179,7 @@ TEST_CASE("streams on cuda: two streams need an event between them" * test::need
         error_in_every_order([&] { send(true, false, true); })}) {  // marked too early
     CHECK(error.find("a copy of 400 bytes from the host to the GPU on the copies' stream") !=
           std::string::npos);
+    CHECK(error.find("convert_kernel") != std::string::npos);
     CHECK(error.find("no event is waited for between them") != std::string::npos);
   }
   // And fetches what a kernel wrote.

@@ -45,7 +45,7 @@ struct GpuEmulation {
   // What pools do with the memory that they acquired.
   void (*handed_out)(std::byte* block, std::size_t bytes);
   void (*given_back)(std::byte* block);
-  // The order in which streams run, for tests: drawn from a seed, as at first; 0: as late as can be; or at once.
+  // For tests, the order in which streams run: drawn from a seed; 0: as late as can be; or all at once.
   void (*draw_order)(std::uint64_t seed);
   void (*run_at_once)();
 };

@@ -1,5 +1,6 @@
 #include <kindred/engine/cuda/emulated_streams.h>
 #include <kindred/engine/cuda/emulation_places.h>
+#include <kindred/engine/cuda/emulation_threads.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -71,10 +72,7 @@ const char* name_of(std::size_t stream) {
 
 class Streams {
  public:
-  Streams() {
-    const char* seed = std::getenv("KINDRED_EMULATION_SEED");
-    draw_order(seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10));
-  }
+  Streams() { draw_order(seed()); }
 
   std::recursive_mutex mutex;
 

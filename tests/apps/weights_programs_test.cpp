@@ -1,4 +1,5 @@
 // export, embed, and --weights, as a user runs them: good input and what is refused.
+#include "onnx_reader.h"
 #include "programs.h"
 
 #include <kindred/data/npz.h>
@@ -41,57 +42,6 @@ void expect_good(const ProgramResult& result, const std::string& says) {
   CHECK(result.code == 0);
   CHECK(result.output.find(says) != std::string::npos);
 }
-
-// As much of protobuf's wire format as it takes to look into an ONNX file: (number << 3 | kind), then a varint
-// (kind 0), 8 bytes (1), a length and so many bytes (2), or 4 bytes (5).
-template <typename Visit>
-void for_each_field(std::string_view bytes, Visit&& visit) {
-  const auto varint = [&] {
-    std::uint64_t value = 0;
-    for (int shift = 0;; shift += 7) {
-      REQUIRE(!bytes.empty());
-      const auto byte = static_cast<unsigned char>(bytes[0]);
-      bytes.remove_prefix(1);
-      value |= std::uint64_t{byte & 127u} << shift;
-      if (byte < 128) return value;
-    }
-  };
-  while (!bytes.empty()) {
-    const std::uint64_t tag = varint(), kind = tag & 7;
-    std::uint64_t length = kind == 1 ? 8 : kind == 5 ? 4 : 0, value = 0;
-    if (kind == 0) value = varint();
-    if (kind == 2) length = varint();
-    REQUIRE(length <= bytes.size());
-    visit(tag >> 3, value, bytes.substr(0, length));
-    bytes.remove_prefix(length);
-  }
-}
-
-struct OnnxSummary {
-  std::uint64_t operator_set = 0;
-  std::map<std::string, int> operations;
-  std::map<std::string, std::string> weights;  // name -> raw bytes
-
-  explicit OnnxSummary(const std::string& file) {
-    for_each_field(file, [&](std::uint64_t number, std::uint64_t, std::string_view content) {
-      if (number == 8)  // ModelProto.opset_import
-        for_each_field(content, [&](std::uint64_t n, std::uint64_t v, std::string_view) {
-          if (n == 2) operator_set = v;
-        });
-      if (number != 7) return;  // ModelProto.graph
-      for_each_field(content, [&](std::uint64_t in_graph, std::uint64_t, std::string_view part) {
-        if (in_graph != 1 && in_graph != 5) return;  // the graph's name, inputs and outputs
-        std::string name, data;
-        for_each_field(part, [&](std::uint64_t n, std::uint64_t, std::string_view text) {
-          if (in_graph == 1 && n == 4) ++operations[std::string(text)];  // NodeProto.op_type
-          if (in_graph == 5 && n == 8) name = text;                      // TensorProto.name
-          if (in_graph == 5 && n == 9) data = text;                      // TensorProto.raw_data
-        });
-        if (in_graph == 5) weights[name] = data;
-      });
-    });
-  }
-};
 
 TEST_CASE("export, embed and --weights do what they promise") {
   const Trained t;
@@ -273,26 +223,25 @@ TEST_CASE("export, embed and --weights do what they promise") {
       return;
     }
     expect_good(result, "classifier of 3 classes");
-    const OnnxSummary graph(read_bytes(out));
+    const OnnxFile graph(read_bytes(out));
     CHECK(graph.operator_set == 17);
-    CHECK(graph.operations.at("Conv") == 21);  // 19 of 3x3, and the projections of two stages
-    CHECK(graph.operations.at("BatchNormalization") == 21);
-    CHECK(graph.operations.at("Relu") == 19);
-    CHECK(graph.operations.at("Add") == 9);
-    CHECK(graph.operations.at("Gemm") == 1);
-    CHECK(!graph.operations.contains("MaxPool"));
+    CHECK(graph.count("Conv") == 21);  // 19 of 3x3, and the projections of two stages
+    CHECK(graph.count("BatchNormalization") == 21);
+    CHECK(graph.count("Relu") == 19);
+    CHECK(graph.count("Add") == 9);
+    CHECK(graph.count("Gemm") == 1);
+    CHECK(graph.count("MaxPool") == 0);
     const SafetensorsFile ours(t.encoder);
     CHECK(graph.weights.size() == 21 + 4 * 21 + 2);
     for (const SafetensorsEntry& entry : ours.entries()) {
       if (entry.dtype != "F32") continue;
       const auto values = ours.read<float>(entry);
-      CHECK(graph.weights.at(entry.name) ==
-            std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()));
+      CHECK(graph.weights.at(entry.name).values == values);
     }
     expect_good(exported("--format onnx --head"), "mlp projection head");
-    const OnnxSummary with_head(read_bytes(out));
-    CHECK(with_head.operations.at("Gemm") == 2);
-    CHECK(with_head.operations.at("Div") == 1);
+    const OnnxFile with_head(read_bytes(out));
+    CHECK(with_head.count("Gemm") == 2);
+    CHECK(with_head.count("Div") == 1);
     expect_error(exported("--format onnx --head --classifier " + t.classifier), 2, "two files");
     expect_error(run_program_with("ulimit -f 256;", "export", t.run + " --out " + out + "2 --format onnx"), 6,
                  "ulimit");

@@ -16,7 +16,7 @@ namespace kindred {
 namespace {
 
 struct Cupti {
-  DynamicLibrary library{"libcupti.so.13", "libcupti.so.12", "libcupti.so"};
+  DynamicLibrary library{{"libcupti.so.13", "libcupti.so.12", "libcupti.so"}, SearchEnvironment::of_process()};
   decltype(&cuptiActivityRegisterCallbacks) register_callbacks = nullptr;
   decltype(&cuptiActivityEnable) enable = nullptr;
   decltype(&cuptiActivityFlushAll) flush_all = nullptr;

@@ -45,7 +45,7 @@ struct GpuEmulation {
   // What pools do with the memory that they acquired.
   void (*handed_out)(std::byte* block, std::size_t bytes);
   void (*given_back)(std::byte* block);
-  // For tests, the order in which streams run: drawn from a seed; 0: as late as can be; or all at once.
+  // The order in which streams run, for tests: drawn from a seed, as at first; 0: as late as can be; or at once.
   void (*draw_order)(std::uint64_t seed);
   void (*run_at_once)();
 };
@@ -92,6 +92,7 @@ struct DeviceKernels {
   void (*replay)(void* recording);  // on `compute`
   void (*destroy_recording)(void* recording);
 
+  const GpuEmulation* emulation;  // null on a GPU
   // The libraries that it computes with, in words: "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why one is
   // missing. Opens them, which needs no GPU. Null where it needs none.
   std::vector<std::string> (*libraries)() = nullptr;

@@ -79,8 +79,24 @@ MUTANTS = [
     # What a GPU would do, as it is counted.
     ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
      ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
-    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(dx, addend, dx);", "", "predicted: bytes*"),
-    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = 0", "work: every*"),
+    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
+     "predicted: bytes*"),
+    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
+     "work: every*"),
+    # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.
+    ("losses/supcon/cuda_tiles.h", "Sums of_tile = {};",
+     "Sums of_tile; memcpy(of_tile, sums, sizeof sums); memset(sums, 0, sizeof sums);", "supcon on cuda: 64 anchors*",
+     "losses/supcon/cuda_backward_labels.cu"),
+    ("losses/supcon/cuda_tiles.h", "float product[2][4] = {};",
+     "float product[2][4]; memcpy(product, c, sizeof product); memset(c, 0, sizeof product);", "supcon on cuda: long*",
+     "losses/supcon/cuda_backward_labels.cu"),
+    ("losses/supcon/cuda.cu", "b = blocks.first + 1", "b = blocks.first + 2", "supcon on cuda: few blocks*"),
+    ("losses/supcon/areas.h", "(block < one_more ? block : one_more)", "(block < one_more ? 0 : one_more)",
+     "supcon's areas*", "tests/losses/supcon_areas_test.cpp"),
+    ("losses/supcon/areas.cpp", "divide_up(rows, tile.rows) / blocks * blocks", "divide_up(rows, tile.rows)",
+     "supcon's areas*"),
+    ("engine/cuda/tensor_core.h", "sum < 0 ? -magnitude", "sum < 0 ? magnitude", "tensor core*",
+     "tests/engine/tensor_core_test.cpp"),
     # Kernels with a barrier too few, which only a race shows, and other things that a lenient emulation forgives.
     ("engine/cuda/launch.h", "  __syncthreads();  // an earlier use of `partial` may still be read\n", "", TRIPLETS,
      "losses/triplet/cuda.cu"),
@@ -100,12 +116,6 @@ MUTANTS = [
     ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU, sums*"),
     ("data/resident_views.cu", "    __syncthreads();\n    for (int i", "    for (int i", "resident views on a GPU: c*"),
 ]
-# Headers among them, and the source that is compiled with them.
-INCLUDED_BY = {
-    "losses/supcon/cuda_tiles.h": "losses/supcon/cuda_backward_labels.cu",
-    "losses/supcon/areas.h": "tests/losses/supcon_areas_test.cpp",
-    "engine/cuda/tensor_core.h": "tests/engine/tensor_core_test.cpp",
-}
 
 
 def compile_command(build, source):
@@ -114,6 +124,8 @@ def compile_command(build, source):
     for entry in json.loads((build / "compile_commands.json").read_text()):
         if pathlib.Path(entry["file"]) == compiled:
             words = shlex.split(entry["command"])
+            if words[0].endswith("ccache"):  # a launcher of the compiler
+                words = words[1:]
             out = words.index("-o")
             return words[:out], pathlib.Path(entry["directory"]) / words[out + 1], entry["directory"]
     sys.exit(f"mutation test: {source} is not in {build}/compile_commands.json")
@@ -147,12 +159,11 @@ def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS, th
     mutant = work / (name + ".cpp")
     mutant.write_text(text)
     mutant_object = work / (name + ".o")
-    subprocess.run([words[0], *overlay, *words[1:], "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    # Linked as emulated_tests is.
-    objects = [o for folder in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
-                                "apps/CMakeFiles/kindred_apps.dir")
-               for o in (build / folder).rglob("*.o") if o != original_object]
-    tests = [o for o in (build / "tests/CMakeFiles/kindred_tests.dir").rglob("*.o") if o != original_object]
+    subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
+    # Linked as emulated_tests is. What is left of a source that is no more is no part of it.
+    folders = [build / f for f in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
+                                   "apps/CMakeFiles/kindred_apps.dir", "tests/CMakeFiles/kindred_tests.dir")]
+    objects = [o for o in objects_of(build) if o != original_object and any(f in o.parents for f in folders)]
     program = work / (name + ".tests")
     subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects,
                     "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)

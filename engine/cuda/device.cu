@@ -217,7 +217,8 @@ static const DeviceKernels kernels = {
     download,        set_bytes,      cuda::fill,     cuda::convert,     cuda::randomize,
     synchronize,     acquire_pinned, release_pinned, copy_bytes,        make_event,
     destroy_event,   mark,           wait_on_gpu,    wait_on_host,      milliseconds_between,
-    begin_recording, end_recording,  replay,         destroy_recording, nullptr};
+    begin_recording, end_recording,  replay,         destroy_recording, nullptr,
+    gpu_libraries};
 const DeviceKernels* const device_cuda = &kernels;
 
 }  // namespace kindred

@@ -113,8 +113,8 @@ const DeviceKernels kernels = {
       result.multiprocessors = 2;
       return result;
     },
-    cuda::emulation::acquire_memory,
-    cuda::emulation::release_memory,
+    acquire,
+    release,
     [](std::size_t& free, std::size_t& total) { free = total = std::size_t{8} << 30; },
     [](const void* host, void* device, std::size_t bytes) {
       copy_and_wait("an upload", host, device, bytes, true);

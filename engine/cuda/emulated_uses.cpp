@@ -64,7 +64,7 @@ std::optional<Use> find_use(Address address, bool writes) {
 
 std::byte* acquire(std::size_t bytes, bool is_pinned) {
   const std::size_t size = (bytes + 4095) / 4096 * 4096;
-  auto* area = static_cast<std::byte*>(std::aligned_alloc(4096, size));
+  auto* area = is_pinned ? static_cast<std::byte*>(std::aligned_alloc(4096, size)) : acquire_memory(size);
   if (area == nullptr) return nullptr;
   std::memset(area, 0xff, size);  // NaN, as whatever was there before may be
   Memory& m = memory();
@@ -78,9 +78,13 @@ void release(void* area) {
   const std::lock_guard lock(m.mutex);
   const auto slab = m.slabs.find(reinterpret_cast<Address>(area));
   if (slab == m.slabs.end()) return;
+  const bool is_pinned = slab->second.is_pinned;
   m.blocks.erase(m.blocks.lower_bound(slab->first), m.blocks.lower_bound(slab->first + slab->second.bytes));
   m.slabs.erase(slab);
-  std::free(area);
+  if (is_pinned)
+    std::free(area);
+  else
+    release_memory(static_cast<std::byte*>(area));
 }
 
 }  // namespace

@@ -130,31 +130,4 @@ void write_atomically(void* address, const void* value, std::size_t bytes) {
   std::memcpy(address, value, bytes);
 }
 
-namespace {
-
-bool recording = false;
-std::vector<std::function<void()>> recorded;
-
-}  // namespace
-
-void start(std::function<void()> work) {
-  if (recording)
-    recorded.push_back(std::move(work));
-  else
-    work();
-}
-
-void begin_recording() {
-  recording = true;
-}
-
-bool is_recording() {
-  return recording;
-}
-
-std::vector<std::function<void()>> end_recording() {
-  recording = false;
-  return std::exchange(recorded, {});
-}
-
 }  // namespace kindred::cuda::emulation

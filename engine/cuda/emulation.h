@@ -6,25 +6,22 @@
 // forgive is an error, which names the kernel, the line and the threads, and which the same
 // KINDRED_EMULATION_SEED repeats:
 //   - The order of blocks, and of threads after each meeting, is drawn from that seed.
-//   - Every access to memory is recorded (emulation_memory.h): two threads that touch a byte, one of them
-//   writing, with
-//     nothing that puts them in order; a shared byte that is read before the block has written it; local memory
-//     of another thread; memory of the host; an address that is not aligned as its type is.
-//   - A __syncthreads that some threads do not reach, or that is not the same line for all; lanes that meet in
-//   different
-//     operations, with a mask that does not name them, or that read a lane which is not there; a deadlock.
-//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory,
-//   or with
-//     dynamic memory as much as the kernel's limit was raised to (launch.h).
+//   - Every access to memory is recorded (emulation_memory.h). An error is: two threads that touch a byte, one of
+//     them writing, with nothing that puts them in order; a shared byte that is read before the block has written
+//     it; local memory of another thread; memory of the host; an address that is not aligned as its type is.
+//   - Where threads meet: a __syncthreads that some threads do not reach, or that is not the same line for all;
+//     lanes that meet in different operations, with a mask that does not name them, or that read a lane which is
+//     not there; a deadlock.
+//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory, or
+//     with dynamic memory as much as the kernel's limit was raised to (launch.h).
 // Registers are known to nvcc alone: scripts/check_launches.py holds what the tests launched against the
 // machine code, where there is some.
 //
 // What this cannot show:
-//   - two threads between two meetings take turns only there: an order of single instructions is never tried,
-//   and what
-//     depends on one without touching the same byte (a thread that waits for a flag in memory) hangs;
+//   - an order of single instructions: threads take turns only where they meet, and what depends on a finer
+//     order without touching the same byte (a thread that waits for a flag in memory) hangs;
 //   - memory that GPUs keep in caches and registers: a missing __threadfence, stale values behind __ldg or
-//   __restrict__;
+//     __restrict__;
 //   - reads of global memory that nobody has written, and accesses beyond a tensor within the pool's slab;
 //   - accesses of compiled library code and of inline assembly; registers without nvcc; speed.
 #pragma once
@@ -82,12 +79,6 @@ void* dynamic_shared_memory();
 // Memory of the emulated GPU, on pages of its own; null when there is no more. Nobody has written it.
 std::byte* acquire_memory(std::size_t bytes);
 void release_memory(std::byte* memory);
-
-// Does the work, or notes it down while a recording goes on.
-void start(std::function<void()> work);
-void begin_recording();
-bool is_recording();
-std::vector<std::function<void()>> end_recording();
 
 void block_barrier(int line);
 

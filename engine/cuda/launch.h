@@ -40,7 +40,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Argumen
   const emulation::Launch what{reinterpret_cast<const void*>(kernel), grid, block.threads,
                                block.dynamic_shared_bytes};
   emulation::check_launch(what);
-  emulation::start([=] {
+  const auto run = [=] {
     // The arguments are the host's until the kernel has them, and no business of the record of accesses.
     const auto body = [&]() __attribute__((no_sanitize("thread"))) {
       kernel(static_cast<Parameters>(arguments)...);

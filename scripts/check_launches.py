@@ -22,12 +22,19 @@ SHARED = {"sm_80": 163 << 10, "sm_90": 227 << 10}  # bytes of a block at most; w
 
 
 def find_cuobjdump():
-    """The program from CUDA's toolkit, wherever it is; or None."""
+    """The program from CUDA's toolkit, wherever it is, or from NVIDIA's package of it, which is got with pip; or None."""
     places = [pathlib.Path(p) for p in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if p]
     places = [p / "bin" for p in places]
     places += [p for s in site.getsitepackages() for p in pathlib.Path(s).glob("nvidia/*/bin")]
-    path = os.environ.get("PATH", "") + os.pathsep + os.pathsep.join(map(str, places))
-    return os.environ.get("KINDRED_CUOBJDUMP") or shutil.which("cuobjdump", path=path)
+    tools = ROOT / "build/tools"
+    for attempt in range(2):
+        all_places = [*places, *tools.glob("nvidia/*/bin")]
+        path = os.environ.get("PATH", "") + os.pathsep + os.pathsep.join(map(str, all_places))
+        found = os.environ.get("KINDRED_CUOBJDUMP") or shutil.which("cuobjdump", path=path)
+        if found or attempt:
+            return found
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", tools,
+                        "nvidia-cuda-cuobjdump"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def same_in_both(name):
@@ -98,10 +105,10 @@ def main():
     a = parser.parse_args()
     objects = [o for folder in (a.build / "CMakeFiles/kindred_gpu.dir", a.build / "tests/CMakeFiles/planted_gpu.dir")
                for o in folder.rglob("*.cu.o")]
-    cuobjdump = find_cuobjdump()
+    cuobjdump = find_cuobjdump() if objects else None
     if not objects or not cuobjdump:
         print("skipped: launches against machine code:", "built without nvcc" if not objects else
-              "no cuobjdump (PATH, CUDA_HOME or KINDRED_CUOBJDUMP)")
+              "no cuobjdump (PATH, CUDA_HOME, KINDRED_CUOBJDUMP, or pip's nvidia-cuda-cuobjdump)")
         return
     launches = sorted(set(a.launches.read_text().splitlines()))
     names = {}  # (program, address) -> mangled name

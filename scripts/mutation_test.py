@@ -105,16 +105,17 @@ MUTANTS = [
      "    if (static_cast<int>(threadIdx.x) >= half) continue;", TRIPLETS),
     ("losses/cross_entropy/cuda.cu", "    __syncthreads();\n    if", "    if", "cross_entropy on cuda*"),
     ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    row_slice.store", "    row_slice.store",
-     "supcon on cuda: contrasts*", "losses/supcon/cuda.cu"),
+     "supcon on cuda: tiles*", "losses/supcon/cuda.cu"),
     ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    // 16 elements", "    // 16 elements",
      "supcon on cuda: contrasts*", "losses/supcon/cuda.cu"),
     ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  const int across", "  const int across", "batch norm kernels*"),
     ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  if (lane > 0", "  if (lane > 0", "batch norm kernels*"),
     ("layers/linear/cuda_plain.cu", "  __syncthreads();\n", "", "linear layers on a GPU*"),
     ("engine/optimizer/cuda.cu", "  __syncthreads();\n", "", "optimizer: every rule*"),
-    ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: nothing changes*"),
-    ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU, sums*"),
-    ("data/resident_views.cu", "    __syncthreads();\n    for (int i", "    for (int i", "resident views on a GPU: c*"),
+    ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: gradients that*"),
+    ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
+    ("data/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
+     "resident views on a GPU: crops*"),
 ]
 
 

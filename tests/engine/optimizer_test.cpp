@@ -221,6 +221,18 @@ TEST_CASE("optimizer: nothing changes once a gradient was not finite" * test::al
       }
 }
 
+TEST_CASE("optimizer: gradients that are nowhere finite raise the flag together" * test::also_on_gpu) {
+  for (const Device device : every_device()) {
+    Model model(device, DType::bf16);
+    Optimizer optimizer(model.store, every_optimizer[0]);
+    optimizer.set_learning_rate(0.1);
+    model.draw_gradients(0);
+    for (const auto& parameter : model.store.parameters()) Tensor(parameter.gradient).fill(not_a_number);
+    optimizer.step();
+    CHECK(optimizer.non_finite() == Optimizer::gradient);
+  }
+}
+
 TEST_CASE("optimizer: a loss that is not finite stops the update" * test::also_on_gpu) {
   for (const Device device : every_device()) {
     Model model(device);

@@ -122,6 +122,7 @@ dim3 grid_size() {
 }
 
 void read_atomically(const void* address, void* value, std::size_t bytes) {
+  maybe_give_way();
   note_access(reinterpret_cast<std::uintptr_t>(address), bytes, Access::atomic, __builtin_return_address(0));
   std::memcpy(value, address, bytes);
 }

@@ -1,29 +1,30 @@
 // CUDA C++ on the host, for tests: the words that our kernels use, and a scheduler that runs a grid as an
 // adversary.
 //
-// Each thread of a block is a fiber; they run on one host thread and change places at __syncthreads and where
-// lanes of a warp meet. Blocks run one after another. What hardware forbids and a lenient emulation would
-// forgive is an error, which names the kernel, the line and the threads, and which the same
-// KINDRED_EMULATION_SEED repeats:
+// Each thread of a block is a fiber; they run on one host thread and change places at __syncthreads, where
+// lanes of a warp meet, and now and then at an atomic operation. Blocks run one after another. What hardware
+// forbids and a lenient emulation would forgive is an error that names the kernel, the line and the threads,
+// and that the same KINDRED_EMULATION_SEED repeats:
 //   - The order of blocks, and of threads after each meeting, is drawn from that seed.
-//   - Every access to memory is recorded (emulation_memory.h). An error is: two threads that touch a byte, one of
-//     them writing, with nothing that puts them in order; a shared byte that is read before the block has written
+//   - Every access to memory is recorded (emulation_memory.h): two threads that touch a byte, one of them
+//     writing, with nothing that puts them in order; a shared byte that is read before its block has written
 //     it; local memory of another thread; memory of the host; an address that is not aligned as its type is.
-//   - Where threads meet: a __syncthreads that some threads do not reach, or that is not the same line for all;
-//     lanes that meet in different operations, with a mask that does not name them, or that read a lane which is
-//     not there; a deadlock.
-//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory, or
-//     with dynamic memory as much as the kernel's limit was raised to (launch.h).
-// Registers are known to nvcc alone: scripts/check_launches.py holds what the tests launched against the
-// machine code, where there is some.
+//   - A __syncthreads that some threads do not reach, or that is not the same line for all; lanes that meet in
+//     different operations, with a mask that does not name them, or that read a lane which is not there.
+//   - A deadlock, and a wait for what another block would do.
+//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory,
+//     or with dynamic memory as much as the kernel's limit was raised to (launch.h).
+// Registers and __launch_bounds__ are nvcc's business: scripts/check_launches.py holds what the tests launched
+// against the machine code. A build without nvcc cannot know them.
 //
 // What this cannot show:
-//   - an order of single instructions: threads take turns only where they meet, and what depends on a finer
-//     order without touching the same byte (a thread that waits for a flag in memory) hangs;
-//   - memory that GPUs keep in caches and registers: a missing __threadfence, stale values behind __ldg or
-//     __restrict__;
-//   - reads of global memory that nobody has written, and accesses beyond a tensor within the pool's slab;
-//   - accesses of compiled library code and of inline assembly; registers without nvcc; speed.
+//   - Two threads between two meetings are not mixed instruction by instruction, nor do two blocks run at once: a
+//     wrong result that needs that, and no two accesses to one byte, is not found.
+//   - What GPUs keep in caches and registers: a missing __threadfence, a stale value behind __ldg or
+//     __restrict__.
+//   - A read of global memory that nobody has written (it is NaN, and shows in results), and an access beyond a
+//     tensor that stays within the pool's slab.
+//   - Accesses within library functions and inline assembly; speed.
 #pragma once
 
 #include <cmath>

@@ -306,6 +306,14 @@ void note_elsewhere(std::uintptr_t address, Access access, const void* place) {
 
 template <Access access>
 inline void note_kind(std::uintptr_t address, std::size_t bytes, const void* place) {
+  view.patience -= access == Access::atomic ? View::of_atomic : 1;
+  if (view.patience <= 0)
+    stop([=, thread = running_thread()] {
+      return fmt::format(
+          "thread {} {} at {} again and again, and no thread of its block ends or waits: of other "
+          "blocks nobody can wait for anything",
+          thread, verb(access), line_of(reinterpret_cast<std::uintptr_t>(place)));
+    });
   const std::uint64_t now = view.now |
                             ((reinterpret_cast<std::uintptr_t>(place) - image.begin) & Record::place_mask) |
                             (access == Access::atomic ? Record::atomic_bit : 0);

@@ -4,18 +4,19 @@
 // The kernels of the emulation are compiled with -fsanitize=thread, which puts a call before each access to
 // memory. Those calls end here (emulation_hooks.cpp) instead of in a sanitizer's library. Addresses tell what
 // is meant:
-//   shared memory   __shared__ variables are thread_local, so they lie in the host thread's block of such
-//   variables global memory   the arena below, from which the emulated device takes all of its memory local
-//   memory    the stack of a fiber; no other thread may touch it constants       the program's own image
+//   - shared memory: __shared__ variables are thread_local, so they lie where the host thread's are;
+//   - global memory: the arena from which the emulated device takes all of its memory;
+//   - local memory: the stack of a fiber, which no other thread may touch;
+//   - constants: the program's own image.
 // Anything else is memory of the host, which a GPU does not see.
 //
 // Of each word of four bytes the last write and two reads are kept; a word of which a part was accessed is kept
-// byte by byte. Two accesses of which one writes are a race unless they are of one thread, or something puts
-// them in order:
-//   a __syncthreads                     between any two threads of a block
-//   a __syncwarp whose mask has both    between two threads of a warp; a shuffle or a vote does not order
-//   memory the end of a launch                 between any two threads
-// or both are atomic.
+// byte by byte. Two accesses of which one writes are a race, unless both are of one thread, or both are atomic,
+// or something puts them in order:
+//   - a __syncthreads, between any two threads of a block;
+//   - a __syncwarp whose mask has both, between two threads of a warp (a shuffle, a vote or a product of
+//     tensor cores does not order memory);
+//   - the end of a launch, between any two threads.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +45,7 @@ struct Record {
 
 // What the running thread may take for done before its next access, as the least record that is not.
 struct View {
+  static constexpr std::int64_t all_patience = std::int64_t{1} << 28, of_atomic = 1 << 10;
   static constexpr std::size_t stack_bytes = std::size_t{128} << 10;
 
   std::uint64_t now = 0;      // the next access's time and thread
@@ -52,7 +54,10 @@ struct View {
   std::uint64_t barrier = 0;  // before the last __syncthreads
   std::uint64_t warp = 0;     // before the last __syncwarp of the whole warp; not below `barrier`
   std::uint32_t launch_time = 1, barrier_time = 1;  // the same as times
-  std::uintptr_t stack = 0;                         // its own, of stack_bytes
+  // Accesses that are left until somebody must have ended, or waited: a thread that looks for ever at what
+  // another would change is no use. An atomic one counts for many.
+  std::int64_t patience = 0;
+  std::uintptr_t stack = 0;              // its own, of stack_bytes
   const std::uint32_t* lanes = nullptr;  // [32] times before which each lane's accesses are known; or null
 };
 extern View view;
@@ -112,7 +117,7 @@ inline bool read_is_known(std::uintptr_t address) {
   const std::uint32_t* const known = global_memory.known + offset / Watched::word;
   for (std::size_t i = 0; i < (bytes + Watched::word - 1) / Watched::word; ++i)
     if (known[i] != view.launch_time && known[i] != view.barrier_time) return false;
-  return true;
+  return --view.patience > 0;
 }
 
 // Time goes on by one; returns the new time. `start_*` begin a launch and a block of it.

@@ -172,6 +172,10 @@ void give_way() {
   look_as_current();
 }
 
+void note_progress() {
+  view.patience = View::all_patience;
+}
+
 void make_ready(unsigned thread) {
   fibers[thread].state = State::ready;
   ready.push_back(thread);
@@ -200,6 +204,7 @@ void order_memory(Warp& warp, unsigned mask) {
 
 // All lanes that the mask names and that have not ended are there.
 void complete(Warp& warp, unsigned first, const LaneMeeting& meeting) {
+  note_progress();
   std::uint64_t votes = 0;
   for (unsigned lane = 0; lane < lanes; ++lane)
     if ((meeting.arrived >> lane & 1) != 0 && meeting.values[lane] != 0) votes |= std::uint64_t{1} << lane;
@@ -218,6 +223,7 @@ void complete(Warp& warp, unsigned first, const LaneMeeting& meeting) {
 }
 
 void end_thread() {
+  note_progress();
   fibers[current].state = State::ended;
   ++ended;
   ended_last = current;
@@ -279,6 +285,12 @@ std::size_t draw(std::size_t below) {
   return static_cast<std::size_t>(((next_random() >> 32) * below) >> 32);
 }
 
+void maybe_give_way() {
+  if (draw(4) > 0) return;
+  make_ready(current);
+  give_way();
+}
+
 unsigned running_thread() {
   return current;
 }
@@ -318,6 +330,7 @@ bool run_block(std::size_t count, void (*run_thread)(const void*), const void* w
   current = static_cast<unsigned>(draw(threads));
   std::swap(ready[current], ready.back());
   ready.pop_back();
+  note_progress();
   in_kernel = true;
   change(host, fibers[current].context);
   in_kernel = false;
@@ -340,6 +353,7 @@ void block_barrier(int line) {
   barrier_line = line;
   if (++at_barrier == threads) {
     at_barrier = 0;
+    note_progress();
     barrier_time = next_time();
     for (Warp& warp : warps) {
       warp.settled = barrier_time;

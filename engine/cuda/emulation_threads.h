@@ -19,6 +19,9 @@ bool run_block(std::size_t threads, void (*body)(const void*), const void* closu
 
 unsigned running_thread();  // of the block
 
+// Where the hardware may let others go first: now and then it does.
+void maybe_give_way();
+
 // What is drawn depends on the seed (KINDRED_EMULATION_SEED, or 1) and on the number of launches since it was
 // set.
 std::uint64_t seed();

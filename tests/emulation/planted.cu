@@ -183,6 +183,21 @@ __global__ void deadlock(std::int32_t* out) {
     out[thread()] = __shfl_sync(all_lanes, thread(), 1);
 }
 
+// Warps of a block take turns, so one may wait for another; of blocks nobody knows whether both are there.
+__global__ void waits_for_warp(std::int32_t* out) {
+  if (thread() == 0)
+    while (atomicAdd(out, 0) == 0) {
+    }
+  if (thread() == 32) atomicAdd(out, 1);
+}
+
+const std::vector<std::string> waits_for_block_lines = {LINE(3)};
+__global__ void waits_for_block(std::int32_t* out) {
+  if (thread() == 0) atomicAdd(out, 1);
+  while (thread() == 0 && atomicAdd(out, 0) < 2) {
+  }
+}
+
 const std::vector<std::string> not_in_mask_lines = {LINE(2)};
 __global__ void not_in_mask(std::int32_t* out) {
   out[thread()] = __shfl_xor_sync(0xffffu, thread(), 1);
@@ -299,6 +314,9 @@ const std::vector<Kernel>& kernels() {
       {"two_barriers", [](const Tensor& m) { two_warps(two_barriers, m); },
        parts(two_barriers_lines, {"divergent barrier"})},
       {"deadlock", [](const Tensor& m) { two_warps(deadlock, m); }, parts(deadlock_lines, {"deadlock"})},
+      {"waits_for_warp", [](const Tensor& m) { two_warps(waits_for_warp, m); }, {}},
+      {"waits_for_block", [](const Tensor& m) { launch(waits_for_block, dim3(2), 64, m.data<std::int32_t>()); },
+       parts(waits_for_block_lines, {"again and again"})},
       {"not_in_mask", [](const Tensor& m) { two_warps(not_in_mask, m); },
        parts(not_in_mask_lines, {"__shfl_xor_sync", "mask 0xffff, which does not name it"})},
       {"two_shuffles", [](const Tensor& m) { two_warps(two_shuffles, m); },

@@ -22,19 +22,25 @@ bool is_of(const doctest::TestCaseData& test, const GpuCases& cases) {
 struct GpuCaseCounter : doctest::IReporter {
   explicit GpuCaseCounter(const doctest::ContextOptions&) {}
   void test_case_start(const doctest::TestCaseData& test) override {
-    if (is_of(test, needs_gpu) || (has_gpu() && is_of(test, also_on_gpu))) ++gpu_cases_run;
+    is_gpu_case_ = is_of(test, needs_gpu) || (has_gpu() && is_of(test, also_on_gpu));
+  }
+  // A case that checked nothing did not run.
+  void test_case_end(const doctest::CurrentTestCaseStats& done) override {
+    if (is_gpu_case_ && done.numAssertsCurrentTest > 0) ++gpu_cases_run;
   }
   void report_query(const doctest::QueryData&) override {}
   void test_run_start() override {}
   void test_run_end(const doctest::TestRunStats&) override {}
   void test_case_reenter(const doctest::TestCaseData&) override {}
-  void test_case_end(const doctest::CurrentTestCaseStats&) override {}
   void test_case_exception(const doctest::TestCaseException&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
   void log_assert(const doctest::AssertData&) override {}
   void log_message(const doctest::MessageData&) override {}
   void test_case_skipped(const doctest::TestCaseData&) override {}
+
+ private:
+  bool is_gpu_case_ = false;
 };
 REGISTER_LISTENER("gpu cases", 1, GpuCaseCounter);
 

@@ -215,7 +215,6 @@ bool has_bf16() {
 }
 
 void convolution(const Convolution& key, const void* x, const void* w, const void* y) {
-  if (key.dtype == DType::bf16 && !has_bf16()) return convolution_in_f32(key, x, w, y);
   const ConvolutionPlan& plan = plan_of(key);
   checked("a convolution", [&] {
     const Tensor scratch = workspace(plan.scratch.get_size());
@@ -230,7 +229,6 @@ void convolution(const Convolution& key, const void* x, const void* w, const voi
 }
 
 std::size_t convolution_workspace(const Convolution& key) {
-  if (key.dtype == DType::bf16 && !has_bf16()) return workspace_in_f32(key);
   const ConvolutionPlan& plan = plan_of(key);
   return plan.scratch.get_size() + packed_bytes(plan.x) + packed_bytes(plan.w) + packed_bytes(plan.y);
 }

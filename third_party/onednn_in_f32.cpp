@@ -35,41 +35,7 @@ class Widened {
   Tensor copy_;
 };
 
-struct Counts {
-  std::int64_t x, w, y;  // elements
-};
-
-Counts counts_of(const Convolution& key) {
-  return {key.n * key.h * key.w * key.c, key.k * key.kh * key.kw * key.c,
-          key.n * key.out_h * key.out_w * key.k};
-}
-
 }  // namespace
-
-Convolution in_f32(Convolution key) {
-  key.dtype = key.weight_dtype = DType::f32;
-  return key;
-}
-
-void convolution_in_f32(const Convolution& key, const void* x, const void* w, const void* y) {
-  const Counts counts = counts_of(key);
-  const Widened images(x, key.dtype, counts.x), filters(w, key.weight_dtype, counts.w),
-      results(y, key.dtype, counts.y);
-  const Widened& written = key.pass == Pass::forward         ? results
-                           : key.pass == Pass::backward_data ? images
-                                                             : filters;
-  for (const Widened* each : {&images, &filters, &results})
-    if (each != &written) each->read();
-  convolution(in_f32(key), images.floats(), filters.floats(), results.floats());
-  written.write_back();
-}
-
-std::size_t workspace_in_f32(const Convolution& key) {
-  const Counts counts = counts_of(key);
-  const std::int64_t copied =
-      (key.dtype == DType::bf16 ? counts.x + counts.y : 0) + (key.weight_dtype == DType::bf16 ? counts.w : 0);
-  return static_cast<std::size_t>(copied) * sizeof(float) + convolution_workspace(in_f32(key));
-}
 
 void bf16_gemm_in_f32(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                       const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {

@@ -291,7 +291,9 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_flag("--dry-run", plain_.dry_run, "print parameters, activations and peak memory, then end");
   app.add_option("--gpu", plain_.gpu,
                  fmt::format("with --dry-run: predict the time of each layer on {}, or RATES.json",
-                             fmt::join(gpu_names(), ", ")));
+                             fmt::join(gpu_names(), ", ")))
+      ->check(
+          [](const std::string& text) { return text.empty() ? "expected h200, h100, a100 or a file" : ""; });
   app.add_option("--prediction", plain_.prediction, "with --gpu: write the figures to this JSON file");
 }
 

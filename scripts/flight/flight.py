@@ -17,7 +17,7 @@ import part_c
 import part_d
 import rehearsal
 from places import Places, extract
-from steps import OUT_BYTES, Flight, MayBeMissing
+from steps import OUT_BYTES, Flight, MayBeMissing, Overtime
 
 PARTS = {"a": part_a, "b": part_b, "c": part_c, "d": part_d}
 USAGE = """scripts/gpu_flight.sh --pack FILE [--data FOLDER_OR_TAR] [--build FOLDER]
@@ -80,7 +80,11 @@ def fly(a):
         if a.small:  # a machine that is busy with other things takes seconds to start a program
             flight.steps = [(name, max(share, 20), function) for name, share, function in flight.steps]
         flight.fly()
-        flight.leave_plans()
+        try:
+            flight.leave_plans()
+        except Overtime as reason:
+            flight.add_row("plans", f"plans.tgz was not written: {reason}", ok=False)
+        flight.finished = True
     finally:
         code = flight.land()
         shutil.rmtree(flight.scratch, ignore_errors=True)

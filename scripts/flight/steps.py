@@ -129,6 +129,7 @@ class Flight:
         self.deadline = self.start + seconds - min(TABLE_SECONDS, seconds / 10)
         self.extra_environment, self.allow_missing = environment, set(allow_missing)
         self.rows, self.red, self.steps, self.running, self.last, self.over, self.incomplete = [], False, [], set(), None, False, False
+        self.finished = False
         self.out.mkdir(parents=True, exist_ok=True)
         self.log = Log(self.out / f"{part}_log.txt")
         signal.signal(signal.SIGALRM, self._overtime)
@@ -208,6 +209,8 @@ class Flight:
     def land(self):
         """Checks what lies in --out, prints the table, and returns the exit code."""
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if not self.finished:
+            self.add_row("end", "the part broke off before its end", ok=False)
         inside = sorted(self.out.iterdir())
         for path in inside:
             if path.is_dir() or path.stat().st_size > OUT_BYTES:

@@ -1,201 +1,100 @@
 #!/usr/bin/env python3
-"""The test of the tests: plants an error in a kernel, one at a time, and expects the gradient suite to go red.
+"""The test of the tests: plants the errors of a list, one at a time, and expects the cases named beside each to go red.
 
-Each mutant is compiled with the flags of the build, linked with the build's other objects, and run. The sources are
-not touched. A mutant that survives means that a check cannot fail, which is a defect of the suite.
+An error that survives means that a check cannot fail, which is a defect of the suite. scripts/mutation_sample.py
+draws errors by chance.
 """
 import argparse
 import concurrent.futures
 import hashlib
-import json
+import os
 import pathlib
-import shlex
+import shutil
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-# The test cases that must notice.
-GRADIENT_TESTS = "gradients agree*,cpu agrees*"
-TRIPLETS = "triplets on a GPU*"
-# (file, text as it stands, text with the planted error), and for kernels of the GPU, which run on the host here, the
-# test cases that must notice: all of the ladder would take minutes. For a header also a source that includes it.
-MUTANTS = [
-    ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
-    ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
-     "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
-    ("losses/supcon/cpu_rows.cpp", "of_positive = all * push - pulled", "of_positive = all * push + pulled"),
-    ("losses/pairs/cpu.cpp", "t>(j)] += value", "t>(j)] -= value"),
-    ("losses/triplet/cpu.cpp", "-static_cast<float>(row.hits[n])", "static_cast<float>(row.hits[n])"),
-    ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
-    ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
-    ("losses/supcon/cuda.cu", "(1 / formula.temperature), d_rows", "(-1 / formula.temperature), d_rows",
-     "supcon on cuda: contrasts*"),
-    ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
-    ("third_party/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
-    ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
-     "optimizer: scaled*"),
-    # Waits that are forgotten, events in the wrong place, memory that is used again too early.
-    ("apps/common/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
-    ("apps/common/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
-     "input feed*"),
-    ("apps/common/input_feed.cpp", "  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);\n", "", "input feed*"),
-    ("apps/common/input_feed.cpp", "  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);\n", "",
-     "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().mark(slot.arrived, GpuStream::copy)",
-     "gpu().mark(slot.arrived, GpuStream::compute)", "input feed*"),
-    ("apps/common/input_feed.cpp", """    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
-    area += tensor->bytes();
-  }
-  gpu().mark(slot.arrived, GpuStream::copy);
-""", """    gpu().mark(slot.arrived, GpuStream::copy);
-    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
-    area += tensor->bytes();
-  }
-""", "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().wait_on_gpu(at(slot).arrived, GpuStream::compute)",
-     "static_cast<void>(at(slot))", "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
-     "static_cast<void>(at(slot))", "input feed*"),
-    ("apps/common/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
-     "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
-    gpu().mark(launch.copied, GpuStream::compute);
-""", """    gpu().mark(launch.copied, GpuStream::compute);
-    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
-""", "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "      gpu().wait_on_host(launch.copied);\n", "",
-     "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "std::array<Launch, 4> launches_", "std::array<Launch, 1> launches_",
-     "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "      gpu().synchronize();\n    } catch", "    } catch",
-     "steps on cuda: as late*"),
-    ("apps/common/checkpoint.cpp", "return tensor.to(Device::cpu, tensor.dtype());", "return tensor;",
-     "steps on cuda: as late*"),
-    ("engine/recording.cpp", "const PoolScope scope(Device::cuda, pool_);", "const PoolScope scope(Device::plan, pool_);",
-     "recordings on cuda*"),
-    ("engine/memory.cpp", "recordings_ == 0 || recording_,", "recordings_ >= 0,", "recordings on cuda*"),
-    # What a GPU would do, as it is counted.
-    ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
-     ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
-    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
-     "predicted: bytes*"),
-    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
-     "work: every*"),
-    # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.
-    ("losses/supcon/cuda_tiles.h", "Sums of_tile = {};",
-     "Sums of_tile; memcpy(of_tile, sums, sizeof sums); memset(sums, 0, sizeof sums);", "supcon on cuda: 64 anchors*",
-     "losses/supcon/cuda_backward_labels.cu"),
-    ("losses/supcon/cuda_tiles.h", "float product[2][4] = {};",
-     "float product[2][4]; memcpy(product, c, sizeof product); memset(c, 0, sizeof product);", "supcon on cuda: long*",
-     "losses/supcon/cuda_backward_labels.cu"),
-    ("losses/supcon/cuda.cu", "b = blocks.first + 1", "b = blocks.first + 2", "supcon on cuda: few blocks*"),
-    ("losses/supcon/areas.h", "(block < one_more ? block : one_more)", "(block < one_more ? 0 : one_more)",
-     "supcon's areas*", "tests/losses/supcon_areas_test.cpp"),
-    ("losses/supcon/areas.cpp", "divide_up(rows, tile.rows) / blocks * blocks", "divide_up(rows, tile.rows)",
-     "supcon's areas*"),
-    ("engine/cuda/tensor_core.h", "sum < 0 ? -magnitude", "sum < 0 ? magnitude", "tensor core*",
-     "tests/engine/tensor_core_test.cpp"),
-    # Kernels with a barrier too few, which only a race shows, and other things that a lenient emulation forgives.
-    ("engine/cuda/launch.h", "  __syncthreads();  // an earlier use of `partial` may still be read\n", "", TRIPLETS,
-     "losses/triplet/cuda.cu"),
-    ("engine/cuda/launch.h", "  __syncthreads();\n  value = 0;", "  value = 0;", TRIPLETS, "losses/triplet/cuda.cu"),
-    ("losses/triplet/cuda.cu", "    __syncthreads();\n    if (static_cast<int>(threadIdx.x) >= half) continue;",
-     "    if (static_cast<int>(threadIdx.x) >= half) continue;", TRIPLETS),
-    ("losses/cross_entropy/cuda.cu", "    __syncthreads();\n    if", "    if", "cross_entropy on cuda*"),
-    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    row_slice.store", "    row_slice.store",
-     "supcon on cuda: tiles*", "losses/supcon/cuda.cu"),
-    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    // 16 elements", "    // 16 elements",
-     "supcon on cuda: contrasts*", "losses/supcon/cuda.cu"),
-    ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  const int across", "  const int across", "batch norm kernels*"),
-    ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  if (lane > 0", "  if (lane > 0", "batch norm kernels*"),
-    ("layers/linear/cuda_plain.cu", "  __syncthreads();\n", "", "linear layers on a GPU*"),
-    ("engine/optimizer/cuda.cu", "  __syncthreads();\n", "", "optimizer: every rule*"),
-    ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: gradients that*"),
-    ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
-    ("data/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
-     "resident views on a GPU: crops*"),
-]
+from mutation import errors_in_kernels, errors_in_programs
+from mutation.planting import ROOT, Planter
 
 
-def compile_command(build, source):
-    """The command that the build compiled `source` with, as a list, without its output and input."""
-    compiled = build / "emulated" / (source + ".cpp") if source.endswith(".cu") else ROOT / source
-    for entry in json.loads((build / "compile_commands.json").read_text()):
-        if pathlib.Path(entry["file"]) == compiled:
-            words = shlex.split(entry["command"])
-            if words[0].endswith("ccache"):  # a launcher of the compiler
-                words = words[1:]
-            out = words.index("-o")
-            return words[:out], pathlib.Path(entry["directory"]) / words[out + 1], entry["directory"]
-    sys.exit(f"mutation test: {source} is not in {build}/compile_commands.json")
-
-
-def objects_of(build):
-    """Every object of the build."""
-    for entry in json.loads((build / "compile_commands.json").read_text()):
-        words = shlex.split(entry["command"])
-        yield pathlib.Path(entry["directory"]) / words[words.index("-o") + 1]
-
-
-def red_with(build, work, source, before, after, tests_to_run=GRADIENT_TESTS, through=None):
-    """True when the suite fails with `before` replaced by `after` in `source`; a header is compiled `through` another."""
+def text_with(source, before, after):
     text = (ROOT / source).read_text()
     if text.count(before) != 1:
         sys.exit(f"mutation test: {source} has {text.count(before)} times {before!r}, expected once")
-    # Two mutants of one source are made at the same time.
-    name = source.replace("/", "_") + "." + hashlib.sha256((before + after).encode()).hexdigest()[:8]
-    # The copy is read in place of the original: includes are written as <kindred/...>, so nothing else changes.
-    text = text.replace(before, after)
-    words, original_object, directory = compile_command(build, through or source)
-    if through:
-        headers = work / (name + ".include")
-        (headers / "kindred" / source).parent.mkdir(parents=True, exist_ok=True)
-        (headers / "kindred" / source).write_text(text)
-        words.insert(1, f"-I{headers}")
-        text = (ROOT / through).read_text()
-    if (through or source).endswith(".cu"):
-        text = "#define KINDRED_EMULATE\n" + text
-    mutant = work / (name + ".cpp")
-    mutant.write_text(text)
-    mutant_object = work / (name + ".o")
-    subprocess.run([*words, "-o", mutant_object, "-c", mutant], cwd=directory, check=True)
-    # Linked as emulated_tests is. What is left of a source that is no more is no part of it.
-    folders = [build / f for f in ("CMakeFiles/kindred.dir", "CMakeFiles/kindred_emulated.dir",
-                                   "apps/CMakeFiles/kindred_apps.dir", "tests/CMakeFiles/kindred_tests.dir")]
-    objects = [o for o in objects_of(build) if o != original_object and any(f in o.parents for f in folders)]
-    program = work / (name + ".tests")
-    subprocess.run([words[0], "-fopenmp", "-o", program, mutant_object, *objects,
-                    "-lfmt", "-ldnnl", "-ljpeg", "-lz", "-lxxhash"], check=True)
-    result = subprocess.run([program, f"--test-case={tests_to_run}"], stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
-    program.unlink()
-    return result.returncode == 1  # doctest's code for failed checks; a crash would prove nothing
+    return text.replace(before, after)
+
+
+def red(program, cases, **environment):
+    """True when `cases` of the test program fail; a crash, a hang or names that no case has would prove nothing."""
+    if "*" in cases.split(","):  # what becomes of a name with a comma in it
+        sys.exit(f"mutation test: {cases!r} names every case")
+    try:
+        result = subprocess.run([program, f"--test-case={cases}"], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, env=dict(os.environ, **environment), timeout=600)
+    except subprocess.TimeoutExpired:
+        return False
+    return result.returncode == 1  # doctest's code for failed checks
+
+
+def noticed_in_kernel(planter, source, before, after, cases=errors_in_kernels.GRADIENT_TESTS, through=None):
+    objects = planter.plant(source, text_with(source, before, after), [through] if through else [])
+    program = next(iter(objects.values())).with_suffix(".tests")
+    # Kernels of the GPU run on the host there.
+    planter.link("tests/emulated_tests", objects, program)
+    try:
+        return red(program, cases)
+    finally:
+        program.unlink()
+
+
+def noticed_in_program(planter, source, before, after, cases):
+    objects = planter.plant(source, text_with(source, before, after))
+    folder = next(iter(objects.values())).with_suffix(".programs")
+    shutil.rmtree(folder, ignore_errors=True)
+    planter.link_programs(objects, folder, emulated=False)
+    tests = folder / "kindred_tests"
+    if not planter.link("tests/kindred_tests", objects, tests):
+        tests = planter.build / "tests/kindred_tests"
+    try:
+        return red(tests, cases, KINDRED_APPS_DIR=str(folder))
+    finally:
+        shutil.rmtree(folder)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--force", action="store_true", help="run even when nothing changed since the last pass")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only errors in sources whose path contains TEXT")
     a = parser.parse_args()
-    build = a.build.resolve()
-    work = build / "mutation"
-    work.mkdir(exist_ok=True)
+    planter = Planter(a.build, a.build / "mutation")
     state = hashlib.sha256()
-    for path in sorted([build / "tests/kindred_tests", build / "tests/emulated_tests", pathlib.Path(__file__).resolve()]):
+    lists = [pathlib.Path(m.__file__) for m in (errors_in_kernels, errors_in_programs)]
+    programs = [a.build / "tests/kindred_tests", a.build / "tests/emulated_tests", a.build / "apps/pretrain"]
+    for path in [*programs, *lists, pathlib.Path(__file__)]:
         state.update(path.read_bytes())
-    stamp = work / "passed"
-    if not a.force and stamp.exists() and stamp.read_text() == state.hexdigest():
+    stamp = planter.work / "passed"
+    if not a.force and not a.only and stamp.exists() and stamp.read_text() == state.hexdigest():
         print("mutation test: nothing changed since it last passed")
         return
+    planted = [(noticed_in_kernel, e) for e in errors_in_kernels.ERRORS]
+    planted += [(noticed_in_program, e) for e in errors_in_programs.ERRORS]
+    planted = [(notice, error) for notice, error in planted if a.only in error[0]]
+    for _, error in planted:
+        text_with(*error[:3])  # all of them stand in their sources, before hours are spent
+    survivors = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        verdicts = list(pool.map(lambda m: red_with(build, work, *m), MUTANTS))
-    for (source, before, after, *_), red in zip(MUTANTS, verdicts):
-        print(f"mutation test: {source}: {before!r} -> {after!r}: {'noticed' if red else 'SURVIVED'}")
-    if not all(verdicts):
-        sys.exit("mutation test: a planted error was not noticed")
-    stamp.write_text(state.hexdigest())
+        verdicts = pool.map(lambda p: p[0](planter, *p[1]), planted)
+        for (_, (source, before, after, *more)), noticed in zip(planted, verdicts):
+            cases = more[0] if more else errors_in_kernels.GRADIENT_TESTS
+            survivors += not noticed
+            verdict = f"noticed by {cases!r}" if noticed else "SURVIVED"
+            print(f"mutation test: {source}: {before!r} -> {after!r}: {verdict}", flush=True)
+    if survivors:
+        sys.exit(f"mutation test: {survivors} planted errors of {len(planted)} were not noticed")
+    print(f"mutation test: all {len(planted)} planted errors were noticed")
+    if not a.only:
+        stamp.write_text(state.hexdigest())
 
 
 if __name__ == "__main__":

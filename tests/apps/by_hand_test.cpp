@@ -230,6 +230,37 @@ TEST_CASE("by hand: a queue of past features") {
   CHECK(encoder_of_pretrain(set, "--queue 18") == by_hand::encoder_bytes(written.model.store));
 }
 
+// What waits in the queue are the slow encoder's keys, not the features that are trained.
+TEST_CASE("by hand: a queue of a momentum encoder's keys") {
+  const TemporaryFolder folder;
+  const std::string set = by_hand::draw_set(folder);
+  Written written;
+  MomentumEncoder slow(written.model, HeadKind::mlp, DType::f32, 0.9);
+  FeatureQueue queue(18, 128, 0, Device::cpu);
+  Loader loader = by_hand::loader(set, 0, 2);
+  loader.start_epoch(0);
+  Batch batch;
+  for (std::int64_t step = 0; step < by_hand::steps; ++step) {
+    REQUIRE(loader.next(batch));
+    const Tensor labels = for_each_view(batch.labels, 1), images = by_hand::normalized(batch);
+    Tensor keys;
+    {
+      const NoGrad no_grad;
+      keys = slow.copy()(images.rows(6, 12), Mode::train);
+    }
+    written.step(step, [&] {
+      return supcon_against(written.model(images.rows(0, 6), Mode::train), labels,
+                            concatenate(keys, queue.features()), concatenate(labels, queue.labels()),
+                            6 + 18, {});
+    });
+    const NoGrad no_grad;
+    slow.follow(written.model);
+    queue.push(keys, labels);
+  }
+  CHECK(encoder_of_pretrain(set, "--queue 18 --momentum-encoder 0.9") ==
+        by_hand::encoder_bytes(written.model.store));
+}
+
 TEST_CASE(
     "by hand: a momentum encoder is half old and half new after a step at 0.5, and its key is a positive") {
   const TemporaryFolder folder;

@@ -1,0 +1,68 @@
+"""Draws errors by chance from the sources: an operator, a constant, two arguments swapped, a statement dropped.
+
+The rules are those of cpp.rules, applied by universalmutator (Groce et al., ICSE 2018; from PyPI).
+"""
+import contextlib
+import functools
+import io
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+from mutation.planting import ROOT
+
+ROOMS = ("apps", "models", "data", "losses", "layers")
+RULES = pathlib.Path(__file__).with_name("cpp.rules")
+
+
+def universalmutator():
+    """The module of that name; pip brings it into the build tree at first use."""
+    tools = ROOT / "build/tools/universalmutator"
+    if not tools.exists():
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+                        "--target", tools, "universalmutator==1.14.1"], check=True)
+    sys.path.insert(0, str(tools))
+    from universalmutator import mutator
+    return mutator
+
+
+def sources(rooms=ROOMS, suffixes=(".cpp", ".cu", ".h")):
+    """Tracked sources of the rooms, as paths in the repository."""
+    tracked = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", *rooms], check=True, capture_output=True,
+                             text=True).stdout.split("\0")
+    return [path for path in tracked if path.endswith(suffixes)]
+
+
+def in_string(line, at):
+    """Whether the character at `at` lies in a string literal."""
+    return line[:at].replace('\\"', "").count('"') % 2 == 1
+
+
+@functools.cache
+def errors_of(source):
+    """By number of the line, the texts that a rule makes of it."""
+    with open(ROOT / source) as file:
+        lines = file.readlines()
+    with contextlib.redirect_stdout(io.StringIO()):
+        made = universalmutator().mutants_regexp(lines, ruleFiles=[str(RULES)], ignorePatterns=[])
+    by_line = {}
+    for number, text, *_ in made:
+        line = lines[number - 1]
+        if text == line or line.lstrip().startswith("//"):
+            continue
+        if not in_string(line, len(os.path.commonprefix([line, text]))):
+            by_line.setdefault(number, set()).add(text)
+    return by_line
+
+
+def draw(seed, among):
+    """Endless errors, evenly over the lines of the sources `among`: (number, source, line, text before, text after)."""
+    lines = [(source, line) for source in among for line in errors_of(source)]
+    dice = random.Random(seed)
+    dice.shuffle(lines)
+    for number, (source, line) in enumerate(lines):
+        with open(ROOT / source) as file:
+            before = file.readlines()[line - 1]
+        yield number, source, line, before, dice.choice(sorted(errors_of(source)[line]))

@@ -1,0 +1,104 @@
+"""Errors in kernels, in waits and in what is counted, and the test cases that must notice each."""
+
+# The test cases that must notice.
+GRADIENT_TESTS = "gradients agree*,cpu agrees*"
+TRIPLETS = "triplets on a GPU*"
+# (file, text as it stands, text with the planted error), and for kernels of the GPU, which run on the host here, the
+# test cases that must notice: all of the ladder would take minutes. For a header also a source that includes it.
+ERRORS = [
+    ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
+    ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
+     "[m * dim + d] + y.data<T>()[m * dim + d] * along"),
+    ("losses/supcon/cpu_rows.cpp", "of_positive = all * push - pulled", "of_positive = all * push + pulled"),
+    ("losses/pairs/cpu.cpp", "t>(j)] += value", "t>(j)] -= value"),
+    ("losses/triplet/cpu.cpp", "-static_cast<float>(row.hits[n])", "static_cast<float>(row.hits[n])"),
+    ("layers/conv2d/reference.cpp", "dx[in * s.c + c] += dy", "dx[in * s.c + c] -= dy"),
+    ("layers/batch_norm/cpu.cpp", "offset[c] = slope[c]", "offset[c] = -slope[c]"),
+    ("losses/supcon/cuda.cu", "(1 / formula.temperature), d_rows", "(-1 / formula.temperature), d_rows",
+     "supcon on cuda: contrasts*"),
+    ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
+    ("third_party/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
+    ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
+     "optimizer: scaled*"),
+    # Waits that are forgotten, events in the wrong place, memory that is used again too early.
+    ("apps/common/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
+    ("apps/common/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
+     "input feed*"),
+    ("apps/common/input_feed.cpp", "  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);\n", "", "input feed*"),
+    ("apps/common/input_feed.cpp", "  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);\n", "",
+     "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().mark(slot.arrived, GpuStream::copy)",
+     "gpu().mark(slot.arrived, GpuStream::compute)", "input feed*"),
+    ("apps/common/input_feed.cpp", """    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    area += tensor->bytes();
+  }
+  gpu().mark(slot.arrived, GpuStream::copy);
+""", """    gpu().mark(slot.arrived, GpuStream::copy);
+    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    area += tensor->bytes();
+  }
+""", "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().wait_on_gpu(at(slot).arrived, GpuStream::compute)",
+     "static_cast<void>(at(slot))", "input feed*"),
+    ("apps/common/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
+     "static_cast<void>(at(slot))", "input feed*"),
+    ("apps/common/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: as late*"),
+    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
+     "steps on cuda: as late*"),
+    ("apps/common/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+    gpu().mark(launch.copied, GpuStream::compute);
+""", """    gpu().mark(launch.copied, GpuStream::compute);
+    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+""", "steps on cuda: as late*"),
+    ("apps/common/training_steps.cpp", "      gpu().wait_on_host(launch.copied);\n", "",
+     "steps on cuda: as late*"),
+    ("apps/common/training_steps.cpp", "std::array<Launch, 4> launches_", "std::array<Launch, 1> launches_",
+     "steps on cuda: as late*"),
+    ("apps/common/training_steps.cpp", "      gpu().synchronize();\n    } catch", "    } catch",
+     "steps on cuda: as late*"),
+    ("apps/common/checkpoint.cpp", "return tensor.to(Device::cpu, tensor.dtype());", "return tensor;",
+     "steps on cuda: as late*"),
+    ("engine/recording.cpp", "const PoolScope scope(Device::cuda, pool_);", "const PoolScope scope(Device::plan, pool_);",
+     "recordings on cuda*"),
+    ("engine/memory.cpp", "recordings_ == 0 || recording_,", "recordings_ >= 0,", "recordings on cuda*"),
+    # What a GPU would do, as it is counted.
+    ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
+     ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
+    ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
+     "predicted: bytes*"),
+    ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
+     "work: every*"),
+    # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.
+    ("losses/supcon/cuda_tiles.h", "Sums of_tile = {};",
+     "Sums of_tile; memcpy(of_tile, sums, sizeof sums); memset(sums, 0, sizeof sums);", "supcon on cuda: 64 anchors*",
+     "losses/supcon/cuda_backward_labels.cu"),
+    ("losses/supcon/cuda_tiles.h", "float product[2][4] = {};",
+     "float product[2][4]; memcpy(product, c, sizeof product); memset(c, 0, sizeof product);", "supcon on cuda: long*",
+     "losses/supcon/cuda_backward_labels.cu"),
+    ("losses/supcon/cuda.cu", "b = blocks.first + 1", "b = blocks.first + 2", "supcon on cuda: few blocks*"),
+    ("losses/supcon/areas.h", "(block < one_more ? block : one_more)", "(block < one_more ? 0 : one_more)",
+     "supcon's areas*", "tests/losses/supcon_areas_test.cpp"),
+    ("losses/supcon/areas.cpp", "divide_up(rows, tile.rows) / blocks * blocks", "divide_up(rows, tile.rows)",
+     "supcon's areas*"),
+    ("engine/cuda/tensor_core.h", "sum < 0 ? -magnitude", "sum < 0 ? magnitude", "tensor core*",
+     "tests/engine/tensor_core_test.cpp"),
+    # Kernels with a barrier too few, which only a race shows, and other things that a lenient emulation forgives.
+    ("engine/cuda/launch.h", "  __syncthreads();  // an earlier use of `partial` may still be read\n", "", TRIPLETS,
+     "losses/triplet/cuda.cu"),
+    ("engine/cuda/launch.h", "  __syncthreads();\n  value = 0;", "  value = 0;", TRIPLETS, "losses/triplet/cuda.cu"),
+    ("losses/triplet/cuda.cu", "    __syncthreads();\n    if (static_cast<int>(threadIdx.x) >= half) continue;",
+     "    if (static_cast<int>(threadIdx.x) >= half) continue;", TRIPLETS),
+    ("losses/cross_entropy/cuda.cu", "    __syncthreads();\n    if", "    if", "cross_entropy on cuda*"),
+    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    row_slice.store", "    row_slice.store",
+     "supcon on cuda: tiles*", "losses/supcon/cuda.cu"),
+    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    // 16 elements", "    // 16 elements",
+     "supcon on cuda: contrasts*", "losses/supcon/cuda.cu"),
+    ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  const int across", "  const int across", "batch norm kernels*"),
+    ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  if (lane > 0", "  if (lane > 0", "batch norm kernels*"),
+    ("layers/linear/cuda_plain.cu", "  __syncthreads();\n", "", "linear layers on a GPU*"),
+    ("engine/optimizer/cuda.cu", "  __syncthreads();\n", "", "optimizer: every rule*"),
+    ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: gradients that*"),
+    ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
+    ("data/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
+     "resident views on a GPU: crops*"),
+]

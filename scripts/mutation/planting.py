@@ -1,0 +1,127 @@
+"""Builds Kindred's programs with one error planted in a source, beside the build and without touching the source.
+
+The source is compiled with the flags of the build, and each program is linked as the build links it, with the object
+of the planted error in the place of its own.
+"""
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAMS = ["pretrain", "linear_probe", "explain_loss", "make_toy_dataset", "pack_dataset", "check_data", "export",
+            "embed", "classify", "evaluate"]
+EMULATED_PROGRAMS = ["pretrain", "linear_probe", "embed", "evaluate", "classify"]
+
+
+class CannotCompile(Exception):
+    """The text with the error is not C++."""
+
+
+def object_of(entry):
+    """The object that an entry of compile_commands.json makes."""
+    words = shlex.split(entry["command"])
+    return words[words.index("-o") + 1]
+
+
+class Planter:
+    """Makes programs with errors of the build in the folder `build`; they lie in the folder `work`."""
+
+    def __init__(self, build, work):
+        self.build = pathlib.Path(build).resolve()
+        self.work = pathlib.Path(work).resolve()
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.compiled = {}  # by source, how the build compiles it; for some programs more than once
+        for entry in json.loads((self.build / "compile_commands.json").read_text()):
+            self.compiled.setdefault(pathlib.Path(entry["file"]), []).append(entry)
+        self.commands = {}
+
+    def command(self, target):
+        """The words of the command that makes `target`, a program or an archive."""
+        if target not in self.commands:
+            lines = subprocess.run(["ninja", "-C", self.build, "-t", "commands", target], check=True,
+                                   capture_output=True, text=True).stdout.splitlines()
+            words = shlex.split(lines[-1])
+            self.commands[target] = words
+        return self.commands[target]
+
+    def link_command(self, target):
+        """The link among the commands that ninja joins by &&."""
+        words = self.command(target)
+        return words[2:words.index("&&", 2)]
+
+    def objects(self, target):
+        """Every object that `target` is linked from, those of its archives included."""
+        found = set()
+        for word in self.link_command(target):
+            if word.endswith(".o"):
+                found.add(word)
+            elif word.endswith(".a") and not word.startswith("/"):
+                found.update(w for w in self.command(word) if w.endswith(".o"))
+        return found
+
+    def compile(self, source, text, to, headers=None):
+        """Compiles `text` in place of `source`, a path in the repository, and returns the objects that it replaces.
+
+        With `headers` that folder is searched first. A kernel of the GPU is compiled for the host.
+        """
+        of_gpu = source.endswith(".cu")
+        entries = self.compiled[self.build / "emulated" / (source + ".cpp") if of_gpu else ROOT / source]
+        words = shlex.split(entries[0]["command"])
+        if words[0].endswith("ccache"):  # it launches the compiler
+            words = words[1:]
+        out = words.index("-o")
+        if headers:
+            words.insert(1, f"-I{headers}")
+            out += 1
+        written = to.with_suffix(".cpp")
+        written.write_text(("#define KINDRED_EMULATE\n" if of_gpu else "") + text)
+        # Includes are written as <kindred/...>, so that the place of the text does not matter.
+        result = subprocess.run([*words[:out], "-Wno-error", "-o", to, "-c", written], cwd=entries[0]["directory"], capture_output=True,
+                                text=True)
+        if result.returncode != 0:
+            raise CannotCompile(result.stderr)
+        return [object_of(entry) for entry in entries]
+
+    def link(self, target, replaced, to):
+        """Links `target` as `to`; `replaced` names the object to use in place of an original. False: it has none of them."""
+        inside = self.objects(target)
+        replaced = {original: planted for original, planted in replaced.items() if original in inside}
+        if not replaced:
+            return False
+        words = self.link_command(target)
+        named = [str(replaced.pop(word, word)) for word in words]
+        named[named.index("-o") + 1] = str(to)
+        # The member of an archive is not taken where its symbols are there already.
+        archive = next((i for i, word in enumerate(named) if word.endswith(".a")), len(named))
+        named[archive:archive] = [str(planted) for planted in replaced.values()]
+        if shutil.which("ld.lld"):  # twice as fast
+            named.insert(1, "-fuse-ld=lld")
+        subprocess.run(named, cwd=self.build, check=True)
+        return True
+
+    def plant(self, source, text, through=()):
+        """The objects with `text` in place of `source`, by the originals' paths; a header is compiled `through` sources."""
+        # Two errors of one source are made at the same time.
+        name = source.replace("/", "_") + "." + hashlib.sha256(text.encode()).hexdigest()[:8]
+        if not through:
+            to = self.work / (name + ".o")
+            return dict.fromkeys(self.compile(source, text, to), to)
+        headers = self.work / (name + ".include")
+        (headers / "kindred" / source).parent.mkdir(parents=True, exist_ok=True)
+        (headers / "kindred" / source).write_text(text)
+        replaced = {}
+        for number, user in enumerate(through):
+            to = self.work / f"{name}.{number}.o"
+            replaced.update(dict.fromkeys(self.compile(user, (ROOT / user).read_text(), to, headers), to))
+        return replaced
+
+    def link_programs(self, replaced, folder, emulated=True):
+        """Fills `folder` with the programs, those that the error does not reach as links to the build's."""
+        (folder / "emulated").mkdir(parents=True, exist_ok=True)
+        for program in PROGRAMS + [f"emulated/{p}" for p in EMULATED_PROGRAMS if emulated]:
+            if not self.link(f"apps/{program}", replaced, folder / program):
+                os.symlink(self.build / "apps" / program, folder / program)

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""How many errors the tests notice: draws errors by chance from the rooms, plants each, and runs the tests on it.
+
+  scripts/mutation_sample.py --count 300                 # hours; goes on where it was stopped
+  scripts/mutation_sample.py --report                    # the table by room and the survivors, as Markdown
+  scripts/mutation_sample.py --changed --seconds 240     # a few minutes, in the sources that the last commits changed
+
+What is drawn depends on --seed and on the sources alone. Not counted are draws that do not compile, and those from
+which the compiler makes the same instructions. A test that does not end within its time has noticed the error.
+Exit code 1: less than --at-least of what was counted was noticed.
+"""
+import argparse
+import collections
+import concurrent.futures
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+from mutation.drawing import ROOMS, draw, sources
+from mutation.planting import ROOT, CannotCompile, Planter, object_of
+
+# By room, the rooms of tests that can see it: arrows point downwards only.
+SEEN_BY = {"apps": ["apps"], "models": ["models", "apps"], "data": ["data", "apps"],
+           "losses": ["losses", "gradcheck", "models", "apps"], "layers": ["layers", "gradcheck", "losses", "models", "apps"]}
+# Files of tests that take most of the suite's time: they are asked last.
+SLOW = ["survival", "resnet_golden", "bad_input", "micro_batches", "beyond_the_batch", "stages", "recipe_golden",
+        "weights_programs"]
+GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
+MOST_USERS_OF_A_HEADER = 8
+
+
+def files(names):
+    return ",".join(f"*tests/{name}" for name in names)
+
+
+def stages(source, apart):
+    """What is run on an error in `source`, until something fails: program, arguments, seconds; cases of `apart` come last."""
+    room = source.split("/")[0]
+    slow = files(f"*/{name}_test.cpp" for name in SLOW)
+    late = files(f"*/{name}.cpp" for name in apart)
+    if source.endswith(".cu"):
+        on_gpu = [f"--test-suite={GPU_SUITES}"]
+        yield "emulated_tests", [*on_gpu, f"--source-file={files([room + '/*'])}"], 600
+        yield "emulated_tests", [*on_gpu, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
+        return
+    for tests in SEEN_BY[room]:
+        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={slow},{late}"], 300
+    seen = files(f"{tests}/*" for tests in SEEN_BY[room])
+    if room == "apps":  # what feeds a GPU runs on the emulated one
+        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={seen}"], 300
+    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={late}"], 900
+    if apart:
+        yield "kindred_tests", [f"--source-file={late}"], 600
+
+
+def without_names(object_file):
+    """The bytes of an object without the name of the file that it was compiled from."""
+    stripped = object_file.with_suffix(".stripped")
+    subprocess.run(["objcopy", "--strip-unneeded", object_file, stripped], check=True)
+    try:
+        return stripped.read_bytes()
+    finally:
+        stripped.unlink()
+
+
+class Sample:
+    def __init__(self, planter, apart):
+        self.planter = planter
+        self.apart = apart
+        self.headers = None
+        self.compiled_straight = {}
+        self.lock = threading.Lock()
+
+    def users(self, header):
+        """The sources that include `header`, by the build's own record."""
+        with self.lock:
+            if self.headers is None:
+                self.headers = collections.defaultdict(set)
+                by_object = {}
+                emulated = str(self.planter.build / "emulated") + "/"
+                for file, entries in self.planter.compiled.items():
+                    if file.suffix == ".cu":
+                        continue  # nvcc's, which no test runs here
+                    source = str(file)
+                    source = source[len(emulated):-len(".cpp")] if source.startswith(emulated) else os.path.relpath(file, ROOT)
+                    by_object.update(dict.fromkeys((object_of(entry) for entry in entries), source))
+                deps = subprocess.run(["ninja", "-C", self.planter.build, "-t", "deps"], capture_output=True, text=True)
+                user = None
+                for line in deps.stdout.splitlines():
+                    if line and not line.startswith(" "):
+                        user = by_object.get(line.split(":")[0])
+                    elif user and "include/kindred/" in line:
+                        self.headers[line.split("include/kindred/")[1]].add(user)
+            return sorted(self.headers[header])
+
+    def straight(self, user):
+        """The object of a source as it stands."""
+        with self.lock:
+            if user not in self.compiled_straight:
+                to = self.planter.work / (user.replace("/", "_") + ".straight.o")
+                self.planter.compile(user, (ROOT / user).read_text(), to)
+                self.compiled_straight[user] = without_names(to)
+                to.unlink()
+            return self.compiled_straight[user]
+
+    def compile(self, source, text, through):
+        """The objects with the error, or None where the compiler makes the same of it."""
+        objects = self.planter.plant(source, text, through)
+        if any(without_names(planted) != self.straight(user)
+               for planted, user in zip(dict.fromkeys(objects.values()), through or [source])):
+            return objects
+        return None
+
+    def judge(self, number, source, line, before, after):
+        """What becomes of one draw, as a record."""
+        record = {"number": number, "source": source, "line": line, "before": before, "after": after}
+        lines = (ROOT / source).read_text().splitlines(keepends=True)
+        lines[line - 1] = after
+        through = self.users(source) if source.endswith(".h") else []
+        if source.endswith(".h") and not 0 < len(through) <= MOST_USERS_OF_A_HEADER:
+            return dict(record, verdict="not drawn: too many users, or none")
+        if "_mm512" in "".join(lines) and "avx512" not in pathlib.Path("/proc/cpuinfo").read_text():
+            return dict(record, verdict="not drawn: this processor has no AVX-512")
+        try:
+            objects = self.compile(source, "".join(lines), through)
+        except (CannotCompile, KeyError):
+            return dict(record, verdict="does not compile")
+        if objects is None:
+            return dict(record, verdict="same instructions")
+        folder = next(iter(objects.values())).with_suffix(".programs")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            self.planter.link_programs(objects, folder)
+            return dict(record, **self.run(source, objects, folder))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for object_file in set(objects.values()):
+                object_file.unlink()
+
+    def run(self, source, objects, folder):
+        environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2")
+        for program, arguments, seconds in stages(source, self.apart):
+            tests = folder / program
+            if not tests.exists() and not self.planter.link(f"tests/{program}", objects, tests):
+                tests = self.planter.build / "tests" / program
+            try:
+                result = subprocess.run([tests, "--abort-after=1", *arguments], capture_output=True, timeout=seconds,
+                                        env=environment, errors="replace", text=True)
+            except subprocess.TimeoutExpired:
+                return {"verdict": "noticed", "case": f"no end within {seconds} s", "late": False}
+            if result.returncode != 0:
+                case = re.findall(r"^TEST CASE: +(.*)$", result.stdout, re.MULTILINE)
+                late = re.findall(r"tests/\S+/(\w+)\.cpp:\d+", result.stdout)
+                return {"verdict": "noticed", "case": case[-1] if case else f"exit code {result.returncode}",
+                        "late": bool(late) and late[-1] in self.apart}
+        return {"verdict": "survived"}
+
+
+def counted(records):
+    return [r for r in records if r["verdict"] in ("noticed", "survived")]
+
+
+def report(records, apart):
+    """Prints the table by room, and every survivor."""
+    print("| room | planted | noticed |" + (" without the cases named apart |" if apart else ""))
+    print("|---|---|---|" + ("---|" if apart else ""))
+    for room in (*ROOMS, "all"):
+        here = [r for r in counted(records) if room == "all" or r["source"].startswith(room + "/")]
+        noticed = [r for r in here if r["verdict"] == "noticed"]
+        share = f"{100 * len(noticed) / len(here):.0f} %" if here else "-"
+        row = f"| {room} | {len(here)} | {len(noticed)} ({share}) |"
+        if apart:
+            row += f" {sum(not r.get('late') for r in noticed)} |"
+        print(row)
+    left_out = collections.Counter(r["verdict"] for r in records if r not in counted(records))
+    print("Not counted: " + ", ".join(f"{n} ({why})" for why, n in left_out.most_common()))
+    for r in counted(records):
+        if r["verdict"] == "survived":
+            print(f"SURVIVED {r['number']}: {r['source']}:{r['line']}: {r['before'].strip()!r} -> {r['after'].strip()!r}")
+
+
+def changed_sources(commits):
+    named = subprocess.run(["git", "-C", ROOT, "log", f"-{commits}", "--name-only", "--format="], capture_output=True,
+                           text=True, check=True).stdout.split()
+    return [path for path in sources() if path in set(named)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--count", type=int, default=300, help="stop when so many were counted")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--room", action="append", choices=ROOMS, help="only of this room (may be repeated)")
+    parser.add_argument("--changed", action="store_true", help="only sources that the last --commits commits changed")
+    parser.add_argument("--commits", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="draw no more after so many")
+    parser.add_argument("--apart", action="append", default=[], metavar="FILE",
+                        help="files of tests (by_hand_test) that are asked last, and counted on their own")
+    parser.add_argument("--at-least", type=float, default=0.9, help="the share that must be noticed")
+    parser.add_argument("--results", type=pathlib.Path, help="default: BUILD/mutation/sample.jsonl")
+    parser.add_argument("--report", action="store_true", help="print what is known, and draw nothing")
+    parser.add_argument("-j", "--jobs", type=int, default=2)
+    a = parser.parse_args()
+    planter = Planter(a.build, a.build / "mutation")
+    results = a.results or planter.work / "sample.jsonl"
+    records = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    if not a.report:
+        among = changed_sources(a.commits) if a.changed else sources(a.room or ROOMS)
+        known = {r["number"] for r in records}
+        errors = (error for error in draw(a.seed, among) if error[0] not in known)
+        sample = Sample(planter, a.apart)
+        until = time.monotonic() + a.seconds
+        with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool, results.open("a") as file:
+            while len(counted(records)) < a.count and time.monotonic() < until:
+                some = list(itertools.islice(errors, 2 * a.jobs))
+                if not some:
+                    break
+                for record in pool.map(lambda error: sample.judge(*error), some):
+                    records.append(record)
+                    file.write(json.dumps(record) + "\n")
+                    file.flush()
+                    print(f"{record['source']}:{record['line']}: {record['before'].strip()} -> "
+                          f"{record['after'].strip()}: {record['verdict']} {record.get('case', '')}", flush=True)
+    report(records, a.apart)
+    planted = counted(records)
+    if sum(r["verdict"] == "noticed" for r in planted) < a.at_least * len(planted):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

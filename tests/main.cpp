@@ -1,9 +1,11 @@
 // Runs the test cases, and says at the end how many of those that need a GPU ran on one.
 //
 // KINDRED_EXPECT_GPU=1: the program fails where there is no GPU, or where a run that was given no filter leaves
-// one of its cases out.
+// one of its cases out. 0, nothing, or no such variable: it need not be there.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "emulated_gpu.h"
+
+#include <kindred/engine/error.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -55,6 +57,18 @@ bool is_filter(std::string_view argument) {
   return false;
 }
 
+// Another word than these would be taken for no by some and for yes by others.
+bool expects_gpu() {
+  const char* variable = std::getenv("KINDRED_EXPECT_GPU");
+  const std::string_view value = variable != nullptr ? variable : "";
+  check(
+      value.empty() || value == "0" || value == "1", ExitCode::usage,
+      "KINDRED_EXPECT_GPU is '{}'; expected 1, where a run without a GPU must fail, or 0 or nothing, where its "
+      "cases may be left out",
+      value);
+  return value == "1";
+}
+
 }  // namespace
 
 const std::string& why_no_gpu() {
@@ -67,12 +81,11 @@ const std::string& why_no_gpu() {
 }
 
 int run(int argc, char** argv) {
+  const bool expected = expects_gpu();
   doctest::Context context(argc, argv);
   if (!has_gpu()) context.addFilter("test-suite-exclude", needs_gpu.suite);
   if (!has_gpu() || gpu().emulation == nullptr) context.addFilter("test-suite-exclude", needs_emulation.suite);
   const int status = context.run();
-  const char* variable = std::getenv("KINDRED_EXPECT_GPU");
-  const bool expected = variable != nullptr && std::string_view(variable) == "1";
   const int all = needs_gpu.count + also_on_gpu.count;
   std::printf("GPU cases: %d of %d ran%s%s\n", gpu_cases_run, all, has_gpu() ? "" : ": ", why_no_gpu().c_str());
   if (!expected || context.shouldExit()) return status;
@@ -85,5 +98,10 @@ int run(int argc, char** argv) {
 }  // namespace kindred::test
 
 int main(int argc, char** argv) {
-  return kindred::test::run(argc, argv);
+  try {
+    return kindred::test::run(argc, argv);
+  } catch (const kindred::Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return static_cast<int>(error.code());
+  }
 }

@@ -48,6 +48,11 @@ ProgramResult run_program_on_gpu(const std::string& program, const std::string& 
   return run_command(prefix, folder, program, arguments + " --device cuda");
 }
 
+ProgramResult run_these_tests(const std::string& prefix, const std::string& arguments) {
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  return run_command(prefix, self.parent_path(), self.filename(), arguments);
+}
+
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
                           bool on_gpu) {
   const std::string killer = fmt::format(

@@ -25,6 +25,9 @@ ProgramResult run_program_with(const std::string& prefix, const std::string& pro
 ProgramResult run_program_on_gpu(const std::string& program, const std::string& arguments,
                                  const std::string& prefix = "");
 
+// Runs the test program that this is once more, under a shell prefix.
+ProgramResult run_these_tests(const std::string& prefix, const std::string& arguments);
+
 // Runs `pretrain` and kills it, without a chance to clean up, as soon as its first checkpoint is there.
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
                           bool on_gpu = false);

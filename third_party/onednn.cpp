@@ -1,5 +1,4 @@
 #include <kindred/third_party/onednn.h>
-#include <kindred/third_party/onednn_in_f32.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -259,7 +258,6 @@ void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, s
 
 void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {
-  if (!has_bf16()) return bf16_gemm_in_f32(transpose_a, transpose_b, m, n, k, a, b, c, c_dtype);
   using Key = std::tuple<bool, bool, std::int64_t, std::int64_t, std::int64_t, DType>;
   static std::map<Key, dnnl::matmul> products;
   static std::mutex mutex;

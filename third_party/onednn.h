@@ -35,7 +35,7 @@ struct Convolution {
 void convolution(const Convolution& key, const void* x, const void* w, const void* y);
 
 // Whether oneDNN has bf16 for this processor: on x86 those with AVX-512 (DNNL_MAX_CPU_ISA=AVX2 makes it take any for one
-// without). Where it has none, convolution() fails in bf16, and bf16_gemm() computes in f32 with copies of its arguments.
+// without). Where it has none, convolution() fails in bf16, and so does bf16_gemm(): layers compute in f32 (layers/in_f32.h).
 bool has_bf16();
 
 // True when oneDNN has Winograd's algorithm for this shape, pass and processor.

@@ -6,6 +6,7 @@
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
 #include <kindred/layers/conv2d/winograd.h>
+#include <kindred/layers/in_f32.h>
 #include <kindred/third_party/onednn.h>
 
 #include <algorithm>
@@ -49,29 +50,9 @@ Tensor winograd_scratch(Pass pass, const Conv2dShape& s, Device device = Device:
   return Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, device);
 }
 
-// Where oneDNN has no bf16, images and filters are converted, and f32's engines are asked.
-bool computes_in_f32(DType dtype) {
-  return dtype == DType::bf16 && !onednn::has_bf16();
-}
-
-Tensor widened(const Tensor& tensor) {
-  return tensor.to(Device::cpu, DType::f32);
-}
-
-Tensor widened_result(const Tensor& result) {
-  return Tensor::empty(result.shape(), DType::f32, Device::cpu);
-}
-
-void give_back(const Tensor& computed, Tensor result) {
-  result.copy_from(computed);
-}
-
 void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
-  if (computes_in_f32(x.dtype())) {
-    const Tensor result = widened_result(y);
-    forward(s, widened(x), widened(w), result);
-    return give_back(result, y);
-  }
+  if (computes_in_f32(x.dtype()))
+    return compute_in_f32(y, [&](const Tensor& result) { forward(s, widened(x), widened(w), result); });
   const Engine engine = engine_for(Pass::forward, s, x.dtype());
   if (engine == Engine::winograd) {
     const Tensor scratch = winograd_scratch(Pass::forward, s);
@@ -86,11 +67,9 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tenso
 
 void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
                    const Tensor& dx) {
-  if (computes_in_f32(dy.dtype())) {
-    const Tensor result = widened_result(dx);
-    backward_data(s, widened(dy), widened(w), addend.defined() ? widened(addend) : Tensor(), result);
-    return give_back(result, dx);
-  }
+  if (computes_in_f32(dy.dtype()))
+    return compute_in_f32(
+        dx, [&](const Tensor& result) { backward_data(s, widened(dy), widened(w), widened(addend), result); });
   const Engine engine = engine_for(Pass::backward_data, s, dy.dtype());
   const float* add = addend.defined() && dy.dtype() == DType::f32 ? addend.data<float>() : nullptr;
   if (engine == Engine::winograd) {
@@ -123,11 +102,9 @@ void backward_weight_as_product(const Conv2dShape& s, const float* x, const floa
 }
 
 void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
-  if (computes_in_f32(x.dtype())) {
-    const Tensor result = widened_result(dw);
-    backward_weight(s, widened(x), widened(dy), result);
-    return give_back(result, dw);
-  }
+  if (computes_in_f32(x.dtype()))
+    return compute_in_f32(dw,
+                          [&](const Tensor& result) { backward_weight(s, widened(x), widened(dy), result); });
   if (x.dtype() == DType::f32 && is_odd_product(s))
     return backward_weight_as_product(s, x.data<float>(), dy.data<float>(), dw.data<float>());
   const Engine engine = engine_for(Pass::backward_weight, s, x.dtype());
@@ -145,8 +122,8 @@ void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, co
 // The workspace of a call, taken from the imaginary pool and given back at once.
 void plan_workspace(Pass pass, const Conv2dShape& s, DType dtype, DType weights) {
   if (computes_in_f32(dtype)) {
-    const std::int64_t copies =
-        s.n * (s.h * s.w * s.c + s.out_h * s.out_w * s.k) + s.k * s.kh * s.kw * s.c;  // of all three
+    const std::int64_t images = s.n * (s.h * s.w * s.c + s.out_h * s.out_w * s.k);
+    const std::int64_t copies = images + (weights == DType::f32 ? 0 : s.k * s.kh * s.kw * s.c);
     const Tensor copied = Tensor::empty({copies}, DType::f32, Device::plan);
     return plan_workspace(pass, s, DType::f32, DType::f32);
   }

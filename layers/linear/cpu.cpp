@@ -1,6 +1,7 @@
 // Matrix products by oneDNN; bias and its gradient by hand.
 #include <kindred/engine/dispatch.h>
 #include <kindred/engine/parallel.h>
+#include <kindred/layers/in_f32.h>
 #include <kindred/layers/linear/kernels.h>
 #include <kindred/third_party/onednn.h>
 
@@ -10,6 +11,9 @@ namespace {
 constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
 
 void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+  if (computes_in_f32(x.dtype()))
+    return compute_in_f32(y,
+                          [&](const Tensor& result) { forward(widened(x), widened(w), bias, relu, result); });
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
   dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
@@ -30,6 +34,8 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, co
 }
 
 void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+  if (computes_in_f32(dy.dtype()))
+    return compute_in_f32(dx, [&](const Tensor& result) { backward_data(widened(dy), widened(w), result); });
   const std::int64_t rows = dy.dim(0), out = w.dim(0), in = w.dim(1);
   dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
@@ -53,6 +59,9 @@ void backward_bias(const Tensor& dy, const Tensor& db) {
 }
 
 void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+  if (computes_in_f32(x.dtype()))
+    return compute_in_f32(dw,
+                          [&](const Tensor& result) { backward_weight(widened(x), widened(dy), result, db); });
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = dy.dim(1);
   dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)

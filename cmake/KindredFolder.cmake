@@ -72,16 +72,10 @@ function(kindred_emulated_options target file)
 endfunction()
 
 # Links <program> once more, from the same objects, with the emulation in place of the GPU: <folder>/emulated/<program>.
+# Does nothing in a build that has no such programs (apps/CMakeLists.txt).
 function(kindred_emulated_program program)
-  if(KINDRED_EMULATE OR KINDRED_SANITIZE)
-    return()
-  endif()
   if(NOT TARGET kindred_with_emulation)
-    add_library(kindred_with_emulation STATIC $<TARGET_OBJECTS:kindred> $<TARGET_OBJECTS:kindred_emulated>
-                                              $<TARGET_OBJECTS:kindred_apps>)
-    set_target_properties(kindred_with_emulation PROPERTIES LINKER_LANGUAGE CXX)
-    target_link_libraries(kindred_with_emulation PUBLIC fmt::fmt OpenMP::OpenMP_CXX Threads::Threads OneDNN::dnnl JPEG::JPEG
-                                                 ZLIB::ZLIB ${KINDRED_XXHASH_LIBRARY} ${CMAKE_DL_LIBS})
+    return()
   endif()
   add_executable(${program}_emulated $<TARGET_OBJECTS:${program}>)
   set_target_properties(${program}_emulated PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME ${program}

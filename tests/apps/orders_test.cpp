@@ -140,7 +140,7 @@ struct Outcome {
 
 enum class Order { at_once, latest, drawn };
 
-// `steps` steps in epochs of 9; each is started in one drawn order and goes on in another.
+// `steps` steps in epochs of 9; each is started in one drawn order and goes on in another, so these are twice as many.
 Outcome train(const PretrainOptions& settings, const std::optional<ResidentPictures>& pictures,
               std::uint32_t steps, Order order) {
   const TemporaryFolder folder;
@@ -232,13 +232,13 @@ TEST_CASE("steps on cuda: as late as can be, they do the same" * test::needs_emu
   check_orders(tiny(1), three_pictures, 10, Order::latest);
 }
 
-TEST_CASE("steps on cuda: fed and saved in eighty drawn orders, they do the same" * test::needs_emulation) {
-  check_orders(tiny(2), {}, 40);
+TEST_CASE("steps on cuda: fed and saved in a hundred drawn orders, they do the same" * test::needs_emulation) {
+  check_orders(tiny(2), {}, 50);
 }
 
-TEST_CASE("steps on cuda: with resident pictures in forty drawn orders, they do the same" *
+TEST_CASE("steps on cuda: with resident pictures in a hundred drawn orders, they do the same" *
           test::needs_emulation) {
-  check_orders(tiny(1), three_pictures, 20);
+  check_orders(tiny(1), three_pictures, 50);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace kindred::test {
 
 inline constexpr std::int64_t count = 100;
 inline constexpr GpuStream compute = GpuStream::compute, copy = GpuStream::copy;
-inline constexpr std::uint64_t seeds = 30;
+inline constexpr std::uint64_t seeds = 100;
 inline const std::string fine = "no error";  // what error_of() says then
 
 struct Pinned {

@@ -34,9 +34,8 @@ install(CODE "
     execute_process(COMMAND dpkg-query -S \${real} OUTPUT_VARIABLE owner ERROR_QUIET)
     string(REGEX REPLACE \"[:,].*\" \"\" owner \"\${owner}\")
     if(owner AND EXISTS /usr/share/doc/\${owner}/copyright)
-      file(COPY_FILE /usr/share/doc/\${owner}/copyright \${CMAKE_CURRENT_BINARY_DIR}/copyright)
-      file(INSTALL \${CMAKE_CURRENT_BINARY_DIR}/copyright DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR}/licenses
-           RENAME \${owner})
+      file(REAL_PATH /usr/share/doc/\${owner}/copyright copyright)  # some are links to another package's
+      file(INSTALL \${copyright} DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR}/licenses RENAME \${owner})
     endif()
   endforeach()
 " COMPONENT portable EXCLUDE_FROM_ALL)

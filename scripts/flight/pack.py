@@ -14,10 +14,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MOST_BYTES = 55 << 20
 
 
-def run(command, quiet=False, cwd=None):
+def run(command, quiet=False):
     # What tools say is chatter here; the last line of this program is the answer.
     result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE if quiet else sys.stderr,
-                            stderr=subprocess.STDOUT if quiet else None, text=True, cwd=cwd)
+                            stderr=subprocess.STDOUT if quiet else None, text=True)
     if result.returncode != 0:
         sys.stderr.write(result.stdout or "")
         fail(f"{' '.join(map(str, command))}: exit code {result.returncode}", 1)
@@ -60,15 +60,27 @@ def compressed_size(path):
 
 def install(build, stage):
     for component in ("programs", "portable"):
-        run(["cmake", "--install", build, "--component", component, "--prefix", stage, "--strip"], quiet=True,
-            cwd=build)  # installing leaves a scratch file where it runs
+        run(["cmake", "--install", build, "--component", component, "--prefix", stage, "--strip"], quiet=True)
+
+
+def check_file(file):
+    """Before minutes are spent on what goes into it."""
+    if not file.name.endswith((".tar.xz", ".tar.gz", ".tar")):
+        fail(f"--pack {file}: expected a name that ends in .tar.xz (the smallest), .tar.gz or .tar")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=file.parent).close()
+    except OSError as error:
+        refuse_file(file, error)
+
+
+def refuse_file(file, error):
+    fail(f"--pack {file}: {error.strerror}; expected a file in a folder that can be made and written to", 6)
 
 
 def write(stage, file, most_bytes=MOST_BYTES):
     """Packs the folder; a line that says what is large, where that is too large, or None."""
     kind = file.name.rsplit(".", 1)[-1]
-    if not file.name.endswith((".tar.xz", ".tar.gz", ".tar")):
-        fail(f"--pack {file}: expected a name that ends in .tar.xz (the smallest), .tar.gz or .tar")
     with tarfile.open(file, f"w:{kind.replace('tar', '')}", **({"compresslevel": 3} if kind == "gz" else {})) as tar:
         tar.add(stage, "flight")
     size = file.stat().st_size
@@ -84,6 +96,7 @@ def pack(a):
     file, build = pathlib.Path(a.pack), pathlib.Path(a.build or ROOT / "build/flight").absolute()
     if a.data and not os.path.exists(a.data):
         fail(f"--data {a.data}: there is no such folder or file", 3)
+    check_file(file)
     if not a.build:
         build_programs(build)
     elif not (build / "tests/kindred_tests").exists():
@@ -93,8 +106,10 @@ def pack(a):
         install(build, stage)
         if a.data:
             pack_images(pathlib.Path(a.data).absolute(), build, stage)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        too_large = write(stage, file)
+        try:
+            too_large = write(stage, file)
+        except OSError as error:
+            refuse_file(file, error)
         if too_large:
             fail(too_large)
         count = sum(1 for p in stage.rglob("*") if p.is_file())

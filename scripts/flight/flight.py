@@ -22,14 +22,14 @@ from steps import OUT_BYTES, Flight, MayBeMissing, Overtime
 PARTS = {"a": part_a, "b": part_b, "c": part_c, "d": part_d}
 USAGE = """scripts/gpu_flight.sh --pack FILE [--data FOLDER_OR_TAR] [--build FOLDER]
        scripts/gpu_flight.sh --part a|b|c|d --seconds N --out DIR [--plans FILE] [--python PYTHON] [--allow-missing NAME]...
-       scripts/gpu_flight.sh --rehearse [--build FOLDER]"""
+       scripts/gpu_flight.sh --rehearse [--build FOLDER] [--seconds N]"""
 
 
 class PartFlight(Flight):
     """A part with what all of its steps need."""
 
-    def __init__(self, a):
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="kindred_flight_"))
+    def __init__(self, a, scratch):
+        self.scratch = pathlib.Path(scratch)
         self.places = Places(a.build)
         cache = self.scratch / "cache"
         cache.mkdir(mode=0o700)
@@ -72,9 +72,16 @@ class PartFlight(Flight):
 
 
 def fly(a):
-    flight = PartFlight(a)
+    scratch = tempfile.mkdtemp(prefix="kindred_flight_")
     try:
-        PARTS[a.part].steps(flight)
+        return fly_part(a, PartFlight(a, scratch))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def fly_part(a, flight):
+    try:
+        flight.steps = PARTS[a.part].steps(flight)
         if a.only:
             flight.choose(a.only)
         if a.small:  # a machine that is busy with other things takes seconds to start a program
@@ -82,12 +89,11 @@ def fly(a):
         flight.fly()
         try:
             flight.leave_plans()
-        except Overtime as reason:
+        except (Overtime, OSError) as reason:
             flight.add_row("plans", f"plans.tgz was not written: {reason}", ok=False)
         flight.finished = True
     finally:
         code = flight.land()
-        shutil.rmtree(flight.scratch, ignore_errors=True)
     return code
 
 
@@ -97,7 +103,7 @@ def main():
     parser.add_argument("--data", help="images to take along: a data set's folder, or a tar file of one")
     parser.add_argument("--build", help="a build folder, in place of build/flight")
     parser.add_argument("--part", choices=sorted(PARTS))
-    parser.add_argument("--seconds", type=int, help="that the part may take in all")
+    parser.add_argument("--seconds", type=int, help=f"that the part, or the rehearsal, may take in all ({rehearsal.MOST_SECONDS})")
     parser.add_argument("--out", help="folder for the table, the log, plans and profiles: 8 files of 16 MiB at most")
     parser.add_argument("--plans", metavar="FILE", help="plans.tgz of an earlier part")
     parser.add_argument("--python", default="python3", help="one that has PyTorch")
@@ -113,6 +119,8 @@ def main():
         parser.error("give one of --pack, --part and --rehearse")
     if a.part and (not a.out or not a.seconds or a.seconds < 10):
         parser.error("--part needs --out DIR and --seconds N, 10 or more")
+    if a.rehearse and a.seconds is not None and a.seconds < 1:
+        parser.error("--seconds of a rehearsal: 1 or more")
     if a.data and not a.pack:
         parser.error("--data is for --pack")
     if a.pack:

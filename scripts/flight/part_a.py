@@ -65,7 +65,5 @@ def gpu_cases(step, flight):
 
 
 def steps(flight):
-    flight.step("machine", 6, machine)
-    flight.step("libraries", 6, lambda step: libraries(step, flight))
-    flight.step("python", 20, lambda step: python(step, flight))
-    flight.step("GPU cases", 144, lambda step: gpu_cases(step, flight))
+    return [("machine", 6, machine), ("libraries", 6, lambda step: libraries(step, flight)),
+            ("python", 20, lambda step: python(step, flight)), ("GPU cases", 144, lambda step: gpu_cases(step, flight))]

@@ -129,10 +129,5 @@ def cupti_folder(python, step):
 
 def steps(flight):
     part = Part(flight)
-    flight.step("prediction", 8, part.predict)
-    flight.step("ours", 120, part.ours)
-    flight.step("plans", 1, part.plans)
-    flight.step("eager", 45, part.eager)
-    flight.step("kernels", 26, part.our_kernels)
-    flight.step("their kernels", 20, part.their_kernels)
-    flight.step("compiled", 16, part.compiled)
+    return [("prediction", 8, part.predict), ("ours", 120, part.ours), ("plans", 1, part.plans), ("eager", 45, part.eager),
+            ("kernels", 26, part.our_kernels), ("their kernels", 20, part.their_kernels), ("compiled", 16, part.compiled)]

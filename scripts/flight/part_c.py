@@ -80,9 +80,8 @@ def million(step, flight):
 
 def steps(flight):
     flight.loss_ms = {}
-    for rows in SMALL_ROWS if flight.small else ROWS:
-        flight.step(f"loss {rows}", 22, lambda step, rows=rows: loss(step, flight, rows))
-    flight.step("ResNet-18", 66, lambda step: resnet18(step, flight))
-    for tool in ("memcheck", "racecheck"):
-        flight.step(tool, 45, lambda step, tool=tool: sanitizer(step, flight, tool))
-    flight.step("million rows", 1, lambda step: million(step, flight))
+    losses = [(f"loss {rows}", 22, lambda step, rows=rows: loss(step, flight, rows))
+              for rows in (SMALL_ROWS if flight.small else ROWS)]
+    sanitizers = [(tool, 45, lambda step, tool=tool: sanitizer(step, flight, tool)) for tool in ("memcheck", "racecheck")]
+    return [*losses, ("ResNet-18", 66, lambda step: resnet18(step, flight)), *sanitizers,
+            ("million rows", 1, lambda step: million(step, flight))]

@@ -84,7 +84,5 @@ def metrics(run):
 
 def steps(flight):
     part = Part(flight)
-    flight.step("images", 8, part.data)
-    flight.step("stage one", 100, part.contrast)
-    flight.step("stage two", 36, part.second_stage)
-    flight.step("cross-entropy", 80, part.entropy)
+    return [("images", 8, part.data), ("stage one", 100, part.contrast), ("stage two", 36, part.second_stage),
+            ("cross-entropy", 80, part.entropy)]

@@ -4,6 +4,8 @@ import os
 import pathlib
 import tarfile
 
+from steps import fail
+
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -30,7 +32,7 @@ class Places:
         folders = [pathlib.Path(build).resolve()] if build else [share / "build/flight", share / "build/release"]
         found = [f for f in folders if (f / "tests/kindred_tests").exists()]
         if not found:
-            raise SystemExit(f"error: no tests in {' or '.join(map(str, folders))}: build first (scripts/build.sh)")
+            fail(f"no tests in {' or '.join(map(str, folders))}: build first (scripts/build.sh)")
         self.programs, self.benches, self.tests = found[0] / "apps", found[0] / "bench", found[0] / "tests/kindred_tests"
         self.golden = share / "tests/golden"
 

@@ -3,6 +3,7 @@ plants what may go wrong: it must be noticed, and must not cost the other steps 
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -14,16 +15,23 @@ import part_a
 import part_b
 import part_c
 import part_d
-from steps import OUT_BYTES, OUT_FILES, TABLE_LINES, fail
+from steps import OUT_BYTES, OUT_FILES, TABLE_LINES, end_group, fail
 
 HERE = pathlib.Path(__file__).resolve().parent
 SECONDS = {"a": 300, "b": 120, "c": 120, "d": 120}  # far more than they need
 MOST_SECONDS = 600
 
 
+class OutOfTime(Exception):
+    """The rehearsal's own seconds are used up."""
+
+
 class Rehearsal:
-    def __init__(self, build, work):
-        self.build, self.work, self.problems, self.start = build, work, [], time.monotonic()
+    def __init__(self, build, work, seconds):
+        self.build, self.work, self.problems = build, work, []
+        self.begun = time.monotonic()
+        self.end = self.begun + seconds
+        self.cases = "GPU cases: none ran"
         self.package = work / "unpacked/flight"
         self.environment = {**os.environ, "PATH": f"{work / 'bin'}:{os.environ['PATH']}",
                             "LD_LIBRARY_PATH": f"{build / 'tests/stand_ins'}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":")}
@@ -33,6 +41,17 @@ class Rehearsal:
         if not condition:
             self.problems.append(what)
             print(f"REHEARSAL: {what}", flush=True)
+
+    def all_of_it(self):
+        self.unpack()
+        print(f"== packed and unpacked, {time.monotonic() - self.begun:.0f} s", flush=True)
+        self.planted_places()
+        self.planted_hang()
+        self.planted_cases()
+        self.planted_hazard()
+        print(f"== what was planted is through, {time.monotonic() - self.begun:.0f} s; now the flight, which must be all right",
+              flush=True)
+        self.whole_flight()
 
     def unpack(self):
         """The package as it would travel, with programs of this machine's build, and the emulation in place of the device."""
@@ -58,18 +77,28 @@ class Rehearsal:
         """Runs a part as it would run on the GPU's machine; returns its exit code and its table. What is `planted` makes it red
         on purpose, so its red lines are only shown when they are not as they should be."""
         begun = time.monotonic()
-        seconds = max(10, int(min(seconds or SECONDS[part], self.start + MOST_SECONDS - begun)))
+        seconds = max(10, int(min(seconds or SECONDS[part], self.end - begun)))
         command = [self.script, "--part", part, "--seconds", seconds, "--out", out, "--small", "--allow-missing", "torch",
                    "--allow-missing", "cupti", *more]
-        result = subprocess.run(list(map(str, command)), env={**self.environment, **(environment or {})}, text=True,
-                                stdout=subprocess.PIPE if planted else None, stderr=subprocess.STDOUT if planted else None)
-        code, self.said = result.returncode, result.stdout
+        code, self.said = self.run(command, environment, shown=not planted)
         took = time.monotonic() - begun
         self.expect(took <= seconds, f"part {part} took {took:.0f} s of {seconds} s")
         path = out / f"{part}_table.txt"
         table = path.read_text().splitlines() if path.exists() else []
         self.expect(0 < len(table) <= TABLE_LINES, f"part {part}: a table of {len(table)} lines")
         return code, table
+
+    def run(self, command, environment=None, shown=False):
+        """Exit code, and what it said if that is not shown. What still runs when the rehearsal's time is up is ended."""
+        process = subprocess.Popen(list(map(str, command)), env={**self.environment, **(environment or {})}, text=True,
+                                   start_new_session=True, stdout=None if shown else subprocess.PIPE,
+                                   stderr=None if shown else subprocess.STDOUT)
+        try:
+            said = process.communicate()[0]
+        except BaseException:
+            end_group(process)
+            raise
+        return process.returncode, said
 
     def whole_flight(self):
         first, second, known = self.work / "out1", self.work / "out2", self.work / "known.tgz"
@@ -81,10 +110,7 @@ class Rehearsal:
                                         ("d", part_d, second, ["--plans", second / "plans.tgz"])):
             code, table = self.fly(part, out, *more)
             self.expect(code == 0, f"part {part}: exit code {code}")
-            names = []
-            module.steps(types.SimpleNamespace(step=lambda name, share, function: names.append(name),
-                                               small=True, scratch=self.work))
-            for name in names:
+            for name, *_ in module.steps(types.SimpleNamespace(small=True, scratch=self.work)):
                 self.expect(any(line[4:18].strip() == name[:14] for line in table), f"part {part}: no line of the step {name!r}")
             if part == "a":
                 self.cases = table[-1] if table else ""
@@ -143,6 +169,38 @@ class Rehearsal:
         self.expect(code == 1 and any("RED racecheck" in line for line in table), "a race that was found did not make the part red")
         self.report_planted(before, "a race that racecheck finds")
 
+    def planted_places(self):
+        """An --out that cannot be written, one that is full when the table comes, a machine without nvidia-smi, and a
+        rehearsal that takes too long."""
+        before = len(self.problems)
+        tools = self.work / "tools"
+        part = [self.script, "--part", "a", "--seconds", 20, "--small", "--only", "machine", "--out"]
+        code, said = self.run([*part, "/proc/x"])
+        self.expect(code == 6 and said.startswith("error: --out /proc/x: ") and said.count("\n") == 1,
+                    f"a folder that cannot be made: exit code {code}: {said}")
+        for name in ("a_table.txt", "a_log.txt"):
+            full = self.work / f"full_disk_{name}"
+            full.mkdir()
+            (full / name).symlink_to("/dev/full")
+            code, said = self.run([*part, full])
+            self.expect(code == 6 and said.splitlines()[-1].startswith(f"error: --out {full}: No space left") and
+                        "Traceback" not in said and "ok  machine" in said, f"a disk that is full: exit code {code}: {said}")
+        tools.mkdir()
+        for tool in ("bash", "dirname", "nproc", "python3"):
+            (tools / tool).symlink_to(shutil.which(tool))
+        code, said = self.run([*part, self.work / "no_tool"], {"PATH": str(tools)})
+        self.expect(code == 1 and "RED machine        nvidia-smi could not be started: No such file" in said,
+                    f"no nvidia-smi: exit code {code}: {said}")
+        code, said = self.run([pack.ROOT / "scripts/gpu_flight.sh", "--pack", "/proc/x/flight.tar.xz"])
+        self.expect(code == 6 and said.startswith("error: --pack /proc/x/flight.tar.xz: ") and said.count("\n") == 1,
+                    f"a package that cannot be written: exit code {code}: {said}")
+        begun = time.monotonic()
+        code, self.said = self.run([pack.ROOT / "scripts/gpu_flight.sh", "--rehearse", "--build", self.build, "--seconds", 2])
+        took = time.monotonic() - begun
+        self.expect(code == 1 and "rehearsal: stopped after 2 s" in self.said and took < 10,
+                    f"a rehearsal that takes too long: exit code {code} after {took:.0f} s")
+        self.report_planted(before, "places that cannot be written, no nvidia-smi, a rehearsal that takes too long")
+
     def report_planted(self, problems_before, what):
         noticed = len(self.problems) == problems_before
         print(f"planted: {what}: {'noticed' if noticed else 'NOT NOTICED'}" + ("" if noticed else f"\n{self.said}"), flush=True)
@@ -153,18 +211,23 @@ def rehearse(a):
     for needed in ("tests/emulated_tests", "apps/emulated/pretrain", "bench/emulated/bench_train_step", "tests/kindred_tests"):
         if not (build / needed).exists():
             fail(f"{build / needed} is missing: build first (scripts/build.sh)")
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="kindred_rehearsal_") as work:
-        rehearsal = Rehearsal(build, pathlib.Path(work))
-        rehearsal.unpack()
-        print(f"== packed and unpacked, {time.monotonic() - begun:.0f} s")
-        rehearsal.planted_hang()
-        rehearsal.planted_cases()
-        rehearsal.planted_hazard()
-        print(f"== what was planted is through, {time.monotonic() - begun:.0f} s; now the flight, which must be all right")
-        rehearsal.whole_flight()
+    begun, seconds = time.monotonic(), a.seconds or MOST_SECONDS
+
+    def stop(number, frame):
+        raise OutOfTime
+
+    signal.signal(signal.SIGALRM, stop)
+    with tempfile.TemporaryDirectory(prefix="kindred_rehearsal_", ignore_cleanup_errors=True) as work:
+        rehearsal = Rehearsal(build, pathlib.Path(work), seconds)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            rehearsal.all_of_it()
+        except OutOfTime:
+            rehearsal.problems.append(f"stopped after {seconds} s, before its end")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
     for problem in rehearsal.problems:
         print(f"rehearsal: {problem}")
     print(f"rehearsal: {'FAILED' if rehearsal.problems else 'passed'}, {time.monotonic() - begun:.0f} s")
-    print(getattr(rehearsal, "cases", "GPU cases: none ran"))
+    print(rehearsal.cases)
     return 1 if rehearsal.problems else 0

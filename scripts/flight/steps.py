@@ -4,6 +4,7 @@ No step can take another's time: it gets its share and what earlier ones left ov
 said by then stays in the table.
 """
 import collections
+import contextlib
 import os
 import pathlib
 import signal
@@ -60,6 +61,7 @@ class Log:
 
     def __init__(self, path):
         self.file, self.left, self.lock = open(path, "w", errors="replace"), OUT_BYTES - (1 << 16), threading.Lock()
+        self.error = None  # of writing
 
     def write(self, text):
         with self.lock:
@@ -67,8 +69,13 @@ class Log:
                 return
             text = text[:self.left]
             self.left -= len(text.encode(errors="replace"))
-            self.file.write(text if self.left > 0 else text + "\n(cut here: the file is full)\n")
-            self.file.flush()
+            try:
+                self.file.write(text if self.left > 0 else text + "\n(cut here: the file is full)\n")
+                self.file.flush()
+            except OSError as error:  # land() says so; until then the part goes on, and prints what it finds
+                self.left, self.error = 0, error
+                with contextlib.suppress(OSError):
+                    self.file.close()
 
 
 class Step:
@@ -95,6 +102,8 @@ class Step:
                                        env=self.flight.environment(env))
         except OSError as error:
             self.log.write(f"{title}{error}\n")
+            if check:
+                raise RuntimeError(f"{pathlib.Path(command[0]).name} could not be started: {error.strerror}")
             return Result(127, str(error), False)
         self.flight.running.add(process)
         killed = False
@@ -128,13 +137,20 @@ class Flight:
         self.start = time.monotonic()
         self.deadline = self.start + seconds - min(TABLE_SECONDS, seconds / 10)
         self.extra_environment, self.allow_missing = environment, set(allow_missing)
-        self.rows, self.red, self.steps, self.running, self.last, self.over, self.incomplete = [], False, [], set(), None, False, False
+        self.rows, self.red, self.running, self.last, self.over, self.incomplete = [], False, set(), None, False, False
+        self.steps = []  # (name, its seconds on the scale of the other steps' shares, function)
         self.finished = False
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.log = Log(self.out / f"{part}_log.txt")
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.log = Log(self.out / f"{part}_log.txt")
+        except OSError as error:
+            self.refuse_out(error)
         signal.signal(signal.SIGALRM, self._overtime)
         signal.signal(signal.SIGTERM, self._overtime)
         signal.setitimer(signal.ITIMER_REAL, max(1, seconds - min(TABLE_SECONDS, seconds / 10) / 2))
+
+    def refuse_out(self, error):
+        fail(f"--out {self.out}: {error.strerror}; expected a folder that can be made and written to", 6)
 
     def _overtime(self, number, frame):
         self.over = True
@@ -156,14 +172,10 @@ class Flight:
         print(f"[{time.monotonic() - self.start:4.0f} s] {line}", flush=True)
         self.log.write(f"\n== {line}\n")
 
-    def step(self, name, share, function):
-        """Adds a step. `share`: its seconds, on the scale of the other steps' shares."""
-        self.steps.append((name, share, function))
-
     def choose(self, name):
         chosen = [step for step in self.steps if step[0] == name]
         if not chosen:
-            raise SystemExit(f"error: --only {name}: part {self.part} has {', '.join(step[0] for step in self.steps)}")
+            fail(f"--only {name}: part {self.part} has {', '.join(step[0] for step in self.steps)}")
         self.steps, self.incomplete = chosen, True
 
     def fly(self):
@@ -188,10 +200,10 @@ class Flight:
             raise
         except MayBeMissing as reason:
             self.add_row(name, f"could not run: {reason}", ok=None if reason.name in self.allow_missing else False)
-        except Stopped as reason:
+        except (Stopped, RuntimeError, SystemExit) as reason:  # what this program says itself
             self.add_row(name, reason, ok=False)
-        except (Exception, SystemExit) as error:  # a step that fails leaves the others their time
-            self.add_row(name, f"{type(error).__name__}: {error}" if not isinstance(error, SystemExit) else error, ok=False)
+        except Exception as error:  # a step that fails leaves the others their time
+            self.add_row(name, f"{type(error).__name__}: {error}", ok=False)
         self.log.write(f"\n== {name}: {time.monotonic() - begun:.1f} s\n")
 
     def keep(self, path, name):
@@ -228,8 +240,13 @@ class Flight:
         if self.last:
             lines.append(self.last)
         text = "\n".join(lines)
-        (self.out / f"{self.part}_table.txt").write_text(text + "\n")
         print("\n" + text, flush=True)
+        try:
+            (self.out / f"{self.part}_table.txt").write_text(text + "\n")
+            if self.log.error:
+                raise self.log.error
+        except OSError as error:
+            self.refuse_out(error)
         return 1 if self.red else 0
 
 

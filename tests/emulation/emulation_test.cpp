@@ -22,7 +22,10 @@ constexpr std::uint64_t seeds = 20;
 // Sets the seed for a while.
 struct Seed {
   std::uint64_t before = cuda::emulation::seed();
-  explicit Seed(std::uint64_t value) { cuda::emulation::set_seed(value); }
+  explicit Seed(std::uint64_t value) {
+    gpu().synchronize();  // what was started before counts among the launches that follow
+    cuda::emulation::set_seed(value);
+  }
   ~Seed() { cuda::emulation::set_seed(before); }
 };
 

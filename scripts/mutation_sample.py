@@ -29,9 +29,13 @@ from mutation.planting import ROOT, CannotCompile, Planter, object_of
 # By room, the rooms of tests that can see it: arrows point downwards only.
 SEEN_BY = {"apps": ["apps"], "models": ["models", "apps"], "data": ["data", "apps"],
            "losses": ["losses", "gradcheck", "models", "apps"], "layers": ["layers", "gradcheck", "losses", "models", "apps"]}
-# Files of tests that take most of the suite's time: they are asked last.
-SLOW = ["survival", "resnet_golden", "bad_input", "micro_batches", "beyond_the_batch", "stages", "recipe_golden",
-        "weights_programs"]
+# Files of tests that take most of the suite's time: they are asked last, and only about what they are there for.
+SLOW = {"apps": ["survival", "bad_input", "beyond_the_batch", "stages", "weights_programs"],
+        "models": ["resnet_golden", "recipe_golden", "micro_batches", "beyond_the_batch", "weights_programs"],
+        "data": ["stages", "bad_input"], "losses": ["recipe_golden", "beyond_the_batch"],
+        "layers": ["resnet_golden", "recipe_golden", "micro_batches"]}
+# Sources that a GPU alone runs, an emulated one too.
+FEEDING = ("input_feed", "training_steps", "recording")
 GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
 MOST_USERS_OF_A_HEADER = 8
 
@@ -40,24 +44,22 @@ def files(names):
     return ",".join(f"*tests/{name}" for name in names)
 
 
-def stages(source, apart):
-    """What is run on an error in `source`, until something fails: program, arguments, seconds; cases of `apart` come last."""
+def stages(source, without):
+    """What is run on an error in `source`, until something fails: program, arguments, seconds; never the files `without`."""
     room = source.split("/")[0]
-    slow = files(f"*/{name}_test.cpp" for name in SLOW)
-    late = files(f"*/{name}.cpp" for name in apart)
+    slow = files(f"*/{name}_test.cpp" for name in SLOW[room])
+    left_out = files(f"*/{name}.cpp" for name in without)
+    later = files(f"*/{name}_test.cpp" for name in sorted(set().union(*SLOW.values())))
     if source.endswith(".cu"):
-        on_gpu = [f"--test-suite={GPU_SUITES}"]
+        on_gpu = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
         yield "emulated_tests", [*on_gpu, f"--source-file={files([room + '/*'])}"], 600
         yield "emulated_tests", [*on_gpu, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
         return
     for tests in SEEN_BY[room]:
-        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={slow},{late}"], 300
-    seen = files(f"{tests}/*" for tests in SEEN_BY[room])
-    if room == "apps":  # what feeds a GPU runs on the emulated one
-        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={seen}"], 300
-    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={late}"], 900
-    if apart:
-        yield "kindred_tests", [f"--source-file={late}"], 600
+        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 300
+    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 900
+    if pathlib.Path(source).stem in FEEDING:
+        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 600
 
 
 def without_names(object_file):
@@ -71,9 +73,9 @@ def without_names(object_file):
 
 
 class Sample:
-    def __init__(self, planter, apart):
+    def __init__(self, planter, without):
         self.planter = planter
-        self.apart = apart
+        self.without = without
         self.headers = None
         self.compiled_straight = {}
         self.lock = threading.Lock()
@@ -137,7 +139,6 @@ class Sample:
         folder = next(iter(objects.values())).with_suffix(".programs")
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            self.planter.link_programs(objects, folder)
             return dict(record, **self.run(source, objects, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -146,20 +147,24 @@ class Sample:
 
     def run(self, source, objects, folder):
         environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2")
-        for program, arguments, seconds in stages(source, self.apart):
+        for program, arguments, seconds in stages(source, self.without):
             tests = folder / program
+            if not folder.exists():
+                folder.mkdir()
+            if "tests/apps/" in " ".join(arguments) and not (folder / "pretrain").exists():
+                self.planter.link_programs(objects, folder)
+            if program == "emulated_tests":
+                self.planter.link_programs(objects, folder, emulated=True)
             if not tests.exists() and not self.planter.link(f"tests/{program}", objects, tests):
                 tests = self.planter.build / "tests" / program
             try:
                 result = subprocess.run([tests, "--abort-after=1", *arguments], capture_output=True, timeout=seconds,
                                         env=environment, errors="replace", text=True)
             except subprocess.TimeoutExpired:
-                return {"verdict": "noticed", "case": f"no end within {seconds} s", "late": False}
+                return {"verdict": "noticed", "case": f"no end within {seconds} s"}
             if result.returncode != 0:
                 case = re.findall(r"^TEST CASE: +(.*)$", result.stdout, re.MULTILINE)
-                late = re.findall(r"tests/\S+/(\w+)\.cpp:\d+", result.stdout)
-                return {"verdict": "noticed", "case": case[-1] if case else f"exit code {result.returncode}",
-                        "late": bool(late) and late[-1] in self.apart}
+                return {"verdict": "noticed", "case": case[-1] if case else f"exit code {result.returncode}"}
         return {"verdict": "survived"}
 
 
@@ -167,18 +172,13 @@ def counted(records):
     return [r for r in records if r["verdict"] in ("noticed", "survived")]
 
 
-def report(records, apart):
+def report(records):
     """Prints the table by room, and every survivor."""
-    print("| room | planted | noticed |" + (" without the cases named apart |" if apart else ""))
-    print("|---|---|---|" + ("---|" if apart else ""))
+    print("| room | planted | noticed |\n|---|---|---|")
     for room in (*ROOMS, "all"):
         here = [r for r in counted(records) if room == "all" or r["source"].startswith(room + "/")]
-        noticed = [r for r in here if r["verdict"] == "noticed"]
-        share = f"{100 * len(noticed) / len(here):.0f} %" if here else "-"
-        row = f"| {room} | {len(here)} | {len(noticed)} ({share}) |"
-        if apart:
-            row += f" {sum(not r.get('late') for r in noticed)} |"
-        print(row)
+        noticed = sum(r["verdict"] == "noticed" for r in here)
+        print(f"| {room} | {len(here)} | {noticed} ({100 * noticed / max(len(here), 1):.0f} %) |")
     left_out = collections.Counter(r["verdict"] for r in records if r not in counted(records))
     print("Not counted: " + ", ".join(f"{n} ({why})" for why, n in left_out.most_common()))
     for r in counted(records):
@@ -201,8 +201,8 @@ def main():
     parser.add_argument("--changed", action="store_true", help="only sources that the last --commits commits changed")
     parser.add_argument("--commits", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="draw no more after so many")
-    parser.add_argument("--apart", action="append", default=[], metavar="FILE",
-                        help="files of tests (by_hand_test) that are asked last, and counted on their own")
+    parser.add_argument("--without", action="append", default=[], metavar="FILE",
+                        help="a file of tests (by_hand_test) that is not run: what it adds is the difference")
     parser.add_argument("--at-least", type=float, default=0.9, help="the share that must be noticed")
     parser.add_argument("--results", type=pathlib.Path, help="default: BUILD/mutation/sample.jsonl")
     parser.add_argument("--report", action="store_true", help="print what is known, and draw nothing")
@@ -215,7 +215,7 @@ def main():
         among = changed_sources(a.commits) if a.changed else sources(a.room or ROOMS)
         known = {r["number"] for r in records}
         errors = (error for error in draw(a.seed, among) if error[0] not in known)
-        sample = Sample(planter, a.apart)
+        sample = Sample(planter, a.without)
         until = time.monotonic() + a.seconds
         with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool, results.open("a") as file:
             while len(counted(records)) < a.count and time.monotonic() < until:
@@ -228,7 +228,7 @@ def main():
                     file.flush()
                     print(f"{record['source']}:{record['line']}: {record['before'].strip()} -> "
                           f"{record['after'].strip()}: {record['verdict']} {record.get('case', '')}", flush=True)
-    report(records, a.apart)
+    report(records)
     planted = counted(records)
     if sum(r["verdict"] == "noticed" for r in planted) < a.at_least * len(planted):
         sys.exit(1)

@@ -51,7 +51,7 @@ def noticed_in_program(planter, source, before, after, cases):
     objects = planter.plant(source, text_with(source, before, after))
     folder = next(iter(objects.values())).with_suffix(".programs")
     shutil.rmtree(folder, ignore_errors=True)
-    planter.link_programs(objects, folder, emulated=False)
+    planter.link_programs(objects, folder)
     tests = folder / "kindred_tests"
     if not planter.link("tests/kindred_tests", objects, tests):
         tests = planter.build / "tests/kindred_tests"

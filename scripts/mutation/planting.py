@@ -49,9 +49,16 @@ class Planter:
         return self.commands[target]
 
     def link_command(self, target):
-        """The link among the commands that ninja joins by &&."""
+        """The link among the commands that ninja joins by &&; an archive of which all is taken stands there as its objects."""
         words = self.command(target)
-        return words[2:words.index("&&", 2)]
+        named, whole = [], False
+        for word in words[2:words.index("&&", 2)]:
+            whole = (whole or "--whole-archive" in word) and "--pop-state" not in word
+            if whole and word.endswith(".a"):
+                named.extend(w for w in self.command(word) if w.endswith(".o"))
+            else:
+                named.append(os.path.normpath(word) if word.endswith(".o") else word)
+        return named
 
     def objects(self, target):
         """Every object that `target` is linked from, those of its archives included."""
@@ -119,9 +126,9 @@ class Planter:
             replaced.update(dict.fromkeys(self.compile(user, (ROOT / user).read_text(), to, headers), to))
         return replaced
 
-    def link_programs(self, replaced, folder, emulated=True):
+    def link_programs(self, replaced, folder, emulated=False):
         """Fills `folder` with the programs, those that the error does not reach as links to the build's."""
         (folder / "emulated").mkdir(parents=True, exist_ok=True)
-        for program in PROGRAMS + [f"emulated/{p}" for p in EMULATED_PROGRAMS if emulated]:
-            if not self.link(f"apps/{program}", replaced, folder / program):
+        for program in [f"emulated/{p}" for p in EMULATED_PROGRAMS] if emulated else PROGRAMS:
+            if not (folder / program).exists() and not self.link(f"apps/{program}", replaced, folder / program):
                 os.symlink(self.build / "apps" / program, folder / program)

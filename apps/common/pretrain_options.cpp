@@ -25,6 +25,7 @@ HyperParameters defaults(std::int64_t image_size, std::int64_t epochs) {
   p.augment = small ? "cifar" : "simaugment";
   p.pixels = image_size <= 32 ? "cifar10" : "imagenet";
   p.batch_size = 256, p.lr = 0.1, p.momentum = 0.9, p.weight_decay = 1e-4;
+  p.rmsprop_rho = 0.9, p.rmsprop_eps = 1;  // stage one of google-research/supcon
   p.views = 2, p.temperature = 0.1, p.base_temperature = 0, p.lr_floor = 0, p.warmup_start_lr = 0;
   p.warmup_epochs = std::min(10.0, static_cast<double>(epochs) / 10);
   return p;
@@ -55,7 +56,7 @@ void check_one_of(const char* flag, const std::string& value, std::initializer_l
 
 void check_values(const PretrainOptions& o) {
   resnet_spec(o.model);
-  check_one_of("--optimizer", o.optimizer, {"sgd", "lars"});
+  check_one_of("--optimizer", o.optimizer, {"sgd", "lars", "rmsprop"});
   pixel_statistics(o.pixels);
   check(o.epochs >= 1 && o.epochs <= 1'000'000, ExitCode::usage, "--epochs {}: expected 1 to 1000000",
         o.epochs);
@@ -66,6 +67,9 @@ void check_values(const PretrainOptions& o) {
   check_not_negative("--warmup-epochs", o.warmup_epochs);
   check(o.momentum >= 0 && o.momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1",
         o.momentum);
+  check(o.rmsprop_rho >= 0 && o.rmsprop_rho < 1, ExitCode::usage,
+        "--rmsprop-rho {}: expected 0 or more and below 1", o.rmsprop_rho);
+  check_positive("--rmsprop-eps", o.rmsprop_eps);
   check(o.warmup_epochs <= 1e6, ExitCode::usage, "--warmup-epochs {}: expected at most 1000000",
         o.warmup_epochs);
   check(o.lr_floor >= 0 && o.lr_floor <= 1, ExitCode::usage, "--lr-floor {}: expected 0 to 1", o.lr_floor);
@@ -105,6 +109,11 @@ void check_given(const HyperParameters& given, const std::string& name, const Lo
                   loss.is_softmax() || loss.kind == LossKind::n_pairs, name);
   check_fits_loss("--base-temperature", given.base_temperature.has_value(), loss.is_softmax(), name);
   check_fits_loss("--head", given.head.has_value(), !loss.classifies(), name);
+}
+
+void check_fits_optimizer(const char* flag, const std::optional<double>& given, const std::string& optimizer) {
+  check(!given || optimizer == "rmsprop", ExitCode::usage,
+        "{} is for --optimizer rmsprop, not for {}; leave it out", flag, optimizer);
 }
 
 // Past features, the momentum encoder and micro-batches, which depend on the other options.
@@ -165,55 +174,57 @@ PixelStatistics PretrainOptions::pixel_statistics() const {
 }
 
 nlohmann::json PretrainOptions::to_json() const {
-  return {{"data", data.path},
-          {"model", model},
-          {"head", name(head)},
-          {"stem", name(stem)},
-          {"loss", loss},
-          {"views", views},
-          {"image_size", image_size},
-          {"batch_size", batch_size},
-          {"epochs", epochs},
-          {"optimizer", optimizer},
-          {"lr", lr},
-          {"lr_floor", lr_floor},
-          {"momentum", momentum},
-          {"weight_decay", weight_decay},
-          {"warmup_epochs", warmup_epochs},
-          {"warmup_start_lr", warmup_start_lr},
-          {"temperature", temperature},
-          {"base_temperature", base_temperature},
-          {"loss_options", loss_flags.to_json()},
-          {"augment", augment},
-          {"augmentation", augmentation_json(*this)},
-          {"pixels", pixels},
-          {"pixel_mean", pixel_statistics().mean},
-          {"pixel_std", pixel_statistics().deviation},
-          {"precision", kindred::name(precision)},
-          {"deterministic", deterministic},
-          {"device", device},
-          {"workers", workers},
-          {"steps_per_launch", steps_a_launch},
-          {"seed", seed},
-          {"weights", weights},
-          {"limit_per_class", data.limit_per_class},
-          {"limit_eval_per_class", data.limit_eval_per_class()},
-          {"val_fraction", data.val_fraction},
-          {"val_seed", data.val_seed},
-          {"sampling", kindred::name(sampling)},
-          {"per_class", per_class},
-          {"queue", queue},
-          {"momentum_encoder", momentum_encoder},
-          {"micro_batch", micro_batch},
-          {"batch_norm_scope", kindred::name(batch_norm_scope)},
-          {"online_probe", online_probe},
-          {"knn_every", knn_every},
-          {"max_bad", max_bad},
-          {"strict", strict},
-          {"checkpoint_every", checkpoint_every.to_string()},
-          {"keep_checkpoints", keep_checkpoints},
-          {"on_nonfinite", skip_nonfinite ? "skip" : "stop"},
-          {"recipe", recipe}};
+  nlohmann::json json = {{"data", data.path},
+                         {"model", model},
+                         {"head", name(head)},
+                         {"stem", name(stem)},
+                         {"loss", loss},
+                         {"views", views},
+                         {"image_size", image_size},
+                         {"batch_size", batch_size},
+                         {"epochs", epochs},
+                         {"optimizer", optimizer},
+                         {"lr", lr},
+                         {"lr_floor", lr_floor},
+                         {"momentum", momentum},
+                         {"weight_decay", weight_decay},
+                         {"warmup_epochs", warmup_epochs},
+                         {"warmup_start_lr", warmup_start_lr},
+                         {"temperature", temperature},
+                         {"base_temperature", base_temperature},
+                         {"loss_options", loss_flags.to_json()},
+                         {"augment", augment},
+                         {"augmentation", augmentation_json(*this)},
+                         {"pixels", pixels},
+                         {"pixel_mean", pixel_statistics().mean},
+                         {"pixel_std", pixel_statistics().deviation},
+                         {"precision", kindred::name(precision)},
+                         {"deterministic", deterministic},
+                         {"device", device},
+                         {"workers", workers},
+                         {"steps_per_launch", steps_a_launch},
+                         {"seed", seed},
+                         {"weights", weights},
+                         {"limit_per_class", data.limit_per_class},
+                         {"limit_eval_per_class", data.limit_eval_per_class()},
+                         {"val_fraction", data.val_fraction},
+                         {"val_seed", data.val_seed},
+                         {"sampling", kindred::name(sampling)},
+                         {"per_class", per_class},
+                         {"queue", queue},
+                         {"momentum_encoder", momentum_encoder},
+                         {"micro_batch", micro_batch},
+                         {"batch_norm_scope", kindred::name(batch_norm_scope)},
+                         {"online_probe", online_probe},
+                         {"knn_every", knn_every},
+                         {"max_bad", max_bad},
+                         {"strict", strict},
+                         {"checkpoint_every", checkpoint_every.to_string()},
+                         {"keep_checkpoints", keep_checkpoints},
+                         {"on_nonfinite", skip_nonfinite ? "skip" : "stop"},
+                         {"recipe", recipe}};
+  if (optimizer == "rmsprop") json["rmsprop_rho"] = rmsprop_rho, json["rmsprop_eps"] = rmsprop_eps;
+  return json;
 }
 
 PretrainFlags::PretrainFlags(CLI::App& app) {
@@ -239,9 +250,13 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
   app.add_option("--epochs", given_.epochs, "passes over the training images (100)");
   app.add_option("--lr", given_.lr, "peak learning rate (0.1)");
   app.add_option("--lr-floor", given_.lr_floor, "the cosine ends at this share of the peak (0)");
-  app.add_option("--optimizer", given_.optimizer, "sgd or lars (sgd)");
+  app.add_option("--optimizer", given_.optimizer, "sgd, lars or rmsprop (sgd)");
   app.add_option("--momentum", given_.momentum, "(0.9)");
   app.add_option("--weight-decay", given_.weight_decay, "(1e-4)");
+  app.add_option("--rmsprop-rho", given_.rmsprop_rho,
+                 "of rmsprop: the share of the mean square that a step keeps (0.9, as in Google's SupCon)");
+  app.add_option("--rmsprop-eps", given_.rmsprop_eps,
+                 "of rmsprop: what is added to the mean square under the root (1, as in Google's SupCon)");
   app.add_option("--warmup-epochs", given_.warmup_epochs, "linear warm-up (a tenth of the epochs, at most 10)");
   app.add_option("--warmup-start-lr", given_.warmup_start_lr, "where the warm-up starts (0)");
   app.add_option("--temperature", given_.temperature, "of the loss (0.1)");
@@ -317,6 +332,8 @@ PretrainOptions PretrainFlags::resolve() const {
   o.lr_floor = value(&H::lr_floor);
   o.momentum = value(&H::momentum);
   o.weight_decay = value(&H::weight_decay);
+  o.rmsprop_rho = value(&H::rmsprop_rho);
+  o.rmsprop_eps = value(&H::rmsprop_eps);
   o.warmup_epochs = value(&H::warmup_epochs);
   o.warmup_start_lr = value(&H::warmup_start_lr);
   o.temperature = value(&H::temperature);
@@ -347,6 +364,8 @@ PretrainOptions PretrainFlags::resolve() const {
   check(!batch_norm_scope_ || micro_batch_, ExitCode::usage, "--batch-norm-scope is for --micro-batch");
   const LossOptions loss = o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
   check_given(given_, o.loss, loss);
+  check_fits_optimizer("--rmsprop-rho", given_.rmsprop_rho, o.optimizer);
+  check_fits_optimizer("--rmsprop-eps", given_.rmsprop_eps, o.optimizer);
   check_memory(o, loss);
   return o;
 }

@@ -30,6 +30,7 @@ struct HyperParameters {
   std::optional<double> base_temperature;  // 0: the loss is not scaled
   std::optional<double> lr_floor;          // the cosine ends at lr times this
   std::optional<double> warmup_start_lr;
+  std::optional<double> rmsprop_rho, rmsprop_eps;
 };
 
 // When to save a checkpoint. Neither is given: at the end of epochs and every ten minutes, as long as that
@@ -55,6 +56,7 @@ struct PretrainOptions {
   Precision precision;
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
+  double rmsprop_rho = 0, rmsprop_eps = 0;  // of that optimizer alone
   double temperature = 0, base_temperature = 0;
   LossFlags loss_flags;
   std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;

@@ -13,6 +13,14 @@ OptimizerOptions optimizer_options(const PretrainOptions& options) {
     lars.weight_decay = options.weight_decay;
     return lars;
   }
+  if (options.optimizer == "rmsprop") {
+    RmsPropOptions rmsprop;
+    rmsprop.rho = options.rmsprop_rho;
+    rmsprop.momentum = options.momentum;
+    rmsprop.eps = options.rmsprop_eps;
+    rmsprop.weight_decay = options.weight_decay;
+    return rmsprop;
+  }
   SgdOptions sgd;
   sgd.momentum = options.momentum;
   sgd.weight_decay = options.weight_decay;

@@ -149,6 +149,24 @@ TEST_CASE("by hand: LARS, a linear head, none, and a seed") {
   CHECK(encoder_of_pretrain(set, "--head none --seed 7") == encoder_after(set, other));
 }
 
+TEST_CASE("by hand: RMSProp, with the constants of Google's SupCon and with others") {
+  const TemporaryFolder folder;
+  const std::string set = by_hand::draw_set(folder);
+  Plan plan;
+  plan.loss = supcon_with({});
+  plan.optimizer =
+      RmsPropOptions{.rho = 0.9, .momentum = 0.9, .eps = 1, .weight_decay = 1e-4, .initial_mean_square = 1};
+  const std::string usual = encoder_after(set, plan);
+  CHECK(encoder_of_pretrain(set, "--optimizer rmsprop") == usual);
+  plan.optimizer =
+      RmsPropOptions{.rho = 0.7, .momentum = 0.8, .eps = 0.01, .weight_decay = 0.02, .initial_mean_square = 1};
+  const std::string other = encoder_after(set, plan);
+  CHECK(other != usual);
+  CHECK(encoder_of_pretrain(set,
+                            "--optimizer rmsprop --rmsprop-rho 0.7 --rmsprop-eps 0.01 --momentum 0.8 "
+                            "--weight-decay 0.02") == other);
+}
+
 TEST_CASE("by hand: two seeds draw other images and other weights") {
   const TemporaryFolder folder;
   const std::string set = by_hand::draw_set(folder);

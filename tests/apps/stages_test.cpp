@@ -1,6 +1,8 @@
 // Both stages end to end, as a user runs them.
 #include "programs.h"
 
+#include <kindred/apps/common/checkpoint.h>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -70,8 +72,9 @@ TEST_CASE("both stages run and write what they promise") {
 TEST_CASE("bf16 on a processor that cannot multiply it: f32 in its place, and a line says so") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  const auto result = run_program_with("DNNL_MAX_CPU_ISA=AVX2", "pretrain",
-                                       set + " --out " + run + tiny + "--device cpu --epochs 1 --precision bf16");
+  const auto result =
+      run_program_with("DNNL_MAX_CPU_ISA=AVX2", "pretrain",
+                       set + " --out " + run + tiny + "--device cpu --epochs 1 --precision bf16");
   CHECK(result.code == 0);
   CHECK(says(result, "note: this processor cannot multiply bf16: computing in f32\n"));
   CHECK(json_file(folder / "run/config.json").at("precision") == "f32");
@@ -127,6 +130,47 @@ TEST_CASE("a run that was killed resumes to the same bytes") {
   const auto changed = run_program("pretrain", set + " --out " + cut + flags + " --resume --lr 0.5");
   CHECK(changed.code == 2);
   CHECK(is_one_line_error(changed));
+}
+
+TEST_CASE("RMSProp: config.json names its constants, it resumes, and other optimizers refuse its flags") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
+  const std::string flags = tiny + "--epochs 8 --checkpoint-every 1 --optimizer rmsprop --rmsprop-eps 0.5 ";
+  REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
+  const auto config = json_file(whole + "/config.json");
+  CHECK(config.at("optimizer") == "rmsprop");
+  CHECK(config.at("rmsprop_rho") == 0.9);
+  CHECK(config.at("rmsprop_eps") == 0.5);
+  run_until_checkpoint(set, cut, flags);
+  CHECK(Checkpoint(cut + "/checkpoint.safetensors").run().epochs_done < 8);
+  const std::string resume = set + " --out " + cut + flags + "--resume ";
+  const auto changed = run_program("pretrain", resume + "--rmsprop-rho 0.8");
+  CHECK(changed.code == 2);
+  CHECK(is_one_line_error(changed));
+  CHECK(says(changed, "rmsprop_rho was 0.9, now 0.8"));
+  CHECK(run_program("pretrain", resume).code == 0);
+  CHECK(read_bytes(cut + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+
+  // The mean square is as large as the momentum.
+  const auto memory = [&](const std::string& optimizer) {
+    const auto planned = run_program(
+        "pretrain", set + " --dry-run --out " + (folder / "none").string() + tiny + "--optimizer " + optimizer);
+    const std::string line = "parameters, gradients and optimizer state";
+    REQUIRE(says(planned, line));
+    return std::stod(planned.output.substr(planned.output.find(line) + line.size()));
+  };
+  CHECK(memory("rmsprop") == doctest::Approx(memory("sgd") * 4 / 3).epsilon(0.02));
+
+  const std::string none = set + " --out " + (folder / "none").string() + tiny;
+  for (const std::string wrong :
+       {"--rmsprop-eps 0.1", "--optimizer lars --rmsprop-rho 0.8", "--optimizer rmsprop --rmsprop-rho 1",
+        "--optimizer rmsprop --rmsprop-eps 0", "--optimizer rmsprob"}) {
+    CAPTURE(wrong);
+    const auto refused = run_program("pretrain", none + wrong);
+    CHECK(refused.code == 2);
+    CHECK(is_one_line_error(refused));
+    CHECK(says(refused, "rmsprop"));
+  }
 }
 
 TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is compared on --resume") {

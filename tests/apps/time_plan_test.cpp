@@ -247,6 +247,13 @@ TEST_CASE("predicted: what costs more in a run costs more here") {
   CHECK(sum_of(scaled, "optimizer").launches == sum_of(plain, "optimizer").launches + 1);
   const TimePlan lars = with([](PretrainOptions& o) { o.optimizer = "lars"; });
   CHECK(sum_of(lars, "optimizer").launches == sum_of(plain, "optimizer").launches + 2);
+  // RMSProp reads and writes a mean square of each parameter beside the rest, 4 bytes.
+  const TimePlan rmsprop = with([](PretrainOptions& o) { o.optimizer = "rmsprop", o.rmsprop_eps = 1; });
+  const std::int64_t mean_square =
+      sum_of(rmsprop, "optimizer.update").read - sum_of(plain, "optimizer.update").read;
+  CHECK(sum_of(rmsprop, "optimizer").launches == sum_of(plain, "optimizer").launches);
+  CHECK(mean_square > 4 * 25'000'000);
+  CHECK(sum_of(rmsprop, "optimizer.update").written == sum_of(plain, "optimizer.update").written + mean_square);
   // Each precision is slower than the one below it, and bytes are of its type.
   const TimePlan tf32 = with([](PretrainOptions& o) { o.precision = Precision{DType::f32, true}; });
   const TimePlan f32 = with([](PretrainOptions& o) { o.precision = Precision{}; });

@@ -15,6 +15,7 @@ if(KINDRED_TESTS AND KINDRED_BENCH)
 endif()
 install(DIRECTORY tests/golden DESTINATION ${kindred_share}/tests COMPONENT portable EXCLUDE_FROM_ALL
         FILES_MATCHING PATTERN "*.json" PATTERN "*.png")
+install(FILES docs/recipes.md DESTINATION ${kindred_share}/docs COMPONENT portable EXCLUDE_FROM_ALL)
 install(DIRECTORY bench DESTINATION ${kindred_share} COMPONENT portable EXCLUDE_FROM_ALL FILES_MATCHING PATTERN "*.py")
 install(PROGRAMS scripts/gpu_flight.sh scripts/run_packed_tests.sh DESTINATION ${kindred_share}/scripts
         COMPONENT portable EXCLUDE_FROM_ALL)

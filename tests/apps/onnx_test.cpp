@@ -77,14 +77,6 @@ void check_equal(const OnnxTensor& given, const Tensor& expected) {
   CHECK(std::sqrt(difference / length) < 1e-5);
 }
 
-bool has_onnx() {
-  const auto result = run_program("export", "none --format onnx --out none.onnx");
-  if (result.output.find("libonnx") == std::string::npos) return true;
-  MESSAGE("skipped: built without libonnx");
-  std::puts("skipped: built without libonnx");
-  return false;
-}
-
 TEST_CASE("onnx: features and embeddings are the encoder's and the head's") {
   if (!has_onnx()) return;
   for (const Stem stem : {Stem::cifar, Stem::imagenet}) {

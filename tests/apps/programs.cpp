@@ -67,6 +67,14 @@ void run_until_checkpoint(const std::string& set, const std::string& run, const 
   REQUIRE(std::filesystem::exists(run + "/checkpoint.safetensors"));
 }
 
+bool has_onnx() {
+  const auto result = run_program("export", "none --format onnx --out none.onnx");
+  if (result.output.find("libonnx") == std::string::npos) return true;
+  MESSAGE("skipped: built without libonnx");
+  std::puts("skipped: built without libonnx");
+  return false;
+}
+
 bool says(const ProgramResult& result, const std::string& text) {
   CAPTURE(result.output);
   return result.output.find(text) != std::string::npos;

@@ -39,6 +39,9 @@ bool is_one_line_error(const ProgramResult& result);
 // many for validation. Returns its path.
 std::string draw_tiny_set(const TemporaryFolder& folder, int classes = 3, int per_class = 8);
 
+// Whether `export` can write ONNX; a line says where it cannot.
+bool has_onnx();
+
 // Whether the text stands in the output.
 bool says(const ProgramResult& result, const std::string& text);
 

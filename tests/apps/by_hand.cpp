@@ -13,11 +13,13 @@ std::string draw_set(const TemporaryFolder& folder) {
   return draw_tiny_set(folder, 3, 8);
 }
 
-Loader loader(const std::string& set, std::uint64_t seed, int views) {
+Loader loader(const std::string& set, std::uint64_t seed, int views, const std::string& recipe_name,
+              std::int64_t limit_per_class) {
   LoaderOptions options;
-  options.batch_size = batch, options.views = views, options.size = size, options.recipe = recipe("cifar");
+  options.batch_size = batch, options.views = views, options.size = size,
+  options.recipe = recipe(recipe_name, size);
   options.workers = 0, options.seed = seed;
-  return Loader(*open_dataset(set, Split::train), options);
+  return Loader(*open_dataset(set, Split::train, {.limit_per_class = limit_per_class}), options);
 }
 
 Tensor normalized(const Batch& drawn) {

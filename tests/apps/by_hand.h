@@ -20,8 +20,9 @@ constexpr std::int64_t batch = 6, size = 32, steps = 4;
 // A set of 4 steps an epoch: 24 training images of 3 classes.
 std::string draw_set(const TemporaryFolder& folder);
 
-// Batches of `views` views under the recipe "cifar", in the order of `seed`.
-Loader loader(const std::string& set, std::uint64_t seed, int views);
+// Batches of `views` views, in the order of `seed`; of the first images of each class, or of all (0).
+Loader loader(const std::string& set, std::uint64_t seed, int views, const std::string& recipe_name = "cifar",
+              std::int64_t limit_per_class = 0);
 
 // The pixels of a batch as the network takes them, with CIFAR-10's statistics.
 Tensor normalized(const Batch& drawn);

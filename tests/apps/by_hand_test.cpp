@@ -346,12 +346,5 @@ TEST_CASE("by hand: micro-batches, with statistics of each and of the batch") {
   }
 }
 
-// What learns beside the encoder leaves it as it is.
-TEST_CASE("by hand: an online probe changes nothing of the encoder") {
-  const TemporaryFolder folder;
-  const std::string set = by_hand::draw_set(folder);
-  CHECK(encoder_of_pretrain(set, "--online-probe") == encoder_of_pretrain(set, ""));
-}
-
 }  // namespace
 }  // namespace kindred

@@ -1,5 +1,4 @@
-// What a run does after something that is rare: the best checkpoint, a skipped step, the second epoch of a
-// probe.
+// What a run does after something that is rare: the best checkpoint, a skipped step.
 #include "programs.h"
 
 #include <kindred/apps/common/checkpoint.h>
@@ -73,25 +72,6 @@ TEST_CASE("a step that is taken back leaves no trace: statistics, queue and mome
   learner.take_back();
   learner.optimizer().clear_non_finite();
   CHECK(everything() == before);
-}
-
-TEST_CASE("an augmented probe sees other views in its second epoch") {
-  const TemporaryFolder folder;
-  const std::string set = draw_tiny_set(folder);
-  const auto classifier = [&](const std::string& flags) {
-    const std::string out = folder / "probe";
-    const auto result = run_program(
-        "linear_probe",
-        set + " --device cpu --untrained resnet20 --image-size 32 --overwrite --augment probe -b 24 --out " +
-            out + " " + flags);
-    CAPTURE(result.output);
-    REQUIRE(result.code == 0);
-    return read_bytes(out + "/classifier.safetensors");
-  };
-  // One batch an epoch: were both epochs' views the same, so would be two epochs and their order; here the
-  // second epoch's rate is half of the first's, and with another seed the views differ.
-  CHECK(classifier("--epochs 2") != classifier("--epochs 2 --seed 1"));
-  CHECK(classifier("--epochs 2") == classifier("--epochs 2"));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ themselves need no Python.
     resnet18.json         } forward, backward, running statistics, evaluation      golden_resnet.py
     resnet18_calm.json    |
     resnet18_odd.json    /
+    features.json        features of pictures, from the file on                    golden_features.py
     supcon_steps.json    fifty training steps of the SupCon recipe                 golden_recipe.py
     supcon.json          the loss by itself, and its published golden vectors      golden_losses.py
     cross_entropy.json   with label smoothing                                      golden_losses.py
@@ -32,6 +33,7 @@ import time
 
 import torch
 
+import golden_features
 import golden_formula
 import golden_losses
 import golden_optimizers
@@ -46,6 +48,7 @@ FIXTURES = {
     "variants": golden_variants.make_variants,
     "optimizers": golden_optimizers.make_optimizers,
     "supcon_steps": golden_recipe.make_supcon_steps,
+    "features": golden_features.make_features,
     **{name: (lambda name=name: golden_resnet.make_resnet(name)) for name in golden_resnet.CASES},
 }
 

@@ -4,14 +4,9 @@
 #include <kindred/engine/memory.h>
 
 namespace kindred {
-namespace {
-
-constexpr std::int64_t most_images = 10000;  // each costs a forward pass
-
-}  // namespace
 
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device device, const Dataset& train,
-                              const Dataset& evaluation) {
+                              const Dataset& evaluation, std::int64_t most_images) {
   FeatureOptions options;
   options.device = device;
   options.precision = o.precision.compute;

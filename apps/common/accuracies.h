@@ -13,9 +13,10 @@ struct Accuracies {
   std::optional<double> probe;       // of the online probe, where there is one
 };
 
-// Of the evaluation images, at most ten thousand; without augmentation. Nothing where no image could be read,
-// and whatever it is where a signal cuts it short.
+// Without augmentation, of at most `most_images` of each set, evenly spread over it: each costs a forward pass.
+// Nothing where no image could be read, and whatever it is where a signal cuts it short.
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
-                              const Dataset& train, const Dataset& evaluation);
+                              const Dataset& train, const Dataset& evaluation,
+                              std::int64_t most_images = 10000);
 
 }  // namespace kindred

@@ -2,6 +2,7 @@
 // loops. Seven classes, so that five are not all, and sets to train and to evaluate on whose accuracies differ.
 #include "programs.h"
 
+#include <kindred/data/corruption.h>
 #include <kindred/data/dataset.h>
 #include <kindred/data/decode.h>
 #include <kindred/data/npz.h>
@@ -246,6 +247,66 @@ TEST_CASE("figures: a feature is the encoder's of the image's centre view") {
     for (std::size_t d = 0; d < 64; ++d)
       CHECK(evaluation.row(i)[d] == doctest::Approx(expected[d]).epsilon(1e-4));
   }
+}
+
+// The share of corrupted images that the classifier gets wrong; each image has a stream of its own.
+double error_under(Corruption corruption, int severity, std::uint64_t seed) {
+  const Table evaluation = trained().embedded("evaluation");
+  std::vector<std::uint8_t> pixels;
+  for (std::int64_t i = 0; i < evaluation.rows(); ++i) {
+    Image image = decode_file(evaluation.paths[static_cast<std::size_t>(i)]).image;
+    RandomStream random(seed, Purpose::augment, static_cast<std::uint32_t>(severity),
+                        static_cast<std::uint32_t>(i), 1000 + static_cast<std::uint32_t>(corruption));
+    corrupt(image.pixels, 32, corruption, severity, random);
+    pixels.insert(pixels.end(), image.pixels.begin(), image.pixels.end());
+  }
+  ParameterStore store;
+  const ResNet encoder(store, resnet_spec("resnet20"), Stem::cifar);
+  store.allocate(Device::cpu, 0);
+  load_encoder(trained().encoder, store);
+  const Tensor images = Tensor::from(pixels, {evaluation.rows(), 32, 32, 3}, Device::cpu);
+  const Tensor features = encoder(normalize_images(images, cifar10_pixels, DType::f32), Mode::evaluate);
+  return 1 - figures_of({features.to_vector<float>(), evaluation.labels, {}}, trained().classifier).top1;
+}
+
+TEST_CASE("figures: errors under corruptions, against AlexNet's, and their mean") {
+  const json drawn = trained().evaluated(
+      " --corruptions gaussian_noise,contrast --severities 2,5 --seed 4 "
+      "--classifier " +
+      trained().classifier);
+  bool seed_matters = false, severity_matters = false;
+  for (const Corruption corruption : {Corruption::gaussian_noise, Corruption::contrast}) {
+    const json& errors = drawn.at("corruptions").at("errors").at(name(corruption));
+    const double mild = error_under(corruption, 2, 4), hard = error_under(corruption, 5, 4);
+    CHECK(errors.at("2").get<double>() == doctest::Approx(mild));
+    CHECK(errors.at("5").get<double>() == doctest::Approx(hard));
+    severity_matters |= mild != hard;
+    seed_matters |= error_under(corruption, 2, 0) != mild || error_under(corruption, 5, 0) != hard;
+  }
+  CHECK(severity_matters);
+  CHECK(seed_matters);
+
+  const json all =
+      trained()
+          .evaluated(" --corruptions all --limit-eval-per-class 1 --classifier " + trained().classifier)
+          .at("corruptions");
+  double sum = 0;
+  for (const Corruption corruption : all_corruptions()) {
+    CAPTURE(name(corruption));
+    double mean = 0;
+    for (const char* severity : {"1", "2", "3", "4", "5"})
+      mean += all.at("errors").at(name(corruption)).at(severity).get<double>() / 5;
+    CHECK(mean > 0);
+    CHECK(all.at("corruption_errors").at(name(corruption)).get<double>() ==
+          doctest::Approx(mean / alexnet_error(corruption)).epsilon(1e-9));
+    sum += mean / alexnet_error(corruption);
+  }
+  CHECK(all.at("mean_corruption_error").get<double>() == doctest::Approx(sum / 14).epsilon(1e-9));
+  CHECK(all.at("clean_error").get<double>() ==
+        doctest::Approx(1 - trained()
+                                .evaluated(" --limit-eval-per-class 1 --classifier " + trained().classifier)
+                                .at("top1")
+                                .get<double>()));
 }
 
 TEST_CASE("figures: paths and labels stay beside their features where an image cannot be read") {

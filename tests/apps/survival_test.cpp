@@ -3,13 +3,22 @@
 
 #include <fmt/format.h>
 #include <kindred/apps/common/checkpoint.h>
+#include <kindred/data/dataset.h>
 
-#include <fcntl.h>     // defines: open
-#include <sys/file.h>  // defines: flock
-#include <unistd.h>    // defines: geteuid, close
+#include <nlohmann/json.hpp>
+
+#include <fcntl.h>        // defines: open
+#include <signal.h>       // defines: kill
+#include <sys/file.h>     // defines: flock
+#include <sys/inotify.h>  // defines: inotify_init1
+#include <unistd.h>       // defines: geteuid, close, read
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <random>
+#include <sstream>
+#include <thread>
 
 namespace kindred {
 namespace {
@@ -64,6 +73,75 @@ TEST_CASE("a signal ends the step, saves, and the run goes on from there") {
   const auto result = run_program_with("timeout --preserve-status -s TERM 0.6 env", "pretrain",
                                        set + " --out " + (folder / "code").string() + tiny + "--epochs 4000");
   CHECK(result.code == 8);
+}
+
+// Runs `pretrain` and sends it a signal when it opens the first file of a folder, and so in the middle of what it
+// does there.
+ProgramResult run_until_it_opens(const std::string& folder, int signal, const std::string& arguments) {
+  const TemporaryFolder place;
+  const std::string id = place / "id";
+  const int watch = ::inotify_init1(0);
+  REQUIRE(::inotify_add_watch(watch, folder.c_str(), IN_OPEN) >= 0);
+  std::atomic<bool> over = false;
+  std::thread sender([&] {
+    alignas(inotify_event) std::array<char, 4096> events;
+    for (bool opened = false; !opened;) {
+      const ssize_t length = ::read(watch, events.data(), events.size());
+      if (length <= 0) return;
+      for (const char* at = events.data(); at < events.data() + length;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(at);
+        opened |= event->len > 0 && (event->mask & IN_ISDIR) == 0;
+        at += sizeof(inotify_event) + event->len;
+      }
+    }
+    if (!over) ::kill(std::stoi(read_bytes(id)), signal);
+  });
+  const auto result =
+      run_program_with("sh -c 'echo $$ > " + id + "; exec env \"$@\"' sh", "pretrain", arguments);
+  over = true;
+  read_bytes(folder + "/00000.jpg");  // had the program opened nothing, the thread would wait for ever
+  sender.join();
+  ::close(watch);
+  return result;
+}
+
+TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished by the run that goes on") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), whole = folder / "whole";
+  const fs::path last = set + "/val/" + open_dataset(set, Split::train)->class_names().front();
+  const std::string image = read_bytes(last / "00000.jpg");
+  for (int i = 2; i < 300; ++i) write_bytes(last / fmt::format("{:05}.jpg", i), image);  // batches of 128
+  const std::string flags =
+      " --device cpu --model resnet20 --image-size 32 -b 8 -j 1 --epochs 2 --knn-every 1 --online-probe ";
+  REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
+  const auto lines = [](const std::string& run) {
+    std::istringstream text(read_bytes(run + "/metrics.jsonl"));
+    std::vector<nlohmann::json> all;
+    for (std::string line; std::getline(text, line);) {
+      all.push_back(nlohmann::json::parse(line));
+      for (const char* timing : {"views_per_second", "step_views_per_second", "data_wait"})
+        CHECK(all.back().erase(timing) == 1);
+    }
+    return all;
+  };
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string run = folder / std::to_string(signal);
+    const auto result = run_until_it_opens(last, signal, set + " --out " + run + flags);
+    CAPTURE(result.output);
+    CHECK(result.code == 8);
+    CHECK(says(result, signal == SIGINT ? "SIGINT: a checkpoint of step 3 was saved"
+                                        : "SIGTERM: a checkpoint of step 3 was saved"));
+    // All three steps of the epoch are done, and the epoch is not.
+    const Checkpoint checkpoint(run + "/checkpoint.safetensors");
+    CHECK(checkpoint.run().batches_done == 3);
+    CHECK(checkpoint.run().epochs_done == 0);
+    CHECK(checkpoint.run().metrics.empty());
+    const auto resumed = run_program("pretrain", set + " --out " + run + flags + "--resume");
+    CAPTURE(resumed.output);
+    CHECK(resumed.code == 0);
+    CHECK(read_bytes(run + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+    CHECK(lines(run) == lines(whole));
+  }
 }
 
 TEST_CASE(

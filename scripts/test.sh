@@ -83,6 +83,13 @@ if [ $# -eq 0 ]; then
   unset KINDRED_EMULATION_LAUNCHES
 fi
 
+# Exported graphs, computed by another program.
+if [ $# -eq 0 ]; then
+  if python3 scripts/check_onnx.py | tee build/release/onnx.log; then
+    if grep -q '^skipped: ' build/release/onnx.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
+  else failed=$((failed + 1)); fi
+fi
+
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 if scripts/check_package.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi

@@ -52,14 +52,14 @@ def stages(source, without):
     later = files(f"*/{name}_test.cpp" for name in sorted(set().union(*SLOW.values())))
     if source.endswith(".cu"):
         on_gpu = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
-        yield "emulated_tests", [*on_gpu, f"--source-file={files([room + '/*'])}"], 600
-        yield "emulated_tests", [*on_gpu, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
+        yield "emulated_tests", [*on_gpu, f"--source-file={files([room + '/*'])}"], 1800
+        yield "emulated_tests", [*on_gpu, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 1800
         return
     for tests in SEEN_BY[room]:
-        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 300
-    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 900
+        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 1200
+    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 1800
     if pathlib.Path(source).stem in FEEDING:
-        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 600
+        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 1800
 
 
 def without_names(object_file):
@@ -146,7 +146,7 @@ class Sample:
                 object_file.unlink()
 
     def run(self, source, objects, folder):
-        environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2")
+        environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
         for program, arguments, seconds in stages(source, self.without):
             tests = folder / program
             if not folder.exists():

@@ -30,7 +30,8 @@ def red(program, cases, **environment):
         sys.exit(f"mutation test: {cases!r} names every case")
     try:
         result = subprocess.run([program, f"--test-case={cases}"], stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, env=dict(os.environ, **environment), timeout=600)
+                                stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_WAIT_POLICY="passive", **environment),
+                                timeout=600)
     except subprocess.TimeoutExpired:
         return False
     return result.returncode == 1  # doctest's code for failed checks

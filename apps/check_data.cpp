@@ -1,12 +1,13 @@
-// Reads every image of a data set and says what is in it, what is odd, and whether training would accept it.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/data_options.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/run_folder.h>
-#include <kindred/apps/common/survey.h>
-#include <kindred/apps/common/survey_pictures.h>
-#include <kindred/data/recipe_json.h>
+// Reads every image of a data set and reports its content, what is unusual, and whether training would accept
+// it.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/survey/survey.h>
+#include <kindred/apps/survey/survey_pictures.h>
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/data/views/recipe_json.h>
 
 namespace kindred {
 namespace {
@@ -48,7 +49,7 @@ void check_flags(const Flags& f) {
         "--views: expected --views or --views=N, N from 1 to 64");
   check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
-  if (!f.augment.empty()) view_plan(f.augment, f.image_size, 1);  // a mistake is told before the long reading
+  if (!f.augment.empty()) view_plan(f.augment, f.image_size, 1);  // reports a mistake before the long read
   check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
 }
 
@@ -68,7 +69,7 @@ Findings examine(const Flags& f) {
     if (error.code() != ExitCode::data || !fs::is_directory(f.data.path)) throw;
     found.problem = error.what();
   }
-  // What cannot be opened as a set is still a folder of images that can be looked at.
+  // A folder that cannot be opened as a set can still be inspected as a folder of images.
   found.splits.push_back(train ? survey("train", *train) : survey("files", open_loose_images(f.data.path)));
   if (evaluation) found.splits.push_back(survey("evaluation", *evaluation));
   found.odd = odd_things(found.splits, f.data.path);

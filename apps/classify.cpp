@@ -1,9 +1,9 @@
-// What is in these images: the most probable classes of each.
-#include <kindred/apps/common/classifying.h>
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/encoder_flags.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/data/augment.h>
+// Classifies images: prints the most probable classes of each.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/evaluation/classifying.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/data/views/augment.h>
 #include <kindred/engine/tape.h>
 
 #include <nlohmann/json.hpp>
@@ -32,8 +32,8 @@ void add_flags(CLI::App& app, Flags& f) {
 }
 
 struct Answer {
-  std::string problem;                                      // empty: the picture could be read
-  std::vector<std::pair<std::string, double>> predictions;  // class and probability, the best first
+  std::string problem;                                      // empty if the picture could be read
+  std::vector<std::pair<std::string, double>> predictions;  // class and probability, best first
 };
 
 std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier, const double* probabilities,
@@ -48,7 +48,7 @@ std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier
   return best;
 }
 
-// Images [first, first + answers.size()), as one batch.
+// Classifies the images [first, first + answers.size()) as one batch.
 void classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifier& classifier,
                     std::size_t first, std::span<Answer> answers) {
   const int side = frozen.features.image_size;

@@ -1,12 +1,12 @@
-// The features of a whole data set, in a file for NumPy: for search, clustering, or a classifier of one's own.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/data_options.h>
-#include <kindred/apps/common/encoder_flags.h>
-#include <kindred/apps/common/features.h>
-#include <kindred/apps/common/interrupt.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/data/npz.h>
+// Writes the features of a whole data set to a file for NumPy: for search, clustering, or another classifier.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/features.h>
+#include <kindred/data/npz/npz.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/linear.h>
 #include <kindred/models/classifier_file.h>
@@ -30,7 +30,7 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("--classifier", f.classifier, "writes the logits of this classifier in place of the features");
 }
 
-// What is known once the features are written: which images they are of.
+// Writes what is known after the features: which images they belong to.
 void write_labels_and_paths(NpzWriter& writer, const Dataset& dataset, const std::vector<std::int64_t>& used) {
   writer.begin<std::int64_t>("labels", {});
   for (const std::int64_t i : used) {

@@ -1,13 +1,13 @@
-// How good an encoder and its classifier are on a labelled set, and how much of that survives ImageNet-C's
+// Measures an encoder and its classifier on a labelled set, and how much of the accuracy survives ImageNet-C's
 // corruptions.
-#include <kindred/apps/common/classifying.h>
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/data_options.h>
-#include <kindred/apps/common/encoder_flags.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/run_folder.h>
-#include <kindred/data/corruption.h>
-#include <kindred/engine/parallel.h>
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/evaluation/classifying.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/data/corruption/corruption.h>
+#include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
@@ -16,7 +16,7 @@
 namespace kindred {
 namespace {
 
-constexpr std::size_t most_lines = 10;  // of a list on the terminal; the JSON has all
+constexpr std::size_t most_lines = 10;  // per list on the terminal; the JSON has everything
 
 struct Flags {
   DataFlags data;
@@ -92,7 +92,8 @@ class Evaluation {
     return scores;
   }
 
-  // The share that is wrong. Noise depends on the seed, the image, the corruption and its severity alone.
+  // The fraction of wrong answers. The noise depends only on the seed, the image, the corruption and its
+  // severity.
   double error_under(Corruption corruption, int severity) const {
     const int side = frozen_.features.image_size;
     const std::size_t bytes = std::size_t(side) * std::size_t(side) * 3;
@@ -100,7 +101,7 @@ class Evaluation {
       parallel_for(batch.rows(), 1, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) {
           const auto i = static_cast<std::size_t>(row);
-          constexpr std::uint32_t first_view = 1000;  // beyond those of any augmentation
+          constexpr std::uint32_t first_view = 1000;  // higher than those of any augmentation
           RandomStream random(flags_.seed, Purpose::augment, static_cast<std::uint32_t>(severity),
                               static_cast<std::uint32_t>(batch.indices[i]),
                               first_view + static_cast<std::uint32_t>(corruption));
@@ -134,7 +135,7 @@ void print_worst_classes(const Scores& scores, const std::vector<std::string>& n
   fmt::print("{}:\n", order.size() > most_lines ? "the classes that are hardest" : "classes");
   order.resize(std::min(order.size(), most_lines));
   for (const std::int64_t c : order) {
-    std::int64_t mistaken = -1;  // for which class most often
+    std::int64_t mistaken = -1;  // the class it is most often mistaken for
     for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
       if (other != c && scores.confused(c, other) > (mistaken < 0 ? 0 : scores.confused(c, mistaken)))
         mistaken = other;
@@ -167,7 +168,8 @@ nlohmann::json to_json(const Scores& scores, const std::vector<std::string>& nam
           {"confusion", confusion}};  // [true class][predicted class]
 }
 
-// The errors, and with all severities each corruption's error relative to AlexNet's, and their mean.
+// The errors and, if all severities were evaluated, each corruption's error relative to AlexNet's, and their
+// mean.
 nlohmann::json evaluate_corruptions(const Flags& f, const Evaluation& evaluation, double clean_error) {
   const std::vector<Corruption> corruptions = chosen_corruptions(f);
   const bool all_severities = f.severities.size() == worst_severity;

@@ -1,10 +1,12 @@
-// explain_loss: the supervised contrastive loss of a small batch, matrix by matrix, with a sentence for each.
+// explain_loss: the supervised contrastive loss of a small batch, matrix by matrix, with an explanation of
+// each.
 //
-// Everything is computed twice: step by step here, with the matrices that the library never builds, and by
-// supcon(). The program fails if the two differ.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/engine/philox.h>
+// Everything is computed twice: here step by step, with the matrices that the library never builds, and by
+// supcon(). The program fails if the results differ.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/explanation/page.h>
+#include <kindred/apps/explanation/steps.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/layers/linear/linear.h>  // defines: linear, here the product z z^T
 #include <kindred/losses/supcon/supcon.h>
@@ -19,8 +21,7 @@
 namespace kindred {
 namespace {
 
-constexpr float temperature = 0.07f;
-constexpr std::int64_t feature_dim = 4;
+constexpr float temperature = explained_temperature;
 constexpr std::int64_t most_rows = 64;
 
 struct Arguments {
@@ -29,96 +30,15 @@ struct Arguments {
   bool self_supervised = false;
 };
 
-struct Matrix {
-  std::size_t rows, columns;
-  std::vector<double> values;
-  Matrix(std::size_t row_count, std::size_t column_count)
-      : rows(row_count), columns(column_count), values(row_count * column_count) {}
-  explicit Matrix(const Tensor& tensor)
-      : rows(static_cast<std::size_t>(tensor.dim(0))),
-        columns(static_cast<std::size_t>(tensor.dim(1))),
-        values(tensor.to_vector<double>()) {}
-  double& operator()(std::size_t i, std::size_t j) { return values[i * columns + j]; }
-  double operator()(std::size_t i, std::size_t j) const { return values[i * columns + j]; }
-};
-
-// What the loss is made of; the anchor itself is at [i, i] and belongs to no sum.
-struct Steps {
-  std::vector<std::int32_t> groups;  // [M] label, or image index
-  Matrix similarities;               // [M, M] z_i . z_j / T
-  std::vector<double> maxima;        // [M] over everything but the anchor
-  Matrix logits;                     // [M, M] similarities minus the row's maximum
-  Matrix log_probabilities;          // [M, M]
-  std::vector<double> losses;        // [M]
-
-  bool positive(std::size_t i, std::size_t j) const { return i != j && groups[i] == groups[j]; }
-  std::size_t positives(std::size_t i) const {
-    std::size_t count = 0;
-    for (std::size_t j = 0; j < groups.size(); ++j) count += positive(i, j);
-    return count;
-  }
-};
-
 double mean(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += value;
   return sum / static_cast<double>(values.size());
 }
 
-Steps compute_steps(const Tensor& features, const Tensor& groups) {
-  const double infinity = std::numeric_limits<double>::infinity();
-  const Matrix products(linear(features, features, Tensor()));  // [M, M]
-  const std::size_t count = products.rows;
-  Steps steps{groups.to_vector<std::int32_t>(),
-              products,
-              std::vector<double>(count, -infinity),
-              Matrix(count, count),
-              Matrix(count, count),
-              std::vector<double>(count)};
-  for (double& value : steps.similarities.values) value /= temperature;
-  for (std::size_t i = 0; i < count; ++i) {
-    for (std::size_t j = 0; j < count; ++j)
-      if (j != i) steps.maxima[i] = std::max(steps.maxima[i], steps.similarities(i, j));
-    double denominator = 0;
-    for (std::size_t j = 0; j < count; ++j) {
-      steps.logits(i, j) = steps.similarities(i, j) - steps.maxima[i];
-      if (j != i) denominator += std::exp(steps.logits(i, j));
-    }
-    double sum_over_positives = 0;
-    for (std::size_t j = 0; j < count; ++j) {
-      steps.log_probabilities(i, j) = steps.logits(i, j) - std::log(denominator);
-      if (steps.positive(i, j)) sum_over_positives += steps.log_probabilities(i, j);
-    }
-    const auto positives = static_cast<double>(steps.positives(i));
-    steps.losses[i] = positives > 0 ? -sum_over_positives / positives : 0.0;
-  }
-  return steps;
-}
-
 void check_against_library(double computed, double from_library, const std::string& what) {
   check(std::abs(computed - from_library) <= 1e-9 * (1 + std::abs(from_library)), ExitCode::internal,
         "{}: step by step it is {}, but supcon() says {}", what, computed, from_library);
-}
-
-// ---- the batch
-
-// A view's feature: a random direction for its label, a little of the image's own, and less of the view's own.
-// [M, feature_dim], view-major
-Tensor draw_features(const std::vector<int>& labels, int views) {
-  std::vector<double> values;
-  for (int view = 0; view < views; ++view)
-    for (std::size_t image = 0; image < labels.size(); ++image) {
-      const auto number = static_cast<std::uint32_t>(image);
-      RandomStream of_label(1, Purpose::toy_data, 0, static_cast<std::uint32_t>(labels[image]));
-      RandomStream of_image(1, Purpose::toy_data, 1, number);
-      RandomStream of_view(1, Purpose::toy_data, 2, number, static_cast<std::uint32_t>(view));
-      for (std::int64_t d = 0; d < feature_dim; ++d) {
-        const double label = of_label.normal(), own = of_image.normal(), view_own = of_view.normal();
-        values.push_back(label + 0.6 * own + 0.4 * view_own);
-      }
-    }
-  const auto rows = static_cast<std::int64_t>(labels.size()) * views;
-  return Tensor::from(values, {rows, feature_dim}, Device::reference);
 }
 
 void check_arguments(const Arguments& arguments) {
@@ -133,45 +53,6 @@ void check_arguments(const Arguments& arguments) {
   check(rows <= most_rows, ExitCode::usage,
         "--labels: {} images in {} views are {} rows; at most {} are printed", arguments.labels.size(),
         arguments.views, rows, most_rows);
-}
-
-// ---- printing
-
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-}
-
-// Words in lines of at most 97 characters, after an empty line.
-void explain(const std::string& text) {
-  std::string line = "\n  ";
-  std::istringstream words(text);
-  for (std::string word; words >> word; line += " " + word)
-    if (line.size() + word.size() > 97) {
-      say(line);
-      line = "  ";
-    }
-  say(line);
-}
-
-void heading(int number, const std::string& title, const std::string& computed_by) {
-  fmt::print("\n{}. {}\n   In the library: {}\n\n", number, title, computed_by);
-}
-
-std::string row_name(std::size_t i) {
-  return fmt::format("  anchor {:>2}:", i);
-}
-
-// A cell of 7 characters holds any value of this page with two decimals, and twelve of them fit 100 columns.
-void print_matrix(const Matrix& matrix, bool hide_diagonal) {
-  std::string header(row_name(0).size(), ' ');
-  for (std::size_t j = 0; j < matrix.columns; ++j) header += fmt::format("{:>7}", j);
-  say(header);
-  for (std::size_t i = 0; i < matrix.rows; ++i) {
-    std::string line = row_name(i);
-    for (std::size_t j = 0; j < matrix.columns; ++j)
-      line += hide_diagonal && i == j ? fmt::format("{:>7}", "self") : fmt::format("{:>7.2f}", matrix(i, j));
-    say(line);
-  }
 }
 
 void print_batch(const Arguments& arguments, const Tensor& features) {
@@ -201,7 +82,7 @@ void print_batch(const Arguments& arguments, const Tensor& features) {
 
 void print_similarities(const Steps& steps) {
   heading(2, fmt::format("Similarities over the temperature: z_i . z_j / T, T = {}", temperature),
-          "logit() in losses/supcon/reference.cpp, for_each_tile() in cpu.cpp");
+          "logit() in losses/supcon/reference.cpp, for_each_tile() in losses/supcon/cpu.cpp");
   print_matrix(steps.similarities, false);
   explain(
       fmt::format("Dividing by a small T stretches cosines from [-1, 1] to [-{0:.2f}, {0:.2f}], so that the "
@@ -210,7 +91,7 @@ void print_similarities(const Steps& steps) {
                   1 / temperature));
 
   heading(3, "The maximum of each row, the anchor itself left out",
-          "forward() in losses/supcon/reference.cpp, RunningRow::add() in cpu.cpp");
+          "forward() in losses/supcon/reference.cpp, sum_row() in losses/supcon/cpu_rows.cpp");
   for (std::size_t i = 0; i < steps.maxima.size(); ++i)
     say(fmt::format("{}{:>7.2f}", row_name(i), steps.maxima[i]));
   explain(
@@ -221,7 +102,7 @@ void print_similarities(const Steps& steps) {
 
 void print_mask(const Arguments& arguments, const Steps& steps) {
   heading(4, "The positive mask: 1 where the column is another view of the anchor's class",
-          fmt::format("same_label() in losses/supcon/reference.cpp, {}() in supcon.cpp",
+          fmt::format("match() in losses/supcon/reference.cpp, {}() in losses/supcon/supcon.cpp",
                       arguments.self_supervised ? "simclr_labels" : "repeat_labels"));
   for (std::size_t i = 0; i < steps.groups.size(); ++i) {
     std::string line = row_name(i);
@@ -238,7 +119,7 @@ void print_mask(const Arguments& arguments, const Steps& steps) {
 
 void print_probabilities(const Steps& steps) {
   heading(5, "Logits: similarities minus the row's maximum",
-          "forward() in losses/supcon/reference.cpp, RunningRow::add() in cpu.cpp");
+          "forward() in losses/supcon/reference.cpp, sum_row() in losses/supcon/cpu_rows.cpp");
   print_matrix(steps.logits, true);
   explain("The best match of each anchor is now at 0 and everything else below it.");
 
@@ -276,9 +157,9 @@ void print_losses(const Steps& steps, const SupConStatistics& statistics, double
       collapse_value(static_cast<std::int64_t>(steps.losses.size()))));
 }
 
-// ---- two side trips
+// ---- two additional explanations
 
-// Two rows whose products are the matrix that introductions to this loss like to show.
+// Two rows whose products form the matrix that introductions to this loss often show.
 void print_maximum_with_self() {
   const double a = 128.8697, b = -12.0467, c = 50.5816;  // [[a, b], [b, c]]
   const double x = std::sqrt(a), y = b / x;
@@ -311,7 +192,7 @@ void print_maximum_with_self() {
       std::abs(losses[0]), std::abs(losses[1])));
 }
 
-// What the batch's loss would be with either of the two mistakes.
+// The batch's loss with either of the two common mistakes.
 void print_common_errors(const Steps& steps) {
   const std::size_t count = steps.groups.size();
   std::vector<double> other_classes(count), all_rows(count);
@@ -349,7 +230,7 @@ int explain_batch(const Arguments& arguments) {
   const Tensor group_tensor = Tensor::from(groups, {images}, Device::reference);
   const Tensor rows = arguments.self_supervised ? simclr_labels(group_tensor, arguments.views)  // [M]
                                                 : repeat_labels(group_tensor, arguments.views);
-  const Tensor features = l2_normalize(draw_features(arguments.labels, arguments.views));  // [M, feature_dim]
+  const Tensor features = l2_normalize(draw_features(arguments.labels, arguments.views));  // [M, explained_dim]
   const Steps steps = compute_steps(features, rows);
   SupConStatistics statistics;
   const Tensor loss =

@@ -1,9 +1,10 @@
-// Weights for other programs: a trained encoder, alone or with its head or a classifier, in their formats.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/weights_source.h>
+// Exports weights for other programs, in their formats: a trained encoder, alone or with its head or a
+// classifier.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/main.h>
 #include <kindred/apps/onnx/onnx_file.h>
-#include <kindred/data/npz.h>
+#include <kindred/apps/training/run/weights_source.h>
+#include <kindred/data/npz/npz.h>
 #include <kindred/models/file_order.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
@@ -40,7 +41,7 @@ std::string describe(const Flags& f, const LoadedModel& model) {
   return text + "\n";
 }
 
-// What must be done over there before load_state_dict(..., strict=True) accepts the file.
+// What the other program must do before load_state_dict(..., strict=True) accepts the file.
 std::string advice(const Flags& f, const LoadedModel& model) {
   const EncoderInfo& info = model.info.encoder;
   std::string text;

@@ -1,15 +1,15 @@
-// Stage two: the encoder is frozen and a linear classifier trained on its features with cross-entropy. The
-// accuracy is the figure by which encoders are compared.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/data_options.h>
-#include <kindred/apps/common/device_report.h>
-#include <kindred/apps/common/encoder_flags.h>
-#include <kindred/apps/common/known_plans.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/probe.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/run_folder.h>
-#include <kindred/engine/safetensors.h>
+// Stage two: freezes the encoder and trains a linear classifier on its features with cross-entropy. Encoders
+// are compared by the resulting accuracy.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/known_plans.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/probe.h>
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <algorithm>
 #include <thread>

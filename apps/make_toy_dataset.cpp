@@ -1,8 +1,8 @@
-// Draws a small labelled set of pictures, so that everything runs with nothing downloaded.
+// Draws a small labelled set of pictures, so that everything runs without a download.
 #include <fmt/format.h>
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/data/toy_set.h>
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/data/sets/toy_set.h>
 
 #include <string>
 

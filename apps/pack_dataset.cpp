@@ -1,9 +1,9 @@
-// Packs a data set into one file that training reads at the speed of memory.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/data_options.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/data/pack.h>
+// Packs a data set into one file, which training can read at memory speed.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/data/sets/pack/pack.h>
 
 #include <filesystem>
 

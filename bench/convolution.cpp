@@ -1,13 +1,13 @@
-// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions beside the
-// hand-vectorised ones of layers/conv2d/direct.h and winograd.h, in one run, interleaved. Prints nominal
-// GFLOP/s (medians), those of a plain convolution whatever the algorithm saves. It is what prefers() was
-// decided by.
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/engine/philox.h>
+// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions beside
+// the hand-vectorised ones of layers/conv2d/direct.h and winograd.h, in one run, interleaved. Prints
+// nominal GFLOP/s (medians), those of a plain convolution whatever the algorithm saves. It is what
+// prefers() was decided by.
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/winograd.h>
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
 #include <functional>

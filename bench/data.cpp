@@ -19,10 +19,10 @@
 //
 //   page_cache  the file DIR itself, read(2) into one buffer: as fast as reading can be
 #include <fmt/format.h>
-#include <kindred/data/augment.h>
-#include <kindred/data/file.h>
-#include <kindred/data/loader.h>
-#include <kindred/data/subset.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/loading/loader.h>
+#include <kindred/data/sets/subset.h>
+#include <kindred/data/views/augment.h>
 #include <kindred/engine/error.h>
 #include <CLI/CLI.hpp>
 

@@ -20,7 +20,7 @@ import sys
 
 PROGRAMS = pathlib.Path(os.environ.get("KINDRED_APPS", pathlib.Path(__file__).resolve().parent.parent / "build/release/apps"))
 # A run of a few minutes on two cores: ResNet-20, 256 images in two views, SGD 0.1, one epoch of warm-up.
-COMMON = ["--recipe", "cifar-quick", "--knn-every", "5", "--online-probe"]
+COMMON = ["--preset", "cifar-quick", "--knn-every", "5", "--online-probe"]
 
 # group, name, flags of pretrain. The first is what the others are compared with.
 SETTINGS = [

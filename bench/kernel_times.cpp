@@ -1,6 +1,6 @@
 #include <kindred/bench/kernel_times.h>
 #include <kindred/engine/error.h>
-#include <kindred/third_party/dynamic_library.h>
+#include <kindred/third_party/search/dynamic_library.h>
 
 #include <cupti.h>
 #include <cxxabi.h>  // defines: __cxa_demangle

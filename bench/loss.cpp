@@ -1,15 +1,15 @@
 // Kindred's side of the loss alone: SupCon forward and backward for every line on standard input; answers with
 // the milliseconds of one. With --memory one pass alone, and the bytes that it took beside its inputs: on a GPU
 // those of the pool, gradient included, elsewhere those by which the process grew.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/device_report.h>
-#include <kindred/apps/common/known_plans.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/memory_plan.h>
-#include <kindred/apps/common/progress.h>
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/known_plans.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/process_memory.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/losses/supcon/supcon.h>

@@ -1,10 +1,10 @@
 // Decodes each file that standard input names, in a process of its own, and reports on standard output
 //   outcome TAB format TAB height TAB width TAB milliseconds TAB bytes held beyond file and pixels TAB reason
-// and with --pixels the raw RGB pixels after each line. A file that kills its process is reported as "crashed".
-// For tests/golden/compare_with_pillow.py.
+// and with --pixels the raw RGB pixels after each line. A file that kills its process is reported
+// as "crashed". For tests/golden/compare_with_pillow.py.
 #include <fmt/format.h>
-#include <kindred/data/decode.h>
-#include <kindred/data/file.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/images/decode.h>
 #include <sys/mman.h>
 #include <sys/resource.h>  // defines: getrusage
 #include <sys/wait.h>

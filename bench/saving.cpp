@@ -1,13 +1,13 @@
 // What saving a checkpoint costs: how long training stands still (the copy), and how long the writing takes
 // beside it, as shares of the time between two checkpoints by default. The second is counted in full, as if
 // training stood still for it too.
-#include <kindred/apps/common/checkpoint_writer.h>
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/device_report.h>
-#include <kindred/apps/common/learner.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/saver.h>
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/learner.h>
+#include <kindred/apps/training/run/checkpoint_writer.h>
+#include <kindred/apps/training/run/saver.h>
 
 #include <CLI/CLI.hpp>
 

@@ -1,15 +1,15 @@
 // Kindred's side of bench/train_step.py and bench/gpu.py: SupCon training steps for every line on standard
 // input; answers with the milliseconds of one. With --kernels FILE the kernels of all lines but the first,
 // which makes plans and records, are written there.
-#include <kindred/apps/common/command_line.h>
-#include <kindred/apps/common/device_report.h>
-#include <kindred/apps/common/known_plans.h>
-#include <kindred/apps/common/main.h>
-#include <kindred/apps/common/progress.h>
-#include <kindred/apps/common/training_steps.h>
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/known_plans.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/training_steps.h>
 #include <kindred/bench/kernel_times.h>
-#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/device_kernels.h>
+#include <kindred/engine/files/atomic_file.h>
 
 #include <chrono>
 #include <condition_variable>

@@ -1,7 +1,7 @@
 # Decides whether CUDA is built, and for which GPUs. Afterwards KINDRED_CUDA is ON or OFF.
 #
 # The runtime is linked statically, and cuDNN and cuBLASLt are opened when they are first needed
-# (third_party/dynamic_library.h): one program runs with and without a GPU. Only their headers are needed here.
+# (third_party/search/dynamic_library.h): one program runs with and without a GPU. Only their headers are needed here.
 if(KINDRED_EMULATE)
   set(KINDRED_CUDA OFF)
 endif()

@@ -5,7 +5,7 @@
 #   lib/         the shared libraries that they need, but for the C library's; licenses/ holds their copyright files
 #   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh
 #
-# CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/library_search.h says.
+# CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/search/library_search.h says.
 #
 # A component of its own, so that a plain `cmake --install` does not copy the system's libraries.
 set(kindred_share ${CMAKE_INSTALL_DATADIR}/kindred)

@@ -1,6 +1,6 @@
 #include <kindred/engine/accumulate.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/kernels.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/engine/work.h>
 
 namespace kindred {

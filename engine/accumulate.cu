@@ -1,4 +1,4 @@
-// Sums of tensors: a pack of elements for each thread. Any length, any alignment.
+// Sums of tensors. Each thread adds one pack of elements. Any length and any alignment.
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/cuda/packs.h>
 

@@ -1,5 +1,5 @@
-// Adding tensors: what the tape does with two gradients of one tensor, and the kernel of the layer `add`; and
-// moving averages.
+// Adding tensors, and moving averages. The tape adds with these kernels when a tensor has two gradients; the
+// layer `add` uses the same kernel.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -7,14 +7,14 @@
 namespace kindred {
 
 struct AccumulateKernels {
-  // out = a + b, elementwise; one shape and element type. `out` may be `a` or `b`.
+  // out = a + b, elementwise. All three have one shape and element type. `out` may be `a` or `b` (in place).
   void (*add)(const Tensor& a, const Tensor& b, const Tensor& out);
-  // average += (value - average) * weight, elementwise; f32 (f64 on reference).
+  // average += (value - average) * weight, elementwise, in f32 (on reference also f64).
   void (*move_average)(const Tensor& average, const Tensor& value, double weight);
 };
 extern const AccumulateKernels accumulate_reference;    // f32, f64
 extern const AccumulateKernels accumulate_cpu;          // f32, bf16
-extern const AccumulateKernels accumulate_plan;         // engine/work.h
+extern const AccumulateKernels accumulate_plan;         // see engine/work.h
 extern const AccumulateKernels* const accumulate_cuda;  // null in a build without CUDA
 
 // out = a + b.

@@ -21,7 +21,8 @@ constexpr bool is_host(Device device) {
   return device == Device::reference || device == Device::cpu;
 }
 
-// The device that `plan` stands for: what kernels take besides their results differs. `cpu` until it is set.
+// The device that `plan` stands for, because devices differ in the memory that kernels take besides their
+// results. It is `cpu` until set.
 Device planned_device();
 void set_planned_device(Device device);
 
@@ -30,14 +31,15 @@ struct DeviceChoice {
   std::string reason;  // one clause for the user: "no GPU answers", "asked for with --device"
 };
 
-// `auto` takes CUDA when a GPU answers and otherwise the CPU. Throws Error(usage) for an unknown name and
-// Error(device) when `cuda` is asked for and there is none.
+// `auto` chooses CUDA if a GPU answers and the CPU otherwise. Throws Error(usage) for an unknown name, and
+// Error(device) if `cuda` is requested and there is no GPU.
 DeviceChoice choose_device(std::string_view requested);
 
-// True when the processor multiplies bfloat16 natively (AVX512-BF16 or AMX); elsewhere it is emulated, slowly.
+// Returns true if the processor multiplies bfloat16 natively (AVX512-BF16 or AMX). Elsewhere bfloat16 is
+// emulated, which is slow.
 bool cpu_has_bf16();
 
-// What the processor is called, for reports.
+// The name of the processor, for reports.
 std::string cpu_model_name();
 
 }  // namespace kindred

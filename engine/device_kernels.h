@@ -1,4 +1,5 @@
-// What the engine asks of a GPU: memory, copies, and whether one answers. engine/cuda/device.cu has them.
+// What the engine needs from a GPU: memory, copies, and whether a GPU answers. Implemented in
+// engine/cuda/device.cu.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -12,100 +13,103 @@ namespace kindred {
 
 struct GpuProbe {
   bool usable = false;
-  bool emulated = false;   // correct and slow: taken when it is asked for, never by itself
-  std::string reason;      // why not; or "NVIDIA H200, driver for CUDA 13.0"
+  bool emulated = false;   // correct but slow: chosen only on request
+  std::string reason;      // why it cannot be used; or "NVIDIA H200, driver for CUDA 13.0"
   std::size_t memory = 0;  // bytes
   int multiprocessors = 0;
 };
 
-// What a probe found out, step by step; the later members mean nothing when an earlier one says no.
+// What a probe found out, step by step. If an earlier member says no, the later ones have no meaning.
 struct GpuFacts {
   int runtime = 0,
-      driver = 0;  // versions of CUDA, 13000 for 13.0: of this build, and what the driver knows; 0: no driver
+      driver = 0;  // CUDA versions (13000 is 13.0) of this build and of the driver; 0: there is no driver
   bool driver_too_old = false;
-  std::string error;  // in CUDA's words, when counting GPUs failed otherwise
+  std::string error;  // CUDA's own text, if counting the GPUs failed for another reason
   int count = 0;
   std::string gpu;              // "NVIDIA H200"
   int major = 0, minor = 0;     // its architecture
-  bool has_code = false;        // this build has code that it can run
-  std::string missing_library;  // which, and what to do; or empty
+  bool has_code = false;        // this build has code that the GPU can run
+  std::string missing_library;  // which library, and what to do; empty if none is missing
 };
 
-// Why the GPU cannot be used, as a clause for the user, or "".
+// Says why the GPU cannot be used, as a clause for the user; returns "" if it can be used.
 std::string why_unusable(const GpuFacts& facts);
 
 std::string cuda_version_text(int version);  // 13000 -> "13.0"
 
-// Work on one stream runs in the order in which it was started; the two wait for each other only where an event
-// says so. Everything that computes runs on `compute`.
+// Work on one stream runs in the order in which it was started. The two streams wait for each other only at
+// events. All computation runs on `compute`.
 enum class GpuStream : std::uint8_t { compute, copy };
 
-// What an emulated GPU is told and asked besides (engine/cuda/emulated_streams.h).
+// The additional functions of an emulated GPU (engine/cuda/emulated_streams.h).
 struct GpuEmulation {
-  // What pools do with the memory that they acquired.
+  // Pools report here what they do with the memory that they acquired.
   void (*handed_out)(std::byte* block, std::size_t bytes);
   void (*given_back)(std::byte* block);
-  // The order in which streams run, for tests: drawn from a seed, as at first; 0: as late as can be; or at once.
+  // The order in which streams run, for tests. draw_order draws it from a seed, which is also the initial mode;
+  // with seed 0 all work runs as late as possible. run_at_once runs all work as soon as it is started.
   void (*draw_order)(std::uint64_t seed);
   void (*run_at_once)();
 };
 
 struct DeviceKernels {
-  // Asks anew each time. Not before main(): kernels are made known by static initialisers, and a GPU whose code
-  // is not yet known is taken for one that this build has no code for.
+  // Probes again on each call. Must not be called before main(): kernels are registered by static initialisers,
+  // and until a GPU's code is registered this build seems to have none for it.
   GpuProbe (*probe)();
-  std::byte* (*acquire)(std::size_t bytes);  // null when the GPU has no more
+  std::byte* (*acquire)(std::size_t bytes);  // returns null if the GPU has no more memory
   void (*release)(std::byte* address);
   void (*free_and_total)(std::size_t& free, std::size_t& total);
 
-  // Bytes between the host and the GPU, either way; both wait for what was started before and until they are
-  // done.
+  // Copy bytes between host and GPU. Both wait for all work that was started before, and return when the copy
+  // is done.
   void (*upload)(const void* host, void* device, std::size_t bytes);
   void (*download)(const void* device, void* host, std::size_t bytes);
 
-  // On the GPU, in the order of everything else that was started there.
+  // Runs on the GPU, in order with all other work that was started there.
   void (*set_bytes)(void* device, int value, std::size_t bytes);
   void (*fill)(const Tensor& tensor, double value);
-  void (*convert)(const Tensor& from, const Tensor& to);  // as many elements; any two types
-  void (*randomize)(const Tensor& tensor);                // in [-1, 1), or bytes of any value; not i32 or f64
+  void (*convert)(const Tensor& from, const Tensor& to);  // same number of elements; any two types
+  void (*randomize)(const Tensor& tensor);                // in [-1, 1), or random bytes; not i32 or f64
 
-  void (*synchronize)();  // waits for all of `compute`; an error of an earlier kernel is thrown here
+  void (*synchronize)();  // waits for all work on `compute`; throws the error of an earlier kernel here
 
-  // Host memory that stays where it is, so that copies need not wait.
+  // Pinned host memory, so that copies need not wait.
   void* (*acquire_pinned)(std::size_t bytes);
   void (*release_pinned)(void* address);
-  // Bytes in any direction; host memory must be pinned. Does not wait.
+  // Copies bytes in any direction and does not wait. Host memory must be pinned.
   void (*copy_bytes)(const void* from, void* to, std::size_t bytes, GpuStream stream);
 
-  // A mark in the order of a stream.
+  // An event: a position in the order of a stream.
   void* (*make_event)();
   void (*destroy_event)(void* event);
   void (*mark)(void* event, GpuStream stream);
-  void (*wait_on_gpu)(void* event, GpuStream stream);  // what `stream` gets from now on starts after the mark
+  void (*wait_on_gpu)(void* event, GpuStream stream);  // what `stream` gets from now on starts after it
   void (*wait_on_host)(void* event);
-  float (*milliseconds_between)(void* start, void* end);  // both have been waited for
+  float (*milliseconds_between)(void* start, void* end);  // the caller has waited for both events
 
-  // Between the two, what is started on `compute` is noted down and not done. The host must not wait, nor use
-  // the other stream, nor wait on `compute` for an event of outside; of memory, only acquire() may be called.
+  // Between the two calls, work started on `compute` is recorded and not executed. The host must not wait, use
+  // the other stream, or make `compute` wait for an event from outside. Of the memory functions only acquire()
+  // may be called.
   void (*begin_recording)();
   void* (*end_recording)();
-  void (*replay)(void* recording);  // on `compute`
+  void (*replay)(void* recording);  // runs on `compute`
   void (*destroy_recording)(void* recording);
 
   const GpuEmulation* emulation;  // null on a GPU
-  // The libraries that it computes with, in words: "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why one is
-  // missing. Opens them, which needs no GPU. Null where it needs none.
+  // Describes the libraries that the device computes with: "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why
+  // one is missing. Opens the libraries, which needs no GPU. Null if the device needs none.
   std::vector<std::string> (*libraries)() = nullptr;
 };
 extern const DeviceKernels* const device_cuda;  // null in a build without CUDA
 
-// DeviceKernels::libraries; none in a build without CUDA.
+// Returns what DeviceKernels::libraries returns; empty in a build without CUDA.
 std::vector<std::string> libraries_of_cuda();
 
-// What there is of device cuda on this machine, a line each: the GPU or why there is none, and the libraries.
+// Describes device cuda on this machine, one line for each fact: the GPU or why there is none, and the
+// libraries.
 std::vector<std::string> describe_cuda();
 
-// The above; Error(device) in a build without CUDA.
+// Returns device_cuda. Throws Error(device) in a build without CUDA.
 const DeviceKernels& gpu();
 
 }  // namespace kindred

@@ -1,4 +1,4 @@
-// From a runtime element type to a template argument, for the kernels of each device.
+// Turns a run-time element type into a template argument, for the kernels of each device.
 #pragma once
 
 #include <kindred/engine/tensor.h>

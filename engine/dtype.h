@@ -1,4 +1,4 @@
-// Element types, and the two 16-bit floats. Both only store: arithmetic is done in float.
+// Element types, and the two 16-bit floats. Those two only store values; the arithmetic is in float.
 #pragma once
 
 #include <kindred/engine/host_device.h>
@@ -62,7 +62,7 @@ struct Float16 {
   std::uint16_t bits = 0;
 
   Float16() = default;
-  // Rounds to nearest, ties to even; beyond the range it is infinite; a NaN stays a NaN.
+  // Rounds to nearest, ties to even. Values beyond the range become infinite; a NaN stays a NaN.
   KINDRED_HOST_DEVICE explicit Float16(float value) {
 #ifdef __CUDA_ARCH__
     bits = __half_as_ushort(__float2half_rn(value));
@@ -74,9 +74,9 @@ struct Float16 {
       result = 0x7e00u;
     } else if (size >= 0x47800000u) {  // 2^16
       result = 0x7c00u;
-    } else if (size < 0x38800000u) {  // below 2^-14: whole multiples of 2^-24, which adding 0.5 rounds to
+    } else if (size < 0x38800000u) {  // below 2^-14: multiples of 2^-24; adding 0.5 rounds to them
       result = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5f) - 0x3f000000u;
-    } else {  // the exponent's bias goes from 127 to 15
+    } else {  // changes the exponent's bias from 127 to 15
       result = (size + 0xfffu + ((size >> 13) & 1u) - (112u << 23)) >> 13;
     }
     bits = static_cast<std::uint16_t>(sign | result);

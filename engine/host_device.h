@@ -1,4 +1,4 @@
-// Functions that run on the host and on a GPU alike: their arithmetic stands once.
+// Marks functions that run on both host and GPU, so that their arithmetic is written once.
 #pragma once
 
 #ifdef __CUDACC__

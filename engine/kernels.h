@@ -1,9 +1,9 @@
-// How a folder's kernels are found for a device.
+// Finds a folder's kernels for a device.
 //
 // Each layer and each loss has one struct of function pointers (its kernels.h) and one constant of that struct
-// for each device: reference.cpp, cpu.cpp, cuda.cu, plan.cpp. In a build without CUDA the build system puts a
-// null pointer where cuda.cu would have put its table (cmake/KindredFolder.cmake); the one place that says so
-// is here.
+// for each device: reference.cpp, cpu.cpp, cuda.cu, plan.cpp. In a build without CUDA the build system defines
+// a null pointer in place of the table of cuda.cu (cmake/KindredFolder.cmake). The error for that case is
+// raised here, and only here.
 #pragma once
 
 #include <kindred/engine/device.h>

@@ -11,7 +11,7 @@
 namespace kindred {
 namespace {
 
-// Small slabs waste little; requests above this size get a slab of their own.
+// Small slabs waste little memory. Requests above this size get a slab of their own.
 constexpr std::size_t smallest_slab = std::size_t{32} << 20;
 constexpr std::size_t slab_granularity = std::size_t{2} << 20;  // a huge page
 
@@ -22,7 +22,7 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
 class HostSlabs : public SlabSource {
  public:
   std::byte* acquire(std::size_t bytes) override {
-    // Two megabytes more than asked for, so that the slab can start on a huge page: fewer TLB misses.
+    // Two megabytes more than requested, so that the slab can start on a huge page, which reduces TLB misses.
     void* map =
         mmap(nullptr, bytes + slab_granularity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(map != MAP_FAILED, ExitCode::device,
@@ -30,7 +30,7 @@ class HostSlabs : public SlabSource {
           bytes >> 20);
     auto* slab =
         reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(map), slab_granularity));
-    madvise(slab, bytes, MADV_HUGEPAGE);  // a hint: failure costs speed only
+    madvise(slab, bytes, MADV_HUGEPAGE);  // only a hint: if it fails, only speed is lost
     origins_[slab] = map;
     return slab;
   }
@@ -43,7 +43,7 @@ class HostSlabs : public SlabSource {
   std::map<std::byte*, void*> origins_;
 };
 
-// Addresses that are never touched: what the `plan` device hands out.
+// Addresses without memory, which are never touched. The `plan` device hands them out.
 class ImaginarySlabs : public SlabSource {
  public:
   std::byte* acquire(std::size_t bytes) override {

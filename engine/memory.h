@@ -1,10 +1,9 @@
-// A pool of memory for each device, with repeatable addresses.
+// A memory pool for each device, with repeatable addresses.
 //
-// Given the same blocks in use and the same sequence of requests, a pool hands out the same addresses: it takes
-// the smallest free block that fits and, among equals, the one at the lowest address. The addresses of one
-// training step are therefore those of the next, which is what lets a step be captured once and replayed, and
-// peak memory be predicted by running the same sequence of requests on the `plan` device, where a pool hands
-// out addresses only.
+// A pool takes the smallest free block that fits and, among equals, the one at the lowest address. So the same
+// blocks in use and the same sequence of requests give the same addresses, and the addresses of one training
+// step are those of the next. This allows a step to be captured once and replayed. It also allows peak memory
+// to be predicted: the same requests run on the `plan` device, whose pool hands out addresses without memory.
 #pragma once
 
 #include <kindred/engine/device.h>
@@ -18,24 +17,24 @@
 
 namespace kindred {
 
-// Where a pool gets its memory from, in large slabs.
+// Where a pool gets its memory, in large slabs.
 class SlabSource {
  public:
   virtual ~SlabSource() = default;
-  virtual std::byte* acquire(std::size_t bytes) = 0;  // throws Error(device) when there is no more
+  virtual std::byte* acquire(std::size_t bytes) = 0;  // throws Error(device) if there is no more memory
   virtual void release(std::byte* slab, std::size_t bytes) = 0;
-  // Sets bytes that are NaN as floats; see MemoryPool::set_poison.
+  // Fills the block with bytes that are NaN when read as floats; see MemoryPool::set_poison.
   virtual void poison(std::byte* block, std::size_t bytes);
-  // Told of every block that the pool hands out and is given back.
+  // The pool reports every block that it hands out, and every block that it gets back.
   virtual void handed_out(std::byte*, std::size_t) {}
   virtual void given_back(std::byte*) {}
 };
 
 struct PoolStatistics {
-  std::size_t in_use = 0;         // bytes handed out now
-  std::size_t peak_in_use = 0;    // the most that was handed out at once since reset_peak()
+  std::size_t in_use = 0;         // bytes handed out at present
+  std::size_t peak_in_use = 0;    // the maximum of in_use since reset_peak()
   std::size_t reserved = 0;       // bytes held in slabs
-  std::size_t peak_reserved = 0;  // the most that was held in slabs since reset_peak()
+  std::size_t peak_reserved = 0;  // the maximum of reserved since reset_peak()
 };
 
 class MemoryPool {
@@ -49,18 +48,18 @@ class MemoryPool {
 
   std::byte* allocate(std::size_t bytes);
   void free(std::byte* address);
-  void trim();  // gives slabs that are wholly free back to the source; not while recordings own them
+  void trim();  // returns completely free slabs to the source; does nothing while recordings own them
   PoolStatistics statistics() const;
   void reset_peak();
-  // For tests: fills every block that is handed out with bytes that are NaN as floats, so that a kernel that
-  // leaves a part of its result unwritten is seen.
+  // For tests: fills every block that is handed out with bytes that are NaN when read as floats. A kernel that
+  // leaves part of its result unwritten is then noticed.
   void set_poison(bool poison) { poison_ = poison; }
 
-  // For a recording (recording.h), which uses what it was handed out whenever it is started again. So from the
-  // first one on, and while any lives, the pool hands out memory to recordings alone and keeps its slabs.
+  // For a recording (recording.h), which uses its memory again at every replay. From the first recording on,
+  // and while any of them exists, the pool hands out memory to recordings only and keeps its slabs.
   void begin_recording();
-  void end_recording(bool owns);  // `owns`: the recording came about
-  void forget_recording();        // one that owned is gone
+  void end_recording(bool owns);  // `owns`: the recording succeeded and owns its memory
+  void forget_recording();        // a recording that owned memory was destroyed
   bool is_recording() const;
 
  private:
@@ -81,19 +80,19 @@ class MemoryPool {
   PoolStatistics statistics_;
   bool poison_ = false;
   bool recording_ = false;
-  int recordings_ = 0;  // that own what was handed out to them
+  int recordings_ = 0;  // recordings that own the memory handed out to them
   mutable std::mutex mutex_;
 };
 
-// The pool from which this thread allocates on a device: the process's own, or that of the innermost PoolScope.
-// `reference` and `cpu` share the host's.
+// The pool from which this thread allocates on a device: that of the innermost PoolScope, or else the process's
+// own. `reference` and `cpu` share the host's pool.
 MemoryPool& memory_pool(Device device);
 
-// A pool with slabs of its own. No tensor that came from another one is ever given its addresses.
+// A pool with its own slabs. Tensors of other pools never get its addresses.
 std::shared_ptr<MemoryPool> new_memory_pool(Device device);
 
-// While one of these lives, this thread's tensors on `device` come from `pool`. A tensor keeps its pool alive.
-// Within a recording, all come from the recording's own.
+// While a PoolScope exists, this thread's tensors on `device` come from `pool`. A tensor keeps its pool alive.
+// Within a recording, all tensors come from the recording's own pool.
 class PoolScope {
  public:
   PoolScope(Device device, std::shared_ptr<MemoryPool> pool);
@@ -110,7 +109,7 @@ class PoolScope {
   const PoolScope* outer_;
 };
 
-// memory_pool(device) for whoever must keep it alive.
+// As memory_pool(device), for callers that must keep the pool alive.
 std::shared_ptr<MemoryPool> shared_memory_pool(Device device);
 
 }  // namespace kindred

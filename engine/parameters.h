@@ -1,11 +1,11 @@
 // The trainable parameters and the buffers of a model: named, and flat in memory.
 //
-// A model declares its parameters by name and shape; allocate() then lays all values in one allocation and all
-// gradients in another, so that one launch updates them and one collective reduces them. Master values are
-// float32 (float64 for checks); a low-precision copy, again flat, serves the forward and backward pass.
+// A model declares its parameters by name and shape. allocate() then puts all values into one allocation and
+// all gradients into another, so that one launch updates them and one collective reduces them. Master values
+// are float32 (float64 for checks). A low-precision copy, also flat, is used in the forward and backward pass.
 #pragma once
 
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/engine/tensor.h>
 
@@ -17,11 +17,11 @@
 
 namespace kindred {
 
-// What a parameter is, which is what optimizers group by (LARS leaves normalization and biases out, for
-// example).
+// What a parameter is. Optimizers group parameters by kind; LARS, for example, treats normalization and biases
+// differently.
 enum class ParameterKind : std::uint8_t { weight, bias, normalization };
 
-// Fills `values` (any shape, on the host, f32) with initial values.
+// Fills `values` (on the host, f32, any shape) with initial values.
 using Initializer = std::function<void(std::vector<float>& values, RandomStream& random)>;
 
 Initializer constant_init(float value);
@@ -29,19 +29,19 @@ Initializer uniform_init(float bound);     // uniform in [-bound, bound)
 Initializer normal_init(float deviation);  // mean zero
 
 struct Parameter {
-  std::string name;  // torchvision's: "layer1.0.conv1.weight"
+  std::string name;  // torchvision's name: "layer1.0.conv1.weight"
   Shape shape;
   ParameterKind kind;
   Initializer initialize;
   Tensor value;     // the master: f32 (or f64)
-  Tensor gradient;  // same type; overwritten by each backward pass
-  Tensor low;       // bf16 copy of the value, defined when the store has one
+  Tensor gradient;  // same type; each backward pass overwrites it
+  Tensor low;       // bf16 copy of the value; undefined if the store has none
 
-  // The value in the type of the activations it meets. Its gradient is that of the master.
+  // The value in the type of the activations that it is used with. Its gradient is the gradient of the master.
   const Tensor& as(DType dtype) const;
 };
 
-// State that is saved with the model but not trained: running statistics.
+// State that is saved with the model but not trained, such as running statistics.
 struct Buffer {
   std::string name;
   Shape shape;
@@ -55,20 +55,19 @@ class ParameterStore {
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
-  // Declare; the references stay valid. Names must be new.
+  // Declare a parameter or buffer. The references stay valid. A name must not be used twice.
   Parameter& add(std::string name, Shape shape, ParameterKind kind, Initializer initialize);
   Buffer& add_buffer(std::string name, Shape shape, float initial);
 
-  // Allocates everything on `device` and initializes it from `seed`: each parameter from a stream of its own,
-  // keyed by its place in the list. `compute` bf16 adds the low-precision copies.
+  // Allocates everything on `device` and initializes it from `seed`. Each parameter has its own random stream,
+  // keyed by its position in the list. With `compute` bf16 the low-precision copies are allocated too.
   void allocate(Device device, std::uint64_t seed, DType compute = DType::f32, DType master = DType::f32);
   void refresh_low_precision();
 
-  // Whether what is recorded from now on asks for the parameters' gradients; they are trainable until told
-  // otherwise.
+  // Sets whether operations recorded from now on compute the parameters' gradients. Initially they do.
   void set_trainable(bool trainable);
 
-  // Tells the tape where gradients go. `accumulate` adds to what the buffers hold.
+  // Tells the tape where gradients go. With `accumulate` they are added to what the buffers hold.
   void attach(Tape& tape, bool accumulate = false);
 
   std::deque<Parameter>& parameters() { return parameters_; }
@@ -76,14 +75,14 @@ class ParameterStore {
   std::deque<Buffer>& buffers() { return buffers_; }
   const std::deque<Buffer>& buffers() const { return buffers_; }
   const Parameter& find(const std::string& name) const;
-  // The live values of all parameters and buffers, with their names behind `prefix`.
+  // The live values of all parameters and buffers, each with its name after `prefix`.
   std::vector<std::pair<std::string, Tensor>> tensors(const std::string& prefix = "") const;
   std::int64_t parameter_count() const;
 
   const Tensor& flat_values() const { return values_; }
   const Tensor& flat_gradients() const { return gradients_; }
   const Tensor& flat_low() const { return low_; }
-  // Where each parameter starts in the flat tensors, in elements.
+  // The offset of each parameter in the flat tensors, in elements.
   const std::vector<std::int64_t>& offsets() const { return offsets_; }
 
  private:
@@ -91,7 +90,7 @@ class ParameterStore {
   std::deque<Buffer> buffers_;
   std::vector<std::int64_t> offsets_;
   Tensor values_, gradients_,
-      low_;  // [elements], each parameter padded to a multiple of 64 elements with zeros
+      low_;  // [elements], each parameter zero-padded to a multiple of 64 elements
 };
 
 }  // namespace kindred

@@ -1,4 +1,4 @@
-// In which precision a network computes: the one place that decides it.
+// In which precision a network computes. This is decided here and nowhere else.
 //
 //           activations and     products of           scaled   devices
 //           copies of weights   f32 factors           loss
@@ -7,7 +7,7 @@
 //   bf16    bf16                                      no       cpu, cuda
 //   f16     f16                                       yes      cuda
 //
-// Everywhere: master weights, their gradients, statistics, losses, sums and optimizer state are f32.
+// In all of them master weights, their gradients, statistics, losses, sums and optimizer state are f32.
 #pragma once
 
 #include <kindred/engine/device.h>
@@ -18,7 +18,7 @@
 namespace kindred {
 
 struct Precision {
-  DType compute = DType::f32;  // of activations, and of the copies of the weights that they meet
+  DType compute = DType::f32;  // of activations, and of the weight copies they are used with
   bool tf32 = false;
   bool scales_loss() const { return compute == DType::f16; }
   bool operator==(const Precision&) const = default;
@@ -26,13 +26,13 @@ struct Precision {
 
 std::string name(const Precision& precision);  // "tf32"
 
-// Error(usage) lists the names.
+// Throws Error(usage), which lists the valid names.
 Precision parse_precision(const std::string& text);
 
-// bf16 on a GPU, f32 elsewhere.
+// Returns bf16 for a GPU and f32 for other devices.
 Precision default_precision(Device device);
 
-// Error(usage) where the device does not compute in it.
+// Throws Error(usage) if the device does not compute in this precision.
 void check_precision(const Precision& precision, Device device);
 
 }  // namespace kindred

@@ -15,7 +15,7 @@ Recording::Recording(std::shared_ptr<MemoryPool> pool, const std::function<void(
     begun = false;
     recorded_ = gpu().end_recording();
   } catch (...) {
-    // The stream must come out of its recording, and the first error is the one to tell.
+    // The stream must leave its recording, and the first error is the one to report.
     try {
       if (void* abandoned = begun ? gpu().end_recording() : nullptr) gpu().destroy_recording(abandoned);
     } catch (const std::exception&) {

@@ -1,9 +1,9 @@
-// GPU work that is recorded once and started again as a whole: on a GPU a CUDA graph, which costs the host one
-// call instead of some hundred.
+// GPU work that is recorded once and replayed as a whole. On a GPU this is a CUDA graph: a replay costs the
+// host one call instead of several hundred.
 //
-// What is recorded has fixed addresses. So the tensors of a recording come from a pool that recordings own: it
-// lives as long as they do, and while one of them lives, whoever else asks it for memory gets an error.
-// Recordings of one pool may share addresses: what one leaves is there until another one is started.
+// A recording has fixed addresses. So its tensors come from a pool that the recordings own: the pool lives as
+// long as they do, and while one of them exists, any other request for its memory is an error. Recordings of
+// one pool may share addresses: the results of one stay valid until another one is replayed.
 #pragma once
 
 #include <kindred/engine/memory.h>
@@ -18,9 +18,10 @@ class Recording {
  public:
   Recording() = default;  // empty
 
-  // Calls `body` and notes down the GPU work that it starts; none of it is done. `body` must not wait for the
-  // GPU, read from it or write to it from the host, and every plan that it needs must have been chosen before.
-  // Its tensors come from `pool`. What else it reads and writes must live as long as the recording.
+  // Calls `body` and records the GPU work that it starts, without executing it. `body` must not wait for the
+  // GPU, and the host must not read or write GPU memory. Every plan that the work needs must have been chosen
+  // before. The tensors of `body` come from `pool`. Everything else that it reads or writes must live as long
+  // as the recording.
   Recording(std::shared_ptr<MemoryPool> pool, const std::function<void()>& body);
   ~Recording();
   Recording(Recording&& other) noexcept
@@ -32,7 +33,7 @@ class Recording {
   }
 
   bool is_empty() const { return recorded_ == nullptr; }
-  void replay() const;  // starts it and does not wait
+  void replay() const;  // starts the work and does not wait
 
  private:
   std::shared_ptr<MemoryPool> pool_;

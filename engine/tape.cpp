@@ -8,7 +8,7 @@ namespace {
 
 thread_local Tape* active_tape = nullptr;
 thread_local std::string_view active_label;
-thread_local int walks_back = 0;  // calls of backward() that are under way
+thread_local int walks_back = 0;  // active calls of backward()
 
 std::vector<const Operation*>& operations() {
   static std::vector<const Operation*> list;
@@ -64,7 +64,7 @@ void Tape::set_gradient_buffer(const Tensor& tensor, const Tensor& gradient, boo
   buffers_[tensor.id()] = {gradient, accumulate};
 }
 
-// `replaces`: the new gradient already includes the one so far.
+// `replaces` means that the new gradient already includes the one so far.
 void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces) {
   if (const auto buffer = buffers_.find(edge.id); buffer != buffers_.end()) {
     GradientBuffer& slot = buffer->second;
@@ -81,7 +81,8 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
   if (!so_far.defined() || replaces) {
     so_far = gradient;
   } else {
-    // A fresh tensor: the gradient so far may have been passed on to another input and must not change there.
+    // A new tensor, because the gradient so far may have been passed on to another input and must not change
+    // there.
     Tensor sum = Tensor::empty_like(so_far);
     add(so_far, gradient, sum);
     so_far = sum;
@@ -112,7 +113,7 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
       step.output_gradients_.push_back(found == gradients_.end() ? Tensor() : found->second);
       reached |= found != gradients_.end();
       if (found != gradients_.end())
-        gradients_.erase(found);  // consumed: the block returns to the pool after use
+        gradients_.erase(found);  // consumed: after use its block returns to the pool
     }
     if (!reached) continue;
     const TapeLabel label(entry.label.empty() ? std::string_view(entry.operation->name()) : entry.label);
@@ -144,7 +145,7 @@ Tensor BackwardStep::input_gradient(int input) {
   const bool took_addend =
       std::find(addends_taken_.begin(), addends_taken_.end(), input) != addends_taken_.end();
   Tensor place;
-  // A parameter's first gradient is written straight into its buffer.
+  // The first gradient of a parameter is written directly into its buffer.
   const auto buffer = tape_.buffers_.find(target.id);
   const bool written_before = std::any_of(written_.begin(), written_.end(), [&](const Written& other) {
     return edge(other.input).id == target.id;

@@ -1,14 +1,14 @@
-// Reverse-mode differentiation on a flat list, eager.
+// Reverse-mode differentiation on a flat list, executed eagerly.
 //
-// A differentiable function runs its forward kernel and, if a tape is active and an input asks for a gradient,
-// appends one entry: {operation, inputs, outputs, saved, backward}. `backward()` walks the list from the end:
-// execution order is already topological, so there is no recursion and no graph. What the backward step needs
-// is listed in `saved`, never hidden in a capture, so that memory can be printed; it dies as the walk passes
-// it.
+// A differentiable function runs its forward kernel. If a tape is active and an input requires a gradient, it
+// also appends one entry: {operation, inputs, outputs, saved, backward}. `backward()` walks the list from the
+// end: execution order is already topological, so neither recursion nor a graph is needed. Everything that a
+// backward step needs is listed in `saved`, never hidden in a lambda's capture, so that memory use can be
+// reported. It is freed as soon as the walk has passed the entry.
 //
-// Kernels write and the tape adds. A backward step asks for a place to write the gradient of an input; when
-// that input already has a gradient (it was used more than once) the tape adds the two. A kernel that can add
-// for free takes the gradient so far as an addend instead.
+// Kernels write and the tape adds. A backward step asks for a tensor in which to write the gradient of an
+// input. If that input already has a gradient (it was used more than once), the tape adds the two. A kernel
+// that can add at no cost takes the previous gradient as an addend instead.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -21,8 +21,8 @@
 
 namespace kindred {
 
-// The name of a differentiable operation. Each is one static object in the .cpp of its folder; the constructor
-// puts it on the list that the gradient registry (tests/gradcheck) must cover.
+// The name of a differentiable operation. Each operation is one static object in the .cpp of its folder. The
+// constructor registers it in the list that the gradient registry (tests/gradcheck) must cover.
 class Operation {
  public:
   explicit Operation(const char* name);
@@ -38,7 +38,8 @@ using BackwardFunction = std::function<void(BackwardStep&)>;
 
 class Tape {
  public:
-  // What the tape remembers of a tensor: enough to make its gradient, nothing that keeps its bytes alive.
+  // What the tape remembers of a tensor: enough to create its gradient, but nothing that keeps its memory
+  // alive.
   struct Edge {
     std::uint64_t id = 0;
     Shape shape;
@@ -48,48 +49,49 @@ class Tape {
   };
   struct Entry {
     const Operation* operation;
-    std::string label;  // the layer that ran it: "layer1.0.conv2"
+    std::string label;  // the layer that ran the operation: "layer1.0.conv2"
     std::vector<Edge> inputs;
     std::vector<Edge> outputs;
     std::vector<Tensor> saved;
     BackwardFunction backward;
   };
 
-  // Makes this the active tape of the thread until it is destroyed; tapes nest.
+  // Makes this the active tape of the thread until it is destroyed. Tapes can be nested.
   Tape();
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  // The active tape if any of the inputs requires a gradient, otherwise null. Undefined tensors are skipped.
+  // Returns the active tape if any input requires a gradient, and null otherwise. Undefined tensors are
+  // ignored.
   static Tape* recording(std::initializer_list<const Tensor*> inputs);
 
   // Appends an entry and marks the outputs as requiring a gradient.
   void record(const Operation& operation, std::initializer_list<const Tensor*> inputs,
               std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved, BackwardFunction backward);
 
-  // Gradients of the leaf `tensor` go to `gradient` (same shape), which the caller owns and which lives on: the
-  // first gradient of a backward pass overwrites it, or is added when `accumulate` is set. One that no gradient
-  // reaches is set to zero.
+  // Writes the gradient of the leaf `tensor` to `gradient` (same shape), which the caller owns and which
+  // outlives the tape. The first gradient of a backward pass overwrites it, or is added if `accumulate` is set.
+  // If no gradient reaches the leaf, `gradient` is set to zero.
   void set_gradient_buffer(const Tensor& tensor, const Tensor& gradient, bool accumulate = false);
 
   // Walks the list in reverse from `output` with the given cotangent (default: one, for a scalar). The list is
-  // consumed; gradients of leaves stay readable through gradient().
+  // consumed. The gradients of leaves can be read afterwards with gradient().
   void backward(const Tensor& output, const Tensor& cotangent = {});
 
-  // The gradient of a tensor after backward(); undefined when nothing flowed to it or it was not a leaf.
+  // The gradient of a tensor after backward(). Undefined if no gradient reached it or if it was not a leaf.
   Tensor gradient(const Tensor& tensor) const;
 
   const std::vector<Entry>& entries() const { return entries_; }
 
-  // Whether this thread is inside backward().
+  // Returns true while this thread is inside backward().
   static bool is_walking_back();
 
  private:
   friend class BackwardStep;
   struct GradientBuffer {
     Tensor tensor;
-    bool holds_gradient = false;  // so the next one must be added
+    bool holds_gradient = false;  // if true, the next gradient must be added
   };
 
   void add_gradient(const Edge& edge, const Tensor& gradient, bool replaces);
@@ -100,21 +102,22 @@ class Tape {
   std::unordered_map<std::uint64_t, GradientBuffer> buffers_;
 };
 
-// What a backward function sees: the gradients of its outputs, and places for those of its inputs.
+// What a backward function gets: the gradients of its outputs, and tensors to write the gradients of its inputs
+// to.
 class BackwardStep {
  public:
   const Tensor& saved(int index) const { return entry_.saved[static_cast<std::size_t>(index)]; }
-  // Undefined when no gradient flowed to that output. At least one output's is defined.
+  // Undefined if no gradient reached that output. At least one output has a defined gradient.
   const Tensor& output_gradient(int index = 0) const {
     return output_gradients_[static_cast<std::size_t>(index)];
   }
   bool wants(int input) const { return edge(input).requires_grad; }
-  // A tensor of the input's shape for the kernel to overwrite in full. Ask only when wants(input).
+  // A tensor of the input's shape, which the kernel must overwrite completely. Call it only if wants(input).
   Tensor input_gradient(int input);
-  // The gradient that the input has so far, or undefined. Taking it promises that the kernel's result includes
-  // it. Not for an operation that may get the same tensor twice.
+  // Returns the gradient that the input has so far, or an undefined tensor. A caller that takes it promises
+  // that the kernel's result includes it. Not for operations that may get the same tensor as two inputs.
   Tensor take_addend(int input);
-  // Hands on a gradient without computing one (an addition passes its own through). It must not be written
+  // Passes on a gradient without computing one (an addition passes its own through). It must not be written to
   // later.
   void pass_gradient(int input, const Tensor& gradient);
 
@@ -136,7 +139,7 @@ class BackwardStep {
   std::vector<int> addends_taken_;
 };
 
-// Nothing is recorded while one of these lives: evaluation, feature extraction.
+// While a NoGrad exists, nothing is recorded. For evaluation and feature extraction.
 class NoGrad {
  public:
   NoGrad();
@@ -148,7 +151,7 @@ class NoGrad {
   Tape* outer_;
 };
 
-// Names the layer that runs while one of these lives, for reports. The text must live as long.
+// While a TapeLabel exists, it names the running layer in reports. The text must live as long as the label.
 class TapeLabel {
  public:
   explicit TapeLabel(std::string_view label);
@@ -156,7 +159,7 @@ class TapeLabel {
   TapeLabel(const TapeLabel&) = delete;
   TapeLabel& operator=(const TapeLabel&) = delete;
 
-  static std::string_view current();  // empty where there is none
+  static std::string_view current();  // empty if there is none
 
  private:
   std::string_view outer_;

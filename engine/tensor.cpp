@@ -44,7 +44,7 @@ struct Tensor::Storage {
 
 namespace {
 
-// On the device `plan`.
+// Used on the device `plan`.
 const WorkKind fill_kind("fill"), copy_kind("copy");
 
 std::uint64_t next_id() {
@@ -92,7 +92,8 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   tensor.storage_ = std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device);
   tensor.shape_ = shape;
   tensor.dtype_ = dtype;
-  // Gradients of activations have the type of the activation; a stand-in for a master weight changes this.
+  // By default the gradient of an activation has the activation's type. stand_for() changes this for copies of
+  // master weights.
   tensor.gradient_dtype_ = dtype;
   tensor.device_ = device;
   tensor.id_ = next_id();
@@ -185,7 +186,7 @@ void Tensor::copy_from(const Tensor& source) {
   const bool to_gpu = device_ == Device::cuda, from_gpu = source.device() == Device::cuda;
   if (to_gpu && from_gpu) return gpu().convert(source, *this);
   if (to_gpu || from_gpu) {
-    // Converted on the side that has the source, then moved as it is.
+    // Convert on the source's side, then move the bytes.
     const Tensor moved = source.dtype() == dtype_ ? source : source.to(source.device(), dtype_);
     if (to_gpu) return gpu().upload(moved.raw(), raw(), bytes());
     return gpu().download(moved.raw(), raw(), bytes());

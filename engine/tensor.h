@@ -1,7 +1,8 @@
-// A tensor: shape, element type and device of a contiguous window on shared storage. No strides.
+// A tensor: shape, element type and device of a contiguous window on shared storage. There are no strides.
 //
 // Copying a Tensor copies the handle; both see the same bytes. Images are [N, H, W, C] and filters [out, kh,
-// kw, in] on every device. The last reference to a storage gives its block back to the device's pool at once.
+// kw, in] on every device. When the last reference to a storage goes away, its block returns to the device's
+// pool at once.
 #pragma once
 
 #include <kindred/engine/device.h>
@@ -18,7 +19,7 @@
 
 namespace kindred {
 
-// Up to four extents. A rank of 0 is a scalar of one element.
+// Up to four extents. Rank 0 is a scalar with one element.
 class Shape {
  public:
   static constexpr int max_rank = 4;
@@ -41,9 +42,9 @@ class Shape {
 
 class Tensor {
  public:
-  Tensor() = default;  // undefined: stands for "no tensor"
+  Tensor() = default;  // undefined: means "no tensor"
 
-  static Tensor empty(const Shape& shape, DType dtype, Device device);  // the bytes are whatever they were
+  static Tensor empty(const Shape& shape, DType dtype, Device device);  // the bytes are not initialized
   static Tensor zeros(const Shape& shape, DType dtype, Device device);
   static Tensor full(const Shape& shape, double value, DType dtype, Device device);
   static Tensor empty_like(const Tensor& other) { return empty(other.shape(), other.dtype(), other.device()); }
@@ -62,7 +63,7 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
 
-  // The elements; T must be the tensor's type. A host pointer only where is_host(device()).
+  // The elements. T must be the tensor's type. This is a host pointer only if is_host(device()).
   template <typename T>
   T* data() const {
     check(dtype_of<T> == dtype_, ExitCode::internal, "a {} tensor was read as {}", name(dtype_),
@@ -71,30 +72,30 @@ class Tensor {
   }
   void* raw() const;
 
-  // Views of the same bytes. They are new tensors to the tape: no gradient flows through them.
+  // Views of the same bytes. To the tape they are new tensors: no gradient flows through them.
   Tensor reshape(const Shape& shape) const;
   Tensor window(std::int64_t first_element, const Shape& shape) const;
   Tensor rows(std::int64_t begin, std::int64_t end) const;  // along the first axis
 
   void fill(double value);
-  void copy_from(const Tensor& source);         // same shape; converts the element type
+  void copy_from(const Tensor& source);         // same shape; converts to this element type
   Tensor to(Device device, DType dtype) const;  // a copy
   template <typename T>
-  std::vector<T> to_vector() const;  // converts to T on the host
+  std::vector<T> to_vector() const;  // converted to T, on the host
 
-  // Identity on the tape (engine/tape.h). Copies of a handle share it.
+  // The tensor's identity on the tape (engine/tape.h). Copies of a handle share it.
   std::uint64_t id() const { return id_; }
   bool requires_grad() const { return requires_grad_; }
   Tensor& set_requires_grad(bool value = true) {
     requires_grad_ = value;
     return *this;
   }
-  // Makes this tensor stand for `other` on the tape: its gradient is other's gradient, in other's shape and
-  // type. For low-precision copies of master weights.
+  // Makes this tensor represent `other` on the tape: its gradient becomes the gradient of `other`, in that
+  // tensor's shape and type. Used for low-precision copies of master weights.
   void stand_for(const Tensor& other);
   DType gradient_dtype() const { return gradient_dtype_; }
 
-  // Storage that two tensors share is counted once by whoever adds up memory.
+  // Identifies the storage, so that code that sums up memory counts shared storage once.
   const void* storage_key() const { return storage_.get(); }
   std::size_t storage_bytes() const;
 
@@ -111,7 +112,7 @@ class Tensor {
   std::uint64_t id_ = 0;
 };
 
-// Fails with what was given and what was expected when the shape, type or device of `tensor` is another.
+// Throws an error with the given and the expected value if the shape, type or device of `tensor` differs.
 void check_shape(const Tensor& tensor, const Shape& expected, const char* what);
 void check_same_device(const Tensor& a, const Tensor& b, const char* what);
 

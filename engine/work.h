@@ -1,8 +1,9 @@
-// What a GPU would have to do for a step, counted where there is none: bytes, multiplications and launches.
+// What a GPU would have to do for a step, counted without one: bytes, multiplications and launches.
 //
-// The kernels of the device `plan` (plan.cpp of each folder) compute nothing. Each says what the kernels of the
-// device `cuda` that it stands for would do, and a WorkLog that listens writes it down, with the layer for
-// which it was done. A table of a GPU's rates makes times of it (apps/common/gpu_rates.h).
+// The kernels of the device `plan` (plan.cpp in each folder) compute nothing. Each of them describes what the
+// corresponding kernels of device `cuda` would do. An active WorkLog writes this down, together with the layer
+// that the work is done for. A table of a GPU's rates turns it into times
+// (apps/training/gpu_rates/gpu_rates.h).
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -14,9 +15,9 @@
 
 namespace kindred {
 
-// A kind of kernel, by the name under which tables of rates know it: from the general to the particular, with
-// dots between, "conv2d.forward.3x3". Each is one static object in a plan.cpp; the constructor puts it on
-// the list by which such tables are checked.
+// A kind of kernel, under the name that tables of rates use. The name goes from general to specific, separated
+// by dots: "conv2d.forward.3x3". Each kind is one static object in a plan.cpp. The constructor registers it in
+// the list that such tables are checked against.
 class WorkKind {
  public:
   explicit WorkKind(const char* name);
@@ -29,29 +30,28 @@ class WorkKind {
   const char* name_;
 };
 
-// Of one or several launches of a kernel.
+// The work of one or several launches of a kernel.
 struct Work {
-  std::int64_t read = 0, written = 0;  // bytes of the GPU's memory; what comes from its caches is not counted
-  double operations = 0;               // additions and multiplications: a product of sums counts two for a term
-  DType factors = DType::f32;          // what is multiplied
+  std::int64_t read = 0, written = 0;  // bytes of GPU memory; bytes that come from caches are not counted
+  double operations = 0;               // additions and multiplications: two for each term of a sum of products
+  DType factors = DType::f32;          // the type of the factors
   int launches = 1;
-  // The work of the multiprocessor that has the most, over that of an even share: 1 where there are many blocks
-  // alike.
+  // The work of the busiest multiprocessor, divided by an even share. It is 1 if there are many equal blocks.
   double unevenness = 1;
 };
 
-// Of all that are defined.
+// The bytes of all tensors that are defined.
 std::int64_t bytes_of(std::initializer_list<Tensor> tensors);
 
-// Writes down the work of operations of this thread on the device `plan` as long as it lives. Logs nest; the
-// innermost listens.
+// As long as a WorkLog exists, it writes down the work of this thread's operations on the device `plan`. Logs
+// can be nested; only the innermost one is written to.
 class WorkLog {
  public:
   struct Entry {
     const WorkKind* kind;
     Work work;
-    std::string layer;      // the TapeLabel; without one the first part of the kind's name
-    bool backward = false;  // of a backward pass
+    std::string layer;      // the TapeLabel; without one, the first part of the kind's name
+    bool backward = false;  // whether it belongs to a backward pass
   };
 
   WorkLog();
@@ -67,7 +67,7 @@ class WorkLog {
   std::vector<Entry> entries_;
 };
 
-// Nothing where no log listens.
+// Does nothing if there is no active log.
 void record_work(const WorkKind& kind, const Work& work);
 
 }  // namespace kindred

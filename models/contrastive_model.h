@@ -1,4 +1,4 @@
-// What stage one trains: an encoder and what the loss looks at, over one parameter store.
+// What stage one trains: an encoder and a head, whose output the loss reads, in one parameter store.
 #pragma once
 
 #include <kindred/models/projection_head.h>
@@ -7,7 +7,7 @@
 namespace kindred {
 
 struct ContrastiveModel {
-  // With a projection head; or, for a loss of class scores, with a linear classifier of that many classes.
+  // The head is a projection head. For a loss of class scores it is a linear classifier with that many classes.
   ContrastiveModel(const std::string& model, Stem stem, HeadKind head_kind, int classes = 0)
       : encoder(store, resnet_spec(model), stem) {
     if (classes > 0)
@@ -20,7 +20,7 @@ struct ContrastiveModel {
   // images.
   Tensor operator()(const Tensor& images, Mode mode) const { return project(encoder(images, mode)); }
 
-  // The second half: from features [n, feature_dim].
+  // The second half of the model: from features [n, feature_dim] to the output.
   Tensor project(const Tensor& features) const {
     return classifier ? (*classifier)(features) : (*head)(features);
   }

@@ -1,4 +1,4 @@
-#include <kindred/engine/hostile_json.h>
+#include <kindred/engine/files/hostile_json.h>
 #include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join

@@ -1,7 +1,7 @@
-// Between Kindred's order of a filter's elements and that of files.
+// Converts between Kindred's order of a filter's elements and that of files.
 //
-// Filters are [out, kh, kw, in] in memory, the layout that the fast kernels want, and [out, in, kh, kw] in
-// files, as torchvision writes them. Everything else has one order only.
+// Filters are [out, kh, kw, in] in memory, the layout that the fast kernels need, and [out, in, kh, kw] in
+// files, as torchvision writes them. All other tensors have the same order in both.
 #pragma once
 
 #include <kindred/engine/tensor.h>

@@ -22,14 +22,14 @@ std::vector<Tensor> pieces_of(const Tensor& all, int pieces) {
   return cut;
 }
 
-// Nothing asks for the parameters' gradients while one lives.
+// While one of these exists, nothing computes the parameters' gradients.
 struct Untrainable {
   ParameterStore& store;
   explicit Untrainable(ParameterStore& s) : store(s) { store.set_trainable(false); }
   ~Untrainable() { store.set_trainable(true); }
 };
 
-// run() for each piece, until none has to wait for what another learns.
+// Calls run() for each piece until no piece has to wait for statistics of another one.
 template <typename Run>
 void until_none_waits(WholeBatchNorms& norms, const Run& run) {
   for (bool waits = true; waits;) {
@@ -66,7 +66,7 @@ std::vector<Tensor> MicroBatches::cut(const Tensor& images) const {
   return pieces_of(images, pieces_);
 }
 
-// The last segment is what follows the encoder.
+// The last segment is the part of the model after the encoder.
 Tensor MicroBatches::run(std::size_t segment, const Tensor& x) const {
   return segment < model_.encoder.segments() ? model_.encoder.segment(segment, x, Mode::train)
                                              : model_.project(x);
@@ -83,7 +83,7 @@ Embedding MicroBatches::forward(const Tensor& images, bool keep) {
   const NoGrad no_grad;
   inputs_.assign(1, cut(images));
   if (scope_ == BatchNormScope::micro) {
-    const RunningMomentum stay(0);  // backward() comes by once more
+    const RunningMomentum stay(0);  // running statistics must not move, because backward() runs the piece again
     std::vector<Tensor> features, outputs;
     for (const Tensor& piece : inputs_[0]) {
       features.push_back(model_.encoder(piece, Mode::train));
@@ -107,8 +107,8 @@ Embedding MicroBatches::forward(const Tensor& images, bool keep) {
   return {features, joined(x)};
 }
 
-// What every norm of a segment needs of the whole batch for its backward pass: runs that learn it and nothing
-// else.
+// Computes what every norm of a segment needs of the whole batch for its backward pass. These runs have no
+// other result.
 void MicroBatches::learn_gradients_of_norms(std::size_t segment, const std::vector<Tensor>& d_y) {
   const Untrainable untrainable(model_.store);
   WholeBatchNorms& norms = norms_[segment];

@@ -1,15 +1,16 @@
-// Batches larger than memory: the model runs over pieces of a batch, forward for all of them and, once the loss
-// of the whole batch has given the gradient of its features, forward again and backward for each. This is
-// gradient caching (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
-// arXiv 2101.06983). What is kept of a batch between the two is its features, not its activations.
+// Batches larger than memory. The model processes a batch in pieces: first a forward pass for all of them. Once
+// the loss of the whole batch has given the gradient of its features, it runs forward again and backward for
+// each piece. This is gradient caching (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under
+// Memory Limited Setup", arXiv 2101.06983). Between the two passes only the features of the batch are kept, not
+// its activations.
 //
-// Batch norm is what makes a piece different from a part of the batch:
+// Because of batch norm, a piece behaves differently from a part of the batch. There are two scopes:
 //
-//   micro   every piece has statistics of its own. Running statistics move once for a batch, by the mean of
-//           the pieces' statistics.
-//   full    exact. The segments of the encoder (its blocks) run one after the other, each over all pieces, so
+//   micro   Every piece has its own statistics. Running statistics move once for each batch, by the mean of the
+//           pieces' statistics.
+//   full    Exact. The segments of the encoder (its blocks) run one after the other, each over all pieces, so
 //           that every norm sees the whole batch, forward and backward (layers/batch_norm/pieces.h). The inputs
-//           of the segments are kept, what is within them is computed again.
+//           of the segments are kept; everything within them is computed again.
 #pragma once
 
 #include <kindred/layers/batch_norm/pieces.h>
@@ -23,26 +24,28 @@ namespace kindred {
 enum class BatchNormScope : std::uint8_t { micro, full };
 
 const char* name(BatchNormScope scope);
-BatchNormScope parse_batch_norm_scope(const std::string& text);  // Error(usage) for anything else
+BatchNormScope parse_batch_norm_scope(const std::string& text);  // throws Error(usage) for any other text
 
-// What a model makes of a batch.
+// The results of a model for a batch.
 struct Embedding {
-  Tensor features;  // [n, feature_dim], of the encoder
-  Tensor output;    // [n, 128] or logits, of the whole model
+  Tensor features;  // [n, feature_dim], from the encoder
+  Tensor output;    // [n, 128] or logits, from the whole model
 };
 
 class MicroBatches {
  public:
-  // The model outlives this.
+  // The model must outlive this object.
   MicroBatches(ContrastiveModel& model, BatchNormScope scope, int pieces);
 
-  // images [n, h, w, 3], n a multiple of the pieces. Records nothing. `keep`: what backward() needs.
+  // images [n, h, w, 3], where n is a multiple of the number of pieces. Records nothing. With `keep` it keeps
+  // what backward() needs.
   Embedding forward(const Tensor& images, bool keep = true);
-  // Adds the gradients of the parameters to what they hold, from that of the output; after a forward() that
-  // kept.
+  // Adds the gradients of the parameters, computed from the gradient of the output, to their present values. To
+  // be called after forward() with `keep`.
   void backward(const Tensor& d_output);
 
-  // images' rows of one piece: what a norm in `micro`, and a visitor of forward passes, sees at once.
+  // The images of each piece: the rows that a norm in scope `micro`, or a visitor of forward passes, sees at
+  // once.
   std::vector<Tensor> cut(const Tensor& images) const;
 
  private:
@@ -53,9 +56,9 @@ class MicroBatches {
   ContrastiveModel& model_;
   const BatchNormScope scope_;
   const int pieces_;
-  // Of a batch that is under way:
+  // State of the current batch:
   std::vector<std::vector<Tensor>> inputs_;  // full: [segment][piece]. micro: [0][piece], the images
-  std::deque<WholeBatchNorms> norms_;        // full: of each segment
+  std::deque<WholeBatchNorms> norms_;        // full: one for each segment
 };
 
 }  // namespace kindred

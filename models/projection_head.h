@@ -1,5 +1,5 @@
-// The projection head: maps features to the unit vectors that the contrastive loss compares (Khosla et al.
-// 2020, section 3.1). It is thrown away after stage one.
+// The projection head maps features to the unit vectors that the contrastive loss compares (Khosla et al. 2020,
+// section 3.1). It is discarded after stage one.
 #pragma once
 
 #include <kindred/layers/linear/linear.h>
@@ -18,19 +18,19 @@ enum class HeadKind : std::uint8_t {
 };
 
 const char* name(HeadKind kind);
-HeadKind parse_head(const std::string& text);  // Error(usage) for anything else
+HeadKind parse_head(const std::string& text);  // throws Error(usage) for any other text
 
 struct ProjectionHead {
   ProjectionHead(ParameterStore& store, HeadKind kind, std::int64_t feature_dim);
 
-  // Features [n, feature_dim] -> unit rows [n, 128], with HeadKind::none [n, feature_dim]; f32 (f64 where the
+  // Features [n, feature_dim] -> unit rows [n, 128], or [n, feature_dim] with HeadKind::none; f32 (f64 if the
   // features are f64).
   Tensor operator()(const Tensor& features) const;
 
   HeadKind kind;
-  std::int64_t dim;              // of what it gives
-  std::optional<Linear> hidden;  // head.0, of the mlp
-  std::optional<Linear> output;  // head.2 of the mlp, head of the linear head
+  std::int64_t dim;              // of the output
+  std::optional<Linear> hidden;  // head.0 of the mlp
+  std::optional<Linear> output;  // head.2 of the mlp, or head of the linear head
 };
 
 }  // namespace kindred

@@ -17,11 +17,12 @@
 
 namespace kindred {
 
-// imagenet: 7x7 convolution of stride 2, then a max-pool of stride 2.  cifar: 3x3 of stride 1, no pool.
+// imagenet: 7x7 convolution of stride 2, then max-pool of stride 2.  cifar: 3x3 convolution of stride 1, no
+// pool.
 enum class Stem : std::uint8_t { imagenet, cifar };
 
 const char* name(Stem stem);
-Stem parse_stem(const std::string& text);    // Error(usage) for anything else
+Stem parse_stem(const std::string& text);    // throws Error(usage) for any other text
 Stem default_stem(std::int64_t image_size);  // cifar up to 32 pixels
 
 struct ResNetSpec {
@@ -32,11 +33,11 @@ struct ResNetSpec {
   Conv2dInit init;
 };
 
-// Error(usage) with the list of known names for an unknown one.
+// Throws Error(usage), which lists the known names, for an unknown one.
 const ResNetSpec& resnet_spec(const std::string& model);
 std::vector<std::string> resnet_names();
 
-// The 1x1 convolution that brings a shortcut to the size of what it is added to.
+// The 1x1 convolution that gives a shortcut the shape of the tensor it is added to.
 struct Shortcut {
   Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,
            std::int64_t stride, Conv2dInit init);
@@ -82,10 +83,10 @@ struct BottleneckBlock : ResidualBlock {
 struct ResNet {
   ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem);
 
-  // Normalized images [n, h, w, 3] -> features [n, feature_dim]. Error(usage) when the image is too small.
+  // Normalized images [n, h, w, 3] -> features [n, feature_dim]. Throws Error(usage) if the image is too small.
   Tensor operator()(const Tensor& images, Mode mode) const;
 
-  // The same as a chain: the stem, each block, and the pooling.
+  // The same as a chain of segments: the stem, each block, and the pooling.
   std::size_t segments() const { return blocks.size() + 2; }
   Tensor segment(std::size_t index, const Tensor& x, Mode mode) const;
 

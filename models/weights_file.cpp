@@ -60,7 +60,7 @@ void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Fou
                  ParameterStore& store) {
   check(!file.has_checksum() || file.checksum_matches(), ExitCode::file,
         "{} is damaged: its checksum differs; take another copy", file.path());
-  std::vector<std::vector<float>> values;  // all of them before the first is set
+  std::vector<std::vector<float>> values;  // all values are read before the first tensor is set
   for (const WeightMatch::Found& each : found) {
     values.push_back(file.read<float>(*each.entry));
     for (const float value : values.back())

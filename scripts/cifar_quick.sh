@@ -12,7 +12,7 @@ apps=${KINDRED_APPS:-"$(dirname "$0")/../build/release/apps"}
 subset=(--limit-per-class 1000 --limit-eval-per-class 200)
 for seed in "${seeds[@]}"; do
   run="$out/seed$seed"
-  "$apps/pretrain" "$data" --out "$run" --recipe cifar-quick "${subset[@]}" --seed "$seed" --resume
+  "$apps/pretrain" "$data" --out "$run" --preset cifar-quick "${subset[@]}" --seed "$seed" --resume
   [ -f "$run/probe/result.json" ] ||
     "$apps/linear_probe" "$data" --encoder "$run/encoder.safetensors" --out "$run/probe" "${subset[@]}" --overwrite
 done

@@ -10,7 +10,7 @@ scripts/build.sh release programs
 apps=build/release/apps
 $apps/make_toy_dataset runs/toy
 
-$apps/pretrain runs/toy --out runs/demo --recipe demo --resume # a run that was stopped goes on, a finished one ends
+$apps/pretrain runs/toy --out runs/demo --preset demo --resume # a run that was stopped goes on, a finished one ends
 [ -f runs/demo/probe/result.json ] ||
   $apps/linear_probe runs/toy --encoder runs/demo/encoder.safetensors --out runs/demo/probe --overwrite
 [ -f runs/demo/untrained/result.json ] ||

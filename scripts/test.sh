@@ -10,6 +10,8 @@ again=0
 [ "${1:-}" = --again ] && { again=1; shift; }
 scripts/install_packages.sh
 scripts/build.sh release
+# Pages are no part of the fingerprint below, so this runs every time; it takes two seconds.
+if python3 scripts/check_docs.py && scripts/check_layer.py --self-test; then pages=1; else pages=0; fi
 
 # What the result depends on, as one number: programs, fixtures, scripts, and whether there is a GPU.
 fingerprint() {
@@ -19,7 +21,7 @@ fingerprint() {
   } | sort -z | xargs -0 sha256sum | cat - <(nvidia-smi -L 2>/dev/null || true) | sha256sum | cut -d' ' -f1
 }
 stamp=build/release/tests.passed
-if [ $again -eq 0 ] && [ $# -eq 0 ] && [ "$(head -n 1 $stamp 2>/dev/null)" = "$(fingerprint)" ]; then
+if [ $again -eq 0 ] && [ $# -eq 0 ] && [ $pages -eq 1 ] && [ "$(head -n 1 $stamp 2>/dev/null)" = "$(fingerprint)" ]; then
   echo "nothing changed since the tests passed (scripts/test.sh --again runs them all the same)"
   tail -n 1 $stamp
   exit 0
@@ -91,12 +93,19 @@ if [ $# -eq 0 ]; then
 fi
 
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+passed=$((passed + pages)) failed=$((failed + 1 - pages))
 if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 if scripts/check_package.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
 # The test of the tests: planted errors must turn the suite red. Costs a minute, so only when sources changed.
 if [ $# -eq 0 ]; then
   if python3 scripts/mutation_test.py --build build/release; then passed=$((passed + 1))
+  else failed=$((failed + 1)); fi
+  # And errors drawn by chance, in what the last commits changed. A few minutes say little: half of them must be noticed.
+  rm -f build/release/mutation/changed.jsonl
+  if python3 scripts/mutation_sample.py --changed --seconds 120 --at-least 0.5 \
+    --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then
+    if grep -q '^skipped: ' build/release/sample.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
   else failed=$((failed + 1)); fi
 fi
 

@@ -12,8 +12,8 @@ namespace kindred::test {
 // Left out without one.
 inline constinit const GpuCases needs_emulation{"needs an emulated GPU"};
 
-// While one of these lives, the order is drawn from `seed`, or everything is done at once; afterwards drawn
-// anew.
+// While one of these lives, the order is drawn from `seed`, or everything is done at
+// once; afterwards drawn anew.
 class DrawnOrder {
  public:
   explicit DrawnOrder(std::uint64_t seed) { gpu().emulation->draw_order(seed); }

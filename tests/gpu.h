@@ -7,7 +7,7 @@
 #pragma once
 
 #include <kindred/engine/device_kernels.h>
-#include <kindred/engine/plan_book.h>
+#include <kindred/engine/files/plan_book.h>
 
 #include <doctest/doctest.h>
 

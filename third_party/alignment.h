@@ -1,4 +1,4 @@
-// What libraries ask of addresses.
+// The alignment of addresses, which libraries have requirements on.
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,16 @@
 
 namespace kindred {
 
-// Bytes: the largest power of two, up to 16, that divides every address. A null pointer is no address.
+// The largest power of two, up to 16, that divides every address, in bytes. Null pointers are ignored.
 inline int alignment_of(std::initializer_list<const void*> addresses) {
   std::uintptr_t bits = 16;
   for (const void* address : addresses) bits |= reinterpret_cast<std::uintptr_t>(address);
   return static_cast<int>(bits & (~bits + 1));
 }
 
-// What a plan for these addresses may rely on: 16 bytes where all of them have that, otherwise what an element
-// of `element` bytes has. Two classes, so that the windows of one tensor need no more than two plans.
+// The alignment that a plan for these addresses may assume: 16 bytes if all addresses have that, and otherwise
+// the alignment of an element of `element` bytes. There are only two classes, so the windows of one tensor need
+// at most two plans.
 inline int promised_alignment(std::initializer_list<const void*> addresses, std::size_t element) {
   return alignment_of(addresses) == 16 ? 16 : static_cast<int>(element);
 }

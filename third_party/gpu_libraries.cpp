@@ -1,6 +1,6 @@
-#include <kindred/third_party/cublaslt.h>
-#include <kindred/third_party/cudnn_library.h>
-#include <kindred/third_party/gpu_libraries.h>
+#include <kindred/engine/cuda/gpu_libraries.h>
+#include <kindred/third_party/cublaslt/cublaslt.h>
+#include <kindred/third_party/cudnn/library.h>
 
 namespace kindred {
 

@@ -1,5 +1,5 @@
 #include <kindred/apps/onnx/onnx_file.h>
-#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/files/atomic_file.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/models/file_order.h>
 
@@ -14,13 +14,13 @@ namespace kindred {
 namespace {
 
 constexpr int operator_set = 17;
-constexpr int ir_version = 8;  // the one that operator set 17 came with
+constexpr int ir_version = 8;  // the version that belongs to operator set 17
 constexpr const char* batch_name = "batch";
 
 using Names = std::vector<std::string>;
 using Integers = std::vector<std::int64_t>;
 
-// Appends nodes; each gives one tensor, which is called as its node.
+// Appends nodes. Each node produces one tensor, which has the name of the node.
 class Graph {
  public:
   explicit Graph(onnx::GraphProto& graph) : graph_(graph) {}
@@ -35,7 +35,7 @@ class Graph {
     return node;
   }
 
-  // The weights under their own name, in the file's order.
+  // Adds the weights under their own name, in the element order of files.
   std::string weights(const std::string& name, const Tensor& value) {
     onnx::TensorProto& tensor = *graph_.add_initializer();
     tensor.set_name(name);
@@ -74,7 +74,7 @@ void set(onnx::NodeProto& node, const char* name, double value) {
   attribute.set_f(static_cast<float>(value));
 }
 
-// ---- layers; each takes the name of its input and returns that of its output
+// ---- layers; each takes the name of its input and returns the name of its output
 
 std::string convolution(Graph& graph, const Conv2d& conv, const std::string& x) {
   const std::string weight = graph.weights(conv.weight.name, conv.weight.value);
@@ -108,7 +108,7 @@ std::string linear(Graph& graph, const Linear& layer, const std::string& x) {
   return layer.name;
 }
 
-// relu(inner + shortcut), where the shortcut is x itself unless it has to change its size.
+// relu(inner + shortcut). The shortcut is x itself unless its shape must change.
 std::string add_shortcut(Graph& graph, const std::string& block, const std::optional<Shortcut>& downsample,
                          const std::string& inner, const std::string& x) {
   const std::string shortcut =
@@ -221,7 +221,7 @@ onnx::ModelProto build(const LoadedModel& model) {
   return file;
 }
 
-// protobuf's own code lies between: an Error must not fly through it, least of all out of a destructor.
+// The caller is protobuf's code: an Error must not pass through it, least of all from a destructor.
 class AtomicStream : public google::protobuf::io::CopyingOutputStream {
  public:
   explicit AtomicStream(AtomicFile& file) : file_(file) {}

@@ -1,4 +1,4 @@
-// In place of onnx_file.cpp where libonnx was not found when the build was configured.
+// Replaces onnx_file.cpp if libonnx was not found when the build was configured.
 #include <kindred/apps/onnx/onnx_file.h>
 #include <kindred/engine/error.h>
 

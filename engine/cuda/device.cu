@@ -1,15 +1,15 @@
 // Memory, copies and the probe of a GPU.
 #include <kindred/engine/cuda/elements.h>
+#include <kindred/engine/cuda/gpu_libraries.h>
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/device_kernels.h>
-#include <kindred/third_party/gpu_libraries.h>
 
 namespace kindred {
 namespace cuda {
 
 void check_status(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
-  cudaGetLastError();  // an error that is not sticky ends here
+  cudaGetLastError();  // clears an error that is not sticky
   fail(ExitCode::device, "CUDA: {} failed: {}", call, cudaGetErrorString(status));
 }
 
@@ -27,14 +27,14 @@ namespace {
 
 using cuda::check_status;
 
-// Code for one architecture does not run on another, so this is asked for.
+// Code for one architecture does not run on another. This kernel tests whether ours runs.
 __global__ void probe_kernel(int* answer) {
   *answer = 42;
 }
 
 GpuProbe probe() {
   GpuFacts facts;
-  cudaDriverGetVersion(&facts.driver);  // 0 where there is no driver
+  cudaDriverGetVersion(&facts.driver);  // sets 0 if there is no driver
   cudaRuntimeGetVersion(&facts.runtime);
   const cudaError_t counted = cudaGetDeviceCount(&facts.count);
   facts.driver_too_old = counted == cudaErrorInsufficientDriver;
@@ -52,7 +52,7 @@ GpuProbe probe() {
     result.memory = properties.totalGlobalMem;
     result.multiprocessors = properties.multiProcessorCount;
   }
-  cudaGetLastError();  // none of these failures is one of later calls
+  cudaGetLastError();  // clears these failures, so that no later call reports them
   result.reason = why_unusable(facts);
   result.usable = result.reason.empty();
   if (result.usable)
@@ -60,9 +60,9 @@ GpuProbe probe() {
   return result;
 }
 
-// While one of these lives, this thread may do what is no part of what it records. A recording may need a slab
-// more than the step that ran before it, whose results are still held; that there is none left must be told as
-// elsewhere.
+// While one of these exists, this thread may make calls that are not part of its recording. A recording may
+// need one slab more than the step that ran before it, whose results are still held. If there is no memory for
+// it, the error must be reported as usual.
 class BesideTheRecording {
  public:
   BesideTheRecording() { cudaThreadExchangeStreamCaptureMode(&mode_); }
@@ -86,8 +86,8 @@ std::byte* acquire(std::size_t bytes) {
   return static_cast<std::byte*>(address);
 }
 
-// For destructors, which cannot tell of an error. One that stays comes back with the next call; one that does
-// not must not be taken for that of the next kernel.
+// For destructors, which cannot report an error. A sticky error is returned again by the next call. Any other
+// error is cleared, so that it is not taken for an error of the next kernel.
 void forget(cudaError_t status) {
   if (status != cudaSuccess) cudaGetLastError();
 }
@@ -119,7 +119,7 @@ void set_bytes(void* device, int value, std::size_t bytes) {
   check_status(cudaMemsetAsync(device, value, bytes, cuda::stream()), "cudaMemset");
 }
 
-// ---- copies beside the computation, and recordings of it
+// ---- copies that overlap with computation, and recordings of computation
 
 cudaStream_t copy_stream() {
   static cudaStream_t made = [] {
@@ -132,7 +132,7 @@ cudaStream_t copy_stream() {
 
 thread_local bool is_recording = false;
 
-// CUDA would do the copies' work at once, beside the recording.
+// CUDA would execute work of the copy stream at once, without recording it.
 cudaStream_t stream_of(GpuStream stream) {
   check(stream == GpuStream::compute || !is_recording, ExitCode::internal,
         "in a recording, the copies' stream was used, of which nothing is recorded");
@@ -184,7 +184,8 @@ float milliseconds_between(void* start, void* end) {
   return milliseconds;
 }
 
-// Only this thread is forbidden what a recording cannot hold: others load images meanwhile.
+// Only this thread is restricted to calls that a recording can hold, because other threads load images
+// meanwhile.
 void begin_recording() {
   check_status(cudaStreamBeginCapture(cuda::stream(), cudaStreamCaptureModeThreadLocal),
                "cudaStreamBeginCapture");

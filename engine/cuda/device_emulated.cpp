@@ -1,4 +1,4 @@
-// The emulated GPU's memory is the host's, in areas of its own; copies are work of its streams.
+// The emulated GPU. Its memory is host memory, in separate areas. Copies are work in its streams.
 #include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/emulated_streams.h>
 #include <kindred/engine/device_kernels.h>
@@ -15,10 +15,10 @@ namespace emulation = cuda::emulation;
 using emulation::Place;
 using emulation::Use;
 
-constexpr std::byte poison{0xff};  // NaN, as floats
+constexpr std::byte poison{0xff};  // NaN when read as floats
 
 std::byte* acquire(std::size_t bytes) {
-  // As device.cu has it, a recording may need a slab more.
+  // As in device.cu, a recording may need one slab more.
   return emulation::acquire_slab(bytes);
 }
 
@@ -28,7 +28,7 @@ void release(std::byte* slab) {
   emulation::release_slab(slab);
 }
 
-// Between the GPU and any memory of the host: done before the host goes on.
+// A copy between the GPU and any host memory. It is complete when the host continues.
 void copy_and_wait(const char* name, const void* from, void* to, std::size_t bytes, bool to_gpu) {
   emulation::forbid_in_recording("the host read or wrote the GPU's memory");
   if (bytes > 0)
@@ -57,7 +57,7 @@ void release_pinned(void* area) {
   emulation::release_pinned(area);
 }
 
-// What a copy does in its turn. Until then the host must leave alone both what is read and what is written.
+// Runs a copy when its turn comes. Until then the host must not change the bytes that are read or written.
 std::function<void()> guarded(const std::string& name, const Use& from, const Use& to) {
   const auto* source = reinterpret_cast<const std::byte*>(from.begin);
   auto* target = reinterpret_cast<std::byte*>(to.begin);

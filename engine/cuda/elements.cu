@@ -1,6 +1,6 @@
 #include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/launch.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 
 #include <type_traits>
 
@@ -23,7 +23,7 @@ __device__ To convert_element(From value) {
     return static_cast<To>(value);
 }
 
-// body(i) for every i of [0, count); neighbouring threads take neighbouring elements.
+// Calls body(i) for every i in [0, count). Neighbouring threads take neighbouring elements.
 template <typename Body>
 __device__ void for_elements(std::int64_t count, Body body) {
   const std::int64_t first = std::int64_t{blockIdx.x} * threads * per_thread + threadIdx.x;

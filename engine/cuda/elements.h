@@ -6,10 +6,11 @@
 namespace kindred::cuda {
 
 void fill(const Tensor& tensor, double value);
-// As many elements; any two element types.
+// Both tensors have the same number of elements; the element types may be any two.
 void convert(const Tensor& from, const Tensor& to);
 
-// Numbers in [-1, 1) that look random, for timing: f32, bf16 or f16; or bytes of any value.
+// Fills the tensor with pseudo-random values, for timing: f32, bf16 and f16 get numbers in [-1, 1), other types
+// get random bytes.
 void randomize(const Tensor& tensor);
 
 }  // namespace kindred::cuda

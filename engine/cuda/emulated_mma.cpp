@@ -1,5 +1,5 @@
-// The emulation's tensor cores. In a source of its own, which the record of accesses does not see: what lanes
-// give each other here is in no memory of a GPU.
+// The emulation's tensor cores. They are in a source of their own, whose accesses are not recorded: the values
+// that lanes exchange here are not in the memory of a GPU.
 #define KINDRED_EMULATE
 #include <kindred/engine/cuda/emulation.h>
 #include <kindred/engine/cuda/mma.h>
@@ -10,7 +10,8 @@ namespace {
 
 constexpr int most_steps = 2, most_products = 2;
 
-// What the lanes of a warp hold of a[step] and b[step][n], for the others to read.
+// The parts of a[step] and b[step][n] that the lanes of a warp hold, stored here so that the others can read
+// them.
 struct WarpFactors {
   Factors big_a[most_steps][16], small_a[most_steps][16];                              // of each row
   Factors big_b[most_steps][most_products][8], small_b[most_steps][most_products][8];  // of each column

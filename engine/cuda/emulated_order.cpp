@@ -9,7 +9,7 @@
 namespace kindred::cuda::emulation {
 namespace {
 
-constexpr std::size_t most_waiting = 4096;  // in a stream; then the host waits for the first, as on a GPU
+constexpr std::size_t most_waiting = 4096;  // per stream; then the host waits for the first one, as on a GPU
 
 Clock later(const Clock& a, const Clock& b) {
   return {std::max(a[0], b[0]), std::max(a[1], b[1])};
@@ -169,7 +169,7 @@ void Streams::run_front(std::size_t s) {
 }
 
 void Streams::run_until(Clock wanted) {
-  // What it waits for is wanted, too.
+  // The events that it waits for are wanted, too.
   for (Clock before{}; before != wanted;) {
     before = wanted;
     for (std::size_t s = 0; s < 2; ++s)

@@ -1,5 +1,5 @@
-// Work that waits in the two streams of the emulated GPU, and the order in which it is done: what emulated_streams.h
-// promises, but for recordings.
+// The two streams of the emulated GPU: the work that waits in them, and the order in which it runs. Everything
+// that emulated_streams.h promises is done here, except recordings.
 #pragma once
 
 #include <kindred/engine/cuda/emulated_streams.h>
@@ -16,28 +16,28 @@
 
 namespace kindred::cuda::emulation {
 
-// How far each stream had come: the number of the last piece of work.
+// How far each stream has come: the number of its last piece of work.
 using Clock = std::array<std::uint64_t, 2>;
 
 struct Event {
   enum { never, recorded, in_recording } state = never;
   GpuStream stream = GpuStream::compute;
-  Clock clock{};  // what is done when the event has passed
+  Clock clock{};  // the work that is done when the event has passed
 };
 
 inline std::size_t index(GpuStream stream) {
   return static_cast<std::size_t>(stream);
 }
 
-// How errors name a piece of work.
+// The text by which error messages name a piece of work.
 std::string describe(const std::string& name, const void* kernel);
 
-// A stream is named by its index().
+// Methods identify a stream by its index().
 class Streams {
  public:
-  Streams();  // as draw_order(seed()) leaves it
+  Streams();  // sets the order as draw_order(seed()) does
 
-  std::recursive_mutex mutex;  // whoever calls holds it
+  std::recursive_mutex mutex;  // the caller holds it during every call
 
   void draw_order(std::uint64_t seed);
   void run_at_once();
@@ -46,22 +46,22 @@ class Streams {
 
   void record(Event& event, std::size_t on);
   void wait_on_gpu(const Event& event, std::size_t on);
-  // The host knows then what `clock` says.
+  // Afterwards the host has waited for everything up to `clock`.
   void wait_on_host(const Clock& clock);
-  // All that was put into `on`, and what that waits for.
+  // Covers all work put into stream `on`, and all work that it waits for.
   Clock clock_of(std::size_t on) const;
   Clock lasts() const { return {streams_[0].last, streams_[1].last}; }
   bool is_done(const Event& event) const;
 
-  // The error of work that ran late.
+  // Throws the error of work that failed after it was started.
   void throw_failure() const;
-  // For who waited for all: the error is told and over.
+  // For a call that waits for everything: throws the error and clears it.
   void throw_and_forget();
 
  private:
   struct Waiting {
     std::uint64_t number;
-    std::function<void()> run;  // nothing where it only waits for `after`
+    std::function<void()> run;  // empty if the entry only waits for `after`
     Clock after{};
   };
   struct Started {
@@ -73,24 +73,25 @@ class Streams {
   struct Stream {
     std::deque<Waiting> waiting;
     std::uint64_t last = 0, done = 0;
-    Clock known{};                  // what is done before what is put in from now on
-    std::deque<Started> unordered;  // what work of the other stream may still meet
+    Clock known{};                  // what is done before any work that is put in from now on
+    std::deque<Started> unordered;  // what may still overlap with work of the other stream
   };
 
   static Clock clock_of(std::size_t on, std::uint64_t number);
 
-  // How much runs before anybody waits for it, and which stream is the faster.
+  // Draws how much work runs before anybody waits for it, and which stream is the faster one.
   void draw_mood();
   bool chance(double of_one);
-  // Whatever the other stream has under way is unordered with `work`, and must not meet it.
+  // Everything that the other stream still has to do may overlap with `work`. Fails if the two use the same
+  // memory.
   void check_order(const Work& work, std::size_t on, const Clock& before);
   bool may_run(std::size_t s) const;
-  // A piece of work among those that may run and are needed to come as far as `wanted`; false where there is
-  // none.
+  // Runs one piece of work, drawn from those that may run and that are needed to reach `wanted`. Returns false
+  // if there is none.
   bool run_something(const Clock& wanted);
   void run_front(std::size_t s);
   void run_until(Clock wanted);
-  // As after an error on a GPU, nothing of what was started can be counted on.
+  // Drops all work that was started: after an error on a GPU none of it can be relied on.
   void lose(std::exception_ptr failure);
 
   std::array<Stream, 2> streams_;

@@ -1,4 +1,5 @@
-// Streams, events and recordings as the device's functions use them: locks, and what cannot be part of a recording.
+// The functions for streams, events and recordings that the device uses. They lock, and they reject calls that
+// cannot be part of a recording.
 #include <kindred/engine/cuda/emulated_order.h>
 #include <kindred/engine/error.h>
 
@@ -13,12 +14,12 @@ namespace kindred::cuda::emulation {
 
 struct Recorded {
   std::vector<Work> work;
-  std::uint64_t first_block = 0;  // the newest when it began
+  std::uint64_t first_block = 0;  // the newest block when the recording began
 };
 
 namespace {
 
-// The recording that is made, and by whom.
+// The recording in progress, and the thread that makes it.
 std::optional<Recorded> recording;
 std::thread::id recorder;
 std::string spoilt;
@@ -34,7 +35,7 @@ Streams& streams() {
   return *all;
 }
 
-// Errors that nobody waited for.
+// Reports errors that nobody waited for.
 void finish_process() {
   wait_for_all();
   try {

@@ -15,14 +15,14 @@ using Address = std::uintptr_t;
 struct Block {
   std::size_t bytes;
   std::uint64_t serial;
-  bool in_recording;  // handed out while one was made
+  bool in_recording;  // handed out during a recording
 };
 
 struct Slab {
   std::size_t bytes;
   std::uint64_t serial;
   bool is_pinned;
-  bool has_blocks = false;  // it is a pool's
+  bool has_blocks = false;  // the slab belongs to a pool
 };
 
 // Never destroyed: tensors with static lifetime give their blocks back after the end of main.
@@ -38,8 +38,8 @@ Memory& memory() {
   return *all;
 }
 
-// The entry of `entries` that `address` lies in, or else the one that ends there; or end(). The end counts: a
-// pointer to no elements may stand there.
+// The entry of `entries` that contains `address`, or else the one that ends there, or end(). The end counts
+// because a pointer to zero elements may point there.
 template <typename Entries>
 auto find(Entries& entries, Address address) {
   auto entry = entries.upper_bound(address);
@@ -48,7 +48,7 @@ auto find(Entries& entries, Address address) {
   return address <= entry->first + entry->second.bytes ? entry : entries.end();
 }
 
-// From `address` to the end of what it lies in; nothing where no one holds it.
+// From `address` to the end of the block, slab or area that contains it; nullopt if none does.
 std::optional<Use> find_use(Address address, bool writes) {
   Memory& m = memory();
   const auto slab = find(m.slabs, address);
@@ -66,7 +66,7 @@ std::byte* acquire(std::size_t bytes, bool is_pinned) {
   const std::size_t size = (bytes + 4095) / 4096 * 4096;
   auto* area = is_pinned ? static_cast<std::byte*>(std::aligned_alloc(4096, size)) : acquire_memory(size);
   if (area == nullptr) return nullptr;
-  std::memset(area, 0xff, size);  // NaN, as whatever was there before may be
+  std::memset(area, 0xff, size);  // NaN, because the previous content is undefined
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   m.slabs[reinterpret_cast<Address>(area)] = Slab{bytes, ++m.slab_serial, is_pinned};

@@ -1,7 +1,8 @@
-// What memory the emulated GPU has given out, and which of it a piece of work uses.
+// Which memory the emulated GPU has handed out, and which part of it a piece of work uses.
 //
-// A kernel is known by its arguments: a pointer among them stands for everything from there to the end of its
-// block, read where the pointer is to const and otherwise written. A copy is known to the byte.
+// The use of a kernel is derived from its arguments: a pointer stands for everything from its address to the
+// end of its block. The kernel reads that if the pointer is to const, and otherwise writes it. The use of a
+// copy is known to the byte.
 #pragma once
 
 #include <cstddef>
@@ -18,18 +19,18 @@ namespace kindred::cuda::emulation {
 struct Use {
   std::uintptr_t begin = 0, end = 0;
   bool writes = false;
-  std::uint64_t slab = 0, block = 0;  // serial numbers of what they lie in; block 0: a slab that is no pool's
+  std::uint64_t slab = 0, block = 0;  // serial numbers of its slab and block; block 0: no pool owns the slab
 };
 
-// True when the two cannot be done in any order.
+// Returns true if the two uses must not be reordered.
 bool conflict(const Use& a, const Use& b);
 
-std::byte* acquire_slab(std::size_t bytes);  // poisoned
+std::byte* acquire_slab(std::size_t bytes);  // returns poisoned memory
 void release_slab(std::byte* slab);
-void* acquire_pinned(std::size_t bytes);  // poisoned
+void* acquire_pinned(std::size_t bytes);  // returns poisoned memory
 void release_pinned(void* address);
 
-// What the pools of the GPU do with their slabs.
+// The pools of the GPU report here what they do with their slabs.
 void hand_out_block(std::byte* block, std::size_t bytes, bool in_recording);
 void take_back_block(std::byte* block);
 
@@ -39,20 +40,21 @@ std::uint64_t newest_block();
 enum class Place : std::uint8_t { gpu, pinned, elsewhere };
 Place place_of(const void* address);
 
-// Exactly these bytes. Error where they are not within one block, slab or pinned area: `what` uses them.
+// Exactly these bytes. Throws an error if they do not lie within one block, slab or pinned area; the message
+// names `what`.
 Use exact_use(const void* address, std::size_t bytes, bool writes, const std::string& what);
 
-// Whether the slab or the pinned area that a use lies in has not been released since.
+// Returns true if the slab or pinned area of the use has not been released since.
 bool is_there(const Use& use);
 
-// Why what a recording uses is no longer there for it, or "". `first_block`: the newest block when it began.
-// What it was given itself may have been given to another recording meanwhile, which runs after it or before
-// it, but to nobody else.
+// Says why memory that a recording uses is no longer there for it, or returns "". `first_block` was the newest
+// block when the recording began. Memory that the recording itself was given may since have been given to
+// another recording, which runs before or after it, but to nobody else.
 std::string why_gone(const Use& use, std::uint64_t first_block);
 
-// The use of an argument of `kernel`. A pointer that is no memory of the GPU is an error.
+// The use of one argument of `kernel`. Throws an error if the pointer is not memory of the GPU.
 std::optional<Use> pointer_use(const void* kernel, const void* pointer, bool writes);
-// The same for a word of a structure, which may be a pointer and may be a number.
+// The same for a word inside a structure, which may be a pointer or a number.
 std::optional<Use> word_use(std::uintptr_t word);
 
 template <typename Argument>
@@ -72,7 +74,7 @@ void add_uses(std::vector<Use>& uses, const void* kernel, const Argument& argume
   }
 }
 
-// Of a kernel with these parameters.
+// All uses of a kernel with these parameters.
 template <typename... Parameters>
 std::vector<Use> uses_of(const void* kernel, const Parameters&... parameters) {
   std::vector<Use> uses;

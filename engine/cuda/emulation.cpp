@@ -21,15 +21,15 @@ namespace {
 
 std::mutex one_grid;
 
-// Of the grid that runs.
+// The launch of the running grid.
 Launch current{};
 dim3 current_block;
 
 std::mutex limits_mutex;
 std::map<const void*, std::size_t> raised_limits;  // kernel -> bytes of dynamic shared memory
 
-// Adds a launch to the list in the file that KINDRED_EMULATION_LAUNCHES names, once: the kernel's address in
-// the program's file, threads, and bytes of dynamic shared memory (scripts/check_launches.py).
+// Adds a launch, once, to the list in the file that KINDRED_EMULATION_LAUNCHES names: the address of the kernel
+// in the program file, threads, and bytes of dynamic shared memory (scripts/check_launches.py).
 void list_launch(const Launch& launch) {
   static const char* const path = std::getenv("KINDRED_EMULATION_LAUNCHES");
   static std::set<std::tuple<const void*, int, std::size_t>> listed;

@@ -1,30 +1,30 @@
-// CUDA C++ on the host, for tests: the words that our kernels use, and a scheduler that runs a grid as an
-// adversary.
+// CUDA C++ on the host, for tests: the subset of the language that our kernels use, and a scheduler that runs a
+// grid in the least convenient order.
 //
-// Each thread of a block is a fiber; they run on one host thread and change places at __syncthreads, where
-// lanes of a warp meet, and now and then at an atomic operation. Blocks run one after another. What hardware
-// forbids and a lenient emulation would forgive is an error that names the kernel, the line and the threads,
-// and that the same KINDRED_EMULATION_SEED repeats:
+// Each thread of a block is a fiber. All fibers run on one host thread. They switch at __syncthreads, where
+// lanes of a warp meet, and sometimes at an atomic operation. Blocks run one after another. Errors that
+// hardware forbids but a lenient emulation would forgive are reported with the kernel, the line and the
+// threads, and the same KINDRED_EMULATION_SEED repeats them:
 //   - The order of blocks, and of threads after each meeting, is drawn from that seed.
-//   - Every access to memory is recorded (emulation_memory.h): two threads that touch a byte, one of them
-//     writing, with nothing that puts them in order; a shared byte that is read before its block has written
-//     it; local memory of another thread; memory of the host; an address that is not aligned as its type is.
+//   - Every access to memory is recorded (emulation_memory.h). Errors are: two threads that touch a byte, one
+//     of them writing, with nothing that orders them; a read of a shared byte that its block has not written;
+//     another thread's local memory; host memory; an address that is not aligned for its type.
 //   - A __syncthreads that some threads do not reach, or that is not the same line for all; lanes that meet in
 //     different operations, with a mask that does not name them, or that read a lane which is not there.
-//   - A deadlock, and a wait for what another block would do.
-//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory,
-//     or with dynamic memory as much as the kernel's limit was raised to (launch.h).
-// Registers and __launch_bounds__ are nvcc's business: scripts/check_launches.py holds what the tests launched
-// against the machine code. A build without nvcc cannot know them.
+//   - A deadlock, and a wait for something that another block would do.
+//   - Limits: 1,024 threads in a block, a grid of 2^31 - 1 by 65,535 by 65,535 blocks, 48 KB of shared memory.
+//     With dynamic shared memory the limit is the one that the kernel was raised to (launch.h).
+// Registers and __launch_bounds__ are known to nvcc only: scripts/check_launches.py compares the launches of
+// the tests with the machine code. A build without nvcc cannot check them.
 //
-// What this cannot show:
-//   - Two threads between two meetings are not mixed instruction by instruction, nor do two blocks run at once: a
-//     wrong result that needs that, and no two accesses to one byte, is not found.
-//   - What GPUs keep in caches and registers: a missing __threadfence, a stale value behind __ldg or
-//     __restrict__.
+// What this emulation cannot show:
+//   - Between two meetings, two threads are not interleaved instruction by instruction, and two blocks never
+//     run at the same time. A wrong result that needs this, without two accesses to one byte, is not found.
+//   - What GPUs keep in caches and registers: a missing __threadfence, or a stale value read through __ldg or
+//     through a __restrict__ pointer.
 //   - A read of global memory that nobody has written (it is NaN, and shows in results), and an access beyond a
 //     tensor that stays within the pool's slab.
-//   - Accesses within library functions and inline assembly; speed.
+//   - Accesses inside library functions and inline assembly, and speed.
 #pragma once
 
 #include <cmath>
@@ -51,33 +51,33 @@ namespace kindred::cuda::emulation {
 
 constexpr int most_block_threads = 1024;
 constexpr std::size_t most_static_shared = std::size_t{48}
-                                           << 10;  // bytes of a block, as of dynamic memory by default
-constexpr std::size_t most_dynamic_shared = std::size_t{227} << 10;  // of an H100; an A100 has 163 KB
+                                           << 10;  // bytes per block; also the default limit of dynamic memory
+constexpr std::size_t most_dynamic_shared = std::size_t{227} << 10;  // limit of an H100; an A100 has 163 KB
 
 struct Launch {
   const void* kernel;
   dim3 grid;
   int block;                         // threads
-  std::size_t dynamic_shared_bytes;  // of a block
+  std::size_t dynamic_shared_bytes;  // per block
 };
 
-// Throws Error(internal) for a launch that a GPU refuses.
+// Throws Error(internal) if a GPU would refuse this launch.
 void check_launch(const Launch& launch);
 
-// Calls body(closure) once for every thread of every block. Throws what goes wrong in it.
+// Calls body(closure) once for every thread of every block. Throws the first error that occurs in it.
 void run(const Launch& launch, void (*body)(const void*), const void* closure);
 
-// What is constant for a thread: the compiler may keep it.
+// These are constant within a thread, so the compiler may reuse the result.
 [[gnu::const]] dim3 thread_index();
 [[gnu::const]] dim3 block_index();
 [[gnu::const]] dim3 block_size();
 [[gnu::const]] dim3 grid_size();
 
-// More dynamic shared memory than 48 KB.
+// Allows the kernel more dynamic shared memory than 48 KB.
 void raise_shared_limit(const void* kernel, std::size_t bytes);
 void* dynamic_shared_memory();
 
-// Memory of the emulated GPU, on pages of its own; null when there is no more. Nobody has written it.
+// Memory of the emulated GPU, on pages of its own; returns null if there is no more. It counts as unwritten.
 std::byte* acquire_memory(std::size_t bytes);
 void release_memory(std::byte* memory);
 
@@ -86,8 +86,8 @@ void block_barrier(int line);
 // Where lanes of a warp meet.
 enum class LaneOperation : std::uint8_t { sync, shuffle_xor, shuffle, shuffle_down, ballot, multiply };
 
-// Waits for the lanes of the mask. Each gives `bytes` of `value` and gets those of lane `source`, or its own
-// where that is negative; of a ballot the votes.
+// Waits for the lanes of the mask. Each lane gives `bytes` of `value` and receives those of lane `source`, or
+// its own if `source` is negative. A ballot returns the votes.
 std::uint64_t meet_lanes(LaneOperation operation, unsigned mask, std::uint64_t value, std::size_t bytes,
                          int source);
 
@@ -105,7 +105,7 @@ inline int lane() {
   return static_cast<int>(thread_index().x % 32);
 }
 
-// The two halves of an atomic change of up to eight bytes.
+// The two halves of an atomic read-modify-write of up to eight bytes.
 void read_atomically(const void* address, void* value, std::size_t bytes);
 void write_atomically(void* address, const void* value, std::size_t bytes);
 

@@ -1,5 +1,5 @@
-// Changing stacks: fibers change places millions of times in a test. Included by emulation_threads.cpp alone,
-// which has the assembly code once.
+// Switching stacks. Fibers switch millions of times in a test, so this is written in assembly. Only
+// emulation_threads.cpp includes this file, so that the assembly code exists once.
 #pragma once
 
 #include <ucontext.h>  // defines: makecontext, swapcontext
@@ -11,7 +11,7 @@
 namespace kindred::cuda::emulation {
 
 #ifdef __x86_64__
-// Saves the registers that a call must preserve and the stack pointer, and goes on where `to` was saved.
+// Saves the stack pointer and the registers that a call must preserve, then continues where `to` was saved.
 extern "C" void kindred_switch_fiber(void** from, void* to);
 asm(R"(
 .text
@@ -41,7 +41,7 @@ inline void prepare(Context& context, std::byte* /*stack*/, std::byte* top, void
   constexpr std::size_t registers = 6;
   auto* words = reinterpret_cast<void**>(top);
   std::fill_n(words, registers, nullptr);
-  words[registers] = reinterpret_cast<void*>(entry);  // where the first switch returns to
+  words[registers] = reinterpret_cast<void*>(entry);  // the first switch returns to this address
   context = words;
 }
 

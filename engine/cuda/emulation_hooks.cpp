@@ -1,7 +1,8 @@
-// What -fsanitize=thread,alignment makes a kernel call, without the sanitizers' libraries: each access to
-// memory goes to note_access(). On threads that run no kernel these do what was asked and nothing else.
+// The functions that -fsanitize=thread,alignment makes a kernel call, without the sanitizers' libraries. Each
+// access to memory is passed to note_access(). On threads that run no kernel these functions only do the
+// requested operation.
 //
-// The names and parameters are the compilers' (GCC: gcc/sanitizer.def; clang adds the unaligned ones).
+// The names and parameters are those of the compilers (GCC: gcc/sanitizer.def; clang adds the unaligned ones).
 #include <kindred/engine/cuda/emulation_memory.h>
 #include <kindred/engine/cuda/emulation_places.h>
 #include <kindred/engine/cuda/emulation_threads.h>
@@ -26,7 +27,7 @@ inline void read(const void* address, const void* place) {
   note(address, bytes, Access::read, place);
 }
 
-// What the compiler says of an access that is not aligned as its type is.
+// The compiler's description of an access that is not aligned for its type.
 struct Misalignment {
   const char* file;
   std::uint32_t line, column;
@@ -82,7 +83,8 @@ void __tsan_write_range(void* at, std::size_t bytes) {
   note(at, bytes, Access::write, __builtin_return_address(0));
 }
 
-// Atomic operations of the host's own code, such as counts of references; kernels have CUDA's (emulation.h).
+// Atomic operations of the host's own code, such as reference counts. Kernels use CUDA's atomic operations
+// (emulation.h).
 #define KINDRED_ATOMICS(bits, T)                                                                        \
   T __tsan_atomic##bits##_load(const volatile T* at, int) {                                             \
     return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                       \

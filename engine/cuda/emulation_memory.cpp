@@ -24,7 +24,7 @@ constexpr std::size_t word = Watched::word;
 constexpr std::uint64_t in_bytes = Watched::in_bytes;
 constexpr std::size_t page = 4096;
 
-// Address space that takes up no memory before it is touched.
+// Reserves address space. It takes no memory until it is touched.
 std::byte* reserve(std::size_t bytes) {
   void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(map != MAP_FAILED, ExitCode::device,
@@ -63,11 +63,11 @@ namespace {
 
 // ---- the emulated GPU's memory
 
-// More than the emulated GPU says it has: freed slabs leave holes.
+// Larger than the memory that the emulated GPU reports, because freed slabs leave holes.
 constexpr std::size_t arena_bytes = std::size_t{32} << 30;
 
 std::mutex arena_mutex;
-bool* acquired_pages = nullptr;                   // of the arena
+bool* acquired_pages = nullptr;                   // pages of the arena
 std::map<std::uintptr_t, std::size_t>& slabs() {  // address -> bytes
   static auto* const all =
       new std::map<std::uintptr_t, std::size_t>;  // never destroyed: tensors may outlive main
@@ -88,7 +88,7 @@ std::byte* acquire_memory(std::size_t bytes) {
   std::uintptr_t at = global_memory.begin;
   for (const auto& [address, taken] : slabs()) {
     if (address - at >= bytes + page) break;
-    at = address + taken + page;  // a page between two, so that an access beyond the end is seen
+    at = address + taken + page;  // an unused page in between, so that an access beyond the end is noticed
   }
   if (at + bytes > global_memory.begin + global_memory.bytes) return nullptr;
   slabs()[at] = bytes;
@@ -109,10 +109,10 @@ void release_memory(std::byte* memory) {
 
 namespace {
 
-// ---- of the launch that runs
+// ---- the running launch
 
 std::uint64_t clock_now = 0;
-std::vector<std::pair<std::uint64_t, std::size_t>> block_starts;  // least record, block
+std::vector<std::pair<std::uint64_t, std::size_t>> block_starts;  // smallest record of the block, block
 std::size_t most_shared = 0, shared_now = 0, dynamic_bytes = 0;
 std::vector<std::uint32_t> touched_words, touched_bytes;  // offsets in `shared` that this block has written
 std::uintptr_t stacks_begin = 0;
@@ -122,7 +122,7 @@ Image image;
 
 alignas(16) thread_local constinit std::byte dynamic_memory[most_dynamic_shared] = {};
 
-// The block that made an access in this launch.
+// The block that made this access in the running launch.
 std::size_t block_of(std::uint64_t record) {
   const auto after =
       std::upper_bound(block_starts.begin(), block_starts.end(), record,
@@ -169,7 +169,7 @@ const char* verb(Access access) {
   });
 }
 
-// Whether an access of this block comes before the next of the running thread.
+// Returns true if an access of this block is ordered before the next access of the running thread.
 bool is_before(std::uint64_t record) {
   if (record < view.barrier || ((record ^ view.now) & Record::thread_mask) == 0) return true;
   if (((record ^ view.now) & Record::warp_mask) != 0) return false;
@@ -186,7 +186,7 @@ bool is_settled(std::uint64_t record) {
   return is_before(record);
 }
 
-// Keeps of three reads the newest and the one that is most likely in the way of a write.
+// Of three reads, keeps the newest and the one that is most likely to conflict with a write.
 void keep_read(Cell& cell, std::uint64_t now) {
   const bool same_thread = ((cell.read ^ now) & Record::thread_mask) == 0 && cell.read >= view.block;
   const bool other_block = cell.other_read >= view.launch && cell.other_read < view.block;
@@ -213,7 +213,7 @@ inline void touch(Cell& cell, std::uintptr_t address, std::uint64_t now) {
   }
 }
 
-// Counts what a block writes for the first time, as what it has of shared memory.
+// Records the bytes of shared memory that a block writes for the first time.
 void count_shared(std::vector<std::uint32_t>& list, std::size_t offset, std::size_t bytes) {
   list.push_back(static_cast<std::uint32_t>(offset));
   const std::size_t in_dynamic =
@@ -235,7 +235,7 @@ void count_shared(std::vector<std::uint32_t>& list, std::size_t offset, std::siz
   });
 }
 
-// What Watched::known is for a cell of global memory; 0: no thread's reads are known.
+// The value of Watched::known for a cell of global memory. 0: no thread's reads are noted.
 std::uint32_t known_time(const Cell& cell) {
   if (cell.write >= view.launch) return 0;
   if (cell.read < view.block && cell.read >= view.launch) return view.launch_time;
@@ -270,7 +270,7 @@ inline void note(const Watched& memory, std::size_t offset, std::size_t bytes, s
     Cell& cell = memory.words[offset / word];
     if (cell.write == in_bytes) {
       note_bytes<is_shared, access>(memory, offset, word, now);
-      if (access != Access::read) cell = {now, 0, 0};  // one access covers it all: a whole again
+      if (access != Access::read) cell = {now, 0, 0};  // one access covers all of it: it is a whole word again
       continue;
     }
     if (is_shared && access != Access::read && cell.write < view.block)
@@ -292,7 +292,7 @@ bool is_acquired(std::size_t offset, std::size_t bytes) {
   });
 }
 
-// An access that is neither to shared nor to global memory, nor to the thread's own stack.
+// An access outside shared memory, global memory and the thread's own stack.
 void note_elsewhere(std::uintptr_t address, Access access, const void* place) {
   const bool on_stack = address - stacks_begin < stack_bytes * stack_count;
   if (!on_stack && address - image.begin < image.end - image.begin) return;
@@ -349,7 +349,7 @@ std::size_t shared_bytes_used() {
 void start_launch(std::size_t dynamic_shared_bytes) {
   dynamic_bytes = dynamic_shared_bytes;
   if (image.end == 0) image = program_image();
-  const Image here = program_image();  // thread-locals are this thread's
+  const Image here = program_image();  // with the thread-locals of this thread
   if (shared_memory.begin != here.thread_locals) {
     if (shared_memory.words == nullptr)
       shared_memory = Watched(here.thread_locals, here.thread_local_bytes);
@@ -378,7 +378,7 @@ void start_block(std::size_t block) {
 }
 
 void end_block() {
-  // As a float, a double or a half a NaN; as an index far out of range.
+  // As a float, a double or a half this is NaN; as an index it is far out of range.
   constexpr std::uint32_t poison = 0x7fff7fff;
   for (const std::uint32_t offset : touched_words)
     *reinterpret_cast<std::uint32_t*>(shared_memory.begin + offset) = poison;

@@ -15,8 +15,8 @@
 namespace kindred::cuda::emulation {
 namespace {
 
-// The lines that addr2line (binutils) prints for an address of this program: a function and a place in turn,
-// the innermost first.
+// The lines that addr2line (binutils) prints for an address of this program: a function and a place alternate,
+// innermost first.
 const std::vector<std::string>& ask_addr2line(std::uintptr_t address) {
   static std::mutex mutex;
   static std::map<std::uintptr_t, std::vector<std::string>> known;
@@ -56,7 +56,7 @@ Image program_image() {
             found.thread_local_bytes = part.p_memsz;
           }
         }
-        return 1;  // the first is the program itself
+        return 1;  // the first entry is the program itself
       },
       &image);
   return image;
@@ -75,7 +75,7 @@ std::string line_of(std::uintptr_t address) {
   for (std::size_t i = 1; i < lines.size(); i += 2) {
     std::string place = in_tree(lines[i]);
     place.erase(std::min(place.size(), place.find(" (discriminator")));
-    // Neither the emulation's own words nor those of the standard library say anything.
+    // Places in the emulation or in the standard library tell nothing to the user.
     if (place.find("engine/cuda/emulation.h:") == 0 || place.find("/c++/") != std::string::npos) continue;
     if (place.find("engine/cuda/launch.h:") == 0 && lines[i - 1].find("launch<") != std::string::npos) break;
     text += (text.empty() ? "" : ", called at ") + place;
@@ -87,8 +87,8 @@ std::string kernel_name(const void* kernel) {
   const std::vector<std::string>& lines = ask_addr2line(reinterpret_cast<std::uintptr_t>(kernel));
   if (lines.empty() || lines[0] == "??") return fmt::format("{}", kernel);
   std::string name = lines[0];
-  // "void kindred::(anonymous namespace)::fill_kernel<float>(float*, double, long)": without the parameters,
-  // the namespaces and the type of the result.
+  // Shortens "void kindred::(anonymous namespace)::fill_kernel<float>(float*, double, long)": it removes the
+  // parameters, the namespaces and the result type.
   for (std::size_t at; (at = name.find("(anonymous namespace)::")) != std::string::npos;)
     name.erase(at, std::string("(anonymous namespace)::").size());
   name.erase(std::min(name.size(), name.find('(')));

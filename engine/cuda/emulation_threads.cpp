@@ -20,18 +20,18 @@ namespace {
 constexpr std::size_t stack_bytes = View::stack_bytes, page = 4096;
 constexpr unsigned lanes = 32, most_threads = most_block_threads;
 
-// ---- the block that runs
+// ---- the running block
 
 enum class State : std::uint8_t { ready, at_barrier, with_lanes, ended };
 
 struct Fiber {
   Context context;
   State state;
-  std::uintptr_t place;  // where it waits
-  std::uint64_t result;  // of the lanes' meeting
+  std::uintptr_t place;  // where in the program it waits
+  std::uint64_t result;  // of the meeting of lanes
 };
 
-// Lanes of a warp that wait for the others that their mask names.
+// Lanes of a warp that wait for the other lanes in their mask.
 struct LaneMeeting {
   unsigned mask, arrived;
   LaneOperation operation;
@@ -44,8 +44,8 @@ struct Warp {
   unsigned live = 0;  // lanes that have not ended
   std::vector<LaneMeeting> meetings;
   std::uint64_t settled = 0;  // View::warp
-  // What each lane knows of the others after meetings of some lanes: the time before which their accesses come
-  // first.
+  // What each lane knows of the others after meetings of only some lanes: the time before which their accesses
+  // are ordered.
   bool some_met = false;
   std::array<std::array<std::uint32_t, lanes>, lanes> known;
 };
@@ -57,9 +57,9 @@ Context host;
 unsigned current = 0;
 std::vector<unsigned> ready;
 std::size_t threads = 0, ended = 0, at_barrier = 0;
-int barrier_line = 0;                          // of those who wait
+int barrier_line = 0;                          // the line at which threads wait
 unsigned ended_last = 0;                       // a thread that has ended
-std::uint64_t time_now = 0, barrier_time = 0;  // as the least record of it
+std::uint64_t time_now = 0, barrier_time = 0;  // as the smallest record of that time
 void (*body)(const void*);
 const void* closure;
 std::exception_ptr failure;
@@ -79,7 +79,7 @@ std::uint64_t next_random() {  // SplitMix64 (Steele, Lea and Flood 2014)
   return z ^ (z >> 31);
 }
 
-// From here on accesses are the current thread's.
+// From here on accesses belong to the current thread.
 void look_as_current() {
   const Warp& warp = warps[current / lanes];
   view.now = time_now | std::uint64_t{current} << Record::place_bits;
@@ -101,7 +101,7 @@ std::string range_text(unsigned first, std::size_t count) {
                     : fmt::format("{} threads, of which thread {} is one, wait", count, first);
 }
 
-// Who waits where.
+// Says which threads wait and where.
 std::string waiting_text() {
   std::vector<unsigned> firsts;
   std::vector<std::size_t> counts;
@@ -148,7 +148,7 @@ const char* name(LaneOperation operation) {
 
 // ---- taking turns
 
-// Goes on with a thread that may; returns when it is the caller's turn again.
+// Switches to a thread that may run. Returns when it is the caller's turn again.
 void give_way() {
   if (ready.empty()) {
     if (ended == threads) {
@@ -202,7 +202,7 @@ void order_memory(Warp& warp, unsigned mask) {
     if ((mask >> lane & 1) != 0) warp.known[lane] = all;
 }
 
-// All lanes that the mask names and that have not ended are there.
+// All lanes of the mask that have not ended have arrived.
 void complete(Warp& warp, unsigned first, const LaneMeeting& meeting) {
   note_progress();
   std::uint64_t votes = 0;
@@ -300,7 +300,7 @@ void stop(std::function<std::string()> message) {
   in_kernel = false;
   stopped = std::move(message);
   change(fibers[current].context, host);
-  std::abort();  // what was stopped never runs again
+  std::abort();  // a stopped thread never runs again
 }
 
 bool run_block(std::size_t count, void (*run_thread)(const void*), const void* with, std::string& message) {
@@ -322,7 +322,7 @@ bool run_block(std::size_t count, void (*run_thread)(const void*), const void* w
       warp.settled = view.block;
       warp.some_met = false;
     }
-    // The frames of threads do not begin in the same lines of the caches.
+    // Offsets the stack frames, so that those of different threads do not fall into the same cache lines.
     std::byte* const stack = stacks + i * stack_bytes;
     prepare(fibers[i].context, stack + page, stack + stack_bytes - 256 - i % 64 * 320, enter);
     make_ready(i);

@@ -1,4 +1,4 @@
-// The threads of the block that runs: fibers that take turns in a random order. Internal to the emulation
+// The threads of the running block: fibers that take turns in random order. Internal to the emulation
 // (emulation.h).
 #pragma once
 
@@ -9,24 +9,24 @@
 
 namespace kindred::cuda::emulation {
 
-// Calls body(closure) once in each of `threads` threads, until all have ended. False when stop() was called;
-// its message is in `message`. An exception of the body is thrown here.
+// Calls body(closure) once in each of `threads` threads and returns when all have ended. Returns false if
+// stop() was called, and puts its message into `message`. An exception thrown by the body is thrown here.
 bool run_block(std::size_t threads, void (*body)(const void*), const void* closure, std::string& message);
 
-// Ends the block for an error of the kernel; nothing of it runs afterwards. `message` is called outside of the
-// fibers.
+// Ends the block because of an error in the kernel; nothing of the block runs afterwards. `message` is called
+// outside of the fibers.
 [[noreturn]] void stop(std::function<std::string()> message);
 
-unsigned running_thread();  // of the block
+unsigned running_thread();  // index within the block
 
-// Where the hardware may let others go first: now and then it does.
+// Called where the hardware may let other threads run first. Sometimes it switches to another thread.
 void maybe_give_way();
 
-// What is drawn depends on the seed (KINDRED_EMULATION_SEED, or 1) and on the number of launches since it was
-// set.
+// Random draws depend on the seed (KINDRED_EMULATION_SEED, or 1) and on the number of launches since the seed
+// was set.
 std::uint64_t seed();
 void set_seed(std::uint64_t seed);
-void start_drawing();  // for the next launch
+void start_drawing();  // starts the draws of the next launch
 std::size_t draw(std::size_t below);
 
 }  // namespace kindred::cuda::emulation

@@ -1,8 +1,8 @@
-// How every .cu file starts kernels, and what they are made of. Included by .cu files alone.
+// Launching kernels, and the building blocks that kernels share. Only .cu files include this header.
 //
-// Kernels are written in the common part of CUDA C++ that engine/cuda/emulation.h understands too, so that the
-// preset `emulated` runs them, block by block and thread by thread, on a machine without a GPU. In particular a
-// kernel is started by launch(), never by <<< >>>, and shared memory has a fixed size.
+// Kernels are written in the subset of CUDA C++ that engine/cuda/emulation.h also supports, so the preset
+// `emulated` can run them, block by block and thread by thread, on a machine without a GPU. In particular,
+// kernels are started with launch(), never with <<< >>>, and static shared memory has a fixed size.
 #pragma once
 
 #include <kindred/engine/dispatch.h>
@@ -26,8 +26,7 @@ namespace kindred::cuda {
 constexpr int warp = 32;
 constexpr unsigned all_lanes = 0xffffffffu;
 
-// The threads of a block, and bytes of dynamic shared memory that it gets: a number of threads alone serves as
-// one.
+// The threads of a block and its bytes of dynamic shared memory. A plain number of threads converts to a Block.
 struct Block {
   int threads;
   std::size_t dynamic_shared_bytes;
@@ -41,7 +40,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Argumen
                                block.dynamic_shared_bytes};
   emulation::check_launch(what);
   const auto run = [=] {
-    // The arguments are the host's until the kernel has them, and no business of the record of accesses.
+    // The arguments lie in host memory until the kernel has them, so these accesses are not recorded.
     const auto body = [&]() __attribute__((no_sanitize("thread"))) {
       kernel(static_cast<Parameters>(arguments)...);
     };
@@ -54,7 +53,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Argumen
                    emulation::uses_of<Parameters...>(what.kernel, static_cast<Parameters>(arguments)...));
 }
 
-// Lets blocks of a kernel have up to `bytes` of dynamic shared memory, where 48 KB are too few.
+// Lets a block of the kernel use up to `bytes` of dynamic shared memory, for kernels that need more than 48 KB.
 template <typename... Parameters>
 void raise_shared_limit(void (*kernel)(Parameters...), std::size_t bytes) {
   emulation::raise_shared_limit(reinterpret_cast<const void*>(kernel), bytes);
@@ -67,7 +66,7 @@ T* dynamic_shared() {
 }
 #else
 
-// Starts a block of threads for each of `grid` and does not wait.
+// Starts `grid` blocks and does not wait for them.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Arguments&... arguments) {
   // clang-format off
@@ -91,18 +90,18 @@ __device__ T* dynamic_shared() {
 }
 #endif
 
-// Blocks for `count` items of `per_block` each; at least one.
+// The number of blocks for `count` items when each block takes `per_block`; at least one.
 inline dim3 blocks_for(std::int64_t count, std::int64_t per_block) {
   return dim3(static_cast<unsigned>(std::max<std::int64_t>(1, (count + per_block - 1) / per_block)));
 }
 
-// Consecutive elements that move in one load or store.
+// Consecutive elements that one load or store moves.
 template <typename T, int N>
 struct alignas(sizeof(T) * N) Pack {
   T element[N];
 };
 
-// As many elements as fit 16 bytes.
+// How many elements fit in 16 bytes.
 template <typename T>
 constexpr int pack_width = 16 / static_cast<int>(sizeof(T));
 
@@ -115,7 +114,7 @@ void dispatch_cuda(const char* what, DType dtype, Body&& body) {
   fail(ExitCode::usage, "{} on device cuda computes in f32, bf16 or f16, not {}", what, name(dtype));
 }
 
-// The sum over a warp, or over a group of `width` neighbouring lanes (a power of two); every lane gets it.
+// The sum over a warp, or over a group of `width` neighbouring lanes (a power of two). Every lane gets the sum.
 template <int width = warp>
 __device__ inline float warp_sum(float value) {
 #pragma unroll
@@ -130,7 +129,8 @@ __device__ inline float warp_max(float value) {
   return value;
 }
 
-// The sum over a block of `threads` threads, for all of them. Every thread of the block must call it.
+// The sum over a block of `threads` threads. Every thread of the block must call it, and every thread gets the
+// sum.
 template <int threads>
 __device__ inline float block_sum(float value) {
   __shared__ float partial[threads / warp];

@@ -1,14 +1,15 @@
-// Products of small matrices on tensor cores, of which each lane of a warp holds a part. Included by .cu files
-// alone.
+// Products of small matrices on tensor cores. Each lane of a warp holds a part of each matrix. Only .cu files
+// include this header.
 //
-// Lane 4 g + t holds of c[16 x 8] += a[16 x 8] b[8 x 8] these (PTX ISA, mma.m16n8k8 with .tf32; row first):
+// In c[16 x 8] += a[16 x 8] b[8 x 8], lane 4 g + t holds these elements (PTX ISA, mma.m16n8k8 with .tf32; row
+// first):
 //   a  (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)
 //   b  (t, g), (t + 4, g)
 //   c  (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 //
-// Tensor cores read tf32, 11 bits of a float's 24. So each factor is split into what tf32 holds and the rest,
-// and three products are added: big * big + big * small + small * big ("3xTF32"). What is missing is 2^-22 of a
-// product, about as much as a float's own rounding.
+// Tensor cores read tf32, which keeps 11 of the 24 bits of a float. So each factor is split into the part that
+// tf32 holds and the rest, and three products are added: big * big + big * small + small * big ("3xTF32"). The
+// missing part is 2^-22 of a product, about as much as a float's own rounding.
 #pragma once
 
 #include <kindred/engine/cuda/launch.h>
@@ -21,7 +22,7 @@
 
 namespace kindred::cuda {
 
-// This lane's place in a product: g and t.
+// This lane's position in a product: g and t.
 __device__ inline int lane_group() {
   return static_cast<int>(threadIdx.x) % warp / 4;
 }
@@ -40,7 +41,7 @@ __device__ inline float float_of(std::uint32_t bits) {
   return x;
 }
 
-// e^x to 2 + 1.2 |x| units in the last place, in two instructions; 0 below 2^-126.
+// e^x within 2 + 1.2 |x| units in the last place, in two instructions; 0 below 2^-126.
 __device__ inline float fast_exp(float x) {
 #ifdef KINDRED_EMULATE
   return std::exp(x);
@@ -51,7 +52,7 @@ __device__ inline float fast_exp(float x) {
 #endif
 }
 
-// N numbers, each the sum of two that tensor cores can read.
+// N numbers, each stored as the sum of two numbers that tensor cores can read.
 template <int N>
 struct SplitFloats {
   float big[N], small[N];
@@ -59,12 +60,13 @@ struct SplitFloats {
   __device__ explicit SplitFloats(const float (&x)[N]) {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      // To the nearest number of 11 bits. A NaN may come out as anything, but is then a NaN in the other part.
+      // Rounds to the nearest number of 11 bits. A NaN may become any number here, but then the other part is a
+      // NaN.
       big[i] = float_of((bits_of(x[i]) + 0x1000u) & 0xffffe000u);
       small[i] = x[i] - big[i];
     }
   }
-  // From what another thread has split.
+  // Takes parts that another thread has split.
   __device__ SplitFloats(const float (&big_parts)[N], const float (&small_parts)[N]) {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
@@ -74,17 +76,18 @@ struct SplitFloats {
   }
 };
 
-// multiply_add(c, a, b): c[n] += the sum over the steps of a[step] b[step][n], for the N first of c. All lanes
-// of the warp must call it. The N do not wait for each other.
+// multiply_add(c, a, b): c[n] += the sum over the steps of a[step] b[step][n], for the first N of c. All lanes
+// of the warp must call it. The N products are independent, so none waits for another.
 //
 // Tensor cores round toward zero (tensor_core.h), so c shrinks a little with every step, and a sum over
-// thousands of them loses all that 3xTF32 gains. Begin at zero after a few, and add up the results as floats
-// are added. The small products of the steps go first: beside them c is cut only where it is small still.
+// thousands of steps would lose all that 3xTF32 gains. Start again at zero after a few steps, and add up the
+// partial results with float additions. The small products go first, because they are rounded relative to c,
+// which is still small then.
 #ifdef KINDRED_EMULATE
 namespace emulated {
 
-// The lanes of a warp meet, which does not order their memory, and make the products of what all of them hold
-// (emulated_mma.cpp). a[steps], b[steps][products].
+// The lanes of a warp meet, which does not order their memory, and compute the products of the parts that all
+// of them hold (emulated_mma.cpp). The arrays are a[steps] and b[steps][products].
 void multiply_add(float (*c)[4], const SplitFloats<4>* a, int steps, const SplitFloats<2>* b, int products);
 
 }  // namespace emulated

@@ -1,9 +1,9 @@
-// Moving several elements at a time: what bandwidth-bound kernels of single elements share. Included by .cu
-// files alone.
+// Moving several elements at a time: shared by bandwidth-bound elementwise kernels. Only .cu files include this
+// header.
 //
-// A pack of 16 bytes can be moved only where its address is a multiple of 16, and tensors may be windows that
-// start anywhere. So such kernels are templates on the width of a pack, and the host chooses between a full one
-// and one of a single element.
+// A pack of 16 bytes can be moved only if its address is a multiple of 16, but tensors may be windows that
+// start anywhere. So such kernels are templates on the width of a pack, and the host chooses between a full
+// pack and a single element.
 #pragma once
 
 #include <kindred/engine/cuda/launch.h>
@@ -20,13 +20,14 @@ __device__ void store(T* to, const Pack<T, width>& pack) {
   *reinterpret_cast<Pack<T, width>*>(to) = pack;
 }
 
-// Whether pack_width<T> elements move at once at each address: T's own and, alongside, those of smaller types.
+// Returns true if pack_width<T> elements can be moved at once at every address. The addresses point to T or to
+// smaller types that are moved along with it.
 template <typename T, typename... Elements>
 bool packs_fit(const Elements*... addresses) {
   return ((reinterpret_cast<std::uintptr_t>(addresses) % (pack_width<T> * sizeof(Elements)) == 0) && ...);
 }
 
-// Calls body.operator()<width>() with the width of a full pack, or 1.
+// Calls body.operator()<width>(), where width is that of a full pack, or 1.
 template <typename T, typename Body>
 void with_width(bool full, Body&& body) {
   if (full)
@@ -35,7 +36,7 @@ void with_width(bool full, Body&& body) {
     body.template operator()<1>();
 }
 
-// Calls body.operator()<n>(i) for the elements [i, i + n) of this thread: n is `width`, or 1 in what is left
+// Calls body.operator()<n>(i) for the elements [i, i + n) of this thread. n is `width`, or 1 for the elements
 // after the last whole pack. The grid is blocks_for(count, threads * width).
 template <int width, int threads, typename Body>
 __device__ void for_packs(std::int64_t count, Body body) {

@@ -1,14 +1,14 @@
-// The stream of the GPU, for sources that call CUDA's libraries.
+// The GPU's compute stream, for sources that call CUDA libraries.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 namespace kindred::cuda {
 
-// Throws Error(device) that names the call, for every status but success.
+// Throws Error(device), which names the call, for every status except success.
 void check_status(cudaError_t status, const char* call);
 
-// The one stream on which all compute runs, in order.
+// The one stream on which all computation runs, in order.
 cudaStream_t stream();
 
 }  // namespace kindred::cuda

@@ -1,15 +1,15 @@
-// What a tensor core of Hopper makes of eight products and a sum, to the bit, in plain C++: the emulation's
-// stand-in for the instruction of mma.h.
+// Computes, in plain C++ and with the same bits, what a Hopper tensor core makes of eight products and a sum.
+// The emulation uses it in place of the instruction of mma.h.
 //
-// A tensor core does not round as a processor does. It lines up its eight products and the sum so far by the
-// largest exponent among them, keeps two bits below the last that a float of that exponent has, drops what lies
-// lower, adds exactly, and drops again what a float cannot hold. Both times it drops toward zero. So a sum that
-// goes through many instructions shrinks, by half a unit in the last place each time on average, where rounding
-// errs both ways.
+// A tensor core does not round as a processor does. It aligns its eight products and the sum so far to the
+// largest exponent among them and keeps two bits more than a float of that exponent has. It drops the lower
+// bits, adds exactly, and again drops what a float cannot hold. Both times it rounds toward zero. So a sum that
+// goes through many instructions shrinks, on average by half a unit in the last place each time, whereas the
+// errors of normal rounding go both ways.
 //
 // Source: Khattak and Mikaitis, "Accurate Models of NVIDIA Tensor Cores", arXiv 2512.07004. The authors publish
-// 5,000 sums in tf32, of four products each, that an H200 made, and 5,000 of an H100: this gives the same bits
-// for all.
+// 5,000 sums in tf32, of four products each, computed by an H200, and 5,000 computed by an H100. This code
+// gives the same bits for all of them.
 #pragma once
 
 #include <algorithm>
@@ -23,8 +23,8 @@ namespace kindred::cuda::emulated {
 // Factors as a tensor core reads them: floats without their last 13 bits.
 struct Factors {
   static constexpr int count = 8;
-  // Exponents beyond those of all other products, also where the two meet.
-  static constexpr int of_zero = -1000, of_infinity = 2000;  // and of NaN
+  // Larger than the exponents of all other products, also where zero and infinity are multiplied.
+  static constexpr int of_zero = -1000, of_infinity = 2000;  // of_infinity also stands for NaN
 
   double value[count] = {};
   int exponent[count] = {of_zero, of_zero, of_zero, of_zero, of_zero, of_zero, of_zero, of_zero};
@@ -35,7 +35,7 @@ struct Factors {
     value[k] = static_cast<double>(read);
     exponent[k] = read == 0 ? of_zero : std::isfinite(read) ? exponent_of(bits) : of_infinity;
   }
-  // Numbers below 2^-126 have the exponent -126 too.
+  // Numbers below 2^-126 also have the exponent -126.
   static int exponent_of(std::uint32_t bits) { return std::max(static_cast<int>(bits >> 23 & 0xff), 1) - 127; }
 };
 
@@ -45,7 +45,7 @@ inline double power_of_two(int n) {  // -1022 <= n <= 1023
 
 // c + a[0] b[0] + ... + a[7] b[7]
 inline float tensor_core_sum(float c, const Factors& a, const Factors& b) {
-  constexpr int places = 23 + 2;  // bits that are kept below the one of the largest exponent,
+  constexpr int places = 23 + 2;  // bits kept below the leading bit of the largest exponent,
   constexpr int least = -133;     // which is at least this
   int exponent = Factors::of_zero;
   for (int k = 0; k < Factors::count; ++k) exponent = std::max(exponent, a.exponent[k] + b.exponent[k]);
@@ -59,12 +59,11 @@ inline float tensor_core_sum(float c, const Factors& a, const Factors& b) {
   }
   if (c != 0) exponent = std::max(exponent, Factors::exponent_of(std::bit_cast<std::uint32_t>(c)));
   exponent = std::max(exponent, least);
-  // A conversion to int drops what is behind the point. A product is below 2^(2 + its exponent): 31 bits hold
-  // the sum.
+  // Converting to int drops the fraction. A product is below 2^(2 + its exponent), so 31 bits hold the sum.
   const double scale = power_of_two(places - exponent);
   auto sum = static_cast<std::int32_t>(static_cast<double>(c) * scale);
   for (const double p : product) sum += static_cast<std::int32_t>(p * scale);
-  // A float has 24 bits, and none below 2^-149.
+  // A float has 24 bits, and none of them is below 2^-149.
   const auto size = static_cast<std::uint32_t>(std::abs(sum));
   const int dropped = std::max({static_cast<int>(std::bit_width(size)) - 24, places - exponent - 149, 0});
   const double kept = dropped < 32 ? static_cast<double>(size >> dropped << dropped) : 0.0;

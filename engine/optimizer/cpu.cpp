@@ -1,9 +1,9 @@
-// One pass over memory for each update: values, gradients and state are read once and written once, on all
-// cores. These loops are bound by memory, so plain loops that the compiler vectorises are as fast as it gets.
+// One pass over memory for each update: values, gradients and state are read and written once, on all cores.
+// These loops are memory-bound, so plain loops that the compiler vectorises are as fast as possible.
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/vector_math.h>  // defines: KINDRED_VECTOR_CLONES
 #include <kindred/engine/dispatch.h>
 #include <kindred/engine/optimizer/kernels.h>
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/vector_math.h>  // defines: KINDRED_VECTOR_CLONES
 
 #include <algorithm>
 #include <bit>
@@ -15,8 +15,8 @@ void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
   const float* v = values.data<float>();
   std::vector<std::uint32_t> found(static_cast<std::size_t>(compute_threads()), 0);
   parallel_ranges(values.numel(), 65536, [&](int range, std::int64_t begin, std::int64_t end) {
-    // An exponent of all ones is an infinity or a NaN. Integers: the compiler may reorder their OR, hence
-    // vectorise.
+    // An exponent of all ones means infinity or NaN. Integers are used because the compiler may reorder their
+    // OR, and so can vectorise the loop.
     constexpr std::uint32_t exponent = 0x7f800000u;
     std::uint32_t any = 0;
     for (std::int64_t i = begin; i < end; ++i)
@@ -27,8 +27,8 @@ void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
     if (any != 0) flag.data<std::int32_t>()[0] |= bit;
 }
 
-// body(first, last, parameter) for stretches that fit the first-level cache, on all cores; then the
-// low-precision copy of the stretch, while its values are still in the cache.
+// Calls body(first, last, parameter), on all cores, for ranges that fit the L1 cache. Then updates the
+// low-precision copy of the range, while its values are still in the cache.
 template <typename Body>
 void each_stretch(const FlatParameters& flat, Body&& body) {
   constexpr std::int64_t stretch = 2048;
@@ -101,8 +101,8 @@ void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rate
   });
 }
 
-// A plain function, or the compiler does not vectorise it. Doubles: squares of small gradients underflow in
-// float, and a norm of 0 means something else.
+// A plain function, because otherwise the compiler does not vectorise it. It uses doubles, because squares of
+// small gradients underflow in float, and a norm of 0 has a special meaning.
 KINDRED_VECTOR_CLONES
 void sum_squares(const float* w, const float* g, float unscale, std::int64_t count, float decay,
                  double* w_squared, double* g_squared) {
@@ -143,7 +143,8 @@ void check_type(const FlatParameters& flat) {
 
 const OptimizerKernels optimizer_cpu = {
     [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
-      // A loss may be f64 or the reduction of a test; only the gradients are long enough to need speed.
+      // Here the value may be an f64 loss or a reduction in a test. Only gradients are long enough to need
+      // speed.
       if (values.dtype() == DType::f32)
         check_finite(values, bit, flag);
       else
@@ -161,7 +162,7 @@ const OptimizerKernels optimizer_cpu = {
     [](const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
       check_type(flat), squared_norms(flat, norm, squares);
     },
-    // A few hundred parameters: plain loops serve.
+    // There are only a few hundred parameters, so plain loops are enough.
     [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
       check_type(flat), optimizer_reference.lars_rates(flat, squares, eta, norm, rates);
     },

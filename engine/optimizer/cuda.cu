@@ -1,9 +1,9 @@
-// One pass over memory for each update, in one launch however many parameters there are: a block takes one
-// chunk of the table, looks up the parameter's weight decay and rate, and rewrites values, state and the
-// low-precision copy. Bound by memory, so everything moves in packs of four floats.
+// One pass over memory for each update, in one launch however many parameters there are. A block takes one
+// chunk of the table, looks up the parameter's weight decay and rate, and updates values, state and the
+// low-precision copy. The update is memory-bound, so everything moves in packs of four floats.
 //
-// A parameter's last pack may reach into the padding behind it. The padding is zero in values, gradients and
-// velocity, and every rule leaves it zero; it adds nothing to a norm.
+// The last pack of a parameter may reach into the padding after it. The padding is zero in values, gradients
+// and velocity. Every rule leaves it zero, and it adds nothing to a norm.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/optimizer/kernels.h>
 
@@ -15,8 +15,7 @@ namespace {
 using namespace cuda;
 
 constexpr int threads = 256;
-constexpr int width =
-    4;  // floats of a pack; a chunk's first element is aligned: chunk_granule of them are 256 bytes
+constexpr int width = 4;  // floats per pack; chunks start aligned: chunk_granule floats are 256 bytes
 using Floats = Pack<float, width>;
 
 __device__ Floats load(const float* from) {
@@ -48,7 +47,7 @@ void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
   });
 }
 
-// FlatParameters as the kernels see it.
+// FlatParameters in the form that kernels use.
 struct Flat {
   float* values;
   const float* gradients;
@@ -77,13 +76,13 @@ Flat flat_of(const FlatParameters& flat) {
           flat.loss_scale.defined() ? flat.loss_scale.data<float>() : nullptr};
 }
 
-// What a rule keeps for each element: nothing, the velocity, or the velocity and the mean square.
+// The state that a rule keeps for each element: none, the velocity, or the velocity and the mean square.
 template <int count>
 struct State {
   float* at[count == 0 ? 1 : count];
 };
 
-// `low` may be null, and so may `rates`: factors of the learning rate, [parameters].
+// `low` may be null. `rates` may be null too; they are factors of the learning rate, [parameters].
 template <typename Rule, int states, typename Low>
 __global__ void update_kernel(Rule rule, Flat flat, State<states> state, const float* rates, Low* low) {
   if (*flat.non_finite != 0) return;
@@ -147,7 +146,7 @@ __device__ double warp_sum_of_doubles(double value) {
   return value;
 }
 
-// Doubles: squares of small gradients underflow in float, and a norm of 0 means something else.
+// Doubles, because squares of small gradients underflow in float, and a norm of 0 has a special meaning.
 __global__ void squared_norms_kernel(Flat flat, bool combined, double* squares) {
   __shared__ double partial[2][threads / warp];
   const Chunk chunk = flat.chunks[blockIdx.x];
@@ -181,11 +180,11 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squ
          norm == TrustNorm::combined, squares.data<double>());
 }
 
-// A warp for each parameter.
+// One warp for each parameter.
 __global__ void lars_rates_kernel(Flat flat, const double* squares, double eta, TrustNorm norm, float* rates,
                                   std::int64_t parameters) {
   const std::int64_t p = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / warp;
-  if (p >= parameters) return;  // the whole warp
+  if (p >= parameters) return;  // true for the whole warp
   const int lane = static_cast<int>(threadIdx.x) % warp;
   const ParameterChunks parameter = flat.parameters[p];
   double w_squared = 0, g_squared = 0;

@@ -12,7 +12,7 @@ struct Overloaded : Functions... {
   using Functions::operator()...;
 };
 template <typename... Functions>
-Overloaded(Functions...) -> Overloaded<Functions...>;  // clang before 17 does not find it by itself
+Overloaded(Functions...) -> Overloaded<Functions...>;  // clang before 17 does not deduce it
 
 void check_common(double momentum, double weight_decay) {
   check(momentum >= 0 && momentum < 1, ExitCode::usage, "the momentum is {}; it must be at least 0 and below 1",
@@ -51,7 +51,7 @@ bool exempts_are_included(const RmsPropOptions& o) {
   return o.decay_normalization_and_biases;
 }
 
-// Lays out the tables of kernels.h.
+// Creates the tables of kernels.h.
 FlatParameters flat_parameters(const ParameterStore& store, double weight_decay, bool include_exempts) {
   std::vector<std::int32_t> chunks, parameters;
   std::vector<double> decays;

@@ -6,11 +6,11 @@
 //     optimizer.set_learning_rate(schedule.at(k));
 //     optimizer.step();
 //
-// A step is a constant number of kernels however many parameters there are, and reads nothing on the host. It
-// also renews the low-precision copy of the values.
+// A step is a constant number of kernels, however many parameters there are, and the host reads no result. The
+// step also updates the low-precision copy of the values.
 //
-// A gradient that is not finite raises a flag that stays raised: that step and all that follow leave values and
-// state as they were. The training loop asks non_finite() when it next looks at the loss, and stops.
+// A gradient that is not finite sets a flag, and the flag stays set: that step and all following steps leave
+// values and state unchanged. The training loop calls non_finite() when it next reads the loss, and stops.
 #pragma once
 
 #include <kindred/engine/optimizer/kernels.h>
@@ -23,8 +23,8 @@
 
 namespace kindred {
 
-// "Exempt" parameters are the scales and shifts of normalization and all biases: ParameterKind other than
-// weight, and whatever has fewer than two axes.
+// "Exempt" parameters are the scales and shifts of normalization and all biases: every parameter whose
+// ParameterKind is not weight, or that has fewer than two axes.
 bool is_exempt(const Parameter& parameter);
 
 struct SgdOptions {
@@ -39,7 +39,7 @@ struct LarsOptions {
   double eta = 0.001;  // the trust coefficient
   double weight_decay = 0;
   TrustNorm trust_norm = TrustNorm::separate;
-  bool adapt_normalization_and_biases = false;  // false: they have neither weight decay nor a rate of their own
+  bool adapt_normalization_and_biases = false;  // if false, they have no weight decay and no rate of their own
 };
 
 struct RmsPropOptions {
@@ -48,7 +48,7 @@ struct RmsPropOptions {
   double eps = 0.001;
   double weight_decay = 0;
   bool decay_normalization_and_biases = true;
-  double initial_mean_square = 1;  // TensorFlow 1; Keras and PyTorch start at 0
+  double initial_mean_square = 1;  // as TensorFlow 1; Keras and PyTorch start at 0
 };
 
 using OptimizerOptions = std::variant<SgdOptions, LarsOptions, RmsPropOptions>;
@@ -60,37 +60,38 @@ struct LossScaleFigures {
 
 class Optimizer {
  public:
-  // The store is allocated already and outlives this. Error(usage) for options outside their range.
+  // The store must be allocated already and must outlive this object. Throws Error(usage) for options outside
+  // their range.
   Optimizer(ParameterStore& store, const OptimizerOptions& options);
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
   // Zero until set.
   void set_learning_rate(double learning_rate);
-  void set_learning_rate(const Tensor& learning_rate);  // f32 [1] of the device: part of a recorded step
+  void set_learning_rate(const Tensor& learning_rate);  // f32 [1] on the device: part of a recorded step
   void step();
 
   // From now on the gradients are those of loss_scale() * loss, and the scale follows LossScaleRule
-  // (update_rules.h): a step whose gradients overflow is not made, and raises no flag while a smaller scale may
+  // (update_rules.h). A step whose gradients overflow is skipped, and sets no flag while a smaller scale may
   // help.
   void scale_loss();
-  // The cotangent to start the backward pass with: [] of the masters' type, on their device; undefined where
+  // The cotangent to start the backward pass with: shape [], the masters' type, on their device. Undefined if
   // the loss is not scaled.
   Tensor loss_scale() const;
   LossScaleFigures loss_scale_figures() const;  // waits for the device
 
-  // Raises the flag when the loss is not finite, so that no update is made from it.
+  // Sets the flag if the loss is not finite, so that no update is made from it.
   void watch_loss(const Tensor& loss);
 
   enum NonFinite : std::int32_t { none = 0, gradient = 1, loss = 2 };  // bits
-  // What was not finite since the start or clear_non_finite(). Waits for the device.
+  // What was not finite since the start or since clear_non_finite(). Waits for the device.
   std::int32_t non_finite() const;
   void clear_non_finite();
-  const Tensor& non_finite_flag() const { return flat_.non_finite; }  // i32 [1], for whoever reads it later
+  const Tensor& non_finite_flag() const { return flat_.non_finite; }  // i32 [1], for callers that read it later
 
-  // What a checkpoint must hold beside the parameters: "optimizer.momentum.<parameter>", for RMSProp
-  // "optimizer.mean_square.<parameter>", and "optimizer.loss_scale" where the loss is scaled. Windows on the
-  // live state, in the parameter's shape: write to them to resume.
+  // What a checkpoint must hold in addition to the parameters: "optimizer.momentum.<parameter>", for RMSProp
+  // "optimizer.mean_square.<parameter>", and "optimizer.loss_scale" if the loss is scaled. The tensors are
+  // windows on the live state, in the parameter's shape: write to them to resume.
   std::vector<std::pair<std::string, Tensor>> state() const;
 
  private:
@@ -98,12 +99,13 @@ class Optimizer {
   OptimizerOptions options_;
   FlatParameters flat_;
   Tensor velocity_;     // [elements]; undefined for SGD without momentum
-  Tensor mean_square_;  // [elements]; RMSProp
-  Tensor squares_;      // f64 [chunks, 2]; LARS
-  Tensor rates_;        // [parameters]; LARS
+  Tensor mean_square_;  // [elements]; RMSProp only
+  Tensor squares_;      // f64 [chunks, 2]; LARS only
+  Tensor rates_;        // [parameters]; LARS only
 };
 
-// The first parameter whose gradient is not finite, or "". On the host, for the message that ends a run.
+// The name of the first parameter whose gradient is not finite, or "". Computed on the host, for the message
+// that ends a run.
 std::string first_non_finite(const ParameterStore& store);
 
 }  // namespace kindred

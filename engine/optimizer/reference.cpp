@@ -10,7 +10,7 @@ void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
     if (!std::isfinite(values.data<T>()[i])) flag.data<std::int32_t>()[0] |= bit;
 }
 
-// Calls body(i, parameter) for every element i of every parameter, then renews the low-precision copy.
+// Calls body(i, parameter) for every element i of every parameter, then updates the low-precision copy.
 template <typename T, typename Body>
 void each_element(const FlatParameters& flat, Body&& body) {
   if (flat.non_finite.data<std::int32_t>()[0] != 0) return;

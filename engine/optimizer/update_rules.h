@@ -1,11 +1,10 @@
-// What each optimizer does to one element. The arithmetic stands here once; the kernels of every device call
-// it.
+// What each optimizer does to one element. The arithmetic is written here once; the kernels of every device
+// call it.
 //
 //   w value, g gradient, v velocity, lr learning rate, decay weight decay (0 where the parameter is exempt)
 //
-//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with
-//   Nesterov's
-//            look-ahead, w -= lr (g + momentum v).
+//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with the
+//            look-ahead of Nesterov, w -= lr (g + momentum v).
 //   LARS     You et al. 2017, "Large batch training of convolutional networks" (arXiv 1708.03888):
 //            v = momentum v + lr rate (g + decay w); w -= v, where the layer's own rate is
 //            eta |w| / (|g| + decay |w|), or 1 where a norm is 0 or the parameter is exempt.
@@ -37,7 +36,7 @@ template <typename T>
 struct LarsRule {
   T momentum;
 
-  // `lr`: the learning rate times the layer's own.
+  // `lr` is the learning rate times the layer's own rate.
   KINDRED_HOST_DEVICE void operator()(T& w, T& v, T g, T lr, T decay) const {
     v = momentum * v + lr * (g + decay * w);
     w -= v;
@@ -57,16 +56,16 @@ struct RmsPropRule {
 };
 
 // Dynamic loss scaling for 16-bit gradients with 5 bits of exponent (Micikevicius et al. 2018, arXiv
-// 1710.03740): the loss is multiplied by a scale before the backward pass and the gradients divided by it
-// afterwards. A gradient that overflows costs the step, which is not made, and halves the scale; two thousand
-// good steps in a row double it. Powers of two, so scaling alone rounds nothing.
+// 1710.03740). The loss is multiplied by a scale before the backward pass, and the gradients are divided by it
+// afterwards. If a gradient overflows, the step is skipped and the scale is halved; after two thousand good
+// steps in a row the scale is doubled. The scale is a power of two, so scaling alone causes no rounding.
 template <typename T>
 struct LossScaleRule {
-  enum Place { scale, inverse, good_steps, skipped_steps, places };  // in `state`
+  enum Place { scale, inverse, good_steps, skipped_steps, places };  // indices in `state`
   static constexpr T first = 65536, smallest = 1, largest = 16777216, interval = 2000;
 
-  // `flag` holds what was not finite in the step. Where the gradients alone were (`overflow`), a smaller scale
-  // may mend it, and the flag is cleared; at the smallest scale, or with a loss that is not finite, it stays.
+  // `flag` says what was not finite in the step. If it was only the gradients (`overflow`), a smaller scale may
+  // help, and the flag is cleared. At the smallest scale, or if the loss is not finite, the flag stays set.
   KINDRED_HOST_DEVICE void operator()(T* state, std::int32_t& flag, std::int32_t overflow) const {
     if (flag == 0) {
       state[good_steps] += 1;
@@ -84,14 +83,14 @@ struct LossScaleRule {
   }
 };
 
-// Which gradient LARS measures.
+// How LARS measures the gradient.
 enum class TrustNorm {
   separate,  // eta |w| / (|g| + decay |w|): the paper
   combined,  // eta |w| / |g + decay w|: Google's SimCLR and SupCon code
 };
 
-// A layer's own rate from the squared norms of its weights and of its gradient (with TrustNorm::combined, of
-// g + decay w).
+// A layer's own rate, from the squared norm of its weights and the squared norm of its gradient (with
+// TrustNorm::combined, of g + decay w).
 KINDRED_HOST_DEVICE inline double lars_rate(double w_squared, double g_squared, double eta, double decay,
                                             TrustNorm norm) {
   if (!(w_squared > 0) || !(g_squared > 0)) return 1;

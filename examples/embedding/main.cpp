@@ -1,13 +1,12 @@
 // Features of images in a program of one's own: which of these pictures are most alike?
 //
 //   embedding RUN/encoder.safetensors IMAGE...     an encoder that pretrain wrote, or weights of torchvision's
-//   embedding                                      a demonstration: an untrained encoder, and pictures that are
-//   drawn
+//   embedding                                      a demonstration: an untrained encoder, and drawn pictures
 //
 // Built as examples/tiny_training is.
-#include <kindred/data/augment.h>
-#include <kindred/data/decode.h>
-#include <kindred/data/toy_set.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/data/sets/toy_set.h>
+#include <kindred/data/views/augment.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/models/weights_file.h>

@@ -5,7 +5,7 @@
 //   cmake -S examples/tiny_training -B build/example -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build/example
 //   build/example/tiny_training
 #include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/layers/linear/linear.h>
@@ -69,8 +69,8 @@ int main() {
     value = loss.to_vector<double>()[0];
     if (step % 100 == 0) std::printf("step %3u  loss %.3f\n", step, value);
   }
-  // With every class in one point, far from the other, an anchor still shares its probability among its
-  // positives.
+  // With every class in one point, far from the other, an anchor still shares its
+  // probability among its positives.
   const double best = std::log(batch / 2.0 - 1);
   std::printf("same features everywhere: %.3f, the classes far apart: %.3f\n", collapse_value(batch), best);
   return value < best + 0.1 ? 0 : 1;

@@ -1,10 +1,10 @@
-// Batch norm on cuDNN, for the shapes at which it is faster than the kernels of cuda.cu.
+// Batch norm by cuDNN, for the shapes where it is faster than the kernels of cuda.cu.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/error.h>
 #include <kindred/layers/batch_norm/at_once.h>
 #include <kindred/layers/batch_norm/kernels.h>
-#include <kindred/third_party/cudnn_batch_norm.h>
-#include <kindred/third_party/gpu_timing.h>
+#include <kindred/third_party/cudnn/batch_norm.h>
+#include <kindred/third_party/timing/gpu_timing.h>
 
 namespace kindred {
 namespace {
@@ -16,7 +16,7 @@ cudnn::BatchNormKey key_of(const Tensor& x, bool relu, bool residual) {
   return {x.dtype(), s[0], s[1], s[2], s[3], relu, residual};
 }
 
-// Milliseconds of both passes with the kernels of cuda.cu.
+// The time of both passes with the kernels of cuda.cu, in milliseconds.
 float time_of_halves(const cudnn::BatchNormKey& key) {
   const cuda::ScratchMemory memory;
   const BatchNormKernels& kernels = *batch_norm_cuda;
@@ -54,7 +54,7 @@ const cudnn::BatchNormPlans& plans_for(const Tensor& x, bool relu, bool residual
   return *plans;
 }
 
-// cuDNN gives 1 / sqrt(variance + epsilon) and not the variance, which running statistics are made of.
+// cuDNN returns 1 / sqrt(variance + epsilon), but the running statistics need the variance.
 __global__ void variance_kernel(const float* inv_std, double epsilon, float* variance, std::int64_t channels) {
   const std::int64_t c = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (c >= channels) return;

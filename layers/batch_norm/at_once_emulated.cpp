@@ -1,5 +1,5 @@
-// cuDNN has no emulation: the halves of cuda.cu stand in, for some of the shapes, with a mask that none but
-// these two functions can read.
+// cuDNN has no emulation. For some shapes the separate kernels of cuda.cu replace it here, with a mask that
+// only these two functions can read.
 #define KINDRED_EMULATE
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/batch_norm/at_once.h>

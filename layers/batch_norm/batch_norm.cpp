@@ -24,10 +24,10 @@ void check_arguments(const BatchNormArguments& a) {
   }
 }
 
-// What x is normalized with.
+// The statistics that x is normalized with.
 struct Statistics {
   Tensor mean, inv_std;   // [c]
-  std::int64_t rows = 0;  // that they were taken from; 0: they do not depend on x
+  std::int64_t rows = 0;  // rows they were computed from; 0: they do not depend on x
 };
 
 std::int64_t rows_of(const Tensor& x) {
@@ -49,7 +49,7 @@ Statistics running_statistics(const BatchNormArguments& a) {
   return {a.running_mean, inv_std, 0};
 }
 
-// 1 / deviation of a batch, whose statistics move the running ones.
+// 1 / deviation of a batch. Also updates the running statistics.
 Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& variance, std::int64_t rows) {
   const Tensor inv_std = Tensor::empty_like(a.scale);
   const double momentum = RunningMomentum::current();
@@ -67,7 +67,8 @@ Statistics batch_statistics(const BatchNormArguments& a) {
   return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
 }
 
-// Of all pieces of the batch, once this one was the last to come by. Throws Waiting before that.
+// The statistics of all pieces of the batch, when this piece is the last one to arrive. Before that it throws
+// Waiting.
 Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& whole,
                                   WholeBatchNorms::Norm& norm) {
   const auto piece = static_cast<std::size_t>(whole.piece());
@@ -107,7 +108,7 @@ Statistics everything_at_once(const BatchNormArguments& a, const Tensor& mask, c
 void add_gradients(WholeBatchNorms::Norm& norm, int piece, const Tensor& d_scale, const Tensor& d_bias) {
   if (norm.seen_gradient[static_cast<std::size_t>(piece)]) return;
   norm.seen_gradient[static_cast<std::size_t>(piece)] = true;
-  if (norm.gradients_seen++ == 0) {  // copies: these may be the places of the parameters' gradients
+  if (norm.gradients_seen++ == 0) {  // copies, because these tensors may be the parameters' gradient buffers
     norm.d_scale = d_scale.to(d_scale.device(), d_scale.dtype());
     norm.d_bias = d_bias.to(d_bias.device(), d_bias.dtype());
   } else {
@@ -130,14 +131,15 @@ Tensor batch_norm(const BatchNormArguments& a) {
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
-  // Also without a tape: a batch in pieces is computed once without and once with one, to the same bits.
+  // Used also without a tape: a batch in pieces is computed once without a tape and once with one, and both
+  // must give the same bits.
   const bool at_once = training && !norm && faster_at_once(a);
   Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
                  : at_once  ? Statistics()
                  : training ? batch_statistics(a)
                             : running_statistics(a);
 
-  Tensor mask;  // one bit an element: which of them the ReLU let pass
+  Tensor mask;  // one bit per element: whether the ReLU passed it
   if (a.relu && (tape || at_once)) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
   Tensor y = Tensor::empty_like(a.x);
   if (at_once)
@@ -156,7 +158,7 @@ Tensor batch_norm(const BatchNormArguments& a) {
           const Tensor &x = step.saved(0), &mean = step.saved(1), &inv_std = step.saved(2),
                        &scale = step.saved(3), &mask_ = step.saved(4);
           const BatchNormKernels& table = batch_norm_kernels(dy.device());
-          // The place of a gradient, or one to be thrown away: the kernels write all.
+          // The tensor for a gradient, or a temporary one, because the kernels write all gradients.
           const auto place = [&step](int input, const Tensor& like) {
             return step.wants(input) ? step.input_gradient(input) : Tensor::empty_like(like);
           };

@@ -1,11 +1,11 @@
-// Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) with an optional residual and ReLU in the same
-// op:
+// Batch normalization (Ioffe and Szegedy 2015, arXiv 1502.03167) with an optional residual and ReLU
+// in the same op:
 //
 //   y = relu?( (x - mean) / sqrt(variance + epsilon) * scale + bias + residual? )
 //
-// Fused because unfused it costs two more trips through memory for what is no arithmetic at all. In training,
-// mean and variance are the batch's own, over all images and pixels; in evaluation they are the running
-// statistics.
+// They are fused because residual and ReLU alone would cost two more passes through memory for almost no
+// arithmetic. In training, mean and variance are those of the batch, over all images and pixels. In evaluation
+// they are the running statistics.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -14,7 +14,7 @@
 
 namespace kindred {
 
-// torch.nn.BatchNorm2d's defaults.
+// The defaults of torch.nn.BatchNorm2d.
 inline constexpr double batch_norm_epsilon = 1e-5;
 inline constexpr double batch_norm_momentum = 0.1;
 
@@ -22,16 +22,17 @@ enum class Mode : std::uint8_t { train, evaluate };
 
 struct BatchNormArguments {
   Tensor x;         // [n, h, w, c]
-  Tensor scale;     // [c], f32 (f64 where x is f64)
+  Tensor scale;     // [c], f32 (f64 if x is f64)
   Tensor bias;      // [c]
-  Tensor residual;  // [n, h, w, c] or undefined: added before the ReLU
+  Tensor residual;  // [n, h, w, c], added before the ReLU; may be undefined
   bool relu = false;
   Mode mode = Mode::train;
-  Tensor running_mean;      // [c]; updated in training where defined, read in evaluation
+  Tensor running_mean;      // [c]; updated in training if defined, read in evaluation
   Tensor running_variance;  // [c]; unbiased
 };
 
-// Gradients flow to x, scale, bias and residual. Error(usage) in training with one value per channel only.
+// Gradients flow to x, scale, bias and residual. Throws Error(usage) in training if there is only one value per
+// channel.
 Tensor batch_norm(const BatchNormArguments& arguments);
 
 struct BatchNorm {

@@ -1,12 +1,12 @@
-// Batch normalization in NHWC on all cores. Every pass is bound by memory: each reads and writes its tensors
-// once, and computes in float.
+// Batch normalization in NHWC on all cores. Every pass is memory-bound: it reads and writes its tensors once
+// and computes in float.
 //
-// Rows are taken in tiles that fit the L1 cache. Inside a tile the outer loop is over eight channels and the
-// inner one over rows, so that what belongs to the channels stays in registers. Work is cut at multiples of
-// eight rows, so that each range owns whole bytes of the bit mask.
+// Rows are processed in tiles that fit the L1 cache. Inside a tile the outer loop runs over groups of eight
+// channels and the inner one over rows, so that the values of the channels stay in registers. Work is divided
+// at multiples of eight rows, so that each range owns whole bytes of the bit mask.
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/vec8.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/vec8.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 namespace kindred {
 namespace {
 
-constexpr std::int64_t group = 8;  // rows: group * channels is a multiple of 8 bits, whatever the channels
+constexpr std::int64_t group = 8;  // rows: group * channels is a multiple of 8 bits for any number of channels
 constexpr std::int64_t tile_elements = 4096;  // 16 KiB of a float tensor
 constexpr std::int64_t grain_elements = 16384;
 
@@ -28,7 +28,7 @@ Extent extent_of(const Tensor& x) {
   return {x.numel() / x.shape().back(), x.shape().back()};
 }
 
-// body(range, first_row, last_row)
+// Calls body(range, first_row, last_row).
 template <typename Body>
 void for_row_ranges(Extent e, Body&& body) {
   const std::int64_t groups = (e.rows + group - 1) / group;
@@ -38,7 +38,8 @@ void for_row_ranges(Extent e, Body&& body) {
                   });
 }
 
-// Whole vectors of eight channels take the fast path; with a tail, everything is handled one element at a time.
+// Whole vectors of eight channels use the fast path. If there is a remainder, all elements are processed one at
+// a time.
 bool whole_vectors(std::int64_t channels) {
   return channels % 8 == 0;
 }
@@ -55,9 +56,9 @@ void for_tiles(std::int64_t begin, std::int64_t end, std::int64_t channels, Body
     for (std::int64_t c = 0; c < channels; c += 8) body(r, std::min(r + rows, end), c);
 }
 
-// Two sums for each channel over all rows; pair(element, channel, first, second) adds one element's, or one
-// vector's, part. Float inside a tile, double across tiles; the threads' sums are added in their order, so the
-// result is the same in every run with as many threads.
+// Two sums for each channel over all rows. pair(element, channel, first, second) adds the part of one element
+// or one vector. The sums are float inside a tile and double across tiles. The threads' sums are added in a
+// fixed order, so the result is the same in every run with the same number of threads.
 struct ChannelSums {
   std::vector<double> first, second;
 
@@ -86,7 +87,7 @@ struct ChannelSums {
                           VectorPair pair) {
     for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
       Vec8 a[2] = {broadcast8(0), broadcast8(0)},
-           b[2] = {broadcast8(0), broadcast8(0)};  // two chains: adds overlap
+           b[2] = {broadcast8(0), broadcast8(0)};  // two chains, so that additions overlap
       std::int64_t r = r0;
       for (; r + 1 < r1; r += 2) {
         pair(r * channels + c, c, a[0], b[0]);
@@ -120,8 +121,8 @@ template <typename T>
 void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   const Extent e = extent_of(x);
   const T* px = x.data<T>();
-  // Sums are taken of x - pivot, with the first row as pivot: sums of squares of x itself would lose the
-  // variance of a channel whose mean is large beside it.
+  // Sums are taken of x - pivot, where the pivot is the first row. Sums of squares of x itself would lose the
+  // variance of a channel whose mean is much larger than its deviation.
   std::vector<float> pivot(static_cast<std::size_t>(e.channels));
   for (std::size_t c = 0; c < pivot.size(); ++c) pivot[c] = static_cast<float>(px[c]);
   const float* pp = pivot.data();
@@ -147,7 +148,8 @@ void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   }
 }
 
-// What the inner loop of `apply` needs, by value: nothing in it can alias what the loop writes.
+// The values that the inner loop of `apply` needs. They are copied, so that nothing in them can alias the
+// output of the loop.
 template <typename T>
 struct ApplyArguments {
   const T *x, *residual;
@@ -244,7 +246,7 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
   }
 }
 
-// dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out
+// dx = slope * dz - offset - (x - mean) * tilt, where everything that does not depend on the row is computed
 // once.
 template <typename T>
 struct BackwardArguments {

@@ -1,8 +1,9 @@
-// Batch normalization in NHWC on a GPU. Every pass is bound by memory: each reads and writes its tensors once,
-// and computes in float. How threads share a tensor: rows.h.
+// Batch normalization in NHWC on a GPU. Every pass is memory-bound: it reads and writes its tensors once and
+// computes in float. rows.h describes how threads share a tensor.
 //
-// The sums over rows have two stages in fixed order, so every run gives the same: float inside a thread, double
-// from there on; each block writes the sums of its rows, and a second small kernel adds the blocks.
+// The sums over rows have two stages in a fixed order, so every run gives the same result. They are float
+// inside a thread and double from there on. Each block writes the sums of its rows, and a second small kernel
+// adds the blocks.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/batch_norm/kernels.h>
 #include <kindred/layers/batch_norm/merge.h>
@@ -15,7 +16,7 @@ namespace {
 
 using namespace cuda;
 
-// What the backward passes read of a row. `mask` and `x` may be null.
+// The values of a row that the backward passes read. `mask` and `x` may be null.
 template <typename T, int width>
 struct GradientItem {
   Values<T, width> dy, x;
@@ -71,7 +72,7 @@ __global__ void __launch_bounds__(threads, resident)
 constexpr int merged_channels = 8;
 constexpr int merging_lanes = threads / merged_channels;
 
-// Adds up the segments and hands each channel's sums to terms.finish().
+// Adds up the segments and passes each channel's sums to terms.finish().
 template <typename Terms>
 __global__ void merge_kernel(Terms terms, const double* __restrict__ partial, std::int64_t segments,
                              std::int64_t channels) {
@@ -104,8 +105,8 @@ void channel_sums(const Tensor& x, const Terms& terms) {
          partial.data<double>(), layout.segments, layout.channels);
 }
 
-// Mean and variance from the sums of x - pivot and of its square, with the first row as pivot: sums of squares
-// of x itself would lose the variance of a channel whose mean is large beside it.
+// Mean and variance from the sums of x - pivot and of its square, where the pivot is the first row. Sums of
+// squares of x itself would lose the variance of a channel whose mean is much larger than its deviation.
 template <typename T, int width>
 struct Moments {
   static constexpr int batch = batch_rows<T, width, 64>;
@@ -124,11 +125,11 @@ struct Moments {
     const double shift = sum / static_cast<double>(rows);
     const double v = squares / static_cast<double>(rows) - shift * shift;
     mean[c] = static_cast<float>(static_cast<double>(static_cast<float>(x[c])) + shift);
-    variance[c] = static_cast<float>(v < 0 ? 0.0 : v);  // a NaN survives, so that it is noticed
+    variance[c] = static_cast<float>(v < 0 ? 0.0 : v);  // a NaN stays, so that it is noticed
   }
 };
 
-// d_bias and d_scale from the sums of dz and of dz * (x - mean).
+// d_bias and d_scale, from the sums of dz and of dz * (x - mean).
 template <typename T, int width>
 struct ParameterGradients {
   static constexpr int batch = batch_rows<T, width, 32>;
@@ -179,7 +180,7 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
   });
 }
 
-// y = (x - mean) * slope + bias, then the residual (or null) and the ReLU.
+// y = (x - mean) * slope + bias, then the residual (if not null) and the ReLU.
 struct Affine {
   const float *mean, *inv_std, *scale, *bias;
 };
@@ -226,8 +227,8 @@ __global__ void __launch_bounds__(threads, resident)
       });
 }
 
-// Any number of channels: a thread takes eight elements in the order of memory, whatever rows they are of, so
-// that each byte of the mask has one owner.
+// For any number of channels: a thread takes eight elements in memory order, regardless of rows, so that each
+// byte of the mask is written by one thread.
 template <typename T>
 __global__ void apply_scalars_kernel(const T* x, Affine affine, const T* residual, bool relu,
                                      std::uint8_t* mask, T* y, std::int64_t channels, std::int64_t elements) {
@@ -269,8 +270,8 @@ struct BackwardValues {
   float inverse_count;
 };
 
-// dx = slope * dz - offset - (x - mean) * tilt, with everything that does not depend on the row worked out
-// once. `x` is null where it has no part in dx; `mask`, `dx` and `d_residual` may be null.
+// dx = slope * dz - offset - (x - mean) * tilt, where everything that does not depend on the row is computed
+// once. `x` is null if dx does not depend on it; `mask`, `dx` and `d_residual` may be null.
 template <typename T, int width>
 __global__ void __launch_bounds__(threads, resident - 1)
     backward_kernel(const T* __restrict__ dy, const std::uint8_t* __restrict__ mask, const T* __restrict__ x,
@@ -324,7 +325,7 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
 
 struct Running {
   double momentum, count;
-  float *mean, *variance;  // null where there are none
+  float *mean, *variance;  // null if there are none
 };
 
 __global__ void finish_kernel(const float* mean, const float* variance, double epsilon, float* inv_std,

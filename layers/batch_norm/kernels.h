@@ -1,8 +1,8 @@
-// The raw kernels of batch normalization, in separable halves: whoever wants statistics over several processes
-// or micro-batches combines what the first half gives before calling the second.
+// The raw kernels of batch normalization, in separate halves. To compute statistics over several processes or
+// micro-batches, combine the results of the first half before calling the second.
 //
 // x, residual, y and their gradients are [rows, c] in memory ([n, h, w, c] images); statistics and scales are
-// f32 [c] (f64 where x is f64). The caller owns every tensor; every result is overwritten in full.
+// f32 [c] (f64 if x is f64). The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -10,45 +10,46 @@
 namespace kindred {
 
 struct BatchNormKernels {
-  // mean[c] and biased variance[c] over the rows.
+  // Computes mean[c] and the biased variance[c] over the rows.
   void (*statistics)(const Tensor& x, const Tensor& mean, const Tensor& variance);
 
-  // y = relu?((x - mean) * inv_std * scale + bias + residual?). `residual` may be undefined. Where `mask` is
-  // defined, ReLU is applied and bit e % 8 of mask[e / 8] says that element e passed; mask is u8 [ceil(rows * c
-  // / 8)].
+  // y = relu?((x - mean) * inv_std * scale + bias + residual?). `residual` may be undefined. If `mask` is
+  // defined, the ReLU is applied and the mask records it: bit e % 8 of mask[e / 8] is set if element e passed.
+  // The mask is u8 [ceil(rows * c / 8)].
   void (*apply)(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale,
                 const Tensor& bias, const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y);
 
-  // With dz = dy where the mask lets it pass and x^ = (x - mean) * inv_std:
-  // d_bias[c] = sum of dz, d_scale[c] = sum of dz * x^, over the rows.
+  // With dz = dy where the mask passes it and 0 elsewhere, and x^ = (x - mean) * inv_std: d_bias[c] = sum of
+  // dz, d_scale[c] = sum of dz * x^, both over the rows.
   void (*reduce)(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
                  const Tensor& inv_std, const Tensor& d_scale, const Tensor& d_bias);
 
-  // dx = scale * inv_std * (dz - (d_bias + x^ * d_scale) / count), or scale * inv_std * dz when count is 0 (the
-  // statistics were constants). d_residual = dz where it is defined. `dx` may be undefined.
+  // dx = scale * inv_std * (dz - (d_bias + x^ * d_scale) / count), or scale * inv_std * dz if count is 0 (the
+  // statistics were constants). d_residual = dz if it is defined. `dx` may be undefined.
   void (*apply_backward)(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
                          const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale,
                          const Tensor& d_bias, std::int64_t count, const Tensor& dx, const Tensor& d_residual);
 
-  // inv_std = 1 / sqrt(variance + epsilon); and where `running_mean` is defined, running statistics move
-  // towards the batch's: r = (1 - momentum) r + momentum b, the variance unbiased: times count / (count - 1).
+  // inv_std = 1 / sqrt(variance + epsilon). If `running_mean` is defined, the running statistics move towards
+  // the batch's: r = (1 - momentum) r + momentum b. The running variance is unbiased: b is multiplied by count
+  // / (count - 1).
   void (*finish_statistics)(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
                             std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
                             const Tensor& running_variance);
 
-  // mean and variance become those of their own rows and the other's together, of which the other's are
-  // `share`.
+  // Merges two sets of rows: mean and variance become those of their own rows and the other's rows together.
+  // `share` is the other's fraction of all rows.
   void (*merge)(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
                 const Tensor& variance);
 };
 extern const BatchNormKernels batch_norm_reference;    // f32, f64
 extern const BatchNormKernels batch_norm_cpu;          // f32, bf16
-extern const BatchNormKernels batch_norm_plan;         // plan.cpp
+extern const BatchNormKernels batch_norm_plan;         // see plan.cpp
 extern const BatchNormKernels* const batch_norm_cuda;  // null in a build without CUDA
 
 const BatchNormKernels& batch_norm_kernels(Device device);
 
-// Bytes of a mask for `elements` elements.
+// Bytes of the mask of `elements` elements.
 constexpr std::int64_t mask_bytes(std::int64_t elements) {
   return (elements + 7) / 8;
 }

@@ -1,5 +1,5 @@
-// Statistics of two sets of rows together (Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise
-// algorithm for computing sample variances"). For every device.
+// The statistics of two sets of rows taken together (Chan, Golub and LeVeque 1979, "Updating formulae and a
+// pairwise algorithm for computing sample variances"). Used on every device.
 #pragma once
 
 #include <kindred/engine/host_device.h>
@@ -10,7 +10,7 @@ struct MeanAndVariance {
   double mean, variance;  // biased
 };
 
-// `share`: of all rows, that of b's.
+// `share` is the fraction of all rows that belongs to b.
 KINDRED_HOST_DEVICE inline MeanAndVariance merged(MeanAndVariance a, MeanAndVariance b, double share) {
   const double apart = b.mean - a.mean;
   return {a.mean + apart * share,

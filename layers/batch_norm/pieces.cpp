@@ -21,8 +21,8 @@ double RunningMomentum::current() {
   return running_momentum;
 }
 
-// After piece k the running value holds its old share and k + 1 pieces': of what it will hold in the end,
-// w_k = (1 - m) + (k + 1) m / K. The next piece's share of that grows by m / K.
+// After piece k the running value consists of the old value and of k + 1 pieces. Their total weight in the
+// final value is w_k = (1 - m) + (k + 1) m / K, which grows by m / K with each piece.
 double momentum_of_piece(int piece, int pieces) {
   const double share = batch_norm_momentum / pieces;
   return share / (1 - batch_norm_momentum + (piece + 1) * share);

@@ -1,4 +1,5 @@
-// The native kernels of cuda.cu. Where cuDNN's are faster (at_once.h), which a GPU decides, the time is less.
+// The native kernels of cuda.cu. Where cuDNN's kernels are faster (at_once.h), which only a GPU can measure,
+// the real time is shorter.
 #include <kindred/engine/work.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
@@ -11,14 +12,14 @@ const WorkKind statistics_kind("batch_norm.statistics"), apply_kind("batch_norm.
     reduce_kind("batch_norm.reduce"), backward_kind("batch_norm.backward"),
     channels_kind("batch_norm.channels");
 
-// What the blocks of a sum over the rows leave for the kernel that adds them up: two doubles for each of their
-// channels, of which a block has 256 at most (rows.h), one wave of blocks on an H200.
+// The memory for the partial sums that the blocks leave to the kernel that adds them up: two doubles for each
+// channel of a block, which has at most 256 channels (rows.h), for one wave of blocks on an H200.
 std::int64_t partial_sums(const Tensor& x) {
   constexpr std::int64_t blocks = 528, channels_of_block = 256, bytes = 2 * sizeof(double);
   return bytes * std::min(blocks * std::min(x.shape().back(), channels_of_block), x.numel());
 }
 
-// `x` and what else a sum over the rows reads.
+// A sum over the rows reads `x` and `read` bytes more.
 void sum_over_rows(const WorkKind& kind, const Tensor& x, std::int64_t read, std::int64_t result) {
   const std::int64_t partial = partial_sums(x);
   record_work(kind, {.read = read, .written = partial});
@@ -40,7 +41,7 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
   sum_over_rows(reduce_kind, x, bytes_of({dy, mask, x, mean, inv_std}), bytes_of({d_scale, d_bias}));
 }
 
-// Constant statistics (count 0) leave x out.
+// With constant statistics (count 0) x is not read.
 void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
                     const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
                     std::int64_t count, const Tensor& dx, const Tensor& d_residual) {

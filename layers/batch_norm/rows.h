@@ -1,9 +1,9 @@
-// How batch normalization's GPU kernels cut a [rows, channels] tensor. Included by cuda.cu alone.
+// How the GPU kernels of batch normalization divide a [rows, channels] tensor. Only cuda.cu includes this file.
 //
-// A thread keeps `width` neighbouring channels, so that what belongs to the channels stays in registers, and
+// A thread handles `width` neighbouring channels, so that the values of these channels stay in registers, and
 // walks down the rows. Neighbouring threads of a block take neighbouring channels, up to a warp's worth; the
-// rest of the block stacks rows. `width` is 8 where the channels allow it: 16 bytes of a 16-bit type, and one
-// whole byte of the bit mask. Other channel counts take 1.
+// other threads of the block take other rows. `width` is 8 if the number of channels allows it: 8 elements are
+// 16 bytes of a 16-bit type, and one whole byte of the bit mask. Other channel counts use width 1.
 #pragma once
 
 #include <kindred/engine/cuda/launch.h>
@@ -13,10 +13,10 @@
 namespace kindred::cuda {
 
 constexpr int threads = 256;
-constexpr int resident = 4;                        // blocks that a multiprocessor holds at once
+constexpr int resident = 4;                        // blocks per multiprocessor at the same time
 constexpr std::int64_t one_wave = 132 * resident;  // an H200 has 132 multiprocessors
-constexpr std::int64_t many_waves = 8 * one_wave;  // where blocks leave nothing to add up: a shorter tail
-constexpr int fewest_rounds = 4;                   // rows of a thread that pay for loading its channels' values
+constexpr std::int64_t many_waves = 8 * one_wave;  // for kernels with nothing to sum up: a shorter tail
+constexpr int fewest_rounds = 4;                   // rows per thread that justify loading its channels' values
 
 constexpr std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -24,8 +24,8 @@ constexpr std::int64_t ceil_divide(std::int64_t a, std::int64_t b) {
 
 struct Layout {
   std::int64_t rows, channels;
-  int columns;                // threads across
-  std::int64_t segment_rows;  // of one block
+  int columns;                // threads along the channels
+  std::int64_t segment_rows;  // rows per block
   std::int64_t column_blocks, segments;
 
   dim3 grid() const { return {static_cast<unsigned>(column_blocks), static_cast<unsigned>(segments)}; }
@@ -46,17 +46,17 @@ inline Layout layout_of(const Tensor& x, int width, std::int64_t blocks) {
   return layout;
 }
 
-// body(width): 8 or 1, as a type.
+// Calls body(width), where width is 8 or 1, as a type.
 template <typename Body>
 void dispatch_width(const Tensor& x, Body&& body) {
   if (x.shape().back() % 8 == 0) return body(std::integral_constant<int, 8>{});
   body(std::integral_constant<int, 1>{});
 }
 
-// What one thread works on: elements `at`, at + step, ... before `end`, each the first of `width`.
+// The elements of one thread: `at`, at + step, ... before `end`. Each is the first of `width` elements.
 struct Walk {
   std::int64_t channel, at, end, step;
-  bool idle;  // a block's threads need not be a multiple of its columns, nor the channels one of the blocks
+  bool idle;  // a block may have more threads than its columns need, and the last block more channels
 };
 
 template <int width>
@@ -75,11 +75,11 @@ __device__ Walk walk_of(const Layout& layout) {
   return walk;
 }
 
-// Rows that make up `bytes` of one tensor, and not more than a thread has at least.
+// The number of rows that fill `bytes` of one tensor, but not more than every thread has.
 template <typename T, int width, int bytes>
 constexpr int batch_rows = std::min(fewest_rounds, bytes / (width * static_cast<int>(sizeof(T))));
 
-// Calls use(at, load(at)) for each element of the walk, `batch` of them at a time and all loads of a batch
+// Calls use(at, load(at)) for each element of the walk, `batch` of them at a time. All loads of a batch come
 // before the first use: a thread that waits for one row at a time does not keep the memory busy.
 template <int batch, typename Load, typename Use>
 __device__ void for_rows(const Walk& walk, Load load, Use use) {
@@ -94,7 +94,7 @@ __device__ void for_rows(const Walk& walk, Load load, Use use) {
   for (; at < walk.end; at += walk.step) use(at, load(at));
 }
 
-// Neighbouring elements as they are in memory; read as floats.
+// Neighbouring elements, stored as they are in memory and read as floats.
 template <typename T, int width>
 struct Values {
   static constexpr int step = std::min(width, pack_width<T>);

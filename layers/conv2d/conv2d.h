@@ -1,5 +1,5 @@
-// The 2-d convolution (cross-correlation) of NHWC images: y[n, i, j, k] = sum over the window of x times filter
-// k.
+// The 2-d convolution (cross-correlation) of NHWC images: y[n, i, j, k] is the sum over the window of x times
+// filter k.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -14,16 +14,16 @@ struct Conv2dOptions {
 };
 
 // x[n, h, w, c], filters[k, kh, kw, c] of the same type -> [n, out_h, out_w, k], out = (in + 2 padding -
-// kernel) / stride + 1. Error(usage) when the window is larger than the padded image.
+// kernel) / stride + 1. Throws Error(usage) if the window is larger than the padded image.
 Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options);
 
-// How a convolution's filters start.
+// How the filters are initialized.
 enum class Conv2dInit : std::uint8_t {
   kaiming_normal_fan_out,  // He et al. 2015, as torchvision's ResNets: deviation sqrt(2 / (k kh kw))
   pytorch_default,         // torch.nn.Conv2d: uniform in +-1 / sqrt(c kh kw)
 };
 
-// Without bias: a batch norm follows every convolution of a ResNet.
+// Has no bias, because a batch norm follows every convolution of a ResNet.
 struct Conv2d {
   Conv2d(ParameterStore& store, const std::string& name, std::int64_t in_channels, std::int64_t out_channels,
          std::int64_t kernel, Conv2dOptions options, Conv2dInit init);

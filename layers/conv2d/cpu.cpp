@@ -1,13 +1,13 @@
-// Who computes a convolution on the CPU. Float32: the Winograd kernels of winograd.h for 3x3 filters and few
-// channels, the direct ones of direct.h for colours and strides, oneDNN's Winograd for 3x3 filters and more
-// channels. Everything else is oneDNN's direct convolution. Which is the faster was measured by
-// bench/convolution.cpp.
+// Selects who computes a convolution on the CPU. In float32 these are the Winograd kernels of winograd.h for
+// 3x3 filters and few channels, the direct ones of direct.h for colour images and strides, and oneDNN's
+// Winograd for 3x3 filters and more channels. Everything else is oneDNN's direct convolution.
+// bench/convolution.cpp measured which is the fastest.
 #include <kindred/engine/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
 #include <kindred/layers/conv2d/winograd.h>
 #include <kindred/layers/in_f32.h>
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
 
@@ -32,7 +32,7 @@ direct::Shape direct_shape(const Conv2dShape& s) {
 }
 
 Engine engine_for(Pass pass, const Conv2dShape& s, DType dtype) {
-  if (dtype != DType::f32) return Engine::onednn_direct;  // in bfloat16 Winograd would round too much
+  if (dtype != DType::f32) return Engine::onednn_direct;  // Winograd's rounding errors would be too large
   if (winograd::prefers(s)) return Engine::winograd;
   if (direct::prefers(pass, direct_shape(s))) return Engine::direct;
   const bool pays = s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= 64;
@@ -45,7 +45,7 @@ onednn::Algorithm algorithm_of(Engine engine) {
   return engine == Engine::onednn_winograd ? onednn::Algorithm::winograd : onednn::Algorithm::direct;
 }
 
-// Memory of one call, from the pool; on the `plan` device from the imaginary one.
+// The scratch memory of one call, from the pool; on the `plan` device from the imaginary pool.
 Tensor winograd_scratch(Pass pass, const Conv2dShape& s, Device device = Device::cpu) {
   return Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, device);
 }
@@ -80,17 +80,17 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
   } else {
     onednn::convolution(key_of(Pass::backward_data, s, dy.dtype(), w.dtype(), algorithm_of(engine)), dx.raw(),
                         w.raw(), dy.raw());
-    if (addend.defined()) accumulate(dx, addend);  // oneDNN's data gradient takes no addend
+    if (addend.defined()) accumulate(dx, addend);  // oneDNN's data gradient has no addend
   }
 }
 
-// With two threads, oneDNN 2.6's kernel for AVX2 is wrong now and then where channels fill no vector (3 channels, 4 filters,
-// stride 2). No ResNet has such a layer.
+// With two threads, oneDNN 2.6's kernel for AVX2 sometimes gives wrong results if the channels do not fill a
+// vector (3 channels, 4 filters, stride 2). No ResNet has such a layer.
 bool is_odd_product(const Conv2dShape& s) {
   return s.kh == 1 && s.kw == 1 && s.pad == 0 && s.c % 8 != 0;
 }
 
-// dw [k, c] = dy^T x of the pixels that a 1x1 filter sees.
+// dw [k, c] = dy^T x over the pixels that a 1x1 filter sees.
 void backward_weight_as_product(const Conv2dShape& s, const float* x, const float* dy, float* dw) {
   const std::int64_t rows = s.n * s.out_h * s.out_w;
   const Tensor seen = Tensor::empty({rows, s.c}, DType::f32, Device::cpu);
@@ -130,7 +130,7 @@ void plan_workspace(Pass pass, const Conv2dShape& s, DType dtype, DType weights)
   const Engine engine = engine_for(pass, s, dtype);
   if (engine == Engine::winograd) {
     winograd_scratch(pass, s, Device::plan);
-  } else if (engine != Engine::direct) {  // which packs a few kilobytes on the heap
+  } else if (engine != Engine::direct) {  // which uses only a few kilobytes of heap memory
     const auto bytes = onednn::convolution_workspace(key_of(pass, s, dtype, weights, algorithm_of(engine)));
     Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::plan);
   }

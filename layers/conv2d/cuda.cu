@@ -1,12 +1,13 @@
-// Convolutions on cuDNN 9, each by the fastest plan for its shape; without one, by the plain kernels.
+// Convolutions by cuDNN 9, each with the fastest plan for its shape; without a plan, by the plain kernels.
 //
-// Channels that are no multiple of 8 (the stem's three colours) are padded with zeros in copies that live as
-// long as the call: the tensor cores read eight 16-bit numbers at a time. The padding never leaves this file.
+// If the number of channels is not a multiple of 8 (the stem's three colours), the channels are zero-padded in
+// copies that exist during the call, because tensor cores read eight 16-bit numbers at a time. Code outside of
+// this file never sees the padding.
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/conv2d/cuda_plain.h>
 #include <kindred/third_party/alignment.h>
-#include <kindred/third_party/cudnn_convolution.h>
+#include <kindred/third_party/cudnn/convolution.h>
 
 #include <cstdio>
 #include <set>
@@ -19,7 +20,8 @@ using Kind = cudnn::Graph::Kind;
 
 constexpr int threads = 256;
 
-// to[row, width] = from[row, channels], then zeros; or, where width is less, the first of them.
+// to[row, width] = from[row, channels], followed by zeros. If width is smaller than channels, only the first
+// `width` are copied.
 template <typename To, typename From>
 __global__ void repack_kernel(const From* from, To* to, std::int64_t rows, int channels, int width) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -48,13 +50,13 @@ Tensor padded(const Tensor& tensor, std::int64_t width) {
   return copy;
 }
 
-// Where cuDNN will read `tensor`; null where that is in a padded copy, which is aligned.
+// The address at which cuDNN will read `tensor`; null if that is in a padded copy, which is aligned.
 const void* address(const Tensor& tensor, std::int64_t width) {
   return tensor.defined() && tensor.shape().back() == width ? tensor.raw() : nullptr;
 }
 
-// cuDNN's engines rely on the alignment that a plan was made for. A window on rows of images of odd size in f32
-// starts anywhere, and then only what an element has is promised.
+// cuDNN's engines rely on the alignment that a plan was made for. In f32 a window on rows of images of odd size
+// may start at any element, so only the alignment of an element is promised then.
 ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend,
                       std::initializer_list<const void*> addresses) {
   const int alignment = promised_alignment(addresses, size_of(dtype));
@@ -63,7 +65,7 @@ ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight
           with_addend, alignment};
 }
 
-// Said once for each shape: the user may wonder why it is slow.
+// Printed once for each shape, because the user may wonder why it is slow.
 void say_fallback(const ConvolutionKey& key) {
   static std::set<ConvolutionKey> said;
   if (!said.insert(key).second) return;
@@ -85,13 +87,13 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tenso
 
 void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
                    const Tensor& dx) {
-  // Adding in the epilogue where cuDNN has an engine that does, afterwards elsewhere.
+  // The addition is done in the epilogue if cuDNN has an engine for it, and afterwards otherwise.
   const auto key_with = [&](bool with_addend, const Tensor& result) {
     return key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), with_addend,
                   {dy.raw(), w.raw(), result.raw(), with_addend ? addend.raw() : nullptr});
   };
   if (channels_on_cuda(s.c, dy.dtype()) == s.c) {
-    // The addend may be dx itself: the gradient is then found beside it.
+    // The addend may be dx itself. Then the gradient is computed into a separate tensor.
     const bool in_place = addend.defined() && addend.raw() == dx.raw();
     if (addend.defined() && !in_place) {
       const cudnn::Plan* fused = cudnn::plan_for(key_with(true, dx));
@@ -111,7 +113,7 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
 }
 
 void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
-  // The gradient is float32 where an engine writes it so from 16-bit factors, and converted elsewhere.
+  // The gradient is float32 if an engine can write it directly from 16-bit factors; otherwise it is converted.
   const std::int64_t width = channels_on_cuda(s.c, x.dtype());
   const auto key_with = [&](DType written) {
     const bool directly = width == s.c && written == dw.dtype();

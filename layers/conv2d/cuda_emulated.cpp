@@ -1,4 +1,4 @@
-// cuDNN has no emulation: the GPU's own plain kernels stand in.
+// cuDNN has no emulation, so the GPU's own plain kernels replace it.
 #include <kindred/layers/conv2d/cuda_plain.h>
 
 namespace kindred {

@@ -6,7 +6,7 @@ namespace {
 
 constexpr int threads = 256;
 
-// y[n, i, j, k]: one thread an element; neighbouring threads take neighbouring filters.
+// y[n, i, j, k]: one thread per element; neighbouring threads take neighbouring filters.
 template <typename T>
 __global__ void forward_kernel(Conv2dShape s, const T* x, const T* w, T* y) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -25,7 +25,7 @@ __global__ void forward_kernel(Conv2dShape s, const T* x, const T* w, T* y) {
   y[at] = static_cast<T>(sum);
 }
 
-// dx[n, row, column, c]: one thread an element, over the outputs whose window holds the pixel.
+// dx[n, row, column, c]: one thread per element sums over the outputs whose window contains the pixel.
 template <typename T>
 __global__ void backward_data_kernel(Conv2dShape s, const T* dy, const T* w, const T* addend, T* dx) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -47,7 +47,7 @@ __global__ void backward_data_kernel(Conv2dShape s, const T* dy, const T* w, con
   dx[at] = static_cast<T>(sum);
 }
 
-// dw[k, a, b, c]: one thread an element, over the output pixels.
+// dw[k, a, b, c]: one thread per element sums over the output pixels.
 template <typename T, typename Gradient>
 __global__ void backward_weight_kernel(Conv2dShape s, const T* x, const T* dy, Gradient* dw) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -59,7 +59,7 @@ __global__ void backward_weight_kernel(Conv2dShape s, const T* x, const T* dy, G
     for (std::int64_t i = 0; i < s.out_h; ++i) {
       const std::int64_t row = i * s.stride + a - s.pad;
       if (row < 0 || row >= s.h) continue;
-      float of_row = 0;  // sums of sums: less is lost than by adding a large image's pixels one by one
+      float of_row = 0;  // a sum per row: a single sum over a large image would lose more precision
       for (std::int64_t j = 0; j < s.out_w; ++j) {
         const std::int64_t column = j * s.stride + b - s.pad;
         if (column < 0 || column >= s.w) continue;

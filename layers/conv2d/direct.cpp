@@ -1,15 +1,15 @@
 // Forward and data gradient.
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/direct_internal.h>
 
 namespace kindred::direct {
 namespace {
 
-// One product as the head of direct.h has it, for a plane of output pixels.
+// One product as described at the top of direct.h, for a plane of output pixels.
 struct Product {
   int rows, columns;            // of output pixels
-  int row_stride, first_row;    // output row r meets image rows r * row_stride + first_row + [0, taps)
+  int row_stride, first_row;    // output row r uses the image rows r * row_stride + first_row + [0, taps)
   std::ptrdiff_t first_column;  // floats from the start of a scratch row to the taps of output column 0
   int taps;                     // rows of taps
   int length;                   // q runs over [0, length)
@@ -23,8 +23,8 @@ int block_width(int channels) {
   return channels % (2 * lanes) == 0 ? 2 * lanes : lanes;
 }
 
-// What the kernels of one row of output share: `taps` rows of `length` floats, x_row apart, and as many of
-// weights.
+// What the kernels of one output row share: `taps` rows of `length` floats, x_row apart, and the same number of
+// rows of weights.
 struct Operands {
   std::ptrdiff_t x_row;
   const float* w;
@@ -33,8 +33,8 @@ struct Operands {
   bool past_cache;
 };
 
-// Pixels pixels side by side, Vectors * 16 channels: the accumulators stay in registers through all taps. (The
-// loops over them must be unrolled for that; the compiler is told so.)
+// Pixels adjacent pixels and Vectors * 16 channels. The accumulators stay in registers through all taps. (For
+// that the loops over them must be unrolled, which the pragmas request.)
 template <int PixelStride, int Vectors, int Pixels>
 KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, const float* addend, float* y) {
   const std::ptrdiff_t step = operands.y_pixel_step;
@@ -72,7 +72,7 @@ KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, con
     }
 }
 
-// As many whole groups of Pixels as the row still has; what is left goes to a smaller kernel.
+// Processes as many whole groups of Pixels as the row still has. A smaller kernel processes the rest.
 template <int PixelStride, int Vectors, int Pixels>
 void product_row(const Operands& operands, int columns, const float* x, const float* addend, float* y) {
   for (; columns >= Pixels; columns -= Pixels) {
@@ -89,7 +89,7 @@ template <int PixelStride>
 void product_plane(const Product& p, ScratchImage& image, const float* addend, float* y) {
   const int width = block_width(p.channels);
   for (int row = 0; row < p.rows; ++row, y += p.y_row_step) {
-    const int top = row * p.row_stride + p.first_row;  // the image row of the first tap, perhaps outside
+    const int top = row * p.row_stride + p.first_row;  // the image row of the first tap; it may lie outside
     const int first = std::clamp(-top, 0, p.taps), last = std::clamp(image.height() - top, first, p.taps);
     image.need(std::min(top + last, image.height()));
     const float* x = first < last ? image.data() + (top + first) * image.row() + p.first_column : nullptr;
@@ -107,7 +107,7 @@ void product_plane(const Product& p, ScratchImage& image, const float* addend, f
 }
 
 void run_product(int pixel_stride, const Product& p, ScratchImage& image, const float* addend, float* y) {
-  if (p.taps == 0 && addend == y) return;  // nothing to add: dx holds the result already
+  if (p.taps == 0 && addend == y) return;  // nothing to add, because dx holds the result already
 #define KINDRED_CASE(N) \
   case N:               \
     return product_plane<N>(p, image, addend, y);
@@ -127,12 +127,11 @@ void pack(Product& p, Value&& value) {
         for (int k = first; k < first + width; ++k) p.weights.push_back(value(tap, q, k));
 }
 
-// The taps of one axis of a filter that reach the pixels i = u * stride + parity of x, in the order in which
-// they meet growing rows of dy: tap a meets row u + (parity + pad - a) / stride, where that is whole. Those
-// rows are neighbours.
+// The taps of one axis of a filter that reach the pixels i = u * stride + parity of x, ordered by increasing
+// rows of dy. Tap a uses row u + (parity + pad - a) / stride, if that is an integer. These rows are adjacent.
 struct AxisTaps {
   std::vector<int> tap;
-  int first = 0;  // the row that the first tap meets for u = 0
+  int first = 0;  // the row that the first tap uses for u = 0
 };
 
 AxisTaps axis_taps(int kernel, int stride, int pad, int parity) {
@@ -146,13 +145,13 @@ AxisTaps axis_taps(int kernel, int stride, int pad, int parity) {
   return taps;
 }
 
-// How many of [0, size) have this parity.
+// How many numbers in [0, size) have this parity.
 int count_of(int size, int stride, int parity) {
   return (size - parity + stride - 1) / stride;
 }
 
-// The columns of dy, and of zeros around them, that some tap of some pixel of dx meets:
-// [-before, width - before).
+// The columns of dy, including zeros around them, that some tap of some pixel of dx uses: [-before, width -
+// before).
 struct Reach {
   int before = 0, width = 0;
 };
@@ -169,8 +168,8 @@ Reach reach_of_columns(const Shape& s) {
   return {-begin, end - begin};
 }
 
-// One of the products that make up a data gradient: the pixels of dx in rows row_parity, row_parity + stride,
-// ... and likewise columns. Only every stride-th tap of a filter reaches them.
+// One of the products that make up a data gradient: the pixels of dx in the rows row_parity, row_parity +
+// stride, ... and the corresponding columns. Only every stride-th tap of a filter reaches them.
 struct ParityPart {
   Product product;
   std::ptrdiff_t dx_start;  // of the first output pixel in dx
@@ -217,7 +216,7 @@ void forward(const Shape& s, const float* x, const float* w, float* y) {
       image.set(x + n * s.h * s.w * s.c);
       run_product(s.stride * s.c, p, image, nullptr, y + n * s.out_h * s.out_w * s.k);
     }
-    _mm_sfence();  // streamed stores are ordered with later ones by this alone
+    _mm_sfence();  // only this orders streaming stores with later stores
   });
 }
 
@@ -258,11 +257,11 @@ bool supports(Pass pass, const Shape& s) {
 
 bool prefers(Pass pass, const Shape& s) {
   if (!supports(pass, s)) return false;
-  // Measured beside oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
+  // Measured against oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
   switch (pass) {
     case Pass::forward:
       return s.c <= 32 && s.k <= 64;
-    // Level with oneDNN, but oneDNN's takes no addend: that costs a pass over dx of its own.
+    // As fast as oneDNN, but oneDNN's has no addend, which would need an additional pass over dx.
     case Pass::backward_data:
       return s.c <= 64 && s.k <= 128;
     case Pass::backward_weight:

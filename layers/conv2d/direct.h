@@ -1,22 +1,22 @@
 // Hand-vectorised float32 convolutions for few channels, where oneDNN's leave part of the processor idle.
 //
 // One idea serves every pass. In NHWC the taps of one row of a filter read kw * c consecutive floats of the
-// image, so a convolution is, for each row of taps, a short product
+// image. So for each row of taps a convolution is a short product
 //
 //     y[pixel, k] += sum over q in [0, kw * c) of x[pixel * pixel_stride + q] * w[q, k]
 //
 // with 16 output channels in a vector register and one accumulator for each of several neighbouring pixels. The
-// data gradient is the same product on dy with the filters turned round; for stride 2 it falls into four such
-// products, one for each parity of the image's row and column. The filter gradient is the outer product of the
-// same two operands.
+// data gradient is the same product on dy with the filters rotated by 180 degrees. For stride 2 it splits into
+// four such products, one for each parity of the image's row and column. The filter gradient is the outer
+// product of the same two operands.
 //
-// Images are copied, one at a time, into a scratch image with zeros to the left and right of every row, and
-// taps above and below the image are left out: no kernel tests for borders.
+// Images are copied, one at a time, into a scratch image with zeros to the left and right of every row. Taps
+// above and below the image are skipped. So no kernel tests for borders.
 //
-// x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]; the caller owns everything; results are overwritten.
+// x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]. The caller owns everything. Results are overwritten.
 #pragma once
 
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 namespace kindred::direct {
 
@@ -28,16 +28,17 @@ struct Shape {
   int out_h, out_w;
 };
 
-// True for the shapes that the functions below support and where they are the better choice. Needs AVX-512.
+// Returns true for the shapes that the functions below support and compute faster than the alternatives. Needs
+// AVX-512.
 bool prefers(Pass pass, const Shape& shape);
 
-// True for the shapes that they compute rightly, fast or not.
+// Returns true for the shapes that the functions below compute correctly, whether fast or not.
 bool supports(Pass pass, const Shape& shape);
 
 void forward(const Shape& shape, const float* x, const float* w, float* y);
-// dx = gradient + addend. `addend` may be null, and may be dx.
+// dx = gradient + addend. `addend` may be null, and it may be dx (in place).
 void backward_data(const Shape& shape, const float* dy, const float* w, const float* addend, float* dx);
-// The same result in every run with the same number of threads.
+// Gives the same result in every run with the same number of threads.
 void backward_weight(const Shape& shape, const float* x, const float* dy, float* dw);
 
 }  // namespace kindred::direct

@@ -1,4 +1,4 @@
-// What the passes of direct.h share: the scratch image and the choice of a template by pixel stride.
+// What the passes of direct.h share: the scratch image, and the choice of a template by pixel stride.
 #pragma once
 
 #include <kindred/engine/error.h>
@@ -10,19 +10,20 @@
 
 namespace kindred::direct {
 
-// Asks for floats that will be read soon, the next image's among them: a hint, which never faults.
+// Prefetches floats that will be read soon, also those of the next image. A prefetch is only a hint and never
+// faults.
 inline void fetch_ahead(const float* from, std::ptrdiff_t count) {
   for (std::ptrdiff_t i = 0; i < count; i += lanes) __builtin_prefetch(from + i, 0, 2);
 }
 
-// One image with zeros to the left and right of every row, so that no kernel tests for these borders. Rows
-// above and below the image are not there: kernels leave out the taps that would meet them.
+// One image with zeros to the left and right of every row, so that no kernel tests for these borders. It has no
+// rows above and below the image: kernels skip the taps that would read them.
 //
-// Rows are copied when they are first asked for, while the processor is busy with the products of earlier ones.
-// An image that needs no border is not copied.
+// A row is copied when it is first requested, while the processor is busy with the products of earlier rows. An
+// image that needs no border is not copied.
 class ScratchImage {
  public:
-  // `before` columns of zeros ahead of each row; full_width columns in all. What lies beyond them no tap reads.
+  // Each row starts with `before` columns of zeros and has full_width columns in all. No tap reads beyond them.
   ScratchImage(int height, int width, int channels, int before, int full_width)
       : height_(height),
         image_row_(std::ptrdiff_t{width} * channels),
@@ -36,7 +37,7 @@ class ScratchImage {
     copied_ = in_place_ ? height_ : 0;
   }
 
-  // Rows [0, end) may be read from now on.
+  // Makes the rows [0, end) readable.
   void need(std::ptrdiff_t end) {
     for (; copied_ < end; ++copied_) {
       const float* from = image_ + copied_ * image_row_;
@@ -58,8 +59,8 @@ class ScratchImage {
   std::vector<float> floats_;
 };
 
-// Floats between neighbouring pixels that kernels are built for: with the distance known at compile time, every
-// pixel's address is the same register plus a constant.
+// The distances between neighbouring pixels, in floats, that kernels are compiled for. If the distance is known
+// at compile time, the address of every pixel is one register plus a constant.
 #define KINDRED_DIRECT_PIXEL_STRIDES(X) X(3) X(6) X(16) X(32) X(64) X(128) X(256)
 
 inline bool known_pixel_stride(int floats) {

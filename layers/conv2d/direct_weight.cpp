@@ -1,26 +1,26 @@
-// Filter gradient: dw[k, a, q] = sum over pixels of dy[pixel, k] * x[pixel * pixel_stride + a * row + q], q
-// over the kw * c consecutive floats that a row of taps reads.
-#include <kindred/engine/parallel.h>
+// Filter gradient: dw[k, a, q] = sum over pixels of dy[pixel, k] * x[pixel * pixel_stride + a * row + q], where
+// q runs over the kw * c consecutive floats that a row of taps reads.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/direct_internal.h>
 
 namespace kindred::direct {
 namespace {
 
-// Output rows between two visits to the sums in memory; their pixels stay in the L1 cache.
+// Output rows that are processed between two updates of the sums in memory. Their pixels stay in the L1 cache.
 constexpr int strip_rows = 4;
 
-// A strip of output rows of one image, and the rows of x that some rows of taps meet there.
+// A strip of output rows of one image, and the rows of x that some rows of taps read there.
 struct Strip {
-  const float* x;   // what the first tap of the first pixel meets
-  const float* dy;  // of the first pixel
+  const float* x;   // the first tap of the first pixel
+  const float* dy;  // the first pixel
   int rows, columns;
   std::ptrdiff_t x_row;                    // floats from one row of x to the next
   std::ptrdiff_t x_row_step, dy_row_step;  // floats from one output row to the next
   int channels;                            // of dy
 };
 
-// sums[row][q][16] += the strip's part, for TapRows rows of Taps consecutive q each and 16 channels k.
+// sums[row][q][16] += the strip's part, for TapRows rows of Taps consecutive q each, and for 16 channels k.
 template <int PixelStride, int TapRows, int Taps>
 KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t sums_row,
                                   std::ptrdiff_t sums_step) {
@@ -45,13 +45,13 @@ KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t su
   for (int a = 0; a < TapRows; ++a)
 #pragma GCC unroll 32
     for (int q = 0; q < Taps; ++q) {
-      // A strip's own sum first: long running sums would lose more to rounding.
+      // The strip has its own sum first, because a long running sum would lose more to rounding.
       float* to = sums + a * sums_row + q * sums_step;
       _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[a][q]));
     }
 }
 
-// All q of one row of taps: as many as there are registers at a time, then what is left.
+// All q of one row of taps: first as many at a time as there are registers, then the rest.
 template <int PixelStride, int Taps>
 void outer_products(Strip s, int length, float* sums, std::ptrdiff_t sums_step) {
   for (; length >= Taps; length -= Taps, s.x += Taps, sums += Taps * sums_step)
@@ -60,12 +60,12 @@ void outer_products(Strip s, int length, float* sums, std::ptrdiff_t sums_step) 
     if (length > 0) outer_products<PixelStride, Taps / 2>(s, length, sums, sums_step);
 }
 
-// Adds to sums[kh][kw * c][k] the part of output rows [begin, end) and of 16 channels of dy.
+// Adds to sums[kh][kw * c][k] the part of the output rows [begin, end) and of 16 channels of dy.
 template <int PixelStride>
 void add_strip(const Shape& s, ScratchImage& image, const float* dy, int begin, int end, float* sums) {
   const int length = s.kw * s.c;
   auto strip = [&](int row, int rows, int tap) {
-    const int top = row * s.stride + tap - s.pad;  // the image's row
+    const int top = row * s.stride + tap - s.pad;  // the row of the image
     return Strip{image.data() + top * image.row(),
                  dy + std::ptrdiff_t{row} * s.out_w * s.k,
                  rows,
@@ -76,12 +76,12 @@ void add_strip(const Shape& s, ScratchImage& image, const float* dy, int begin, 
                  s.k};
   };
   if constexpr (PixelStride == 3 || PixelStride == 6) {
-    // A stem's 3 x 3 taps of 3 colours all fit in registers, where no row of taps lies outside the image.
+    // The 3 x 3 taps of 3 colours of a stem all fit in registers, if no row of taps lies outside the image.
     if (length == 9 && s.kh == 3 && begin * s.stride >= s.pad && (end - 1) * s.stride + 2 - s.pad < s.h)
       return outer_product<PixelStride, 3, 9>(strip(begin, end - begin, 0), sums, std::ptrdiff_t{9} * s.k, s.k);
   }
   for (int a = 0; a < s.kh; ++a) {
-    int first = begin, last = end;  // less the rows where this tap meets no row of the image
+    int first = begin, last = end;  // without the rows where this tap lies outside the image
     while (first < last && first * s.stride + a < s.pad) ++first;
     while (first < last && (last - 1) * s.stride + a - s.pad >= s.h) --last;
     if (first < last)
@@ -121,7 +121,7 @@ void backward_weight(const Shape& s, const float* x, const float* dy, float* dw)
       add_image(s, image, dy + n * s.out_h * s.out_w * s.k, &sums[static_cast<std::size_t>(range) * size]);
     }
   });
-  // The threads' sums, always in the same order, from [kh, kw, c, k] to [k, kh, kw, c].
+  // Adds the threads' sums, always in the same order, and converts from [kh, kw, c, k] to [k, kh, kw, c].
   for (std::size_t k = 0; k < static_cast<std::size_t>(s.k); ++k)
     for (std::size_t q = 0; q < per_filter; ++q) {
       float total = 0;

@@ -1,4 +1,4 @@
-// The raw kernels of the 2-d convolution. The caller owns every tensor; every result is overwritten in full.
+// The raw kernels of the 2-d convolution. The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -14,11 +14,11 @@ struct Conv2dShape {
 struct Conv2dKernels {
   // y = x * filters (cross-correlation, zero padding)
   void (*forward)(const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y);
-  // dx = the gradient of x, plus `addend` where it is defined: the gradient that x has from elsewhere, a
-  // shortcut say
+  // dx = the gradient of x, plus `addend` if it is defined. The addend is the gradient that x gets from
+  // elsewhere, for example from a shortcut.
   void (*backward_data)(const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend,
                         const Tensor& dx);
-  // dw[k, kh, kw, c] = the gradient of the filters; f32 also where x and dy are bf16
+  // dw[k, kh, kw, c] = the gradient of the filters; it may be f32 even if x and dy are bf16
   void (*backward_weight)(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, const Tensor& dw);
 };
 extern const Conv2dKernels conv2d_reference;    // f32, f64
@@ -27,11 +27,12 @@ extern const Conv2dKernels* const conv2d_cuda;  // null in a build without CUDA
 
 const Conv2dKernels& conv2d_kernels(Device device);
 
-// On the `plan` device: a GPU's (plan.cpp), and what the cpu's kernels need of memory (cpu.cpp).
+// Kernels of the `plan` device: conv2d_plan describes a GPU's work (plan.cpp), conv2d_plan_cpu the memory that
+// the CPU's kernels need (cpu.cpp).
 extern const Conv2dKernels conv2d_plan, conv2d_plan_cpu;
 
-// Channels that a GPU computes with: tensor cores read eight 16-bit numbers at a time, so a stem's three
-// colours are padded with zeros in copies that live as long as the call.
+// The number of channels that a GPU computes with. Tensor cores read eight 16-bit numbers at a time, so the
+// three colour channels of a stem are zero-padded in copies that exist during the call.
 inline std::int64_t channels_on_cuda(std::int64_t channels, DType dtype) {
   return dtype == DType::f32 ? channels : (channels + 7) / 8 * 8;
 }

@@ -1,4 +1,5 @@
-// A GPU's convolutions: what cuda.cu does, of memory its workspace and its copies, of work all.
+// A GPU's convolutions as cuda.cu computes them: the memory of its workspace and its copies, and all of its
+// work.
 #include <kindred/engine/accumulate.h>
 #include <kindred/engine/work.h>
 #include <kindred/layers/conv2d/kernels.h>
@@ -8,7 +9,7 @@
 namespace kindred {
 namespace {
 
-// By what decides how fast a convolution is: few channels, pixels that are left out, or the size of its window.
+// The kinds that decide how fast a convolution is: few channels, skipped pixels, or the size of its window.
 using Kinds = std::array<WorkKind, 4>;
 const Kinds forward_kinds{WorkKind("conv2d.forward.stem"), WorkKind("conv2d.forward.strided"),
                           WorkKind("conv2d.forward.1x1"), WorkKind("conv2d.forward.3x3")},
@@ -27,18 +28,18 @@ double operations(const Conv2dShape& s) {
          static_cast<double>(s.c * s.kh * s.kw);
 }
 
-// Of x, which a window that is smaller than its stride does not see all of.
+// The bytes of x that are read: a window smaller than its stride does not cover all of x.
 std::int64_t bytes_seen(const Conv2dShape& s, const Tensor& x) {
   if (s.kh >= s.stride && s.kw >= s.stride) return bytes_of({x});
   return bytes_of({x}) / (s.h * s.w) * (s.out_h * s.kh * s.out_w * s.kw);
 }
 
-// The usual plan needs some megabytes; which plan is chosen is not known before there is a GPU.
+// A typical plan needs a few megabytes. Which plan will be chosen is not known without a GPU.
 void take_workspace() {
   Tensor::empty({std::int64_t{16} << 20}, DType::u8, Device::plan);
 }
 
-// The copy of a tensor whose last axis is padded; the tensor itself where it need not be.
+// The copy of a tensor whose last axis is padded, or the tensor itself if no padding is needed.
 Tensor padded(const Tensor& tensor) {
   const Shape& s = tensor.shape();
   const std::int64_t width = channels_on_cuda(s.back(), tensor.dtype());
@@ -57,7 +58,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tenso
                                           .factors = x.dtype()});
 }
 
-// The addend is counted as an addition of its own: an epilogue that adds is taken only where it is faster.
+// The addend is counted as a separate addition, because an epilogue that adds is used only if it is faster.
 void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
                    const Tensor& dx) {
   take_workspace();
@@ -68,7 +69,7 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
   if (addend.defined()) add(dx, addend, dx);
 }
 
-// No engine writes f32 gradients of 16-bit images: they are converted.
+// No engine writes f32 gradients of 16-bit images, so they are converted.
 void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
   const Tensor wide_x = padded(x);
   take_workspace();

@@ -1,5 +1,5 @@
 // Forward and data gradient, and the parts that all passes share.
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/winograd.h>
 #include <kindred/layers/conv2d/winograd_internal.h>
 
@@ -8,8 +8,8 @@
 namespace kindred::winograd {
 namespace {
 
-// sum[Rows][Vectors] stay in registers through the whole length. (The loops over them must be unrolled for
-// that; the compiler is told so.)
+// sum[Rows][Vectors] stays in registers for the whole length. (For that the loops over it must be unrolled,
+// which the pragmas request.)
 template <int Rows, int Vectors>
 KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float* b, float* c) {
   __m512 sum[Rows][Vectors];
@@ -35,8 +35,8 @@ KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float
     }
 }
 
-// u[position][c][k] of all filters, or with the roles of c and k exchanged and the filters turned round: the
-// data gradient is the forward pass of those.
+// u[position][c][k] of all filters. With `turned` the roles of c and k are exchanged and the filters are
+// rotated by 180 degrees, because the data gradient is the forward pass of such filters.
 void transform_filters(const Conv2dShape& s, bool turned, const float* w, float* u) {
   const std::int64_t filter = 9 * s.c, step = s.c * s.k;
   parallel_for(s.k, 8, [&](std::int64_t begin, std::int64_t end) {
@@ -54,8 +54,8 @@ void transform_filters(const Conv2dShape& s, bool turned, const float* w, float*
   });
 }
 
-// One row of tiles back to pixels: y = A^T m A for each tile's four by four outputs, less those that stand out
-// over the image.
+// Transforms one row of tiles back to pixels: y = A^T m A for the four by four outputs of each tile, except
+// those that lie beyond the image.
 template <bool with_addend, bool past_cache>
 KINDRED_AVX512 void transform_outputs(const Conv2dShape& s, std::int64_t channels, const float* m,
                                       std::ptrdiff_t position_step, const TileRow& tiles, const float* addend,
@@ -100,7 +100,7 @@ auto choose_transform_outputs(bool addend, bool past_cache) {
   return past_cache ? transform_outputs<false, true> : transform_outputs<false, false>;
 }
 
-// Both passes: `from` images with c channels, `to` images with k.
+// Used by both passes: `from` images have c channels, `to` images have k.
 void convolve(const Conv2dShape& s, std::int64_t c, std::int64_t k, const float* from, const float* u,
               const float* addend, float* to, float* scratch) {
   const Tiles tiles(s);
@@ -117,7 +117,7 @@ void convolve(const Conv2dShape& s, std::int64_t c, std::int64_t k, const float*
       for (std::int64_t r = 0; r < rows; ++r)
         transform_images(s, c, from, TileRow(tiles, first + r), v + r * tiles.across * c, from_basis.step,
                          lines);
-      // Tiles beyond the last hold what an earlier block left: their products go nowhere.
+      // Tiles after the last one hold data of an earlier block. Their products are not used.
       const std::int64_t count = (rows * tiles.across + product_rows - 1) / product_rows * product_rows;
       const Product product{count, k, c, c, 1, k, k, false};
       for (int p = 0; p < positions; ++p)
@@ -126,7 +126,7 @@ void convolve(const Conv2dShape& s, std::int64_t c, std::int64_t k, const float*
         transform_outputs_(s, k, m + r * tiles.across * k, to_basis.step, TileRow(tiles, first + r), addend,
                            to);
     }
-    _mm_sfence();  // streamed stores are ordered with later ones by this alone
+    _mm_sfence();  // only this orders streaming stores with later stores
   });
 }
 
@@ -145,7 +145,8 @@ void multiply(const Product& p, const float* a, const float* b, float* c) {
 KINDRED_AVX512 void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x,
                                      const TileRow& tiles, float* to, std::ptrdiff_t position_step,
                                      float* lines) {
-  // Columns first, each once though two tiles may need it: lines[6][column + 1][16], with zeros at both sides.
+  // Columns are transformed first, each once even if two tiles need it: lines[6][column + 1][16], with zeros at
+  // both sides.
   const std::ptrdiff_t line = (tiles.tiles_across * outputs + 2) * lanes;
   float* zeros = lines + inputs * line;
   for (int i = 0; i < inputs; ++i) {
@@ -155,7 +156,7 @@ KINDRED_AVX512 void transform_images(const Conv2dShape& s, std::int64_t channels
   }
   _mm512_storeu_ps(zeros, _mm512_setzero_ps());
   const std::ptrdiff_t next_row =
-      outputs * s.w * channels;  // of tiles: fetched ahead, a hint that never faults
+      outputs * s.w * channels;  // one row of tiles, prefetched; a prefetch never faults
   const float* pixel[inputs];
   std::ptrdiff_t step[inputs];  // 0 for a row outside the image
   for (std::int64_t c = 0; c < channels; c += lanes, to += lanes) {

@@ -1,4 +1,4 @@
-// What the passes of winograd.h share: where tiles lie, the change of basis along a line, and the matrix
+// What the passes of winograd.h share: the positions of tiles, the change of basis along a line, and the matrix
 // product.
 #pragma once
 
@@ -10,26 +10,26 @@
 
 namespace kindred::winograd {
 
-constexpr int outputs = 4;                  // of a tile, along each axis
+constexpr int outputs = 4;                  // of a tile along each axis
 constexpr int inputs = 6;                   // outputs + 3 - 1
-constexpr int positions = inputs * inputs;  // of a tile in the other basis
+constexpr int positions = inputs * inputs;  // of a tile in the transformed basis
 
-// The tiles of all images of a convolution, counted image by image and row by row of tiles. Those at the far
-// edges may stand out over the image.
+// The tiles of all images of a convolution, counted image by image and, within an image, by rows of tiles.
+// Tiles at the right and bottom edges may extend beyond the image.
 struct Tiles {
   explicit Tiles(const Conv2dShape& s)
       : down((s.h + outputs - 1) / outputs), across((s.w + outputs - 1) / outputs), rows(s.n * down) {}
-  std::int64_t down, across, rows;  // rows: of tiles, in all images
+  std::int64_t down, across, rows;  // rows: the number of rows of tiles in all images
 };
 
-// Rows of tiles that are worked off together: as many as the L2 cache holds in the other basis.
+// The rows of tiles that are processed together: as many as fit in the L2 cache after the transformation.
 struct Block {
   explicit Block(const Conv2dShape& s);
-  std::int64_t rows, tiles;  // tiles: a multiple of product_rows, the last ones perhaps unused
+  std::int64_t rows, tiles;  // tiles is a multiple of product_rows; the last ones may be unused
 };
 
-// The images of a block in the other basis: [position][tile][channel]. The step from one position to the next
-// is odd in cache lines, so that the 36 stores of a tile do not meet in one cache set.
+// The transformed images of a block: [position][tile][channel]. The step from one position to the next is an
+// odd number of cache lines, so that the 36 stores of a tile do not fall into one cache set.
 struct Basis {
   Basis(const Block& block, std::int64_t channels_)
       : channels(channels_), step(block.tiles * channels + lanes) {}
@@ -37,15 +37,15 @@ struct Basis {
   std::int64_t floats() const { return positions * step; }
 };
 
-// One row of tiles: where its first outputs lie.
+// One row of tiles, and where its first outputs lie.
 struct TileRow {
   TileRow(const Tiles& tiles, std::int64_t index)
       : image(index / tiles.down), row(index % tiles.down * outputs), tiles_across(tiles.across) {}
   std::int64_t image, row, tiles_across;
 };
 
-// Lines of vectors in and out of the basis; every lane is a channel. `from` and `to` are arrays of registers.
-// The matrices are those of Lavin and Gray, for the points 0, 1, -1, 2, -2 and infinity.
+// Transforms of lines of vectors; every lane is a channel. `from` and `to` are arrays of registers. The
+// matrices are those of Lavin and Gray, for the points 0, 1, -1, 2, -2 and infinity.
 
 // to = B^T from
 KINDRED_AVX512 inline void image_line(const __m512 (&from)[6], __m512 (&to)[6]) {
@@ -85,13 +85,13 @@ KINDRED_AVX512 inline void gradient_line(const __m512 (&from)[4], __m512 (&to)[6
   to[5] = from[3];
 }
 
-// Changes one row of tiles to the other basis: to[position][tile][channel] = B^T x B of the six by six pixels
-// around each tile, zeros outside the image. `lines` is scratch memory of line_floats(s).
+// Transforms one row of tiles: to[position][tile][channel] = B^T x B of the six by six pixels around each tile,
+// with zeros outside the image. `lines` is scratch memory of line_floats(s).
 void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x, const TileRow& tiles,
                       float* to, std::ptrdiff_t position_step, float* lines);
 std::int64_t line_floats(const Conv2dShape& s);
 
-// Scratch memory of one thread.
+// The scratch memory of one thread.
 struct Scratch {
   Scratch(const Conv2dShape& s, const Block& block)
       : x(block, s.c), y(block, s.k), floats(x.floats() + y.floats() + line_floats(s)) {}
@@ -99,11 +99,11 @@ struct Scratch {
   std::int64_t floats;
 };
 
-// Rows of a product's result are worked off in groups of as many.
+// The rows of a product are processed in groups of this size.
 constexpr int product_rows = 16;
 
-// c[row][column] (+)= sum over i of a[row * a_row + i * a_step] * b[i * b_step + column]. Rows and columns are
-// multiples of 16.
+// c[row][column] (+)= sum over i of a[row * a_row + i * a_step] * b[i * b_step + column]. The numbers of rows
+// and columns are multiples of 16.
 struct Product {
   std::int64_t rows, columns, length;
   std::ptrdiff_t a_row, a_step, b_step, c_row;
@@ -111,7 +111,7 @@ struct Product {
 };
 void multiply(const Product& product, const float* a, const float* b, float* c);
 
-// u[position][...] = G w G^T of one 3x3 filter, w[3][3] by the steps given.
+// u[position][...] = G w G^T of one 3x3 filter; w[3][3] is read with the given steps.
 void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
                       float (&u)[positions]);
 

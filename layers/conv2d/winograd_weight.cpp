@@ -1,17 +1,17 @@
 // Filter gradient: dw = G^T [ sum over tiles (A dy A^T) . (B^T x B) ] G.
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/winograd.h>
 #include <kindred/layers/conv2d/winograd_internal.h>
 
 namespace kindred::winograd {
 namespace {
 
-// One row of tiles: to[position][tile][channel] = A dy A^T of each tile's four by four outputs; those that
-// stand out over the image are zero.
+// One row of tiles: to[position][tile][channel] = A dy A^T of the four by four outputs of each tile. Outputs
+// beyond the image count as zero.
 KINDRED_AVX512 void transform_gradients(const Conv2dShape& s, const float* dy, const TileRow& tiles, float* to,
                                         std::ptrdiff_t position_step) {
   const std::int64_t rows = s.h - tiles.row;
-  const std::ptrdiff_t next_row = outputs * s.w * s.k;  // of tiles: fetched ahead, a hint that never faults
+  const std::ptrdiff_t next_row = outputs * s.w * s.k;  // one row of tiles, prefetched; a prefetch never faults
   for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {
     const float* start = dy + ((tiles.image * s.h + tiles.row) * s.w + tile * outputs) * s.k;
     const std::int64_t columns = s.w - tile * outputs;
@@ -41,9 +41,9 @@ KINDRED_AVX512 void transform_gradients(const Conv2dShape& s, const float* dy, c
   }
 }
 
-// dw[3][3] = G^T u G of one filter, column_step apart, and rows three of those.
+// dw[3][3] = G^T u G of one filter. Columns are column_step apart, and rows three times as far.
 void transform_back(const float (&u)[positions], float* dw, std::ptrdiff_t column_step) {
-  // G^T by a line, as it is written in winograd.cpp
+  // Applies G^T along a line, in the form used in winograd.cpp.
   const auto line = [](const float* from, std::ptrdiff_t step, float(&to)[3]) {
     const float a = from[step] + from[2 * step], b = from[2 * step] - from[step];
     const float c = from[3 * step] + from[4 * step], d = from[3 * step] - from[4 * step];
@@ -81,13 +81,13 @@ void backward_weight(const Conv2dShape& s, const float* x, const float* dy, floa
         transform_images(s, s.c, x, row, v + r * tiles.across * s.c, layout.x.step, lines);
         transform_gradients(s, dy, row, g + r * tiles.across * s.k, layout.y.step);
       }
-      // A block's own sum first, in registers: long running sums would lose more to rounding.
+      // A block has its own sum first, in registers, because a long running sum would lose more to rounding.
       const Product product{s.c, s.k, rows * tiles.across, 1, s.c, s.k, s.k, true};
       for (int p = 0; p < positions; ++p)
         multiply(product, v + p * layout.x.step, g + p * layout.y.step, sums + range * filters + p * s.c * s.k);
     }
   });
-  // The threads' sums, always in the same order.
+  // Adds the threads' sums, always in the same order.
   parallel_for(s.c, 4, [&](std::int64_t begin, std::int64_t end) {
     float u[positions];
     for (std::int64_t c = begin; c < end; ++c)

@@ -1,6 +1,6 @@
-// A byte has 256 values: each channel's results are worked out once and looked up.
+// A byte has 256 values, so each channel's results are computed once and then looked up.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/layers/image_input/kernels.h>
 
 namespace kindred {

@@ -1,4 +1,5 @@
-// A pack of results for each thread. The same operations as on the CPU, in the same order: the same bits.
+// Each thread computes one pack of results. The operations and their order are those of the CPU, so the bits
+// are the same.
 #include <kindred/engine/cuda/packs.h>
 #include <kindred/layers/image_input/kernels.h>
 
@@ -7,12 +8,12 @@ namespace {
 
 constexpr int threads = 256;
 
-// With fixed indices the numbers stay in registers; a variable one would send them through memory.
+// Constant indices keep the numbers in registers; a variable index would force them into memory.
 __device__ float of_channel(const std::array<float, 3>& numbers, unsigned channel) {
   return channel == 0 ? numbers[0] : channel == 1 ? numbers[1] : numbers[2];
 }
 
-// A pack may start at any channel, since 3 divides no pack's width.
+// A pack may start at any channel, because the width of a pack is not a multiple of 3.
 template <typename T, int width>
 __global__ void normalize_kernel(const std::uint8_t* images, T* y, PixelStatistics statistics,
                                  std::int64_t count) {

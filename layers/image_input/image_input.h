@@ -1,4 +1,4 @@
-// From a batch of RGB bytes to normalized activations. Images carry no gradient, so nothing is recorded.
+// Turns a batch of RGB bytes into normalized activations. Images need no gradient, so nothing is recorded.
 #pragma once
 
 #include <kindred/layers/image_input/kernels.h>
@@ -7,12 +7,12 @@
 
 namespace kindred {
 
-// Of the training sets, as their recipes give them (torchvision; HobbitLong/SupContrast).
+// The statistics of the training sets, as their recipes give them (torchvision; HobbitLong/SupContrast).
 inline constexpr PixelStatistics imagenet_pixels{{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
 inline constexpr PixelStatistics cifar10_pixels{{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}};
 inline constexpr PixelStatistics cifar100_pixels{{0.5071f, 0.4867f, 0.4408f}, {0.2675f, 0.2565f, 0.2761f}};
 
-// By name: imagenet, cifar10 or cifar100; Error(usage) for any other.
+// `name` is imagenet, cifar10 or cifar100. Throws Error(usage) for any other name.
 const PixelStatistics& pixel_statistics(std::string_view name);
 
 // images u8 [n, h, w, 3] -> [n, h, w, 3] in `dtype`, on the images' device.

@@ -1,4 +1,4 @@
-// The raw kernel that turns bytes into what the network sees.
+// The raw kernel that turns image bytes into the input of a network.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -20,7 +20,7 @@ struct ImageInputKernels {
 };
 extern const ImageInputKernels image_input_reference;    // f32, f64
 extern const ImageInputKernels image_input_cpu;          // f32, bf16
-extern const ImageInputKernels image_input_plan;         // plan.cpp
+extern const ImageInputKernels image_input_plan;         // see plan.cpp
 extern const ImageInputKernels* const image_input_cuda;  // null in a build without CUDA
 
 const ImageInputKernels& image_input_kernels(Device device);

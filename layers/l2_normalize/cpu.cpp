@@ -1,5 +1,5 @@
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 
@@ -9,7 +9,7 @@
 namespace kindred {
 namespace {
 
-constexpr std::int64_t grain = 16384;  // elements: less is not worth waking a thread for
+constexpr std::int64_t grain = 16384;  // elements: starting a thread does not pay for fewer
 
 template <typename T>
 void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
@@ -19,7 +19,7 @@ void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
   float* lengths = length.data<float>();
   parallel_for(x.dim(0), grain / std::max<std::int64_t>(1, dim) + 1, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t m = begin; m < end; ++m) {
-      // Squares in double: those of a float can neither overflow nor vanish.
+      // In double, squares of floats can neither overflow nor underflow.
       double squares = 0;
 #pragma omp simd reduction(+ : squares)
       for (std::int64_t d = 0; d < dim; ++d) {

@@ -1,4 +1,4 @@
-// One warp for each row. It reads its row twice; the second time from the cache.
+// One warp for each row. It reads its row twice, the second time from the cache.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
@@ -11,7 +11,7 @@ namespace {
 constexpr int threads = 128;
 constexpr int rows_per_block = threads / cuda::warp;
 
-// In double, as on the CPU: squares of floats can neither overflow nor vanish there.
+// In double, as on the CPU: squares of floats can neither overflow nor underflow.
 __device__ double warp_sum_double(double value) {
 #pragma unroll
   for (int step = cuda::warp / 2; step > 0; step /= 2) value += __shfl_xor_sync(cuda::all_lanes, value, step);
@@ -22,7 +22,7 @@ template <typename T>
 __global__ void forward_kernel(const T* x, float* y, float* length, std::int64_t rows, std::int64_t dim) {
   const std::int64_t m = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / cuda::warp;
   const int lane = static_cast<int>(threadIdx.x) % cuda::warp;
-  if (m >= rows) return;  // the whole warp
+  if (m >= rows) return;  // true for the whole warp
   const T* from = x + m * dim;
   double squares = 0;
   for (std::int64_t d = lane; d < dim; d += cuda::warp) {
@@ -30,7 +30,7 @@ __global__ void forward_kernel(const T* x, float* y, float* length, std::int64_t
     squares += value * value;
   }
   const double norm = sqrt(warp_sum_double(squares));
-  // Not fmax, which would lose a NaN.
+  // fmax would lose a NaN.
   const double inverse = 1 / (norm < l2_normalize_shortest ? l2_normalize_shortest : norm);
   if (lane == 0) length[m] = static_cast<float>(norm);
   for (std::int64_t d = lane; d < dim; d += cuda::warp)
@@ -42,7 +42,7 @@ __global__ void backward_kernel(const float* y, const float* length, const float
                                 std::int64_t dim) {
   const std::int64_t m = std::int64_t{blockIdx.x} * rows_per_block + threadIdx.x / cuda::warp;
   const int lane = static_cast<int>(threadIdx.x) % cuda::warp;
-  if (m >= rows) return;  // the whole warp
+  if (m >= rows) return;  // true for the whole warp
   double along_sum = 0;
   for (std::int64_t d = lane; d < dim; d += cuda::warp) along_sum += double{y[m * dim + d]} * dy[m * dim + d];
   const auto along = static_cast<float>(warp_sum_double(along_sum));

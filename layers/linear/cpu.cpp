@@ -1,14 +1,14 @@
-// Matrix products by oneDNN; bias and its gradient by hand.
+// Matrix products by oneDNN; our own code for the bias and its gradient.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/layers/in_f32.h>
 #include <kindred/layers/linear/kernels.h>
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 namespace kindred {
 namespace {
 
-constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
+constexpr std::int64_t grain = 4096;  // elements: starting a thread does not pay for fewer
 
 void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
   if (computes_in_f32(x.dtype()))

@@ -1,13 +1,13 @@
-// Linear layers on cuBLASLt, the bias and its gradient in its epilogues; by the plain kernels where it has no
-// algorithm.
+// Linear layers by cuBLASLt, with the bias and its gradient in its epilogues. If it has no algorithm for a
+// shape, by the plain kernels.
 //
-// The ReLU is a kernel of our own after it. cuBLASLt has an epilogue for that too, a maximum with zero of which
-// NVIDIA does not say what it makes of a NaN; a GPU's maximum makes a zero of it, and what went wrong would
-// never be found. For 256 views and ResNet-50's head the kernel moves 2 MB: with its launch some 3 microseconds
-// of a step that is predicted to take 39 milliseconds.
+// The ReLU is a separate kernel after the product. cuBLASLt also has a ReLU epilogue, a maximum with zero, but
+// NVIDIA does not document what it does with a NaN. A GPU's maximum turns a NaN into zero, and then the error
+// would never be found. For 256 views and ResNet-50's head the kernel moves 2 MB: about 3 microseconds with its
+// launch, in a step that is predicted to take 39 milliseconds.
 #include <kindred/layers/linear/cuda_plain.h>
 #include <kindred/layers/pointwise/kernels.h>
-#include <kindred/third_party/cublaslt.h>
+#include <kindred/third_party/cublaslt/cublaslt.h>
 
 namespace kindred {
 namespace {
@@ -16,7 +16,8 @@ using cublaslt::Epilogue;
 using cublaslt::ProductKey;
 
 void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
-  // The epilogue adds a bias of the result's type: its rounding is no larger than that of the result itself.
+  // The epilogue adds a bias of the result's type. The rounding of the bias is no larger than that of the
+  // result itself.
   const Tensor vector = !bias.defined() || bias.dtype() == y.dtype() ? bias : bias.to(Device::cuda, y.dtype());
   const Epilogue epilogue = bias.defined() ? Epilogue::bias : Epilogue::none;
   const ProductKey key{x.dtype(), y.dtype(), false, true, epilogue, x.dim(0), w.dim(0), x.dim(1)};

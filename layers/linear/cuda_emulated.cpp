@@ -1,4 +1,4 @@
-// cuBLASLt has no emulation: the GPU's own plain kernels stand in.
+// cuBLASLt has no emulation, so the GPU's own plain kernels replace it.
 #include <kindred/layers/linear/cuda_plain.h>
 
 namespace kindred {

@@ -1,5 +1,5 @@
-// The linear layer on the GPU without a library: for shapes that cuBLASLt has no algorithm for, and where the
-// GPU is emulated. Plain, slow, of any size; f32, bf16 and f16.
+// The linear layer on the GPU without a library: for shapes that no cuBLASLt algorithm supports, and for the
+// emulated GPU. Plain and slow; any size; f32, bf16 and f16.
 #pragma once
 
 #include <kindred/layers/linear/kernels.h>

@@ -1,4 +1,4 @@
-// The raw kernels of the linear layer. The caller owns every tensor; every result is overwritten in full.
+// The raw kernels of the linear layer. The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -6,19 +6,19 @@
 namespace kindred {
 
 struct LinearKernels {
-  // y[m, out] = x[m, in] w[out, in]^T + bias[out], then max(y, 0) where `relu` is set. `bias` may be undefined.
+  // y[m, out] = x[m, in] w[out, in]^T + bias[out], then max(y, 0) if `relu` is set. `bias` may be undefined.
   void (*forward)(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y);
   // dx[m, in] = dy[m, out] w[out, in]
   void (*backward_data)(const Tensor& dy, const Tensor& w, const Tensor& dx);
-  // dw[out, in] = dy^T x; f32 also where x and dy have 16 bits. Where db is defined, it becomes the column sums
-  // of dy.
+  // dw[out, in] = dy^T x; it may be f32 even if x and dy have 16 bits. If db is defined, it is set to the
+  // column sums of dy.
   void (*backward_weight)(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db);
-  // db[out] = column sums of dy; f32 also where dy has 16 bits
+  // db[out] = column sums of dy; it may be f32 even if dy has 16 bits
   void (*backward_bias)(const Tensor& dy, const Tensor& db);
 };
 extern const LinearKernels linear_reference;    // f32, f64
 extern const LinearKernels linear_cpu;          // f32, bf16
-extern const LinearKernels linear_plan;         // plan.cpp
+extern const LinearKernels linear_plan;         // see plan.cpp
 extern const LinearKernels* const linear_cuda;  // null in a build without CUDA
 
 const LinearKernels& linear_kernels(Device device);

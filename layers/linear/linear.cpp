@@ -23,7 +23,7 @@ Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool r
   return y;
 }
 
-// dy[m, out] -> the gradients of x, weight and bias. Saved: x and the weight.
+// dy[m, out] -> the gradients of x, weight and bias. The saved tensors are x and the weight.
 void backward(BackwardStep& step, const Tensor& dy) {
   const LinearKernels& kernels = linear_kernels(dy.device());
   if (step.wants(0)) kernels.backward_data(dy, step.saved(1), step.input_gradient(0));
@@ -52,7 +52,7 @@ Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor y = forward(x, weight, bias, true);
   if (Tape* tape = Tape::recording({&x, &weight, &bias}))
     tape->record(linear_relu_operation, {&x, &weight, &bias}, {&y}, {x, weight, y}, [](BackwardStep& step) {
-      const Tensor dz = Tensor::empty_like(step.output_gradient());  // of what the ReLU was given
+      const Tensor dz = Tensor::empty_like(step.output_gradient());  // the gradient before the ReLU
       pointwise_kernels(dz.device()).relu_backward(step.saved(2), step.output_gradient(), dz);
       backward(step, dz);
     });

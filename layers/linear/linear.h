@@ -1,6 +1,6 @@
 // The linear (fully connected) layer: y = x W^T + b.
 //
-// Initialized as PyTorch does: weight and bias uniform in +-1/sqrt(in_features).
+// Weight and bias are initialized as in PyTorch: uniform in +-1/sqrt(in_features).
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -10,10 +10,10 @@
 namespace kindred {
 
 // x[m, in], weight[out, in], bias[out] or undefined -> [m, out], in the type of x. The weight has the type of
-// x; the bias is f32 (f64 where x is f64).
+// x. The bias is f32 (f64 if x is f64).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
-// max(linear(x, weight, bias), 0), where a NaN stays a NaN; on the CPU without a trip through memory between
-// the two.
+// max(linear(x, weight, bias), 0), where a NaN stays a NaN. On the CPU the two are fused, which saves a pass
+// through memory.
 Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias);
 
 struct Linear {

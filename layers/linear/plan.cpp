@@ -1,4 +1,4 @@
-// One product of cuBLASLt each, with the bias, the ReLU and the bias's gradient in its epilogues.
+// Each function is one product of cuBLASLt, with the bias, the ReLU and the bias gradient in its epilogues.
 #include <kindred/engine/work.h>
 #include <kindred/layers/linear/kernels.h>
 
@@ -14,7 +14,7 @@ double operations(const Tensor& x, std::int64_t out) {
 }
 
 void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool, const Tensor& y) {
-  if (bias.defined() && bias.dtype() != y.dtype())  // what the epilogue adds has y's type
+  if (bias.defined() && bias.dtype() != y.dtype())  // the epilogue adds a value of y's type
     record_work(bias_kind, {.read = bytes_of({bias}), .written = bytes_of({bias})});
   record_work(forward_kind, {.read = bytes_of({x, w, bias}),
                              .written = bytes_of({y}),

@@ -1,11 +1,11 @@
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/layers/pointwise/kernels.h>
 
 namespace kindred {
 namespace {
 
-constexpr std::int64_t grain = 16384;  // elements: less is not worth waking a thread for
+constexpr std::int64_t grain = 16384;  // elements: starting a thread does not pay for fewer
 
 void relu_forward(const Tensor& x, const Tensor& y) {
   dispatch_cpu("relu", x.dtype(), [&]<typename T>(T) {

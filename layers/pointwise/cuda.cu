@@ -1,4 +1,4 @@
-// The rectifier: a pack of elements for each thread. Any length, any alignment.
+// The ReLU. Each thread processes one pack of elements. Any length and any alignment.
 #include <kindred/engine/cuda/packs.h>
 #include <kindred/layers/pointwise/kernels.h>
 
@@ -14,7 +14,7 @@ __global__ void relu_forward_kernel(const T* x, T* y, std::int64_t count) {
 #pragma unroll
     for (int k = 0; k < n; ++k) {
       const float value = values.element[k];
-      values.element[k] = T(value < 0 ? 0.0f : value);  // not fmaxf, which would lose a NaN
+      values.element[k] = T(value < 0 ? 0.0f : value);  // fmaxf would lose a NaN
     }
     cuda::store(y + i, values);
   });

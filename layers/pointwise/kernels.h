@@ -1,5 +1,5 @@
-// The raw kernels of the rectifier. The caller owns every tensor; every result is overwritten in full.
-// The sum's kernel is the engine's own (engine/accumulate.h), since the tape adds gradients with it.
+// The raw kernels of the ReLU. The caller owns every tensor. Every result is overwritten completely. The kernel
+// of the sum belongs to the engine (engine/accumulate.h), because the tape adds gradients with it.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -14,7 +14,7 @@ struct PointwiseKernels {
 };
 extern const PointwiseKernels pointwise_reference;    // f32, f64
 extern const PointwiseKernels pointwise_cpu;          // f32, bf16
-extern const PointwiseKernels pointwise_plan;         // plan.cpp
+extern const PointwiseKernels pointwise_plan;         // see plan.cpp
 extern const PointwiseKernels* const pointwise_cuda;  // null in a build without CUDA
 
 const PointwiseKernels& pointwise_kernels(Device device);

@@ -1,19 +1,19 @@
-// Functions of each element alone: the rectifier and the sum.
+// Elementwise functions: the ReLU and the sum.
 //
-// In a network, most of both are fused into batch_norm (layers/batch_norm), which saves reading everything
-// again.
+// In a network, most of them are fused into batch_norm (layers/batch_norm), which saves another pass through
+// memory.
 #pragma once
 
 #include <kindred/engine/tensor.h>
 
 namespace kindred {
 
-// max(x, 0), elementwise; a NaN stays one. Backward needs the result only, which the next layer keeps anyway;
-// the gradient at 0 is 0.
+// max(x, 0), elementwise; a NaN stays a NaN. The backward pass needs only the result, which the next layer
+// keeps anyway. The gradient at 0 is 0.
 Tensor relu(const Tensor& x);
 
-// a + b, elementwise: one shape, type and device. (The kernel that writes into a given tensor is
-// engine/accumulate.h.)
+// a + b, elementwise. Both must have the same shape, type and device. (engine/accumulate.h has the version that
+// writes into a given tensor.)
 Tensor add(const Tensor& a, const Tensor& b);
 
 }  // namespace kindred

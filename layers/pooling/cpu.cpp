@@ -1,8 +1,8 @@
-// Loops over the channels of one pixel, which lie side by side and become vector code. Each thread writes rows
-// of its own, backward too: every input pixel gathers from the windows that cover it, so nothing depends on
-// timing.
+// Loops over the channels of one pixel, which are adjacent in memory, become vector code. Each thread writes
+// its own rows, in the backward pass too: every input pixel gathers from the windows that cover it, so nothing
+// depends on timing.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/layers/pooling/kernels.h>
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 namespace kindred {
 namespace {
 
-// The larger of `best` and `values`, and its place in the window.
+// Takes the larger of `best` and `values`, and its place in the window.
 template <typename T>
 void take_larger(const T* values, std::uint8_t place, std::int64_t channels, float* best,
                  std::uint8_t* argmax) {
   for (std::int64_t c = 0; c < channels; ++c) {
     const float value = values[c];
-    const bool larger = value > best[c] || value != value;  // the latter: a NaN
+    const bool larger = value > best[c] || value != value;  // the second test finds a NaN
     best[c] = larger ? value : best[c];
     argmax[c] = larger ? place : argmax[c];
   }
@@ -70,8 +70,7 @@ struct Range {
   std::int64_t first, last;
 };
 Range windows_over(std::int64_t at, const Window& window, std::int64_t count) {
-  const std::int64_t past_start =
-      at + window.pad - window.kernel;  // the last window that ends before `at` starts here
+  const std::int64_t past_start = at + window.pad - window.kernel;  // the last window that ends before `at`
   return {past_start < 0 ? 0 : past_start / window.stride + 1,
           std::min(count, (at + window.pad) / window.stride + 1)};
 }

@@ -1,6 +1,6 @@
-// Neighbouring threads take neighbouring channels of a pixel, a pack of them each, and loop over pixels.
-// Backward gathers: every input pixel adds up the windows that cover it, in a fixed order, so nothing depends
-// on timing.
+// Neighbouring threads take neighbouring channels of a pixel, one pack each, and loop over pixels. The backward
+// pass gathers: every input pixel adds up the windows that cover it, in a fixed order, so nothing depends on
+// timing.
 #include <kindred/engine/cuda/packs.h>
 #include <kindred/layers/pooling/kernels.h>
 
@@ -10,7 +10,8 @@
 namespace kindred {
 namespace {
 
-// The images' extents and the window, in 32 bits: a GPU divides by those several times faster than by 64.
+// The extents of the images and the window, in 32 bits, because a GPU divides 32-bit numbers several times
+// faster than 64-bit ones.
 struct Geometry {
   int height, width, channels;  // of x and dx
   int out_height, out_width;    // of y and dy
@@ -25,7 +26,7 @@ Geometry geometry_of(const Shape& x, const Shape& y, const Window& window) {
 
 constexpr int row_threads = 256;
 
-// One block for each row of y; `pack` is how many channels a thread has in hand.
+// One block for each row of y. `pack` is the number of channels that a thread processes.
 template <typename T, int pack>
 __global__ void max_forward_kernel(const T* x, T* y, std::uint8_t* argmax, Geometry g) {
   const int row = static_cast<int>(blockIdx.x);
@@ -50,7 +51,7 @@ __global__ void max_forward_kernel(const T* x, T* y, std::uint8_t* argmax, Geome
 #pragma unroll
         for (int k = 0; k < pack; ++k) {
           const float value = values.element[k];
-          if (value > best[k] || value != value) {  // the latter: a NaN
+          if (value > best[k] || value != value) {  // the second test finds a NaN
             best[k] = value;
             place[k] = h * g.kernel + w;
           }
@@ -68,8 +69,8 @@ __global__ void max_forward_kernel(const T* x, T* y, std::uint8_t* argmax, Geome
   }
 }
 
-// One block for each row of dx. The windows over pixel h are those with oh * stride + kh = h + pad: kh goes up
-// from the remainder in steps of `stride` while oh goes down by one. The same for w.
+// One block for each row of dx. The windows that cover pixel h satisfy oh * stride + kh = h + pad: kh starts at
+// the remainder and increases by `stride`, while oh decreases by one. The same holds for w.
 template <typename T, int pack>
 __global__ void max_backward_kernel(const std::uint8_t* argmax, const T* dy, T* dx, Geometry g) {
   const int row = static_cast<int>(blockIdx.x);
@@ -102,7 +103,7 @@ __global__ void max_backward_kernel(const std::uint8_t* argmax, const T* dy, T* 
 
 constexpr int average_threads = 128;
 
-// A thread for each pack of y: `count` elements, of all images.
+// One thread for each pack of y. `count` is the number of elements of all images.
 template <typename T, int pack>
 __global__ void average_forward_kernel(const T* x, T* y, std::int64_t count, std::int64_t pixels,
                                        std::int64_t channels) {

@@ -1,20 +1,20 @@
-// The raw kernels of pooling. The caller owns every tensor; every result is overwritten in full.
+// The raw kernels of pooling. The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
 #include <kindred/engine/tensor.h>
 
 namespace kindred {
 
-// The sliding window: square, moved by `stride`, starting `pad` before the image.
+// The sliding window: a square that moves by `stride` and starts `pad` pixels before the image.
 struct Window {
   std::int64_t kernel, stride, pad;
 };
 
 struct PoolingKernels {
-  // y[N, OH, OW, C] = maxima of x[N, H, W, C]; argmax, u8 like y, is where in its window each was found:
-  // kh * kernel + kw.
+  // y[N, OH, OW, C] = maxima of x[N, H, W, C]. argmax is u8 and has the shape of y. It holds the position of
+  // each maximum in its window: kh * kernel + kw.
   void (*max_forward)(const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax);
-  // dx[N, H, W, C]: the sum of dy over the windows that found their maximum there.
+  // dx[N, H, W, C]: the sum of dy over the windows that have their maximum there.
   void (*max_backward)(const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx);
   // y[N, C] = mean of x[N, H, W, C] over H and W
   void (*average_forward)(const Tensor& x, const Tensor& y);
@@ -23,7 +23,7 @@ struct PoolingKernels {
 };
 extern const PoolingKernels pooling_reference;    // f32, f64
 extern const PoolingKernels pooling_cpu;          // f32, bf16
-extern const PoolingKernels pooling_plan;         // plan.cpp
+extern const PoolingKernels pooling_plan;         // see plan.cpp
 extern const PoolingKernels* const pooling_cuda;  // null in a build without CUDA
 
 const PoolingKernels& pooling_kernels(Device device);

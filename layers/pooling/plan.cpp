@@ -1,4 +1,4 @@
-// Windows overlap, and what they share comes from the cache: each pixel is counted once.
+// Windows overlap, and the shared pixels come from the cache, so each pixel is counted once.
 #include <kindred/engine/work.h>
 #include <kindred/layers/pooling/kernels.h>
 

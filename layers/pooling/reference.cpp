@@ -8,7 +8,7 @@ namespace kindred {
 namespace {
 
 // Calls body(output, input, place) for every output element and every input element in its window, in row-major
-// order: flat indices, and where in the window that is.
+// order. output and input are flat indices; place is the position in the window.
 template <typename Body>
 void for_each_pair(const Shape& x, const Shape& y, const Window& window, Body&& body) {
   for (std::int64_t n = 0; n < y[0]; ++n)

@@ -1,7 +1,8 @@
-// One row of logits at a time, as floats, so that the loops over classes become vector code.
+// Processes one row of logits at a time, converted to floats, so that the loops over classes become vector
+// code.
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/vector_math.h>
 #include <kindred/engine/dispatch.h>
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/vector_math.h>
 #include <kindred/losses/cross_entropy/kernels.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace {
 // Calls body(n, row): row[C] holds the logits of row n as floats and may be written to.
 template <typename T, typename Body>
 void for_each_row(const Tensor& logits, Body&& body) {
-  constexpr std::int64_t grain = 4096;  // elements: less is not worth waking a thread for
+  constexpr std::int64_t grain = 4096;  // elements: starting a thread does not pay for fewer
   const std::int64_t classes = logits.dim(1);
   const T* input = logits.data<T>();
   parallel_for(logits.dim(0), grain / classes + 1, [&](std::int64_t begin, std::int64_t end) {
@@ -40,7 +41,7 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, const
     losses[static_cast<std::size_t>(n)] = log_sum - (1 - smoothing) * row[labels.data<std::int32_t>()[n]] -
                                           smoothing / static_cast<double>(classes) * sum;
   });
-  double total = 0;  // in the order of the rows, whatever the number of threads
+  double total = 0;  // summed in row order, for any number of threads
   for (const double value : losses) total += value;
   loss.data<float>()[0] = static_cast<float>(total / static_cast<double>(rows));
 }

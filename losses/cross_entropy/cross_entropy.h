@@ -8,8 +8,8 @@
 
 namespace kindred {
 
-// logits [N, C] (f32 or bf16; f64 on reference), labels i32 [N], each in [0, C) -> scalar, f32 (f64 where the
-// logits are). 0 <= smoothing < 1. The gradient has the type of the logits.
+// logits [N, C] (f32 or bf16; f64 on reference), labels i32 [N], each in [0, C) -> scalar, f32 (f64 if the
+// logits are f64). 0 <= smoothing < 1. The gradient has the type of the logits.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing = 0.0f);
 
 }  // namespace kindred

@@ -1,9 +1,9 @@
-// A warp for each row of logits; each lane takes every 32nd group of
-// neighbouring logits, 16 bytes where the rows are aligned to that and one
-// logit otherwise. Forward reads the logits once, with a running maximum.
+// One warp for each row of logits. Each lane takes every 32nd group of neighbouring logits: 16 bytes if the
+// rows are aligned to that, and one logit otherwise. The forward pass reads the logits once, with a running
+// maximum.
 //
-// Labels on a GPU are not checked beforehand: one that is no class makes the
-// loss NaN, and no memory outside the row is read.
+// Labels on a GPU are not checked beforehand. If a label is not a class, the loss becomes NaN, and no memory
+// outside the row is read.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/losses/cross_entropy/kernels.h>
 
@@ -38,8 +38,8 @@ __device__ void for_each_pack(const T* row, std::int64_t classes, Body&& body) {
     body(c, *reinterpret_cast<const Pack<T, width>*>(row + c));
 }
 
-// What to subtract before exp: not -inf, which would make exp(-inf - -inf) of a
-// lane that has no logit yet.
+// What to subtract before exp. It is never -inf: a lane without a logit so far would compute exp(-inf - -inf),
+// which is NaN.
 __device__ float subtrahend(float maximum) {
   return maximum == -infinity ? 0.0f : maximum;
 }
@@ -47,7 +47,7 @@ __device__ float subtrahend(float maximum) {
 template <typename T, int width>
 __global__ void forward_kernel(const T* logits, Rows rows, float smoothing, float* lse, float* losses) {
   const std::int64_t n = row_of_warp();
-  if (n >= rows.count) return;  // the whole warp
+  if (n >= rows.count) return;  // true for the whole warp
   const T* row = logits + n * rows.classes;
   float maximum = -infinity;
   float exponentials = 0;  // sum of exp(logit - maximum)
@@ -76,7 +76,7 @@ __global__ void forward_kernel(const T* logits, Rows rows, float smoothing, floa
                                  static_cast<double>(smoothing) / static_cast<double>(rows.classes) * sum);
 }
 
-// One block, in a fixed order.
+// One block, which sums in a fixed order.
 __global__ void mean_kernel(const float* losses, std::int64_t count, float* loss) {
   double sum = 0;
 #pragma unroll 4
@@ -110,8 +110,7 @@ __global__ void backward_kernel(const T* logits, Rows rows, float smoothing, con
   });
 }
 
-// Calls body(std::integral_constant<int, width>) with the number of logits that
-// move in one access.
+// Calls body(std::integral_constant<int, width>), where width is the number of logits that one access moves.
 template <typename T, typename Body>
 void with_width(std::int64_t classes, Body&& body) {
   if (classes % cuda::pack_width<T> == 0)

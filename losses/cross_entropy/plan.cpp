@@ -7,7 +7,7 @@ namespace {
 const WorkKind rows_kind("cross_entropy.rows"), mean_kind("cross_entropy.mean");
 
 void forward(const Tensor& logits, const Tensor& labels, double, const Tensor& lse, const Tensor& loss) {
-  // The losses of the rows are as many as the lse.
+  // The losses of the rows have the size of lse.
   record_work(rows_kind, {.read = bytes_of({logits, labels}), .written = bytes_of({lse, lse})});
   record_work(mean_kind, {.read = bytes_of({lse}), .written = bytes_of({loss})});
 }

@@ -22,7 +22,7 @@ struct Moments {
   }
 };
 
-// Eigenvalues of a symmetric matrix [n, n] by Jacobi's rotations, which is short and exact enough.
+// The eigenvalues of a symmetric matrix [n, n] by Jacobi rotations, which are short and accurate enough.
 std::vector<double> eigenvalues(std::vector<double> a, std::size_t n) {
   const auto at = [&](std::size_t i, std::size_t j) -> double& { return a[i * n + j]; };
   for (int sweep = 0; sweep < 30; ++sweep) {

@@ -1,5 +1,5 @@
-// What a batch of features says about a run, beside its loss. On the host, from copies; a run looks now and
-// then.
+// What a batch of features says about a run, in addition to its loss. Computed on the host from copies, at
+// intervals during a run.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace kindred {
 
-// Mean and standard deviation; 0 for no values.
+// Mean and standard deviation; both are 0 if there are no values.
 struct Spread {
   double mean = 0, deviation = 0;
   std::int64_t count = 0;
@@ -18,13 +18,14 @@ struct FeatureDiagnostics {
   // Wang and Isola 2020 (arXiv 2005.10242), equations 3 and 4 with alpha = t = 2:
   double alignment = 0;  // mean of |z_i - z_j|^2 over positive pairs; 0 is best
   double uniformity =
-      0;  // log of the mean of exp(-2 |z_i - z_j|^2) over all pairs; 0 is collapse, about -4 spread out
-  // Cosine similarities. Own views are positives from the anchor's image, others those from its class alone.
+      0;  // log of the mean of exp(-2 |z_i - z_j|^2) over all pairs; 0 is collapse, about -4 is well spread
+  // Cosine similarities. Own views are positives from the anchor's own image; other positives are from other
+  // images of its class.
   Spread own_views, other_positives, negatives;
-  // exp of the entropy of the singular values' shares (Roy and Vetterli 2007): how many directions are in use,
-  // from 1 to the dimension.
+  // exp of the entropy of the normalized singular values (Roy and Vetterli 2007): how many directions are in
+  // use, from 1 to the dimension.
   double effective_rank = 0;
-  // Number of anchors for each number of positives.
+  // For each number of positives, how many anchors have it.
   std::map<std::int64_t, std::int64_t> anchors_by_positives;
   std::int64_t rows = 0;
 
@@ -32,8 +33,8 @@ struct FeatureDiagnostics {
   std::int64_t anchors_without_positives() const;
 };
 
-// features [rows, dim] of length 1, row-major; labels and images [rows]: which class and which image each row
-// is of. Rows of one label are positives of each other. O(rows^2 dim + dim^3).
+// features [rows, dim] of length 1, row-major; labels and images [rows] give the class and the image of each
+// row. Rows of one label are positives of each other. O(rows^2 dim + dim^3).
 FeatureDiagnostics diagnose(std::span<const float> features, std::int64_t dim,
                             std::span<const std::int32_t> labels, std::span<const std::int64_t> images);
 

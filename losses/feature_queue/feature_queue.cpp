@@ -1,4 +1,4 @@
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/losses/feature_queue/feature_queue.h>
 
 #include <cmath>
@@ -6,7 +6,8 @@
 namespace kindred {
 namespace {
 
-// Everything moves back by as many rows as come in at the front. Through a copy: source and target overlap.
+// Moves all rows back by the number of incoming rows, which go to the front. Uses a copy, because source and
+// target overlap.
 void shift_in(Tensor& queue, const Tensor& incoming) {
   const std::int64_t rows = queue.dim(0), in = incoming.dim(0);
   if (in < rows) {

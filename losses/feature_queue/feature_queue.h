@@ -1,4 +1,4 @@
-// A memory of past features with their labels, first in, first out: more contrasts for the loss than a batch
+// A first-in, first-out queue of past features with their labels. It gives the loss more contrasts than a batch
 // has (He et al. 2020, arXiv 1911.05722; Wang et al. 2020, "Cross-Batch Memory", arXiv 1912.06798).
 #pragma once
 
@@ -13,18 +13,18 @@ namespace kindred {
 
 class FeatureQueue {
  public:
-  // Full from the start, as in MoCo: random unit rows of no class (label -1), which are negatives of every
-  // anchor until features of batches have taken their places.
+  // The queue is full from the start, as in MoCo: it holds random unit rows of no class (label -1). They are
+  // negatives of every anchor until features of batches have replaced them.
   FeatureQueue(std::int64_t rows, std::int64_t dim, std::uint64_t seed, Device device);
 
-  const Tensor& features() const { return features_; }  // f32 [rows, dim], the newest first
+  const Tensor& features() const { return features_; }  // f32 [rows, dim], newest first
   const Tensor& labels() const { return labels_; }      // i32 [rows]
 
-  // features [n, dim], labels i32 [n], n <= rows: takes a copy; the n oldest rows go. The tensors keep their
-  // addresses, so that a recorded step can do it.
+  // features [n, dim], labels i32 [n], n <= rows. Copies them into the queue and drops the n oldest rows. The
+  // queue's tensors keep their addresses, so a recorded step can push.
   void push(const Tensor& features, const Tensor& labels);
 
-  // What a checkpoint must hold: "queue.features", "queue.labels". The live tensors.
+  // What a checkpoint must hold: "queue.features" and "queue.labels". Returns the live tensors.
   std::vector<std::pair<std::string, Tensor>> state() const;
 
  private:

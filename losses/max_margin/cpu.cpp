@@ -1,5 +1,5 @@
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/vector_math.h>
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/vector_math.h>
 #include <kindred/losses/max_margin/kernels.h>
 
 #include <cmath>
@@ -8,7 +8,8 @@
 namespace kindred {
 namespace {
 
-// One row: the sum of its terms, and their derivatives by the squared distances, in place. A NaN stays one.
+// One row: returns the sum of its terms and replaces the squared distances by the derivatives, in place. A NaN
+// stays a NaN.
 KINDRED_VECTOR_CLONES
 float row_terms(float* squared, const std::int32_t* labels, std::int64_t count, std::int32_t label,
                 float margin) {
@@ -34,7 +35,7 @@ void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor
     for (std::int64_t i = begin; i < end; ++i) {
       float* q = distances.data<float>() + i * rows;
       const std::int64_t self = first + i;
-      // The two parts before and after the row itself.
+      // The columns before the row itself and those after it.
       const double loss =
           static_cast<double>(row_terms(q, label, self, label[self], wide)) +
           static_cast<double>(row_terms(q + self + 1, label + self + 1, rows - self - 1, label[self], wide));

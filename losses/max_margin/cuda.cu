@@ -1,4 +1,4 @@
-// A block for each row; its threads share out the columns.
+// One block for each row; its threads share the columns.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/losses/max_margin/kernels.h>
 #include <kindred/losses/max_margin/pair.h>

@@ -1,4 +1,4 @@
-// One pair of the max-margin loss: arithmetic that reference, cpu and cuda share, since it is the whole
+// One pair of the max-margin loss. Reference, cpu and cuda share this arithmetic, because it is the whole
 // definition.
 #pragma once
 
@@ -11,7 +11,7 @@ namespace kindred::max_margin_pair {
 template <typename T>
 struct Term {
   T loss;
-  T derivative;  // by the squared distance
+  T derivative;  // with respect to the squared distance
 };
 
 template <typename T>

@@ -38,7 +38,7 @@ Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions
   formula.temperature = options.temperature;
   formula.row_offset = images;  // no anchor is among the contrasts
   formula.ring = images;
-  // Image i stands at place i, and reaches no further.
+  // Image i is at place i, and its reach includes only that place.
   const Tensor cap = Tensor::empty({supcon_cap_count, images}, DType::i32, device);
   kernels.cap(labels.rows(0, images), {}, 1, 1, cap);
   cap.rows(supcon_reach, supcon_reach + 1).fill(0);

@@ -1,7 +1,7 @@
-// The distances by a matrix product, |a|^2 + |b|^2 - 2 a.b; the gradient by two.
-#include <kindred/engine/parallel.h>
+// The distances need one matrix product, |a|^2 + |b|^2 - 2 a.b; the gradient needs two.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/losses/pairs/kernels.h>
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
 #include <vector>
@@ -44,7 +44,7 @@ void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weig
   const float factor = 2 * upstream.data<float>()[0] * weight.data<float>()[0];
   const float* z = features.data<float>();
   const float* w = weights.data<float>();
-  std::vector<double> pulls(static_cast<std::size_t>(rows));  // of row j, the sum over i of W_ij + W_ji
+  std::vector<double> pulls(static_cast<std::size_t>(rows));  // for row j, the sum over i of W_ij + W_ji
   for (std::int64_t i = 0; i < count; ++i)
     for (std::int64_t j = 0; j < rows; ++j) {
       const double value = w[i * rows + j];
@@ -65,7 +65,7 @@ void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weig
 const PairsKernels pairs_cpu = {
     distances,
     [](const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
-      pairs_reference.mean(losses, counts, loss, weight);  // short
+      pairs_reference.mean(losses, counts, loss, weight);  // short, so the plain loops serve
     },
     add_gradient,
 };

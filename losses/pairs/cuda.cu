@@ -1,4 +1,4 @@
-// One thread an element: plain, since these losses are the baselines. Every sum is in a fixed order.
+// One thread per element. The code is plain, because these losses are baselines. Every sum has a fixed order.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/losses/pairs/kernels.h>
 
@@ -18,7 +18,7 @@ __global__ void distances_kernel(const float* features, std::int64_t rows, std::
   distances[at] = sum;
 }
 
-// One block.
+// Runs in one block.
 __global__ void mean_kernel(const float* losses, const float* counts, std::int64_t rows, float* loss,
                             float* weight) {
   __shared__ double sums[threads];

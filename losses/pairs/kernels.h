@@ -1,4 +1,4 @@
-// The raw kernels of losses of distances. The caller owns every tensor.
+// The raw kernels of losses that depend on distances. The caller owns every tensor.
 #pragma once
 
 #include <kindred/losses/pairs/pairs.h>
@@ -6,18 +6,19 @@
 namespace kindred {
 
 struct PairsKernels {
-  // distances[R, M] = |z_i - z_j|^2 for the rows i from `first` on, and all j; never below 0.
+  // distances[R, M] = |z_i - z_j|^2 for the R rows i from `first` on and for all j; never below 0.
   void (*distances)(const Tensor& features, std::int64_t first, const Tensor& distances);
-  // loss[] = sum of losses / sum of counts and weight[] = 1 / sum of counts; both 0 where that is.
+  // loss[] = sum of losses / sum of counts and weight[] = 1 / sum of counts; both are 0 if the sum of counts is
+  // 0.
   void (*mean)(const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight);
-  // Adds to d_features[M, D] the gradient of the rows from `first` on, whose derivatives by the squared
-  // distances are weights[R, M]; the factor upstream[] * weight[] included.
+  // Adds to d_features[M, D] the gradient of the rows from `first` on. weights[R, M] are the derivatives with
+  // respect to the squared distances; the gradient includes the factor upstream[] * weight[].
   void (*add_gradient)(const Tensor& features, std::int64_t first, const Tensor& weights,
                        const Tensor& upstream, const Tensor& weight, const Tensor& d_features);
 };
 extern const PairsKernels pairs_reference;    // f32, f64
 extern const PairsKernels pairs_cpu;          // f32
-extern const PairsKernels pairs_plan;         // plan.cpp
+extern const PairsKernels pairs_plan;         // see plan.cpp
 extern const PairsKernels* const pairs_cuda;  // f32; null in a build without CUDA
 
 const PairsKernels& pairs_kernels(Device device);

@@ -6,9 +6,9 @@
 namespace kindred {
 namespace {
 
-constexpr std::int64_t block_elements = std::int64_t{1} << 21;  // of distances at a time: 8 MiB of f32
+constexpr std::int64_t block_elements = std::int64_t{1} << 21;  // distances at a time: 8 MiB of f32
 
-// Features as the kernels take them: all sums are f32's, or f64's.
+// Converts 16-bit features to f32, in which the kernels compute. f32 and f64 features are returned unchanged.
 Tensor widened(const Tensor& features) {
   const bool narrow = features.dtype() == DType::bf16 || features.dtype() == DType::f16;
   return narrow ? features.to(features.device(), DType::f32) : features;

@@ -1,5 +1,5 @@
-// A distance or a term of a gradient takes a subtraction, a multiplication and an addition for each element of
-// the features, which come from the cache.
+// A distance, or a term of a gradient, takes a subtraction, a multiplication and an addition for each element
+// of the features. The features come from the cache.
 #include <kindred/engine/work.h>
 #include <kindred/losses/pairs/kernels.h>
 
@@ -22,7 +22,7 @@ void mean(const Tensor& losses, const Tensor& counts, const Tensor& loss, const 
   record_work(mean_kind, {.read = bytes_of({losses, counts}), .written = bytes_of({loss, weight})});
 }
 
-// Every pair moves both of its rows.
+// Every pair changes the gradients of both of its rows.
 void add_gradient(const Tensor& features, std::int64_t, const Tensor& weights, const Tensor& upstream,
                   const Tensor& weight, const Tensor& d_features) {
   record_work(gradient_kind, {.read = bytes_of({features, weights, upstream, weight, d_features}),

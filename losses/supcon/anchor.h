@@ -1,5 +1,5 @@
-// From the sums over an anchor's contrasts to its loss and the three numbers of its gradient (kernels.h): the
-// part that the cpu and cuda kernels share. Short, so all of it is in double.
+// Computes the loss of an anchor, and the three numbers of its gradient (kernels.h), from the sums over its
+// contrasts. The cpu and cuda kernels share this part. It is short, so all of it is in double.
 #pragma once
 
 #include <kindred/engine/host_device.h>
@@ -10,13 +10,13 @@
 
 namespace kindred::supcon_anchor {
 
-// The log of a sum of exponentials, of which some parts are known by their own maximum.
+// The logarithm of a sum of exponentials that is put together from parts, each with its own maximum.
 struct LogSum {
   double maximum = -std::numeric_limits<double>::infinity();
   double sum = 0;  // of exp(x - maximum)
 
   KINDRED_HOST_DEVICE void add(double part_maximum, double part_sum) {
-    if (part_sum == 0) return;  // nothing: its maximum is -inf
+    if (part_sum == 0) return;  // an empty part, whose maximum is -inf
     if (part_maximum > maximum) {
       sum = sum * std::exp(maximum - part_maximum) + part_sum;
       maximum = part_maximum;
@@ -39,8 +39,8 @@ struct Sums {
   std::int32_t positives = 0, negatives = 0;
 };
 
-// What the denominator one_positive needs besides: sums over the positives that can be begun only when E- is
-// known. With log t = -softplus(log E- - s):
+// What the denominator one_positive needs in addition: sums over the positives that can only be computed when
+// E- is known. With log t = -softplus(log E- - s):
 struct PositiveSums {
   double log_t = 0;
   LogSum first;   // out: of 1 - t; in: of t
@@ -64,7 +64,7 @@ KINDRED_HOST_DEVICE inline bool needs_positive_sums(const SupConFormula& formula
   return formula.denominator == SupConDenominator::one_positive;
 }
 
-// The table of kernels.h.
+// Implements the table of kernels.h.
 KINDRED_HOST_DEVICE inline Result finish(const Sums& sums, const PositiveSums& over, SupConVariant variant,
                                          SupConDenominator denominator) {
   Result result;

@@ -7,7 +7,7 @@ namespace {
 
 std::optional<Limits> of_test;
 
-// As many whole tiles as fit, and at least one.
+// As many whole tiles as fit, but at least one.
 std::int64_t whole_tiles(std::int64_t items, std::int64_t tile) {
   return std::max<std::int64_t>(1, items / tile) * tile;
 }
@@ -21,8 +21,8 @@ Area shared_by(std::int64_t blocks, Area area, Tiling tile) {
 
 Limits limits_for(std::int64_t rows) {
   if (of_test) return *of_test;
-  // Two on each multiprocessor of an H200; on others the split is merely not the best. A million rows have sums
-  // of 29 MB and leave little else below 64.
+  // Two blocks on each multiprocessor of an H200. On other GPUs the split is only less than optimal. The sums
+  // of a million rows take 29 MB, so only little of 64 MB is left for the parts.
   return {2 * 132, rows <= std::int64_t{1} << 18 ? std::int64_t{24} << 20 : std::int64_t{3} << 20};
 }
 
@@ -31,8 +31,8 @@ void set_limits(std::optional<Limits> limits) {
 }
 
 std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile, std::int64_t blocks) {
-  // Where each block has a tile of rows to itself, all read the same columns at the same time, and no sum is in
-  // parts. The tiles of rows that are left over are shared by all blocks.
+  // While each block has a tile of rows to itself, all blocks read the same columns at the same time, and no
+  // sum is split into parts. All blocks share the remaining tiles of rows.
   const std::int64_t in_rounds = divide_up(rows, tile.rows) / blocks * blocks, rest = in_rounds * tile.rows;
   std::vector<Area> areas;
   if (in_rounds > 0) areas.push_back({0, std::min(rest, rows), 0, columns, false, in_rounds});
@@ -44,8 +44,8 @@ std::vector<Area> triangle(std::int64_t rows, Tiling tile, const Limits& limits,
   std::vector<Area> areas;
   const std::int64_t column_parts = limits.column_bytes / bytes_each;
   for (std::int64_t first = 0, here = 0; first < rows; first += here) {
-    // So many tiles of rows that their parts for all columns that are left fit; where those of one tile do not,
-    // its columns are taken in turns, which are as long as each other.
+    // Takes as many tiles of rows as possible, such that their parts for all remaining columns fit. If the
+    // parts of a single tile of rows do not fit, its columns are split into areas of equal size.
     const std::int64_t left = rows - first;
     here = std::min(left, whole_tiles(column_parts / left * tile.rows, tile.rows));
     std::int64_t turn = left;

@@ -1,9 +1,9 @@
-// Which rows meet which columns in one launch of a SupCon kernel on a GPU, and how its blocks share the work.
+// Which rows and columns one launch of a SupCon kernel on a GPU compares, and how its blocks share the work.
 //
-// Rows and columns are cut into tiles, and a tile of rows meets a tile of columns in a tile of logits. The
-// tiles of logits of a launch stand in one line, those of the first tile of rows first, and each block takes
-// its share of that line: so all blocks have the same to do, to one tile, and a triangle is shared as evenly as
-// a square.
+// Rows and columns are divided into tiles. A tile of rows and a tile of columns together form a tile of logits.
+// All tiles of logits of a launch form one sequence, starting with those of the first tile of rows, and each
+// block takes an equal share of that sequence. So the work of two blocks differs by at most one tile, and a
+// triangle is shared as evenly as a square.
 #pragma once
 
 #include <kindred/engine/host_device.h>
@@ -14,19 +14,19 @@
 
 namespace kindred::supcon_areas {
 
-// A tile's size. The rows are a multiple of the columns.
+// The size of a tile. The rows are a multiple of the columns.
 struct Tiling {
   std::int64_t rows, columns;
 };
 
-// Rows and columns that a launch takes up. They begin at multiples of a tile's rows.
+// The rows and columns of a launch. They begin at multiples of a tile's rows.
 //
-// Where the columns are rows too, those of a tile of rows begin with the tile itself. So `diagonal`, where the
-// area's rows are its first columns: tiles of columns before a tile of rows are left out.
+// If the columns are the same vectors as the rows, each pair is needed only once. So in a `diagonal` area,
+// whose rows are its first columns, each tile of rows skips the tiles of columns before it.
 struct Area {
   std::int64_t first_row, rows, first_column, columns;
   bool diagonal;
-  std::int64_t blocks;  // no more than there are tiles of logits
+  std::int64_t blocks;  // at most the number of tiles of logits
 };
 
 KINDRED_HOST_DEVICE constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -37,7 +37,8 @@ KINDRED_HOST_DEVICE constexpr std::int64_t row_tiles(const Area& area, Tiling ti
   return divide_up(area.rows, tile.rows);
 }
 
-// Tiles of columns that the tile of rows leaves out, and tiles of logits that all tiles of rows before it have.
+// The number of tiles of columns that the tile of rows skips, and the number of tiles of logits before this
+// tile of rows.
 KINDRED_HOST_DEVICE constexpr std::int64_t tiles_left_out(const Area& area, Tiling tile,
                                                           std::int64_t row_tile) {
   return area.diagonal ? row_tile * (tile.rows / tile.columns) : 0;
@@ -50,9 +51,9 @@ KINDRED_HOST_DEVICE constexpr std::int64_t tiles_of(const Area& area, Tiling til
   return tiles_before(area, tile, row_tiles(area, tile));
 }
 
-// How `tiles` are dealt out: each block has as many, and the first blocks one more where they do not come out
-// even. A GPU gives its multiprocessors one block each before it gives any a second: so no two of those meet
-// without need.
+// How `tiles` are distributed: every block gets the same number, and the first blocks get one more if the
+// division leaves a remainder. A GPU gives each multiprocessor one block before it gives any a second one, so
+// blocks with one more tile are spread over the multiprocessors.
 struct Deal {
   std::int64_t each, one_more;  // tiles; blocks that have one more
 
@@ -67,11 +68,11 @@ struct Deal {
   }
 };
 
-// A block's share, in the pieces that each lie in one tile of rows: while (next()) gives them in turn.
+// A block's share, split into pieces that each lie in one tile of rows: while (next()) returns them in turn.
 //
-// What a piece adds to its rows is part of their sum. The piece that begins its tile of rows may be put down
-// where that sum is to stand. Another can only be the first of its block: so one place for each block holds all
-// the others.
+// A piece contributes to the sums of its rows. The piece that begins its tile of rows may write its part where
+// the sum will be. Any other piece can only be the first one of its block, so one scratch slot for each block
+// is enough for all of these.
 class Pieces {
  public:
   std::int64_t row_tile, first_column, end_column;
@@ -81,7 +82,7 @@ class Pieces {
     const Deal deal(tiles_of(area, tile), area.blocks);
     next_ = deal.first_of(block);
     end_ = deal.first_of(block + 1);
-    next_row_tile_ = next_ / divide_up(area.columns, tile.columns);  // or a later one, on a diagonal
+    next_row_tile_ = next_ / divide_up(area.columns, tile.columns);  // or a later one in a diagonal area
     while (tiles_before(area, tile, next_row_tile_ + 1) <= next_) ++next_row_tile_;
   }
 
@@ -106,13 +107,13 @@ class Pieces {
   std::int64_t next_row_tile_;
 };
 
-// Rows of the scratch memory for such parts: a tile of them for each block, or none where each has one whole
-// tile of rows.
+// Rows of scratch memory for these parts: one tile of rows for each block, or none if each block has exactly
+// one whole tile of rows.
 KINDRED_HOST_DEVICE constexpr std::int64_t part_rows(const Area& area, Tiling tile) {
   return !area.diagonal && area.blocks == row_tiles(area, tile) ? 0 : area.blocks * tile.rows;
 }
 
-// The blocks whose pieces lie in a tile of rows: first begins it.
+// The blocks whose pieces lie in a tile of rows; the first of them begins it.
 struct Blocks {
   std::int64_t first, last;
 };
@@ -122,18 +123,18 @@ KINDRED_HOST_DEVICE constexpr Blocks blocks_of_row_tile(const Area& area, Tiling
           deal.block_of(tiles_before(area, tile, row_tile + 1) - 1)};
 }
 
-// What a launch may take of the GPU.
+// How much of the GPU a launch may use.
 struct Limits {
-  std::int64_t blocks;  // that run at once
-  std::int64_t
-      column_bytes;  // of the parts that an area's columns get from its tiles of rows, [row tiles, columns]
+  std::int64_t blocks;        // blocks that run at the same time
+  std::int64_t column_bytes;  // for the parts of an area's columns from its tiles of rows, [row tiles, columns]
 };
 Limits limits_for(std::int64_t rows);
-// In place of those, for tests: with little of both, few rows meet many areas, and blocks many tiles of rows.
+// Replaces those limits, for tests. With small limits even few rows need many areas, and a block gets many
+// tiles of rows.
 void set_limits(std::optional<Limits> limits);
 
-// Areas that hold every pair of a row and a column once; in a triangle every pair of rows, once. A column's
-// part takes bytes_each.
+// Areas that together contain every pair of a row and a column exactly once; in a triangle, every pair of rows
+// once. A column's part takes bytes_each.
 std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile, std::int64_t blocks);
 std::vector<Area> triangle(std::int64_t rows, Tiling tile, const Limits& limits, std::int64_t bytes_each);
 

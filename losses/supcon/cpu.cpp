@@ -1,15 +1,16 @@
 // Tiles of logits that stay in the processor's cache: a matrix product by oneDNN, then vectorised loops over
 // its rows (cpu_rows.h).
 //
-// Forward keeps running log-sum-exps; backward makes each tile again, which is cheaper than to store it. Where
-// rows and columns are the same, the tile of the blocks I and J is that of J and I transposed, so each is made
-// once and used for both blocks. The tiles come in rounds in which every block takes part once at most, as
-// teams do in a tournament: no two threads ever write to the same rows, and no sum depends on timing.
-#include <kindred/engine/parallel.h>
+// The forward pass keeps running log-sum-exps. The backward pass computes each tile again, which is cheaper
+// than storing it. If rows and columns are the same, the tile of the blocks I and J is the transpose of the
+// tile of J and I, so each tile is computed once and used for both blocks. The tiles are processed in rounds in
+// which every block takes part at most once, like teams in a tournament. So no two threads ever write to the
+// same rows, and no sum depends on timing.
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/losses/supcon/anchor.h>
 #include <kindred/losses/supcon/cpu_rows.h>
 #include <kindred/losses/supcon/kernels.h>
-#include <kindred/third_party/onednn.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
 #include <vector>
@@ -20,17 +21,17 @@ namespace {
 using namespace supcon_rows;
 using namespace supcon_anchor;
 
-// A tile is at most 256 x 256 (square) or 128 x 512 floats: 256 KiB, a part of the second-level cache.
+// A tile is at most 256 x 256 (square) or 128 x 512 floats: 256 KiB, a part of the L2 cache.
 constexpr std::int64_t most_square = 256, most_rows = 128;
 constexpr std::int64_t tile_elements = most_square * most_square;
 static_assert(most_rows * most_columns <= tile_elements && most_square <= most_columns);
 
 struct Tile {
   std::int64_t row, rows;        // first and number
-  std::int64_t column, columns;  // likewise
+  std::int64_t column, columns;  // first and number, too
   float* logits;                 // [rows, columns]
-  // The columns are rows too, and this is the only tile of these two blocks: what the rows are to the columns
-  // must be used as well.
+  // The columns are rows too, and this is the only tile of these two blocks, so what the rows are to the
+  // columns must be used as well.
   bool both;
 };
 
@@ -41,19 +42,19 @@ void compute_logits(const SupConRows& rows, const SupConRows& columns, double te
                 columns.features.data<float>() + tile.column * dim, dim, 0, tile.logits, tile.columns);
 }
 
-// Room for one tile of each thread.
+// Memory for one tile of each thread.
 Tensor tile_scratch() {
   return Tensor::empty({compute_threads(), tile_elements}, DType::f32, Device::cpu);
 }
 
-// Calls body(tile) on all threads for the tiles of some rows with all columns, in which `needed(first, count)`
-// rows or, in a square, columns have a part. oneDNN sees that it is called inside a parallel region and then
-// computes on the calling thread alone.
+// Calls body(tile), on all threads, for tiles that combine some rows with all columns. Tiles are skipped unless
+// `needed(first, count)` is true for their rows or, in a square, for their columns. oneDNN detects that it is
+// called inside a parallel region and then computes on the calling thread only.
 template <typename Needed, typename Body>
 void for_each_tile_of_rectangle(const SupConRows& rows, const SupConRows& columns, double temperature,
                                 Needed&& needed, Body&& body) {
   const std::int64_t count = rows.features.dim(0), contrasts = columns.features.dim(0);
-  // Small batches: narrower blocks, so that every thread has some.
+  // For small batches the blocks are narrower, so that every thread gets some.
   const std::int64_t block =
       std::clamp<std::int64_t>((count + compute_threads() - 1) / compute_threads(), 16, most_rows);
   const Tensor scratch = tile_scratch();
@@ -74,11 +75,11 @@ void for_each_tile_of_rectangle(const SupConRows& rows, const SupConRows& column
 template <typename Needed, typename Body>
 void for_each_tile_of_square(const SupConRows& rows, double temperature, Needed&& needed, Body&& body) {
   const std::int64_t count = rows.features.dim(0);
-  // At least four blocks a thread, so that a round has a pair for each.
+  // At least four blocks per thread, so that a round has a pair for each thread.
   const std::int64_t block = std::clamp<std::int64_t>(
       (count / std::max<std::int64_t>(16, 4 * compute_threads()) + 15) / 16 * 16, 32, most_square);
   const std::int64_t blocks = (count + block - 1) / block;
-  const std::int64_t teams = blocks + blocks % 2;  // with an odd number one block rests in each round
+  const std::int64_t teams = blocks + blocks % 2;  // if the number is odd, one block pauses in each round
   const Tensor scratch = tile_scratch();
   const auto play = [&](int range, std::int64_t a, std::int64_t b) {
     if (std::max(a, b) >= blocks) return;
@@ -96,7 +97,7 @@ void for_each_tile_of_square(const SupConRows& rows, double temperature, Needed&
   parallel_ranges(blocks, 1, [&](int range, std::int64_t begin, std::int64_t end) {
     for (std::int64_t a = begin; a < end; ++a) play(range, a, a);
   });
-  // The last team stays, the others go round a circle: every two meet once in teams - 1 rounds.
+  // The last team stays and the others rotate in a circle, so every two teams meet once in teams - 1 rounds.
   const std::int64_t circle = teams - 1;
   for (std::int64_t round = 0; blocks > 1 && round < circle; ++round)
     parallel_ranges(teams / 2, 1, [&](int range, std::int64_t begin, std::int64_t end) {
@@ -114,14 +115,14 @@ void for_each_tile(const SupConRows& rows, const SupConRows& columns, const SupC
     for_each_tile_of_rectangle(rows, columns, formula.temperature, needed, body);
 }
 
-// ---- what a row is to the columns of a tile, and they to it
+// ---- what a row is to the columns of a tile, and what they are to it
 
 class PairKinds {
  public:
   PairKinds(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula)
       : rows_(rows), columns_(columns), formula_(formula) {}
 
-  // For the row tile.row + i.
+  // Sets the kinds for the row tile.row + i.
   void set_row(const Tile& tile, std::int64_t i) {
     const std::int64_t r = tile.row + i;
     if (formula_.mask.defined())
@@ -150,7 +151,7 @@ class PairKinds {
   void set_by_mask(const Tile& tile, std::int64_t r) {
     const std::int64_t images = formula_.mask.dim(0);
     const std::uint8_t* allowed = formula_.mask.data<std::uint8_t>() + r % images * images;
-    for (std::int64_t j = 0; j < tile.columns;) {  // as far as the next view
+    for (std::int64_t j = 0; j < tile.columns;) {  // up to the next view
       const std::int64_t image = (tile.column + j) % images;
       const std::int64_t run = std::min(images - image, tile.columns - j);
       kinds_by_mask(allowed + image, run, row_kinds_ + j);
@@ -196,7 +197,7 @@ void add_tile(const Tile& tile, PairKinds& kinds, std::vector<Sums>& sums) {
     add(sums[static_cast<std::size_t>(tile.column + j)], of_columns.column(j));
 }
 
-// The second sweep, of the positives alone. Few pairs, so plain loops in double.
+// The second sweep, over the positives only. There are few pairs, so it uses plain loops in double.
 void add_positives(const Tile& tile, PairKinds& kinds, SupConVariant variant, const std::vector<Sums>& sums,
                    std::vector<PositiveSums>& over) {
   const auto take = [&](std::int64_t anchor, float logit) {
@@ -246,7 +247,7 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
 
 // ---- backward
 
-// The terms of rows, or such as make both terms of G vanish where they are no anchors.
+// The terms of rows or, if the rows are not anchors, values that make both terms of G zero.
 Tensor terms_of(const SupConRows& rows, SupConPull pull) {
   if (rows.terms.defined()) return rows.terms;
   const std::int64_t count = rows.features.dim(0);
@@ -267,7 +268,7 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
       static_cast<float>(upstream.data<float>()[0] * weight.data<float>()[0] / formula.temperature);
   const bool all = formula.denominator == SupConDenominator::all, square = same_rows(rows, columns, formula);
   std::fill_n(d_rows.data<float>(), d_rows.numel(), 0.0f);
-  // In a square, blocks without an anchor give nothing to each other.
+  // In a square, two blocks without anchors contribute nothing to each other.
   const auto needed = [&](std::int64_t first, std::int64_t rows_of_block) {
     const float* weights = of_rows + supcon_weight * count + first;
     return !square || std::any_of(weights, weights + rows_of_block,
@@ -298,7 +299,7 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
 }  // namespace
 
 const SupConKernels supcon_cpu = {
-    // Integers, and one value for each row: nothing to gain over the plain loops.
+    // Integers, and one value for each row: the plain loops are fast enough.
     [](const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap) {
       supcon_reference.cap(labels, mask, views, positives_cap, cap);
     },

@@ -1,4 +1,4 @@
-#include <kindred/engine/vector_math.h>
+#include <kindred/engine/cpu/vector_math.h>
 #include <kindred/losses/supcon/cpu_rows.h>
 
 #include <algorithm>
@@ -9,12 +9,13 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-// exp(logit - the maximum of its kind), on both sides of a selection without a branch.
+// exp(logit - the maximum of its kind). Both cases are computed and one is selected, without a branch.
 inline float exponential(float logit, std::int32_t kind, float max_positive, float max_negative) {
   return fast_exp(logit - (kind == positive ? max_positive : max_negative));
 }
 
-// G of kernels.h for one side of a pair. Inlined into functions that are compiled for several vector widths.
+// G of kernels.h for one side of a pair. It is inlined into functions that are compiled for several vector
+// widths.
 template <SupConPull pull>
 [[gnu::always_inline]] inline float gradient(float s, std::int32_t kind, float all, float weight, float second,
                                              float share) {
@@ -22,7 +23,7 @@ template <SupConPull pull>
   const float apart = s - second;
   float pulled = share;
   if constexpr (pull == SupConPull::exponential) pulled = share * fast_exp(apart);
-  // Beyond e^40 the fraction is 0 to the last bit, and nothing overflows.
+  // Beyond e^40 the fraction is 0 to the last bit. The limit prevents overflow.
   if constexpr (pull == SupConPull::others) pulled = share / (1.0f + fast_exp(apart > 40.0f ? 40.0f : apart));
   if constexpr (pull == SupConPull::product) {
     const float far = apart > 0 ? -apart : apart, smaller = 1.0f + fast_exp(far);
@@ -43,7 +44,7 @@ template <SupConPull pull>
         gradient<pull>(logits[j], column_kinds[j], all, columns.weight[j], columns.second[j], columns.share[j]);
 }
 
-// One for each pull, since a template cannot be compiled for several vector widths.
+// One function for each pull, because a template cannot be compiled for several vector widths.
 #define KINDRED_PULL(pull)                                                                                   \
   KINDRED_VECTOR_CLONES                                                                                      \
   void gradients_##pull(float all, float* logits, std::int64_t count, const std::int32_t* row_kinds,         \

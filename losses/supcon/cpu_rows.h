@@ -1,30 +1,31 @@
-// The loops of SupCon's cpu kernels over one row of a tile of logits. cpu_rows.cpp compiles each for several
-// vector widths.
+// The loops of SupCon's cpu kernels over one row of a tile of logits. cpu_rows.cpp compiles each loop for
+// several vector widths.
 #pragma once
 
 #include <kindred/losses/supcon/kernels.h>
 
 namespace kindred::supcon_rows {
 
-constexpr std::int64_t most_columns = 512;  // of a tile
+constexpr std::int64_t most_columns = 512;  // in a tile
 
-// What a row is to a column, for each column of a row of a tile.
+// What a row is to a column, for each column of the tile.
 enum Kind : std::int32_t { none = 0, positive = 1, negative = 2 };
 
-// kinds[j]: positive where labels[j] == label, otherwise negative.
+// kinds[j] is positive if labels[j] == label, and negative otherwise.
 void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds);
-// The same where allowed[j] is not 0.
+// The same, with positive if allowed[j] is not 0.
 void kinds_by_mask(const std::uint8_t* allowed, std::int64_t count, std::int32_t* kinds);
 
-// To none, the positives that the cap leaves out, of a row whose image and reach are given: `places` are the
-// columns'. And of each column, with images and reaches of its own, where the row stands at `place`.
+// Set to none the positives that a cap leaves out. In drop_beyond_row the row has the cap, with the given image
+// and reach, and `places` are those of the columns. In drop_beyond_columns each column has an image and a reach
+// of its own, and the row is at `place`.
 void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_t image, std::int32_t reach,
                      std::int32_t ring, std::int32_t* kinds);
 void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches, std::int64_t count,
                          std::int32_t place, std::int32_t ring, std::int32_t* kinds);
 
-// Of some pairs. The exponentials are sums of exp(logit - the maximum of its kind), positive_logits that of
-// logit - max_positive: so sums of many equal logits are exact.
+// Sums over some pairs. The exponentials are sums of exp(logit - the maximum of its kind), and positive_logits
+// is the sum of logit - max_positive. So sums of many equal logits are exact.
 struct PairSums {
   float max_positive, max_negative;
   float positive_exponentials, negative_exponentials, positive_logits;
@@ -32,7 +33,7 @@ struct PairSums {
 };
 PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t count);
 
-// The same for every column of a tile, row after row: first the maxima of all rows, then the sums.
+// The same for every column of a tile, accumulated row by row: first the maxima of all rows, then the sums.
 struct ColumnSums {
   float max_positive[most_columns], max_negative[most_columns];
   float positive_exponentials[most_columns], negative_exponentials[most_columns];
@@ -45,7 +46,7 @@ struct ColumnSums {
 void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
 void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
 
-// SupConRows::terms of one row, and of a tile's columns.
+// SupConRows::terms of one row, and of the columns of a tile.
 struct RowTerms {
   float weight, second, share;
 };
@@ -53,8 +54,8 @@ struct ColumnTerms {
   const float *weight, *second, *share;
 };
 
-// From logits s_ij to G_ij + G_ji, in place. `row_kinds` say what column j is to the row, `column_kinds` what
-// the row is to column j. `all`: the denominator holds every positive.
+// Replaces the logits s_ij by G_ij + G_ji, in place. `row_kinds` says what column j is to the row,
+// `column_kinds` what the row is to column j. `all` means that the denominator contains every positive.
 void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,
                          const std::int32_t* row_kinds, const RowTerms& row, const std::int32_t* column_kinds,
                          const ColumnTerms& columns);

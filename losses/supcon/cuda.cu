@@ -1,9 +1,10 @@
-// Tiles of logits in the registers of a block; none is ever written to memory.
+// Tiles of logits stay in the registers of a block; none is ever written to memory.
 //
-// A block owns some rows and walks over the columns, tile by tile (cuda_tiles.h). Forward keeps running
-// log-sum-exps, and where rows and columns are the same, a tile is made once for both (cuda_forward.h,
-// cuda_sweep.h). Backward computes the tile of logits again, which is cheaper than to store it, makes G_ij +
-// G_ji of it, and adds the columns so weighted to its rows' gradients (cuda_backward.h).
+// A block owns some rows and processes the columns tile by tile (cuda_tiles.h). The forward pass keeps running
+// log-sum-exps. If rows and columns are the same, a tile is computed once for both (cuda_forward.h,
+// cuda_sweep.h). The backward pass computes the tile of logits again, which is cheaper than storing it. It
+// turns them into G_ij + G_ji, and adds the columns with these weights to the gradients of its rows
+// (cuda_backward.h).
 #include <kindred/losses/supcon/cuda_backward.h>
 #include <kindred/losses/supcon/cuda_forward.h>
 
@@ -35,7 +36,7 @@ Pairs as_pairs(const SupConFormula& formula) {
           static_cast<std::int32_t>(formula.ring)};
 }
 
-// Calls body(std::bool_constant) with whether a mask or a cap is to be looked at.
+// Calls body(std::bool_constant), which is true if there is a mask or a cap.
 template <typename Body>
 void with_generality(const SupConFormula& formula, Body&& body) {
   if (formula.mask.defined() || formula.ring != 0)
@@ -87,7 +88,7 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
 
 // ---- the mean
 
-// One block. Sums of doubles in each thread, in the order of the rows.
+// One block. Each thread sums doubles, in row order.
 constexpr int mean_threads = 512;
 
 __global__ void mean_kernel(const float* losses, const std::int32_t* positives, std::int64_t count,
@@ -124,7 +125,7 @@ void mean(const Tensor& losses, const Tensor& positives, SupConReduction reducti
 
 // ---- the cap
 
-// One thread a row: walks the ring from its own image on until enough positives are found.
+// One thread per row: it walks the ring, starting from its own image, until it has found enough positives.
 __global__ void cap_kernel(Rows rows, Pairs pairs, std::int64_t views, std::int32_t positives_cap,
                            std::int32_t* cap) {
   const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -153,7 +154,7 @@ void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap,
 
 // ---- backward
 
-// One warp a row of the area: adds the parts of the blocks that did not begin its tile of rows.
+// One warp per row of the area: it adds the parts of the blocks that did not begin its tile of rows.
 __global__ void finish_rows_kernel(Area area, const float* parts, std::int64_t dim, const float* upstream,
                                    const float* weight, float inverse_temperature, float* d_rows) {
   const std::int64_t place = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / cuda::warp;

@@ -1,15 +1,15 @@
-// The choice of SupCon's backward kernel on a GPU; included by the cuda files of this folder alone.
+// Selects SupCon's backward kernel on a GPU. Only the CUDA files of this folder include this header.
 #pragma once
 
 #include <kindred/losses/supcon/cuda_sweep.h>
 
 namespace kindred::supcon_tiles {
 
-// rows, columns, pairs, area, chunks of D, d_rows, parts (cuda_backward_kernel.h)
+// Parameters: rows, columns, pairs, area, chunks of D, d_rows, parts (cuda_backward_kernel.h).
 using BackwardKernel = void (*)(Rows, Rows, Pairs, Area, unsigned, float*, float*);
 
-// Its instances take most of this folder's time to compile, so two files beside each other hold them:
-// cuda_backward_labels.cu (false) and cuda_backward_general.cu (true).
+// The instances of this template take most of the compile time of this folder. So they are split over two files
+// that compile in parallel: cuda_backward_labels.cu (false) and cuda_backward_general.cu (true).
 template <bool general>
 BackwardKernel backward_kernel_of(const SupConFormula& formula);
 

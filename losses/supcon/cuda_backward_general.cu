@@ -1,4 +1,4 @@
-// SupCon's backward kernels where there is a mask or a cap.
+// SupCon's backward kernels for losses with a mask or a cap.
 #include <kindred/losses/supcon/cuda_backward_kernel.h>
 
 namespace kindred::supcon_tiles {

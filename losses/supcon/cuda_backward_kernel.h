@@ -1,12 +1,12 @@
-// The backward kernel of SupCon on a GPU; included by the .cu files that make its instances.
+// SupCon's backward kernel on a GPU. Included by the .cu files that instantiate it.
 #pragma once
 
 #include <kindred/losses/supcon/cuda_backward.h>
 
 namespace kindred::supcon_tiles {
 
-// A row as the gradient's formula wants it: SupConRows::terms, or what makes G vanish for one that is no
-// anchor.
+// A row in the form that the gradient's formula needs: SupConRows::terms, or values that make G zero if the row
+// is not an anchor.
 struct AnchorTerms {
   float weight, second, share;
 };
@@ -19,7 +19,7 @@ __device__ inline AnchorTerms anchor_terms(const Rows& rows, std::int64_t row) {
           rows.terms[supcon_share * rows.count + row]};
 }
 
-// G of kernels.h for one side of a pair. `all`: the denominator holds every positive.
+// G of kernels.h for one side of a pair. `all` means that the denominator contains every positive.
 template <SupConPull pull, bool all>
 __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& anchor) {
   if (kind == Kind::none) return 0;
@@ -28,29 +28,29 @@ __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& an
   if constexpr (pull == SupConPull::constant) return push - anchor.share;
   const float apart = s - anchor.second;
   if constexpr (pull == SupConPull::exponential) return push - anchor.share * cuda::fast_exp(apart);
-  // Beyond e^40 the fraction is 0 to the last bit, and nothing overflows.
+  // Beyond e^40 the fraction is 0 to the last bit. The limit prevents overflow.
   if constexpr (pull == SupConPull::others)
     return push - anchor.share / (1.0f + cuda::fast_exp(fminf(apart, 40.0f)));
   const float smaller = 1.0f + cuda::fast_exp(-fabsf(apart));
   return push - cuda::fast_exp(-fabsf(apart) - anchor.share) / (smaller * smaller);
 }
 
-// d_rows [R, D] and parts [blocks, tile_rows, D]: a block's part of the sum over j of (G_ij + G_ji) column_j. A
-// block sums one chunk of D; with more than one, each makes the logits anew.
+// d_rows [R, D] and parts [blocks, tile_rows, D] receive a block's part of the sum over j of (G_ij + G_ji)
+// column_j. A block computes one chunk of D. If there are several chunks, each computes the logits again.
 //
-// A tile serves its rows alone, so each is made twice. To serve its columns too would save a quarter of the
-// multiplications, and cost D floats for each column of each tile, written to scratch memory and read again: by
-// paper most of the gain.
+// A tile contributes only to the gradient of its rows, so each tile is computed twice. If it also contributed
+// to its columns, that would save a quarter of the multiplications. But it would write D floats for each column
+// of each tile to scratch memory and read them again, which by calculation costs most of what is gained.
 template <bool general, SupConPull pull, bool all>
 __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area,
                                                               unsigned chunks, float* d_rows, float* parts) {
-  // A tile goes through them in turn.
+  // A tile uses these in turn.
   __shared__ union {
     ProductSlices products;
     SumSlices sums;
   } shared;
   __shared__ ColumnMembers<3> column;
-  // The blocks of one share stand together, so that those with a tile more come first.
+  // The blocks of one share are adjacent, so that those with one more tile come first.
   const std::int64_t share = blockIdx.x / chunks, first_element = std::int64_t{blockIdx.x % chunks} * chunk;
   for (Pieces piece(area, tiling(), share); piece.next();) {
     const std::int64_t first_row = first_row_of(area, piece);
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
         const AnchorTerms terms = anchor_terms<pull>(columns, anchor);
         return i == 0 ? terms.weight : i == 1 ? terms.second : terms.share;
       });
-      float tile[rows_each][columns_each];  // the logits, then their derivatives
+      float tile[rows_each][columns_each];  // first the logits, then their derivatives
       multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
       fetched.put(column);
       const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, columns.count, pairs);

@@ -1,4 +1,4 @@
-// SupCon's backward kernels where labels alone decide.
+// SupCon's backward kernels for losses where only labels decide.
 #include <kindred/losses/supcon/cuda_backward_kernel.h>
 
 namespace kindred::supcon_tiles {

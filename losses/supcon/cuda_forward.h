@@ -1,8 +1,8 @@
-// The forward kernels of SupCon on a GPU; included by cuda.cu alone.
+// The forward kernels of SupCon on a GPU. Only cuda.cu includes this header.
 //
-// Each thread keeps running sums for its 2 rows, of the columns that it sees itself; the 4 threads of a row
-// come together at the end of a tile of rows. Where a tile serves its columns too, the thread sums over its 2
-// rows for each of its 16 columns, and the 64 threads of a column come together at the end of the tile.
+// Each thread keeps running sums for its 2 rows over the columns that it sees itself. The 4 threads of a row
+// are combined at the end of a tile of rows. If a tile also contributes to its columns, the thread sums over
+// its 2 rows for each of its 16 columns, and the 64 threads of a column are combined at the end of the tile.
 #pragma once
 
 #include <kindred/losses/supcon/anchor.h>
@@ -10,19 +10,20 @@
 
 namespace kindred::supcon_tiles {
 
-// What to subtract before exp: not -inf, which would make exp(-inf - -inf) of a row that has no contrast yet.
+// What to subtract before exp. It is never -inf: a row without a contrast so far would give exp(-inf - -inf),
+// which is NaN.
 __device__ inline float subtrahend(float maximum) {
   return maximum == -infinity ? 0.0f : maximum;
 }
 
-// The log of a sum of exponentials, by its running maximum.
+// The logarithm of a sum of exponentials, kept with its running maximum.
 struct RunningLogSum {
   float maximum = -infinity;
   float sum = 0;  // of exp(x - maximum)
 
   __device__ void add(const RunningLogSum& other) {
-    // Empty sums are common: of positives above all. A NaN is none: it is in the sum, where the maximum ignores
-    // it.
+    // Empty sums are common, especially sums of positives. A sum with a NaN is not empty: the NaN is in the
+    // sum, although the maximum ignores it.
     if (other.sum == 0) return;
     if (sum == 0) {
       *this = other;
@@ -38,10 +39,10 @@ struct RunningLogSum {
   }
 };
 
-// What is known of an anchor after some of its contrasts.
+// The sums of an anchor over some of its contrasts.
 struct RunningRow {
   RunningLogSum positive;
-  RunningLogSum negative;  // of all contrasts, where positives are not told apart
+  RunningLogSum negative;  // over all contrasts, if positives are not separated
   float positive_logits = 0;
   std::int32_t positives = 0, negatives = 0;
 
@@ -60,7 +61,7 @@ struct RunningRow {
   }
 };
 
-// What the denominator one_positive needs besides: supcon_anchor::PositiveSums in float.
+// What the denominator one_positive needs in addition: supcon_anchor::PositiveSums in float.
 struct RunningPositives {
   float log_t = 0;
   RunningLogSum first, second;
@@ -75,8 +76,8 @@ struct RunningPositives {
   }
 };
 
-// Adds N of an anchor's contrasts, of which pair(i) is the i-th's bit. `split`: positives have a sum of their
-// own.
+// Adds N of an anchor's contrasts; pair(i) is the bit of the i-th one. With `split`, positives have their own
+// sum.
 template <bool split, int N, typename Pair>
 __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& kinds, Pair&& pair,
                                      RunningRow& sums) {
@@ -90,7 +91,8 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
       sums.positive_logits += logits[i];
       if (split) highest_positive = fmaxf(highest_positive, logits[i]);
     }
-    // The self-similarity must not get into the maximum: with long vectors it would dwarf all the others.
+    // The self-similarity must not enter the maximum: with long vectors it would make all other terms
+    // underflow.
     if ((in_negative_sum & pair(i)) != 0) highest_negative = fmaxf(highest_negative, logits[i]);
   }
   sums.positives += __popc(kinds.positive & all);
@@ -108,13 +110,13 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
   sums.negative.add(negative);
 }
 
-constexpr int together = 8;  // columns of a row that are added at a time
+constexpr int together = 8;  // columns of a row that are added at the same time
 
 __device__ inline float no_numbers(std::int64_t, int) {
   return 0;
 }
 
-// The rows of the area are its anchors; with parts.columns so are its columns.
+// The rows of the area are its anchors. If parts.columns is set, its columns are anchors too.
 template <bool general, bool split>
 __global__ void __launch_bounds__(threads, 2)
     forward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Parts<RunningRow> parts) {
@@ -160,7 +162,7 @@ __global__ void __launch_bounds__(threads, 2)
   }
 }
 
-// One thread a row.
+// One thread per row.
 __global__ void log_negative_kernel(const RunningRow* sums, std::int64_t count, float* log_negative) {
   const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (row < count) log_negative[row] = sums[row].negative.maximum + std::log(sums[row].negative.sum);
@@ -170,7 +172,7 @@ __device__ inline float softplus(float x) {
   return fmaxf(x, 0.0f) + log1pf(cuda::fast_exp(-fabsf(x)));
 }
 
-// The second sweep, when the log of the sum over the anchors' negatives is known.
+// The second sweep, which runs when the logarithm of the sum over each anchor's negatives is known.
 template <bool general>
 __global__ void __launch_bounds__(threads, 2)
     positives_kernel(Rows rows, Rows columns, Pairs pairs, Area area, const float* log_negative, bool out,
@@ -190,7 +192,7 @@ __global__ void __launch_bounds__(threads, 2)
       row_negative[r] = log_negative[std::min(first_row + row_of(r), end - 1)];
     RunningPositives running[rows_each];
     for_each_tile(piece, [&](std::int64_t first_column) {
-      // Only in a triangle are the columns anchors as well.
+      // The columns are anchors too only in a triangle.
       const ColumnMember<general, 1> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int) {
         return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
       });
@@ -233,16 +235,16 @@ __device__ inline supcon_anchor::LogSum exact(const RunningLogSum& sum) {
   return result;
 }
 
-// Where finish_kernel writes.
+// The outputs of finish_kernel.
 struct ForwardResults {
   float* terms;  // [supcon_term_count, count]
-  float* lse;    // [anchors], and so on
+  float* lse;    // [anchors], as are those below
   std::int32_t *positives, *negatives;
   float* losses;
   std::int64_t count, anchors;
 };
 
-// One thread a row. positive_sums is null without a second sweep.
+// One thread per row. positive_sums is null if there was no second sweep.
 __global__ void finish_kernel(const RunningRow* sums, const RunningPositives* positive_sums,
                               SupConVariant variant, SupConDenominator denominator, ForwardResults to) {
   const std::int64_t row = std::int64_t{blockIdx.x} * threads + threadIdx.x;

@@ -1,4 +1,4 @@
-// What a row and a column are to each other, on a GPU; included by the cuda files of this folder alone.
+// What a row and a column are to each other, on a GPU. Only the CUDA files of this folder include this header.
 #pragma once
 
 #include <kindred/losses/supcon/cuda_tiles.h>
@@ -10,7 +10,7 @@ namespace kindred::supcon_tiles {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-// SupConFormula for kernels.
+// SupConFormula in the form that kernels use.
 struct Pairs {
   float inverse_temperature;
   std::int64_t row_offset;
@@ -21,13 +21,13 @@ struct Pairs {
 
 enum class Kind { none, positive, negative };
 
-// What a row, which may lie past the end, stands for in kind_of: its label, its image in the mask, and with a
+// What kind_of needs to know of a row, which may lie past the end: its label, its image in the mask, and with a
 // cap its places on the ring.
 struct Member {
   std::int32_t label, in_mask, place, image, reach;
 };
 
-// `general`: there is a mask or a cap. Without, labels alone decide, and nothing else is loaded.
+// `general` means that there is a mask or a cap. Otherwise only labels decide, and nothing else is loaded.
 template <bool general>
 __device__ inline Member member_of(const Rows& rows, std::int64_t row, const Pairs& pairs) {
   Member member{0, 0, 0, 0, 0};
@@ -51,14 +51,14 @@ __device__ inline bool match(const Member& a, const Member& b, const Pairs& pair
   return a.label == b.label;
 }
 
-// Whether `other`, which matches `anchor`, is left out by the anchor's cap.
+// Returns true if the cap of `anchor` leaves out `other`, which matches it.
 __device__ inline bool beyond_cap(const Member& anchor, const Member& other, const Pairs& pairs) {
   if (pairs.ring == 0) return false;
   const std::int32_t away = other.place - anchor.image + (other.place < anchor.image ? pairs.ring : 0);
   return away > anchor.reach;
 }
 
-// What `other` is to `anchor`; the two are not one row.
+// What `other` is to `anchor`. The two must be different rows.
 template <bool general>
 __device__ inline Kind kind_of(const Member& anchor, const Member& other, const Pairs& pairs) {
   if (!match<general>(anchor, other, pairs)) return Kind::negative;
@@ -67,13 +67,13 @@ __device__ inline Kind kind_of(const Member& anchor, const Member& other, const 
   return Kind::positive;
 }
 
-// A bit for each pair of this thread's part of a tile.
+// The bit of one pair in this thread's part of a tile.
 __device__ constexpr std::uint32_t bit_of(int r, int c) {
   return 1u << (r * columns_each + c);
 }
 
-// Pairs that do not count: one of them lies past its end, or both are one row. Most tiles have none, which all
-// threads see at once.
+// Pairs that do not count, because one of them lies past the end or both are the same row. Most tiles have
+// none, and all threads detect this with one test.
 __device__ inline std::uint32_t pairs_left_out(std::int64_t first_row, std::int64_t rows,
                                                std::int64_t first_column, std::int64_t columns,
                                                const Pairs& pairs) {
@@ -92,7 +92,7 @@ __device__ inline std::uint32_t pairs_left_out(std::int64_t first_row, std::int6
   return bits;
 }
 
-// What this thread's rows of a block stand for.
+// The members for this thread's rows.
 template <bool general>
 struct RowMembers {
   Member row[rows_each];
@@ -103,7 +103,8 @@ struct RowMembers {
   }
 };
 
-// The same of a tile's columns, and a number or more of each, in shared memory for the whole block.
+// The same for the columns of a tile, with `Numbers` additional numbers for each, in shared memory for the
+// whole block.
 template <int Numbers>
 struct ColumnMembers {
   std::int32_t label[tile_columns], in_mask[tile_columns], place[tile_columns], image[tile_columns],
@@ -117,13 +118,14 @@ struct ColumnMembers {
   }
 };
 
-// One thread's share of filling them: fetched before a tile's products are made, put down after.
+// One thread's share of filling ColumnMembers: fetched before a tile's products are computed, and stored after
+// them.
 template <bool general, int Numbers>
 struct ColumnMember {
   Member member;
   float number[Numbers > 0 ? Numbers : 1];
 
-  // numbers(column, i): the i-th number of a column, which may lie past the end.
+  // numbers(column, i) returns the i-th number of a column, which may lie past the end.
   template <typename NumberOf>
   __device__ ColumnMember(const Rows& columns, std::int64_t first_column, const Pairs& pairs,
                           NumberOf&& numbers) {
@@ -134,7 +136,8 @@ struct ColumnMember {
     for (int i = 0; i < Numbers; ++i) number[i] = numbers(column, i);
   }
 
-  // Ends with a barrier. Since other threads read the last tile's, there has been one.
+  // Ends with a barrier. There must also have been a barrier since other threads read the data of the last
+  // tile.
   __device__ void put(ColumnMembers<Numbers>& shared) const {
     if (threadIdx.x < tile_columns) {
       shared.label[threadIdx.x] = member.label;
@@ -151,7 +154,7 @@ struct ColumnMember {
   }
 };
 
-// What the pairs of this thread's part of a tile are, to the row or to the column.
+// What the pairs in this thread's part of a tile are, seen from the row or from the column.
 struct PairKinds {
   std::uint32_t positive = 0, negative = 0;
 };

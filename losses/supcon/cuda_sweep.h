@@ -1,10 +1,10 @@
-// A sweep of SupCon on a GPU over all pairs of rows and columns; included by the cuda files of this folder
-// alone.
+// A sweep of SupCon on a GPU over all pairs of rows and columns. Only the CUDA files of this folder include
+// this header.
 //
-// All blocks have the same to do (areas.h), so a tile of rows may be walked over by several. The one that
-// begins it adds to its rows' sums, the others leave their parts in scratch memory. Where the columns are the
-// rows, a tile of logits serves both: its columns' sums are parts too. Two more kernels add the parts up in a
-// fixed order: no sum depends on timing.
+// All blocks have the same amount of work (areas.h), so several blocks may process one tile of rows. The block
+// that begins it adds to the sums of the rows; the others leave their parts in scratch memory. If the columns
+// are the same vectors as the rows, a tile of logits contributes to both, and the sums of its columns are also
+// stored as parts. Two more kernels add up the parts in a fixed order, so no sum depends on timing.
 #pragma once
 
 #include <kindred/losses/supcon/areas.h>
@@ -19,25 +19,25 @@ KINDRED_HOST_DEVICE constexpr supcon_areas::Tiling tiling() {
   return {tile_rows, tile_columns};
 }
 
-// Where a launch leaves its sums, which are of the type Part.
+// Where a launch writes its sums, which have the type Part.
 template <typename Part>
 struct Parts {
-  Part* sums;     // of all rows
+  Part* sums;     // for all rows
   Part* rows;     // [blocks, tile_rows]
-  Part* columns;  // [row tiles, columns], null in a rectangle
+  Part* columns;  // [row tiles, columns]; null in a rectangle
 };
 
 __device__ inline std::int64_t first_row_of(const Area& area, const Pieces& piece) {
   return area.first_row + piece.row_tile * tile_rows;
 }
 
-// Calls body(first_column) for the tiles of a block's piece.
+// Calls body(first_column) for each tile of a block's piece.
 template <typename Body>
 __device__ void for_each_tile(const Pieces& piece, Body&& body) {
   for (std::int64_t first = piece.first_column; first < piece.end_column; first += tile_columns) body(first);
 }
 
-// Adds up the 4 threads of each row, and this to the row's sum or puts it down as the block's part.
+// Adds up the 4 threads of each row. Adds the result to the row's sum, or stores it as the block's part.
 template <typename Part>
 __device__ void write_row_parts(Part (&running)[rows_each], const Area& area, const Pieces& piece,
                                 const Parts<Part>& parts) {
@@ -54,7 +54,8 @@ __device__ void write_row_parts(Part (&running)[rows_each], const Area& area, co
   }
 }
 
-// Each warp's part for each column. Bytes, as shared memory cannot hold what has a constructor.
+// The part of each warp for each column. Stored as bytes, because shared memory cannot hold a type with a
+// constructor.
 template <typename Part>
 struct WarpParts {
   static constexpr int warps = threads / cuda::warp;
@@ -66,8 +67,8 @@ struct WarpParts {
 };
 
 // Adds up the 8 threads that a warp has for each of its columns. sum_of(c) is this thread's part for its column
-// c. In each step two lanes that have the same columns share them: each keeps half and gives the other half
-// away. In the end lane 4 g + t has columns 8 g + 2 t + c, c = 0 or 1.
+// c. In each step two lanes with the same columns share the work: each keeps half of the columns and gives the
+// other half away. At the end lane 4 g + t has the columns 8 g + 2 t + c, with c = 0 or 1.
 template <int step, typename SumOf>
 __device__ auto sum_over_groups(int c, SumOf&& sum_of) {
   if constexpr (step < 4) {
@@ -83,8 +84,9 @@ __device__ auto sum_over_groups(int c, SumOf&& sum_of) {
   }
 }
 
-// Adds up all threads of each column and writes the tile's part. sum_of(c) is what this thread has for its
-// column c. Begins with a barrier, as multiply_tile does, which is to come before of_warps is used again.
+// Adds up all threads of each column and writes the part of the tile. sum_of(c) is this thread's sum for its
+// column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before of_warps is used
+// again.
 template <typename Part, typename SumOf>
 __device__ void write_column_parts(const Area& area, const Pieces& piece, std::int64_t first_column,
                                    WarpParts<Part>& of_warps, Part* parts, SumOf&& sum_of) {
@@ -109,7 +111,7 @@ __global__ void begin_kernel(std::int64_t count, Part* sums) {
   if (row < count) sums[row] = Part{};
 }
 
-// One warp a row of the area: the parts of the blocks that did not begin its tile of rows.
+// One warp per row of the area: adds the parts of the blocks that did not begin its tile of rows.
 template <typename Part>
 __global__ void add_row_parts_kernel(Area area, const Part* parts, Part* sums) {
   const std::int64_t place = (std::int64_t{blockIdx.x} * threads + threadIdx.x) / cuda::warp;
@@ -124,7 +126,8 @@ __global__ void add_row_parts_kernel(Area area, const Part* parts, Part* sums) {
   if (threadIdx.x % cuda::warp == 0) sums[area.first_row + place].add(sum);
 }
 
-// One thread a column of a triangle's area: the parts of the tiles of rows that end before its tile of columns.
+// One thread per column of a triangle's area: adds the parts of the tiles of rows that end before its tile of
+// columns.
 template <typename Part>
 __global__ void add_column_parts_kernel(Area area, const Part* parts, Part* sums) {
   const std::int64_t place = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -136,7 +139,8 @@ __global__ void add_column_parts_kernel(Area area, const Part* parts, Part* sums
   sums[column] = sum;
 }
 
-// Sums [rows] of Part over each row's pairs. launch(area, parts) starts a kernel of area.blocks blocks.
+// Returns the sums [rows], of type Part, over the pairs of each row. launch(area, parts) starts a kernel of
+// area.blocks blocks.
 template <typename Part, typename Launch>
 Tensor sweep(std::int64_t rows, std::int64_t columns, bool triangle, Launch&& launch) {
   const supcon_areas::Limits limits = supcon_areas::limits_for(rows);

@@ -1,21 +1,22 @@
-// The two matrix products of SupCon on a GPU, in tiles, on tensor cores (engine/cuda/mma.h); included by the
-// cuda files of this folder alone.
+// The two matrix products of SupCon on a GPU, in tiles, on tensor cores (engine/cuda/mma.h). Only the CUDA
+// files of this folder include this header.
 //
-// A block of 8 warps owns tile_rows feature rows and walks over tiles of tile_columns columns:
+// A block of 8 warps owns tile_rows feature rows and processes one tile of tile_columns columns after another:
 //   multiply_tile          products[rows, columns] = rows . columns, over all of D
 //   add_weighted_columns   sums[rows, chunk of D] += weights[rows, columns] * columns
-// Both bring slices of the operands through shared memory. A warp has 16 rows and all columns, each of its
-// threads 2 rows x 16 columns; of the sums 2 rows x 32 elements. The second product takes its weights from the
-// registers in which the first one left them.
+// Both load slices of the operands through shared memory. A warp has 16 rows and all columns. Each of its
+// threads has 2 rows x 16 columns of the products, and 2 rows x 32 elements of the sums. The second product
+// reads its weights from the registers in which the first one left its results.
 //
-// A sum may be taken in any order, and rows and columns of a product may have any names. So what mma calls its
-// elements 0 to 7 are always those that let a thread read all it needs as four neighbours; and with the widths
-// of the slices chosen so, the threads of a warp never meet in a bank of shared memory.
+// A sum may be taken in any order, and the rows and columns of a product may be numbered in any way. So the
+// elements that mma numbers 0 to 7 are chosen such that a thread reads everything it needs as four neighbours.
+// With the widths of the slices chosen to match, the threads of a warp cause no bank conflicts in shared
+// memory.
 //
-// Tensor cores round toward zero, so a sum that goes on in them shrinks (mma.h). Theirs begin at zero for every
-// 16 elements of D and for every tile of columns, and are added here, as floats are. By the model of
-// tensor_core.h a gradient over 65,536 columns is then off by 1e-6 of its length; were the sums carried on, by
-// 3e-4.
+// Tensor cores round toward zero, so a sum that is continued in them shrinks (mma.h). Here their sums start at
+// zero for every 16 elements of D and for every tile of columns, and are added up as normal floats. According
+// to the model of tensor_core.h, a gradient over 65,536 columns is then off by 1e-6 of its length; with sums
+// continued in the tensor cores it would be off by 3e-4.
 //
 // Rows, columns and elements past the end count as zeros, so no size needs to be a multiple of a tile's.
 #pragma once
@@ -29,13 +30,13 @@ namespace kindred::supcon_tiles {
 constexpr int threads = 256;
 constexpr int tile_rows = 16 * (threads / cuda::warp);
 constexpr int tile_columns = 64;
-constexpr int chunk = 128;  // elements of D that a block sums
-// What a thread has of a tile of products, and of the elements of a row's sums.
+constexpr int chunk = 128;  // elements of D that a block computes
+// A thread's part of a tile of products, and of the elements of a row's sums.
 constexpr int rows_each = 2, columns_each = tile_columns / 4, chunk_each = chunk / 4;
 
 using Four = cuda::Pack<float, 4>;
 
-// [count, dim] feature rows, and what SupConRows (kernels.h) says of them; cap and terms may be null.
+// [count, dim] feature rows, with the corresponding data of SupConRows (kernels.h). cap and terms may be null.
 struct Rows {
   const float* features;
   const std::int32_t* labels;
@@ -44,7 +45,7 @@ struct Rows {
   std::int64_t count, dim;
 };
 
-// Where the parts of a thread lie in its block's tile, and in its chunk.
+// The positions of a thread's elements in its block's tile and in its chunk.
 __device__ inline int row_of(int r) {
   return static_cast<int>(threadIdx.x) / cuda::warp * 16 + 8 * r + cuda::lane_group();
 }
@@ -57,7 +58,7 @@ __device__ inline int element_of(int e) {
 
 __device__ inline Four load_four(const Rows& from, std::int64_t row, std::int64_t d) {
   Four values = {};
-  // Rows and their elements are numbered in 32 bits, which halves the work of comparing.
+  // Rows and their elements are numbered with 32 bits, which makes comparisons twice as fast.
   const int e = static_cast<int>(d), dim = static_cast<int>(from.dim);
   if (static_cast<int>(row) >= static_cast<int>(from.count) || e >= dim) return values;
   const float* start = from.features + row * dim + e;
@@ -86,7 +87,7 @@ struct Slice {
 #pragma unroll
     for (int i = 0; i < fours; ++i) *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = four[i];
   }
-  // Split for tensor cores: [Count][big parts, small parts].
+  // Stores the slice split for tensor cores: [Count][big parts, small parts].
   template <int Padded>
   __device__ void store_split(float (&to)[Count][Padded]) const {
 #pragma unroll
@@ -101,7 +102,7 @@ struct Slice {
   }
 };
 
-// c[n] += a b[n], both of 16 elements, for the two first of c.
+// c[n] += a b[n] over 16 elements, for the first two of c.
 __device__ inline void add_product(float (*c)[4], const cuda::SplitFloats<4> (&a)[2],
                                    const cuda::SplitFloats<2> (&b)[2][2]) {
   float product[2][4] = {};
@@ -116,13 +117,14 @@ __device__ inline void add_product(float (*c)[4], const cuda::SplitFloats<4> (&a
 
 constexpr int depth = 32;  // elements of D in a slice
 
-// All warps read the columns, so these are split when they are put down.
+// All warps read the columns, so the columns are split when they are stored.
 struct alignas(16) ProductSlices {
   float rows[tile_rows][depth + 16];
   float columns[tile_columns][2 * depth + 16];  // big parts, small parts
 };
 
-// This thread's part of the products. Begins with a barrier; other threads may still read `shared` at its end.
+// Computes this thread's part of the products. Begins with a barrier. When it returns, other threads may still
+// read `shared`.
 __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, const Rows& columns,
                                      std::int64_t first_column, ProductSlices& shared,
                                      float (&products)[rows_each][columns_each]) {
@@ -179,8 +181,8 @@ struct alignas(16) SumSlices {
 // This thread's part of the sums: element_of(e) of row_of(r) is at [e / 8 * 4 + e % 4][2 r + e / 4 % 2].
 using Sums = float[chunk / 8][4];
 
-// Adds the columns times this thread's part of a tile of weights to its part of the sums, whose chunk begins at
-// first_element. Begins with a barrier; other threads may still read `shared` at its end.
+// Adds the columns, multiplied by this thread's part of a tile of weights, to its part of the sums, whose chunk
+// begins at first_element. Begins with a barrier. When it returns, other threads may still read `shared`.
 __device__ inline void add_weighted_columns(const float (&weights)[rows_each][columns_each],
                                             const Rows& columns, std::int64_t first_column,
                                             std::int64_t first_element, SumSlices& shared, Sums& sums) {
@@ -191,7 +193,8 @@ __device__ inline void add_weighted_columns(const float (&weights)[rows_each][co
     __syncthreads();
     slice.store(shared.columns);
     __syncthreads();
-    // 8 columns at a time: for mma, t and t + 4 are the two whose weights this thread has, 2 t and 2 t + 1.
+    // Processes 8 columns at a time. For mma, t and t + 4 are the two columns whose weights this thread has, 2
+    // t and 2 t + 1.
 #pragma unroll
     for (int k = 0; k < slice_columns; k += 8) {
       const int c = (first + k) / 4, even = k + 2 * cuda::lane_in_group();

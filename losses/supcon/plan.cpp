@@ -1,4 +1,4 @@
-// Products of tiles, as cuda_tiles.h cuts them. The features are read again for each tile, from the cache.
+// Products of tiles, divided as in cuda_tiles.h. The features are read again for each tile, from the cache.
 #include <kindred/engine/work.h>
 #include <kindred/losses/supcon/kernels.h>
 
@@ -18,19 +18,19 @@ std::int64_t tiles_of_rectangle(std::int64_t rows, std::int64_t columns) {
   return divide_up(rows, tile_rows) * divide_up(columns, tile_columns);
 }
 
-// Of each tile of rows, those from its own first row on.
+// For each tile of rows, the tiles of columns from its own first row on.
 std::int64_t tiles_of_triangle(std::int64_t rows) {
   std::int64_t tiles = 0;
   for (std::int64_t first = 0; first < rows; first += tile_rows) tiles += divide_up(rows - first, tile_columns);
   return tiles;
 }
 
-// Multiplications and additions of so many tiles, over so many elements of the features.
+// Multiplications and additions of this many tiles, over this many elements of the features.
 double operations(std::int64_t tiles, std::int64_t elements) {
   return 2.0 * static_cast<double>(tiles * tile_rows * tile_columns) * static_cast<double>(elements);
 }
 
-// Tiles are shared out whole among the multiprocessors of an H200.
+// Whole tiles are distributed among the multiprocessors of an H200.
 double unevenness(std::int64_t tiles) {
   constexpr std::int64_t at_once = 132;
   return tiles == 0 ? 1.0
@@ -41,7 +41,7 @@ std::int64_t in_slices(std::int64_t dim) {
   return divide_up(dim, depth) * depth;
 }
 
-// Bytes of the running sums of a row (cuda_forward.h).
+// Bytes of a row's running sums (cuda_forward.h).
 constexpr std::int64_t sums_of_row = 28;
 
 void cap(const Tensor& labels, const Tensor& mask, int, int, const Tensor& result) {
@@ -59,8 +59,9 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
                    .operations = operations(tiles, in_slices(rows.features.dim(1))),
                    .unevenness = unevenness(tiles)};
   record_work(forward_kind, sweep);
-  // Sums begin, get the parts of rows and in a triangle of columns, and end in what the rows keep. Of very many
-  // rows these are several launches: they vanish beside the products.
+  // The sums are initialized, combined with the parts of rows and in a triangle also of columns, and finally
+  // converted to the values that the rows keep. For very many rows these are several launches, whose cost is
+  // negligible beside the products.
   const int steps = triangle ? 3 : 2;
   const Work sums{
       .read = steps * sums_of_row * anchors, .written = steps * sums_of_row * anchors, .launches = steps};
@@ -79,7 +80,7 @@ void mean(const Tensor& losses, const Tensor& positives, SupConReduction, double
   record_work(rows_kind, {.read = bytes_of({losses, positives}), .written = bytes_of({loss, weight})});
 }
 
-// Each chunk of the features' elements makes the logits anew.
+// Each chunk of the features' elements computes the logits again.
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
   const std::int64_t dim = d_rows.dim(1), chunks = divide_up(dim, chunk);

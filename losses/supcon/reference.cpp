@@ -71,7 +71,7 @@ Anchor<T> finish(const std::vector<T>& positives, const std::vector<T>& negative
                  const Anchor<T>& nothing) {
   const T count = static_cast<T>(positives.size());
   const T log_positive = log_sum_exp(positives), log_negative = log_sum_exp(negatives);
-  // Away from the largest, so that the mean of equal logits is exact.
+  // Relative to the largest, so that the mean of equal logits is exact.
   const T largest = *std::max_element(positives.begin(), positives.end());
   T mean = 0;
   for (const T s : positives) mean += s - largest;
@@ -115,7 +115,8 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
   for (std::int64_t i = 0; i < count; ++i) {
     set_terms(i, nothing);
     if (i >= losses.numel()) continue;
-    // The self-similarity is left out before any maximum is taken: with long vectors it would dwarf all others.
+    // The self-similarity is left out before any maximum is taken: with long vectors it would make all other
+    // terms underflow.
     std::vector<T> positives, negatives;
     for (std::int64_t j = 0; j < columns.features.dim(0); ++j) {
       const Pair pair = pair_of(rows, i, columns, j, formula.row_offset, formula);
@@ -148,7 +149,7 @@ void mean(const Tensor& losses, const Tensor& positives, SupConReduction reducti
   weight.data<T>()[0] = static_cast<T>(per_anchor);
 }
 
-// G: the derivative of the loss of anchor i by its logit with a contrast, which is `s`.
+// G: the derivative of anchor i's loss with respect to its logit `s` with a contrast.
 template <typename T>
 T logit_gradient(const SupConRows& anchors, std::int64_t i, T s, Pair pair, const SupConFormula& formula) {
   if (!anchors.terms.defined() || pair == Pair::none) return T{0};
@@ -194,7 +195,7 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
   }
 }
 
-// Walks the ring from each row's own image on until enough positives are found.
+// Walks the ring from each row's own image on until it has found enough positives.
 void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap) {
   const std::int64_t rows = cap.dim(1), images = rows / views;
   std::int32_t* values = cap.data<std::int32_t>();

@@ -85,7 +85,7 @@ void check_features(const Tensor& features, const SupConOptions& options) {
   if (options.check_unit_length) check_rows(features);
 }
 
-// Features as the kernels take them: all sums are f32's, or f64's.
+// Converts 16-bit features to f32, in which the kernels compute. f32 and f64 features are returned unchanged.
 Tensor widened(const Tensor& features) {
   const bool narrow = features.dtype() == DType::bf16 || features.dtype() == DType::f16;
   return narrow ? features.to(features.device(), DType::f32) : features;
@@ -99,7 +99,7 @@ struct ForwardResult {
   Tensor loss, weight;  // []
 };
 
-// Fills what `rows` leave for the backward pass. `columns` null: the rows themselves.
+// Fills what the backward pass needs of `rows`. If `columns` is null, they are the rows themselves.
 ForwardResult forward(SupConRows& rows, const SupConRows* columns, const SupConFormula& formula,
                       const SupConOptions& options, SupConStatistics* statistics) {
   const std::int64_t count = rows.features.dim(0), anchors = anchors_of(count, options);
@@ -118,7 +118,7 @@ ForwardResult forward(SupConRows& rows, const SupConRows* columns, const SupConF
   return result;
 }
 
-// Fills the gradient, in whatever type it has. Of G_ij, G_ji or both: whichever side has terms, are anchors.
+// Fills the gradient, in whatever type it has, from G_ij, G_ji or both: a side with terms consists of anchors.
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
               const Tensor& upstream, const Tensor& weight, const Tensor& gradient) {
   const bool direct = gradient.dtype() == rows.features.dtype();
@@ -141,7 +141,7 @@ Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mas
   auto [loss, weight] = forward(rows, nullptr, formula, options, statistics);
 
   if (Tape* tape = Tape::recording({&features})) {
-    formula.mask = {};  // what is saved is listed, not captured
+    formula.mask = {};  // saved tensors are listed, not captured
     tape->record(supcon_operation, {&features}, {&loss}, {features, labels, mask, rows.cap, rows.terms, weight},
                  [formula](BackwardStep& step) {
                    SupConFormula with_mask = formula;

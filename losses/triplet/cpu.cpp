@@ -1,6 +1,7 @@
-// Each anchor's negatives side by side, so that a positive meets all of them in one vectorised loop.
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/vector_math.h>
+// The negatives of an anchor are gathered side by side, so that one vectorised loop compares a positive with
+// all of them.
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/vector_math.h>
 #include <kindred/losses/triplet/kernels.h>
 
 #include <algorithm>
@@ -14,7 +15,8 @@ struct Met {
   std::int32_t chosen, active;
 };
 
-// One positive, whose distance is `positive`, with all negatives; adds 1 to hits[n] for each active triplet.
+// Compares one positive, whose distance is `positive`, with all negatives. Adds 1 to hits[n] for each active
+// triplet.
 KINDRED_VECTOR_CLONES
 Met meet(float positive, float margin, bool semi_hard, const float* negatives, std::int64_t count,
          std::int32_t* hits) {
@@ -35,9 +37,9 @@ Met meet(float positive, float margin, bool semi_hard, const float* negatives, s
 
 // The columns of an anchor.
 struct Row {
-  std::vector<std::int64_t> positives, negatives;  // places in the batch
+  std::vector<std::int64_t> positives, negatives;  // indices in the batch
   std::vector<float> negative_distances;
-  std::vector<std::int32_t> hits;  // of each negative
+  std::vector<std::int32_t> hits;  // for each negative
 
   void sort_out(const float* distances, const std::int32_t* labels, std::int64_t rows, std::int64_t anchor) {
     positives.clear();
@@ -54,7 +56,7 @@ struct Row {
     hits.assign(negatives.size(), 0);
   }
 
-  // Leaves the hardest of each alone.
+  // Keeps only the hardest positive and the hardest negative.
   void keep_hardest(const float* distances) {
     if (positives.empty() || negatives.empty()) return;
     const auto nearer = [&](std::int64_t a, std::int64_t b) { return distances[a] < distances[b]; };

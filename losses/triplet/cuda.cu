@@ -1,5 +1,5 @@
-// A block for each anchor; its threads share out the columns. Each column looks at all partners, so that every
-// derivative is made by one thread, in a fixed order.
+// One block for each anchor; its threads share the columns. Each column looks at all of its partners, so every
+// derivative is computed by one thread in a fixed order.
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/losses/triplet/kernels.h>
 
@@ -27,7 +27,8 @@ __device__ Term term_of(float positive, float negative, const Options& options) 
   return {hit ? term : 0.0f, options.semi_hard ? hit : true, hit};
 }
 
-// The column whose key is highest, of equals the first; -1 for none. Every thread of the block must call it.
+// The column with the highest key; among equal keys the first; -1 if there is none. Every thread of the block
+// must call it.
 __device__ std::int64_t best_of_block(float key, std::int64_t column) {
   __shared__ float keys[threads];
   __shared__ std::int64_t columns[threads];
@@ -98,7 +99,7 @@ void terms(const Tensor& labels, const TripletOptions& options, std::int64_t fir
   const Options plain{options.margin, options.mining == TripletMining::batch_hard,
                       options.mining == TripletMining::semi_hard,
                       options.reduction == TripletReduction::chosen};
-  Tensor derivatives;  // apart: while some threads write, others still read distances
+  Tensor derivatives;  // a separate tensor, because some threads still read distances while others write
   if (derive) derivatives = Tensor::empty_like(distances);
   cuda::launch(terms_kernel, cuda::blocks_for(distances.dim(0), 1), threads, labels.data<std::int32_t>(), plain,
                first, rows, distances.data<float>(), derive ? derivatives.data<float>() : nullptr,

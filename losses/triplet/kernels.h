@@ -1,4 +1,4 @@
-// The raw kernel of the triplet loss. The caller owns every tensor; every result is overwritten in full.
+// The raw kernel of the triplet loss. The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
 #include <kindred/losses/triplet/triplet.h>
@@ -12,7 +12,7 @@ struct TripletKernels {
 };
 extern const TripletKernels triplet_reference;    // f32, f64
 extern const TripletKernels triplet_cpu;          // f32
-extern const TripletKernels triplet_plan;         // plan.cpp
+extern const TripletKernels triplet_plan;         // see plan.cpp
 extern const TripletKernels* const triplet_cuda;  // f32; null in a build without CUDA
 
 const TripletKernels& triplet_kernels(Device device);

@@ -11,10 +11,11 @@ constexpr double instructions = 12;
 
 void terms(const Tensor& labels, const TripletOptions& options, std::int64_t, const Tensor& distances,
            bool derive, const Tensor& losses, const Tensor& counts) {
-  // The hardest partners of an anchor are found in one pass; otherwise every column looks at every other.
+  // The hardest partners of an anchor are found in one pass; with other mining every column looks at every
+  // other one.
   const bool one_pass = options.mining == TripletMining::batch_hard;
   const double partners = one_pass ? 2 : static_cast<double>(distances.dim(1));
-  const Tensor derivatives = derive ? distances : Tensor();  // as large
+  const Tensor derivatives = derive ? distances : Tensor();  // has the same size
   record_work(terms_kind, {.read = bytes_of({labels, distances}),
                            .written = bytes_of({derivatives, losses, counts}),
                            .operations = instructions * static_cast<double>(distances.numel()) * partners});

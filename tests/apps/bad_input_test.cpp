@@ -1,8 +1,8 @@
-// What users get wrong, and what disks and files do: one line, a documented exit code, nothing lost, nothing
-// changed.
+// What users get wrong, and what disks and files do: one line, a documented exit code,
+// nothing lost, nothing changed.
 #include "programs.h"
 
-#include <kindred/engine/safetensors.h>
+#include <kindred/engine/files/safetensors.h>
 
 namespace kindred {
 namespace {
@@ -63,7 +63,7 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("pretrain", set + out + "-b 8 --epochs 0"), 2, "--epochs");
   expect_error(run_program("pretrain", set + out + "-b 8 --image-size 2"), 2, "--image-size");
   expect_error(run_program("pretrain", set + out + "-b 8 --model resnet17"), 2, "resnet18");
-  expect_error(run_program("pretrain", set + out + "-b 8 --recipe nothing"), 2, "cifar");
+  expect_error(run_program("pretrain", set + out + "-b 8 --preset nothing"), 2, "cifar");
   expect_error(run_program("pretrain", set + out + "-b 8 --augment nothing"), 2, "simaugment");
   expect_error(run_program("pretrain", set + out + "-b 8 --loss simclr --views 1"), 2, "--views");
   expect_error(run_program("pretrain", set + out + "-b 8 --frobnicate"), 2, "frobnicate");

@@ -2,10 +2,10 @@
 #include "programs.h"
 
 #include <fmt/format.h>
-#include <kindred/apps/common/checkpoint.h>
-#include <kindred/apps/common/loss.h>
-#include <kindred/apps/common/online_probe.h>
-#include <kindred/engine/safetensors.h>
+#include <kindred/apps/training/loss.h>
+#include <kindred/apps/training/online_probe.h>
+#include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <cmath>
 
@@ -136,8 +136,8 @@ TEST_CASE("a queue with every loss that has one, and steps that are skipped") {
     CAPTURE(result.output);
     REQUIRE(result.code == 0);
     for (const auto& line : metrics_of(run)) CHECK(std::isfinite(line.at("loss").get<double>()));
-    // The positives of an anchor are those in the queue as well: of a batch of 12 alone there cannot be so
-    // many.
+    // The positives of an anchor are those in the queue as well: of a batch of 12 alone there
+    // cannot be so many.
     if (std::string(flags).starts_with("--queue 64 --momentum-encoder"))
       CHECK(metrics_of(run).back().at("features").at("positives_mean").get<double>() > 12);
     CHECK(run_program("pretrain",

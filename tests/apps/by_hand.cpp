@@ -1,7 +1,7 @@
 #include "by_hand.h"
 #include "programs.h"
 
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/models/encoder_file.h>
 
 #include <cmath>

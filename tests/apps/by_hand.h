@@ -4,7 +4,7 @@
 
 #include "../engine/temporary_folder.h"
 
-#include <kindred/data/loader.h>
+#include <kindred/data/loading/loader.h>
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/image_input/image_input.h>

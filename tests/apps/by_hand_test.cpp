@@ -2,7 +2,7 @@
 // between a flag and the library, which any equality of the program with itself would miss, shows here.
 #include "by_hand.h"
 
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/concatenate/concatenate.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 #include <kindred/losses/feature_queue/feature_queue.h>
@@ -185,8 +185,8 @@ TEST_CASE("by hand: two seeds draw other images and other weights") {
   CHECK(encoder_of_pretrain(set, "--seed 0", "--lr 0 ") != encoder_of_pretrain(set, "--seed 1", "--lr 0 "));
 }
 
-// The rates of four steps as numbers, so that a schedule that runs a step early, or starts its warm-up
-// elsewhere, shows.
+// The rates of four steps as numbers, so that a schedule that runs a step early, or starts
+// its warm-up elsewhere, shows.
 TEST_CASE("by hand: the learning rate of every step") {
   const TemporaryFolder folder;
   const std::string set = by_hand::draw_set(folder);
@@ -195,8 +195,8 @@ TEST_CASE("by hand: the learning rate of every step") {
   const double cosine[] = {0.1, 0.0853553390593274, 0.05, 0.0146446609406726};
   plan.learning_rate = [&](std::int64_t step) { return cosine[step]; };
   CHECK(encoder_of_pretrain(set, "") == encoder_after(set, plan));
-  // Half an epoch of warm-up from 0.01, two steps of four: 0.01 + 0.09 (k + 1) / 2; then the cosine down to a
-  // tenth.
+  // Half an epoch of warm-up from 0.01, two steps of four: 0.01 + 0.09 (k + 1) / 2; then the cosine
+  // down to a tenth.
   const double warm[] = {0.055, 0.1, 0.01 + 0.09 * 0.5, 0.01 + 0.09 * 0.146446609406726};
   plan.learning_rate = [&](std::int64_t step) { return warm[step]; };
   CHECK(encoder_of_pretrain(set, "", "--lr 0.1 --warmup-epochs 0.5 --warmup-start-lr 0.01 --lr-floor 0.1 ") ==
@@ -268,8 +268,8 @@ TEST_CASE("by hand: a queue of a momentum encoder's keys") {
     }
     written.step(step, [&] {
       return supcon_against(written.model(images.rows(0, 6), Mode::train), labels,
-                            concatenate(keys, queue.features()), concatenate(labels, queue.labels()),
-                            6 + 18, {});
+                            concatenate(keys, queue.features()), concatenate(labels, queue.labels()), 6 + 18,
+                            {});
     });
     const NoGrad no_grad;
     slow.follow(written.model);

@@ -4,8 +4,8 @@
 #include "../errors.h"
 
 #include <doctest/doctest.h>
-#include <kindred/apps/common/checkpoint_writer.h>
-#include <kindred/apps/common/same_run.h>
+#include <kindred/apps/training/run/checkpoint_writer.h>
+#include <kindred/apps/training/run/same_run.h>
 #include <kindred/engine/optimizer/optimizer.h>
 
 #include <cmath>

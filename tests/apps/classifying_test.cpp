@@ -1,7 +1,7 @@
 // Scores of a classifier, against numbers that can be reckoned by hand.
 #include "../golden/formula.h"
 
-#include <kindred/apps/common/classifying.h>
+#include <kindred/apps/evaluation/classifying.h>
 #include <kindred/engine/error.h>
 
 #include <doctest/doctest.h>

@@ -2,7 +2,7 @@
 #include "programs.h"
 
 #include <fmt/format.h>
-#include <kindred/data/decode.h>
+#include <kindred/data/images/decode.h>
 
 #include <nlohmann/json.hpp>
 

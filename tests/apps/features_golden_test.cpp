@@ -5,7 +5,7 @@
 #include "../models/golden_model.h"
 #include "programs.h"
 
-#include <kindred/data/npz.h>
+#include <kindred/data/npz/npz.h>
 #include <kindred/models/encoder_file.h>
 #include <kindred/models/resnet.h>
 

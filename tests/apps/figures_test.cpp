@@ -2,12 +2,12 @@
 // loops. Seven classes, so that five are not all, and sets to train and to evaluate on whose accuracies differ.
 #include "programs.h"
 
-#include <kindred/data/corruption.h>
-#include <kindred/data/dataset.h>
-#include <kindred/data/decode.h>
-#include <kindred/data/npz.h>
-#include <kindred/data/resize.h>
-#include <kindred/engine/safetensors.h>
+#include <kindred/data/corruption/corruption.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/data/images/resize.h>
+#include <kindred/data/npz/npz.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/engine/files/safetensors.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/encoder_file.h>
 

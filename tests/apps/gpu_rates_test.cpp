@@ -1,7 +1,7 @@
 // The tables of a GPU's rates: which one holds for a kind of work, those that come along, and files of users.
 #include "../errors.h"
 
-#include <kindred/apps/common/gpu_rates.h>
+#include <kindred/apps/training/gpu_rates/gpu_rates.h>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>

@@ -2,10 +2,10 @@
 // plain loops over everything, or over the part that was promised.
 #include "programs.h"
 
-#include <kindred/apps/common/accuracies.h>
-#include <kindred/apps/common/diagnosis.h>
-#include <kindred/apps/common/features.h>
-#include <kindred/apps/common/survey.h>
+#include <kindred/apps/evaluation/features.h>
+#include <kindred/apps/survey/survey.h>
+#include <kindred/apps/training/accuracies.h>
+#include <kindred/apps/training/diagnosis.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

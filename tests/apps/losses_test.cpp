@@ -1,8 +1,8 @@
 // pretrain with every loss and its flags, what it writes of the features, and what it warns of.
 #include "programs.h"
 
-#include <kindred/apps/common/diagnosis.h>
-#include <kindred/apps/common/loss.h>
+#include <kindred/apps/training/diagnosis.h>
+#include <kindred/apps/training/loss.h>
 #include <kindred/losses/supcon/supcon.h>
 
 #include "../engine/temporary_folder.h"
@@ -89,8 +89,8 @@ LossOptions options_of(const std::string& loss, const LossFlags& flags = {}, std
 }
 
 TEST_CASE("what a collapsed encoder would show, for every loss") {
-  // A batch of four images of each of three classes, two views: 24 rows. Of the 11 other images 3 are of one's
-  // class.
+  // A batch of four images of each of three classes, two views: 24 rows. Of the 11 other images 3
+  // are of one's class.
   const double same_class = 3.0 / 11;
   const auto value = [&](const std::string& loss, const LossFlags& flags = {}) {
     return collapse_loss(options_of(loss, flags), 12, 3, same_class);

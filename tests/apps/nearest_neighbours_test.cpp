@@ -1,6 +1,6 @@
 // The nearest-neighbour figure on rows whose answer is known by hand, and against plain loops.
-#include <kindred/apps/common/nearest_neighbours.h>
-#include <kindred/engine/philox.h>
+#include <kindred/apps/evaluation/nearest_neighbours.h>
+#include <kindred/engine/random/philox.h>
 
 #include <doctest/doctest.h>
 
@@ -31,8 +31,8 @@ TEST_CASE("nearest neighbours: how many vote, and with which weight") {
   // exp(-0.02 / 0.07) + exp(-0.03 / 0.07) = 0.75 + 0.65: together more than the nearest.
   CHECK(nearest_neighbour_accuracy(rows(near), query, 3, 3) == 0);
   CHECK(nearest_neighbour_accuracy(rows(near), rows({{1, 1}}), 3, 3) == 1);
-  // Two at 0.9 weigh exp(-0.1 / 0.07) = 0.24 each, less than the one at 1: a vote that only counted would be
-  // theirs.
+  // Two at 0.9 weigh exp(-0.1 / 0.07) = 0.24 each, less than the one at 1: a vote that only
+  // counted would be theirs.
   const std::vector<std::pair<double, std::int32_t>> apart = {{0.9, 1}, {1, 0}, {0.9, 1}};
   CHECK(nearest_neighbour_accuracy(rows(apart), query, 2, 3) == 1);
   // Lengths do not count, and there may be fewer rows than neighbours.

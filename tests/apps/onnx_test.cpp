@@ -2,7 +2,7 @@
 #include "onnx_reader.h"
 #include "programs.h"
 
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/models/contrastive_model.h>
 #include <kindred/models/weights_file.h>
 

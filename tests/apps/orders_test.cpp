@@ -4,9 +4,9 @@
 #include "../engine/temporary_folder.h"
 #include "../errors.h"
 
-#include <kindred/apps/common/input_feed.h>
-#include <kindred/apps/common/saver.h>
-#include <kindred/apps/common/training_steps.h>
+#include <kindred/apps/training/input_feed.h>
+#include <kindred/apps/training/run/saver.h>
+#include <kindred/apps/training/training_steps.h>
 #include <kindred/engine/recording.h>
 
 #include <doctest/doctest.h>

@@ -1,11 +1,11 @@
-// The presets of `pretrain --recipe`: their numbers as literals, the table of docs/recipes.md, and the
+// The presets of `pretrain --preset`: their numbers as literals, the table of docs/recipes.md, and the
 // normalization that their encoders say they want.
 #include "../places.h"
 #include "onnx_reader.h"
 #include "programs.h"
 
-#include <kindred/apps/common/pretrain_options.h>
-#include <kindred/engine/safetensors.h>
+#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -45,7 +45,7 @@ TEST_CASE("presets: every number of every recipe") {
   for (std::size_t column = 0; column < presets.size(); ++column) {
     CLI::App app;
     const PretrainFlags flags(app);
-    app.parse("set --out run --device cpu --recipe " + presets[column]);
+    app.parse("set --out run --device cpu --preset " + presets[column]);
     const json config = flags.resolve().to_json();
     for (const auto& [setting, values] : settings) {
       CAPTURE(presets[column]);
@@ -89,11 +89,11 @@ TEST_CASE("presets: the normalization that stands in an encoder's file and in ON
     const char* flags;
     std::vector<double> mean, deviation;
   } cases[] = {
-      {"--recipe imagenet", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
-      {"--recipe cifar", {0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010}},
-      {"--recipe cifar-quick", {0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010}},
-      {"--recipe demo", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
-      {"--recipe cifar --pixels cifar100", {0.5071, 0.4867, 0.4408}, {0.2675, 0.2565, 0.2761}},
+      {"--preset imagenet", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
+      {"--preset cifar", {0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010}},
+      {"--preset cifar-quick", {0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010}},
+      {"--preset demo", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
+      {"--preset cifar --pixels cifar100", {0.5071, 0.4867, 0.4408}, {0.2675, 0.2565, 0.2761}},
       {"--image-size 32", {0.4914, 0.4822, 0.4465}, {0.2023, 0.1994, 0.2010}},
       {"--image-size 40", {0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
   };

@@ -3,9 +3,9 @@
 #include "by_hand.h"
 #include "programs.h"
 
-#include <kindred/data/decode.h>
-#include <kindred/engine/parallel.h>
-#include <kindred/engine/safetensors.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/files/safetensors.h>
 #include <kindred/layers/linear/linear.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 #include <kindred/losses/supcon/supcon.h>

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
-#include <kindred/data/toy_set.h>
+#include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/device_kernels.h>
 
 #include <array>

@@ -20,8 +20,8 @@ ProgramResult run_program(const std::string& program, const std::string& argumen
 ProgramResult run_program_with(const std::string& prefix, const std::string& program,
                                const std::string& arguments);
 
-// Runs it with `--device cuda`. Where the GPU is emulated, the program is the one that was built with the
-// emulation.
+// Runs it with `--device cuda`. Where the GPU is emulated, the program is the one that was
+// built with the emulation.
 ProgramResult run_program_on_gpu(const std::string& program, const std::string& arguments,
                                  const std::string& prefix = "");
 

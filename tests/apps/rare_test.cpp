@@ -1,8 +1,8 @@
 // What a run does after something that is rare: the best checkpoint, a skipped step.
 #include "programs.h"
 
-#include <kindred/apps/common/checkpoint.h>
-#include <kindred/apps/common/learner.h>
+#include <kindred/apps/training/learner.h>
+#include <kindred/apps/training/run/checkpoint.h>
 
 #include <nlohmann/json.hpp>
 

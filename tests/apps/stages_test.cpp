@@ -1,7 +1,7 @@
 // Both stages end to end, as a user runs them.
 #include "programs.h"
 
-#include <kindred/apps/common/checkpoint.h>
+#include <kindred/apps/training/run/checkpoint.h>
 
 #include <nlohmann/json.hpp>
 

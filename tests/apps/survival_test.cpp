@@ -2,8 +2,8 @@
 #include "programs.h"
 
 #include <fmt/format.h>
-#include <kindred/apps/common/checkpoint.h>
-#include <kindred/data/dataset.h>
+#include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/data/sets/dataset.h>
 
 #include <nlohmann/json.hpp>
 

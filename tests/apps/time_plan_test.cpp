@@ -2,7 +2,7 @@
 // made by hand from the kernels' machine code; and what `pretrain --dry-run --gpu` says.
 #include "programs.h"
 
-#include <kindred/apps/common/time_plan.h>
+#include <kindred/apps/training/dry_run/time_plan.h>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -120,8 +120,8 @@ TEST_CASE("predicted: every launch of a step is counted once") {
       {"conv2d.forward", 53},
       {"conv2d.data", 52},
       {"conv2d.filter", 53},
-      // In 16 bits: two paddings each of the stem's images, one of its filters; 53 conversions of filters'
-      // gradients.
+      // In 16 bits: two paddings each of the stem's images, one of its filters; 53
+      // conversions of filters' gradients.
       {"conv2d.repack", 56},
       {"batch_norm.statistics", 53},
       {"batch_norm.apply", 53},
@@ -189,8 +189,8 @@ TEST_CASE("predicted: SupCon by the tiles that it multiplies") {
   CHECK(milliseconds(small, "supcon.backward") <= 0.6);
   CHECK(milliseconds(large, "supcon") >= 47);
   CHECK(milliseconds(large, "supcon") <= 57);
-  // 6 N^2 D operations, of which the symmetric half of the forward product is not made; tiles of the diagonal
-  // are.
+  // 6 N^2 D operations, of which the symmetric half of the forward product is not made; tiles
+  // of the diagonal are.
   const double n = 65536;
   CHECK(sum_of(large, "supcon").operations == within(1, 5 * n * n * 128));
 }

@@ -1,8 +1,8 @@
 // Steps that are recorded once and replayed, against the same steps made one by one. On a GPU or its emulation.
 #include "../gpu.h"
 
-#include <kindred/apps/common/memory_plan.h>
-#include <kindred/apps/common/training_steps.h>
+#include <kindred/apps/training/dry_run/memory_plan.h>
+#include <kindred/apps/training/training_steps.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/recording.h>

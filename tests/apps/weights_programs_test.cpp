@@ -2,9 +2,9 @@
 #include "onnx_reader.h"
 #include "programs.h"
 
-#include <kindred/data/npz.h>
-#include <kindred/data/toy_set.h>
-#include <kindred/engine/safetensors.h>
+#include <kindred/data/npz/npz.h>
+#include <kindred/data/sets/toy_set.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <nlohmann/json.hpp>
 

@@ -1,11 +1,11 @@
-// Whether cuDNN has plans for what the layers will ask of it on an H200, asked without one: since 9.8 it makes
-// plans for a GPU that is described (h200.h), and compiles their kernels too. What a plan computes only a GPU
-// can tell.
+// Whether cuDNN has plans for what the layers will ask of it on an H200, asked without one: since 9.8 it
+// makes plans for a GPU that is described (h200.h), and compiles their kernels too. What a plan computes only
+// a GPU can tell.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <kindred/engine/error.h>
-#include <kindred/third_party/cudnn_batch_norm.h>
-#include <kindred/third_party/cudnn_convolution.h>
+#include <kindred/third_party/cudnn/batch_norm.h>
+#include <kindred/third_party/cudnn/convolution.h>
 
 #include "../engine/temporary_folder.h"
 #include "h200.h"
@@ -133,8 +133,8 @@ TEST_CASE(
 }
 
 TEST_CASE("cuDNN for an H200: no engine writes f32 gradients of 16-bit filters, so those are converted") {
-  // Were there one some day, layers/conv2d/cuda.cu takes it; this notices that its second way is no longer
-  // used.
+  // Were there one some day, layers/conv2d/cuda.cu takes it; this notices that its second way
+  // is no longer used.
   for (const ConvolutionKey& key : layers_of_resnets(Kind::backward_weight, DType::bf16, DType::f32)) {
     Graph graph = graph_of(key);
     CHECK(offered_plans(graph, {}, Offer::usual).empty());

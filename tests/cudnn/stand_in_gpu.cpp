@@ -1,9 +1,9 @@
 // A program of Kindred's with a GPU that only says that it is there, to see what a user is told: in place of
 // engine/cuda/device.cu. KINDRED_STAND_IN_GPU is "none" on a machine without a driver. Libraries of NVIDIA's
 // are found as ever, but for the system's own: a test must not depend on what the machine has.
+#include <kindred/engine/cuda/gpu_libraries.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
-#include <kindred/third_party/gpu_libraries.h>
 
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>  // defines: dlopen, dlsym

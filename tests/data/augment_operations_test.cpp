@@ -4,9 +4,9 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/augment.h>
-#include <kindred/data/decode.h>
-#include <kindred/data/policy.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/data/views/augment.h>
+#include <kindred/data/views/policy.h>
 
 #include <algorithm>
 #include <cmath>

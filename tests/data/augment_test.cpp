@@ -2,8 +2,8 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/augment.h>
-#include <kindred/data/color.h>
+#include <kindred/data/views/augment.h>
+#include <kindred/data/views/color.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 // The constants of ImageNet-C (Hendrycks and Dietterich 2019, make_imagenet_c.py) at every severity, measured
 // on pictures on which they can be read off; and AlexNet's errors.
-#include <kindred/data/corruption_parts.h>
+#include <kindred/data/corruption/corruption_parts.h>
 
 #include <doctest/doctest.h>
 
@@ -100,8 +100,8 @@ TEST_CASE("corruptions: every severity of brightness, contrast, pixels and JPEG"
 int spread_of_a_point(Corruption corruption, int severity) {
   Bytes pixels = flat(0);
   for (int c = 0; c < 3; ++c) pixels[static_cast<std::size_t>((side / 2 * side + side / 2) * 3 + c)] = 255;
-  // A disc of radius 10 leaves a 400th of the light in each pixel: less than a level. So the point is made a
-  // bar.
+  // A disc of radius 10 leaves a 400th of the light in each pixel: less than a level. So the point
+  // is made a bar.
   for (int y = side / 2 - 20; y <= side / 2 + 20; ++y)
     for (int c = 0; c < 3; ++c) pixels[static_cast<std::size_t>((y * side + side / 2) * 3 + c)] = 255;
   const Bytes blurred = applied(pixels, corruption, severity);

@@ -1,6 +1,6 @@
 // ImageNet-C's corruptions: their parts against plain definitions, and what each must do to a picture.
 // tests/golden/check_corruptions.py compares those without randomness with OpenCV, SciPy and Pillow.
-#include <kindred/data/corruption_parts.h>
+#include <kindred/data/corruption/corruption_parts.h>
 #include <kindred/engine/error.h>
 
 #include <doctest/doctest.h>

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <kindred/data/dataset.h>
+#include <kindred/data/sets/dataset.h>
 #include <sys/stat.h>  // defines: mkfifo
 #include <unistd.h>    // defines: geteuid
 

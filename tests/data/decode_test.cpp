@@ -1,9 +1,9 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/decode.h>
-#include <kindred/data/file.h>
-#include <kindred/data/jpeg_writer.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/data/images/jpeg_writer.h>
 #include <sys/stat.h>  // defines: mkfifo
 
 using namespace kindred;

@@ -4,7 +4,7 @@
 //
 // A distribution that is off by a tenth of its width has a distance of 0.05 and more from the right one; 4,000
 // right draws stay below 1.63 / sqrt(4000) = 0.026 in 99 of 100 seeds.
-#include <kindred/data/augment.h>
+#include <kindred/data/views/augment.h>
 
 #include <doctest/doctest.h>
 
@@ -41,8 +41,8 @@ void check_uniform(const std::string& what, std::vector<double> values, double l
   CHECK(std::abs(sum / count - (low + high) / 2) < 4 * width / std::sqrt(12 * count));
 }
 
-// Whether `count` of `of` is what a probability gives, within four and a half deviations (there are dozens of
-// such checks).
+// Whether `count` of `of` is what a probability gives, within four and a half deviations (there are
+// dozens of such checks).
 void check_share(const std::string& what, double count, double of, double probability) {
   CAPTURE(what);
   CHECK(std::abs(count / of - probability) < 4.5 * std::sqrt(probability * (1 - probability) / of) + 1e-9);

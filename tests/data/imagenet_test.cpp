@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <kindred/data/dataset.h>
-#include <kindred/data/mat_file.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/mat_file.h>
 
 using namespace kindred;
 using namespace kindred::test;

@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <kindred/data/decode.h>
-#include <kindred/engine/philox.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/engine/random/philox.h>
 
 #include <cstring>
 

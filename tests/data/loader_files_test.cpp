@@ -4,9 +4,9 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <kindred/data/file.h>
-#include <kindred/data/jpeg_writer.h>
-#include <kindred/data/loader.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/images/jpeg_writer.h>
+#include <kindred/data/loading/loader.h>
 #include <sys/stat.h>  // defines: mkfifo
 #include <unistd.h>    // defines: symlink
 

@@ -1,8 +1,8 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/augment.h>
-#include <kindred/data/loader.h>
+#include <kindred/data/loading/loader.h>
+#include <kindred/data/views/augment.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,8 +16,8 @@ using namespace kindred::test;
 
 namespace {
 
-// Samples made in memory. Those of `rejected` cannot be decoded, those of `damaged` come with a warning, and
-// `throwing` throws.
+// Samples made in memory. Those of `rejected` cannot be decoded, those of `damaged` come with a
+// warning, and `throwing` throws.
 struct FakeSource : SampleSource {
   std::set<std::int64_t> rejected, damaged;
   std::int64_t throwing = -1;

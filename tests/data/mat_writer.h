@@ -1,7 +1,7 @@
 // The meta.mat of ImageNet's development kit, written by hand: a MATLAB 5 file, compressed or not.
 #pragma once
 
-#include <kindred/data/mat_file.h>
+#include <kindred/data/sets/mat_file.h>
 
 #include <cstdint>
 #include <string>

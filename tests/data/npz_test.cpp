@@ -1,5 +1,5 @@
 // .npz files: what is written reads back, and hostile files are refused before they cost anything.
-#include <kindred/data/npz.h>
+#include <kindred/data/npz/npz.h>
 #include <kindred/engine/error.h>
 
 #include "../engine/temporary_folder.h"

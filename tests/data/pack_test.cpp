@@ -2,9 +2,9 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <kindred/data/file.h>
-#include <kindred/data/loader.h>
-#include <kindred/data/pack.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/loading/loader.h>
+#include <kindred/data/sets/pack/pack.h>
 
 #include <cerrno>
 #include <cstring>

@@ -2,10 +2,10 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/augment.h>
-#include <kindred/data/policy.h>
-#include <kindred/data/recipe_json.h>
-#include <kindred/engine/philox.h>
+#include <kindred/data/views/augment.h>
+#include <kindred/data/views/policy.h>
+#include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/random/philox.h>
 
 #include <fstream>
 

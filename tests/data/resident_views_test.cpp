@@ -2,7 +2,7 @@
 // the same pixels within one level.
 #include "../gpu.h"
 
-#include <kindred/data/resident_batches.h>
+#include <kindred/data/loading/resident_batches.h>
 #include <kindred/engine/device_kernels.h>
 
 #include <doctest/doctest.h>

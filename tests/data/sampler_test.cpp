@@ -1,7 +1,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/sampler.h>
+#include <kindred/data/loading/sampler.h>
 
 #include <algorithm>
 #include <map>
@@ -34,7 +34,11 @@ bool same(const std::vector<Draw>& a, const std::vector<Draw>& b) {
 
 std::map<std::uint32_t, int> times_drawn(const std::vector<Draw>& order) {
   std::map<std::uint32_t, int> times;
-  for (const Draw& d : order) CHECK(d.repeat == static_cast<std::uint32_t>(std::count_if(order.begin(), order.end(), [&](const Draw& other) { return other.sample == d.sample && other.repeat < d.repeat; })));
+  for (const Draw& d : order)
+    CHECK(d.repeat ==
+          static_cast<std::uint32_t>(std::count_if(order.begin(), order.end(), [&](const Draw& other) {
+            return other.sample == d.sample && other.repeat < d.repeat;
+          })));
   for (const Draw& d : order) ++times[d.sample];
   return times;
 }
@@ -127,7 +131,8 @@ TEST_CASE("sampler: expected positives against counting, and against the closed 
   const PositiveStatistics none = expected_positives(Sampler(all_different, 64, options), all_different, 20, 1);
   CHECK(none.mean == 0);
   CHECK(none.without == 1);
-  const PositiveStatistics views = expected_positives(Sampler(all_different, 64, options), all_different, 20, 3);
+  const PositiveStatistics views =
+      expected_positives(Sampler(all_different, 64, options), all_different, 20, 3);
   CHECK(views.mean == 2);
   CHECK(views.alone == 1);
   CHECK(views.without == 0);
@@ -147,6 +152,7 @@ TEST_CASE("sampler: options that do not fit") {
   CHECK(error({.per_class = 3, .batch_size = 8}).find("--per-class 3 does not divide --batch-size 8") == 0);
   CHECK(error({.per_class = 0}) == "--per-class 0: expected 1 or more");
   CHECK(error({.per_class = 4, .batch_size = 8}) == "no error");
-  CHECK(error_of([] { parse_sampling("weighted"); }) == "--sampling weighted: expected uniform or inverse-frequency");
+  CHECK(error_of([] { parse_sampling("weighted"); }) ==
+        "--sampling weighted: expected uniform or inverse-frequency");
   CHECK(parse_sampling("inverse-frequency") == Sampling::inverse_frequency);
 }

@@ -2,9 +2,9 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/dataset.h>
-#include <kindred/data/jpeg_writer.h>
-#include <kindred/data/tar.h>
+#include <kindred/data/images/jpeg_writer.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/tar.h>
 
 #include <cstdlib>
 

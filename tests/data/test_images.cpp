@@ -1,7 +1,7 @@
 #include "test_images.h"
 
 #include <fmt/format.h>
-#include <kindred/data/jpeg_writer.h>
+#include <kindred/data/images/jpeg_writer.h>
 #include <unistd.h>  // defines: getpid
 
 #include <algorithm>

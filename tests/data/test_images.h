@@ -3,8 +3,8 @@
 
 #include "../errors.h"
 
-#include <kindred/data/image.h>
-#include <kindred/data/planes.h>
+#include <kindred/data/images/image.h>
+#include <kindred/data/images/planes.h>
 #include <kindred/engine/error.h>
 
 #include <cstdint>
@@ -28,8 +28,8 @@ Image image_of(const Planes& planes);
 
 int largest_difference(const Image& a, const Image& b);
 
-// A JPEG of raw components (1: gray, 3: YCbCr made from RGB, 4: CMYK as Adobe stores it), quality 95, no
-// subsampling.
+// A JPEG of raw components (1: gray, 3: YCbCr made from RGB, 4: CMYK as Adobe stores it),
+// quality 95, no subsampling.
 Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bool progressive = false);
 
 // The same with everything that a JPEG may have.

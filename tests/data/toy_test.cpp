@@ -1,10 +1,10 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/dataset.h>
-#include <kindred/data/jpeg_writer.h>
-#include <kindred/data/toy.h>
-#include <kindred/data/toy_set.h>
+#include <kindred/data/images/jpeg_writer.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/toy.h>
+#include <kindred/data/sets/toy_set.h>
 
 #include <cmath>
 #include <numeric>

@@ -16,8 +16,8 @@ struct Kernel {
 
 const std::vector<Kernel>& kernels();
 
-// Starts two kernels that take more than a GPU has, which nvcc alone knows (scripts/check_launches.py). Both
-// [1024] i32.
+// Starts two kernels that take more than a GPU has, which nvcc alone knows
+// (scripts/check_launches.py). Both [1024] i32.
 void start_impossible(const Tensor& in, const Tensor& out);
 
 }  // namespace kindred::planted

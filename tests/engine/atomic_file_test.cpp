@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
-#include <kindred/engine/atomic_file.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/atomic_file.h>
 
 #include "../errors.h"
 #include "temporary_folder.h"

@@ -1,6 +1,6 @@
 // Compiled code comes back as it was, and from nothing that somebody else may have written.
 #include <doctest/doctest.h>
-#include <kindred/engine/code_cache.h>
+#include <kindred/engine/files/code_cache.h>
 
 #include "temporary_folder.h"
 

@@ -1,7 +1,7 @@
 // Files that fail on demand: any of the system calls that write a file, at any of its calls.
 #pragma once
 
-#include <kindred/engine/atomic_file.h>
+#include <kindred/engine/files/atomic_file.h>
 
 #include <cerrno>
 

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/memory.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tensor.h>
 
 #include <cstdlib>

@@ -1,7 +1,7 @@
 // The optimizers and schedules against PyTorch's and the papers' (tests/golden/golden_optimizers.py).
 #include <doctest/doctest.h>
 #include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/schedule.h>
+#include <kindred/engine/optimizer/schedule.h>
 
 #include "../golden/formula.h"
 #include "../gpu.h"

@@ -1,8 +1,8 @@
 #include "../gpu.h"
 
 #include <doctest/doctest.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/parallel.h>
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,5 @@
 #include <doctest/doctest.h>
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 
 #include <atomic>
 #include <stdexcept>

@@ -1,5 +1,5 @@
 #include <doctest/doctest.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 
 #include <cmath>
 #include <set>

@@ -1,7 +1,7 @@
 // The book of plans and its file, which anybody may have written.
 #include <kindred/engine/error.h>
-#include <kindred/engine/plan_book.h>
-#include <kindred/third_party/dynamic_library.h>
+#include <kindred/engine/files/plan_book.h>
+#include <kindred/third_party/search/dynamic_library.h>
 
 #include "temporary_folder.h"
 

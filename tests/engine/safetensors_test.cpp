@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
-#include <kindred/engine/philox.h>
-#include <kindred/engine/safetensors.h>
-#include <kindred/engine/safetensors_header.h>
+#include <kindred/engine/files/safetensors.h>
+#include <kindred/engine/files/safetensors_header.h>
+#include <kindred/engine/random/philox.h>
 
 #include "temporary_folder.h"
 

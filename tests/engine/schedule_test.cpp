@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 #include <kindred/engine/error.h>
-#include <kindred/engine/schedule.h>
+#include <kindred/engine/optimizer/schedule.h>
 
 #include <cmath>
 #include <numbers>

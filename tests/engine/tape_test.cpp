@@ -1,7 +1,7 @@
 // The tape itself, with operations made up on the spot. Gradients of real layers: tests/gradcheck.
 #include <doctest/doctest.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/memory.h>
-#include <kindred/engine/parallel.h>
 #include <kindred/engine/tape.h>
 
 #include <atomic>

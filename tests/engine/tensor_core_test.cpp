@@ -70,8 +70,8 @@ TEST_CASE("tensor core: what lies below two more bits than a float has is droppe
 }
 
 TEST_CASE("tensor core: terms are lined up by the exponents of the factors, not of their product") {
-  // 1.5 * 1.5 = 2.25 counts as a number from 1 to 2, so 2^-25 stays beside it; c is from 2 to 4, where it is
-  // dropped.
+  // 1.5 * 1.5 = 2.25 counts as a number from 1 to 2, so 2^-25 stays beside it; c is from 2 to 4,
+  // where it is dropped.
   const std::pair<float, float> last{power(-13), power(-12)};
   check_sum(power(-25), 0, {{1.5f, 1.5f}, {-1.5f, 1.5f}, last});
   check_sum(0, -2.25f, {{1.5f, 1.5f}, last});

@@ -1,5 +1,5 @@
-// engine/vector_math.h: the fast exponential is one, to the last digits, and at its edges.
-#include <kindred/engine/vector_math.h>
+// engine/cpu/vector_math.h: the fast exponential is one, to the last digits, and at its edges.
+#include <kindred/engine/cpu/vector_math.h>
 
 #include <doctest/doctest.h>
 

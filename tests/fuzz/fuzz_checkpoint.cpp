@@ -3,10 +3,10 @@
 #include "fuzz_target.h"
 #include "one_file.h"
 
-#include <kindred/apps/common/checkpoint.h>
+#include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/safetensors_checksum.h>
 #include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/safetensors_checksum.h>
 
 #include <algorithm>
 #include <cstring>

@@ -1,7 +1,7 @@
 // CIFAR's binary files and class lists: what is accepted is whole records with labels in range.
 #include "fuzz_target.h"
 
-#include <kindred/data/dataset_sources.h>
+#include <kindred/data/sets/dataset_sources.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 #include "fuzz_target.h"
 #include "one_file.h"
 
-#include <kindred/apps/common/same_run.h>
+#include <kindred/apps/training/run/same_run.h>
 #include <kindred/engine/error.h>
 
 #include <nlohmann/json.hpp>

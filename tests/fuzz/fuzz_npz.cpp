@@ -2,7 +2,7 @@
 // the elements; they are compared after the elements are read, so nothing is missed.
 #include "fuzz_target.h"
 
-#include <kindred/data/npz.h>
+#include <kindred/data/npz/npz.h>
 #include <kindred/engine/error.h>
 
 #include <unistd.h>  // defines: getpid

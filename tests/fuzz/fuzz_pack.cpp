@@ -2,9 +2,9 @@
 // index, so each input is tried as it is and with its checksums made right.
 #include "fuzz_target.h"
 
-#include <kindred/data/file.h>
-#include <kindred/data/pack.h>
-#include <kindred/data/pack_format.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/sets/pack/pack.h>
+#include <kindred/data/sets/pack/pack_format.h>
 #include <kindred/engine/error.h>
 
 #include <unistd.h>  // defines: getpid

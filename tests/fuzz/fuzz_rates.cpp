@@ -1,7 +1,7 @@
 // Tables of a GPU's rates: one-line errors, or rates with which every kind of work takes a finite time.
 #include "fuzz_target.h"
 
-#include <kindred/apps/common/gpu_rates.h>
+#include <kindred/apps/training/gpu_rates/gpu_rates.h>
 #include <kindred/engine/error.h>
 
 #include <cmath>

@@ -1,8 +1,8 @@
 // JSON recipes: one-line errors or a plan of views that can be drawn and that prints as JSON of equal meaning.
 #include "fuzz_target.h"
 
-#include <kindred/data/augment.h>
-#include <kindred/data/recipe_json.h>
+#include <kindred/data/views/augment.h>
+#include <kindred/data/views/recipe_json.h>
 #include <kindred/engine/error.h>
 
 using namespace kindred;

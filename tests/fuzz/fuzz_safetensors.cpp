@@ -2,7 +2,7 @@
 #include "fuzz_target.h"
 
 #include <kindred/engine/error.h>
-#include <kindred/engine/safetensors_header.h>
+#include <kindred/engine/files/safetensors_header.h>
 #include <kindred/models/weight_names.h>
 
 #include <algorithm>

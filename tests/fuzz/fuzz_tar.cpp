@@ -2,7 +2,7 @@
 #include "../data/tar_writer.h"
 #include "fuzz_target.h"
 
-#include <kindred/data/tar.h>
+#include <kindred/data/sets/tar.h>
 #include <kindred/engine/error.h>
 
 using namespace kindred;

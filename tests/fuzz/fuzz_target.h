@@ -6,9 +6,9 @@
 //                                                   with KINDRED_FUZZ_CHECK; it must not throw
 //   std::vector<Bytes> seeds()                      a few small well-formed inputs, drawn by the project itself
 //
-// Built by clang with libFuzzer (preset fuzz), it is the program fuzz_NAME; scripts/fuzz.sh runs it for a given
-// time. Built without, it is part of the unit tests: fuzz_test.cpp runs the seeds and some thousand inputs made
-// from them.
+// Built by clang with libFuzzer (preset fuzz), it is the program fuzz_NAME; scripts/fuzz.sh runs it for a
+// given time. Built without, it is part of the unit tests: fuzz_test.cpp runs the seeds and some thousand
+// inputs made from them.
 #pragma once
 
 #include <cstdint>

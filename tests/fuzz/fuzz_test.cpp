@@ -2,7 +2,7 @@
 #include "fuzz_target.h"
 
 #include <doctest/doctest.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 
 #include <algorithm>
 #include <set>

@@ -3,7 +3,7 @@
 
 #include "fuzz_target.h"
 
-#include <kindred/data/decode.h>
+#include <kindred/data/images/decode.h>
 
 namespace kindred::fuzz {
 

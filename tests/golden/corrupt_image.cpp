@@ -1,6 +1,6 @@
 // corrupt_image NAME SEVERITY: 224 x 224 RGB bytes from standard input, the corrupted ones to standard output,
 // without the final JPEG step. For check_corruptions.py.
-#include <kindred/data/corruption_parts.h>
+#include <kindred/data/corruption/corruption_parts.h>
 
 #include <cstdio>
 #include <cstdlib>

@@ -2,7 +2,7 @@
 #include "../places.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/decode.h>
+#include <kindred/data/images/decode.h>
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>

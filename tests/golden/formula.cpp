@@ -1,8 +1,8 @@
 #include "formula.h"
 #include "../places.h"
 
-#include <kindred/engine/error.h>   // defines: check
-#include <kindred/engine/philox.h>  // defines: RandomStream, Purpose
+#include <kindred/engine/error.h>          // defines: check
+#include <kindred/engine/random/philox.h>  // defines: RandomStream, Purpose
 
 #include <cmath>
 #include <fstream>

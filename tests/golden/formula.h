@@ -4,9 +4,9 @@
 // formula(name, n, low, high)[i] = float(low + (high - low) * u_i), u_i being number i of the stream
 // RandomStream(fnv1a64(name), Purpose::test): block i/4, word i%4 of Philox, 24 bits, in [0, 1).
 //
-// The flat index i runs over a filter as torchvision's files have it, [out, in, kh, kw], and over images and
-// activations as Kindred has them, [N, H, W, C]. golden_formula.py says it in full; make_golden.py makes the
-// fixtures.
+// The flat index i runs over a filter as torchvision's files have it, [out, in, kh, kw], and over
+// images and activations as Kindred has them, [N, H, W, C]. golden_formula.py says it in full;
+// make_golden.py makes the fixtures.
 #pragma once
 
 #include <cstdint>

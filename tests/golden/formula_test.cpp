@@ -1,7 +1,7 @@
-// The C++ formula gives the numbers of the Python one, to the bit: everything else in this folder rests on
-// that.
+// The C++ formula gives the numbers of the Python one, to the bit: everything else in this
+// folder rests on that.
 #include <doctest/doctest.h>
-#include <kindred/engine/philox.h>  // defines: philox4x32
+#include <kindred/engine/random/philox.h>  // defines: philox4x32
 
 #include "formula.h"
 

@@ -7,7 +7,7 @@ formula(name, n, low, high)[i], for i = 0 .. n-1:
     u     = (block[i % 4] >> 8) * 2**-24                       in [0, 1), exact in float32
     value = float32(low + (high - low) * u)                    then held as a float64
 
-It is the stream RandomStream(seed, Purpose::test) of engine/philox.h, epoch, sample and view being 0. low, high and
+It is the stream RandomStream(seed, Purpose::test) of engine/random/philox.h, epoch, sample and view being 0. low, high and
 (high - low) are float32; the product and the sum are taken in float64, where they are exact, and rounded to float32
 once. So a compiler that contracts a*b+c into a fused multiply-add gives the same bits.
 
@@ -77,7 +77,7 @@ def philox4x32(counter, key0, key1):
 
 
 class RandomStream:
-    """engine/philox.h's RandomStream: an endless stream of 32-bit words, here taken many at a time from its start."""
+    """engine/random/philox.h's RandomStream: an endless stream of 32-bit words, here taken many at a time from its start."""
 
     def __init__(self, seed, purpose, epoch=0, sample=0, view=0):
         self.key = (seed & 0xFFFFFFFF, seed >> 32)

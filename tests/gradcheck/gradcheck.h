@@ -3,14 +3,13 @@
 //
 // A case says how to make inputs and what to compute. From it the suite makes two tests:
 //   gradient  on `reference` in double: the backward pass against central differences, under a random
-//   cotangent;
-//             the same with fan-out (the function used twice) and into a gradient buffer that already holds
-//             something
+//             cotangent; the same with fan-out (the function used twice) and into a gradient buffer that
+//             already holds something
 //   ladder    `cpu` against `reference` in f32 and bf16, and `cuda`, where a GPU answers, in f16 too: results and
 //             gradients, with poisoned memory
 #pragma once
 
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/engine/tensor.h>
 

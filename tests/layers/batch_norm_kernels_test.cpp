@@ -2,7 +2,7 @@
 // wanted, means far from zero, and the bits of the mask. Against the reference, on the cpu and on a GPU where
 // one answers or is emulated.
 #include <doctest/doctest.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/layers/batch_norm/at_once.h>
 #include <kindred/layers/batch_norm/kernels.h>
 

@@ -15,8 +15,8 @@ namespace {
 
 using test::sixteenths;
 
-// Sums of at most 70 products below 1: an engine that transforms its tiles (Winograd, FFT) loses a few bits
-// of 24.
+// Sums of at most 70 products below 1: an engine that transforms its tiles (Winograd, FFT) loses a
+// few bits of 24.
 void check_close(const Tensor& found, const Tensor& expected) {
   const std::vector<float> a = found.to_vector<float>(), b = expected.to_vector<float>();
   REQUIRE(a.size() == b.size());

@@ -1,6 +1,6 @@
-// What the gradient registry does not reach of the GPU's kernels for single elements, pooling and rows: windows
-// at odd addresses, ties, NaNs, extremes, bytes. On a GPU, or on one that is emulated (CMake preset
-// `emulated`).
+// What the gradient registry does not reach of the GPU's kernels for single elements, pooling and
+// rows: windows at odd addresses, ties, NaNs, extremes, bytes. On a GPU, or on one that is
+// emulated (CMake preset `emulated`).
 #include "../gpu.h"
 
 #include <kindred/engine/accumulate.h>

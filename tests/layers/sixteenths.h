@@ -1,7 +1,7 @@
 // Random numbers that every type holds exactly.
 #pragma once
 
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tensor.h>
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 #include <kindred/engine/accumulate.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/concatenate/concatenate.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>

@@ -1,6 +1,6 @@
 // The areas of a sweep hold every pair once, in as much scratch memory as they are given, and no multiprocessor
 // of a GPU has much more to do than another.
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/losses/supcon/areas.h>
 
 #include <doctest/doctest.h>
@@ -114,9 +114,9 @@ TEST_CASE("supcon's areas: they keep to their scratch memory") {
   }
 }
 
-// Tiles that the busiest of a GPU's multiprocessors has when blocks of so many tiles are handed out in their
-// order: one to each multiprocessor, then a second, then as they end. The two of a multiprocessor share its
-// speed.
+// Tiles that the busiest of a GPU's multiprocessors has when blocks of so many tiles are handed out in
+// their order: one to each multiprocessor, then a second, then as they end. The two of a
+// multiprocessor share its speed.
 std::int64_t busiest(const std::vector<std::int64_t>& blocks) {
   constexpr std::size_t multiprocessors = 132, at_once = 2;
   struct Multiprocessor {

@@ -1,7 +1,7 @@
 #include "supcon_evaluate.h"
 
 #include <kindred/engine/memory.h>
-#include <kindred/engine/philox.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/losses/supcon/areas.h>
 
 #include "../gradcheck/gradcheck.h"

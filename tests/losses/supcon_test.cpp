@@ -95,8 +95,8 @@ TEST_CASE("supcon: PyTorch's values and gradients") {
           Tensor::from(features, {rows, dim}, Device::reference).to(device, exact ? DType::f64 : DType::f32);
       const Tensor labels = repeat_labels(labels_on(device, item.at("groups")), views);
       SupConOptions options{.temperature = item.at("temperature").get<float>()};
-      // The temperature of the options is a float: its rounding, amplified by the logits, is all the difference
-      // there is.
+      // The temperature of the options is a float: its rounding, amplified by the logits, is all
+      // the difference there is.
       const double float_temperature = 2e-6;
       const Outcome outcome = evaluate(z, labels, options);
       CHECK(outcome.loss == doctest::Approx(item.at("loss").get<double>()).epsilon(float_temperature));

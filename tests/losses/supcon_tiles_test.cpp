@@ -2,7 +2,7 @@
 // the tiles' borders, and rectangular calls with an offset.
 #include "supcon_evaluate.h"
 
-#include <kindred/engine/parallel.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/tape.h>
 
 #include "../gradcheck/gradcheck.h"

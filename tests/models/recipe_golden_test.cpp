@@ -1,6 +1,6 @@
 // Fifty steps of the whole SupCon recipe (ResNet-20, head, loss, SGD with warm-up and cosine) beside PyTorch's.
 #include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/schedule.h>
+#include <kindred/engine/optimizer/schedule.h>
 #include <kindred/losses/supcon/supcon.h>
 #include <kindred/models/contrastive_model.h>
 #include <kindred/models/file_order.h>

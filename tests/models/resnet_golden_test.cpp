@@ -22,10 +22,10 @@ struct Tolerances {
 };
 
 // In float32 a few of the millions of inputs of ReLU fall on the other side of zero than in float64, and each
-// that does moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's norm
-// on the plain fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32 gradients are
-// compared on fixtures where fewer inputs lie near zero, and the plain ones in float64, where nothing is left
-// to rounding.
+// that does moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's
+// norm on the plain fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32
+// gradients are compared on fixtures where fewer inputs lie near zero, and the plain ones in float64, where
+// nothing is left to rounding.
 constexpr Tolerances float32{1e-4, 1e-3, 1e-4, 1e-4};
 constexpr Tolerances float32_deep{1e-4, 3e-2, 1e-2, 1e-4};
 constexpr Tolerances float32_forward_only{1e-4, 0, 0, 1e-4};

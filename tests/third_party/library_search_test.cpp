@@ -1,7 +1,7 @@
 // Where libraries of Python packages are looked for, in folders that the test lays out: nothing depends on what
 // the machine has. Libraries that can be opened are copies of one that every program here has open.
 #include <kindred/engine/error.h>
-#include <kindred/third_party/dynamic_library.h>
+#include <kindred/third_party/search/dynamic_library.h>
 
 #include <doctest/doctest.h>
 

@@ -1,9 +1,9 @@
-// What can be said of NVIDIA's libraries without them: their versions, and how the ways that they offer are
-// compared.
+// What can be said of NVIDIA's libraries without them: their versions, and how the ways that
+// they offer are compared.
 #include <kindred/third_party/alignment.h>
-#include <kindred/third_party/fastest.h>
-#include <kindred/third_party/least_time.h>
-#include <kindred/third_party/nvidia_versions.h>
+#include <kindred/third_party/search/nvidia_versions.h>
+#include <kindred/third_party/timing/fastest.h>
+#include <kindred/third_party/timing/least_time.h>
 
 #include <doctest/doctest.h>
 

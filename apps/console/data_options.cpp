@@ -1,0 +1,80 @@
+#include <kindred/apps/console/data_options.h>
+#include <kindred/engine/error.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+constexpr double many = 0.25;  // from this fraction of the anchors on, a warning is printed
+
+}  // namespace
+
+void DataFlags::add_to(CLI::App& app) {
+  app.add_option("DIR", path, data_help)->required();
+  app.add_option("--limit-per-class", limit_per_class,
+                 "use the first N images of each class, by name (0: all)");
+  app.add_option("--limit-eval-per-class", limit_eval,
+                 "the same for the evaluation images (as --limit-per-class)");
+  app.add_option("--val-fraction", val_fraction,
+                 "evaluate on this share of the training images, class by class, and train on the rest (0)");
+  app.add_option("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
+}
+
+void DataFlags::check_values() const {
+  check(limit_per_class >= 0, ExitCode::usage, "--limit-per-class {}: expected 0 (no limit) or more",
+        limit_per_class);
+  check(limit_eval_per_class() >= 0, ExitCode::usage,
+        "--limit-eval-per-class {}: expected 0 (no limit) or more", limit_eval_per_class());
+  check(val_fraction >= 0 && val_fraction < 1, ExitCode::usage,
+        "--val-fraction {}: expected a share of the training images, above 0 and below 1", val_fraction);
+}
+
+bool DataFlags::contains(const std::filesystem::path& name) const {
+  std::error_code ignored;
+  const auto inside = std::filesystem::weakly_canonical(name, ignored),
+             set = std::filesystem::weakly_canonical(path, ignored);
+  return !set.empty() && std::mismatch(set.begin(), set.end(), inside.begin(), inside.end()).first == set.end();
+}
+
+void DataFlags::check_outside(const char* flag, const std::string& name) const {
+  check(name.empty() || !contains(name), ExitCode::usage,
+        "{} {}: lies in the data set, which is never changed; give another place", flag, name);
+}
+
+DatasetOptions DataFlags::options(Split split) const {
+  DatasetOptions o;
+  o.limit_per_class = split == Split::train ? limit_per_class : limit_eval_per_class();
+  o.val_fraction = val_fraction;
+  o.val_seed = val_seed;
+  return o;
+}
+
+Dataset DataFlags::open_named(const std::string& split) const {
+  check(split == "train" || split == "evaluation", ExitCode::usage, "--split {}: expected train or evaluation",
+        split);
+  const auto dataset = open(split == "train" ? Split::train : Split::evaluation);
+  check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or take --split train", path,
+        no_evaluation_advice);
+  return *dataset;
+}
+
+std::string describe(const PositiveStatistics& positives, int views) {
+  std::string text = fmt::format("an anchor has {:.1f} positives in its batch, on average\n", positives.mean);
+  const std::string what_to_do = "--per-class 2 or a larger --batch-size gives them some";
+  if (positives.without > many)
+    text += fmt::format(
+        "warning: {:.0f} % of the anchors have no positive at all and teach nothing; --views 2, {}\n",
+        100 * positives.without, what_to_do);
+  else if (positives.alone > many)
+    text += fmt::format(
+        "warning: {:.0f} % of the anchors have no other image of their class in the batch, only their own {}; "
+        "{}\n",
+        100 * positives.alone, views == 2 ? "other view" : "other views", what_to_do);
+  return text;
+}
+
+}  // namespace kindred

@@ -1,0 +1,38 @@
+// The first lines of a program's output: what it computes on, and why. Also the list of bad images, written at
+// the end.
+#pragma once
+
+#include <kindred/data/loading/sample_reader.h>
+#include <kindred/engine/precision.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// Texts for --help.
+inline constexpr const char* device_help = "auto (a GPU where one answers), cpu, cuda or reference";
+inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a GPU, f32 elsewhere)";
+
+// The requested precision, or the device's default. Throws Error(usage) if it is unknown or if the device does
+// not support it. On a processor for which oneDNN has no bf16, bf16 is replaced by f32, and a line on standard
+// error says so.
+Precision precision_for(const std::optional<std::string>& asked, Device device);
+
+// The text of --version: the program's own version, then describe_cuda(), one line each.
+std::string version_report();
+
+// Prints the device, the reason for choosing it, its libraries, and the precision. Programs whose results go to
+// standard output pass another `out`.
+void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out = stdout);
+
+// Writes one line for each image that was not ok: path, outcome and reason, separated by tabs. The file is
+// always written; if all images were fine, it has only the header. `known` are the lines of an earlier file of
+// the same run; those about other problems are kept. Throws Error(io).
+void write_bad_images(const std::filesystem::path& path, const std::vector<BadImage>& images,
+                      const std::vector<std::string>& known = {});
+
+}  // namespace kindred

@@ -1,0 +1,58 @@
+#include <kindred/apps/console/interrupt.h>
+
+#include <signal.h>  // defines: sigaction, SA_RESTART
+#include <unistd.h>  // defines: _exit
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+
+namespace kindred {
+namespace {
+
+constexpr std::int64_t repeat_nanoseconds = 200'000'000;
+
+std::atomic<int> received{0};
+std::atomic<std::int64_t> received_at{0};
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
+              "a signal handler may touch nothing else");
+
+void on_signal(int signal) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::int64_t at = now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+  int none = 0;
+  if (received.compare_exchange_strong(none, signal))
+    received_at = at;
+  else if (at - received_at > repeat_nanoseconds)
+    _exit(128 + signal);
+}
+
+}  // namespace
+
+void watch_for_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // interrupted reads and writes continue
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+}
+
+int interrupt_signal() {
+  return received.load();
+}
+
+const char* interrupt_name() {
+  switch (interrupt_signal()) {
+    case 0:
+      return "";
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    default:
+      return "SIGUSR1";
+  }
+}
+
+}  // namespace kindred

@@ -1,0 +1,74 @@
+#include <kindred/apps/console/progress.h>
+
+#include <fmt/format.h>
+#include <unistd.h>  // defines: isatty
+
+#include <algorithm>
+#include <cstdio>
+
+namespace kindred {
+namespace {
+
+constexpr double redraw_interval = 0.2;  // seconds, on a terminal
+constexpr double line_interval = 30.0;   // seconds, elsewhere, so that logs stay short
+constexpr int bar_width = 24;            // characters
+
+}  // namespace
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Progress::Progress(std::string what, std::int64_t total_steps, std::string unit)
+    : what_(std::move(what)),
+      unit_(std::move(unit)),
+      total_(std::max<std::int64_t>(1, total_steps)),
+      start_(now_seconds()),
+      last_drawn_(start_),
+      terminal_(isatty(STDOUT_FILENO) != 0) {}
+
+Progress::~Progress() {
+  if (terminal_ && drawn_) fmt::print("\r\033[K");  // the next output replaces the bar
+  std::fflush(stdout);
+}
+
+void Progress::advance(std::int64_t items, const std::string& note) {
+  ++done_;
+  items_ += items;
+  const double now = now_seconds();
+  if (now - last_drawn_ < (terminal_ ? redraw_interval : line_interval)) return;
+  last_drawn_ = now;
+  draw(note);
+}
+
+void Progress::draw(const std::string& note) {
+  const double elapsed = now_seconds() - start_;
+  const double share = static_cast<double>(done_) / static_cast<double>(total_);
+  const std::string rate =
+      fmt::format("{:.0f} {}/s", static_cast<double>(items_) / std::max(elapsed, 1e-9), unit_);
+  const std::string left = format_duration(elapsed * (1 / share - 1));
+  if (terminal_) {
+    const int filled = static_cast<int>(share * bar_width);
+    fmt::print("\r\033[K{} [{}{}] {:3.0f} %  {}  {} left  {}", what_,
+               std::string(static_cast<std::size_t>(filled), '#'),
+               std::string(static_cast<std::size_t>(bar_width - filled), '.'), 100 * share, rate, left, note);
+  } else {
+    fmt::print("{}  {:.0f} %  {}  {} left  {}\n", what_, 100 * share, rate, left, note);
+  }
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+std::string format_duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::max(0.0, seconds) + 0.5);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+std::string format_bytes(double bytes) {
+  constexpr double mebi = 1024.0 * 1024.0;
+  if (bytes >= 1024 * mebi) return fmt::format("{:.2f} GiB", bytes / (1024 * mebi));
+  return fmt::format("{:.1f} MiB", bytes / mebi);
+}
+
+}  // namespace kindred

@@ -1,0 +1,39 @@
+// Shows the progress of long work: on a terminal a bar that is redrawn, elsewhere plain lines at intervals.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace kindred {
+
+// Seconds since an arbitrary fixed moment; never decreases.
+double now_seconds();
+
+class Progress {
+ public:
+  // `what` is printed before the bar ("epoch 3/10"); `unit` is what the rate counts ("views").
+  Progress(std::string what, std::int64_t total_steps, std::string unit);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // One more step of `items` units is done; `note` is printed at the end of the line ("loss 5.93  waiting 1
+  // %").
+  void advance(std::int64_t items, const std::string& note);
+
+ private:
+  void draw(const std::string& note);
+
+  std::string what_, unit_;
+  std::int64_t total_, done_ = 0, items_ = 0;
+  double start_, last_drawn_;
+  bool terminal_, drawn_ = false;
+};
+
+// "3:07" or "2:10:05".
+std::string format_duration(double seconds);
+// "1.4 GiB", "37.2 MiB".
+std::string format_bytes(double bytes);
+
+}  // namespace kindred

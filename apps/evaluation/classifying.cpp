@@ -1,0 +1,98 @@
+#include <kindred/apps/evaluation/classifying.h>
+#include <kindred/engine/error.h>
+#include <kindred/layers/linear/linear.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace kindred {
+
+std::vector<double> class_probabilities(const Classifier& classifier, const Tensor& features) {
+  const Tensor logits = linear(features.to(Device::cpu, DType::f32), classifier.weight, classifier.bias);
+  std::vector<double> values = logits.to_vector<double>();
+  const auto classes = static_cast<std::ptrdiff_t>(classifier.classes());
+  for (auto row = values.begin(); row != values.end(); row += classes) {
+    const double largest = *std::max_element(row, row + classes);
+    double sum = 0;
+    for (auto value = row; value != row + classes; ++value) sum += * value = std::exp(*value - largest);
+    for (auto value = row; value != row + classes; ++value) *value /= sum;
+  }
+  return values;
+}
+
+std::vector<std::int32_t> match_classes(const Classifier& classifier,
+                                        const std::vector<std::string>& class_names) {
+  std::map<std::string, std::int32_t> places;
+  bool numbered = true;
+  for (std::size_t i = 0; i < classifier.class_names.size(); ++i) {
+    places.emplace(classifier.class_names[i], static_cast<std::int32_t>(i));
+    numbered = numbered && classifier.class_names[i] == std::to_string(i);
+  }
+  std::vector<std::int32_t> matched;
+  for (std::size_t i = 0; i < class_names.size(); ++i) {
+    const auto place = places.find(class_names[i]);
+    if (place != places.end())
+      matched.push_back(place->second);
+    else if (numbered && class_names.size() == places.size())
+      matched.push_back(static_cast<std::int32_t>(i));
+    else
+      fail(ExitCode::data,
+           "the classifier does not know the class {} of the data set; it knows {} classes, {} among them",
+           class_names[i], places.size(), classifier.class_names.front());
+  }
+  return matched;
+}
+
+Scores::Scores(std::int64_t classes)
+    : classes_(classes),
+      confusion_(static_cast<std::size_t>(classes * classes)),
+      bin_images_(bins),
+      bin_right_(bins),
+      bin_confidence_(bins) {}
+
+void Scores::add(const double* probabilities, std::int32_t label) {
+  const auto predicted = std::max_element(probabilities, probabilities + classes_) - probabilities;
+  const double right = probabilities[label], confidence = probabilities[predicted];
+  const auto rank =
+      std::count_if(probabilities, probabilities + classes_, [&](double p) { return p >= right; });
+  ++images_;
+  best_ += rank <= 1;
+  among_five_ += rank <= 5;
+  log_likelihood_ += std::log(std::max(right, std::numeric_limits<double>::min()));
+  ++confusion_[static_cast<std::size_t>(label * classes_ + predicted)];
+  const auto bin = static_cast<std::size_t>(std::min(bins - 1, static_cast<int>(confidence * bins)));
+  ++bin_images_[bin];
+  bin_right_[bin] += predicted == label;
+  bin_confidence_[bin] += confidence;
+}
+
+double Scores::top1() const {
+  return static_cast<double>(best_) / static_cast<double>(images_);
+}
+double Scores::top5() const {
+  return static_cast<double>(among_five_) / static_cast<double>(images_);
+}
+double Scores::negative_log_likelihood() const {
+  return -log_likelihood_ / static_cast<double>(images_);
+}
+
+double Scores::calibration_error() const {
+  double error = 0;
+  for (std::size_t bin = 0; bin < bins; ++bin)
+    error += std::abs(bin_confidence_[bin] - static_cast<double>(bin_right_[bin]));
+  return error / static_cast<double>(images_);
+}
+
+std::int64_t Scores::confused(std::int64_t truth, std::int64_t predicted) const {
+  return confusion_[static_cast<std::size_t>(truth * classes_ + predicted)];
+}
+
+std::int64_t Scores::images_of(std::int64_t truth) const {
+  std::int64_t count = 0;
+  for (std::int64_t predicted = 0; predicted < classes_; ++predicted) count += confused(truth, predicted);
+  return count;
+}
+
+}  // namespace kindred

@@ -1,0 +1,51 @@
+// Class probabilities from features, and measures of their quality.
+#pragma once
+
+#include <kindred/data/sets/dataset.h>
+#include <kindred/engine/tensor.h>
+#include <kindred/models/classifier_file.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace kindred {
+
+// softmax(features W^T + b) for features [n, dim] on any device. Returns [n * classes] on the host, computed in
+// f64.
+std::vector<double> class_probabilities(const Classifier& classifier, const Tensor& features);
+
+// Maps each class of the set to its index in the classifier: by name, or by number if the classifier's file has
+// no class names ("0", "1", ...). Throws Error(data) for a class that the classifier does not have.
+std::vector<std::int32_t> match_classes(const Classifier& classifier,
+                                        const std::vector<std::string>& class_names);
+
+// Sums over the images of a set.
+class Scores {
+ public:
+  explicit Scores(std::int64_t classes);
+
+  // Adds one image: its probabilities [classes] and its true class.
+  void add(const double* probabilities, std::int32_t label);
+
+  std::int64_t images() const { return images_; }
+  double top1() const;  // fractions in [0, 1]; among equal probabilities the right class counts as the last
+  double top5() const;
+  double negative_log_likelihood() const;  // mean, in nats
+  // Expected calibration error (Guo et al. 2017, arXiv 1706.04599): the mean distance between confidence and
+  // accuracy over 15 bins of equal width, weighted by the number of images in each.
+  double calibration_error() const;
+  // The number of images with this [true class][predicted class].
+  std::int64_t confused(std::int64_t truth, std::int64_t predicted) const;
+  std::int64_t images_of(std::int64_t truth) const;
+
+ private:
+  static constexpr int bins = 15;
+
+  std::int64_t classes_, images_ = 0, best_ = 0, among_five_ = 0;
+  double log_likelihood_ = 0;
+  std::vector<std::int64_t> confusion_;               // [classes, classes]
+  std::vector<std::int64_t> bin_images_, bin_right_;  // [bins]
+  std::vector<double> bin_confidence_;
+};
+
+}  // namespace kindred

@@ -1,0 +1,67 @@
+// The linear classifier of stage two. It is trained on standardized features and saved in a form that accepts
+// plain ones.
+#pragma once
+
+#include <kindred/apps/evaluation/features.h>
+#include <kindred/engine/optimizer/optimizer.h>
+#include <kindred/engine/optimizer/schedule.h>
+#include <kindred/layers/linear/linear.h>
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+struct ProbeOptions {
+  std::int64_t epochs = 30;
+  std::int64_t batch_size = 256;
+  double lr = 0.1;  // cosine decay to 0
+  double momentum = 0.9;
+  double weight_decay = 0;
+  double label_smoothing = 0;
+  std::uint64_t seed = 0;
+
+  void check_values() const;  // throws Error(usage)
+  nlohmann::json to_json() const;
+};
+
+struct ProbeAccuracy {
+  double top1 = 0, top5 = 0;  // fractions; top5 counts the best five classes, or all if there are fewer
+};
+
+class Probe {
+ public:
+  // Features are standardized by their mean and deviation over `training`.
+  Probe(const FeatureTable& training, int classes, const ProbeOptions& options);
+
+  void train_on_features(const FeatureTable& training);
+  // The paper's method: every epoch embeds augmented views (crop and flip) with the frozen encoder.
+  void train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how);
+
+  ProbeAccuracy evaluate(const FeatureTable& testing) const;
+
+  // Writes fc.weight [classes, dim] and fc.bias [classes] for the encoder's features; the standardization is
+  // folded in. The class names are in the metadata. Throws Error(io).
+  void save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const;
+
+ private:
+  Tensor standardized(const float* rows, std::int64_t count) const;  // [count, dim]
+  void step(const Tensor& features, const std::vector<std::int32_t>& labels);
+  void begin(std::int64_t steps);
+
+  ProbeOptions options_;
+  std::int64_t dim_;
+  int classes_;
+  std::vector<float> mean_, deviation_;  // [dim]
+  ParameterStore store_;
+  Linear classifier_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Schedule> schedule_;
+  std::int64_t steps_done_ = 0;
+};
+
+}  // namespace kindred

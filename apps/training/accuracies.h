@@ -1,0 +1,22 @@
+// Accuracies of the encoder during training.
+#pragma once
+
+#include <kindred/apps/training/learner.h>
+#include <kindred/data/loading/loader.h>
+
+#include <optional>
+
+namespace kindred {
+
+struct Accuracies {
+  std::optional<double> neighbours;  // top-1 of the nearest training images, 0 to 1
+  std::optional<double> probe;       // of the online probe, if there is one
+};
+
+// Without augmentation, of at most `most_images` of each set, evenly spread over it: each costs a forward pass.
+// Nothing where no image could be read, and whatever it is where a signal cuts it short.
+Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
+                              const Dataset& train, const Dataset& evaluation,
+                              std::int64_t most_images = 10000);
+
+}  // namespace kindred

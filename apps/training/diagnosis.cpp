@@ -1,0 +1,166 @@
+#include <kindred/apps/training/diagnosis.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+constexpr std::int64_t most_rows = 1024;  // rows from which the figures of an epoch are computed
+
+nlohmann::json to_json(const Spread& spread) {
+  if (spread.count == 0) return nullptr;
+  return {{"mean", spread.mean}, {"deviation", spread.deviation}};
+}
+
+nlohmann::json to_json(const FeatureDiagnostics& d) {
+  nlohmann::json histogram = nlohmann::json::array();
+  for (const auto& [positives, anchors] : d.anchors_by_positives) histogram.push_back({positives, anchors});
+  return {{"rows", d.rows},
+          {"alignment", d.alignment},
+          {"uniformity", d.uniformity},
+          {"effective_rank", d.effective_rank},
+          {"positives_min", d.anchors_by_positives.begin()->first},
+          {"positives_mean", d.mean_positives()},
+          {"positives_histogram", histogram},
+          {"anchors_without_positives", d.anchors_without_positives()},
+          {"similarity_own_views", to_json(d.own_views)},
+          {"similarity_other_positives", to_json(d.other_positives)},
+          {"similarity_negatives", to_json(d.negatives)}};
+}
+
+}  // namespace
+
+void Diagnosis::see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices) {
+  images_ = indices;
+  labels_ = labels;
+  ++batches_;
+  std::vector<std::int64_t> sorted = indices;
+  std::sort(sorted.begin(), sorted.end());
+  if (sorted == sorted_before_) ++repeated_batches_;
+  rows_ += static_cast<std::int64_t>(sorted.size());
+  sorted_before_ = sorted;
+  repeated_images_ += std::distance(std::unique(sorted.begin(), sorted.end()), sorted.end());
+  if (std::all_of(labels_.begin(), labels_.end(), [&](std::int32_t label) { return label == labels_.front(); }))
+    ++one_class_batches_;
+}
+
+nlohmann::json Diagnosis::look_at(const Tensor& features, const Tensor& positives) {
+  if (loss_.classifies() || !features.defined()) return nullptr;
+  // Takes all views of the first images, not parts of images.
+  const auto views = static_cast<std::size_t>(loss_.supcon.views), batch = images_.size();
+  const std::size_t taken = std::min(batch, static_cast<std::size_t>(most_rows) / views);
+  const auto dim = static_cast<std::size_t>(features.dim(1));
+  const std::vector<float> all = features.to_vector<float>();
+  std::vector<float> rows;
+  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> images;
+  for (std::size_t view = 0; view < views; ++view) {
+    const auto first = all.begin() + static_cast<std::ptrdiff_t>(view * batch * dim);
+    rows.insert(rows.end(), first, first + static_cast<std::ptrdiff_t>(taken * dim));
+    for (std::size_t i = 0; i < taken; ++i) {
+      labels.push_back(loss_.by_image() ? static_cast<std::int32_t>(images_[i]) : labels_[i]);
+      images.push_back(images_[i]);
+    }
+  }
+  features_ = diagnose(rows, static_cast<std::int64_t>(dim), labels, images);
+  if (positives.defined()) {  // of all anchors, including the effects of a queue or a cap
+    features_->anchors_by_positives.clear();
+    for (const std::int32_t count : positives.to_vector<std::int32_t>())
+      ++features_->anchors_by_positives[count];
+  }
+  return to_json(*features_);
+}
+
+void Diagnosis::finish_epoch(std::int64_t epoch, double loss, double collapse) {
+  warnings_.clear();
+  line_.clear();
+  if (features_) {
+    const FeatureDiagnostics& d = *features_;
+    line_ = fmt::format(
+        "alignment {:.3f}  uniformity {:.2f}  rank {:.1f}  positives {} to {} (mean {:.1f}), {} anchors "
+        "without  "
+        "similarity of positives {:.2f}, negatives {:.2f} +- {:.2f}",
+        d.alignment, d.uniformity, d.effective_rank, d.anchors_by_positives.begin()->first,
+        d.anchors_by_positives.rbegin()->first, d.mean_positives(), d.anchors_without_positives(),
+        1 - d.alignment / 2, d.negatives.mean, d.negatives.deviation);
+  }
+  judge(epoch, loss, collapse);
+  batches_ = repeated_batches_ = one_class_batches_ = rows_ = repeated_images_ = 0;
+  features_.reset();
+}
+
+void Diagnosis::warn(const char* kind, const std::string& sentence) {
+  if (std::find(said_.begin(), said_.end(), kind) != said_.end()) return;
+  said_.push_back(kind);
+  warnings_.push_back(sentence);
+}
+
+void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
+  if (batches_ > 1 && 2 * repeated_batches_ > batches_)
+    warn("repeated batches",
+         "most batches hold the same images as the one before; use a smaller --batch-size, or more images");
+  if (10 * repeated_images_ > rows_)
+    warn(
+        "repeated images",
+        fmt::format("{:.0f} % of the images stand more than once in their batch; use a smaller --batch-size or "
+                    "--per-class, or --sampling uniform",
+                    100.0 * static_cast<double>(repeated_images_) / static_cast<double>(rows_)));
+  if (!loss_.by_image() && classes_ > 1 && batches_ > 0 && 2 * one_class_batches_ > batches_ &&
+      images_.size() > 1)
+    warn("one class",
+         "most batches hold one class only, so nothing is pushed apart; use a larger --batch-size, or "
+         "check how the images are labelled");
+  if (!features_ || features_->rows < 4) return;
+  const FeatureDiagnostics& d = *features_;
+  if (d.uniformity > -0.05)
+    warn("collapse",
+         fmt::format(
+             "all features are nearly alike (uniformity {:.3f}, loss {:.3f}, {:.3f} when alike): the encoder "
+             "has collapsed; try a lower --lr, more --warmup-epochs, or a --temperature of 0.1",
+             d.uniformity, loss, collapse));
+  else if (d.effective_rank < 2)
+    warn("collapse",
+         fmt::format("the features use {:.1f} directions of many: they are collapsing; try a lower --lr or "
+                     "a higher --temperature",
+                     d.effective_rank));
+  // Meaningless labels: an image's own views have come together, but those of its class have not.
+  const bool enough =
+      epoch >= 3 && d.own_views.count > 0 && d.other_positives.count > 100 && d.negatives.count > 100;
+  if (enough && !loss_.by_image() && d.own_views.mean - d.negatives.mean > 0.2 &&
+      d.other_positives.mean - d.negatives.mean < 0.02)
+    warn(
+        "shuffled labels",
+        fmt::format(
+            "images of one class are no more alike (similarity {:.2f}) than images of different ones ({:.2f}), "
+            "though views of one image are ({:.2f}): the labels may be shuffled or belong to other images; "
+            "look at some with check_data",
+            d.other_positives.mean, d.negatives.mean, d.own_views.mean));
+}
+
+std::vector<std::string> warnings_at_start(const LossOptions& loss, const std::vector<std::int32_t>& labels,
+                                           bool half_precision) {
+  std::vector<std::string> warnings;
+  const bool has_temperature =
+      loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent || loss.kind == LossKind::n_pairs;
+  const double temperature = loss.supcon.temperature, risky = half_precision ? 0.03 : 0.01;
+  if (has_temperature && temperature < risky)
+    warnings.push_back(
+        fmt::format("--temperature {:g} multiplies gradients by {:.0f}, which makes values that are not finite "
+                    "likely; 0.05 to "
+                    "0.5 is usual",
+                    temperature, 1 / temperature));
+  const bool one_class = !labels.empty() && std::all_of(labels.begin(), labels.end(), [&](std::int32_t label) {
+    return label == labels.front();
+  });
+  if (!loss.by_image() && one_class)
+    warnings.push_back(
+        "all training images have the same label, so there is nothing to tell apart; use --loss simclr, which "
+        "needs no "
+        "labels, or check the folders of the classes");
+  return warnings;
+}
+
+}  // namespace kindred

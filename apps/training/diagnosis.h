@@ -1,0 +1,58 @@
+// What a run reports about itself at the end of an epoch: figures for metrics.jsonl and the screen, and
+// warnings.
+#pragma once
+
+#include <kindred/apps/training/loss.h>
+#include <kindred/data/loading/loader.h>
+#include <kindred/losses/diagnostics/diagnostics.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// Watches the batches of a run. For each batch it only reads the indices, and once per epoch it computes
+// figures from at most a thousand rows of the last batch.
+class Diagnosis {
+ public:
+  Diagnosis(const LossOptions& loss, int classes) : loss_(loss), classes_(classes) {}
+
+  // The batch of the next step.
+  void see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices);
+  // features f32 [views*batch, dim] of the latest batch, and the positives i32 [anchors] that the loss counted,
+  // or an undefined tensor; both on any device. Returns their figures for metrics.jsonl, or null if the loss
+  // compares a classifier's logits.
+  nlohmann::json look_at(const Tensor& features, const Tensor& positives = {});
+
+  // Judges the epoch that has ended and begins a new one. `epoch` counts from 1, and `loss` is the epoch's
+  // mean.
+  void finish_epoch(std::int64_t epoch, double loss, double collapse);
+  // The figures on one line: "positives 3.2 an anchor, ...".
+  const std::string& line() const { return line_; }
+  // Warnings, each a sentence that says what to try. Each kind occurs once per run.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  void warn(const char* kind, const std::string& sentence);
+  void judge(std::int64_t epoch, double loss, double collapse);
+
+  LossOptions loss_;
+  int classes_;
+  std::vector<std::int64_t> images_;         // of the last batch
+  std::vector<std::int64_t> sorted_before_;  // the same, sorted, to be compared with the next batch
+  std::vector<std::int32_t> labels_;
+  std::int64_t batches_ = 0, repeated_batches_ = 0, one_class_batches_ = 0, rows_ = 0, repeated_images_ = 0;
+  std::optional<FeatureDiagnostics> features_;
+  std::string line_;
+  std::vector<std::string> warnings_, said_;
+};
+
+// Warnings before the first step: a temperature that makes NaN likely, a set with a single class. Empty if
+// there are none.
+std::vector<std::string> warnings_at_start(const LossOptions& loss, const std::vector<std::int32_t>& labels,
+                                           bool half_precision);
+
+}  // namespace kindred

@@ -1,0 +1,36 @@
+// Steps of stage one on the device `plan`: everything that a real step calls, but without memory.
+#pragma once
+
+#include <kindred/apps/training/learner.h>
+#include <kindred/engine/memory.h>
+
+#include <vector>
+
+namespace kindred {
+
+class PlannedSteps {
+ public:
+  // Plans training on `device`. `classes` is used if the loss trains a classifier.
+  PlannedSteps(const PretrainOptions& options, Device device, int classes);
+  ~PlannedSteps();
+  PlannedSteps(const PlannedSteps&) = delete;
+  PlannedSteps& operator=(const PlannedSteps&) = delete;
+
+  Learner& learner() { return *learner_; }
+  MemoryPool& pool() { return *scope_.pool(); }
+
+  // Allocates a batch, its images and labels. To be called once, before the functions below.
+  void take_batch();
+  std::size_t batch_bytes() const;
+  // If pictures stay on a GPU ([n, h, w, 3], otherwise undefined), views are made from them.
+  StepInputs inputs(const Tensor& pictures = {}) const;
+
+ private:
+  const PretrainOptions o_;
+  const PoolScope scope_;
+  std::unique_ptr<Learner> learner_;
+  std::vector<Tensor> bytes_;  // u8 [count*batch, size, size, 3] for each size of views
+  Tensor labels_;              // i32 [2, views*batch]
+};
+
+}  // namespace kindred

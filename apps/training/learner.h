@@ -1,0 +1,103 @@
+// What a run of stage one trains: the model with its optimizer, and everything that learns beside it.
+// `pretrain`, its benchmark and its memory plan are all built around one step of it.
+#pragma once
+
+#include <kindred/apps/training/online_probe.h>
+#include <kindred/apps/training/step.h>
+#include <kindred/losses/feature_queue/feature_queue.h>
+#include <kindred/models/micro_batches.h>
+#include <kindred/models/momentum_encoder.h>
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <optional>
+
+namespace kindred {
+
+struct StepInputs {
+  std::vector<Tensor>
+      images;     // normalized [n, h, w, 3]; one tensor for each size of views (image_groups in step.h)
+  Tensor labels;  // i32 [2, views*batch]: what the loss compares, then the classes (view_labels)
+};
+
+// Results of a step for inspection, on its device.
+struct StepOutputs {
+  Tensor loss;        // f32 []; if it or a gradient is not finite, the optimizer's flag is set
+  Tensor probe_loss;  // f32 [], of the online probe; undefined if there is none
+  Tensor features;    // [views*batch, dim]: the features that the loss compared
+  Tensor positives;   // i32 [anchors], including those in the queue; undefined if the loss is not a softmax
+};
+
+class Learner {
+ public:
+  // `classes` is the number of classes of the data set.
+  Learner(const PretrainOptions& options, Device device, int classes);
+
+  ContrastiveModel& model() { return model_; }
+  const ContrastiveModel& model() const { return model_; }
+  Optimizer& optimizer() { return *optimizer_; }
+  const OnlineProbe* online_probe() const { return probe_ ? &*probe_ : nullptr; }
+
+  // To be called when the model's weights were replaced: everything that follows the model starts again from
+  // there.
+  void weights_changed();
+  void set_learning_rate(double learning_rate);
+  // The same in two parts, for recorded steps: compute the rates of everything that learns, then set them from
+  // a tensor f32 [rate_count] on the device.
+  static constexpr std::int64_t rate_count = 2;
+  std::array<float, rate_count> rates(double learning_rate) const;
+  void set_rates(const Tensor& rates);
+
+  // Embeds the views, computes the loss, runs backward and updates the model; then everything beside the model
+  // learns. The model is not updated if the loss or a gradient is not finite.
+  StepOutputs step(const StepInputs& inputs);
+
+  // Runs only the forward pass, in the pieces that a step uses, so that a visitor can inspect what the tape
+  // keeps. It calls visit(tape, first, rows) for the rows [first, first + rows) of the views, and a last time
+  // for the loss, over all of them. Nothing changes.
+  using Visit = std::function<void(const Tape& tape, std::int64_t first, std::int64_t rows)>;
+  void trace(const StepInputs& inputs, const Visit& visit);
+
+  // What a checkpoint must hold in addition to the model's parameters and buffers. The tensors are windows on
+  // the live state: write to them, then call restored().
+  std::vector<std::pair<std::string, Tensor>> state() const;
+  void restored();
+
+  // To be called before a step that may be undone: saves the state that changes even if the optimizer makes no
+  // update.
+  void remember();
+  void take_back();
+
+ private:
+  double probe_rate(double learning_rate) const;
+  struct BatchEmbedding {
+    std::vector<Embedding> groups;  // one for each size of views
+    Embedding whole;                // of all rows
+  };
+  std::pair<std::vector<Tensor>, Tensor> keys_apart(const std::vector<Tensor>& images, std::int64_t batch);
+  BatchEmbedding embed(const std::vector<Tensor>& images);
+  StepOutputs contrast(const Embedding& batch, const Tensor& keys, const Tensor& labels) const;
+  StepOutputs teach_the_rest(StepOutputs outputs, const Embedding& batch, const Tensor& keys,
+                             const Tensor& labels, const Tensor& classes);
+  Embedding embed(const Tensor& images, MicroBatches* pieces);
+  Tensor keys_of(const Tensor& images);
+  Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels,
+                      SupConStatistics* statistics = nullptr) const;
+  std::vector<std::pair<std::string, Tensor>> beside_the_model() const;
+  std::vector<Tensor> changing() const;
+
+  const LossOptions loss_;
+  const std::int64_t views_;
+  const double peak_rate_;
+  ContrastiveModel model_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<MomentumEncoder> momentum_;
+  std::optional<FeatureQueue> queue_;
+  std::optional<OnlineProbe> probe_;
+  std::deque<MicroBatches> pieces_;         // one for each size of views; empty: a batch is not divided
+  std::optional<MicroBatches> key_pieces_;  // for the momentum encoder
+  std::vector<Tensor> remembered_;
+};
+
+}  // namespace kindred

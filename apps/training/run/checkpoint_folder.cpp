@@ -1,0 +1,157 @@
+#include <kindred/apps/training/run/checkpoint_folder.h>
+#include <kindred/engine/error.h>
+
+#include <fcntl.h>     // defines: open and its flags
+#include <sys/file.h>  // defines: flock
+#include <unistd.h>    // defines: close, getpid
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char *newest_name = "checkpoint.safetensors", *best_name = "best.txt";
+constexpr std::string_view step_prefix = "step-", step_suffix = ".safetensors";
+
+std::string step_name(std::int64_t step) {
+  return fmt::format("{}{:09}{}", step_prefix, step, step_suffix);
+}
+
+bool is_step_name(const std::string& name) {
+  return name.starts_with(step_prefix) && name.ends_with(step_suffix);
+}
+
+// Names of the files in a folder that `wanted` accepts; empty if the folder cannot be read.
+std::vector<std::string> names_in(const fs::path& folder, bool (*wanted)(const std::string&)) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error))
+    if (std::string name = entry->path().filename().string(); wanted(name)) names.push_back(std::move(name));
+  return names;
+}
+
+// Names of the numbered checkpoints, newest first. A longer number is a larger one.
+std::vector<std::string> step_names(const fs::path& folder) {
+  std::vector<std::string> names = names_in(folder, is_step_name);
+  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a > b;
+  });
+  return names;
+}
+
+std::string first_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// Gives `file` a second name in one step. Returns false if the file system has no hard links.
+bool link_over(const fs::path& file, const fs::path& name, FileOperations& files) {
+  const fs::path temporary = name.parent_path() / fmt::format(".kindred-{}-link.tmp", ::getpid());
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_hard_link(file, temporary, error);
+  if (error) return false;
+  const bool renamed = files.rename(temporary.c_str(), name.c_str()) == 0;
+  fs::remove(temporary, error);  // it is still there if both names already were the same file
+  return renamed;
+}
+
+void remove_leftovers(const fs::path& folder) {
+  const auto is_leftover = [](const std::string& name) {
+    return name.starts_with(".kindred-") && name.ends_with(".tmp");
+  };
+  std::error_code ignored;
+  for (const std::string& name : names_in(folder, is_leftover)) fs::remove(folder / name, ignored);
+}
+
+}  // namespace
+
+CheckpointFolder::CheckpointFolder(fs::path run, int keep, FileOperations& files)
+    : run_(std::move(run)), folder_(run_ / "checkpoints"), keep_(keep), files_(files) {}
+
+void CheckpointFolder::save(const Checkpoint& checkpoint, bool is_best) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  check(!error, ExitCode::io, "{}: the folder cannot be made: {}", folder_.string(), error.message());
+  const std::string name = step_name(checkpoint.run().steps_done);
+  checkpoint.save(folder_ / name, files_);
+  if (!link_over(folder_ / name, run_ / newest_name, files_)) checkpoint.save(run_ / newest_name, files_);
+  sync_folder_of(run_ / newest_name, files_);
+  if (is_best) write_file_atomically(folder_ / best_name, name + "\n", files_);
+  prune();
+}
+
+void CheckpointFolder::prune() {
+  const std::string best = first_line(folder_ / best_name);
+  int kept = 0;
+  std::error_code ignored;
+  for (const std::string& name : step_names(folder_))
+    if (++kept > keep_ && name != best) fs::remove(folder_ / name, ignored);
+}
+
+std::vector<fs::path> CheckpointFolder::candidates() const {
+  std::vector<fs::path> paths;
+  for (const std::string& name : step_names(folder_)) paths.push_back(folder_ / name);
+  // Almost always this is the first of the numbered checkpoints under another name. It comes first in case it
+  // is a newer copy, and it is the only one if the folder was removed.
+  std::error_code error;
+  const fs::path newest = run_ / newest_name;
+  if (fs::exists(newest, error) && (paths.empty() || !fs::equivalent(newest, paths.front(), error)))
+    paths.insert(paths.size() > 1 ? paths.begin() + 1 : paths.end(), newest);
+  return paths;
+}
+
+CheckpointFolder::Found CheckpointFolder::newest_valid() const {
+  Found found;
+  for (const fs::path& path : candidates()) {
+    try {
+      found.newest.emplace(path);
+      found.path = path;
+      return found;
+    } catch (const Error& error) {
+      found.passed_over.push_back(path);
+      found.reasons.push_back(error.what());
+    }
+  }
+  return found;
+}
+
+void CheckpointFolder::set_aside(const Found& found) {
+  std::error_code ignored;
+  for (const fs::path& path : found.passed_over) fs::rename(path, path.string() + ".damaged", ignored);
+}
+
+void CheckpointFolder::clear() {
+  std::error_code error;
+  std::vector<fs::path> paths = candidates();
+  paths.push_back(folder_ / best_name);
+  for (const fs::path& path : paths) {
+    fs::remove(path, error);
+    check(!error, ExitCode::io, "{} cannot be removed: {}", path.string(), error.message());
+  }
+}
+
+RunLock::RunLock(const fs::path& run) {
+  folder_ = ::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_ < 0) return;  // the folder may be writable but not readable
+  // Some network file systems have no locks. There the user is responsible.
+  const bool taken = ::flock(folder_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (taken) ::close(std::exchange(folder_, -1));
+  check(!taken, ExitCode::usage,
+        "--out {}: another process is training into it; wait for it, or give another folder", run.string());
+  remove_leftovers(run);
+  remove_leftovers(run / "checkpoints");
+}
+
+RunLock::~RunLock() {
+  if (folder_ >= 0) ::close(folder_);
+}
+
+}  // namespace kindred

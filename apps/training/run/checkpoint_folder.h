@@ -1,0 +1,64 @@
+// The checkpoints of a run on the disk.
+//
+//   RUN/checkpoint.safetensors                    the newest
+//   RUN/checkpoints/step-000001500.safetensors    the last K, and the best if it is none of them
+//   RUN/checkpoints/best.txt                      its name
+//
+// The newest checkpoint is one file with two names (a hard link) if the file system supports this, and a copy
+// otherwise. Each file is first written under a temporary name and then renamed, so every file with one of
+// these names is complete.
+#pragma once
+
+#include <kindred/apps/training/run/checkpoint.h>
+
+namespace kindred {
+
+class CheckpointFolder {
+ public:
+  // `keep` >= 1 is the number of newest checkpoints to keep.
+  CheckpointFolder(std::filesystem::path run, int keep, FileOperations& files = system_files());
+
+  // Writes a checkpoint and then removes the superfluous ones. Throws Error(io); the previous checkpoints are
+  // then still there.
+  void save(const Checkpoint& checkpoint, bool is_best);
+
+  struct Found {
+    std::optional<Checkpoint> newest;                // the newest valid one
+    std::filesystem::path path;                      // its path
+    std::vector<std::filesystem::path> passed_over;  // newer ones that cannot be used
+    std::vector<std::string> reasons;                // why, one sentence each
+  };
+  Found newest_valid() const;
+  // Renames those that cannot be used with another extension, so that they are not taken for newer ones.
+  // Nothing is removed.
+  void set_aside(const Found& found);
+
+  // The files that may be checkpoints, newest first.
+  std::vector<std::filesystem::path> candidates() const;
+
+  // Removes every checkpoint, when a run is overwritten.
+  void clear();
+
+ private:
+  void prune();
+
+  std::filesystem::path run_, folder_;
+  int keep_;
+  FileOperations& files_;
+};
+
+// Locks RUN for one process, because two processes that write to the same run would mix their files. Throws
+// Error(usage) if another process holds the lock. Also removes the temporary files that a killed process left
+// there.
+class RunLock {
+ public:
+  explicit RunLock(const std::filesystem::path& run);
+  ~RunLock();
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+
+ private:
+  int folder_ = -1;
+};
+
+}  // namespace kindred

@@ -1,0 +1,59 @@
+// Saves checkpoints while training continues: a separate thread writes the copy that it is given.
+#pragma once
+
+#include <kindred/apps/training/run/checkpoint_folder.h>
+#include <kindred/models/encoder_file.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace kindred {
+
+class CheckpointWriter {
+ public:
+  // Writes RUN/encoder.safetensors first and then the checkpoint, so that the checkpoint of a finished run
+  // always has its encoder beside it.
+  CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep,
+                   FileOperations& files = system_files());
+  ~CheckpointWriter();  // waits until the current write is done
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  bool busy() const;
+  // Hands over a checkpoint. If one is being written, waits for that first. A checkpoint counts as saved only
+  // when it is on disk.
+  void submit(Checkpoint checkpoint, bool is_best);
+  void wait();
+
+  // The error since the last call, if there was one.
+  std::optional<std::string> take_failure();
+  // The step of the newest checkpoint that this writer saved.
+  std::optional<std::int64_t> last_saved_step() const;
+  // How long the last write took, in seconds.
+  double last_seconds() const;
+
+ private:
+  struct Job {
+    Checkpoint checkpoint;
+    bool is_best;
+  };
+  void work();
+  void write(const Job& job);
+
+  const std::filesystem::path run_;
+  const EncoderInfo info_;
+  CheckpointFolder folder_;
+  FileOperations& files_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Job> job_;  // waiting or being written
+  bool ending_ = false;
+  std::optional<std::string> failure_;
+  std::optional<std::int64_t> last_saved_step_;
+  double last_seconds_ = 0;
+  std::thread thread_;  // the last member, because it uses the others
+};
+
+}  // namespace kindred

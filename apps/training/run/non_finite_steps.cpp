@@ -1,0 +1,52 @@
+#include <kindred/apps/training/run/non_finite.h>
+#include <kindred/apps/training/run/non_finite_steps.h>
+
+namespace kindred {
+namespace {
+
+constexpr int most_skipped_in_a_row = 50;
+
+}  // namespace
+
+NonFiniteSteps::NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner,
+                               TrainingSteps& steps)
+    : skip_(options.skip_nonfinite), out_(options.out), train_(train), learner_(learner), steps_(steps) {}
+
+bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
+                               const std::vector<std::int64_t>& images) {
+  if (result.non_finite == Optimizer::none) {
+    skipped_in_a_row_ = 0;
+    return true;
+  }
+  const std::string what = describe(result, at, images);
+  check(skip_, ExitCode::non_finite,
+        "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
+        what);
+  ++skipped_in_a_row_;
+  check(skipped_in_a_row_ < most_skipped_in_a_row, ExitCode::non_finite,
+        "{}; {} steps in a row were skipped for that; try a lower --lr or a higher --temperature", what,
+        skipped_in_a_row_);
+  fmt::print("warning: {}; the step is skipped\n", what);
+  learner_.take_back();
+  learner_.optimizer().clear_non_finite();
+  return false;
+}
+
+// Returns a text that names the step, the layer and the images, and writes RUN/non_finite.json with the
+// details.
+std::string NonFiniteSteps::describe(const StepResult& result, const RunState& at,
+                                     const std::vector<std::int64_t>& images) {
+  NonFiniteStep step;
+  step.step = at.steps_done + 1;
+  step.epoch = at.epochs_done + 1;
+  step.batch = at.batches_done + 1;
+  step.loss = result.loss;
+  step.parameter = first_non_finite(learner_.model().store);
+  learner_.trace(steps_.inputs_of(result.step), [&](const Tape& tape, std::int64_t first, std::int64_t rows) {
+    if (step.source.layer.empty()) step.source = find_non_finite(tape, rows, first);
+  });
+  for (const std::int64_t index : images) step.images.push_back(train_.name(index));
+  return report_non_finite(step, out_ / "non_finite.json");
+}
+
+}  // namespace kindred

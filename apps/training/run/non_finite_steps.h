@@ -1,0 +1,37 @@
+// How a run handles steps whose loss or gradient is not finite.
+#pragma once
+
+#include <kindred/apps/training/learner.h>
+#include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/apps/training/training_steps.h>
+#include <kindred/data/sets/dataset.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// The optimizer makes no update from such a step, nor from any later one until its flag is cleared. The run
+// ends, or with --on-nonfinite skip the step is undone and the run continues.
+class NonFiniteSteps {
+ public:
+  NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner, TrainingSteps& steps);
+
+  // Checks a step that is done. `at` is the position of the run, and `images` are those of the step. Returns
+  // true if the step made an update. Throws Error(non_finite) if the run must end; RUN/non_finite.json then
+  // names the layer and the images.
+  bool is_update(const StepResult& result, const RunState& at, const std::vector<std::int64_t>& images);
+
+ private:
+  std::string describe(const StepResult& result, const RunState& at, const std::vector<std::int64_t>& images);
+
+  const bool skip_;
+  const std::filesystem::path out_;
+  const Dataset& train_;
+  Learner& learner_;
+  TrainingSteps& steps_;
+  int skipped_in_a_row_ = 0;
+};
+
+}  // namespace kindred

@@ -1,0 +1,88 @@
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/files/atomic_file.h>
+#include <kindred/engine/files/hostile_json.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+namespace kindred {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t largest_json = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
+
+bool check_run_folder(const fs::path& folder, ExistingRun existing, const std::vector<std::string>& own_files) {
+  std::error_code error;
+  check(!folder.empty(), ExitCode::usage, "--out: the name is empty; give the name of a folder");
+  check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
+        "--out {}: it is a file; give the name of a folder", folder.string());
+  fs::create_directories(folder, error);
+  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
+
+  bool found = false;
+  for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
+  check(!found || existing != ExistingRun::refuse, ExitCode::usage,
+        "--out {}: it holds results already; give another folder, or --overwrite to replace them; a run goes "
+        "on with --resume",
+        folder.string());
+  return found && existing == ExistingRun::resume;
+}
+
+void clear_run_folder(const fs::path& folder, const std::vector<std::string>& own_files) {
+  std::error_code error;
+  for (const std::string& file : own_files) {
+    fs::remove(folder / file, error);
+    check(!error, ExitCode::io, "{} cannot be removed: {}", (folder / file).string(), error.message());
+  }
+}
+
+namespace {
+
+// File and class names may not be UTF-8. Invalid parts become replacement characters.
+std::string text_of(const nlohmann::json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void write_json(const fs::path& path, const nlohmann::json& value) {
+  write_file_atomically(path, text_of(value, 2) + "\n");
+}
+
+nlohmann::json read_json(const fs::path& path) {
+  std::ifstream file(path);
+  check(file.is_open(), ExitCode::file, "{} cannot be opened: {}", path.string(), std::strerror(errno));
+  std::string text(largest_json + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  check(text.size() <= largest_json, ExitCode::file, "{} is larger than any file of a run's settings",
+        path.string());
+  nlohmann::json value = parse_hostile_json(text);
+  check(!value.is_discarded(), ExitCode::file, "{} is not valid JSON", path.string());
+  return value;
+}
+
+void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
+  std::string text;
+  for (const nlohmann::json& value : values) text += text_of(value, -1) + "\n";
+  write_file_atomically(path, text);
+}
+
+std::vector<std::string> read_lines(const fs::path& path) {
+  std::ifstream file(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+void append_json_line(const fs::path& path, const nlohmann::json& value) {
+  std::ofstream file(path, std::ios::app);
+  file << text_of(value, -1) << '\n' << std::flush;
+  check(file.good(), ExitCode::io,
+        "{} cannot be written: {}; free some space or check the folder's permissions", path.string(),
+        std::strerror(errno));
+}
+
+}  // namespace kindred

@@ -1,0 +1,75 @@
+// How far a run has come and what it has measured, and the files for this: metrics.jsonl and bad_images.tsv.
+#pragma once
+
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/accuracies.h>
+#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/apps/training/run/epoch_report.h>
+#include <kindred/apps/training/training_steps.h>
+#include <kindred/data/loading/sample_reader.h>
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+class RunRecord {
+ public:
+  // `bad_images` returns the images so far that were not ok; `data` is the training set's fingerprint.
+  RunRecord(const PretrainOptions& options, std::int64_t steps_per_epoch, std::string data,
+            std::function<std::vector<BadImage>()> bad_images);
+
+  const RunState& state() const { return state_; }
+  bool is_finished() const { return state_.epochs_done >= epochs_; }
+
+  // Starts a new run. The folder may hold files of an earlier run that failed at its start.
+  void begin() { files_are_stale_ = true; }
+  // Resumes from a checkpoint. If the data or the batch size has changed (with --allow-change), the current
+  // epoch starts again.
+  void resume(const RunState& saved);
+
+  void begin_epoch();
+  bool epoch_has_all_steps() const { return state_.batches_done == steps_per_epoch_; }
+  // A step on these images has been started. Its result may become known later.
+  void begin_step(const std::vector<std::int64_t>& images) { images_.push_back(images); }
+  // The images of the oldest step without a result.
+  const std::vector<std::int64_t>& images_of_step() const { return images_.front(); }
+  // That step is done. `is_update` says whether it updated the model.
+  void end_step(const StepResult& step, bool is_update);
+  // All steps of the epoch are done. `features` are the figures of the last batch, or null.
+  void end_steps(nlohmann::json features);
+  // Adds the time of other work in the epoch.
+  void add_seconds(double seconds) { state_.seconds += seconds; }
+
+  // The report of the epoch whose steps are done.
+  EpochReport report(const Accuracies& accuracies, double learning_rate, double chance_loss,
+                     bool has_probe) const;
+  // Ends the epoch: writes its line and begins the next epoch. The epoch with the highest `score` is kept as
+  // the best. Returns true if this one is the best so far.
+  bool end_epoch(const EpochReport& report, double score);
+
+  // Writes both files. A full disk does not end the run, because they are written again later from memory.
+  void write_files();
+  // The same at the end of a run. Throws Error(io).
+  void write_files_for_sure();
+
+ private:
+  double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
+
+  const std::filesystem::path out_;
+  const std::int64_t epochs_, steps_per_epoch_, views_per_step_;
+  const std::function<std::vector<BadImage>()> bad_images_;
+  std::vector<std::string> known_bad_;  // lines of bad_images.tsv written before this process
+  RunState state_;
+  std::deque<std::vector<std::int64_t>> images_;  // of the steps whose results are not known yet
+  std::optional<Progress> progress_;              // of the current epoch
+  double lap_ = 0;                                // when the last step was known to be done
+  bool files_are_stale_ = false;                  // metrics.jsonl must be rewritten completely
+};
+
+}  // namespace kindred

@@ -1,0 +1,54 @@
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/same_run.h>
+#include <kindred/data/sets/pack/pack.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace kindred {
+namespace {
+
+// Settings that may change without changing the final weights of a run. The data set is compared by its
+// fingerprint.
+constexpr std::array<std::string_view, 13> free_settings = {
+    "workers",          "steps_per_launch", "device",  "data",   "knn_every",
+    "recipe",           "augment",          "max_bad", "strict", "checkpoint_every",
+    "keep_checkpoints", "on_nonfinite",     "images"};
+
+}  // namespace
+
+std::string data_fingerprint(const Dataset& dataset) {
+  std::uint64_t hash = 0;
+  const auto add = [&](std::string_view text) {
+    hash = record_hash({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, hash);
+  };
+  for (const std::string& name : dataset.class_names()) add(name);
+  std::string line;
+  for (std::int64_t i = 0; i < dataset.size(); ++i) {
+    line = dataset.name(i);
+    line.erase(0, line.find_last_of('/') + 1);
+    while (line.ends_with(')')) line.pop_back();  // "set.kpack, record 3 (train/a/b.jpg)"
+    line += fmt::format("\n{}", dataset.label(i));
+    add(line);
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+std::vector<std::string> changed_settings(const std::filesystem::path& run, const nlohmann::json& now) {
+  const nlohmann::json before = read_json(run / "config.json");
+  std::vector<std::string> changes;
+  for (const auto& [key, value] : now.items()) {
+    if (std::find(free_settings.begin(), free_settings.end(), key) != free_settings.end()) continue;
+    if (before.is_object() && before.contains(key) && before[key] == value) continue;
+    const std::string was = before.is_object() && before.contains(key) ? before[key].dump() : "not there";
+    if (key == "data_fingerprint" && before.is_object() && before.contains("images"))
+      changes.push_back(fmt::format("the data set had {} training images, now {}, or other files",
+                                    before["images"].dump(), now.value("images", 0)));
+    else
+      changes.push_back(fmt::format("{} was {}, now {}", key, was, value.dump()));
+  }
+  return changes;
+}
+
+}  // namespace kindred

@@ -1,0 +1,16 @@
+// Checks whether the run to be resumed is the one that was started.
+#pragma once
+
+#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/data/sets/dataset.h>
+
+namespace kindred {
+
+// A fingerprint of a data set, as 16 hexadecimal digits. It covers classes, labels and the file names without
+// their folder, so it does not change if the set is moved or packed.
+std::string data_fingerprint(const Dataset& dataset);
+
+// "lr was 0.1, now 0.5": every setting that affects the course of a run and that differs from RUN/config.json.
+std::vector<std::string> changed_settings(const std::filesystem::path& run, const nlohmann::json& now);
+
+}  // namespace kindred

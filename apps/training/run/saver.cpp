@@ -1,0 +1,72 @@
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/run/saver.h>
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace kindred {
+namespace {
+
+constexpr double cheap_share = 0.01, retry_seconds = 60;
+
+}  // namespace
+
+Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture)
+    : every_(o.checkpoint_every),
+      capture_(std::move(capture)),
+      writer_(o.out, EncoderInfo{o.model, o.stem, o.image_size, o.pixel_statistics()},
+              static_cast<int>(o.keep_checkpoints)),
+      steps_seen_(steps_done),
+      last_save_(now_seconds()) {}
+
+void Saver::save(bool is_best) {
+  Checkpoint checkpoint = capture_();
+  steps_seen_ = checkpoint.run().steps_done;  // steps that were in progress may be done now
+  writer_.submit(std::move(checkpoint), is_best);
+  last_save_ = now_seconds();
+  failed_ = false;  // until this save is known to have failed too
+}
+
+void Saver::after_step(std::int64_t steps_done) {
+  report_failure();
+  if (writer_.busy() && every_.steps == 0) return;
+  const double elapsed = now_seconds() - last_save_;
+  const double seconds = every_.seconds > 0 ? every_.seconds : most_seconds_between_saves;
+  // Results of a GPU's steps become known several at a time.
+  const std::int64_t before = std::exchange(steps_seen_, steps_done);
+  const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
+  const bool by_time = every_.steps == 0 && elapsed >= seconds;
+  if (by_step || by_time || (failed_ && elapsed >= retry_seconds)) save(false);
+}
+
+void Saver::after_epoch(bool is_best) {
+  const bool cheap = (now_seconds() - last_save_) * cheap_share >= writer_.last_seconds();
+  if (is_best || (every_.steps == 0 && every_.seconds == 0 && cheap)) save(is_best);
+}
+
+void Saver::report_failure() {
+  const auto failure = writer_.take_failure();
+  if (!failure) return;
+  failed_ = true;
+  const auto last = writer_.last_saved_step();
+  fmt::print("warning: a checkpoint could not be saved: {}; {}; trying again in {:.0f} s\n", *failure,
+             last ? fmt::format("the one of step {} is whole", *last) : "what was saved before is whole",
+             retry_seconds);
+  std::fflush(stdout);
+}
+
+void Saver::save_for_sure() {
+  for (const int wait : {0, 1, 3}) {
+    std::this_thread::sleep_for(std::chrono::seconds(wait));
+    writer_.wait();
+    writer_.take_failure();
+    save(false);
+    writer_.wait();
+    const auto failure = writer_.take_failure();
+    if (!failure) return;
+    if (wait == 3) fail(ExitCode::io, "{}", *failure);
+  }
+}
+
+}  // namespace kindred

@@ -1,0 +1,40 @@
+// When a run is saved, and what happens if a write fails.
+//
+// Without --checkpoint-every a run is saved at the end of an epoch and every ten minutes, as long as saving
+// takes less than a hundredth of the time. A failed save is reported and tried again a minute later. Training
+// continues meanwhile, and earlier checkpoints stay intact.
+#pragma once
+
+#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/run/checkpoint_writer.h>
+
+namespace kindred {
+
+// The default interval.
+inline constexpr double most_seconds_between_saves = 600;
+
+class Saver {
+ public:
+  using Capture = std::function<Checkpoint()>;
+
+  // `steps_done` is the position of the run.
+  Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture);
+
+  void after_step(std::int64_t steps_done);
+  void after_epoch(bool is_best);
+  // Saves and waits until it is done. Throws Error(io) if writing fails repeatedly.
+  void save_for_sure();
+
+ private:
+  void save(bool is_best);
+  void report_failure();
+
+  const CheckpointInterval every_;
+  const Capture capture_;
+  CheckpointWriter writer_;
+  std::int64_t steps_seen_;
+  double last_save_;
+  bool failed_ = false;
+};
+
+}  // namespace kindred

@@ -1,0 +1,69 @@
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/same_run.h>
+#include <kindred/apps/training/run/start.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+
+namespace kindred {
+
+namespace fs = std::filesystem;
+
+const std::vector<std::string> run_files = {
+    "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
+    "bad_images.tsv", "non_finite.json", "plans.json"};
+
+namespace {
+
+ExistingRun what_becomes_of_a_run(const PretrainOptions& options) {
+  if (options.resume) return ExistingRun::resume;
+  return options.overwrite ? ExistingRun::overwrite : ExistingRun::refuse;
+}
+
+}  // namespace
+
+RunStart::RunStart(const PretrainOptions& options)
+    : options_(options),
+      goes_on_(check_run_folder(options.out, what_becomes_of_a_run(options), run_files)),
+      lock_(options.out),  // first, before anything is removed, because another process may use the folder
+      checkpoints_(options.out, static_cast<int>(options.keep_checkpoints)) {
+  if (options.overwrite) {
+    clear_run_folder(options.out, run_files);
+    checkpoints_.clear();
+  }
+  has_config_ = fs::exists(fs::path(options.out) / "config.json");
+  check(!goes_on_ || has_config_ || checkpoints_.candidates().empty(), ExitCode::file,
+        "--resume: {} has checkpoints but no config.json, which says what they are of; bring it back, or give "
+        "--overwrite to start anew",
+        options.out);
+}
+
+const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
+  if (!goes_on_ || !has_config_) return nullptr;
+  const std::vector<std::string> changes = changed_settings(options_.out, config);
+  has_changed_ = !changes.empty();
+  check(!has_changed_ || options_.allow_change, ExitCode::usage,
+        "--resume: the run in {} was started otherwise: {}; give the same flags and data, another --out, or "
+        "--allow-change",
+        options_.out, fmt::join(changes, "; "));
+  for (const std::string& change : changes) fmt::print("changed: {}\n", change);
+  found_ = checkpoints_.newest_valid();
+  for (const std::string& reason : found_.reasons) fmt::print("warning: passed over: {}\n", reason);
+  if (!found_.newest) fmt::print("no checkpoint that can be used in {}: the run starts anew\n", options_.out);
+  return found_.newest ? &*found_.newest : nullptr;
+}
+
+void RunStart::done(const nlohmann::json& config) {
+  bool is_finished = false;
+  if (found_.newest) {
+    const RunState& at = found_.newest->run();
+    fmt::print("going on from {}: step {}, epoch {}, batch {}\n", found_.path.string(), at.steps_done,
+               at.epochs_done + 1, at.batches_done + 1);
+    is_finished = at.epochs_done >= options_.epochs;
+  }
+  if (goes_on_ && has_config_) checkpoints_.set_aside(found_);
+  const bool is_new = !goes_on_ || !has_config_;
+  if (is_new || (has_changed_ && !is_finished)) write_json(fs::path(options_.out) / "config.json", config);
+  found_.newest.reset();  // frees it, because it is as large as the model
+}
+
+}  // namespace kindred

@@ -1,0 +1,65 @@
+#include <kindred/apps/console/process_memory.h>
+#include <kindred/apps/training/step.h>
+#include <kindred/apps/training/training_data.h>
+
+#include <algorithm>
+
+namespace kindred {
+
+LoaderOptions training_loader(const PretrainOptions& o) {
+  LoaderOptions loading;
+  loading.batch_size = o.batch_size;
+  loading.groups = o.view_groups;
+  loading.workers = static_cast<int>(o.workers);
+  loading.seed = o.seed;
+  loading.max_bad = o.max_bad;
+  loading.strict = o.strict;
+  loading.sampling = o.sampling;
+  loading.per_class = o.per_class;
+  return loading;
+}
+
+// Measured over models and flags: the code that oneDNN generates, and what the allocator keeps for each thread.
+constexpr std::size_t growth_while_running = std::size_t{20} << 20;
+
+std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::int64_t parameters) {
+  const LoaderOptions loading = training_loader(o);
+  const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
+  const Decoded sample = train.load(0);
+  const std::size_t decoded =
+      train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
+  const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
+  // The copy from which a checkpoint is written: parameters, momentum, and what else a run keeps.
+  const std::int64_t copies = o.momentum_encoder > 0 ? 3 : 2;
+  const std::size_t copy =
+      sizeof(float) * static_cast<std::size_t>(copies * parameters + o.queue * projection_dim);
+  return resident_bytes() + growth_while_running + batches * batch + std::min(decoded, loading.cache_bytes) +
+         copy;
+}
+
+namespace {
+
+Sampler training_sampler(const PretrainOptions& o, const Dataset& train) {
+  return {train.labels(), train.classes(), {true, o.sampling, o.per_class, o.batch_size, o.seed}};
+}
+
+}  // namespace
+
+std::int64_t steps_of_an_epoch(const PretrainOptions& o, const Dataset& train) {
+  return training_sampler(o, train).epoch_size() / o.batch_size;
+}
+
+Dataset open_training_set(const PretrainOptions& o) {
+  Dataset train = *o.data.open(Split::train);
+  check(train.size() >= o.batch_size, ExitCode::usage,
+        "--batch-size {}: the data set has only {} training images; use a smaller batch", o.batch_size,
+        train.size());
+  const auto views = static_cast<int>(o.views);
+  if (const LossOptions loss = loss_options(o); !loss.by_image() && !loss.classifies())
+    fmt::print(
+        "{}",
+        describe(expected_positives(training_sampler(o, train), train.labels(), o.batch_size, views), views));
+  return train;
+}
+
+}  // namespace kindred

@@ -1,0 +1,26 @@
+// The data of stage one, and the memory that it takes.
+#pragma once
+
+#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/data/loading/loader.h>
+
+#include <cstddef>
+
+namespace kindred {
+
+LoaderOptions training_loader(const PretrainOptions& options);
+
+// Data sets up to this size stay on a GPU. Larger ones would take memory that a batch needs.
+inline constexpr std::size_t most_resident_bytes = std::size_t{2} << 30;
+
+std::int64_t steps_of_an_epoch(const PretrainOptions& options, const Dataset& train);
+
+// The memory, in bytes, that the process needs in addition to the step: what it uses now, the batches and
+// images that the loader holds, and the copy of `parameters` values from which a checkpoint is written.
+std::size_t other_memory(const PretrainOptions& options, const Dataset& train, std::int64_t parameters);
+
+// Opens the training images and prints whether anchors will have positives. Throws Error(usage) if there are
+// too few images for a batch.
+Dataset open_training_set(const PretrainOptions& options);
+
+}  // namespace kindred

@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+#include <kindred/data/files/file.h>
+#include <kindred/data/images/decode_formats.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <array>
+
+namespace kindred {
+namespace {
+
+template <std::size_t N>
+bool starts_with(std::span<const std::uint8_t> bytes, const std::array<std::uint8_t, N>& signature) {
+  return bytes.size() >= N && std::equal(signature.begin(), signature.end(), bytes.begin());
+}
+
+constexpr std::array<std::uint8_t, 2> jpeg_signature{0xFF, 0xD8};
+constexpr std::array<std::uint8_t, 8> png_signature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+constexpr std::array<std::uint8_t, 2> bmp_signature{'B', 'M'};
+
+// stb_image's limit; JPEG has 65,500.
+constexpr std::uint64_t max_side = 1 << 17;
+
+}  // namespace
+
+const char* outcome_name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::ok:
+      return "ok";
+    case Outcome::damaged:
+      return "damaged";
+    case Outcome::rejected:
+      return "rejected";
+  }
+  return "?";
+}
+
+const char* format_name(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::none:
+      return "none";
+    case ImageFormat::jpeg:
+      return "JPEG";
+    case ImageFormat::png:
+      return "PNG";
+    case ImageFormat::bmp:
+      return "BMP";
+  }
+  return "?";
+}
+
+struct Decoder::Impl {
+  std::span<const std::uint8_t> bytes;
+  ImageHeader header;
+  detail::JpegDecoder jpeg;
+};
+
+Decoder::Decoder() : impl_(std::make_unique<Impl>()) {}
+Decoder::~Decoder() = default;
+Decoder::Decoder(Decoder&&) noexcept = default;
+Decoder& Decoder::operator=(Decoder&&) noexcept = default;
+
+const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
+  ImageHeader& header = impl_->header;
+  header = {};
+  impl_->bytes = bytes;
+  if (bytes.empty()) {
+    header.reason = "the file is empty";
+  } else if (starts_with(bytes, jpeg_signature)) {
+    header.format = ImageFormat::jpeg;
+    impl_->jpeg.open(bytes, limits, header);
+  } else if (starts_with(bytes, png_signature)) {
+    header.format = ImageFormat::png;
+    detail::open_png(bytes, limits, header);
+  } else if (starts_with(bytes, bmp_signature)) {
+    header.format = ImageFormat::bmp;
+    detail::open_bmp(bytes, limits, header);
+  } else {
+    header.reason = "not a JPEG, PNG or BMP file";
+  }
+  return header;
+}
+
+void Decoder::decode(const Region& wanted, Decoded& out, ReadTo read_to) {
+  const ImageHeader& header = impl_->header;
+  if (!header.ok()) return detail::reject(out, header.reason);
+  check(wanted.height >= 1 && wanted.width >= 1 && Region{0, 0, header.height, header.width}.contains(wanted),
+        ExitCode::internal, "{} x {} pixels at ({}, {}) are wanted of a picture of {} x {}", wanted.width,
+        wanted.height, wanted.left, wanted.top, header.width, header.height);
+  out.top = out.left = 0;
+  out.picture_height = header.height;
+  out.picture_width = header.width;
+  switch (header.format) {
+    case ImageFormat::jpeg:
+      return impl_->jpeg.decode(wanted, read_to, out);
+    case ImageFormat::png:
+      return detail::decode_png(impl_->bytes, header, out);
+    case ImageFormat::bmp:
+      return detail::decode_bmp(impl_->bytes, header, out);
+    case ImageFormat::none:
+      break;
+  }
+}
+
+void Decoder::decode_whole(Decoded& out) {
+  decode({0, 0, impl_->header.height, impl_->header.width}, out);
+}
+
+ImageHeader probe_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
+  return Decoder().open(bytes, limits);
+}
+
+Decoded decode_image(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
+  Decoder decoder;
+  decoder.open(bytes, limits);
+  Decoded decoded;
+  decoder.decode_whole(decoded);
+  return decoded;
+}
+
+Decoded decode_region(std::span<const std::uint8_t> bytes, const Region& wanted, const DecodeLimits& limits) {
+  Decoder decoder;
+  const ImageHeader& header = decoder.open(bytes, limits);
+  // In 64 bits, because the caller may pass any numbers.
+  const auto common = [](std::int64_t first, std::int64_t length, std::int64_t size, int& from, int& count) {
+    const std::int64_t low = std::clamp<std::int64_t>(first, 0, size);
+    const std::int64_t high = std::clamp<std::int64_t>(first + length, low, size);
+    from = static_cast<int>(low);
+    count = static_cast<int>(high - low);
+  };
+  Region region;
+  common(wanted.top, wanted.height, header.height, region.top, region.height);
+  common(wanted.left, wanted.width, header.width, region.left, region.width);
+  if (region.height == 0 || region.width == 0) region = {0, 0, header.height, header.width};
+  Decoded decoded;
+  decoder.decode(region, decoded);
+  return decoded;
+}
+
+Decoded decode_file(const std::string& path, const DecodeLimits& limits) {
+  const FileContent file = read_file(path, limits.max_file_bytes);
+  if (file.ok()) return decode_image(file.bytes, limits);
+  Decoded decoded;
+  detail::reject(decoded, file.reason);
+  return decoded;
+}
+
+namespace detail {
+
+void reject(Decoded& out, std::string reason) {
+  out.outcome = Outcome::rejected;
+  out.reason = std::move(reason);
+  out.image.resize(0, 0);
+  out.top = out.left = out.picture_height = out.picture_width = 0;
+}
+
+void set_size(std::uint64_t height, std::uint64_t width, const DecodeLimits& limits, ImageHeader& header) {
+  if (height == 0 || width == 0) {
+    header.reason = fmt::format("its header claims {} x {} pixels", width, height);
+  } else if (height > limits.max_pixels / width) {  // the same as height * width > max_pixels, without overflow
+    header.reason = fmt::format("its header claims {} x {} pixels, more than the limit of {}", width, height,
+                                limits.max_pixels);
+  } else if (height > max_side || width > max_side) {
+    header.reason =
+        fmt::format("its header claims {} x {} pixels, a side of more than {}", width, height, max_side);
+  } else {
+    header.height = static_cast<int>(height);
+    header.width = static_cast<int>(width);
+  }
+}
+
+}  // namespace detail
+}  // namespace kindred

@@ -1,0 +1,42 @@
+// Internal to data/: one decoder per format, and what they share. decode.cpp selects the decoder.
+#pragma once
+
+#include <kindred/data/images/decode.h>
+
+namespace kindred::detail {
+
+using ByteSpan = std::span<const std::uint8_t>;
+
+struct JpegReader;  // the state of libjpeg
+
+// jpeg.cpp. Call open, then decode, as with Decoder.
+class JpegDecoder {
+ public:
+  JpegDecoder();
+  ~JpegDecoder();
+  void open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
+  void decode(const Region& wanted, ReadTo read_to, Decoded& out);
+
+ private:
+  bool decode_part(Region wanted, ReadTo read_to, Decoded& out);
+
+  ByteSpan bytes_;
+  DecodeLimits limits_;
+  std::unique_ptr<JpegReader> reader_;
+  std::vector<std::uint8_t> row_;  // for unwanted pixels and for CMYK
+};
+
+// png_bmp.cpp. The open functions check the structure of the whole file. The decode functions expect files that
+// passed this check.
+void open_png(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
+void open_bmp(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
+void decode_png(ByteSpan bytes, const ImageHeader& header, Decoded& out);
+void decode_bmp(ByteSpan bytes, const ImageHeader& header, Decoded& out);
+
+// Turns `out` into a rejected picture without pixels. It keeps its memory.
+void reject(Decoded& out, std::string reason);
+
+// Sets the size, or the reason if a picture of this size must not be decoded.
+void set_size(std::uint64_t height, std::uint64_t width, const DecodeLimits& limits, ImageHeader& header);
+
+}  // namespace kindred::detail

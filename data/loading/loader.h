@@ -1,0 +1,101 @@
+// Batches of views, prepared in advance by worker threads. An image is decoded once for all its views, and only
+// the rows and columns that their crops need.
+//
+// The same seed gives the same batches with 0, 1 or 16 workers. The order of an epoch is a function of (seed,
+// epoch) (sampler.h). The views of a sample are keyed by (seed, epoch, sample, view). Everything that is
+// reported (bad images, errors) is reported with its batch, in batch order.
+//
+// An image that cannot be decoded is never dropped silently. It is listed in bad_images(), and then:
+//   skip_bad == false (training)    The next image of its class replaces it (SampleReader), so batches keep
+//                                   their size. Labels are unchanged; `indices` name the image that is shown.
+//   skip_bad == true (evaluation)   Its row is left out, because counting another image twice would falsify an
+//                                   accuracy. The batch then has fewer rows. A batch without rows is skipped.
+#pragma once
+
+#include <kindred/data/loading/sample_reader.h>
+#include <kindred/data/loading/sampler.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/data/views/recipe.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace kindred {
+
+struct Batch {
+  // All rows of view 0, then all rows of view 1, and so on: [views * rows, size, size, 3], where row v * rows +
+  // i is view v of image i. If groups of views differ in size, the groups follow each other: [count * rows,
+  // size, size, 3] each.
+  std::vector<std::uint8_t> images;
+  std::vector<std::int32_t> labels;   // [rows]
+  std::vector<std::int64_t> indices;  // [rows], index in the data set: the image's identity (SimCLR's label)
+
+  std::int64_t rows() const { return static_cast<std::int64_t>(labels.size()); }
+};
+
+struct LoaderOptions {
+  std::int64_t batch_size = 256;  // images, not views
+  int views = 2;                  // per image, >= 1
+  int size = 32;                  // side of a view
+  Recipe recipe;
+  // Views of several kinds (multi-crop). If given, they replace the three values above; `count` is the number
+  // of each kind.
+  std::vector<ViewGroup> groups;
+  int workers = 1;  // threads; with 0, next() does the work itself
+  std::uint64_t seed = 0;
+  bool shuffle = true;
+  Sampling sampling = Sampling::uniform;  // see sampler.h
+  std::int64_t per_class = 1;
+  bool drop_last = true;      // omit the last, partial batch
+  bool skip_bad = false;      // see above
+  std::int64_t max_bad = -1;  // fail if more images than this are rejected; -1: never
+  bool strict = false;        // fail at the first image that is rejected or damaged
+  int prefetch_batches = 2;   // batches prepared in advance, >= 1; at most prefetch_batches + 1 are in memory
+  std::size_t cache_bytes = std::size_t{512} << 20;  // how much of the decoded pixels to keep; 0: nothing
+};
+
+// The position of a loader in its stream of batches. Together with the data set and the options it determines
+// all later batches.
+struct LoaderPosition {
+  std::uint32_t epoch = 0;
+  std::int64_t batch = 0;  // the batch that next() returns next; batches_per_epoch(): the epoch has ended
+};
+
+class Loader {
+ public:
+  // Throws Error(usage) if an option is out of range, or if drop_last would leave no batch.
+  Loader(Dataset dataset, LoaderOptions options);
+  ~Loader();  // may be called at any time: drops pending work and joins the threads
+  Loader(Loader&&) noexcept;
+  Loader& operator=(Loader&&) noexcept;
+
+  std::int64_t batches_per_epoch() const;
+
+  // Starts an epoch at batch `first_batch` (a resumed run starts in the middle). An unfinished epoch is
+  // dropped.
+  void start_epoch(std::uint32_t epoch, std::int64_t first_batch = 0);
+
+  // For checkpoints: a new loader that resumes here returns the batches that this one would have returned. Must
+  // be called by the thread that calls next().
+  LoaderPosition position() const;
+  void resume(const LoaderPosition& position);
+
+  // Puts the next batch into `batch` and returns true. Returns false at the end of the epoch. The buffers of
+  // `batch` are exchanged with the loader's, so passing the same Batch again allocates nothing. Throws
+  // Error(data) if max_bad or strict requires it, or if a class has no usable image left. An exception from a
+  // worker is rethrown here. After an error the epoch has ended. Must be called from one thread.
+  bool next(Batch& batch);
+
+  // The images of the batches so far that were not ok, each once, in ascending order of index.
+  std::vector<BadImage> bad_images() const;
+
+  // The time that next() has waited for a batch since the loader was created.
+  double wait_seconds() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kindred

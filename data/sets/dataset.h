@@ -1,0 +1,113 @@
+// A labelled set of images: which images there are, what they are called, and how to get the pixels of one.
+//
+// Layouts (docs/data.md describes each):
+//   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (val has priority if both exist)
+//   ImageNet: the same with a flat DIR/val/*.JPEG, whose classes come from Kaggle's LOC_val_solution.csv, a
+//     list of "image class" lines or the devkit; or Kaggle's folder that holds ILSVRC/Data/CLS-LOC
+//   the tar shards of WebDataset: DIR/train/*.tar, or DIR/*train*.tar, or DIR/*.tar
+//   the original binary files of CIFAR-10 or CIFAR-100: in DIR, DIR/cifar-10-batches-bin or
+//     DIR/cifar-100-binary
+//   a pack that pack_dataset made, or a folder of packs, DIR/*.kpack
+//
+// Class folders: classes and files are sorted by the bytes of their names, so the result does not depend on the
+// file system. Symbolic links are followed. Names that begin with a dot are skipped. Images lie directly in the
+// class folder. The extension decides which files are candidates (.jpg .jpeg .jpe .jfif .png .bmp, in upper or
+// lower case); the content decides the format. Extensions of image formats that Kindred cannot read (.gif .tif
+// .tiff .webp .ppm .pgm) are candidates too, so that such files are rejected by name and not overlooked.
+//
+// Nothing is ever written. Errors are Error(data), one line that says what to do.
+#pragma once
+
+#include <kindred/data/images/decode.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+enum class Split { train, evaluation };
+
+// The bytes of a sample as they are in its file.
+struct Encoded {
+  std::span<const std::uint8_t> bytes;
+  std::string reason;  // empty if the bytes are there; otherwise why not, in words
+
+  bool ok() const { return reason.empty(); }
+};
+
+// Where the bytes of the samples come from. Thread-safe. A source overrides `encoded`, or `load` if it holds
+// pixels.
+class SampleSource {
+ public:
+  explicit SampleSource(const DecodeLimits& limits = {}) : limits_(limits) {}
+  virtual ~SampleSource() = default;
+  virtual std::string name(std::int64_t i) const = 0;  // a path, or "data_batch_1.bin, record 17"
+  const DecodeLimits& limits() const { return limits_; }
+
+  // The encoded picture, for callers that decode only a part of it. The span points into `scratch`, which is
+  // overwritten and keeps its memory, or into memory that the source owns (a mapped file). It is valid as long
+  // as both exist. Returns nullopt if the source holds the pixels of this sample; then use load.
+  virtual std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const;
+
+  // Stores the whole picture in `out`, whose memory is reused. The default implementation decodes the result of
+  // `encoded`.
+  virtual void load(std::int64_t i, Decoded& out) const;
+
+ private:
+  DecodeLimits limits_;
+};
+
+// A value type: copies share the source. It never changes after construction, so it is thread-safe.
+class Dataset {
+ public:
+  // labels: one per sample, in [0, class_names.size()).
+  Dataset(std::vector<std::string> class_names, std::vector<std::int32_t> labels,
+          std::shared_ptr<const SampleSource> source, bool in_memory);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(labels_.size()); }
+  int classes() const { return static_cast<int>(class_names_.size()); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  const std::vector<std::int32_t>& labels() const { return labels_; }
+  std::int32_t label(std::int64_t i) const { return labels_[static_cast<std::size_t>(i)]; }
+  std::string name(std::int64_t i) const { return source_->name(i); }
+  Decoded load(std::int64_t i) const {
+    Decoded decoded;
+    source_->load(i, decoded);
+    return decoded;
+  }
+  const SampleSource& source() const { return *source_; }
+  // True if the pixels are in memory already, so that caching decoded copies gains nothing.
+  bool in_memory() const { return in_memory_; }
+
+ private:
+  std::vector<std::string> class_names_;
+  std::vector<std::int32_t> labels_;  // [samples]
+  std::shared_ptr<const SampleSource> source_;
+  bool in_memory_;
+};
+
+struct DatasetOptions {
+  // Keeps only the first images of each class, in the order of the set (by name). 0 keeps all.
+  std::int64_t limit_per_class = 0;
+  // In (0, 1): evaluates on this fraction of the training images, drawn class by class (subset.h), and trains
+  // on the rest. An evaluation split of the set is then ignored. 0: nothing is held out.
+  double val_fraction = 0;
+  std::uint64_t val_seed = 0;  // selects the held-out images; not the run's seed, so that all stages agree
+  DecodeLimits limits{};
+};
+
+// Opens a split of the data set at `path`. Returns nullopt if `evaluation` is requested and there is none.
+// Throws Error(usage) for options out of range, and Error(data) for everything else that is wrong. Files are
+// listed here, and opened when an image is loaded.
+std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
+
+// Opens every file below a folder, at any depth and with any name; the class of a file is the name of its
+// folder. This serves to inspect sets that open_dataset refuses. Folders behind symbolic links are not entered,
+// so loops are harmless. Throws Error(data) if there are no files.
+Dataset open_loose_images(const std::string& dir);
+
+}  // namespace kindred

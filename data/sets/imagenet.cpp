@@ -1,0 +1,156 @@
+// ImageNet's validation images in their original form: 50,000 files in one folder, with their classes in
+// another file.
+//
+//   Kaggle    LOC_val_solution.csv, with the header ImageId,PredictionString; class, box, class, box ...:
+//               ILSVRC2012_val_00048981,n03995372 85 1 499 272
+//   a list    val.txt and others; the ending of the name may be missing:
+//               ILSVRC2012_val_00000001.JPEG n01751748
+//   the kit   ILSVRC2012_validation_ground_truth.txt: line k is the number of the class of
+//             ILSVRC2012_val_<k>.JPEG. These numbers are the kit's own; meta.mat beside it tells their names.
+#include <kindred/data/files/file.h>
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/mat_file.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <sstream>
+#include <unordered_map>
+
+namespace kindred::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t max_label_file = std::size_t{64} << 20;
+constexpr const char* ground_truth_name = "ILSVRC2012_validation_ground_truth.txt";
+constexpr const char* list_names[] = {"val.txt", "val_labels.txt", "val_map.txt", "ILSVRC2012_val.txt",
+                                      "ILSVRC2012_val_labels.txt"};
+
+struct LabelFile {
+  enum class Kind { csv, list, kit } kind;
+  fs::path path;
+};
+
+std::optional<LabelFile> find_label_file(const fs::path& validation, std::vector<fs::path> folders) {
+  folders.push_back(validation);
+  const auto find = [&](LabelFile::Kind kind, const fs::path& name) -> std::optional<LabelFile> {
+    std::error_code ignored;
+    for (const fs::path& folder : folders)
+      if (fs::exists(folder / name, ignored)) return LabelFile{kind, folder / name};
+    return std::nullopt;
+  };
+  if (const auto found = find(LabelFile::Kind::csv, "LOC_val_solution.csv")) return found;
+  for (const char* name : list_names)
+    if (const auto found = find(LabelFile::Kind::list, name)) return found;
+  for (const char* folder :
+       {".", "ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "devkit/data", "devkit", "data"})
+    if (const auto found = find(LabelFile::Kind::kit, fs::path(folder) / ground_truth_name)) return found;
+  return std::nullopt;
+}
+
+std::string read_text(const fs::path& path) {
+  const FileContent file = read_file(path.string(), max_label_file);
+  check(file.ok(), ExitCode::data, "{}: {}", path.string(), file.reason);
+  return std::string(file.bytes.begin(), file.bytes.end());
+}
+
+// "ILSVRC2012_val_00000001" for a name with or without an extension.
+std::string stem_of(const std::string& name) {
+  return is_image_name(name) ? fs::path(name).stem().string() : name;
+}
+
+using ClassOfImage = std::unordered_map<std::string, std::string>;  // stem -> class name
+
+// Reads lines of "image<separator>class ..."; text after the class is ignored.
+ClassOfImage read_lines(const fs::path& path, bool csv) {
+  ClassOfImage classes;
+  std::istringstream lines(read_text(path));
+  std::int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (csv && number == 1) continue;  // the column names
+    if (csv) std::replace(line.begin(), line.end(), ',', ' ');
+    std::istringstream words(line);
+    std::string image, class_name;
+    if (!(words >> image)) continue;
+    check(bool(words >> class_name), ExitCode::data, "{}: line {}: no class after '{}'; expected 'image class'",
+          path.string(), number, image);
+    const auto [entry, added] = classes.emplace(stem_of(image), class_name);
+    check(added || entry->second == class_name, ExitCode::data, "{}: line {}: '{}' has two classes, {} and {}",
+          path.string(), number, image, entry->second, class_name);
+  }
+  return classes;
+}
+
+std::int64_t integer(std::string_view text, const fs::path& path, std::int64_t line) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  check(error == std::errc{} && end == text.data() + text.size(), ExitCode::data,
+        "{}: line {}: '{}' is not a class number", path.string(), line, text);
+  return value;
+}
+
+ClassOfImage read_kit(const fs::path& path) {
+  const fs::path meta = path.parent_path() / "meta.mat";
+  const FileContent file = read_file(meta.string(), max_label_file);
+  check(file.ok(), ExitCode::data, "{}: {}; the numbers in {} mean nothing without it: unpack the whole kit",
+        meta.string(), file.reason, path.filename().string());
+  std::map<std::int64_t, std::string> names;
+  for (const Synset& synset : read_synsets(file.bytes, meta.string())) names[synset.id] = synset.wnid;
+  ClassOfImage classes;
+  std::istringstream words(read_text(path));
+  std::int64_t line = 0;
+  for (std::string word; words >> word;) {
+    const auto name = names.find(integer(word, path, ++line));
+    check(name != names.end(), ExitCode::data, "{}: line {}: class {} is not in {}", path.string(), line, word,
+          meta.string());
+    classes[fmt::format("ILSVRC2012_val_{:08}", line)] = name->second;
+  }
+  return classes;
+}
+
+}  // namespace
+
+std::vector<std::int32_t> flat_validation_labels(const fs::path& validation,
+                                                 const std::vector<fs::path>& label_folders,
+                                                 const std::vector<std::string>& files,
+                                                 const std::vector<std::string>& classes) {
+  const auto source = find_label_file(validation, label_folders);
+  check(source.has_value(), ExitCode::data,
+        "{}: its images lie in no class folders and nothing tells their classes; put LOC_val_solution.csv, a "
+        "val.txt of 'image class' lines, or the folder ILSVRC2012_devkit_t12 into {}",
+        validation.string(), label_folders.back().string());
+  const ClassOfImage class_of_image = source->kind == LabelFile::Kind::kit
+                                          ? read_kit(source->path)
+                                          : read_lines(source->path, source->kind == LabelFile::Kind::csv);
+  std::vector<std::int32_t> labels;
+  for (const std::string& file : files) {
+    const auto found = class_of_image.find(stem_of(file));
+    check(found != class_of_image.end(), ExitCode::data,
+          "{}: says nothing about {}; remove the image or name its class", source->path.string(),
+          (validation / file).string());
+    const auto at = std::lower_bound(classes.begin(), classes.end(), found->second);  // they are sorted
+    check(at != classes.end() && *at == found->second, ExitCode::data,
+          "{}: {} is of class '{}', which train lacks", source->path.string(), file, found->second);
+    labels.push_back(static_cast<std::int32_t>(at - classes.begin()));
+  }
+  return labels;
+}
+
+std::optional<fs::path> find_kaggle_imagenet(const fs::path& dir) {
+  std::error_code ignored;
+  for (const char* inside : {"ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"})
+    if (fs::is_directory(dir / inside / "train", ignored)) return dir / inside;
+  return std::nullopt;
+}
+
+std::vector<fs::path> label_folders_of(const fs::path& dir) {
+  std::error_code ignored;
+  const fs::path whole = fs::weakly_canonical(dir, ignored);
+  if (ignored || whole.filename() != "CLS-LOC") return {};
+  return {whole.parent_path().parent_path().parent_path()};
+}
+
+}  // namespace kindred::detail

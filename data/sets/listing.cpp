@@ -1,0 +1,44 @@
+// Lists a folder in an order that does not depend on the file system.
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <system_error>
+
+namespace kindred::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+template <typename Wanted>
+std::vector<std::string> list(const fs::path& dir, const Wanted& wanted) {
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::directory_iterator entry(dir, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (!name.starts_with('.') && wanted(*entry, name)) names.push_back(std::move(name));
+  }
+  check(!error, ExitCode::data, "{}: cannot be listed: {}", dir.string(), error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool is_folder(const fs::directory_entry& entry) {
+  std::error_code broken_link;  // counts as a file; loading it reports what is wrong
+  return entry.is_directory(broken_link);
+}
+
+}  // namespace
+
+std::vector<std::string> list_folders(const fs::path& dir) {
+  return list(dir, [](const fs::directory_entry& entry, const std::string&) { return is_folder(entry); });
+}
+
+std::vector<std::string> list_files(const fs::path& dir, bool (*wanted)(const std::string& name)) {
+  return list(dir, [wanted](const fs::directory_entry& entry, const std::string& name) {
+    return wanted(name) && !is_folder(entry);
+  });
+}
+
+}  // namespace kindred::detail

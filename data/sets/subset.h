@@ -1,0 +1,27 @@
+// A part of a data set, as a data set. It keeps the class names and the order of the samples.
+#pragma once
+
+#include <kindred/data/sets/dataset.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace kindred {
+
+// The samples at the given indices.
+Dataset subset(const Dataset& whole, std::vector<std::int64_t> chosen);
+
+// At most `count` samples at equal distances, so that every class of a sorted set keeps its share. Returns all
+// samples if count is 0.
+Dataset evenly_spread(const Dataset& whole, std::int64_t count);
+
+// The first `count` samples of each class, count >= 1.
+Dataset first_of_each_class(const Dataset& whole, std::int64_t count);
+
+// One half of a stratified split. Of each class the fraction `fraction` in (0, 1) of its samples, rounded, is
+// for evaluation: at least one sample but not all, and none if the class has one sample only. The choice
+// depends on the seed and on the number and size of the class. Throws Error(usage) if this leaves nothing to
+// evaluate on.
+Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::uint64_t seed);
+
+}  // namespace kindred

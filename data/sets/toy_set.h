@@ -1,0 +1,24 @@
+// A folder of toy pictures: OUT/train/<class>/*.jpg, and a quarter as many in OUT/val/<class>/*.jpg.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace kindred {
+
+struct ToySetOptions {
+  int classes = 10;     // 2 to max_toy_classes
+  int per_class = 200;  // training images; validation: a quarter of them, at least one
+  int image_size = 64;  // 16 to 1024
+  std::uint64_t seed = 1;
+};
+
+int toy_validation_images(const ToySetOptions& options);  // per class
+
+// Draws the set and returns true. If `out` already holds a complete set with exactly these settings, it is left
+// unchanged and the result is false. A small file with the settings, written last, marks a complete set. Throws
+// Error(usage) if an option is out of range or if `out` exists and holds anything else, and Error(io) if
+// writing fails.
+bool make_toy_set(const std::string& out, const ToySetOptions& options);
+
+}  // namespace kindred

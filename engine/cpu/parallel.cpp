@@ -1,0 +1,69 @@
+#include <kindred/engine/cpu/parallel.h>
+
+#include <omp.h>  // defines: omp_get_max_threads, omp_set_num_threads
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace kindred {
+
+int compute_threads() {
+  return omp_get_max_threads();
+}
+
+void set_compute_threads(int threads) {
+  omp_set_num_threads(std::max(1, threads));
+}
+
+namespace {
+
+// The thread sanitizer cannot see the barriers of an OpenMP library that was built without it, but it can see
+// threads.
+#ifdef __SANITIZE_THREAD__
+void run_on_threads(int ranges, const std::function<void(int)>& run) {
+  std::vector<std::thread> threads;
+  for (int range = 1; range < ranges; ++range) threads.emplace_back(run, range);
+  run(0);
+  for (std::thread& thread : threads) thread.join();
+}
+#else
+template <typename Run>
+void run_on_threads(int ranges, const Run& run) {
+#pragma omp parallel for num_threads(ranges) schedule(static, 1)
+  for (int range = 0; range < ranges; ++range) run(range);
+}
+#endif
+
+}  // namespace
+
+void parallel_ranges(std::int64_t count, std::int64_t grain,
+                     const std::function<void(int, std::int64_t, std::int64_t)>& body) {
+  if (count <= 0) return;
+  const std::int64_t most = std::max<std::int64_t>(1, count / std::max<std::int64_t>(1, grain));
+  const int ranges = static_cast<int>(std::min<std::int64_t>(compute_threads(), most));
+  if (ranges == 1) {
+    body(0, 0, count);
+    return;
+  }
+  std::exception_ptr first_error;
+  std::mutex mutex;
+  run_on_threads(ranges, [&](int range) {
+    try {
+      body(range, count * range / ranges, count * (range + 1) / ranges);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!first_error) first_error = std::current_exception();
+    }
+  });
+  if (first_error) std::rethrow_exception(first_error);
+}
+
+void parallel_for(std::int64_t count, std::int64_t grain,
+                  const std::function<void(std::int64_t, std::int64_t)>& body) {
+  parallel_ranges(count, grain, [&](int, std::int64_t begin, std::int64_t end) { body(begin, end); });
+}
+
+}  // namespace kindred

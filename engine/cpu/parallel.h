@@ -1,0 +1,27 @@
+// Loops over all cores.
+//
+// Work is cut into equal chunks by index, never by time, so a result that sums per-chunk partial results in
+// chunk order is the same in every run with the same number of threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace kindred {
+
+// The number of compute threads in use. At start it is OMP_NUM_THREADS, or the number of cores that this
+// process may run on.
+int compute_threads();
+void set_compute_threads(int threads);
+
+// Calls body(begin, end) on disjoint ranges that cover [0, count), one range per thread. A range holds at least
+// `grain` items, so short loops stay on one core. An exception thrown in a range reaches the caller.
+void parallel_for(std::int64_t count, std::int64_t grain,
+                  const std::function<void(std::int64_t begin, std::int64_t end)>& body);
+
+// As above, but the body also gets the index of its range: body(range, begin, end) with range <
+// compute_threads().
+void parallel_ranges(std::int64_t count, std::int64_t grain,
+                     const std::function<void(int range, std::int64_t begin, std::int64_t end)>& body);
+
+}  // namespace kindred

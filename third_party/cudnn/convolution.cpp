@@ -1,0 +1,90 @@
+#include <kindred/engine/accumulate.h>
+#include <kindred/engine/error.h>
+#include <kindred/third_party/cudnn/convolution.h>
+#include <kindred/third_party/timing/gpu_timing.h>
+
+#include <cmath>
+
+namespace kindred::cudnn {
+
+Graph graph_of(const ConvolutionKey& key) {
+  Graph graph(key.alignment);
+  const Graph::Dimensions images{key.n, key.c, key.h, key.w};
+  const int x = graph.tensor(key.dtype, images);
+  const int w = graph.tensor(key.weight_dtype, {key.k, key.c, key.kh, key.kw});
+  const int y = graph.tensor(key.dtype, {key.n, key.k, key.out_h, key.out_w});
+  // The padding is the same on all sides, because some engines support nothing else. A last row that no window
+  // covers does no harm.
+  const Window window{key.stride, key.pad};
+  if (!key.with_addend) {
+    graph.convolution(key.kind, x, w, y, window);
+    return graph;
+  }
+  const int addend = graph.tensor(key.dtype, images);
+  const int gradient = graph.tensor(DType::f32, images, true);
+  graph.convolution(key.kind, gradient, w, y, window);
+  graph.add(gradient, addend, x);
+  return graph;
+}
+
+namespace {
+
+// The time of a data gradient followed by a separate addition, in milliseconds.
+float time_apart(const ConvolutionKey& key, const Plan& plan) {
+  const cuda::ScratchMemory memory;
+  const std::int64_t elements = key.n * key.h * key.w * key.c;
+  const Tensor gradient = memory.random(elements, key.dtype), addend = memory.random(elements, key.dtype),
+               sum = memory.random(elements, key.dtype),
+               dy = memory.random(key.n * key.out_h * key.out_w * key.k, key.dtype),
+               w = memory.random(key.k * key.kh * key.kw * key.c, key.weight_dtype);
+  const auto both = [&] {
+    run(plan, {{0, gradient.raw()}, {1, w.raw()}, {2, dy.raw()}});
+    add(gradient, addend, sum);
+  };
+  both();
+  return cuda::time_on_gpu(both);
+}
+
+// The plan of a data gradient with an addend, if it is faster than the two operations separately. Engines that
+// add are general ones, and not the fastest at convolutions.
+std::optional<Plan> find_sum(const ConvolutionKey& key, const std::string& name) {
+  if (key.n * key.h * key.w * key.c < worth_compiling) return {};
+  ConvolutionKey bare = key;
+  bare.with_addend = false;
+  const Plan* apart = plan_for(bare);
+  std::optional<Plan> whole;
+  const auto find_whole = [&] {
+    if (!whole) whole = find_plan(name, [&key] { return graph_of(key); });
+    return whole.has_value();
+  };
+  const auto time_whole = [&] {
+    return find_whole() ? time_of(graph_of(key), *whole).value_or(HUGE_VALF) : HUGE_VALF;
+  };
+  if (apart != nullptr &&
+      !plan_wins(name + ": in one or apart", time_whole, [&] { return time_apart(bare, *apart); }))
+    return {};
+  find_whole();
+  return whole;
+}
+
+}  // namespace
+
+std::string ConvolutionKey::to_string() const {
+  static constexpr const char* kinds[] = {"forward", "data gradient", "filter gradient"};
+  return fmt::format("{} {}{} {}x{}x{}x{} -> {}, {}x{}, stride {}, pad {}{}{}",
+                     kinds[static_cast<std::size_t>(kind)], name(dtype),
+                     weight_dtype == dtype ? "" : fmt::format(" to {}", name(weight_dtype)), n, h, w, c, k, kh,
+                     kw, stride, pad, with_addend ? ", with an addend" : "",
+                     alignment == 16 ? "" : fmt::format(", alignment {}", alignment));
+}
+
+const Plan* plan_for(const ConvolutionKey& key) {
+  static auto& plans = *new ShapeTable<ConvolutionKey, std::optional<Plan>>;  // leaked: cuDNN may end first
+  const std::optional<Plan>& plan = plans.at(key, [&key] {
+    const std::string name = book_name(key.to_string());
+    return key.with_addend ? find_sum(key, name) : find_plan(name, [&key] { return graph_of(key); });
+  });
+  return plan ? &*plan : nullptr;
+}
+
+}  // namespace kindred::cudnn

@@ -12,7 +12,6 @@ Exit code 1: less than --at-least of what was counted was noticed.
 import argparse
 import collections
 import concurrent.futures
-import itertools
 import json
 import os
 import pathlib
@@ -38,6 +37,7 @@ SLOW = {"apps": ["survival", "bad_input", "beyond_the_batch", "stages", "weights
 FEEDING = ("input_feed", "training_steps", "recording")
 GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
 MOST_USERS_OF_A_HEADER = 8
+FEWEST_TO_JUDGE = 6
 
 
 def files(names):
@@ -218,11 +218,16 @@ def main():
         sample = Sample(planter, a.without)
         until = time.monotonic() + a.seconds
         with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool, results.open("a") as file:
-            while len(counted(records)) < a.count and time.monotonic() < until:
-                some = list(itertools.islice(errors, 2 * a.jobs))
-                if not some:
+            waiting = set()
+            while True:
+                enough = len(counted(records)) + len(waiting) >= a.count or time.monotonic() > until
+                if not enough and len(waiting) < a.jobs and (error := next(errors, None)):
+                    waiting.add(pool.submit(sample.judge, *error))
+                    continue
+                if not waiting:
                     break
-                for record in pool.map(lambda error: sample.judge(*error), some):
+                done, waiting = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+                for record in (future.result() for future in done):
                     records.append(record)
                     file.write(json.dumps(record) + "\n")
                     file.flush()
@@ -230,7 +235,9 @@ def main():
                           f"{record['after'].strip()}: {record['verdict']} {record.get('case', '')}", flush=True)
     report(records)
     planted = counted(records)
-    if sum(r["verdict"] == "noticed" for r in planted) < a.at_least * len(planted):
+    if len(planted) < FEWEST_TO_JUDGE:
+        print(f"skipped: {len(planted)} errors are too few to say what share is noticed")
+    elif sum(r["verdict"] == "noticed" for r in planted) < a.at_least * len(planted):
         sys.exit(1)
 
 

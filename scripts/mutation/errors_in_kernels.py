@@ -17,19 +17,19 @@ ERRORS = [
     ("losses/supcon/cuda.cu", "(1 / formula.temperature), d_rows", "(-1 / formula.temperature), d_rows",
      "supcon on cuda: contrasts*"),
     ("layers/linear/cuda_plain.cu", "sum += partial[w][lane]", "sum -= partial[w][lane]", "linear layers on a GPU*"),
-    ("third_party/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
+    ("third_party/search/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
     ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
      "optimizer: scaled*"),
     # Waits that are forgotten, events in the wrong place, memory that is used again too early.
-    ("apps/common/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
-    ("apps/common/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
+    ("apps/training/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
+    ("apps/training/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
      "input feed*"),
-    ("apps/common/input_feed.cpp", "  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);\n", "", "input feed*"),
-    ("apps/common/input_feed.cpp", "  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);\n", "",
+    ("apps/training/input_feed.cpp", "  if (step == 0 && slot.used) gpu().wait_on_host(slot.arrived);\n", "", "input feed*"),
+    ("apps/training/input_feed.cpp", "  if (slot.used) gpu().wait_on_gpu(slot.released, GpuStream::copy);\n", "",
      "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().mark(slot.arrived, GpuStream::copy)",
+    ("apps/training/input_feed.cpp", "gpu().mark(slot.arrived, GpuStream::copy)",
      "gpu().mark(slot.arrived, GpuStream::compute)", "input feed*"),
-    ("apps/common/input_feed.cpp", """    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
+    ("apps/training/input_feed.cpp", """    gpu().copy_bytes(area, Tensor(*tensor).raw(), tensor->bytes(), GpuStream::copy);
     area += tensor->bytes();
   }
   gpu().mark(slot.arrived, GpuStream::copy);
@@ -38,25 +38,25 @@ ERRORS = [
     area += tensor->bytes();
   }
 """, "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().wait_on_gpu(at(slot).arrived, GpuStream::compute)",
+    ("apps/training/input_feed.cpp", "gpu().wait_on_gpu(at(slot).arrived, GpuStream::compute)",
      "static_cast<void>(at(slot))", "input feed*"),
-    ("apps/common/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
+    ("apps/training/input_feed.cpp", "gpu().mark(at(slot).released, GpuStream::compute)",
      "static_cast<void>(at(slot))", "input feed*"),
-    ("apps/common/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
+    ("apps/training/training_steps.cpp", "    feed_.wait_for(slot);\n", "", "steps on cuda: as late*"),
+    ("apps/training/training_steps.cpp", "    feed_.release(slot);\n    return inputs;", "    return inputs;",
      "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
+    ("apps/training/training_steps.cpp", """    gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
     gpu().mark(launch.copied, GpuStream::compute);
 """, """    gpu().mark(launch.copied, GpuStream::compute);
     gpu().copy_bytes(outcomes_.raw(), launch.outcomes, outcomes_.bytes(), GpuStream::compute);
 """, "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "      gpu().wait_on_host(launch.copied);\n", "",
+    ("apps/training/training_steps.cpp", "      gpu().wait_on_host(launch.copied);\n", "",
      "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "std::array<Launch, 4> launches_", "std::array<Launch, 1> launches_",
+    ("apps/training/training_steps.cpp", "std::array<Launch, 4> launches_", "std::array<Launch, 1> launches_",
      "steps on cuda: as late*"),
-    ("apps/common/training_steps.cpp", "      gpu().synchronize();\n    } catch", "    } catch",
+    ("apps/training/training_steps.cpp", "      gpu().synchronize();\n    } catch", "    } catch",
      "steps on cuda: as late*"),
-    ("apps/common/checkpoint.cpp", "return tensor.to(Device::cpu, tensor.dtype());", "return tensor;",
+    ("apps/training/run/checkpoint.cpp", "return tensor.to(Device::cpu, tensor.dtype());", "return tensor;",
      "steps on cuda: as late*"),
     ("engine/recording.cpp", "const PoolScope scope(Device::cuda, pool_);", "const PoolScope scope(Device::plan, pool_);",
      "recordings on cuda*"),
@@ -99,6 +99,6 @@ ERRORS = [
     ("engine/optimizer/cuda.cu", "  __syncthreads();\n", "", "optimizer: every rule*"),
     ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: gradients that*"),
     ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
-    ("data/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
+    ("data/loading/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
      "resident views on a GPU: crops*"),
 ]

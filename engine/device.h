@@ -3,7 +3,7 @@
 //   reference  plain loops on the host in float or double: the definition of every operation
 //   cpu        oneDNN and vectorised loops on all cores, float32 or bfloat16
 //   cuda       an NVIDIA GPU
-//   plan       no bytes and no arithmetic, only shapes and addresses: `--dry-run` predicts memory with it
+//   plan       no memory and no arithmetic, only shapes and addresses; `--dry-run` predicts memory with it
 #pragma once
 
 #include <cstdint>

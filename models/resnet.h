@@ -1,7 +1,7 @@
 // Residual networks (He et al. 2015, arXiv 1512.03385) that map images to feature vectors.
 //
-//   resnet18, 34           two 3x3 convolutions a block, widths 64 to 512
-//   resnet50, 101, 152     bottleneck blocks; the stride is on the 3x3 ("v1.5", as torchvision's)
+//   resnet18, 34           two 3x3 convolutions per block, widths 64 to 512
+//   resnet50, 101, 152     bottleneck blocks; the stride is on the 3x3 convolution ("v1.5", as in torchvision)
 //   resnet20, 32, 44, 56   the paper's CIFAR family (section 4.2): widths 16, 32, 64; projection shortcuts
 //
 // Parameters have torchvision's names. The classifier is not part of the encoder.

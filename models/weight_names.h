@@ -1,6 +1,6 @@
 // The names that other programs use for the weights of the same networks.
 //
-//   torchvision, timm   conv1.weight, layer1.0.downsample.0.weight, fc.weight: Kindred's own names too
+//   torchvision, timm   conv1.weight, layer1.0.downsample.0.weight, fc.weight; these are also Kindred's names
 //   SupContrast         encoder.conv1.weight, encoder.layer1.0.shortcut.0.weight, head.0.weight
 //                       (github.com/HobbitLong/SupContrast; "module." in between comes from DataParallel)
 #pragma once

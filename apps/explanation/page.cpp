@@ -10,7 +10,7 @@ void say(const std::string& line) {
   fmt::print("{}\n", line);
 }
 
-// Words in lines of at most 97 characters, after an empty line.
+// Prints the text in lines of at most 97 characters, after an empty line.
 void explain(const std::string& text) {
   std::string line = "\n  ";
   std::istringstream words(text);
@@ -30,7 +30,7 @@ std::string row_name(std::size_t i) {
   return fmt::format("  anchor {:>2}:", i);
 }
 
-// A cell of 7 characters holds any value of this page with two decimals, and twelve of them fit 100 columns.
+// A cell of 7 characters holds any value of this page with two decimals, and twelve cells fit into 100 columns.
 void print_matrix(const Matrix& matrix, bool hide_diagonal) {
   std::string header(row_name(0).size(), ' ');
   for (std::size_t j = 0; j < matrix.columns; ++j) header += fmt::format("{:>7}", j);

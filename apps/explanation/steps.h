@@ -1,5 +1,5 @@
-// The supervised contrastive loss step by step, with the matrices that the library never builds: what explain_loss
-// prints.
+// The supervised contrastive loss step by step, with the matrices that the library never builds. explain_loss
+// prints them.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -10,7 +10,7 @@
 namespace kindred {
 
 inline constexpr float explained_temperature = 0.07f;
-inline constexpr std::int64_t explained_dim = 4;  // of a feature, so that a row of features fits a line
+inline constexpr std::int64_t explained_dim = 4;  // small, so that a feature fits on a line
 
 struct Matrix {
   std::size_t rows, columns;
@@ -25,7 +25,7 @@ struct Matrix {
   double operator()(std::size_t i, std::size_t j) const { return values[i * columns + j]; }
 };
 
-// What the loss is made of; the anchor itself is at [i, i] and belongs to no sum.
+// The steps of the loss. The anchor itself is at [i, i] and is not part of any sum.
 struct Steps {
   std::vector<std::int32_t> groups;  // [M] label, or image index
   Matrix similarities;               // [M, M] z_i . z_j / T
@@ -42,11 +42,12 @@ struct Steps {
   }
 };
 
-// Equation 2 of the paper for features [M, D], rows of length 1 on `reference`, at explained_temperature. Rows of one
-// group, i32 [M], are each other's positives.
+// Equation 2 of the paper for features [M, D], rows of length 1 on `reference`, at explained_temperature.
+// groups is i32 [M]; rows of one group are positives of each other.
 Steps compute_steps(const Tensor& features, const Tensor& groups);
 
-// A view's feature: a random direction for its label, a little of the image's own, and less of the view's own.
+// A view's feature: a random direction for its label, plus a smaller one for the image and an even smaller one
+// for the view.
 // Returns [views * labels, explained_dim], view-major, on `reference`.
 Tensor draw_features(const std::vector<int>& labels, int views);
 

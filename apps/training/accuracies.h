@@ -13,8 +13,9 @@ struct Accuracies {
   std::optional<double> probe;       // of the online probe, if there is one
 };
 
-// Without augmentation, of at most `most_images` of each set, evenly spread over it: each costs a forward pass.
-// Nothing where no image could be read, and whatever it is where a signal cuts it short.
+// Measured without augmentation on at most `most_images` of each set, evenly spread over it, because each image
+// needs a forward pass. Values are empty if no image could be read. If a signal interrupts the measurement,
+// they are those of the images so far.
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
                               const Dataset& train, const Dataset& evaluation,
                               std::int64_t most_images = 10000);

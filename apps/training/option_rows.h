@@ -1,5 +1,6 @@
-// The options of `pretrain` that are one value each, as a table: a row drives the flag, its help, what is accepted,
-// the preset, and the entry of config.json. A new option of this kind is a member and a row.
+// The options of `pretrain` that have a single value, as a table. A row defines the flag, its help, the
+// accepted values, whether a preset may set it, and the entry in config.json. A new option of this kind needs a
+// member and a row.
 #pragma once
 
 #include <kindred/apps/training/pretrain_options.h>
@@ -10,11 +11,11 @@ namespace kindred {
 
 template <typename T>
 struct OptionRow {
-  const char* flag;  // as CLI11 takes it: "-b,--batch-size"
-  const char* key;   // in config.json; null where the run does not depend on it
+  const char* flag;  // in CLI11's format: "-b,--batch-size"
+  const char* key;   // in config.json; null if the run does not depend on it
   const char* help;
   T PretrainOptions::*value;                           // the resolved value
-  std::optional<T> HyperParameters::*given = nullptr;  // of an option that a preset may set
+  std::optional<T> HyperParameters::*given = nullptr;  // only if a preset may set it
   const char* expected = nullptr;                      // "0 or more", for the error
   bool (*accepts)(const T& value) = nullptr;
 

@@ -12,7 +12,8 @@ struct Preset {
   HyperParameters values;
 };
 
-// Khosla et al. 2020, section 4 and the authors' ImageNet settings: LARS, learning rate 0.4 for each 256 images.
+// Khosla et al. 2020, section 4 and the authors' ImageNet settings: LARS, learning rate 0.4 for each 256
+// images.
 HyperParameters imagenet() {
   HyperParameters p;
   p.model = "resnet50", p.head = "mlp", p.image_size = 224, p.batch_size = 6144, p.epochs = 350;
@@ -21,7 +22,7 @@ HyperParameters imagenet() {
   return p;
 }
 
-// HobbitLong/SupContrast's CIFAR settings; its loss is scaled by temperature / 0.07.
+// The CIFAR settings of HobbitLong/SupContrast, whose loss is scaled by temperature / 0.07.
 HyperParameters cifar() {
   HyperParameters p;
   p.model = "resnet50", p.head = "mlp", p.image_size = 32, p.batch_size = 1024, p.epochs = 1000;

@@ -1,14 +1,15 @@
-// Presets: published and tried sets of hyper-parameters, by name. (A recipe is an augmentation: data/views/recipe.h.)
+// Presets: named sets of hyper-parameters, published or tested. (A recipe is an augmentation:
+// data/views/recipe.h.)
 #pragma once
 
 #include <kindred/apps/training/pretrain_options.h>
 
 namespace kindred {
 
-// Error(usage) listing the known names for an unknown one.
+// Throws Error(usage), which lists the known names, for an unknown one.
 HyperParameters preset_named(const std::string& preset);
 
-// For --help, a line for each preset.
+// One line for each preset, for --help.
 std::string preset_help();
 
 }  // namespace kindred

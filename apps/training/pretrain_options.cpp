@@ -18,7 +18,7 @@
 namespace kindred {
 namespace {
 
-// What holds when neither a flag nor the preset says otherwise.
+// The values if neither a flag nor the preset gives them.
 HyperParameters defaults(std::int64_t image_size, std::int64_t epochs) {
   const bool small = image_size <= 64;
   HyperParameters p;
@@ -48,7 +48,7 @@ void check_one_of(const char* flag, const std::string& value, std::initializer_l
   fail(ExitCode::usage, "{} {}: expected one of {}", flag, value, names);
 }
 
-// Every row by itself, then what options say of each other.
+// Checks every row, then the options that depend on each other.
 void check_values(const PretrainOptions& o) {
   for_each_option([&](const auto& row) {
     if (row.accepts != nullptr)
@@ -78,7 +78,7 @@ void check_prediction(const PretrainOptions& o) {
   o.data.check_outside("--prediction", o.prediction);
 }
 
-// Flags that were given although the loss has no use for them. What a preset brings along is no complaint.
+// Rejects flags that were given but that the loss does not use. Values from a preset are not rejected.
 void check_given(const HyperParameters& given, const std::string& name, const LossOptions& loss) {
   check_fits_loss("--temperature", given.temperature.has_value(),
                   loss.is_softmax() || loss.kind == LossKind::n_pairs, name);
@@ -91,7 +91,7 @@ void check_fits_optimizer(const char* flag, const std::optional<double>& given, 
         "{} is for --optimizer rmsprop, not for {}; leave it out", flag, optimizer);
 }
 
-// Past features, the momentum encoder and micro-batches, which depend on the other options.
+// Checks the options for queue, momentum encoder and micro-batches, which depend on other options.
 void check_memory(const PretrainOptions& o, const LossOptions& loss) {
   const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
   check(!remembers || loss.is_softmax(), ExitCode::usage,
@@ -173,7 +173,7 @@ nlohmann::json PretrainOptions::to_json() const {
                          {"knn_every", knn_every},
                          {"checkpoint_every", checkpoint_every.to_string()},
                          {"on_nonfinite", skip_nonfinite ? "skip" : "stop"},
-                         {"recipe", preset}};  // under its old name, so that earlier runs go on
+                         {"recipe", preset}};  // its old name, so that earlier runs can resume
   for_each_option([&](const auto& row) {
     if (row.key != nullptr) json[row.key] = this->*row.value;
   });
@@ -251,7 +251,8 @@ PretrainOptions PretrainFlags::resolve() const {
   o.head = parse_head(value(&HyperParameters::head));
   o.stem = parse_stem(value(&HyperParameters::stem));
   o.augment = value(&HyperParameters::augment);
-  // A preset's warm-up is meant for its own number of epochs; a shorter run warms up for a tenth at most.
+  // A preset's warm-up is meant for the preset's number of epochs. A shorter run warms up for at most a tenth
+  // of its epochs.
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   o.knn_every = knn_every_.value_or(std::max<std::int64_t>(1, o.epochs / 10));
   o.sampling = parse_sampling(sampling_);

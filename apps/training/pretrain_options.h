@@ -1,4 +1,4 @@
-// The options of `pretrain`: what the user gave, what the preset adds, and the values that follow.
+// The options of `pretrain`: the user's flags, the values of a preset, and the values derived from both.
 #pragma once
 
 #include <kindred/apps/console/data_options.h>
@@ -50,13 +50,13 @@ struct PretrainOptions {
   std::string out, weights;
   std::string loss = "supcon";
   std::string model, augment, optimizer, preset, device, pixels;
-  std::vector<ViewGroup> view_groups;  // what `augment` says of the views; `views` in all
+  std::vector<ViewGroup> view_groups;  // the views that `augment` describes; `views` in all
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
   Precision precision;
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
-  double rmsprop_rho = 0, rmsprop_eps = 0;  // of that optimizer alone
+  double rmsprop_rho = 0, rmsprop_eps = 0;  // used by this optimizer only
   double temperature = 0, base_temperature = 0;
   LossFlags loss_flags;
   std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
@@ -84,11 +84,12 @@ struct PretrainOptions {
 class PretrainFlags {
  public:
   explicit PretrainFlags(CLI::App& app);
-  // Flags over preset over defaults, checked; Error(usage) names the flag and what it accepts.
+  // Flags override the preset, which overrides the defaults. Checks all values. Throws Error(usage), which
+  // names the flag and the values that it accepts.
   PretrainOptions resolve() const;
 
  private:
-  PretrainOptions plain_;  // what no preset touches
+  PretrainOptions plain_;  // values that no preset changes
   HyperParameters given_;
   std::optional<std::string> precision_;
   std::string sampling_ = "uniform", checkpoint_every_, on_nonfinite_ = "stop";

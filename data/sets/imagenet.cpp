@@ -3,10 +3,10 @@
 //
 //   Kaggle    LOC_val_solution.csv, with the header ImageId,PredictionString; class, box, class, box ...:
 //               ILSVRC2012_val_00048981,n03995372 85 1 499 272
-//   a list    val.txt and others; the ending of the name may be missing:
+//   a list    val.txt and others; the extension of the name may be missing:
 //               ILSVRC2012_val_00000001.JPEG n01751748
 //   the kit   ILSVRC2012_validation_ground_truth.txt: line k is the number of the class of
-//             ILSVRC2012_val_<k>.JPEG. These numbers are the kit's own; meta.mat beside it tells their names.
+//             ILSVRC2012_val_<k>.JPEG. These numbers are the kit's own; meta.mat beside it gives their names.
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/mat_file.h>

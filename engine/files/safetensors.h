@@ -1,5 +1,5 @@
 // Weights and checkpoints in the safetensors format (https://github.com/huggingface/safetensors), which every
-// framework reads without running code:
+// framework can read without executing code from the file:
 //
 //   u64, little-endian   the length of the header
 //   header               JSON: {"__metadata__": {text: text},

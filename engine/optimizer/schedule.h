@@ -3,11 +3,11 @@
 // k counts updates from 0, W is the length of the warm-up; outside the warm-up (k >= W), with base rate b:
 //
 //   constant      b
-//   cosine        floor + (b - floor) (1 + cos(pi k / K)) / 2       over K updates in all; the floor from k = K
+//   cosine        floor + (b - floor) (1 + cos(pi k / K)) / 2       over K updates; the floor for k >= K
 //   on step       b factor^(number of milestones <= k)
 //   exponential   b factor^(k / period), or as a staircase b factor^floor(k / period)
 //
-// k is counted from the first update, warm-up included. During the warm-up (k < W) the rate rises on a line:
+// k counts from the first update, including the warm-up. In the warm-up (k < W) the rate increases linearly:
 //
 //   start + (end - start) (k + 1) / W
 //

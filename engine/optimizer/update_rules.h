@@ -1,16 +1,16 @@
 // What each optimizer does to one element. The arithmetic is written here once; the kernels of every device
 // call it.
 //
-//   w value, g gradient, v velocity, lr learning rate, decay weight decay (0 where the parameter is exempt)
+//   w value, g gradient, v velocity, lr learning rate, decay weight decay (0 if the parameter is exempt)
 //
-//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (v = 0 at first); w -= lr v, or, with the
-//            look-ahead of Nesterov, w -= lr (g + momentum v).
+//   SGD      as torch.optim.SGD: g += decay w; v = momentum v + g (initially v = 0); w -= lr v, or with
+//            Nesterov momentum w -= lr (g + momentum v).
 //   LARS     You et al. 2017, "Large batch training of convolutional networks" (arXiv 1708.03888):
 //            v = momentum v + lr rate (g + decay w); w -= v, where the layer's own rate is
-//            eta |w| / (|g| + decay |w|), or 1 where a norm is 0 or the parameter is exempt.
+//            eta |w| / (|g| + decay |w|), or 1 if a norm is 0 or the parameter is exempt.
 //   RMSProp  as tf.compat.v1.train.RMSPropOptimizer, which the SupCon paper's linear stage uses: g += decay w;
 //            s = rho s + (1 - rho) g^2; v = momentum v + lr g / sqrt(s + eps); w -= v.
-//            Epsilon stands inside the root, and the learning rate is applied before the momentum.
+//            Epsilon is inside the root, and the learning rate is applied before the momentum.
 #pragma once
 
 #include <kindred/engine/host_device.h>

@@ -248,7 +248,7 @@ bool supports(const Conv2dShape& s) {
 }
 
 bool prefers(const Conv2dShape& s) {
-  // Measured beside oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
+  // Measured against oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
   const Tiles tiles(s);
   const std::int64_t computed = tiles.down * tiles.across * outputs * outputs;
   return supports(s) && s.c <= 128 && s.k <= 128 && 2 * computed <= 3 * s.h * s.w;

@@ -1,7 +1,9 @@
 // The triplet loss: Schroff et al. 2015, "FaceNet" (arXiv 1503.03832), equation 3, with the mining methods of
 // Hermans et al. 2017, "In Defense of the Triplet Loss" (arXiv 1703.07737).
 //
-//   max(0, |z_a - z_p|^2 - |z_a - z_n|^2 + margin),   p another row with a's label, n a row with another label
+//   max(0, |z_a - z_p|^2 - |z_a - z_n|^2 + margin)
+//
+// where p is another row with the label of a, and n is a row with another label. Which triplets are used:
 //
 //   batch_all   every triplet of the batch
 //   batch_hard  one for each anchor that has a positive and a negative: its farthest positive and its nearest

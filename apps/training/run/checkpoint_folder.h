@@ -1,7 +1,7 @@
 // The checkpoints of a run on the disk.
 //
 //   RUN/checkpoint.safetensors                    the newest
-//   RUN/checkpoints/step-000001500.safetensors    the last K, and the best if it is none of them
+//   RUN/checkpoints/step-000001500.safetensors    the last K, and also the best one
 //   RUN/checkpoints/best.txt                      its name
 //
 // The newest checkpoint is one file with two names (a hard link) if the file system supports this, and a copy

@@ -11,7 +11,6 @@
 #include <kindred/apps/training/dry_run/time_plan.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
 #include <kindred/apps/training/run/run_record.h>
-#include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/saver.h>
 #include <kindred/apps/training/run/start.h>
 #include <kindred/apps/training/training_data.h>
@@ -39,8 +38,7 @@ class Pretraining {
         learner_(o_, device_, train_.classes()),
         steps_(make_training_steps(o_, device_, learner_, pictures)),
         non_finite_(o_, train_, learner_, *steps_),
-        record_(o_, batches_.batches_per_epoch(), data_fingerprint(train_),
-                [this] { return batches_.bad_images(); }) {}
+        record_(o_, train_, batches_.batches_per_epoch(), [this] { return batches_.bad_images(); }) {}
 
   // The content of config.json: the settings and what they are applied to.
   nlohmann::json config() const {

@@ -37,7 +37,7 @@ SLOW = {"apps": ["survival", "bad_input", "beyond_the_batch", "stages", "weights
 FEEDING = ("input_feed", "training_steps", "recording")
 GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
 MOST_USERS_OF_A_HEADER = 8
-FEWEST_TO_JUDGE = 6
+FEWEST_TO_JUDGE = 4
 
 
 def files(names):

@@ -103,7 +103,7 @@ if [ $# -eq 0 ]; then
   else failed=$((failed + 1)); fi
   # And errors drawn by chance, in what the last commits changed. A few minutes say little: half of them must be noticed.
   rm -f build/release/mutation/changed.jsonl
-  if python3 scripts/mutation_sample.py --changed --seconds 120 --at-least 0.5 \
+  if python3 scripts/mutation_sample.py --changed --seconds 300 --at-least 0.5 \
     --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then
     if grep -q '^skipped: ' build/release/sample.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
   else failed=$((failed + 1)); fi

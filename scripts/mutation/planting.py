@@ -99,12 +99,11 @@ class Planter:
         replaced = {original: planted for original, planted in replaced.items() if original in inside}
         if not replaced:
             return False
-        words = self.link_command(target)
-        named = [str(replaced.pop(word, word)) for word in words]
+        named = [word for word in self.link_command(target) if word not in replaced]
         named[named.index("-o") + 1] = str(to)
-        # The member of an archive is not taken where its symbols are there already.
-        archive = next((i for i, word in enumerate(named) if word.endswith(".a")), len(named))
-        named[archive:archive] = [str(planted) for planted in replaced.values()]
+        # First, so that functions which other objects hold too are taken from these; and the member of an archive is
+        # not taken where its symbols are there already.
+        named[1:1] = [str(planted) for planted in replaced.values()]
         if shutil.which("ld.lld"):  # twice as fast
             named.insert(1, "-fuse-ld=lld")
         subprocess.run(named, cwd=self.build, check=True)

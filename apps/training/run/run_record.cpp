@@ -1,6 +1,7 @@
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/same_run.h>
 
 #include <algorithm>
 #include <limits>
@@ -8,14 +9,14 @@
 
 namespace kindred {
 
-RunRecord::RunRecord(const PretrainOptions& options, std::int64_t steps_per_epoch, std::string data,
+RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::int64_t steps_per_epoch,
                      std::function<std::vector<BadImage>()> bad_images)
     : out_(options.out),
       epochs_(options.epochs),
       steps_per_epoch_(steps_per_epoch),
       views_per_step_(options.views * options.batch_size),
       bad_images_(std::move(bad_images)) {
-  state_.data = std::move(data);
+  state_.data = data_fingerprint(train);
 }
 
 void RunRecord::resume(const RunState& saved) {

@@ -20,8 +20,8 @@ namespace kindred {
 
 class RunRecord {
  public:
-  // `bad_images` returns the images so far that were not ok; `data` is the training set's fingerprint.
-  RunRecord(const PretrainOptions& options, std::int64_t steps_per_epoch, std::string data,
+  // `bad_images` returns the images so far that were not ok.
+  RunRecord(const PretrainOptions& options, const Dataset& train, std::int64_t steps_per_epoch,
             std::function<std::vector<BadImage>()> bad_images);
 
   const RunState& state() const { return state_; }

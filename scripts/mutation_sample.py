@@ -44,17 +44,21 @@ def files(names):
     return ",".join(f"*tests/{name}" for name in names)
 
 
-def stages(source, without):
-    """What is run on an error in `source`, until something fails: program, arguments, seconds; never the files `without`."""
+def stages(source, on_gpu, without):
+    """What is run on an error in `source`, until something fails: program, arguments, seconds; never the files `without`.
+
+    `on_gpu`: the source, or one that includes it, is compiled for the emulated GPU.
+    """
     room = source.split("/")[0]
     slow = files(f"*/{name}_test.cpp" for name in SLOW[room])
     left_out = files(f"*/{name}.cpp" for name in without)
     later = files(f"*/{name}_test.cpp" for name in sorted(set().union(*SLOW.values())))
-    if source.endswith(".cu"):
-        on_gpu = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
-        yield "emulated_tests", [*on_gpu, f"--source-file={files([room + '/*'])}"], 1800
-        yield "emulated_tests", [*on_gpu, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 1800
-        return
+    if on_gpu:
+        emulated = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
+        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 1800
+        yield "emulated_tests", [*emulated, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 1800
+        if source.endswith(".cu"):
+            return
     for tests in SEEN_BY[room]:
         yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 1200
     yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 1800
@@ -139,15 +143,16 @@ class Sample:
         folder = next(iter(objects.values())).with_suffix(".programs")
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            return dict(record, **self.run(source, objects, folder))
+            on_gpu = any(user.endswith(".cu") for user in through or [source])
+            return dict(record, **self.run(source, on_gpu, objects, folder))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             for object_file in set(objects.values()):
                 object_file.unlink()
 
-    def run(self, source, objects, folder):
+    def run(self, source, on_gpu, objects, folder):
         environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
-        for program, arguments, seconds in stages(source, self.without):
+        for program, arguments, seconds in stages(source, on_gpu, self.without):
             tests = folder / program
             if not folder.exists():
                 folder.mkdir()

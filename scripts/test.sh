@@ -104,7 +104,7 @@ if [ $# -eq 0 ]; then
   # And errors drawn by chance, in what the last commits changed. A handful says little about the share that is noticed: its
   # survivors are there to be read, and the check fails only where hardly any error is noticed.
   rm -f build/release/mutation/changed.jsonl
-  if python3 scripts/mutation_sample.py --changed --seconds 300 --at-least 0.25 \
+  if python3 scripts/mutation_sample.py --changed --seconds 300 --at-least 0.1 \
     --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then
     if grep -q '^skipped: ' build/release/sample.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
   else failed=$((failed + 1)); fi

@@ -14,6 +14,8 @@ import site
 import subprocess
 import sys
 
+import from_pip
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 REGISTERS = 65536  # of a multiprocessor, of every architecture since Kepler; each warp takes a multiple of 256 of them,
@@ -26,15 +28,13 @@ def find_cuobjdump():
     places = [pathlib.Path(p) for p in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if p]
     places = [p / "bin" for p in places]
     places += [p for s in site.getsitepackages() for p in pathlib.Path(s).glob("nvidia/*/bin")]
-    tools = ROOT / "build/tools"
     for attempt in range(2):
-        all_places = [*places, *tools.glob("nvidia/*/bin")]
+        all_places = [*places, *from_pip.TOOLS.glob("nvidia/*/bin")]
         path = os.environ.get("PATH", "") + os.pathsep + os.pathsep.join(map(str, all_places))
         found = os.environ.get("KINDRED_CUOBJDUMP") or shutil.which("cuobjdump", path=path)
         if found or attempt:
             return found
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", tools,
-                        "nvidia-cuda-cuobjdump"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        from_pip.bring("nvidia-cuda-cuobjdump")
 
 
 def same_in_both(name):

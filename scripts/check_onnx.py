@@ -20,6 +20,8 @@ import sys
 import tempfile
 import zlib
 
+import from_pip
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 1e-5  # of the largest magnitude
 SIDE, IMAGES = 32, 12
@@ -27,13 +29,11 @@ SIDE, IMAGES = 32, 12
 
 def find_onnxruntime():
     """onnxruntime and numpy, or None. The older onnxruntime is half as large as the newest, and does as well."""
-    tools = ROOT / "build/tools"
-    sys.path.append(str(tools))
+    sys.path.append(str(from_pip.TOOLS))
     for name, choices in (("numpy", ["numpy"]), ("onnxruntime", ["onnxruntime==1.20.*", "onnxruntime"])):
         for choice in [None, *choices]:
             if choice:
-                subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                                "--upgrade", "--target", tools, choice], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                from_pip.bring(choice, "--no-deps", "--upgrade")
                 importlib.invalidate_caches()
             try:
                 importlib.import_module(name)

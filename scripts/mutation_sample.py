@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 
-from mutation.drawing import ROOMS, draw, sources
+from mutation.drawing import ROOMS, draw, sources, universalmutator
 from mutation.planting import ROOT, CannotCompile, Planter, object_of
 
 # By room, the rooms of tests that can see it: arrows point downwards only.
@@ -194,7 +194,7 @@ def report(records):
 def changed_sources(commits):
     named = subprocess.run(["git", "-C", ROOT, "log", f"-{commits}", "--name-only", "--format="], capture_output=True,
                            text=True, check=True).stdout.split()
-    return [path for path in sources() if path in set(named)]
+    return sorted(set(sources()).intersection(named))
 
 
 def main():
@@ -213,6 +213,9 @@ def main():
     parser.add_argument("--report", action="store_true", help="print what is known, and draw nothing")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     a = parser.parse_args()
+    if not a.report and universalmutator() is None:
+        print("skipped: errors drawn by chance: pip cannot bring universalmutator")
+        return
     planter = Planter(a.build, a.build / "mutation")
     results = a.results or planter.work / "sample.jsonl"
     records = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []

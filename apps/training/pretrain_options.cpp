@@ -241,9 +241,8 @@ PretrainFlags::PretrainFlags(CLI::App& app) {
 PretrainOptions PretrainFlags::resolve() const {
   const HyperParameters from_preset = plain_.preset.empty() ? HyperParameters{} : preset_named(plain_.preset);
   PretrainOptions o = plain_;
-  o.image_size = pick<std::int64_t>(given_.image_size, from_preset.image_size, 224);
-  o.epochs = pick<std::int64_t>(given_.epochs, from_preset.epochs, 100);
-  const HyperParameters base = defaults(o.image_size, o.epochs);
+  const HyperParameters base = defaults(pick<std::int64_t>(given_.image_size, from_preset.image_size, 224),
+                                        pick<std::int64_t>(given_.epochs, from_preset.epochs, 100));
   const auto value = [&](auto member) { return pick(given_.*member, from_preset.*member, base.*member); };
   for_each_option([&](const auto& row) {
     if (row.given != nullptr) o.*row.value = value(row.given);

@@ -1,5 +1,6 @@
 #include <kindred/engine/kernels.h>
 #include <kindred/losses/pairs/kernels.h>
+#include <kindred/losses/widened.h>
 
 #include <algorithm>
 
@@ -7,12 +8,6 @@ namespace kindred {
 namespace {
 
 constexpr std::int64_t block_elements = std::int64_t{1} << 21;  // distances at a time: 8 MiB of f32
-
-// Converts 16-bit features to f32, in which the kernels compute. f32 and f64 features are returned unchanged.
-Tensor widened(const Tensor& features) {
-  const bool narrow = features.dtype() == DType::bf16 || features.dtype() == DType::f16;
-  return narrow ? features.to(features.device(), DType::f32) : features;
-}
 
 // Calls body(first, distances) for blocks of rows.
 template <typename Body>

@@ -2,6 +2,7 @@
 #include <kindred/engine/tape.h>
 #include <kindred/losses/supcon/kernels.h>
 #include <kindred/losses/supcon/supcon.h>
+#include <kindred/losses/widened.h>
 
 #include <algorithm>
 #include <cmath>
@@ -83,12 +84,6 @@ void check_features(const Tensor& features, const SupConOptions& options) {
         "supcon: {} rows cannot be {} views of each image; the rows are view-major, all views of a batch",
         features.dim(0), options.views);
   if (options.check_unit_length) check_rows(features);
-}
-
-// Converts 16-bit features to f32, in which the kernels compute. f32 and f64 features are returned unchanged.
-Tensor widened(const Tensor& features) {
-  const bool narrow = features.dtype() == DType::bf16 || features.dtype() == DType::f16;
-  return narrow ? features.to(features.device(), DType::f32) : features;
 }
 
 std::int64_t anchors_of(std::int64_t rows, const SupConOptions& options) {

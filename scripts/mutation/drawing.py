@@ -11,20 +11,24 @@ import random
 import subprocess
 import sys
 
+import from_pip
 from mutation.planting import ROOT
 
 ROOMS = ("apps", "models", "data", "losses", "layers")
 RULES = pathlib.Path(__file__).with_name("cpp.rules")
 
 
+@functools.cache
 def universalmutator():
-    """The module of that name; pip brings it into the build tree at first use."""
-    tools = ROOT / "build/tools/universalmutator"
+    """The module of that name, or None; pip brings it into the build tree at first use."""
+    tools = from_pip.TOOLS / "universalmutator"
     if not tools.exists():
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                        "--target", tools, "universalmutator==1.14.1"], check=True)
+        from_pip.bring("universalmutator==1.14.1", "--no-deps", into=tools)
     sys.path.insert(0, str(tools))
-    from universalmutator import mutator
+    try:
+        from universalmutator import mutator
+    except ImportError:
+        return None
     return mutator
 
 

@@ -248,6 +248,12 @@ TEST_CASE("by hand: a queue of past features") {
   CHECK(encoder_of_pretrain(set, "--queue 18") == by_hand::encoder_bytes(written.model.store));
 }
 
+// The slow encoder's output for the second view of each of the six images.
+Tensor keys_of(MomentumEncoder& slow, const Tensor& images) {
+  const NoGrad no_grad;
+  return slow.copy()(images.rows(6, 12), Mode::train);
+}
+
 // What waits in the queue are the slow encoder's keys, not the features that are trained.
 TEST_CASE("by hand: a queue of a momentum encoder's keys") {
   const TemporaryFolder folder;
@@ -261,11 +267,7 @@ TEST_CASE("by hand: a queue of a momentum encoder's keys") {
   for (std::int64_t step = 0; step < by_hand::steps; ++step) {
     REQUIRE(loader.next(batch));
     const Tensor labels = for_each_view(batch.labels, 1), images = by_hand::normalized(batch);
-    Tensor keys;
-    {
-      const NoGrad no_grad;
-      keys = slow.copy()(images.rows(6, 12), Mode::train);
-    }
+    const Tensor keys = keys_of(slow, images);
     written.step(step, [&] {
       return supcon_against(written.model(images.rows(0, 6), Mode::train), labels,
                             concatenate(keys, queue.features()), concatenate(labels, queue.labels()), 6 + 18,
@@ -291,11 +293,7 @@ TEST_CASE(
   for (std::int64_t step = 0; step < by_hand::steps; ++step) {
     REQUIRE(loader.next(batch));
     const Tensor labels = for_each_view(batch.labels, 1), images = by_hand::normalized(batch);
-    Tensor keys;
-    {
-      const NoGrad no_grad;
-      keys = slow.copy()(images.rows(6, 12), Mode::train);
-    }
+    const Tensor keys = keys_of(slow, images);
     SupConStatistics statistics;
     written.step(step, [&] {
       return supcon_against(written.model(images.rows(0, 6), Mode::train), labels, keys, labels, 6, {},

@@ -6,7 +6,6 @@
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 namespace kindred {

@@ -30,15 +30,15 @@ RunStart::RunStart(const PretrainOptions& options)
     clear_run_folder(options.out, run_files);
     checkpoints_.clear();
   }
-  has_config_ = fs::exists(fs::path(options.out) / "config.json");
-  check(!goes_on_ || has_config_ || checkpoints_.candidates().empty(), ExitCode::file,
+  continues_ = goes_on_ && fs::exists(fs::path(options.out) / "config.json");
+  check(!goes_on_ || continues_ || checkpoints_.candidates().empty(), ExitCode::file,
         "--resume: {} has checkpoints but no config.json, which says what they are of; bring it back, or give "
         "--overwrite to start anew",
         options.out);
 }
 
 const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
-  if (!goes_on_ || !has_config_) return nullptr;
+  if (!continues_) return nullptr;
   const std::vector<std::string> changes = changed_settings(options_.out, config);
   has_changed_ = !changes.empty();
   check(!has_changed_ || options_.allow_change, ExitCode::usage,
@@ -60,9 +60,8 @@ void RunStart::done(const nlohmann::json& config) {
                at.epochs_done + 1, at.batches_done + 1);
     is_finished = at.epochs_done >= options_.epochs;
   }
-  if (goes_on_ && has_config_) checkpoints_.set_aside(found_);
-  const bool is_new = !goes_on_ || !has_config_;
-  if (is_new || (has_changed_ && !is_finished)) write_json(fs::path(options_.out) / "config.json", config);
+  if (continues_) checkpoints_.set_aside(found_);
+  if (!continues_ || (has_changed_ && !is_finished)) write_json(fs::path(options_.out) / "config.json", config);
   found_.newest.reset();  // frees it, because it is as large as the model
 }
 

@@ -32,7 +32,8 @@ class RunStart {
   const RunLock lock_;
   CheckpointFolder checkpoints_;
   CheckpointFolder::Found found_;
-  bool has_config_ = false, has_changed_ = false;
+  bool continues_ = false;    // goes_on_, and config.json says what the run is
+  bool has_changed_ = false;  // the settings
 };
 
 }  // namespace kindred

@@ -29,7 +29,7 @@ def red(program, cases, **environment):
     if "*" in cases.split(","):  # what becomes of a name with a comma in it
         sys.exit(f"mutation test: {cases!r} names every case")
     try:
-        result = subprocess.run([program, f"--test-case={cases}"], stdout=subprocess.DEVNULL,
+        result = subprocess.run([program, "--abort-after=1", f"--test-case={cases}"], stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_WAIT_POLICY="passive", **environment),
                                 timeout=600)
     except subprocess.TimeoutExpired:

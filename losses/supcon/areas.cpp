@@ -7,13 +7,22 @@ namespace {
 
 std::optional<Limits> of_test;
 
+constexpr std::int64_t strips_in_tile = 4;
+
 // As many whole tiles as fit, but at least one.
 std::int64_t whole_tiles(std::int64_t items, std::int64_t tile) {
   return std::max<std::int64_t>(1, items / tile) * tile;
 }
 
+// Shares the area in whole tiles, unless the busiest multiprocessor would then have over 1.15 times its even
+// share. A narrower tile costs more than its part of a whole one, because its rows are loaded all the same.
 Area shared_by(std::int64_t blocks, Area area, Tiling tile) {
-  area.blocks = std::min(blocks, tiles_of(area, tile));
+  area.strip = tile.columns;
+  const std::int64_t multiprocessors = divide_up(blocks, blocks_together), tiles = strips_of(area, tile);
+  const std::int64_t busiest = divide_up(tiles, multiprocessors);
+  if (tile.columns % strips_in_tile == 0 && 100 * busiest * multiprocessors > 115 * tiles)
+    area.strip = tile.columns / strips_in_tile;
+  area.blocks = std::min(blocks, strips_of(area, tile));
   return area;
 }
 
@@ -23,7 +32,8 @@ Limits limits_for(std::int64_t rows) {
   if (of_test) return *of_test;
   // Two blocks on each multiprocessor of an H200. On other GPUs the split is only less than optimal. The sums
   // of a million rows take 29 MB, so only little of 64 MB is left for the parts.
-  return {2 * 132, rows <= std::int64_t{1} << 18 ? std::int64_t{24} << 20 : std::int64_t{3} << 20};
+  return {blocks_together * 132,
+          rows <= std::int64_t{1} << 18 ? std::int64_t{24} << 20 : std::int64_t{3} << 20};
 }
 
 void set_limits(std::optional<Limits> limits) {
@@ -35,8 +45,8 @@ std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile
   // sum is split into parts. All blocks share the remaining tiles of rows.
   const std::int64_t in_rounds = divide_up(rows, tile.rows) / blocks * blocks, rest = in_rounds * tile.rows;
   std::vector<Area> areas;
-  if (in_rounds > 0) areas.push_back({0, std::min(rest, rows), 0, columns, false, in_rounds});
-  if (rest < rows) areas.push_back(shared_by(blocks, {rest, rows - rest, 0, columns, false, 0}, tile));
+  if (in_rounds > 0) areas.push_back({0, std::min(rest, rows), 0, columns, false, tile.columns, in_rounds});
+  if (rest < rows) areas.push_back(shared_by(blocks, {rest, rows - rest, 0, columns, false, 0, 0}, tile));
   return areas;
 }
 
@@ -55,7 +65,7 @@ std::vector<Area> triangle(std::int64_t rows, Tiling tile, const Limits& limits,
     }
     for (std::int64_t column = first; column < rows; column += turn)
       areas.push_back(shared_by(
-          limits.blocks, {first, here, column, std::min(turn, rows - column), column == first, 0}, tile));
+          limits.blocks, {first, here, column, std::min(turn, rows - column), column == first, 0, 0}, tile));
   }
   return areas;
 }

@@ -1,9 +1,10 @@
 // Which rows and columns one launch of a SupCon kernel on a GPU compares, and how its blocks share the work.
 //
-// Rows and columns are divided into tiles. A tile of rows and a tile of columns together form a tile of logits.
-// All tiles of logits of a launch form one sequence, starting with those of the first tile of rows, and each
-// block takes an equal share of that sequence. So the work of two blocks differs by at most one tile, and a
-// triangle is shared as evenly as a square.
+// A block compares a tile of rows with a tile of columns at a time. For sharing, the columns are divided into
+// strips, each as wide as a tile or a quarter of it. A strip of columns belongs to each tile of rows. All these
+// strips of a launch form one sequence, starting with those of the first tile of rows, and each block takes an
+// equal share of that sequence. So the work of two blocks differs by at most one strip, and a triangle is
+// shared as evenly as a square.
 #pragma once
 
 #include <kindred/engine/host_device.h>
@@ -14,7 +15,7 @@
 
 namespace kindred::supcon_areas {
 
-// The size of a tile. The rows are a multiple of the columns.
+// The size of a tile. The rows are a multiple of the columns, and the columns of a strip's.
 struct Tiling {
   std::int64_t rows, columns;
 };
@@ -22,11 +23,12 @@ struct Tiling {
 // The rows and columns of a launch. They begin at multiples of a tile's rows.
 //
 // If the columns are the same vectors as the rows, each pair is needed only once. So in a `diagonal` area,
-// whose rows are its first columns, each tile of rows skips the tiles of columns before it.
+// whose rows are its first columns, each tile of rows skips the columns before it.
 struct Area {
   std::int64_t first_row, rows, first_column, columns;
   bool diagonal;
-  std::int64_t blocks;  // at most the number of tiles of logits
+  std::int64_t strip;   // columns
+  std::int64_t blocks;  // at most the number of strips
 };
 
 KINDRED_HOST_DEVICE constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) {
@@ -37,34 +39,33 @@ KINDRED_HOST_DEVICE constexpr std::int64_t row_tiles(const Area& area, Tiling ti
   return divide_up(area.rows, tile.rows);
 }
 
-// The number of tiles of columns that the tile of rows skips, and the number of tiles of logits before this
-// tile of rows.
-KINDRED_HOST_DEVICE constexpr std::int64_t tiles_left_out(const Area& area, Tiling tile,
-                                                          std::int64_t row_tile) {
-  return area.diagonal ? row_tile * (tile.rows / tile.columns) : 0;
+// The number of strips that the tile of rows skips, and the number of strips of the tiles of rows before it.
+KINDRED_HOST_DEVICE constexpr std::int64_t strips_left_out(const Area& area, Tiling tile,
+                                                           std::int64_t row_tile) {
+  return area.diagonal ? row_tile * (tile.rows / area.strip) : 0;
 }
-KINDRED_HOST_DEVICE constexpr std::int64_t tiles_before(const Area& area, Tiling tile, std::int64_t row_tile) {
-  return row_tile * divide_up(area.columns, tile.columns) -
-         tiles_left_out(area, tile, row_tile) * (row_tile - 1) / 2;
+KINDRED_HOST_DEVICE constexpr std::int64_t strips_before(const Area& area, Tiling tile, std::int64_t row_tile) {
+  return row_tile * divide_up(area.columns, area.strip) -
+         strips_left_out(area, tile, row_tile) * (row_tile - 1) / 2;
 }
-KINDRED_HOST_DEVICE constexpr std::int64_t tiles_of(const Area& area, Tiling tile) {
-  return tiles_before(area, tile, row_tiles(area, tile));
+KINDRED_HOST_DEVICE constexpr std::int64_t strips_of(const Area& area, Tiling tile) {
+  return strips_before(area, tile, row_tiles(area, tile));
 }
 
-// How `tiles` are distributed: every block gets the same number, and the first blocks get one more if the
+// How `strips` are distributed: every block gets the same number, and the first blocks get one more if the
 // division leaves a remainder. A GPU gives each multiprocessor one block before it gives any a second one, so
-// blocks with one more tile are spread over the multiprocessors.
+// blocks with one more strip are spread over the multiprocessors.
 struct Deal {
-  std::int64_t each, one_more;  // tiles; blocks that have one more
+  std::int64_t each, one_more;  // strips; blocks that have one more
 
-  KINDRED_HOST_DEVICE constexpr Deal(std::int64_t tiles, std::int64_t blocks)
-      : each(tiles / blocks), one_more(tiles % blocks) {}
+  KINDRED_HOST_DEVICE constexpr Deal(std::int64_t strips, std::int64_t blocks)
+      : each(strips / blocks), one_more(strips % blocks) {}
   KINDRED_HOST_DEVICE constexpr std::int64_t first_of(std::int64_t block) const {
     return block * each + (block < one_more ? block : one_more);
   }
-  KINDRED_HOST_DEVICE constexpr std::int64_t block_of(std::int64_t tile) const {
+  KINDRED_HOST_DEVICE constexpr std::int64_t block_of(std::int64_t strip) const {
     const std::int64_t of_larger = one_more * (each + 1);
-    return tile < of_larger ? tile / (each + 1) : one_more + (tile - of_larger) / each;
+    return strip < of_larger ? strip / (each + 1) : one_more + (strip - of_larger) / each;
   }
 };
 
@@ -79,31 +80,43 @@ class Pieces {
   bool begins_row_tile;
 
   KINDRED_HOST_DEVICE Pieces(const Area& area, Tiling tile, std::int64_t block) : area_(area), tile_(tile) {
-    const Deal deal(tiles_of(area, tile), area.blocks);
+    const Deal deal(strips_of(area, tile), area.blocks);
     next_ = deal.first_of(block);
     end_ = deal.first_of(block + 1);
-    next_row_tile_ = next_ / divide_up(area.columns, tile.columns);  // or a later one in a diagonal area
-    while (tiles_before(area, tile, next_row_tile_ + 1) <= next_) ++next_row_tile_;
+    next_row_tile_ = next_ / divide_up(area.columns, area.strip);  // or a later one in a diagonal area
+    while (strips_before(area, tile, next_row_tile_ + 1) <= next_) ++next_row_tile_;
   }
 
   KINDRED_HOST_DEVICE bool next() {
     if (next_ >= end_) return false;
     row_tile = next_row_tile_++;
-    const std::int64_t before = tiles_before(area_, tile_, row_tile),
-                       after = tiles_before(area_, tile_, row_tile + 1);
-    const std::int64_t skipped = tiles_left_out(area_, tile_, row_tile) - before;
+    const std::int64_t before = strips_before(area_, tile_, row_tile),
+                       after = strips_before(area_, tile_, row_tile + 1);
+    const std::int64_t skipped = strips_left_out(area_, tile_, row_tile) - before;
     begins_row_tile = next_ == before;
-    first_column = area_.first_column + (next_ + skipped) * tile_.columns;
+    first_column = area_.first_column + (next_ + skipped) * area_.strip;
     next_ = end_ < after ? end_ : after;
-    const std::int64_t end = (next_ + skipped) * tile_.columns;
+    const std::int64_t end = (next_ + skipped) * area_.strip;
     end_column = area_.first_column + (end < area_.columns ? end : area_.columns);
     return true;
+  }
+
+  // Calls body(first column, end column) for each tile of columns of the piece. A tile of a diagonal area lies
+  // either among the columns of the piece's own rows or behind them.
+  template <typename Body>
+  KINDRED_HOST_DEVICE void for_each_tile(Body&& body) const {
+    const std::int64_t own_end = area_.diagonal ? area_.first_row + (row_tile + 1) * tile_.rows : first_column;
+    for (std::int64_t first = first_column, end = 0; first < end_column; first = end) {
+      end = first + tile_.columns < end_column ? first + tile_.columns : end_column;
+      if (first < own_end && own_end < end) end = own_end;
+      body(first, end);
+    }
   }
 
  private:
   const Area& area_;
   Tiling tile_;
-  std::int64_t next_, end_;  // tiles of logits
+  std::int64_t next_, end_;  // strips
   std::int64_t next_row_tile_;
 };
 
@@ -118,10 +131,13 @@ struct Blocks {
   std::int64_t first, last;
 };
 KINDRED_HOST_DEVICE constexpr Blocks blocks_of_row_tile(const Area& area, Tiling tile, std::int64_t row_tile) {
-  const Deal deal(tiles_of(area, tile), area.blocks);
-  return {deal.block_of(tiles_before(area, tile, row_tile)),
-          deal.block_of(tiles_before(area, tile, row_tile + 1) - 1)};
+  const Deal deal(strips_of(area, tile), area.blocks);
+  return {deal.block_of(strips_before(area, tile, row_tile)),
+          deal.block_of(strips_before(area, tile, row_tile + 1) - 1)};
 }
+
+// Blocks that a multiprocessor runs at the same time.
+constexpr std::int64_t blocks_together = 2;
 
 // How much of the GPU a launch may use.
 struct Limits {

@@ -59,15 +59,16 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) row_terms[r] = anchor_terms<pull>(rows, first_row + row_of(r));
     Sums sum = {};
-    for_each_tile(piece, [&](std::int64_t first_column) {
+    piece.for_each_tile([&](std::int64_t first_column, std::int64_t end_column) {
+      const int width = static_cast<int>(end_column - first_column);
       const ColumnMember<general, 3> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int i) {
         const AnchorTerms terms = anchor_terms<pull>(columns, anchor);
         return i == 0 ? terms.weight : i == 1 ? terms.second : terms.share;
       });
       float tile[rows_each][columns_each];  // first the logits, then their derivatives
-      multiply_tile(rows, first_row, columns, first_column, shared.products, tile);
+      multiply_tile(rows, first_row, columns, first_column, width, shared.products, tile);
       fetched.put(column);
-      const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, columns.count, pairs);
+      const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, end_column, pairs);
 #pragma unroll
       for (int c = 0; c < columns_each; ++c) {
         const int place = column_of(c);
@@ -83,7 +84,7 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
           tile[r][c] = (left_out & bit_of(r, c)) != 0 ? 0.0f : both;
         }
       }
-      add_weighted_columns(tile, columns, first_column, first_element, shared.sums, sum);
+      add_weighted_columns(tile, columns, first_column, width, first_element, shared.sums, sum);
     });
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {

@@ -130,17 +130,19 @@ __global__ void __launch_bounds__(threads, 2)
     const std::int64_t first_row = first_row_of(area, piece);
     const RowMembers<general> at(rows, first_row, pairs);
     RunningRow running[rows_each];
-    for_each_tile(piece, [&](std::int64_t first_column) {
+    piece.for_each_tile([&](std::int64_t first_column, std::int64_t end_column) {
+      const int width = static_cast<int>(end_column - first_column);
       const ColumnMember<general, 0> fetched(columns, first_column, pairs, no_numbers);
       float logits[rows_each][columns_each];
-      multiply_tile(rows, first_row, columns, first_column, shared.products, logits);
+      multiply_tile(rows, first_row, columns, first_column, width, shared.products, logits);
       fetched.put(column);
-      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
+      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, end_column, pairs);
       const PairKinds kinds = kinds_of(at, column, left_out, pairs);
 #pragma unroll
       for (int r = 0; r < rows_each; ++r)
 #pragma unroll
         for (int first = 0; first < columns_each; first += together) {
+          if (step_of(first) >= width) break;
           float some[together];
 #pragma unroll
           for (int i = 0; i < together; ++i)
@@ -150,7 +152,7 @@ __global__ void __launch_bounds__(threads, 2)
         }
       if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
       const PairKinds to_columns = general ? kinds_of<general, false>(at, column, left_out, pairs) : kinds;
-      write_column_parts(area, piece, first_column, shared.of_warps, parts.columns, [&](int c) {
+      write_column_parts(area, piece, first_column, width, shared.of_warps, parts.columns, [&](int c) {
         RunningRow sums;
         const float some[rows_each] = {logits[0][c], logits[1][c]};
         add_contrasts<split>(
@@ -191,15 +193,16 @@ __global__ void __launch_bounds__(threads, 2)
     for (int r = 0; r < rows_each; ++r)
       row_negative[r] = log_negative[std::min(first_row + row_of(r), end - 1)];
     RunningPositives running[rows_each];
-    for_each_tile(piece, [&](std::int64_t first_column) {
+    piece.for_each_tile([&](std::int64_t first_column, std::int64_t end_column) {
+      const int width = static_cast<int>(end_column - first_column);
       // The columns are anchors too only in a triangle.
       const ColumnMember<general, 1> fetched(columns, first_column, pairs, [&](std::int64_t anchor, int) {
         return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
       });
       float products[rows_each][columns_each];
-      multiply_tile(rows, first_row, columns, first_column, shared.products, products);
+      multiply_tile(rows, first_row, columns, first_column, width, shared.products, products);
       fetched.put(column);
-      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, columns.count, pairs);
+      const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, end_column, pairs);
       const auto add = [&](RunningPositives& sums, float product, float negative) {
         if (negative == -infinity) return;
         const float apart = product * pairs.inverse_temperature - negative;
@@ -217,7 +220,7 @@ __global__ void __launch_bounds__(threads, 2)
       if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
       const std::uint32_t to_columns =
           general ? kinds_of<general, false>(at, column, left_out, pairs).positive : positive;
-      write_column_parts(area, piece, first_column, shared.of_warps, parts.columns, [&](int c) {
+      write_column_parts(area, piece, first_column, width, shared.of_warps, parts.columns, [&](int c) {
         RunningPositives sums;
 #pragma unroll
         for (int r = 0; r < rows_each; ++r)

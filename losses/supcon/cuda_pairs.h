@@ -72,13 +72,13 @@ __device__ constexpr std::uint32_t bit_of(int r, int c) {
   return 1u << (r * columns_each + c);
 }
 
-// Pairs that do not count, because one of them lies past the end or both are the same row. Most tiles have
-// none, and all threads detect this with one test.
+// Pairs that do not count, because one of them lies past the end of the rows or of the tile's columns, or both
+// are the same row. Most tiles have none, and all threads detect this with one test.
 __device__ inline std::uint32_t pairs_left_out(std::int64_t first_row, std::int64_t rows,
-                                               std::int64_t first_column, std::int64_t columns,
+                                               std::int64_t first_column, std::int64_t end_column,
                                                const Pairs& pairs) {
   const std::int64_t apart = first_column - (pairs.row_offset + first_row);
-  if (first_row + tile_rows <= rows && first_column + tile_columns <= columns &&
+  if (first_row + tile_rows <= rows && first_column + tile_columns <= end_column &&
       (apart >= tile_rows || apart <= -tile_columns))
     return 0;
   std::uint32_t bits = 0;
@@ -87,7 +87,7 @@ __device__ inline std::uint32_t pairs_left_out(std::int64_t first_row, std::int6
 #pragma unroll
     for (int c = 0; c < columns_each; ++c) {
       const std::int64_t row = first_row + row_of(r), column = first_column + column_of(c);
-      if (row >= rows || column >= columns || column == pairs.row_offset + row) bits |= bit_of(r, c);
+      if (row >= rows || column >= end_column || column == pairs.row_offset + row) bits |= bit_of(r, c);
     }
   return bits;
 }

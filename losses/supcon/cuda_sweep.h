@@ -31,12 +31,6 @@ __device__ inline std::int64_t first_row_of(const Area& area, const Pieces& piec
   return area.first_row + piece.row_tile * tile_rows;
 }
 
-// Calls body(first_column) for each tile of a block's piece.
-template <typename Body>
-__device__ void for_each_tile(const Pieces& piece, Body&& body) {
-  for (std::int64_t first = piece.first_column; first < piece.end_column; first += tile_columns) body(first);
-}
-
 // Adds up the 4 threads of each row. Adds the result to the row's sum, or stores it as the block's part.
 template <typename Part>
 __device__ void write_row_parts(Part (&running)[rows_each], const Area& area, const Pieces& piece,
@@ -84,11 +78,11 @@ __device__ auto sum_over_groups(int c, SumOf&& sum_of) {
   }
 }
 
-// Adds up all threads of each column and writes the part of the tile. sum_of(c) is this thread's sum for its
-// column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before of_warps is used
+// Adds up all threads of each of `width` columns and writes the part of the tile. sum_of(c) is this thread's sum
+// for its column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before of_warps is used
 // again.
 template <typename Part, typename SumOf>
-__device__ void write_column_parts(const Area& area, const Pieces& piece, std::int64_t first_column,
+__device__ void write_column_parts(const Area& area, const Pieces& piece, std::int64_t first_column, int width,
                                    WarpParts<Part>& of_warps, Part* parts, SumOf&& sum_of) {
   __syncthreads();
 #pragma unroll
@@ -97,11 +91,10 @@ __device__ void write_column_parts(const Area& area, const Pieces& piece, std::i
                 8 * cuda::lane_group() + 2 * cuda::lane_in_group() + c) = sum_over_groups<16>(c, sum_of);
   __syncthreads();
   const auto column = static_cast<int>(threadIdx.x);
-  const std::int64_t place = first_column - area.first_column + column;
-  if (column < tile_columns && place < area.columns) {
+  if (column < width) {
     Part sum = of_warps.at(0, column);
     for (int w = 1; w < WarpParts<Part>::warps; ++w) sum.add(of_warps.at(w, column));
-    parts[piece.row_tile * area.columns + place] = sum;
+    parts[piece.row_tile * area.columns + first_column - area.first_column + column] = sum;
   }
 }
 
@@ -126,15 +119,14 @@ __global__ void add_row_parts_kernel(Area area, const Part* parts, Part* sums) {
   if (threadIdx.x % cuda::warp == 0) sums[area.first_row + place].add(sum);
 }
 
-// One thread per column of a triangle's area: adds the parts of the tiles of rows that end before its tile of
-// columns.
+// One thread per column of a triangle's area: adds the parts of the tiles of rows that end before it.
 template <typename Part>
 __global__ void add_column_parts_kernel(Area area, const Part* parts, Part* sums) {
   const std::int64_t place = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (place >= area.columns) return;
-  const std::int64_t column = area.first_column + place, tile = column / tile_columns * tile_columns;
+  const std::int64_t column = area.first_column + place;
   Part sum = sums[column];
-  for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= tile; ++b)
+  for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= column; ++b)
     sum.add(parts[b * area.columns + place]);
   sums[column] = sum;
 }

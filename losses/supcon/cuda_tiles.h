@@ -18,7 +18,8 @@
 // to the model of tensor_core.h, a gradient over 65,536 columns is then off by 1e-6 of its length; with sums
 // continued in the tensor cores it would be off by 3e-4.
 //
-// Rows, columns and elements past the end count as zeros, so no size needs to be a multiple of a tile's.
+// Rows, columns and elements past the end count as zeros, so no size needs to be a multiple of a tile's. A tile
+// may have fewer columns. Then most of the work on the others is left out.
 #pragma once
 
 #include <kindred/engine/cuda/mma.h>
@@ -49,8 +50,12 @@ struct Rows {
 __device__ inline int row_of(int r) {
   return static_cast<int>(threadIdx.x) / cuda::warp * 16 + 8 * r + cuda::lane_group();
 }
+// Eight columns of the tile are the c-th ones of a warp's threads; step_of is the first of the eight.
+__device__ constexpr int step_of(int c) {
+  return c / 2 * 8;
+}
 __device__ inline int column_of(int c) {
-  return c / 2 * 8 + 2 * cuda::lane_in_group() + c % 2;
+  return step_of(c) + 2 * cuda::lane_in_group() + c % 2;
 }
 __device__ inline int element_of(int e) {
   return e / 8 * 32 + 8 * cuda::lane_in_group() + e % 8;
@@ -123,12 +128,43 @@ struct alignas(16) ProductSlices {
   float columns[tile_columns][2 * depth + 16];  // big parts, small parts
 };
 
-// Computes this thread's part of the products. Begins with a barrier. When it returns, other threads may still
-// read `shared`.
-__device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, const Rows& columns,
-                                     std::int64_t first_column, ProductSlices& shared,
-                                     float (&products)[rows_each][columns_each]) {
+// Adds the products with the first `columns` columns over one slice of D.
+template <int columns>
+__device__ inline void add_slice_products(const ProductSlices& shared, float (&sums)[tile_columns / 8][4]) {
   constexpr int together = 2;
+  // 16 elements at a time: of each row and column this thread takes four, two for each of two mma.
+#pragma unroll
+  for (int k = 0; k < depth; k += 16) {
+    const int mine = k + 4 * cuda::lane_in_group();
+    const Four x = *reinterpret_cast<const Four*>(&shared.rows[row_of(0)][mine]);
+    const Four y = *reinterpret_cast<const Four*>(&shared.rows[row_of(1)][mine]);
+    const cuda::SplitFloats<4> a[2] = {
+        cuda::SplitFloats<4>({x.element[0], y.element[0], x.element[1], y.element[1]}),
+        cuda::SplitFloats<4>({x.element[2], y.element[2], x.element[3], y.element[3]})};
+#pragma unroll
+    for (int n = 0; n < columns / 8; n += together) {
+      Four big[together], small[together];
+#pragma unroll
+      for (int i = 0; i < together; ++i) {
+        const float(&column)[2 * depth + 16] = shared.columns[8 * (n + i) + cuda::lane_group()];
+        big[i] = *reinterpret_cast<const Four*>(&column[mine]);
+        small[i] = *reinterpret_cast<const Four*>(&column[depth + mine]);
+      }
+      const auto two = [&](int i, int e) {
+        return cuda::SplitFloats<2>({big[i].element[e], big[i].element[e + 1]},
+                                    {small[i].element[e], small[i].element[e + 1]});
+      };
+      const cuda::SplitFloats<2> b[2][together] = {{two(0, 0), two(1, 0)}, {two(0, 2), two(1, 2)}};
+      add_product(&sums[n], a, b);
+    }
+  }
+}
+
+// Computes this thread's part of the products with `width` columns. Begins with a barrier. When it returns,
+// other threads may still read `shared`.
+__device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, const Rows& columns,
+                                     std::int64_t first_column, int width, ProductSlices& shared,
+                                     float (&products)[rows_each][columns_each]) {
   float sums[tile_columns / 8][4] = {};
   for (std::int64_t d = 0; d < rows.dim; d += depth) {
     const Slice<tile_rows, depth> row_slice(rows, first_row, d);
@@ -137,32 +173,13 @@ __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, c
     row_slice.store(shared.rows);
     column_slice.store_split(shared.columns);
     __syncthreads();
-    // 16 elements at a time: of each row and column this thread takes four, two for each of two mma.
-#pragma unroll
-    for (int k = 0; k < depth; k += 16) {
-      const int mine = k + 4 * cuda::lane_in_group();
-      const Four x = *reinterpret_cast<const Four*>(&shared.rows[row_of(0)][mine]);
-      const Four y = *reinterpret_cast<const Four*>(&shared.rows[row_of(1)][mine]);
-      const cuda::SplitFloats<4> a[2] = {
-          cuda::SplitFloats<4>({x.element[0], y.element[0], x.element[1], y.element[1]}),
-          cuda::SplitFloats<4>({x.element[2], y.element[2], x.element[3], y.element[3]})};
-#pragma unroll
-      for (int n = 0; n < tile_columns / 8; n += together) {
-        Four big[together], small[together];
-#pragma unroll
-        for (int i = 0; i < together; ++i) {
-          const float(&column)[2 * depth + 16] = shared.columns[8 * (n + i) + cuda::lane_group()];
-          big[i] = *reinterpret_cast<const Four*>(&column[mine]);
-          small[i] = *reinterpret_cast<const Four*>(&column[depth + mine]);
-        }
-        const auto two = [&](int i, int e) {
-          return cuda::SplitFloats<2>({big[i].element[e], big[i].element[e + 1]},
-                                      {small[i].element[e], small[i].element[e + 1]});
-        };
-        const cuda::SplitFloats<2> b[2][together] = {{two(0, 0), two(1, 0)}, {two(0, 2), two(1, 2)}};
-        add_product(&sums[n], a, b);
-      }
-    }
+    // Each width is code of its own: tests between the columns would cost whole tiles 8 % more instructions.
+    if (width > tile_columns / 2)
+      add_slice_products<tile_columns>(shared, sums);
+    else if (width > tile_columns / 4)
+      add_slice_products<tile_columns / 2>(shared, sums);
+    else
+      add_slice_products<tile_columns / 4>(shared, sums);
   }
 #pragma unroll
   for (int r = 0; r < rows_each; ++r)
@@ -181,14 +198,16 @@ struct alignas(16) SumSlices {
 // This thread's part of the sums: element_of(e) of row_of(r) is at [e / 8 * 4 + e % 4][2 r + e / 4 % 2].
 using Sums = float[chunk / 8][4];
 
-// Adds the columns, multiplied by this thread's part of a tile of weights, to its part of the sums, whose chunk
-// begins at first_element. Begins with a barrier. When it returns, other threads may still read `shared`.
+// Adds `width` columns, multiplied by this thread's part of a tile of weights, to its part of the sums, whose
+// chunk begins at first_element. Weights of other columns must be zeros. Begins with a barrier. When it returns,
+// other threads may still read `shared`.
 __device__ inline void add_weighted_columns(const float (&weights)[rows_each][columns_each],
-                                            const Rows& columns, std::int64_t first_column,
+                                            const Rows& columns, std::int64_t first_column, int width,
                                             std::int64_t first_element, SumSlices& shared, Sums& sums) {
   Sums of_tile = {};
 #pragma unroll
   for (int first = 0; first < tile_columns; first += slice_columns) {
+    if (first >= width) break;
     const Slice<slice_columns, chunk> slice(columns, first_column + first, first_element);
     __syncthreads();
     slice.store(shared.columns);

@@ -56,6 +56,15 @@ TEST_CASE("supcon on cuda: few blocks and several areas of a sweep" * test::need
   check_square(Device::cuda, rows, 3, 10);
 }
 
+// A block's share is from one strip to several tiles, and begins and ends anywhere.
+TEST_CASE("supcon on cuda: tiles of every width" * test::needs_gpu) {
+  for (const std::int64_t blocks : {1, 4, 5, 7, 9, 11, 14, 21}) {
+    CAPTURE(blocks);
+    const FewBlocks few(blocks, 1 << 20);
+    check_square(Device::cuda, 330, 3, 10);
+  }
+}
+
 TEST_CASE("supcon on cuda: a row alone" * test::needs_gpu) {
   const Side one{{0.6f, 0.8f}, {5}};
   const Outcome outcome = evaluate(one, one, Device::cuda);

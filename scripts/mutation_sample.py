@@ -3,7 +3,7 @@
 
   scripts/mutation_sample.py --count 300                 # hours; goes on where it was stopped
   scripts/mutation_sample.py --report                    # the table by room and the survivors, as Markdown
-  scripts/mutation_sample.py --changed --seconds 240     # a few minutes, in the sources that the last commits changed
+  scripts/mutation_sample.py --changed --seconds 150     # a few minutes, in the sources that the last commits changed
 
 What is drawn depends on --seed and on the sources alone. Not counted are draws that do not compile, and those from
 which the compiler makes the same instructions. A test that does not end within its time has noticed the error.
@@ -64,6 +64,8 @@ def stages(source, on_gpu, without):
     yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 1800
     if pathlib.Path(source).stem in FEEDING:
         yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 1800
+    if not on_gpu:  # code of the host that a GPU alone asks for
+        yield "emulated_tests", [f"--test-suite={GPU_SUITES}", f"--source-file={files([room + '/*'])}"], 1800
 
 
 def without_names(object_file):

@@ -28,11 +28,10 @@ if [ $again -eq 0 ] && [ $# -eq 0 ] && [ $pages -eq 1 ] && [ "$(head -n 1 $stamp
 fi
 rm -f $stamp
 
-# run_tests PROGRAM [ARGUMENTS...]: adds to passed, failed and skipped.
+# count_tests LOG: adds what a test program wrote there to passed, failed and skipped.
 passed=0 failed=0 skipped=0 status=0
-run_tests() {
-  local log=build/release/$(basename "$1").log summary here_skipped
-  "$@" 2>&1 | tee "$log" || status=1
+count_tests() {
+  local log=$1 summary here_skipped
   # "[doctest] test cases:   4 |   3 passed | 1 failed | 0 skipped"
   summary=$(grep -a '\[doctest\] test cases:' "$log" | tail -n 1 || true)
   if [ -z "$summary" ]; then  # the program died before it could count
@@ -43,6 +42,13 @@ run_tests() {
   here_skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here says so, and why
   passed=$((passed + $(count passed) - here_skipped)) failed=$((failed + $(count failed)))
   skipped=$((skipped + here_skipped))
+}
+
+# run_tests PROGRAM [ARGUMENTS...]
+run_tests() {
+  local log=build/release/$(basename "$1").log
+  "$@" 2>&1 | tee "$log" || status=1
+  count_tests "$log"
 }
 
 # Where a GPU answers, none of its cases may be left out.
@@ -70,15 +76,27 @@ fi
 if [ $# -eq 0 ]; then
   export KINDRED_EMULATION_LAUNCHES=$PWD/build/release/launches
   rm -f "$KINDRED_EMULATION_LAUNCHES"
+  beside=(build/release/beside_{1,2}.log)
+  beside_the_rehearsal() {  # programs of one thread
+    local result=0
+    build/release/tests/emulated_tests "--test-suite=needs an emulated GPU" >"${beside[0]}" 2>&1 || result=1
+    # Kernels once more, with blocks and threads in another order.
+    KINDRED_EMULATION_SEED=2 build/release/tests/emulated_tests \
+      "--test-case=on a GPU*,linear layers on a GPU*,batch norm*,cross_entropy on*,triplets on*,resident views on*,supcon on cuda: contrasts*" \
+      >"${beside[1]}" 2>&1 || result=1
+    return $result
+  }
+  beside_the_rehearsal &
   # Every GPU case, and the rest of a quarter of an hour on a GPU.
   scripts/gpu_flight.sh --rehearse 2>&1 | tee build/release/rehearsal.log || status=1
   rehearsed=$(tail -n 1 build/release/rehearsal.log | sed -nE 's/^GPU cases: ([0-9]+) of \1 ran$/\1/p')
   if [ -n "$rehearsed" ] && grep -q '^rehearsal: passed' build/release/rehearsal.log; then passed=$((passed + rehearsed))
   else failed=$((failed + 1)); fi
-  run_tests build/release/tests/emulated_tests "--test-suite=needs an emulated GPU"
-  # Kernels once more, with blocks and threads in another order.
-  KINDRED_EMULATION_SEED=2 run_tests build/release/tests/emulated_tests \
-    "--test-case=on a GPU*,linear layers on a GPU*,batch norm*,cross_entropy on*,triplets on*,resident views on*,supcon on cuda: contrasts*"
+  wait $! || status=1
+  for log in "${beside[@]}"; do
+    cat "$log"
+    count_tests "$log"
+  done
   if python3 scripts/check_launches.py "$KINDRED_EMULATION_LAUNCHES" | tee build/release/launches.log; then
     if grep -q '^skipped: ' build/release/launches.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
   else failed=$((failed + 1)); fi
@@ -104,7 +122,7 @@ if [ $# -eq 0 ]; then
   # And errors drawn by chance, in what the last commits changed. A handful says little about the share that is noticed: its
   # survivors are there to be read, and the check fails only where hardly any error is noticed.
   rm -f build/release/mutation/changed.jsonl
-  if python3 scripts/mutation_sample.py --changed --seconds 300 --at-least 0.1 \
+  if python3 scripts/mutation_sample.py --changed --seconds 150 --at-least 0.1 \
     --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then
     if grep -q '^skipped: ' build/release/sample.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
   else failed=$((failed + 1)); fi

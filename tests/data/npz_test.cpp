@@ -170,6 +170,13 @@ TEST_CASE("npz: claims that the file cannot keep cost nothing") {
   CHECK(complaint_about(with("'<f4'", "'<U0'")).find("another type") != std::string::npos);
   CHECK(complaint_about(with("'<f4'", "'|O8'")).find("another type") != std::string::npos);
   CHECK(complaint_about(with("x.npy", "x.exe")) != "");
+  // The general purpose flags and the method of the first array in the directory (APPNOTE.TXT 4.3.12): encrypted,
+  // deflated.
+  for (const std::size_t field : {8u, 10u}) {
+    std::string changed = bytes;
+    changed[bytes.find("PK\x01\x02") + field] |= field == 8 ? 1 : 8;
+    CHECK(complaint_about(changed).find("compressed") != std::string::npos);
+  }
   const auto put = [&](std::size_t from_end, auto value) {
     std::string changed = bytes;
     std::memcpy(changed.data() + changed.size() - from_end, &value, sizeof value);

@@ -83,10 +83,11 @@ TEST_CASE("triplet: rows on a line, by hand") {
 }
 
 TEST_CASE("triplets on a GPU: every mining gives what the CPU gives" * test::needs_gpu) {
-  const std::vector<float> rows = unit_rows(40, 8);
-  const std::vector<std::int32_t> labels = random_labels(40, 5);
+  constexpr std::int64_t count = 300;  // more than the threads of a block
+  const std::vector<float> rows = unit_rows(count, 8);
+  const std::vector<std::int32_t> labels = random_labels(count, 40);
   const auto evaluate = [&](Device device, const TripletOptions& options) {
-    Tensor z = Tensor::from(rows, {40, 8}, device);
+    Tensor z = Tensor::from(rows, {count, 8}, device);
     z.set_requires_grad();
     Tape tape;
     const Tensor loss = triplet(z, labels_on(device, labels), options);
@@ -196,6 +197,7 @@ TEST_CASE("metric losses: what they refuse") {
              [](const Tensor&rows, const Tensor&l) { return n_pairs(rows, l); }}) {
       CHECK(code_of([&] { loss(z, labels); }) == ExitCode::ok);
       CHECK(code_of([&] { loss(z, three); }) == ExitCode::internal);
+      CHECK(code_of([&] { loss(z.rows(0, 0), labels_on(device, {})); }) != ExitCode::ok);
       CHECK(code_of([&] { loss(z, negative); }) == ExitCode::data);
       CHECK(code_of([&] { loss(z, Tensor::zeros({4}, DType::f32, device)); }) == ExitCode::internal);
     }

@@ -95,7 +95,7 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
   Tensor seed = cotangent;
   if (!seed.defined()) {
     check(output.numel() == 1, ExitCode::internal, "backward() from a tensor of shape {} needs a cotangent",
-          output.shape().to_string());
+          output.shape());
     seed = Tensor::full(output.shape(), 1.0, output.gradient_dtype(), output.device());
   }
   check_shape(seed, output.shape(), "the cotangent");

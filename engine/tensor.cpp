@@ -87,7 +87,7 @@ To convert(From value) {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   for (int axis = 0; axis < shape.rank(); ++axis)
-    check(shape[axis] >= 0, ExitCode::internal, "a tensor cannot have the shape {}", shape.to_string());
+    check(shape[axis] >= 0, ExitCode::internal, "a tensor cannot have the shape {}", shape);
   Tensor tensor;
   tensor.storage_ = std::make_shared<Storage>(static_cast<std::size_t>(shape.numel()) * size_of(dtype), device);
   tensor.shape_ = shape;
@@ -115,7 +115,7 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
 template <typename T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
   check(static_cast<std::int64_t>(values.size()) == shape.numel(), ExitCode::internal,
-        "{} values cannot fill a tensor of shape {}", values.size(), shape.to_string());
+        "{} values cannot fill a tensor of shape {}", values.size(), shape);
   Tensor tensor = empty(shape, dtype_of<T>, device);
   if (device == Device::plan) return tensor;
   if (device == Device::cuda)
@@ -138,15 +138,15 @@ std::size_t Tensor::storage_bytes() const {
 }
 
 Tensor Tensor::reshape(const Shape& shape) const {
-  check(shape.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be seen as {}",
-        shape_.to_string(), shape.to_string());
+  check(shape.numel() == numel(), ExitCode::internal, "a tensor of shape {} cannot be seen as {}", shape_,
+        shape);
   return window(0, shape);
 }
 
 Tensor Tensor::window(std::int64_t first_element, const Shape& shape) const {
   check(first_element >= 0 && first_element + shape.numel() <= numel(), ExitCode::internal,
         "elements {} to {} are outside a tensor of shape {}", first_element, first_element + shape.numel(),
-        shape_.to_string());
+        shape_);
   Tensor view = *this;
   view.offset_bytes_ += static_cast<std::size_t>(first_element) * size_of(dtype_);
   view.shape_ = shape;
@@ -158,7 +158,7 @@ Tensor Tensor::window(std::int64_t first_element, const Shape& shape) const {
 
 Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
   check(shape_.rank() >= 1 && begin <= end, ExitCode::internal, "rows {} to {} of a tensor of shape {}", begin,
-        end, shape_.to_string());
+        end, shape_);
   std::array<std::int64_t, Shape::max_rank> extents{};
   for (int axis = 0; axis < shape_.rank(); ++axis) extents[static_cast<std::size_t>(axis)] = shape_[axis];
   extents[0] = end - begin;
@@ -179,8 +179,7 @@ void Tensor::fill(double value) {
 
 void Tensor::copy_from(const Tensor& source) {
   check(source.numel() == numel(), ExitCode::internal,
-        "a tensor of shape {} cannot be copied into one of shape {}", source.shape().to_string(),
-        shape_.to_string());
+        "a tensor of shape {} cannot be copied into one of shape {}", source.shape(), shape_);
   if (device_ == Device::plan || source.device() == Device::plan)
     return record_work(copy_kind, {.read = bytes_of({source}), .written = bytes_of({*this})});
   const bool to_gpu = device_ == Device::cuda, from_gpu = source.device() == Device::cuda;
@@ -221,17 +220,16 @@ template std::vector<std::uint8_t> Tensor::to_vector() const;
 
 void Tensor::stand_for(const Tensor& other) {
   check(shape_ == other.shape(), ExitCode::internal, "a tensor of shape {} cannot stand for one of shape {}",
-        shape_.to_string(), other.shape().to_string());
+        shape_, other.shape());
   id_ = other.id_;
   requires_grad_ = other.requires_grad_;
   gradient_dtype_ = other.gradient_dtype_;
 }
 
 void check_shape(const Tensor& tensor, const Shape& expected, const char* what) {
-  check(tensor.defined(), ExitCode::internal, "{}: a tensor of shape {} is missing", what,
-        expected.to_string());
+  check(tensor.defined(), ExitCode::internal, "{}: a tensor of shape {} is missing", what, expected);
   check(tensor.shape() == expected, ExitCode::internal, "{} has the shape {}, expected {}", what,
-        tensor.shape().to_string(), expected.to_string());
+        tensor.shape(), expected);
 }
 
 void check_same_device(const Tensor& a, const Tensor& b, const char* what) {

@@ -117,3 +117,11 @@ void check_shape(const Tensor& tensor, const Shape& expected, const char* what);
 void check_same_device(const Tensor& a, const Tensor& b, const char* what);
 
 }  // namespace kindred
+
+// Messages take a shape as it is, so that a check that holds makes no text.
+template <>
+struct fmt::formatter<kindred::Shape> : fmt::formatter<std::string_view> {
+  auto format(const kindred::Shape& shape, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(shape.to_string(), context);
+  }
+};

@@ -42,7 +42,7 @@ template std::vector<double> to_file_order(const Tensor&);
 template <typename T>
 void from_file_order(const std::vector<T>& values, const Tensor& tensor) {
   check(static_cast<std::int64_t>(values.size()) == tensor.numel(), ExitCode::internal,
-        "{} values cannot set a tensor of shape {}", values.size(), tensor.shape().to_string());
+        "{} values cannot set a tensor of shape {}", values.size(), tensor.shape());
   std::vector<T> memory(values.size());
   for_each_element(tensor.shape(), [&](std::size_t m, std::size_t f) { memory[m] = values[f]; });
   Tensor(tensor).copy_from(Tensor::from(memory, tensor.shape(), tensor.device()));

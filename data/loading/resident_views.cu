@@ -112,8 +112,8 @@ void make(const Tensor& pictures, const Tensor& views, const Tensor& out) {
   check(fits_resident_views(static_cast<int>(pictures.dim(1)), static_cast<int>(pictures.dim(2)),
                             static_cast<int>(out.dim(1))) &&
             out.dim(0) * static_cast<std::int64_t>(sizeof(ResidentView)) == views.numel(),
-        ExitCode::internal, "views of {} bytes for {} from pictures of {}", views.numel(),
-        out.shape().to_string(), pictures.shape().to_string());
+        ExitCode::internal, "views of {} bytes for {} from pictures of {}", views.numel(), out.shape(),
+        pictures.shape());
   if (out.dim(0) == 0) return;
   cuda::launch(make_kernel, cuda::blocks_for(out.dim(0), 1), threads, pictures.data<std::uint8_t>(),
                static_cast<int>(pictures.dim(1)), static_cast<int>(pictures.dim(2)),

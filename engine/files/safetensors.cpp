@@ -216,7 +216,7 @@ template std::vector<std::int64_t> SafetensorsFile::read(const SafetensorsEntry&
 void SafetensorsFile::read_into(const SafetensorsEntry& entry, Tensor& target) const {
   const bool fits = entry.shape.size() <= Shape::max_rank && Shape(entry.shape) == target.shape();
   check(fits, ExitCode::file, "{}: {} has the shape [{}], expected {}", path_, printable(entry.name),
-        joined(entry.shape, ", "), target.shape().to_string());
+        joined(entry.shape, ", "), target.shape());
   if (target.device() == Device::plan) return;
   if (!is_host(target.device())) {
     Tensor host = Tensor::empty(target.shape(), target.dtype(), Device::cpu);

@@ -116,7 +116,7 @@ void SafetensorsWriter::write(const std::filesystem::path& path, FileOperations&
       check(tensor.bytes() == bytes_of(item->dtype, item->shape) &&
                 file_type(tensor.dtype()) == std::string(item->dtype),
             ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name,
-            item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape().to_string());
+            item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape());
       take(tensor.raw(), tensor.bytes());
     }
   };

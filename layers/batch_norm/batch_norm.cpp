@@ -13,7 +13,7 @@ const Operation batch_norm_operation("batch_norm");
 
 void check_arguments(const BatchNormArguments& a) {
   check(a.x.shape().rank() >= 2, ExitCode::internal, "batch_norm: x has the shape {}; expected [n, h, w, c]",
-        a.x.shape().to_string());
+        a.x.shape());
   const Shape channels{a.x.shape().back()};
   check_shape(a.scale, channels, "the scale of batch_norm");
   check_shape(a.bias, channels, "the bias of batch_norm");

@@ -21,8 +21,7 @@ Tensor concatenate(const Tensor& a, const Tensor& b) {
     fit = axis == 0 || a.shape()[axis] == b.shape()[axis];
   }
   check(fit, ExitCode::internal,
-        "concatenate: the parts are {} and {}; expected the same axes but for the first", a.shape().to_string(),
-        b.shape().to_string());
+        "concatenate: the parts are {} and {}; expected the same axes but for the first", a.shape(), b.shape());
   const std::int64_t first = a.shape()[0], rows = first + b.shape()[0];
   extents[0] = rows;
   Tensor joined =

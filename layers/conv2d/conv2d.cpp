@@ -12,8 +12,8 @@ const Operation conv2d_operation("conv2d");
 
 Conv2dShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
   check(x.shape().rank() == 4 && filters.shape().rank() == 4 && x.dim(3) == filters.dim(3), ExitCode::internal,
-        "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]",
-        x.shape().to_string(), filters.shape().to_string());
+        "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]", x.shape(),
+        filters.shape());
   check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}",
         name(x.dtype()), name(filters.dtype()));
   check_same_device(x, filters, "conv2d");

@@ -17,8 +17,7 @@ const PixelStatistics& pixel_statistics(std::string_view name) {
 
 Tensor normalize_images(const Tensor& images, const PixelStatistics& statistics, DType dtype) {
   check(images.shape().rank() == 4 && images.dim(3) == 3 && images.dtype() == DType::u8, ExitCode::internal,
-        "normalize_images: expected u8 [n, h, w, 3], not {} {}", name(images.dtype()),
-        images.shape().to_string());
+        "normalize_images: expected u8 [n, h, w, 3], not {} {}", name(images.dtype()), images.shape());
   Tensor y = Tensor::empty(images.shape(), dtype, images.device());
   image_input_kernels(images.device()).normalize(images, statistics, y);
   return y;

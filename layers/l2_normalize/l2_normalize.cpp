@@ -17,7 +17,7 @@ const L2NormalizeKernels& l2_normalize_kernels(Device device) {
 
 Tensor l2_normalize(const Tensor& x) {
   check(x.shape().rank() == 2, ExitCode::internal, "l2_normalize: x has the shape {}; expected [rows, dim]",
-        x.shape().to_string());
+        x.shape());
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor y = Tensor::empty(x.shape(), dtype, x.device());              // [M, D]
   const Tensor length = Tensor::empty({x.dim(0)}, dtype, x.device());  // [M]

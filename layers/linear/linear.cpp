@@ -14,8 +14,8 @@ const Operation linear_operation("linear"), linear_relu_operation("linear_relu")
 // Checks the shapes and computes y.
 Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
   check(x.shape().rank() == 2 && weight.shape().rank() == 2 && x.dim(1) == weight.dim(1), ExitCode::internal,
-        "linear: x has the shape {} and the weight {}; expected [m, in] and [out, in]", x.shape().to_string(),
-        weight.shape().to_string());
+        "linear: x has the shape {} and the weight {}; expected [m, in] and [out, in]", x.shape(),
+        weight.shape());
   check_same_device(x, weight, "linear");
   if (bias.defined()) check_shape(bias, {weight.dim(0)}, "the bias of linear");
   const Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());  // [m, out]

@@ -17,7 +17,7 @@ const PoolingKernels& pooling_kernels(Device device) {
 
 Tensor max_pool2d(const Tensor& x, std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
   check(x.shape().rank() == 4, ExitCode::internal, "max_pool2d: x has the shape {}; expected [N, H, W, C]",
-        x.shape().to_string());
+        x.shape());
   check(kernel >= 1 && kernel <= 15 && stride >= 1 && pad >= 0 && 2 * pad <= kernel, ExitCode::internal,
         "max_pool2d: kernel {}, stride {}, pad {}; expected a kernel of 1 to 15, a stride of 1 or more and a "
         "pad of at "
@@ -45,8 +45,7 @@ Tensor max_pool2d(const Tensor& x, std::int64_t kernel, std::int64_t stride, std
 
 Tensor global_average_pool(const Tensor& x) {
   check(x.shape().rank() == 4 && x.dim(1) * x.dim(2) > 0, ExitCode::internal,
-        "global_average_pool: x has the shape {}; expected [N, H, W, C] with at least one pixel",
-        x.shape().to_string());
+        "global_average_pool: x has the shape {}; expected [N, H, W, C] with at least one pixel", x.shape());
   Tensor y = Tensor::empty({x.dim(0), x.dim(3)}, x.dtype(), x.device());  // [N, C]
   pooling_kernels(x.device()).average_forward(x, y);
 

@@ -26,7 +26,7 @@ const CrossEntropyKernels& cross_entropy_kernels(Device device) {
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing) {
   check(logits.shape().rank() == 2 && logits.numel() > 0, ExitCode::internal,
-        "cross_entropy: the logits have the shape {}; expected [rows, classes]", logits.shape().to_string());
+        "cross_entropy: the logits have the shape {}; expected [rows, classes]", logits.shape());
   check(labels.dtype() == DType::i32, ExitCode::internal, "cross_entropy: the labels are {}; expected i32",
         name(labels.dtype()));
   check_shape(labels, {logits.dim(0)}, "the labels of cross_entropy");

@@ -22,7 +22,7 @@ Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions
                NPairsStatistics* statistics) {
   check(features.shape().rank() == 2 && features.dim(0) >= 2 && features.dim(0) % 2 == 0, ExitCode::usage,
         "n_pairs: the features have the shape {}; expected [2 * images, dim], two views of each image",
-        features.shape().to_string());
+        features.shape());
   check(features.dtype() == DType::f32 || features.dtype() == DType::f64, ExitCode::internal,
         "n_pairs: the features are {}; expected f32", name(features.dtype()));
   check(std::isfinite(options.temperature) && options.temperature > 0, ExitCode::usage,

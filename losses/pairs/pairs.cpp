@@ -43,7 +43,7 @@ Tensor pair_loss(const Operation& operation, const Tensor& features, std::vector
                  const MakePairTerms& make_terms, PairStatistics* statistics) {
   check(features.shape().rank() == 2 && features.dim(0) > 0, ExitCode::internal,
         "{}: the features have the shape {}; expected [rows, dim] with at least one row", operation.name(),
-        features.shape().to_string());
+        features.shape());
   check(features.dtype() != DType::u8 && features.dtype() != DType::i32, ExitCode::internal,
         "{}: the features are {}; expected f32, bf16 or f16", operation.name(), name(features.dtype()));
   const Tensor z = widened(features);  // [M, D]

@@ -75,8 +75,7 @@ void check_mask(const Tensor& mask, std::int64_t images) {
 
 void check_features(const Tensor& features, const SupConOptions& options) {
   check(features.shape().rank() == 2 && features.dim(0) > 0, ExitCode::internal,
-        "supcon: the features have the shape {}; expected [rows, dim] with at least one row",
-        features.shape().to_string());
+        "supcon: the features have the shape {}; expected [rows, dim] with at least one row", features.shape());
   check(features.dtype() != DType::u8 && features.dtype() != DType::i32, ExitCode::internal,
         "supcon: the features are {}; expected f32, bf16 or f16", name(features.dtype()));
   check_options(options);
@@ -206,8 +205,8 @@ Tensor supcon_against(const Tensor& anchors, const Tensor& labels, const Tensor&
   check_features(anchors, options);
   check_labels(labels, anchors);
   check(contrasts.shape().rank() == 2 && contrasts.dim(0) > 0 && contrasts.dim(1) == anchors.dim(1),
-        ExitCode::internal, "supcon: contrasts of shape {} for anchors of shape {}",
-        contrasts.shape().to_string(), anchors.shape().to_string());
+        ExitCode::internal, "supcon: contrasts of shape {} for anchors of shape {}", contrasts.shape(),
+        anchors.shape());
   check_labels_shape(contrast_labels, contrasts);
   check_same_device(anchors, contrasts, "supcon");
   check(options.positives_cap == 0, ExitCode::usage,
@@ -222,7 +221,7 @@ std::int64_t SupConStatistics::anchors_without_positives() const {
 
 Tensor repeat_labels(const Tensor& labels, int views) {
   check(labels.shape().rank() == 1, ExitCode::internal,
-        "repeat_labels: the labels have the shape {}; expected [batch]", labels.shape().to_string());
+        "repeat_labels: the labels have the shape {}; expected [batch]", labels.shape());
   check(views >= 1, ExitCode::usage, "there are {} views; at least 1 is needed", views);
   const std::int64_t batch = labels.dim(0);
   const Tensor repeated = Tensor::empty({views * batch}, labels.dtype(), labels.device());

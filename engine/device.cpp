@@ -48,13 +48,13 @@ GpuProbe probe_cuda() {
 }  // namespace
 
 DeviceChoice choose_device(std::string_view requested) {
-  if (requested == "reference") return {Device::reference, "asked for with --device"};
-  if (requested == "cpu") return {Device::cpu, "asked for with --device"};
+  if (requested == "reference") return {Device::reference, "it was asked for"};
+  if (requested == "cpu") return {Device::cpu, "it was asked for"};
   check(requested == "cuda" || requested == "auto", ExitCode::usage,
-        "--device {}: unknown device; use auto, cpu, cuda or reference", requested);
+        "unknown device {}: expected auto, cpu, cuda or reference", requested);
   const GpuProbe probe = probe_cuda();
   if (probe.usable && !(probe.emulated && requested == "auto")) return {Device::cuda, probe.reason};
-  check(requested == "auto", ExitCode::device, "--device cuda: {}; use --device cpu", probe.reason);
+  check(requested == "auto", ExitCode::device, Cause::needs_cpu, "device cuda: {}", probe.reason);
   return {Device::cpu, probe.reason};
 }
 
@@ -89,7 +89,7 @@ std::string why_unusable(const GpuFacts& facts) {
 }
 
 const DeviceKernels& gpu() {
-  check(device_cuda != nullptr, ExitCode::device, "device cuda: this build has no CUDA; use --device cpu");
+  check(device_cuda != nullptr, ExitCode::device, Cause::needs_cpu, "device cuda: this build has no CUDA");
   return *device_cuda;
 }
 

@@ -28,7 +28,7 @@ void set_planned_device(Device device);
 
 struct DeviceChoice {
   Device device;
-  std::string reason;  // one clause for the user: "no GPU answers", "asked for with --device"
+  std::string reason;  // one clause for the user: "no GPU answers", "it was asked for"
 };
 
 // `auto` chooses CUDA if a GPU answers and the CPU otherwise. Throws Error(usage) for an unknown name, and

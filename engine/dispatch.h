@@ -10,7 +10,7 @@ template <typename Body>
 void dispatch_reference(const char* what, DType dtype, Body&& body) {
   if (dtype == DType::f32) return body(float{});
   if (dtype == DType::f64) return body(double{});
-  fail(ExitCode::usage, "{} on device reference computes in f32 or f64, not {}; use --device cpu", what,
+  fail(ExitCode::usage, Cause::needs_cpu, "{} on device reference computes in f32 or f64, not {}", what,
        name(dtype));
 }
 
@@ -19,7 +19,7 @@ template <typename Body>
 void dispatch_cpu(const char* what, DType dtype, Body&& body) {
   if (dtype == DType::f32) return body(float{});
   if (dtype == DType::bf16) return body(BFloat16{});
-  fail(ExitCode::usage, "{} on device cpu computes in f32 or bf16, not {}; use --device reference", what,
+  fail(ExitCode::usage, Cause::needs_reference, "{} on device cpu computes in f32 or bf16, not {}", what,
        name(dtype));
 }
 

@@ -1,11 +1,13 @@
 // How Kindred reports that something is wrong: one exception type, one line of text, one exit code.
 //
-// A message says what was given, what was expected and what to do. `main` prints it and returns the exit code
-// (apps/console/main.h). Checks stay on in release builds.
+// A message says what was given and what was expected. The library does not know the flags of programs, so where
+// a flag is what helps, the error carries a Cause instead. `main` prints the message and the advice for the cause
+// (apps/console/advice.h), and returns the exit code. Checks stay on in release builds.
 #pragma once
 
 #include <fmt/format.h>  // defines: fmt::format, fmt::format_string
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -25,24 +27,52 @@ enum class ExitCode : int {
   interrupted = 8,  // a signal asked the program to end; it saved a checkpoint, and --resume continues
 };
 
+// Why something failed, where the user can change a setting to avoid it.
+enum class Cause : std::uint8_t {
+  other,            // the message says everything
+  out_of_memory,    // of the host or of the GPU
+  needs_cpu,        // the chosen device cannot do this, and the CPU can
+  needs_reference,  // only the plain kernels can do this
+  needs_gpu,        // only a GPU can do this
+  missing_library,  // of NVIDIA
+  small_batch,      // too few values for a mean and a variance
+  small_image,
+  bad_image,   // where none is accepted
+  bad_images,  // more than are accepted
+  exists,      // and would have to be replaced
+};
+
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ExitCode code, const std::string& message, Cause cause = Cause::other)
+      : std::runtime_error(message), code_(code), cause_(cause) {}
   ExitCode code() const { return code_; }
+  Cause cause() const { return cause_; }
 
  private:
   ExitCode code_;
+  Cause cause_;
 };
 
 // A device has no memory left. This is an Error(device) that a program may catch, to say what would fit.
 class OutOfMemory : public Error {
  public:
-  explicit OutOfMemory(const std::string& message) : Error(ExitCode::device, message) {}
+  explicit OutOfMemory(const std::string& message) : Error(ExitCode::device, message, Cause::out_of_memory) {}
 };
 
 template <typename... Args>
 [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
   throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+[[noreturn]] void fail(ExitCode code, Cause cause, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(code, fmt::format(format, std::forward<Args>(args)...), cause);
+}
+
+template <typename... Args>
+void check(bool condition, ExitCode code, Cause cause, fmt::format_string<Args...> format, Args&&... args) {
+  if (!condition) fail(code, cause, format, std::forward<Args>(args)...);
 }
 
 template <typename... Args>

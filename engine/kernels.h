@@ -22,7 +22,7 @@ const Table& select_kernels(const char* what, Device device, const Table& refere
     case Device::plan:
       return plan;
     case Device::cuda:
-      check(cuda != nullptr, ExitCode::device, "{} on device cuda: this build has no CUDA; use --device cpu",
+      check(cuda != nullptr, ExitCode::device, Cause::needs_cpu, "{} on device cuda: this build has no CUDA",
             what);
       return *cuda;
   }

@@ -38,7 +38,7 @@ Classifier load_classifier(const std::filesystem::path& path, std::int64_t featu
         file.path());
   const std::vector<std::int64_t>&w = weight->second->shape, &b = bias->second->shape;
   check(w.size() == 2 && b.size() == 1 && w[0] == b[0] && w[0] >= 1, ExitCode::file,
-        "{}: fc.weight [{}] and fc.bias [{}] are no classifier", file.path(), fmt::join(w, ", "),
+        "{}: fc.weight [{}] and fc.bias [{}] do not form a classifier", file.path(), fmt::join(w, ", "),
         fmt::join(b, ", "));
   check(w[1] == feature_dim, ExitCode::file,
         "{}: the classifier takes {} features, the encoder gives {}; they belong to different models",

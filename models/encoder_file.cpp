@@ -13,7 +13,7 @@ namespace {
 const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   check(found != file.metadata().end(), ExitCode::file,
-        "{} is no encoder of Kindred's: its metadata have no \"{}\"; give the encoder.safetensors of a "
+        "{} is not an encoder of Kindred: its metadata has no \"{}\"; give the encoder.safetensors of a "
         "pretrain run",
         file.path(), key);
   return found->second;

@@ -54,7 +54,7 @@ const char* name(BatchNormScope scope) {
 BatchNormScope parse_batch_norm_scope(const std::string& text) {
   if (text == "micro") return BatchNormScope::micro;
   if (text == "full") return BatchNormScope::full;
-  fail(ExitCode::usage, "--batch-norm-scope {}: expected micro or full", text);
+  fail(ExitCode::usage, "unknown batch norm scope {}: expected micro or full", text);
 }
 
 MicroBatches::MicroBatches(ContrastiveModel& model, BatchNormScope scope, int pieces)

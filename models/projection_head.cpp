@@ -33,7 +33,7 @@ HeadKind parse_head(const std::string& text) {
   if (text == "linear") return HeadKind::linear;
   if (text == "mlp") return HeadKind::mlp;
   if (text == "none") return HeadKind::none;
-  fail(ExitCode::usage, "--head {}: unknown projection head; use linear, mlp or none", text);
+  fail(ExitCode::usage, "unknown projection head {}: expected linear, mlp or none", text);
 }
 
 ProjectionHead::ProjectionHead(ParameterStore& store, HeadKind head_kind, std::int64_t feature_dim)

@@ -43,7 +43,7 @@ const char* name(Stem stem) {
 Stem parse_stem(const std::string& text) {
   if (text == "imagenet") return Stem::imagenet;
   if (text == "cifar") return Stem::cifar;
-  fail(ExitCode::usage, "--stem {}: unknown stem; use imagenet or cifar", text);
+  fail(ExitCode::usage, "unknown stem {}: expected imagenet or cifar", text);
 }
 
 Stem default_stem(std::int64_t image_size) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Refuses what the house does not allow: includes that docs/architecture.md has no arrow for, device #ifdefs outside
-the engine, folders and files that the table forgets. Then plants an include that points up in every room, one at a
-time, and expects to refuse each."""
+the engine, flags of programs below apps, folders and files that the table forgets. Then plants an include that points up in every room, one at a
+time, and a flag, and expects to refuse each."""
 import pathlib
 import re
 import subprocess
@@ -10,6 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOP = ("engine", "third_party", "layers", "losses", "data", "models", "apps")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"](?:kindred/)?((?:' + "|".join(TOP) + r')/[\w./]+)[>"]', re.MULTILINE)
+FLAG = re.compile(r'^(?!\s*//).*"(?:[^"\n]*[ (])?(--[a-z][a-z-]+)', re.MULTILINE)
 DEVICE = re.compile(r"^#\s*(?:el)?if.*(?:CUDA|ONEDNN|DNNL)", re.MULTILINE)
 
 
@@ -47,6 +48,9 @@ def complaints(path, text, rooms):
             found.append(f"{path} includes {included}: {room} has no arrow to {other or 'it'} in docs/architecture.md")
     if not path.startswith(("engine/", "third_party/")) and DEVICE.search(text):
         found.append(f"{path} has an #ifdef for a device; those belong in engine")
+    if room.split("/")[0] != "apps":
+        found += [f"{path} names the flag {flag} of a program; give the error a Cause (engine/error.h)"
+                  for flag in FLAG.findall(text) if flag != "--concatenate"]  # tar's
     return found
 
 
@@ -80,10 +84,13 @@ def main():
         planted += 1
         if not complaints(path, f"#include <kindred/{above}>\n" + (ROOT / path).read_text(), rooms):
             found.append(f"an include of {above} in {path} was not refused")
+    if not complaints("engine/error.h", 'fail(ExitCode::usage, "use a smaller --batch-size");', rooms):
+        found.append("a planted flag was not refused")
     for line in found:
         print(f"error: {line}", file=sys.stderr)
     if not found:
-        print(f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows; {planted} planted includes refused")
+        print(f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows; {planted} planted includes "
+              "and a flag refused")
     sys.exit(bool(found))
 
 

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/engine/error.h>
 
@@ -42,10 +43,10 @@ int run_main(int argc, char** argv, int (*body)(int, char**)) {
   try {
     return body(argc, argv);
   } catch (const Error& error) {
-    return report(program.c_str(), error.code(), error.what());
+    return report(program.c_str(), error.code(), message_with_advice(error));
   } catch (const std::bad_alloc&) {
     return report(program.c_str(), ExitCode::device,
-                  "out of memory on the host; use a smaller --batch-size or --image-size");
+                  std::string("out of memory on the host; ") + advice(Cause::out_of_memory));
   } catch (const std::exception& error) {
     return report(program.c_str(), ExitCode::internal, error.what());
   }

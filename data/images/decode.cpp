@@ -156,13 +156,13 @@ void reject(Decoded& out, std::string reason) {
 
 void set_size(std::uint64_t height, std::uint64_t width, const DecodeLimits& limits, ImageHeader& header) {
   if (height == 0 || width == 0) {
-    header.reason = fmt::format("its header claims {} x {} pixels", width, height);
+    header.reason = fmt::format("its header says {} x {} pixels", width, height);
   } else if (height > limits.max_pixels / width) {  // the same as height * width > max_pixels, without overflow
-    header.reason = fmt::format("its header claims {} x {} pixels, more than the limit of {}", width, height,
+    header.reason = fmt::format("its header says {} x {} pixels, more than the limit of {}", width, height,
                                 limits.max_pixels);
   } else if (height > max_side || width > max_side) {
     header.reason =
-        fmt::format("its header claims {} x {} pixels, a side of more than {}", width, height, max_side);
+        fmt::format("its header says {} x {} pixels, a side of more than {}", width, height, max_side);
   } else {
     header.height = static_cast<int>(height);
     header.width = static_cast<int>(width);

@@ -90,7 +90,7 @@ std::string bmp_problem(Bytes bytes, const DecodeLimits& limits, BmpHeader& head
     if (bytes.size() < 14 + header.header_bytes) return "truncated BMP: the file ends inside its header";
     const auto width = static_cast<std::int32_t>(little_endian32(bytes, 18));
     const auto height = static_cast<std::int32_t>(little_endian32(bytes, 22));  // negative: rows from the top
-    if (width <= 0) return fmt::format("its header claims a width of {} pixels", width);
+    if (width <= 0) return fmt::format("its header says a width of {} pixels", width);
     header.width = static_cast<std::uint64_t>(width);
     header.height = static_cast<std::uint64_t>(height < 0 ? -std::int64_t{height} : std::int64_t{height});
     header.bits = little_endian16(bytes, 28);

@@ -90,8 +90,7 @@ void validate(const LoaderOptions& o, const Dataset& dataset) {
   check(o.prefetch_batches >= 1, ExitCode::usage, "prefetched batches must be at least 1, not {}",
         o.prefetch_batches);
   check(!o.drop_last || o.batch_size <= dataset.size(), ExitCode::usage,
-        "batch size {} is larger than the data set ({} images); use --batch-size {} or less", o.batch_size,
-        dataset.size(), dataset.size());
+        "batch size {} is larger than the data set, which has {} images", o.batch_size, dataset.size());
 }
 
 // Puts all views into groups, even if there is only one group.
@@ -305,10 +304,10 @@ struct Loader::Impl {
         if (!added) continue;
         rejected += is_rejected;
         const BadImage& listed = entry->second;
-        check(!options.strict, ExitCode::data, "{}: {} ({}); with --strict no bad image is accepted",
+        check(!options.strict, ExitCode::data, Cause::bad_image, "{}: {} ({}), and no bad image is accepted",
               listed.path, listed.reason, outcome_name(listed.outcome));
-        check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data,
-              "{} images could not be decoded, more than --max-bad {}; the last, {}: {}", rejected,
+        check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data, Cause::bad_images,
+              "{} images could not be decoded, more than the limit of {}; the last, {}: {}", rejected,
               options.max_bad, listed.path, listed.reason);
       }
     }

@@ -35,16 +35,17 @@ const char* name(Sampling sampling) {
 Sampling parse_sampling(const std::string& text) {
   for (const Sampling sampling : {Sampling::uniform, Sampling::inverse_frequency})
     if (text == name(sampling)) return sampling;
-  fail(ExitCode::usage, "--sampling {}: expected uniform or inverse-frequency", text);
+  fail(ExitCode::usage, "unknown sampling {}: expected uniform or inverse-frequency", text);
 }
 
 Sampler::Sampler(const std::vector<std::int32_t>& labels, int classes, const SamplerOptions& options)
     : options_(options), members_(static_cast<std::size_t>(classes)) {
   check(!labels.empty() && labels.size() <= std::numeric_limits<std::uint32_t>::max(), ExitCode::usage,
         "a data set of {} images cannot be sampled", labels.size());
-  check(options.per_class >= 1, ExitCode::usage, "--per-class {}: expected 1 or more", options.per_class);
+  check(options.per_class >= 1, ExitCode::usage, "{} images of a class together: expected 1 or more",
+        options.per_class);
   check(options.per_class == 1 || options.batch_size % options.per_class == 0, ExitCode::usage,
-        "--per-class {} does not divide --batch-size {}: a batch is made of groups of {} images of a class",
+        "{} images of a class together do not divide a batch size of {}: a batch is made of groups of {}",
         options.per_class, options.batch_size, options.per_class);
   check(options.shuffle || is_plain(), ExitCode::internal, "balanced sampling without a shuffle");
   for (std::size_t i = 0; i < labels.size(); ++i)

@@ -143,7 +143,7 @@ std::string NpzFile::bytes_at(std::uint64_t offset, std::uint64_t count) const {
 
 void NpzFile::read_directory() {
   const std::uint64_t size = reader_->size();
-  check(size >= end_bytes, ExitCode::file, "{} has {} bytes and is no .npz file", name_, size);
+  check(size >= end_bytes, ExitCode::file, "{} has {} bytes and is not an .npz file", name_, size);
   const std::uint64_t tail_bytes = std::min<std::uint64_t>(size, end_bytes + most_comment);
   const std::string tail = bytes_at(size - tail_bytes, tail_bytes);
   std::size_t at = tail.size() - end_bytes;
@@ -208,7 +208,7 @@ void NpzFile::read_directory() {
       }
     }
     check(stored == bytes && name.ends_with(".npy"), ExitCode::file,
-          "{}: it holds something that is no array: {}", name_, advice);
+          "{}: it holds something that is not an array: {}", name_, advice);
     entries_.push_back(read_member(name, offset, bytes, field<std::uint32_t>(headers, next + 16), directory));
     ranges.emplace_back(offset, entries_.back().file_offset + bytes);
     next += central_bytes + name_bytes + extra_bytes + comment_bytes;
@@ -245,7 +245,7 @@ NpzEntry NpzFile::read_member(std::string name, std::uint64_t local_offset, std:
   const std::string prefix = bytes_at(entry.file_offset, 12);
   const bool short_length = static_cast<unsigned char>(prefix[6]) == 1;
   check(prefix.starts_with(npy_magic.substr(0, 6)) && prefix[6] >= 1 && prefix[6] <= 3, ExitCode::file,
-        "{}: a member is no .npy array: {}", name_, advice);
+        "{}: a member is not a .npy array: {}", name_, advice);
   const std::uint64_t length = short_length ? field<std::uint16_t>(prefix, 8) : field<std::uint32_t>(prefix, 8);
   const std::uint64_t before = short_length ? 10 : 12;
   check(length <= most_header && before + length <= bytes, ExitCode::file,
@@ -313,7 +313,8 @@ std::vector<std::string> NpzFile::read_texts(const NpzEntry& entry) const {
   for (std::size_t row = 0; row < characters.size(); row += width) {
     std::string& text = texts.emplace_back();
     for (std::size_t i = row; i < row + width && characters[i] != 0; ++i) {
-      check(characters[i] <= 0x10FFFF, ExitCode::file, "{}: {} holds what is no character", name_, entry.name);
+      check(characters[i] <= 0x10FFFF, ExitCode::file, "{}: {} holds a value that is not a character", name_,
+            entry.name);
       append_utf8(text, characters[i]);
     }
   }

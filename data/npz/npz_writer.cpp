@@ -142,7 +142,7 @@ void NpzWriter::begin_array(const std::string& name, const std::string& type, st
 
 void NpzWriter::append_bytes(const char* type, const void* data, std::size_t bytes) {
   check(open_ && type_ == type && (row_bytes_ == 0 ? bytes == 0 : bytes % row_bytes_ == 0), ExitCode::internal,
-        "{} bytes of type {} are no rows of an array of type {} with {} bytes a row", bytes, type, type_,
+        "{} bytes of type {} are not whole rows of an array of type {} with {} bytes a row", bytes, type, type_,
         row_bytes_);
   put(data, bytes);
   data_crc_ = crc_of(data_crc_, data, bytes);

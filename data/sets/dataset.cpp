@@ -85,7 +85,7 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
   check(options.limit_per_class >= 0, ExitCode::usage,
         "images per class must be at least 1, or 0 for all; {} was given", options.limit_per_class);
   check(options.val_fraction >= 0 && options.val_fraction < 1, ExitCode::usage,
-        "--val-fraction {}: expected a share of the training images, above 0 and below 1",
+        "validation fraction {}: expected a share of the training images, above 0 and below 1",
         options.val_fraction);
   // First hold out, then limit. So the two splits stay disjoint for any limits.
   std::optional<Dataset> set =

@@ -119,7 +119,7 @@ std::vector<std::int32_t> flat_validation_labels(const fs::path& validation,
                                                  const std::vector<std::string>& classes) {
   const auto source = find_label_file(validation, label_folders);
   check(source.has_value(), ExitCode::data,
-        "{}: its images lie in no class folders and nothing tells their classes; put LOC_val_solution.csv, a "
+        "{}: its images lie in no class folders, so their classes are unknown; put LOC_val_solution.csv, a "
         "val.txt of 'image class' lines, or the folder ILSVRC2012_devkit_t12 into {}",
         validation.string(), label_folders.back().string());
   const ClassOfImage class_of_image = source->kind == LabelFile::Kind::kit
@@ -133,7 +133,7 @@ std::vector<std::int32_t> flat_validation_labels(const fs::path& validation,
           (validation / file).string());
     const auto at = std::lower_bound(classes.begin(), classes.end(), found->second);  // they are sorted
     check(at != classes.end() && *at == found->second, ExitCode::data,
-          "{}: {} is of class '{}', which train lacks", source->path.string(), file, found->second);
+          "{}: {} is of class '{}', which train does not have", source->path.string(), file, found->second);
     labels.push_back(static_cast<std::int32_t>(at - classes.begin()));
   }
   return labels;

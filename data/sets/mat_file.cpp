@@ -146,7 +146,7 @@ class Parser {
     T value;
     std::memcpy(&value, data.data(), sizeof(T));
     if constexpr (std::is_floating_point_v<T>) {
-      if (!(std::abs(value) < T(1e15))) damaged("a class number that is no number");
+      if (!(std::abs(value) < T(1e15))) damaged("a class number that is not a number");
     }
     return static_cast<std::int64_t>(value);
   }
@@ -180,7 +180,7 @@ class Parser {
   // A character array with 8 or 16 bits per character.
   std::string text(Bytes data) const {
     Matrix matrix = open_matrix(data);
-    if (matrix.array_class != class_char) damaged("a class name that is no text");
+    if (matrix.array_class != class_char) damaged("a class name that is not a text");
     const Element characters = take(matrix.rest);
     const std::size_t step = characters.type == 4 || characters.type == 17 ? 2 : 1;
     std::string result;

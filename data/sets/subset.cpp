@@ -77,7 +77,8 @@ Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::
       chosen.insert(chosen.end(), border, members.end());
   }
   check(any_held, ExitCode::usage,
-        "--val-fraction {}: no class has two images, so none can be held out and trained on as well", fraction);
+        "validation fraction {}: no class has two images, so none can be held out and trained on as well",
+        fraction);
   std::sort(chosen.begin(), chosen.end());
   return subset(whole, std::move(chosen));
 }

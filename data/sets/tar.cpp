@@ -135,7 +135,7 @@ void TarReader::read_pax(const std::string& records, Extension& extension) const
     if (key != "size") continue;
     const auto parsed = std::from_chars(value.data(), value.data() + value.size(), extension.size);
     if (parsed.ec != std::errc{} || parsed.ptr != value.data() + value.size())
-      damaged(at_, "a pax size that is no number");
+      damaged(at_, "a pax size that is not a number");
     extension.has_size = true;
   }
 }
@@ -170,9 +170,9 @@ bool TarReader::next(TarMember& member) {
     if (!extends && extension.has_size) bytes = extension.size;
     if (member.kind == TarKind::link || member.kind == TarKind::folder)
       bytes = 0;  // some programs write the size of the link's target
-    if (!bytes) damaged(at_, "a size that is no number");
+    if (!bytes) damaged(at_, "a size that is not a number");
     if (*bytes > size - at_ - block)
-      damaged(at_, fmt::format("'{}' claims {} bytes, more than are left",
+      damaged(at_, fmt::format("'{}' should have {} bytes, more than are left",
                                extension.name.empty() ? full_name(header) : extension.name, *bytes));
     if (type == 'S') damaged(at_, "a sparse file, which is not supported");
     if (type == 'L') {

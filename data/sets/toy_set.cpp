@@ -26,12 +26,12 @@ std::string settings(const ToySetOptions& o) {
 }
 
 void validate(const ToySetOptions& o) {
-  check(o.classes >= 2 && o.classes <= max_toy_classes, ExitCode::usage, "--classes must be 2 to {}, not {}",
+  check(o.classes >= 2 && o.classes <= max_toy_classes, ExitCode::usage, "classes must be 2 to {}, not {}",
         max_toy_classes, o.classes);
-  check(o.per_class >= 1 && o.per_class <= 100000, ExitCode::usage, "--per-class must be 1 to 100000, not {}",
-        o.per_class);
+  check(o.per_class >= 1 && o.per_class <= 100000, ExitCode::usage,
+        "images of a class must be 1 to 100000, not {}", o.per_class);
   check(o.image_size >= 16 && o.image_size <= 1024, ExitCode::usage,
-        "--image-size must be 16 to 1024 pixels, not {}", o.image_size);
+        "the image size must be 16 to 1024 pixels, not {}", o.image_size);
 }
 
 void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {

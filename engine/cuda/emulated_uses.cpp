@@ -114,7 +114,8 @@ void hand_out_block(std::byte* block, std::size_t bytes, bool in_recording) {
   const std::lock_guard lock(m.mutex);
   const auto address = reinterpret_cast<Address>(block);
   const auto slab = find(m.slabs, address);
-  check(slab != m.slabs.end(), ExitCode::internal, "a pool handed out what is no memory of the GPU");
+  check(slab != m.slabs.end(), ExitCode::internal,
+        "a pool returned an address that is not in the GPU's memory");
   slab->second.has_blocks = true;
   m.blocks[address] = Block{bytes, ++m.block_serial, in_recording};
 }
@@ -145,7 +146,7 @@ Use exact_use(const void* address, std::size_t bytes, bool writes, const std::st
   const auto begin = reinterpret_cast<Address>(address);
   std::optional<Use> use = find_use(begin, writes);
   check(use && begin + bytes <= use->end, ExitCode::internal,
-        "{} uses {} bytes that are no tensor's and no pinned memory", what, bytes);
+        "{} uses {} bytes that belong neither to a tensor nor to pinned memory", what, bytes);
   use->end = begin + bytes;
   return *use;
 }
@@ -181,7 +182,7 @@ std::optional<Use> pointer_use(const void* kernel, const void* pointer, bool wri
   const std::optional<Use> use = find_use(reinterpret_cast<Address>(pointer), writes);
   if (!use)
     fail(ExitCode::internal,
-         "{} was given an address that is no tensor's: of the host, or given back to the pool",
+         "{} was given an address that belongs to no tensor: it is the host's, or was given back to the pool",
          kernel_name(kernel));
   return use;
 }

@@ -112,7 +112,7 @@ void read_converted(int file, const std::string& path, std::uint64_t data_begin,
       offset += bytes;
       for (std::int64_t i = 0; i < count; ++i)
         check(convert(buffer[static_cast<std::size_t>(i)], to[done + i]), ExitCode::file,
-              "{}: {} holds {} values that are no {}-bit integers", path, printable(entry.name), entry.dtype,
+              "{}: {} holds {} values that are not {}-bit integers", path, printable(entry.name), entry.dtype,
               8 * sizeof(To));
     }
   });
@@ -156,16 +156,16 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
 
   std::uint64_t header_bytes = 0;
   constexpr std::uint64_t length_bytes = sizeof header_bytes;
-  check(file_bytes >= length_bytes, ExitCode::file, "{} has {} bytes: it is truncated or no safetensors file",
-        path_, file_bytes);
+  check(file_bytes >= length_bytes, ExitCode::file,
+        "{} has {} bytes: it is truncated or not a safetensors file", path_, file_bytes);
   read_exactly(opened.fd, path_, 0, &header_bytes, length_bytes);
   check(header_bytes <= most_header_bytes, ExitCode::file,
-        "{}: it claims a header of {} bytes, more than the {} that are allowed: it is damaged or no "
+        "{}: it announces a header of {} bytes, more than the {} that are allowed: it is damaged or not a "
         "safetensors file",
         path_, header_bytes, most_header_bytes);
   check(header_bytes <= file_bytes - length_bytes, ExitCode::file,
-        "{}: it claims a header of {} bytes and has {} in all: it is truncated or no safetensors file", path_,
-        header_bytes, file_bytes);
+        "{}: it announces a header of {} bytes and has {} in all: it is truncated or not a safetensors file",
+        path_, header_bytes, file_bytes);
   std::string json(header_bytes, '\0');
   read_exactly(opened.fd, path_, length_bytes, json.data(), json.size());
   data_begin_ = length_bytes + header_bytes;

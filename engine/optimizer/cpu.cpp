@@ -134,9 +134,8 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squ
 }
 
 void check_type(const FlatParameters& flat) {
-  check(flat.values.dtype() == DType::f32, ExitCode::usage,
-        "the optimizers on device cpu update f32 parameters, not {}; use --device reference",
-        name(flat.values.dtype()));
+  check(flat.values.dtype() == DType::f32, ExitCode::usage, Cause::needs_reference,
+        "the optimizers on device cpu update f32 parameters, not {}", name(flat.values.dtype()));
 }
 
 }  // namespace

@@ -63,9 +63,8 @@ struct Flat {
 };
 
 Flat flat_of(const FlatParameters& flat) {
-  check(flat.values.dtype() == DType::f32, ExitCode::usage,
-        "the optimizers on device cuda update f32 parameters, not {}; use --device reference",
-        name(flat.values.dtype()));
+  check(flat.values.dtype() == DType::f32, ExitCode::usage, Cause::needs_reference,
+        "the optimizers on device cuda update f32 parameters, not {}", name(flat.values.dtype()));
   return {flat.values.data<float>(),
           flat.gradients.data<float>(),
           reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>()),

@@ -35,10 +35,8 @@ std::int64_t rows_of(const Tensor& x) {
 }
 
 void check_rows(std::int64_t rows) {
-  check(
-      rows > 1, ExitCode::usage,
-      "batch norm in training needs more than one value per channel; use a larger --batch-size, --micro-batch "
-      "or --image-size");
+  check(rows > 1, ExitCode::usage, Cause::small_batch,
+        "batch norm in training needs more than one value per channel");
 }
 
 Statistics running_statistics(const BatchNormArguments& a) {

@@ -20,9 +20,8 @@ Conv2dShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions
   Conv2dShape s{
       x.dim(0),       x.dim(1),        x.dim(2), x.dim(3), filters.dim(0), filters.dim(1), filters.dim(2),
       options.stride, options.padding, 0,        0};
-  check(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, ExitCode::usage,
-        "an image of {}x{} is too small here for a {}x{} convolution; use a larger --image-size", s.h, s.w,
-        s.kh, s.kw);
+  check(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, ExitCode::usage, Cause::small_image,
+        "an image of {}x{} is too small here for a {}x{} convolution", s.h, s.w, s.kh, s.kw);
   s.out_h = (s.h + 2 * s.pad - s.kh) / s.stride + 1;
   s.out_w = (s.w + 2 * s.pad - s.kw) / s.stride + 1;
   return s;

@@ -12,7 +12,7 @@ const PixelStatistics& pixel_statistics(std::string_view name) {
   if (name == "imagenet") return imagenet_pixels;
   if (name == "cifar10") return cifar10_pixels;
   if (name == "cifar100") return cifar100_pixels;
-  fail(ExitCode::usage, "--pixels {}: expected one of imagenet, cifar10, cifar100", name);
+  fail(ExitCode::usage, "unknown pixels {}: expected one of imagenet, cifar10, cifar100", name);
 }
 
 Tensor normalize_images(const Tensor& images, const PixelStatistics& statistics, DType dtype) {

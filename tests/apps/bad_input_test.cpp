@@ -68,7 +68,12 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("pretrain", set + out + "-b 8 --loss simclr --views 1"), 2, "--views");
   expect_error(run_program("pretrain", set + out + "-b 8 --frobnicate"), 2, "frobnicate");
   expect_error(run_program("pretrain", set + out + "-b 8 --device cuda"), 5, "cuda");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cuda"), 5, "; use --device cpu");
   expect_error(run_program("pretrain", set + out + "-b 8 --device tpu"), 2, "tpu");
+  // Advice of the programs for errors of the library (apps/console/advice.h).
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision f16"), 2, "use --device cuda, or");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2,
+               "computes in f32; use --device cpu");
   expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2, "reference");
   expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision f16"), 2, "--device cuda");
   expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision tf32"), 2, "--device cuda");
@@ -140,7 +145,7 @@ TEST_CASE("encoder files that are truncated, hostile or of another model are ref
   lie.replace(lie.find("resnet20"), 8, "resnet32");
   write_file(bad, lie);
   expect_error(probe(bad), 4, "layer1.3.conv1.weight");
-  expect_error(probe(run + "/checkpoint.safetensors"), 4, "no encoder");
+  expect_error(probe(run + "/checkpoint.safetensors"), 4, "not an encoder");
 }
 
 TEST_CASE("an existing run is neither mixed with another nor overwritten silently") {

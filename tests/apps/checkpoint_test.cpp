@@ -152,7 +152,7 @@ TEST_CASE(
   CHECK(failed_saves >= 5);
 }
 
-TEST_CASE("checkpoint folder: a damaged file is passed over with a reason, and set aside") {
+TEST_CASE("checkpoint folder: a damaged file is skipped with a reason, and set aside") {
   const TemporaryFolder folder;
   const SmallRun run;
   CheckpointFolder checkpoints(folder.path, 3);

@@ -145,7 +145,7 @@ TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished 
 }
 
 TEST_CASE(
-    "--resume: without a run it starts one, a finished run ends with 0, a damaged checkpoint is passed over") {
+    "--resume: without a run it starts one, a finished run ends with 0, a damaged checkpoint is skipped") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   const std::string flags = set + " --out " + run + tiny + "--epochs 3 -j 1 --checkpoint-every 2 --resume";
@@ -160,8 +160,8 @@ TEST_CASE(
   const auto resumed = run_program("pretrain", flags);
   CAPTURE(resumed.output);
   CHECK(resumed.code == 0);
-  CHECK(says(resumed, "warning: passed over: "));
-  CHECK(says(resumed, "going on from " + run + "/checkpoints/step-000000008.safetensors: step 8"));
+  CHECK(says(resumed, "warning: skipped: "));
+  CHECK(says(resumed, "continuing from " + run + "/checkpoints/step-000000008.safetensors: step 8"));
   CHECK(read_bytes(run + "/encoder.safetensors") == encoder);
 }
 

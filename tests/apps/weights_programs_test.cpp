@@ -265,7 +265,8 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_error(run_program("embed", t.set + " --out " + out), 2, "--encoder");
     expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --split test --out " + out), 2,
                  "--split");
-    expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + out), 4, "no encoder");
+    expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + out), 4,
+                 "not an encoder");
     expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder +
                                           " --out " + out),
                  4, "holds no classifier");

@@ -111,7 +111,8 @@ TEST_CASE("dataset: every error says what is wrong and what to do") {
   write_class_folders(folder, "train", {"dog"}, 1);
   CHECK(open_error(folder) == "no error");
   write_class_folders(folder, "val", {"cat", "bird"}, 1);
-  CHECK(contains(open_error(folder, Split::evaluation), "it lacks 'dog' and has 'bird', which train lacks"));
+  CHECK(contains(open_error(folder, Split::evaluation),
+                 "it lacks 'dog' and has 'bird', which train does not have"));
   for (const auto split : {Split::train, Split::evaluation})
     CHECK(open_error(folder, split).find('\n') == std::string::npos);
 }
@@ -261,5 +262,5 @@ TEST_CASE("dataset: a held-out split is stratified, seeded, disjoint, and limite
   write_class_folders(folder, "val", {"a", "b", "c", "d"}, 1, 8);
   CHECK(held == names(Split::evaluation, tenth));
   CHECK(error_of([&] { open_dataset(folder.string(), Split::train, {.val_fraction = 1}); }) ==
-        "--val-fraction 1: expected a share of the training images, above 0 and below 1");
+        "validation fraction 1: expected a share of the training images, above 0 and below 1");
 }

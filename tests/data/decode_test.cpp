@@ -198,7 +198,7 @@ TEST_CASE("decode: a header that claims 60000 x 60000 is refused before anything
     jpeg[i + 6] = jpeg[i + 8] = 60000 & 0xFF;
     break;
   }
-  const std::string expected = "its header claims 60000 x 60000 pixels, more than the limit of 178956970";
+  const std::string expected = "its header says 60000 x 60000 pixels, more than the limit of 178956970";
   CHECK(decode_image(jpeg).reason == expected);
   CHECK(decode_image(write_png({60000, 60000, 8, 2, {}}, {})).reason == expected);
   Bytes bmp = write_bmp(smooth_image(4, 4));

@@ -57,7 +57,7 @@ TEST_CASE("imagenet: the development kit's numbers are its own, meta.mat tells t
     for (const std::string below : {"", "ILSVRC2012_devkit_t12/data/", "devkit/data/"}) {
       const TempFolder folder;
       write_set(folder);
-      CHECK(contains(validation_error(folder), "nothing tells their classes"));
+      CHECK(contains(validation_error(folder), "so their classes are unknown"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n300\n1\n"));
       CHECK(contains(validation_error(folder), "meta.mat: cannot be opened"));
       folder.write(below + "meta.mat", meta_mat(three_synsets, compressed));
@@ -65,7 +65,7 @@ TEST_CASE("imagenet: the development kit's numbers are its own, meta.mat tells t
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n300\n"));
       CHECK(contains(validation_error(folder), "says nothing about"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n300\n301\n"));
-      CHECK(contains(validation_error(folder), "of class 'n99', which train lacks"));
+      CHECK(contains(validation_error(folder), "of class 'n99', which train does not have"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n77\n1\n"));
       CHECK(contains(validation_error(folder), "line 4: class 77 is not in"));
     }
@@ -98,7 +98,7 @@ TEST_CASE("imagenet: a list of images and classes") {
                  "n01\nILSVRC2012_val_00000004 n02\nILSVRC2012_val_00000005.JPEG n03\n"));
     check_labels(folder);
     folder.write(name, bytes_of("ILSVRC2012_val_00000001.JPEG 65\n"));
-    CHECK(contains(validation_error(folder), "of class '65', which train lacks"));
+    CHECK(contains(validation_error(folder), "of class '65', which train does not have"));
     folder.write(name, bytes_of("ILSVRC2012_val_00000001.JPEG\n"));
     CHECK(contains(validation_error(folder), "line 1: no class after"));
     folder.write(name, bytes_of("a.jpg n01\na.jpg n02\n"));

@@ -260,8 +260,8 @@ TEST_CASE("loader: max_bad and strict fail with the same batch for any number of
       o.drop_last = false;
       o.strict = strict;
       o.max_bad = strict ? -1 : 2;
-      seen.insert(
-          failing_batch(o, strict ? "with --strict no bad image" : "3 images could not be decoded, more than"));
+      seen.insert(failing_batch(
+          o, strict ? "no bad image is accepted" : "3 images could not be decoded, more than the limit of"));
     }
     CHECK(seen.size() == 1);
   }
@@ -337,7 +337,7 @@ TEST_CASE("loader: options out of range") {
     return error_of([&] { Loader(fake_set(50), o); });
   };
   CHECK(error([](auto& o) { o.batch_size = 51; }) ==
-        "batch size 51 is larger than the data set (50 images); use --batch-size 50 or less");
+        "batch size 51 is larger than the data set, which has 50 images");
   CHECK(error([](auto& o) { o.batch_size = 51, o.drop_last = false; }) == "no error");
   CHECK(error([](auto& o) { o.batch_size = 0; }) == "batch size must be at least 1, not 0");
   CHECK(error([](auto& o) { o.views = 0; }) == "views must be at least 1, not 0");

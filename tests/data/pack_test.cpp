@@ -240,7 +240,7 @@ TEST_CASE("pack: it goes on from whatever is whole, and from nothing else") {
                  "belongs to a pack of other images or settings"));
   fs::remove(file + ".partial");
   folder.write("set.kpack", {1, 2, 3});
-  CHECK(contains(error_of([&] { pack(folder); }), "exists and is no pack of these images"));
+  CHECK(contains(error_of([&] { pack(folder); }), "exists and is not a pack of these images"));
   CHECK(bytes_of(file) == Bytes{1, 2, 3});
   CHECK(!pack(folder, {.overwrite = true}).was_there);
   CHECK(bytes_of(file) == whole);

@@ -149,10 +149,11 @@ TEST_CASE("sampler: expected positives against counting, and against the closed 
 TEST_CASE("sampler: options that do not fit") {
   const auto labels = labels_of({5, 5});
   const auto error = [&](SamplerOptions o) { return error_of([&] { Sampler(labels, 2, o); }); };
-  CHECK(error({.per_class = 3, .batch_size = 8}).find("--per-class 3 does not divide --batch-size 8") == 0);
-  CHECK(error({.per_class = 0}) == "--per-class 0: expected 1 or more");
+  CHECK(error({.per_class = 3, .batch_size = 8})
+            .find("3 images of a class together do not divide a batch size of 8") == 0);
+  CHECK(error({.per_class = 0}) == "0 images of a class together: expected 1 or more");
   CHECK(error({.per_class = 4, .batch_size = 8}) == "no error");
   CHECK(error_of([] { parse_sampling("weighted"); }) ==
-        "--sampling weighted: expected uniform or inverse-frequency");
+        "unknown sampling weighted: expected uniform or inverse-frequency");
   CHECK(parse_sampling("inverse-frequency") == Sampling::inverse_frequency);
 }

@@ -73,7 +73,7 @@ TEST_CASE("toy: a set is drawn once, and nothing is overwritten") {
   std::filesystem::remove(folder.path() / "toy/val" / toy_class_name(0) / "00000.jpg");
   CHECK(error(o).find("does not hold a complete toy set") != std::string::npos);
   other.classes = 37;
-  CHECK(error(other) == "--classes must be 2 to 36, not 37");
+  CHECK(error(other) == "classes must be 2 to 36, not 37");
   folder.write("plain", {1});
   CHECK(error_of([&] { make_toy_set((folder.path() / "plain").string(), o); }).find("not a folder") !=
         std::string::npos);

@@ -250,7 +250,7 @@ TEST_CASE("safetensors: each kind of damage is named") {
   const Damage damages[] = {
       {"", "0 bytes"},
       {"1234567", "7 bytes"},
-      {file_of("{}", "", 3), "claims a header of 3 bytes and has 10 in all"},
+      {file_of("{}", "", 3), "announces a header of 3 bytes and has 10 in all"},
       {file_of("{}", "", 100'000'001), "more than the 100000000"},
       {file_of("{}", "", INT64_MAX), "more than the 100000000"},
       {file_of("", ""), "does not start with {"},

@@ -200,11 +200,11 @@ TEST_CASE("streams on cuda: only memory of the GPU can be used" * test::needs_em
   };
   CHECK(says([&] { gpu().copy_bytes(not_pinned.data(), x.raw(), 400, copy); }, "that is not pinned"));
   CHECK(says([&] { gpu().copy_bytes(pinned.values.data(), x.raw(), 4 * 4096, copy); },
-             "no tensor's and no pinned"));
+             "neither to a tensor nor to pinned"));
   CHECK(says([&] { gpu().fill(Tensor::zeros({count}, DType::f32, Device::cpu), 1); },
-             "of the host, or given back"));
+             "the host's, or was given back"));
   void* gone = on_gpu().raw();
-  CHECK(says([&] { gpu().set_bytes(gone, 0, 400); }, "no tensor's and no pinned"));
+  CHECK(says([&] { gpu().set_bytes(gone, 0, 400); }, "neither to a tensor nor to pinned"));
   Event event;
   event.mark(compute);
   CHECK(says([&] { gpu().milliseconds_between(event.event, Event().event); }, "has not passed"));

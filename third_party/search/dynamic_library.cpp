@@ -26,7 +26,7 @@ DynamicLibrary::DynamicLibrary(const std::vector<std::string>& names, const Sear
   places.insert(places.end(), search.places.begin(), search.places.end());
   problem_ += fmt::format("; looked in {}", fmt::join(places, ", "));
   for (const std::filesystem::path& file : search.unsafe)
-    problem_ += fmt::format("; {} is passed over: everybody may write there", file.string());
+    problem_ += fmt::format("; {} is skipped: everybody may write there", file.string());
 }
 
 bool DynamicLibrary::open(const std::string& name) {
@@ -44,8 +44,7 @@ bool DynamicLibrary::open(const std::string& name) {
 }
 
 void* DynamicLibrary::symbol(const char* name) const {
-  check(is_open(), ExitCode::device, "a library is missing: {}; set LD_LIBRARY_PATH, or use --device cpu",
-        problem_);
+  check(is_open(), ExitCode::device, Cause::missing_library, "a library is missing: {}", problem_);
   void* found = dlsym(handle_, name);
   check(found != nullptr, ExitCode::device, "{} has no function {}: another version is needed", path_.string(),
         name);

@@ -65,7 +65,7 @@ void for_each_rate(const Json& value, const Place& place, Read&& read) {
     place.fail_here("\"{}\" is missing, the rate of all that has no other", fallback);
   for (const auto& [name, rate] : value.items()) {
     if (!is_known(name))
-      place.fail_here("{} is no kind of work; --dry-run --gpu lists those of a run", printable(name));
+      place.fail_here("{} is not a kind of work; --dry-run --gpu lists those of a run", printable(name));
     read(name, rate, place.at(name));
   }
 }

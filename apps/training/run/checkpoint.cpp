@@ -85,7 +85,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : path_(path.string())
   const SafetensorsFile file(path);
   const auto kind = file.metadata().find(kind_key), run = file.metadata().find(run_key);
   check(kind != file.metadata().end() && kind->second == "checkpoint" && run != file.metadata().end(),
-        ExitCode::file, "{} is no checkpoint of this version of pretrain", path_);
+        ExitCode::file, "{} is not a checkpoint of this version of pretrain", path_);
   check(file.checksum_matches(), ExitCode::file, "{} is damaged: its checksum differs", path_);
   const auto state = parse_hostile_json(run->second, {.values = most_state_values});
   try {

@@ -42,12 +42,13 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   const std::vector<std::string> changes = changed_settings(options_.out, config);
   has_changed_ = !changes.empty();
   check(!has_changed_ || options_.allow_change, ExitCode::usage,
-        "--resume: the run in {} was started otherwise: {}; give the same flags and data, another --out, or "
+        "--resume: the run in {} was started with other settings: {}; give the same flags and data, another "
+        "--out, or "
         "--allow-change",
         options_.out, fmt::join(changes, "; "));
   for (const std::string& change : changes) fmt::print("changed: {}\n", change);
   found_ = checkpoints_.newest_valid();
-  for (const std::string& reason : found_.reasons) fmt::print("warning: passed over: {}\n", reason);
+  for (const std::string& reason : found_.reasons) fmt::print("warning: skipped: {}\n", reason);
   if (!found_.newest) fmt::print("no checkpoint that can be used in {}: the run starts anew\n", options_.out);
   return found_.newest ? &*found_.newest : nullptr;
 }
@@ -56,7 +57,7 @@ void RunStart::done(const nlohmann::json& config) {
   bool is_finished = false;
   if (found_.newest) {
     const RunState& at = found_.newest->run();
-    fmt::print("going on from {}: step {}, epoch {}, batch {}\n", found_.path.string(), at.steps_done,
+    fmt::print("continuing from {}: step {}, epoch {}, batch {}\n", found_.path.string(), at.steps_done,
                at.epochs_done + 1, at.batches_done + 1);
     is_finished = at.epochs_done >= options_.epochs;
   }

@@ -40,7 +40,7 @@ class Cursor {
   // Returns `count` if that many things of at least `bytes` each fit into the rest. To be called before
   // anything is allocated.
   std::size_t count(std::uint64_t count, std::size_t bytes) const {
-    if (count > rest_.size() / bytes) damaged(path_, "its index claims more than it holds");
+    if (count > rest_.size() / bytes) damaged(path_, "its index lists more than it holds");
     return static_cast<std::size_t>(count);
   }
 

@@ -287,8 +287,7 @@ bool is_there(const std::string& out, std::uint64_t fingerprint, bool overwrite)
   std::vector<std::uint8_t> head(detail::header_bytes);
   const bool matches = file.reason().empty() && file.read(0, head).empty() &&
                        begins_with(head, detail::pack_magic) && same_fingerprint(head, fingerprint);
-  check(matches, ExitCode::usage,
-        "{}: exists and is no pack of these images; give another name, or --overwrite", out);
+  check(matches, ExitCode::usage, Cause::exists, "{}: exists and is not a pack of these images", out);
   return true;
 }
 

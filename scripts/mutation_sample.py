@@ -65,7 +65,8 @@ def stages(source, on_gpu, without):
     if pathlib.Path(source).stem in FEEDING:
         yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 1800
     if not on_gpu:  # code of the host that a GPU alone asks for
-        yield "emulated_tests", [f"--test-suite={GPU_SUITES}", f"--source-file={files([room + '/*'])}"], 1800
+        emulated = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
+        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 1800
 
 
 def without_names(object_file):

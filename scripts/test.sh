@@ -87,12 +87,14 @@ if [ $# -eq 0 ]; then
     return $result
   }
   beside_the_rehearsal &
+  trap "kill $! \$(pgrep -P $!) 2>/dev/null || true" EXIT
   # Every GPU case, and the rest of a quarter of an hour on a GPU.
   scripts/gpu_flight.sh --rehearse 2>&1 | tee build/release/rehearsal.log || status=1
   rehearsed=$(tail -n 1 build/release/rehearsal.log | sed -nE 's/^GPU cases: ([0-9]+) of \1 ran$/\1/p')
   if [ -n "$rehearsed" ] && grep -q '^rehearsal: passed' build/release/rehearsal.log; then passed=$((passed + rehearsed))
   else failed=$((failed + 1)); fi
   wait $! || status=1
+  trap - EXIT
   for log in "${beside[@]}"; do
     cat "$log"
     count_tests "$log"

@@ -21,7 +21,7 @@ const char* advice(Cause cause) {
     case Cause::small_image:
       return "use a larger --image-size";
     case Cause::bad_image:
-      return "leave out --strict to replace such images by others";
+      return "leave out --strict to train all the same";
     case Cause::bad_images:
       return "raise --max-bad to accept more";
     case Cause::exists:

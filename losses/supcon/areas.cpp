@@ -7,21 +7,15 @@ namespace {
 
 std::optional<Limits> of_test;
 
-constexpr std::int64_t strips_in_tile = 4;
-
 // As many whole tiles as fit, but at least one.
 std::int64_t whole_tiles(std::int64_t items, std::int64_t tile) {
   return std::max<std::int64_t>(1, items / tile) * tile;
 }
 
-// Shares the area in whole tiles, unless the busiest multiprocessor would then have over 1.15 times its even
-// share. A narrower tile costs more than its part of a whole one, because its rows are loaded all the same.
 Area shared_by(std::int64_t blocks, Area area, Tiling tile) {
   area.strip = tile.columns;
-  const std::int64_t multiprocessors = divide_up(blocks, blocks_together), tiles = strips_of(area, tile);
-  const std::int64_t busiest = divide_up(tiles, multiprocessors);
-  if (tile.columns % strips_in_tile == 0 && 100 * busiest * multiprocessors > 115 * tiles)
-    area.strip = tile.columns / strips_in_tile;
+  const std::int64_t strips = strips_in_tile(strips_of(area, tile), divide_up(blocks, blocks_together));
+  if (tile.columns % strips == 0) area.strip = tile.columns / strips;
   area.blocks = std::min(blocks, strips_of(area, tile));
   return area;
 }

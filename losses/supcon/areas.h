@@ -139,6 +139,13 @@ KINDRED_HOST_DEVICE constexpr Blocks blocks_of_row_tile(const Area& area, Tiling
 // Blocks that a multiprocessor runs at the same time.
 constexpr std::int64_t blocks_together = 2;
 
+// The strips into which each of `tiles` is cut: one, unless the busiest multiprocessor would then have over 1.15
+// times its even share. A narrower tile costs more than its part of a whole one, because its rows are loaded
+// all the same.
+constexpr std::int64_t strips_in_tile(std::int64_t tiles, std::int64_t multiprocessors) {
+  return 100 * divide_up(tiles, multiprocessors) * multiprocessors > 115 * tiles ? 4 : 1;
+}
+
 // How much of the GPU a launch may use.
 struct Limits {
   std::int64_t blocks;        // blocks that run at the same time

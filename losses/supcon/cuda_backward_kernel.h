@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
     SumSlices sums;
   } shared;
   __shared__ ColumnMembers<3> column;
-  // The blocks of one share are adjacent, so that those with one more tile come first.
+  // The blocks of one share are adjacent, so that those with one more strip come first.
   const std::int64_t share = blockIdx.x / chunks, first_element = std::int64_t{blockIdx.x % chunks} * chunk;
   for (Pieces piece(area, tiling(), share); piece.next();) {
     const std::int64_t first_row = first_row_of(area, piece);

@@ -78,9 +78,9 @@ __device__ auto sum_over_groups(int c, SumOf&& sum_of) {
   }
 }
 
-// Adds up all threads of each of `width` columns and writes the part of the tile. sum_of(c) is this thread's sum
-// for its column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before of_warps is used
-// again.
+// Adds up all threads of each of `width` columns and writes the part of the tile. sum_of(c) is this thread's
+// sum for its column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before
+// of_warps is used again.
 template <typename Part, typename SumOf>
 __device__ void write_column_parts(const Area& area, const Pieces& piece, std::int64_t first_column, int width,
                                    WarpParts<Part>& of_warps, Part* parts, SumOf&& sum_of) {

@@ -1,18 +1,17 @@
 // Products of tiles, divided as in cuda_tiles.h. The features are read again for each tile, from the cache.
 #include <kindred/engine/work.h>
+#include <kindred/losses/supcon/areas.h>
 #include <kindred/losses/supcon/kernels.h>
 
 namespace kindred {
 namespace {
 
+using supcon_areas::divide_up;
+
 const WorkKind forward_kind("supcon.forward"), positives_kind("supcon.positives"),
     backward_kind("supcon.backward"), rows_kind("supcon.rows");
 
 constexpr std::int64_t tile_rows = 128, tile_columns = 64, chunk = 128, depth = 32;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 std::int64_t tiles_of_rectangle(std::int64_t rows, std::int64_t columns) {
   return divide_up(rows, tile_rows) * divide_up(columns, tile_columns);
@@ -30,11 +29,13 @@ double operations(std::int64_t tiles, std::int64_t elements) {
   return 2.0 * static_cast<double>(tiles * tile_rows * tile_columns) * static_cast<double>(elements);
 }
 
-// Whole tiles are distributed among the multiprocessors of an H200.
+// Tiles, or quarters of them, are distributed among the multiprocessors of an H200 (areas.h).
 double unevenness(std::int64_t tiles) {
-  constexpr std::int64_t at_once = 132;
-  return tiles == 0 ? 1.0
-                    : static_cast<double>(divide_up(tiles, at_once) * at_once) / static_cast<double>(tiles);
+  constexpr std::int64_t multiprocessors = 132;
+  const std::int64_t strips = tiles * supcon_areas::strips_in_tile(tiles, multiprocessors);
+  if (strips == 0) return 1.0;
+  return static_cast<double>(divide_up(strips, multiprocessors) * multiprocessors) /
+         static_cast<double>(strips);
 }
 
 std::int64_t in_slices(std::int64_t dim) {

@@ -89,7 +89,7 @@ void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& opti
   std::size_t free = 0, total = 0;
   gpu().free_and_total(free, total);
   const std::int64_t batch = largest_batch(options, device, free, classes);
-  check(batch > 0, ExitCode::device, "{}; not even one image of {} pixels fits", error.what(),
+  check(batch > 0, ExitCode::device, error.cause(), "{}; not even one image of {} pixels fits", error.what(),
         options.image_size);
   fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Refuses what the house does not allow: includes that docs/architecture.md has no arrow for, device #ifdefs outside
-the engine, flags of programs below apps, folders and files that the table forgets. Then plants an include that points up in every room, one at a
-time, and a flag, and expects to refuse each."""
+the engine, flags of programs below apps, folders and files that the table forgets. Then plants an include that points
+up in every room, one at a time, and a flag, and expects to refuse each."""
 import pathlib
 import re
 import subprocess

@@ -1,4 +1,4 @@
-// What a call that must fail says, and with which code.
+// What a call that must fail says, with which code and which cause.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -29,6 +29,17 @@ ExitCode code_of(const Call& call) {
     return error.code();
   }
   return ExitCode::ok;
+}
+
+// The cause of the Error that `call` throws, from which programs take their advice; Cause::other if it throws none.
+template <typename Call>
+Cause cause_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.cause();
+  }
+  return Cause::other;
 }
 
 }  // namespace kindred::test

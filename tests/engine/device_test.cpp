@@ -1,6 +1,8 @@
 // Which device is taken, and what is said when a GPU cannot be.
 #include <kindred/engine/device_kernels.h>
 
+#include "../errors.h"
+
 #include <doctest/doctest.h>
 
 namespace kindred {
@@ -48,8 +50,10 @@ TEST_CASE("device: auto falls back to the cpu and says why, cuda insists") {
   CHECK_FALSE(choice.reason.empty());
   if (usable)
     CHECK(choose_device("cuda").device == Device::cuda);
-  else
+  else {
     CHECK_THROWS_WITH_AS(choose_device("cuda"), doctest::Contains("device cuda: "), Error);
+    CHECK(test::cause_of([] { choose_device("cuda"); }) == Cause::needs_cpu);
+  }
   CHECK_THROWS_AS(choose_device("tpu"), Error);
 }
 

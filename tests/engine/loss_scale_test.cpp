@@ -1,4 +1,5 @@
 // Dynamic loss scaling, on every device that is there, and the precisions that there are.
+#include "../errors.h"
 #include "../gpu.h"
 
 #include <kindred/engine/optimizer/optimizer.h>
@@ -160,6 +161,7 @@ TEST_CASE("precision: names, defaults, and what each device refuses") {
   for (const char* text : {"tf32", "f16"}) {
     CHECK_THROWS_WITH_AS(check_precision(parse_precision(text), Device::cpu),
                          doctest::Contains("device cpu computes in f32 or bf16"), Error);
+    CHECK(test::cause_of([&] { check_precision(parse_precision(text), Device::cpu); }) == Cause::needs_gpu);
     CHECK_NOTHROW(check_precision(parse_precision(text), Device::cuda));
   }
   CHECK_NOTHROW(check_precision(parse_precision("bf16"), Device::cpu));

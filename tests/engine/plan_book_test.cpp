@@ -3,6 +3,7 @@
 #include <kindred/engine/files/plan_book.h>
 #include <kindred/third_party/search/dynamic_library.h>
 
+#include "../errors.h"
 #include "temporary_folder.h"
 
 #include <doctest/doctest.h>
@@ -119,6 +120,7 @@ TEST_CASE("a shared library that is missing is an error when it is used, not bef
   CHECK(missing.problem().find("libkindred_no_such_library.so.1") != std::string::npos);
   void (*function)() = nullptr;
   CHECK_THROWS_WITH_AS(missing.load(function, "f"), doctest::Contains("a library is missing: "), Error);
+  CHECK(test::cause_of([&] { missing.load(function, "f"); }) == Cause::missing_library);
   const DynamicLibrary there({"libkindred_no_such_library.so", "libc.so.6"});
   CHECK(there.is_open());
   CHECK_THROWS_WITH_AS(there.load(function, "kindred_no_such_function"),

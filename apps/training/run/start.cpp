@@ -43,8 +43,7 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   has_changed_ = !changes.empty();
   check(!has_changed_ || options_.allow_change, ExitCode::usage,
         "--resume: the run in {} was started with other settings: {}; give the same flags and data, another "
-        "--out, or "
-        "--allow-change",
+        "--out, or --allow-change",
         options_.out, fmt::join(changes, "; "));
   for (const std::string& change : changes) fmt::print("changed: {}\n", change);
   found_ = checkpoints_.newest_valid();

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How many errors the tests notice: draws errors by chance from the rooms, plants each, and runs the tests on it.
+"""Measures how many errors the tests notice: draws random errors from the rooms, plants each, and runs the tests on it.
 
-  scripts/mutation_sample.py --count 300                 # hours; goes on where it was stopped
+  scripts/mutation_sample.py --count 300                 # hours; continues where it was stopped
   scripts/mutation_sample.py --report                    # the table by room and the survivors, as Markdown
   scripts/mutation_sample.py --changed --seconds 150     # a few minutes, in the sources that the last commits changed
 
@@ -17,6 +17,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -28,16 +29,17 @@ from mutation.planting import ROOT, CannotCompile, Planter, object_of
 # By room, the rooms of tests that can see it: arrows point downwards only.
 SEEN_BY = {"apps": ["apps"], "models": ["models", "apps"], "data": ["data", "apps"],
            "losses": ["losses", "gradcheck", "models", "apps"], "layers": ["layers", "gradcheck", "losses", "models", "apps"]}
-# Files of tests that take most of the suite's time: they are asked last, and only about what they are there for.
+# Files of tests that take most of the suite's time: they are run last, and only for the sources that they test.
 SLOW = {"apps": ["survival", "bad_input", "beyond_the_batch", "stages", "weights_programs"],
         "models": ["resnet_golden", "recipe_golden", "micro_batches", "beyond_the_batch", "weights_programs"],
         "data": ["stages", "bad_input"], "losses": ["recipe_golden", "beyond_the_batch"],
         "layers": ["resnet_golden", "recipe_golden", "micro_batches"]}
-# Sources that a GPU alone runs, an emulated one too.
+# Sources that only a GPU or an emulated GPU runs.
 FEEDING = ("input_feed", "training_steps", "recording")
 GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
 MOST_USERS_OF_A_HEADER = 8
 FEWEST_TO_JUDGE = 4
+SLICE_SECONDS = 5
 
 
 def files(names):
@@ -55,18 +57,18 @@ def stages(source, on_gpu, without):
     later = files(f"*/{name}_test.cpp" for name in sorted(set().union(*SLOW.values())))
     if on_gpu:
         emulated = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
-        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 1800
-        yield "emulated_tests", [*emulated, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 1800
+        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 900
+        yield "emulated_tests", [*emulated, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
         if source.endswith(".cu"):
             return
     for tests in SEEN_BY[room]:
-        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 1200
-    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 1800
+        yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 600
+    yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 900
     if pathlib.Path(source).stem in FEEDING:
-        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 1800
-    if not on_gpu:  # code of the host that a GPU alone asks for
+        yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 900
+    if not on_gpu:  # code of the host that only a GPU needs
         emulated = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
-        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 1800
+        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 900
 
 
 def without_names(object_file):
@@ -79,6 +81,25 @@ def without_names(object_file):
         stripped.unlink()
 
 
+def run_for(command, seconds, environment):
+    """Exit code and standard output of a program; code None: it did not end within `seconds`, and was killed.
+
+    Waits in slices, so that the hours in which somebody stopped this script (SIGSTOP) count as one slice. The programs
+    that a test started are killed with it: one that hangs holds the pipe.
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, errors="replace",
+                          text=True, process_group=0) as program:
+        for _ in range(0, seconds, SLICE_SECONDS):
+            try:
+                output, _ = program.communicate(timeout=SLICE_SECONDS)
+                return program.returncode, output
+            except subprocess.TimeoutExpired:
+                pass
+        os.killpg(program.pid, signal.SIGKILL)
+        program.communicate()
+        return None, ""
+
+
 class Sample:
     def __init__(self, planter, without):
         self.planter = planter
@@ -88,7 +109,7 @@ class Sample:
         self.lock = threading.Lock()
 
     def users(self, header):
-        """The sources that include `header`, by the build's own record."""
+        """The sources that include `header`, according to the build."""
         with self.lock:
             if self.headers is None:
                 self.headers = collections.defaultdict(set)
@@ -135,8 +156,8 @@ class Sample:
         record = {"number": number, "source": source, "line": line, "before": before, "after": after}
         lines = (ROOT / source).read_text().splitlines(keepends=True)
         lines[line - 1] = after
-        through = self.users(source) if source.endswith(".h") else []
-        if source.endswith(".h") and not 0 < len(through) <= MOST_USERS_OF_A_HEADER:
+        through = self.users(source) if source.endswith((".h", ".cuh")) else []
+        if source.endswith((".h", ".cuh")) and not 0 < len(through) <= MOST_USERS_OF_A_HEADER:
             return dict(record, verdict="not drawn: too many users, or none")
         if "_mm512" in "".join(lines) and "avx512" not in pathlib.Path("/proc/cpuinfo").read_text():
             return dict(record, verdict="not drawn: this processor has no AVX-512")
@@ -168,14 +189,12 @@ class Sample:
                 self.planter.link_programs(objects, folder, emulated=True)
             if not tests.exists() and not self.planter.link(f"tests/{program}", objects, tests):
                 tests = self.planter.build / "tests" / program
-            try:
-                result = subprocess.run([tests, "--abort-after=1", *arguments], capture_output=True, timeout=seconds,
-                                        env=environment, errors="replace", text=True)
-            except subprocess.TimeoutExpired:
+            returncode, output = run_for([tests, "--abort-after=1", *arguments], seconds, environment)
+            if returncode is None:
                 return {"verdict": "noticed", "case": f"no end within {seconds} s"}
-            if result.returncode != 0:
-                case = re.findall(r"^TEST CASE: +(.*)$", result.stdout, re.MULTILINE)
-                return {"verdict": "noticed", "case": case[-1] if case else f"exit code {result.returncode}"}
+            if returncode != 0:
+                case = re.findall(r"^TEST CASE: +(.*)$", output, re.MULTILINE)
+                return {"verdict": "noticed", "case": case[-1] if case else f"exit code {returncode}"}
         return {"verdict": "survived"}
 
 

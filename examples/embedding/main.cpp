@@ -1,9 +1,9 @@
-// Features of images in a program of one's own: which of these pictures are most alike?
+// Uses features of images in your own program: which of these pictures are most similar?
 //
-//   embedding RUN/encoder.safetensors IMAGE...     an encoder that pretrain wrote, or weights of torchvision's
-//   embedding                                      a demonstration: an untrained encoder, and drawn pictures
+//   embedding RUN/encoder.safetensors IMAGE...     an encoder from pretrain, or torchvision's weights embedding
+//   a demonstration: an untrained encoder, and drawn pictures
 //
-// Built as examples/tiny_training is.
+// Build it like examples/tiny_training.
 #include <kindred/data/images/decode.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/data/views/augment.h>

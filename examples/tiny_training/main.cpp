@@ -1,5 +1,5 @@
-// A program of one's own on the installed library: points in the plane, a disc and a ring around it, embedded
-// by supervised contrast.
+// Your own program with the installed library: it embeds points in the plane, a disc and a ring around it, with
+// the supervised contrastive loss.
 //
 //   cmake --install build/release --prefix PREFIX
 //   cmake -S examples/tiny_training -B build/example -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build/example
@@ -69,8 +69,7 @@ int main() {
     value = loss.to_vector<double>()[0];
     if (step % 100 == 0) std::printf("step %3u  loss %.3f\n", step, value);
   }
-  // With every class in one point, far from the other, an anchor still shares its
-  // probability among its positives.
+  // Even if each class is one point, far from the other, an anchor divides its probability among its positives.
   const double best = std::log(batch / 2.0 - 1);
   std::printf("same features everywhere: %.3f, the classes far apart: %.3f\n", collapse_value(batch), best);
   return value < best + 0.1 ? 0 : 1;

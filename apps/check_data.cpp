@@ -1,9 +1,9 @@
 // Reads every image of a data set and reports its content, what is unusual, and whether training would accept
 // it.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/survey.h>
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
@@ -49,7 +49,7 @@ void check_flags(const Flags& f) {
         "--views: expected --views or --views=N, N from 1 to 64");
   check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
-  if (!f.augment.empty()) view_plan(f.augment, f.image_size, 1);  // reports a mistake before the long read
+  if (!f.augment.empty()) image_views(f.augment, f.image_size, 1);  // reports a mistake before the long read
   check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
 }
 
@@ -145,7 +145,7 @@ void draw(const Flags& f, const Findings& found) {
     draw_contact_sheet(split, out / fmt::format("contact_{}.png", split.name));
   if (f.views > 0) {
     const std::string augment = !f.augment.empty() ? f.augment : f.image_size <= 64 ? "cifar" : "simaugment";
-    draw_views(found.splits.front(), view_plan(augment, f.image_size, f.views).groups, f.seed,
+    draw_views(found.splits.front(), image_views(augment, f.image_size, f.views).groups, f.seed,
                out / "views.png");
   }
   fmt::print("pictures: {}\n", out.string());

@@ -3,7 +3,6 @@
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/data/npz/npz.h>

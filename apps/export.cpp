@@ -1,5 +1,6 @@
 // Exports weights for other programs, in their formats: a trained encoder, alone or with its head or a
 // classifier.
+#include <kindred/apps/console/choice.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/onnx/onnx_file.h>
@@ -7,16 +8,23 @@
 #include <kindred/data/npz/npz.h>
 #include <kindred/models/file_order.h>
 
-#include <fmt/ranges.h>  // defines: fmt::join
 #include <nlohmann/json.hpp>
-
-#include <algorithm>
 
 namespace kindred {
 namespace {
 
+enum class Format { torchvision, timm, supcontrast, onnx, npz, kindred };
+
+constexpr Named<Format> formats[] = {{Format::torchvision, "torchvision"},
+                                     {Format::timm, "timm"},
+                                     {Format::supcontrast, "supcontrast"},
+                                     {Format::onnx, "onnx"},
+                                     {Format::npz, "npz"},
+                                     {Format::kindred, "kindred"}};
+
 struct Flags {
-  std::string source, format, out, classifier;
+  std::string source, format_name, out, classifier;
+  Format format = Format::kindred;  // what format_name means, once the flags have been checked
   std::int64_t image_size = 0;
   bool head = false;
 };
@@ -24,7 +32,7 @@ struct Flags {
 void add_flags(CLI::App& app, Flags& f) {
   app.add_option("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
       ->required();
-  app.add_option("--format", f.format, "torchvision, timm, supcontrast, onnx, npz or kindred")->required();
+  app.add_option("--format", f.format_name, names_of(formats, " or "))->required();
   app.add_option("--out", f.out, "the file to write; one that is there is replaced")->required();
   app.add_option("--classifier", f.classifier,
                  "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
@@ -45,22 +53,22 @@ std::string describe(const Flags& f, const LoadedModel& model) {
 std::string advice(const Flags& f, const LoadedModel& model) {
   const EncoderInfo& info = model.info.encoder;
   std::string text;
-  if (f.format == "torchvision" || f.format == "timm") {
+  if (f.format == Format::torchvision || f.format == Format::timm) {
     if (resnet_spec(info.model).depths.size() != 4)
-      text += fmt::format("note: {} has no {}; the names are those that it would have there\n", f.format,
+      text += fmt::format("note: {} has no {}; the names are those that it would have there\n", f.format_name,
                           info.model);
     else if (info.stem == Stem::cifar)
       text +=
           "note: the stem is CIFAR's; make it one there too: model.conv1 = Conv2d(3, 64, 3, 1, 1, bias=False), "
           "model.maxpool = Identity()\n";
     if (!model.classifier)
-      text += f.format == "timm"
+      text += f.format == Format::timm
                   ? "note: no classifier; make the model there with num_classes=0\n"
                   : "note: no classifier; set model.fc = torch.nn.Identity() there before loading\n";
   }
-  if (f.format == "supcontrast" && info.stem == Stem::imagenet)
+  if (f.format == Format::supcontrast && info.stem == Stem::imagenet)
     text += "note: SupContrast's own ResNets have CIFAR's 3x3 stem; this one has ImageNet's\n";
-  if (f.format == "supcontrast" && !model.head)
+  if (f.format == Format::supcontrast && !model.head)
     text += "note: no projection head was found; only encoder.* is written\n";
   return text;
 }
@@ -78,22 +86,22 @@ void write_npz(const std::string& out, const LoadedModel& model) {
 void write_safetensors(const Flags& f, const LoadedModel& model) {
   std::map<std::string, std::string> more;
   if (model.classifier) more["classes"] = nlohmann::json(model.class_names).dump();
-  const WeightNames names = f.format == "supcontrast" ? WeightNames::supcontrast : WeightNames::torchvision;
+  const WeightNames names =
+      f.format == Format::supcontrast ? WeightNames::supcontrast : WeightNames::torchvision;
   save_weights(f.out, model.store, names, model.info.encoder, model.info.batches_tracked, more);
 }
 
-void check_flags(const Flags& f) {
-  const std::vector<std::string> formats = {"torchvision", "timm", "supcontrast", "onnx", "npz", "kindred"};
-  check(std::find(formats.begin(), formats.end(), f.format) != formats.end(), ExitCode::usage,
-        "--format {}: expected one of {}", f.format, fmt::join(formats, ", "));
-  if (f.format == "onnx") require_onnx();
-  check(!f.head || f.format == "supcontrast" || f.format == "onnx" || f.format == "npz", ExitCode::usage,
-        "--head: {} has no place for a projection head; supcontrast, onnx and npz have", f.format);
-  check(!f.head || f.classifier.empty() || f.format != "onnx", ExitCode::usage,
+void check_flags(Flags& f) {
+  f.format = choice("--format", f.format_name, formats);
+  if (f.format == Format::onnx) require_onnx();
+  check(!f.head || f.format == Format::supcontrast || f.format == Format::onnx || f.format == Format::npz,
+        ExitCode::usage, "--head: {} has no place for a projection head; supcontrast, onnx and npz have",
+        f.format_name);
+  check(!f.head || f.classifier.empty() || f.format != Format::onnx, ExitCode::usage,
         "--head and --classifier: an onnx graph ends in one of them; write two files");
-  check(f.classifier.empty() || f.format != "kindred", ExitCode::usage,
+  check(f.classifier.empty() || f.format != Format::kindred, ExitCode::usage,
         "--classifier: an encoder file of Kindred's holds no classifier; programs take it by --classifier");
-  check(f.image_size == 0 || f.format == "onnx", ExitCode::usage, "--image-size is for --format onnx");
+  check(f.image_size == 0 || f.format == Format::onnx, ExitCode::usage, "--image-size is for --format onnx");
   check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
 }
@@ -106,13 +114,13 @@ int export_weights(int argc, char** argv) {
   check_flags(flags);
   const WeightsSource source = find_weights(flags.source);
   LoadOptions options;
-  options.with_head = flags.head || (flags.format == "supcontrast" && source.head);
+  options.with_head = flags.head || (flags.format == Format::supcontrast && source.head);
   options.classifier = flags.classifier;
   const auto model = load_model(source, options);
   if (flags.image_size) model->info.encoder.image_size = flags.image_size;
-  if (flags.format == "npz")
+  if (flags.format == Format::npz)
     write_npz(flags.out, *model);
-  else if (flags.format == "onnx")
+  else if (flags.format == Format::onnx)
     write_onnx(flags.out, *model);
   else
     write_safetensors(flags, *model);

@@ -5,7 +5,6 @@
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/probe.h>
 #include <kindred/apps/training/run/run_folder.h>

@@ -1,5 +1,6 @@
 // Stage one: trains an encoder with a contrastive loss. The algorithm is in train(), train_epoch() and, for one
 // batch, Learner::step. What a run saves and reports is in apps/training/run.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
@@ -7,8 +8,7 @@
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/diagnosis.h>
-#include <kindred/apps/training/dry_run/memory_plan.h>
-#include <kindred/apps/training/dry_run/time_plan.h>
+#include <kindred/apps/training/dry_run/time_prediction.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/saver.h>
@@ -30,7 +30,7 @@ class Pretraining {
         train_(std::move(train)),
         evaluation_(std::move(evaluation)),
         batches_(o_, train_, pictures),
-        schedule_(schedule_of(o_, batches_.batches_per_epoch())),
+        schedule_(make_schedule(o_, batches_.batches_per_epoch())),
         loss_(loss_options(o_)),
         collapse_loss_(collapse_loss(loss_, o_.batch_size, train_.classes(),
                                      same_class_share(train_.labels(), train_.classes()))),
@@ -78,7 +78,7 @@ class Pretraining {
     steps_->begin();
     batches_.start_epoch(static_cast<std::uint32_t>(at.epochs_done), at.batches_done);
     for (std::int64_t step = at.steps_done; !interrupt_signal() && batches_.next(); ++step) {
-      if (o_.skip_nonfinite) learner_.remember();
+      if (o_.skips_nonfinite()) learner_.remember();
       diagnosis_.see(batches_.labels(), batches_.indices());
       record_.begin_step(batches_.indices());
       const std::vector<std::int32_t> labels = view_labels(o_, batches_.labels(), batches_.indices());
@@ -197,13 +197,14 @@ int pretrain(int argc, char** argv) {
   const DeviceChoice device = choose_device(options.device);
   report_device(device, options.precision);
   const std::filesystem::path plans = std::filesystem::path(options.out) / "plans.json";
-  const KnownPlans known_plans(device, {options.deterministic, options.precision.tf32},
+  const KnownPlans known_plans(device,
+                               {.deterministic = options.deterministic, .allow_tf32 = options.precision.tf32},
                                options.resume ? plans : std::filesystem::path());
 
   const Dataset train = open_training_set(options);
   if (options.dry_run) {
-    const MemoryPlan plan = plan_memory(options, device.device, train.classes());
-    fmt::print("{}", describe(plan, other_memory(options, train, plan.parameters), device.device));
+    const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
+    fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
     return 0;
   }
   const auto evaluation = options.data.open(Split::evaluation);

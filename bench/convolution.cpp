@@ -1,9 +1,9 @@
-// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions beside
-// the hand-vectorised ones of layers/conv2d/direct.h and winograd.h, in one run, interleaved. Prints
-// nominal GFLOP/s (medians), those of a plain convolution whatever the algorithm saves. It is what
-// prefers() was decided by.
+// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions, and the
+// hand-vectorised ones of layers/conv2d/direct.h and winograd.h, interleaved in one run. Prints medians of
+// nominal GFLOP/s, which count the operations of a plain convolution, whatever the algorithm saves. prefers()
+// follows these figures.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/winograd.h>
@@ -16,7 +16,6 @@ namespace kindred {
 namespace {
 
 using onednn::Algorithm;
-using onednn::Pass;
 
 constexpr int repeats = 15;
 
@@ -50,33 +49,29 @@ struct Data {
   std::vector<float> x, w, y;
 };
 
-// One of the four, for one pass; a null function where it does not support the shape.
+// One of the four algorithms, for one pass; null if it does not support the shape.
 using Contender = std::function<void()>;
 
-Contender onednn_contender(Algorithm algorithm, Pass pass, const Conv2dShape& s, Data& d) {
-  const onednn::Convolution key{pass, DType::f32, DType::f32, s.n,   s.h,     s.w,     s.c,      s.k,
-                                s.kh, s.kw,       s.stride,   s.pad, s.out_h, s.out_w, algorithm};
+Contender onednn_contender(Algorithm algorithm, ConvPass pass, const ConvShape& s, Data& d) {
+  const onednn::Convolution key{pass, DType::f32, DType::f32, s, algorithm};
   if (algorithm == Algorithm::winograd && !onednn::has_winograd(key)) return {};
   return [=, &d] { onednn::convolution(key, d.x.data(), d.w.data(), d.y.data()); };
 }
 
-Contender direct_contender(Pass pass, const Conv2dShape& shape, Data& d) {
-  const auto i = [](std::int64_t value) { return static_cast<int>(value); };
-  const direct::Shape s{i(shape.n),  i(shape.h),      i(shape.w),   i(shape.c),     i(shape.k),    i(shape.kh),
-                        i(shape.kw), i(shape.stride), i(shape.pad), i(shape.out_h), i(shape.out_w)};
+Contender direct_contender(ConvPass pass, const ConvShape& s, Data& d) {
   if (!direct::supports(pass, s)) return {};
-  if (pass == Pass::forward) return [=, &d] { direct::forward(s, d.x.data(), d.w.data(), d.y.data()); };
-  if (pass == Pass::backward_data)
+  if (pass == ConvPass::forward) return [=, &d] { direct::forward(s, d.x.data(), d.w.data(), d.y.data()); };
+  if (pass == ConvPass::backward_data)
     return [=, &d] { direct::backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data()); };
   return [=, &d] { direct::backward_weight(s, d.x.data(), d.y.data(), d.w.data()); };
 }
 
-Contender winograd_contender(Pass pass, const Conv2dShape& s, Data& d) {
+Contender winograd_contender(ConvPass pass, const ConvShape& s, Data& d) {
   if (!winograd::supports(s)) return {};
   const Tensor scratch = Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, Device::cpu);
-  if (pass == Pass::forward)
+  if (pass == ConvPass::forward)
     return [=, &d] { winograd::forward(s, d.x.data(), d.w.data(), d.y.data(), scratch.data<float>()); };
-  if (pass == Pass::backward_data)
+  if (pass == ConvPass::backward_data)
     return [=, &d] {
       winograd::backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data(), scratch.data<float>());
     };
@@ -85,12 +80,11 @@ Contender winograd_contender(Pass pass, const Conv2dShape& s, Data& d) {
 
 void run(const Case& t) {
   const int pad = t.kernel / 2, out = (t.size + 2 * pad - t.kernel) / t.stride + 1;
-  const Conv2dShape s{t.n, t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride, pad, out, out};
-  Data data{random_floats(s.n * s.h * s.w * s.c), random_floats(s.k * s.kh * s.kw * s.c),
-            random_floats(s.n * out * out * s.k)};
+  const ConvShape s{t.n, t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride, pad, out, out};
+  Data data{random_floats(s.x_elements()), random_floats(s.filter_elements()), random_floats(s.y_elements())};
   const double gflop = 2e-9 * t.n * out * out * t.k * t.kernel * t.kernel * t.c;
   fmt::print("{:>3}x{:<3} {:>3} -> {:<3} {}x{} /{}", t.size, t.size, t.c, t.k, t.kernel, t.kernel, t.stride);
-  for (const auto pass : {Pass::forward, Pass::backward_data, Pass::backward_weight}) {
+  for (const auto pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight}) {
     const Contender contenders[] = {onednn_contender(Algorithm::direct, pass, s, data),
                                     onednn_contender(Algorithm::winograd, pass, s, data),
                                     direct_contender(pass, s, data), winograd_contender(pass, s, data)};

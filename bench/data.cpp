@@ -1,5 +1,5 @@
-// Kindred's side of bench/data.py: images to normalised views, one repeat for every line on standard input,
-// each answered with the milliseconds that it took.
+// Kindred's side of bench/data.py: images to normalised views. Makes one repeat for every line on standard
+// input and answers with its milliseconds.
 //
 //   bench_data --work WORK --data DIR [--images N] [--workers W]
 //
@@ -15,9 +15,9 @@
 //
 //   decode      whole pictures, nothing else
 //
-//   read        the encoded bytes of every image, and their checksums where there are such: a pack
+//   read        the encoded bytes of every image, with their checksums if DIR is a pack
 //
-//   page_cache  the file DIR itself, read(2) into one buffer: as fast as reading can be
+//   page_cache  the file DIR itself, read(2) into one buffer: the limit for reading
 #include <fmt/format.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/loading/loader.h>
@@ -38,7 +38,7 @@ namespace {
 
 constexpr std::array<float, 3> mean{0.485f, 0.456f, 0.406f}, deviation{0.229f, 0.224f, 0.225f};
 
-// [pixels, 3] bytes -> floats: what the network's input layer does.
+// [pixels, 3] bytes -> floats, like the network's input layer.
 void normalise(const std::uint8_t* in, std::size_t pixels, float* out) {
   std::array<float, 3> scale{}, bias{};
   for (std::size_t c = 0; c < 3; ++c) {
@@ -93,7 +93,7 @@ class LoaderWork : public Work {
   std::uint32_t epoch_ = 0;
 };
 
-// No thread, no check, no choice: what a program of one screen would do. Exits on a bad file.
+// No threads, no checks, no choice of formats, as in a very short program. Exits on a bad file.
 class BareWork : public Work {
  public:
   BareWork(const Dataset& dataset, bool part, bool views)
@@ -186,7 +186,7 @@ class PageCacheWork : public Work {
 
  private:
   std::FILE* file_;
-  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(std::size_t{1} << 18);  // fits the cache
+  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(std::size_t{1} << 18);  // fits into the cache
 };
 
 std::unique_ptr<Work> make_work(const Settings& s) {

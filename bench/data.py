@@ -1,21 +1,21 @@
 #!/usr/bin/env python3
-"""From image files to normalised views: Kindred beside a bare libjpeg-turbo loop, torchvision and DALI, on one core.
+"""From image files to normalised views: Kindred, a bare libjpeg-turbo loop, torchvision and DALI, on one core.
 
     python3 bench/data.py --photos DIR [--small DIR] [--pack FILE] [--build build/release] [--pillow PYTHON] [--tensor PYTHON]
                           [--dali PYTHON] [--repeats 7] [--only crop]
 
 DIR holds train/<class>/*.jpg: photos for 224 x 224, small images for 32 x 32. The Pythons are interpreters that have
 torchvision (any version) for Pillow images, torchvision with v2 transforms for tensors, and DALI. All programs work on
-the same files, pinned to one core. FILE is a pack (pack_dataset): how fast its images are read, checksums compared, beside
-the file as a whole out of the page cache, and beside the folder of photos. Only the lines with "workers" may use two.
-Medians of interleaved repeats.
+the same files, pinned to one core. FILE is a pack (pack_dataset): measures how fast its images are read with checksums,
+compared with reading the whole file from the page cache, and with the folder of photos. Only the lines with "workers"
+may use two cores. Medians of interleaved repeats.
 """
 import argparse
 import os
 
 from interleave import Contender, race, spread
 
-WORKS = {  # images a repeat, views an image
+WORKS = {  # images per repeat, views per image
     "crop": (320, 1),
     "sim": (64, 2),
     "cifar": (2000, 2),

@@ -1,6 +1,6 @@
-"""The peers of bench/data.py: torchvision on Pillow images, torchvision v2 on tensors, NVIDIA DALI on the CPU.
+"""The other programs of bench/data.py: torchvision on Pillow images, torchvision v2 on tensors, NVIDIA DALI on the CPU.
 
-One repeat for every line on standard input, each answered with milliseconds; one thread.
+Makes one repeat for every line on standard input and answers with its milliseconds; one thread.
 """
 import argparse
 import os
@@ -12,7 +12,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def files(data, count):
-    """The same files as Kindred's evenly_spread takes."""
+    """The same files as Kindred's evenly_spread selects."""
     every = sorted(pathlib.Path(data, "train").glob("*/*"), key=lambda p: (os.fsencode(p.parent.name), os.fsencode(p.name)))
     count = min(count, len(every))
     return [str(every[i * len(every) // count]) for i in range(count)]
@@ -38,7 +38,7 @@ def pipeline(transforms, work, size, antialias):
 
 
 def pillow(work, data, count):
-    """ImageFolder's loader and transforms, as training scripts have them."""
+    """ImageFolder's loader and transforms, as in training scripts."""
     import torch
     from PIL import Image
     from torchvision import transforms
@@ -52,7 +52,7 @@ def pillow(work, data, count):
         with open(path, "rb") as file:
             return Image.open(file).convert("RGB")
 
-    if work == "cifar":  # torchvision.datasets.CIFAR10 keeps arrays and makes an image of one when it is asked for
+    if work == "cifar":  # torchvision.datasets.CIFAR10 keeps arrays and makes an image from one on request
         import numpy as np
         arrays = [np.asarray(load(p)) for p in paths]
         return lambda: [transform(image) for image in map(Image.fromarray, arrays) for _ in range(views)]

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""The paper's findings in small: one setting after another on a part of CIFAR-10, each pretrained and probed.
+"""The paper's findings at a small scale: several settings on a part of CIFAR-10, each pretrained and probed.
 
     bench/experiments.py DATA OUT [--seeds 0,1,2] [--jobs 2] [--only NAME,...] [--write docs/experiments.md]
 
-DATA holds train/<class>/* and test/<class>/* (or CIFAR's binary files). Every run is kept in OUT/NAME-seedN; what is
-done is not done again, and a run that was stopped goes on. --jobs runs so many settings beside each other, with the
-cores shared out among them: threads of one run wait for each other on a machine that does other things too. Prints a
-table: mean and spread of the linear probe's accuracy over the seeds. --write puts it between the two markers of that
-file.
+DATA holds train/<class>/* and test/<class>/* (or CIFAR's binary files). Every run is kept in OUT/NAME-seedN. A finished
+run is not repeated, and an interrupted one is resumed. --jobs is the number of runs at the same time; the cores are
+divided among them, because the threads of one run wait for each other on a busy machine. Prints a table: mean and
+spread of the linear probe's accuracy over the seeds. --write puts it between the two markers of that file.
 """
 import argparse
 import concurrent.futures
@@ -22,7 +21,7 @@ PROGRAMS = pathlib.Path(os.environ.get("KINDRED_APPS", pathlib.Path(__file__).re
 # A run of a few minutes on two cores: ResNet-20, 256 images in two views, SGD 0.1, one epoch of warm-up.
 COMMON = ["--preset", "cifar-quick", "--knn-every", "5", "--online-probe"]
 
-# group, name, flags of pretrain. The first is what the others are compared with.
+# group, name, flags of pretrain. The others are compared with the first.
 SETTINGS = [
     ("baseline", "supcon", []),
     ("loss", "supcon-in", ["--variant", "in"]),
@@ -86,7 +85,7 @@ def spread(values, sign=""):
 
 
 def results(options, name, seeds):
-    """{seed: (the probe's top-1, the nearest neighbours' figure)} of the runs that are done."""
+    """{seed: (the probe's top-1, the nearest neighbours' figure)} of the finished runs."""
     found = {}
     for seed in seeds:
         folder = options.out / f"{name}-seed{seed}"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Kindred beside PyTorch on one GPU: the SupCon training step and the loss alone, random data.
+"""Kindred and PyTorch on one GPU: the SupCon training step and the loss alone, with random data.
 
     python3 bench/gpu.py [--programs build/release/bench] [--python python3] [--repeats 7] [--only resnet50] [--compiled]
 
-Kindred is measured first. One contender is in memory at a time, and its row is printed as soon as it is through:
-milliseconds (median and quartiles), rows per second, and its time as a multiple of Kindred's. --in-turn keeps all of them
-alive and measures one repeat of each in turn, where memory allows it. Without a Python that has torch, Kindred's figures
-stand alone. A contender that fails (out of memory, say) is left out and named. What the programs say goes to --log.
+Kindred is measured first. Only one contender is in memory at a time, and its row is printed as soon as it has finished:
+milliseconds (median and quartiles), rows per second, and its time as a multiple of Kindred's. --in-turn keeps all of
+them alive and measures one repeat of each in turn, if memory allows it. Without a Python that has torch, only Kindred
+is measured. A contender that fails (out of memory, for example) is left out and named. The programs' other output goes
+to --log.
 """
 import argparse
 import os
@@ -23,11 +24,11 @@ STEPS = [  # model, image size, views, precisions
     ("resnet18", 224, 256, ("tf32", "bf16")),
 ]
 LOSSES = [8192, 65536]  # rows of 128
-MILLION = 1048576  # --million: Kindred's alone, minutes
+MILLION = 1048576  # --million: Kindred alone, takes minutes
 
 
 def why_no_torch(python, device="cuda"):
-    """Why PyTorch cannot be measured; empty if it can."""
+    """Returns why PyTorch cannot be measured; empty if it can."""
     asked = "torch.cuda.is_available()" if device == "cuda" else "True"
     probe = f"import torch, torchvision, sys; sys.exit(0 if {asked} else 'its PyTorch sees no GPU')"
     try:
@@ -48,7 +49,7 @@ def loss_flags(rows, device="cuda", steps=None):
 
 
 class Work:
-    """One thing that contenders do, Kindred first. `say` gets each row as soon as it is known."""
+    """A task for all contenders, Kindred first. `say` gets each row as soon as it is known."""
 
     def __init__(self, name, rows, say=print):
         self.name, self.rows, self.say, self.ours = name, rows, say, None
@@ -67,11 +68,11 @@ class Work:
         self.say(f"{self.name:34} {name:14} left out: {reason}")
 
     def alone(self, name, command, repeats, **options):
-        """Measures one contender. None, or why it was left out, which is said."""
+        """Measures one contender. Returns None, or why it was left out, which is also printed."""
         contender = None
         try:
             contender = Contender(name, command, **options)
-            for _ in range(2):  # the first chooses plans and compiles
+            for _ in range(2):  # the first repeat chooses plans and compiles
                 contender.repeat()
             contender.times = [contender.repeat() for _ in range(repeats)]
             contender.close()
@@ -109,7 +110,7 @@ def main():
     parser.add_argument("--in-turn", action="store_true", help="all contenders at once in memory, one repeat of each in turn")
     parser.add_argument("--million", action="store_true", help="also the loss of a million rows, which takes minutes")
     parser.add_argument("--log", default="gpu_bench.log", help="file for what the programs say (gpu_bench.log)")
-    parser.add_argument("--device", default="cuda", help=argparse.SUPPRESS)  # for a look without a GPU
+    parser.add_argument("--device", default="cuda", help=argparse.SUPPRESS)  # to try it without a GPU
     a = parser.parse_args()
     here = os.path.dirname(os.path.abspath(__file__))
     why_not = why_no_torch(a.python, a.device)
@@ -138,7 +139,7 @@ def main():
                     step_flags(model, size, views, precision, a.device), "bench_train_step", "train_step_torch.py")
     for rows in LOSSES + ([MILLION] if a.million else []):
         name = f"loss alone, {rows} x 128"
-        # Beyond, N x N does not fit, whoever builds it.
+        # With more rows an N x N matrix does not fit for any program.
         measure(name, rows, loss_flags(rows, a.device), "bench_loss", "loss_torch.py", rows < 100000)
         if a.only in name:
             taken = subprocess.run([f"{a.programs}/bench_loss", *loss_flags(rows, a.device), "--memory"], capture_output=True,

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs several programs side by side, one repeat of each in turn, and prints medians and ratios.
 
-The machine may be shared and its speed may drift from minute to minute, so figures are only compared when they come
-from one run of this script. Each program does one repeat for every line that it reads on standard input and answers
-with one line: the milliseconds that it took. All programs stay alive, so start-up and compilation are paid once.
+The machine may be shared and its speed may drift from minute to minute, so figures are only compared if they come from
+one run of this script. Each program does one repeat for every line that it reads on standard input and answers with one
+line: the milliseconds that it took. All programs stay alive, so start-up and compilation are paid once.
 """
 import os
 import select
@@ -14,7 +14,7 @@ import time
 
 
 class Contender:
-    """`log`: a file for what it says beside its answers. `deadline`: of time.monotonic(); it is killed then."""
+    """`log`: a file for other output. `deadline`: when to kill it, as time.monotonic()."""
 
     def __init__(self, name, command, env=None, log=None, deadline=None):
         self.name, self.times, self.deadline, self.read = name, [], deadline, b""
@@ -26,7 +26,7 @@ class Contender:
             self.process.stdin.write(b"go\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended; so has its output
+            pass  # the program has ended, and so has its output
         while b"\n" not in self.read:
             wait = None if self.deadline is None else max(0, self.deadline - time.monotonic())
             if not select.select([self.process.stdout], [], [], wait)[0]:
@@ -48,7 +48,7 @@ class Contender:
             raise SystemExit(f"{self.name} was killed at its limit")
 
     def kill(self):
-        """Ends it, and what it started if it leads a session."""
+        """Ends the program, and if it leads a session also the processes that it started."""
         try:
             os.killpg(self.process.pid, signal.SIGKILL) if self.deadline is not None else self.process.kill()
         except ProcessLookupError:
@@ -57,7 +57,7 @@ class Contender:
 
 
 def race(contenders, repeats, warmup=2):
-    """Fills each contender's times; the order of the contenders turns from repeat to repeat."""
+    """Fills each contender's times. The order of the contenders rotates from repeat to repeat."""
     for contender in contenders:
         for _ in range(warmup):
             contender.repeat()

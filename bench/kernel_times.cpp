@@ -51,7 +51,7 @@ struct Tally {
   std::string name, shape;  // shape: grid, block, registers and shared memory, with tabs between
 };
 
-// What CUPTI's threads hand over. It calls plain functions, so there is one for the process.
+// The records from CUPTI's threads. CUPTI calls plain functions, so there is one object for the process.
 struct Records {
   std::mutex mutex;
   std::map<std::string, Tally> by_name;                            // name and shape
@@ -64,7 +64,7 @@ constexpr std::size_t buffer_bytes = std::size_t{8} << 20;
 void give_buffer(std::uint8_t** buffer, std::size_t* bytes, std::size_t* most_records) {
   *buffer = static_cast<std::uint8_t*>(std::aligned_alloc(8, buffer_bytes));
   *bytes = *buffer != nullptr ? buffer_bytes : 0;
-  *most_records = 0;  // as many as fit
+  *most_records = 0;  // CUPTI writes as many as fit
 }
 
 std::string readable(const std::string& mangled) {
@@ -82,7 +82,7 @@ void count(const std::string& name, const std::string& shape, std::uint64_t star
   records.intervals.emplace_back(start, end);
 }
 
-// The oldest forms of the records that CUDA 12 and 13 know: newer ones add fields behind.
+// The oldest forms of the records in CUDA 12 and 13: newer ones add fields at the end.
 void count(const CUpti_Activity* record) {
   if (record->kind == CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) {
     const auto& k = *reinterpret_cast<const CUpti_ActivityKernel9*>(record);
@@ -111,7 +111,7 @@ void take_buffer(CUcontext, std::uint32_t, std::uint8_t* buffer, std::size_t, st
   std::free(buffer);
 }
 
-// The time in which at least one of the intervals was under way: copies run beside kernels.
+// The time during which at least one interval was active: copies overlap kernels.
 std::uint64_t union_of(std::vector<std::pair<std::uint64_t, std::uint64_t>> intervals) {
   std::sort(intervals.begin(), intervals.end());
   std::uint64_t covered = 0, to = 0;

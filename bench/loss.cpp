@@ -1,12 +1,12 @@
-// Kindred's side of the loss alone: SupCon forward and backward for every line on standard input; answers with
-// the milliseconds of one. With --memory one pass alone, and the bytes that it took beside its inputs: on a GPU
-// those of the pool, gradient included, elsewhere those by which the process grew.
+// Kindred's side of the loss alone: runs SupCon forward and backward for every line on standard input and
+// answers with the milliseconds of one pass. With --memory it runs one pass and prints the bytes that this took
+// besides the inputs: on a GPU the pool's bytes, gradient included, otherwise the growth of the process.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/process_memory.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/random/philox.h>
@@ -51,7 +51,7 @@ std::size_t bytes_of_a_pass(const Inputs& inputs, Device device) {
   const std::size_t before = resident_bytes(), peak_before = peak_resident_bytes();
   pass(inputs);
   const std::size_t peak = peak_resident_bytes();
-  // Where the peak did not rise, the pass fitted into what drawing the inputs had taken and given back.
+  // If the peak did not rise, the pass fitted into memory that drawing the inputs had used and released.
   return peak > peak_before ? peak - before : peak_before - before;
 }
 

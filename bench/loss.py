@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""SupCon's loss by itself, forward and backward: Kindred's tiles beside PyTorch's masked form on the same processor.
+"""SupCon's loss alone, forward and backward: Kindred's tiles and PyTorch's masked form on the same processor.
 
     python3 bench/loss.py [--build build/release] [--python /usr/bin/python3] [--repeats 5] [--rows 2048 8192]
                           [--alone 16384 65536] [--dim 128] [--plot loss.png]
 
 Prints a line for each number of rows: milliseconds of each (medians of interleaved repeats), the ratio, GFLOP/s of
-the products that the formula needs (6 N^2 D), and by how much each process grows for one pass. The sizes of
---alone are Kindred's only: PyTorch would need tens of gigabytes. --plot draws time and memory over N.
+the products that the formula needs (6 N^2 D), and by how much each process grows for one pass. The sizes of --alone are
+measured for Kindred only: PyTorch would need tens of gigabytes. --plot draws time and memory over N.
 """
 import argparse
 import os

@@ -1,5 +1,5 @@
-// Decodes each file that standard input names, in a process of its own, and reports on standard output
-//   outcome TAB format TAB height TAB width TAB milliseconds TAB bytes held beyond file and pixels TAB reason
+// Decodes each file that standard input names, each in its own process, and reports on standard output outcome
+//   TAB format TAB height TAB width TAB milliseconds TAB bytes held beyond file and pixels TAB reason
 // and with --pixels the raw RGB pixels after each line. A file that kills its process is reported
 // as "crashed". For tests/golden/compare_with_pillow.py.
 #include <fmt/format.h>

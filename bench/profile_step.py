@@ -12,7 +12,7 @@ import tempfile
 
 from train_step import CONFIGURATIONS
 
-# The first that matches a symbol names its kind. Code that oneDNN makes at run time has no symbol.
+# The first pattern that matches a symbol gives its kind. Code that oneDNN makes at run time has no symbol.
 KINDS = [
     ("batch norm", r"(apply|backward|sum|reduce|statistics)_tile|for_row_ranges|batch_norm"),
     ("Winograd convolutions of our own", r"winograd::"),
@@ -35,7 +35,7 @@ def kind_of(symbol):
 
 
 def profile(command, steps):
-    """Samples by symbol over `steps` steps, start-up left out by a first step that is not recorded."""
+    """Samples by symbol over `steps` steps. A first step is not recorded, so that start-up is left out."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def step():

@@ -1,6 +1,7 @@
-// What saving a checkpoint costs: how long training stands still (the copy), and how long the writing takes
-// beside it, as shares of the time between two checkpoints by default. The second is counted in full, as if
-// training stood still for it too.
+// The cost of saving a checkpoint: how long training pauses (the copy), and how long the writing takes
+// meanwhile, as shares of the default time between two checkpoints. The writing is counted in full, as if
+// training paused for it too.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/main.h>

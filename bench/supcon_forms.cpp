@@ -1,11 +1,11 @@
-// What each step of docs/supcon_from_loops_to_tensor_cores.md gains on this machine: the same pass over the same
-// features in every form, in turn. Fails if a form comes to another loss or gradient than the plain loops.
+// What each step of docs/supcon_from_loops_to_tensor_cores.md gains on this machine: the same pass over the
+// same features in every form, in turn. Fails if a form gives another loss or gradient than the plain loops.
 //
-// A tile serves its columns as well as its rows only where both are the same tensor (same_rows() in kernels.h).
-// A copy of the features as columns switches that off.
+// A tile serves its columns as well as its rows only if both are the same tensor (same_rows() in kernels.h).
+// Passing a copy of the features as columns turns this off.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/random/philox.h>
@@ -36,13 +36,13 @@ struct Form {
   std::string name;
   Device device;
   int threads;
-  SupConRows rows, columns;
-  Tensor losses, loss, weight, upstream, d_rows;
-  std::vector<double> forward, backward;  // milliseconds, a round each
+  SupConRows rows = {}, columns = {};
+  Tensor losses = {}, loss = {}, weight = {}, upstream = {}, d_rows = {};
+  std::vector<double> forward = {}, backward = {};  // milliseconds, one for each round
 };
 
 Form make_form(const std::string& name, Device device, int threads, bool each_pair_once, const Inputs& inputs) {
-  Form form{name, device, threads, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Form form{.name = name, .device = device, .threads = threads};
   const std::int64_t count = inputs.features.dim(0);
   const auto numbers = [&](const Shape& shape, DType type) { return Tensor::empty(shape, type, device); };
   form.rows.features = inputs.features.to(device, DType::f32);
@@ -86,10 +86,11 @@ void pass(Form& form) {
   const SupConKernels& kernels = supcon_kernels(form.device);
   const SupConFormula formula;  // L_out, T = 0.1
   const double start = seconds_when_done(form.device);
-  kernels.forward(form.rows, form.columns, formula, form.losses);
-  kernels.mean(form.losses, form.rows.positives, SupConReduction::all_anchors, 1, form.loss, form.weight);
+  kernels.forward(form.rows, form.columns, formula, Output(form.losses));
+  kernels.mean(form.losses, form.rows.positives, SupConReduction::all_anchors, 1, Output(form.loss),
+               Output(form.weight));
   const double middle = seconds_when_done(form.device);
-  kernels.backward(form.rows, form.columns, formula, form.upstream, form.weight, form.d_rows);
+  kernels.backward(form.rows, form.columns, formula, form.upstream, form.weight, Output(form.d_rows));
   form.forward.push_back(1e3 * (middle - start));
   form.backward.push_back(1e3 * (seconds_when_done(form.device) - middle));
 }
@@ -107,7 +108,7 @@ double median(std::vector<double> values) {
   return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
-// Ratios of each round by itself: what slows one form down slows the others down too.
+// Ratios within each round, because a busy machine slows all forms of a round down.
 void print(const Form& form, const Form& loops) {
   std::vector<double> ratios;
   for (std::size_t i = 0; i < form.forward.size(); ++i)

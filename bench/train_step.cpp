@@ -1,11 +1,11 @@
-// Kindred's side of bench/train_step.py and bench/gpu.py: SupCon training steps for every line on standard
-// input; answers with the milliseconds of one. With --kernels FILE the kernels of all lines but the first,
-// which makes plans and records, are written there.
+// Kindred's side of bench/train_step.py and bench/gpu.py: runs SupCon training steps for every line on standard
+// input and answers with the milliseconds of one step. --kernels FILE writes the kernels of all lines except
+// the first, which makes plans and recordings.
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/bench/kernel_times.h>
 #include <kindred/engine/device_kernels.h>
@@ -36,7 +36,7 @@ std::vector<std::int32_t> random_labels(std::int64_t batch) {
   return labels;
 }
 
-// Plans cost a minute or two, and whoever waits for them may lose patience and kill the program.
+// Plans take a minute or two, and the program may be killed before it has all of them.
 void keep_now_and_then(const KnownPlans& plans, const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
@@ -79,7 +79,7 @@ int bench(int argc, char** argv) {
 
   Learner learner(o, device, 10);
   const auto runner = make_training_steps(o, device, learner);
-  if (device == Device::cuda) {  // whole launches, as nearly all of an epoch's are
+  if (device == Device::cuda) {  // whole launches, like nearly all of an epoch
     const std::int64_t of_launch = steps_of_a_launch(o);
     steps = (steps + of_launch - 1) / of_launch * of_launch;
   }
@@ -90,7 +90,7 @@ int bench(int argc, char** argv) {
   for (std::string line; std::getline(std::cin, line); ++lines) {
     if (lines == 1) {
       keeper.request_stop();
-      if (device == Device::cuda && !plans_file.empty()) plan_book().save(plans_file, gpu().probe().reason);
+      if (device == Device::cuda && !plans_file.empty()) plan_book().save(plans_file, gpu().probe().name);
       if (kernels) kernels->begin();
     }
     const double start = now_seconds();

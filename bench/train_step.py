@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The SupCon training step (forward, loss, backward, SGD) of Kindred beside PyTorch's on the same processor.
+"""The SupCon training step (forward, loss, backward, SGD) of Kindred and of PyTorch on the same processor.
 
     python3 bench/train_step.py [--build build/release] [--python /usr/bin/python3] [--repeats 7] [--only resnet20]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PyTorch's side of bench/train_step.py and bench/gpu.py: the same SupCon training step, channels_last.
 
-With --kernels FILE one more line's steps run under PyTorch's profiler at the end, and their kernels are written there.
+With --kernels FILE the steps of one more line run under PyTorch's profiler at the end, and FILE gets their kernels.
 """
 import argparse
 import sys

@@ -2,7 +2,7 @@
 #
 # Adds one folder of a layer or a loss to the library: <room>/<name>/: <name>.cpp, reference.cpp, cpu.cpp, plan.cpp, the
 # sources named after them, and cuda.cu where CUDA is built. Without CUDA a generated file puts a null pointer in place of
-# the folder's CUDA table; engine/kernels.h turns that into one clear error. So no source file needs an #ifdef.
+# the folder's CUDA table; engine/kernels/select.h turns that into one clear error. So no source file needs an #ifdef.
 function(kindred_folder room name table)
   set(path ${PROJECT_SOURCE_DIR}/${room}/${name})
   target_sources(kindred PRIVATE ${path}/${name}.cpp ${path}/reference.cpp ${path}/cpu.cpp ${path}/plan.cpp)
@@ -15,7 +15,7 @@ endfunction()
 # The sources of device `cuda` are two object libraries beside `kindred`, so that programs and tests that differ in that
 # device alone compile everything else once:
 #   kindred_gpu       for a GPU, or without CUDA the null pointers
-#   kindred_emulated  the same kernels compiled for the host (engine/cuda/emulation.h)
+#   kindred_emulated  the same kernels compiled for the host (engine/cuda/emulation)
 
 # The CUDA half of kindred_folder, for a table that stands elsewhere. The emulation takes <file>_emulated.cpp where there
 # is one: the file calls libraries that need a GPU.
@@ -48,7 +48,7 @@ function(kindred_cuda_source source)
 endfunction()
 
 # A .cu file as C++ of the host, in kindred_emulated or another target. The compiler tells the emulation of each access to
-# memory (engine/cuda/emulation_memory.h) and of addresses that are not aligned; no sanitizer's library is linked. Without
+# memory (engine/cuda/emulation/memory.h) and of addresses that are not aligned; no sanitizer's library is linked. Without
 # vectors of the host's own making every access is seen as it is written. -g1, and no calls that are jumps: the lines of
 # errors.
 function(kindred_emulated_source source)

@@ -1,12 +1,15 @@
 # cmake --install: programs, headers under include/kindred/ as in the tree, the library, and what find_package(kindred)
 # needs. The library is static, so whoever links it needs what it links: kindredConfig.cmake looks for that.
 include(CMakePackageConfigHelpers)
+include(KindredHeaders)
 
 set(kindred_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kindred)
 
 install(TARGETS kindred EXPORT kindredTargets)
-foreach(room engine layers losses models data)
-  install(DIRECTORY ${room} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kindred FILES_MATCHING PATTERN "*.h")
+kindred_public_headers(headers)
+foreach(header IN LISTS headers)
+  get_filename_component(folder ${header} DIRECTORY)
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kindred/${folder})
 endforeach()
 install(EXPORT kindredTargets NAMESPACE kindred:: DESTINATION ${kindred_package_dir})
 

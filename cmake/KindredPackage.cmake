@@ -2,7 +2,7 @@
 # machine's, and runs without anything installed.
 #
 #   bin/         the programs
-#   lib/         the shared libraries that they need, but for the C library's; licenses/ holds their copyright files
+#   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files
 #   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh
 #
 # CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/search/library_search.h says.

@@ -38,10 +38,15 @@ void set_planned_device(Device device) {
 
 namespace {
 
+// What to say of the GPU: its name, or why it cannot be used.
+const std::string& description(const GpuProbe& probe) {
+  return probe.usable ? probe.name : probe.problem;
+}
+
 GpuProbe probe_cuda() {
   if (device_cuda != nullptr) return device_cuda->probe();
   GpuProbe none;
-  none.reason = "this build has no CUDA";
+  none.problem = "this build has no CUDA";
   return none;
 }
 
@@ -53,9 +58,9 @@ DeviceChoice choose_device(std::string_view requested) {
   check(requested == "cuda" || requested == "auto", ExitCode::usage,
         "unknown device {}: expected auto, cpu, cuda or reference", requested);
   const GpuProbe probe = probe_cuda();
-  if (probe.usable && !(probe.emulated && requested == "auto")) return {Device::cuda, probe.reason};
-  check(requested == "auto", ExitCode::device, Cause::needs_cpu, "device cuda: {}", probe.reason);
-  return {Device::cpu, probe.reason};
+  if (probe.usable && !(probe.emulated && requested == "auto")) return {Device::cuda, probe.name};
+  check(requested == "auto", ExitCode::device, Cause::needs_cpu, "device cuda: {}", probe.problem);
+  return {Device::cpu, description(probe)};
 }
 
 std::vector<std::string> libraries_of_cuda() {
@@ -64,7 +69,7 @@ std::vector<std::string> libraries_of_cuda() {
 }
 
 std::vector<std::string> describe_cuda() {
-  std::vector<std::string> lines{"device cuda: " + probe_cuda().reason};
+  std::vector<std::string> lines{"device cuda: " + description(probe_cuda())};
   for (std::string& library : libraries_of_cuda()) lines.push_back(std::move(library));
   return lines;
 }

@@ -14,7 +14,8 @@ namespace kindred {
 struct GpuProbe {
   bool usable = false;
   bool emulated = false;   // correct but slow: chosen only on request
-  std::string reason;      // why it cannot be used; or "NVIDIA H200, driver for CUDA 13.0"
+  std::string name;        // "NVIDIA H200, driver for CUDA 13.0"; empty if it is not usable
+  std::string problem;     // why it cannot be used; empty if it is usable
   std::size_t memory = 0;  // bytes
   int multiprocessors = 0;
 };
@@ -41,7 +42,7 @@ std::string cuda_version_text(int version);  // 13000 -> "13.0"
 // events. All computation runs on `compute`.
 enum class GpuStream : std::uint8_t { compute, copy };
 
-// The additional functions of an emulated GPU (engine/cuda/emulated_streams.h).
+// The additional functions of an emulated GPU (engine/cuda/emulation/streams.h).
 struct GpuEmulation {
   // Pools report here what they do with the memory that they acquired.
   void (*handed_out)(std::byte* block, std::size_t bytes);
@@ -67,9 +68,9 @@ struct DeviceKernels {
 
   // Runs on the GPU, in order with all other work that was started there.
   void (*set_bytes)(void* device, int value, std::size_t bytes);
-  void (*fill)(const Tensor& tensor, double value);
-  void (*convert)(const Tensor& from, const Tensor& to);  // same number of elements; any two types
-  void (*randomize)(const Tensor& tensor);                // in [-1, 1), or random bytes; not i32 or f64
+  void (*fill)(Output tensor, double value);
+  void (*convert)(const Tensor& from, Output to);  // same number of elements; any two types
+  void (*randomize)(Output tensor);                // in [-1, 1), or random bytes; not i32 or f64
 
   void (*synchronize)();  // waits for all work on `compute`; throws the error of an earlier kernel here
 

@@ -1,7 +1,7 @@
 // How Kindred reports that something is wrong: one exception type, one line of text, one exit code.
 //
-// A message says what was given and what was expected. The library does not know the flags of programs, so where
-// a flag is what helps, the error carries a Cause instead. `main` prints the message and the advice for the cause
+// A message says what was given and what was expected. The library does not know the flags of programs, so if a
+// flag can help, the error carries a Cause instead. `main` prints the message and the advice for the cause
 // (apps/console/advice.h), and returns the exit code. Checks stay on in release builds.
 #pragma once
 
@@ -61,13 +61,13 @@ class OutOfMemory : public Error {
 };
 
 template <typename... Args>
-[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(code, fmt::format(format, std::forward<Args>(args)...));
+[[noreturn]] void fail(ExitCode code, Cause cause, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(code, fmt::format(format, std::forward<Args>(args)...), cause);
 }
 
 template <typename... Args>
-[[noreturn]] void fail(ExitCode code, Cause cause, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(code, fmt::format(format, std::forward<Args>(args)...), cause);
+[[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
+  fail(code, Cause::other, format, std::forward<Args>(args)...);
 }
 
 template <typename... Args>

@@ -227,9 +227,8 @@ std::shared_ptr<MemoryPool> new_memory_pool(Device device) {
 PoolScope::PoolScope(Device device, std::shared_ptr<MemoryPool> pool)
     : device_(device), pool_(std::move(pool)), outer_(innermost_scope) {
   const std::shared_ptr<MemoryPool> current = shared_memory_pool(device);
-  check(
-      current == pool_ || !current->is_recording(), ExitCode::internal,
-      "another pool was asked for within a recording; was a plan chosen there, and not by the step before it?");
+  check(current == pool_ || !current->is_recording(), ExitCode::internal,
+        "another pool was asked for within a recording; every plan must be chosen before the recording");
   innermost_scope = this;
 }
 

@@ -1,4 +1,4 @@
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/tape.h>
 
 #include <algorithm>
@@ -70,7 +70,7 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
     GradientBuffer& slot = buffer->second;
     if (gradient.raw() != slot.tensor.raw()) {
       if (slot.holds_gradient && !replaces)
-        accumulate(slot.tensor, gradient);
+        accumulate(Output(slot.tensor), gradient);
       else
         slot.tensor.copy_from(gradient);
     }
@@ -84,7 +84,7 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
     // A new tensor, because the gradient so far may have been passed on to another input and must not change
     // there.
     Tensor sum = Tensor::empty_like(so_far);
-    add(so_far, gradient, sum);
+    add(so_far, gradient, Output(sum));
     so_far = sum;
   }
 }
@@ -138,22 +138,22 @@ Tensor Tape::gradient(const Tensor& tensor) const {
   return found == gradients_.end() ? Tensor() : found->second;
 }
 
-Tensor BackwardStep::input_gradient(int input) {
+Output BackwardStep::input_gradient(int input) {
   const Tape::Edge& target = edge(input);
   check(target.requires_grad, ExitCode::internal, "{}: the gradient of input {} is not wanted",
         entry_.operation->name(), input);
   const bool took_addend =
       std::find(addends_taken_.begin(), addends_taken_.end(), input) != addends_taken_.end();
-  Tensor place;
+  Output place;
   // The first gradient of a parameter is written directly into its buffer.
   const auto buffer = tape_.buffers_.find(target.id);
   const bool written_before = std::any_of(written_.begin(), written_.end(), [&](const Written& other) {
     return edge(other.input).id == target.id;
   });
   if (buffer != tape_.buffers_.end() && !buffer->second.holds_gradient && !written_before)
-    place = buffer->second.tensor;
+    place = Output(buffer->second.tensor);
   else
-    place = Tensor::empty(target.shape, target.gradient_dtype, target.device);
+    place = Output(Tensor::empty(target.shape, target.gradient_dtype, target.device));
   written_.push_back({input, place, took_addend});
   return place;
 }

@@ -13,6 +13,8 @@
 
 #include <kindred/engine/tensor.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -106,14 +108,24 @@ class Tape {
 // to.
 class BackwardStep {
  public:
-  const Tensor& saved(int index) const { return entry_.saved[static_cast<std::size_t>(index)]; }
+  // The tensors that were given to record() as `saved`, to be named: `const auto [x, filters] =
+  // step.saved<2>();`
+  template <std::size_t count>
+  std::array<Tensor, count> saved() const {
+    check(entry_.saved.size() == count, ExitCode::internal, "{}: {} tensors were saved, not {}",
+          entry_.operation->name(), entry_.saved.size(), count);
+    std::array<Tensor, count> tensors;
+    std::copy(entry_.saved.begin(), entry_.saved.end(), tensors.begin());
+    return tensors;
+  }
+  const std::vector<Tensor>& saved() const { return entry_.saved; }  // where their number varies
   // Undefined if no gradient reached that output. At least one output has a defined gradient.
   const Tensor& output_gradient(int index = 0) const {
     return output_gradients_[static_cast<std::size_t>(index)];
   }
   bool wants(int input) const { return edge(input).requires_grad; }
   // A tensor of the input's shape, which the kernel must overwrite completely. Call it only if wants(input).
-  Tensor input_gradient(int input);
+  Output input_gradient(int input);
   // Returns the gradient that the input has so far, or an undefined tensor. A caller that takes it promises
   // that the kernel's result includes it. Not for operations that may get the same tensor as two inputs.
   Tensor take_addend(int input);

@@ -1,7 +1,8 @@
 #include <kindred/engine/device_kernels.h>
+#include <kindred/engine/kernels/with_type.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/tensor.h>
-#include <kindred/engine/work.h>
 
 #include <algorithm>
 #include <atomic>
@@ -50,37 +51,6 @@ const WorkKind fill_kind("fill"), copy_kind("copy");
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> counter{0};
   return ++counter;
-}
-
-template <typename Body>
-void with_type(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::f32:
-      return body(float{});
-    case DType::f64:
-      return body(double{});
-    case DType::bf16:
-      return body(BFloat16{});
-    case DType::u8:
-      return body(std::uint8_t{});
-    case DType::i32:
-      return body(std::int32_t{});
-    case DType::f16:
-      return body(Float16{});
-  }
-}
-
-template <typename T>
-constexpr bool is_half = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
-
-template <typename To, typename From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, From>)
-    return value;
-  else if constexpr (is_half<To> || is_half<From>)
-    return static_cast<To>(static_cast<float>(value));
-  else
-    return static_cast<To>(value);
 }
 
 }  // namespace
@@ -169,12 +139,12 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 
 void Tensor::fill(double value) {
   if (device_ == Device::plan) return record_work(fill_kind, {.written = bytes_of({*this})});
-  if (device_ == Device::cuda) return gpu().fill(*this, value);
+  if (device_ == Device::cuda) return gpu().fill(Output(*this), value);
   if (value == 0) {
     std::memset(raw(), 0, bytes());
     return;
   }
-  with_type(dtype_, [&]<typename T>(T) { std::fill_n(data<T>(), numel(), convert<T>(value)); });
+  with_type(dtype_, [&]<typename T>(T) { std::fill_n(data<T>(), numel(), convert_element<T>(value)); });
 }
 
 void Tensor::copy_from(const Tensor& source) {
@@ -183,7 +153,7 @@ void Tensor::copy_from(const Tensor& source) {
   if (device_ == Device::plan || source.device() == Device::plan)
     return record_work(copy_kind, {.read = bytes_of({source}), .written = bytes_of({*this})});
   const bool to_gpu = device_ == Device::cuda, from_gpu = source.device() == Device::cuda;
-  if (to_gpu && from_gpu) return gpu().convert(source, *this);
+  if (to_gpu && from_gpu) return gpu().convert(source, Output(*this));
   if (to_gpu || from_gpu) {
     // Convert on the source's side, then move the bytes.
     const Tensor moved = source.dtype() == dtype_ ? source : source.to(source.device(), dtype_);
@@ -192,7 +162,7 @@ void Tensor::copy_from(const Tensor& source) {
   }
   with_type(dtype_, [&]<typename To>(To) {
     with_type(source.dtype(), [&]<typename From>(From) {
-      std::transform(source.data<From>(), source.data<From>() + numel(), data<To>(), convert<To, From>);
+      std::transform(source.data<From>(), source.data<From>() + numel(), data<To>(), convert_element<To, From>);
     });
   });
 }
@@ -209,7 +179,7 @@ std::vector<T> Tensor::to_vector() const {
   check(is_host(device_), ExitCode::internal, "a tensor on device {} was read", name(device_));
   std::vector<T> values(static_cast<std::size_t>(numel()));
   with_type(dtype_, [&]<typename From>(From) {
-    std::transform(data<From>(), data<From>() + numel(), values.begin(), convert<T, From>);
+    std::transform(data<From>(), data<From>() + numel(), values.begin(), convert_element<T, From>);
   });
   return values;
 }

@@ -112,13 +112,22 @@ class Tensor {
   std::uint64_t id_ = 0;
 };
 
+// A tensor that a function writes. The conversion is explicit, so a call shows what it changes,
+// `kernels.forward(x, Output(y))`, and the compiler refuses an input in the place of a result. An empty Output
+// means "this result is not wanted", where a function allows it.
+class Output : public Tensor {
+ public:
+  Output() = default;
+  explicit Output(const Tensor& tensor) : Tensor(tensor) {}
+};
+
 // Throws an error with the given and the expected value if the shape, type or device of `tensor` differs.
 void check_shape(const Tensor& tensor, const Shape& expected, const char* what);
 void check_same_device(const Tensor& a, const Tensor& b, const char* what);
 
 }  // namespace kindred
 
-// Messages take a shape as it is, so that a check that holds makes no text.
+// Messages can take a Shape directly, so a check that passes creates no text.
 template <>
 struct fmt::formatter<kindred::Shape> : fmt::formatter<std::string_view> {
   auto format(const kindred::Shape& shape, fmt::format_context& context) const {

@@ -19,9 +19,9 @@ inline Tensor widened(const Tensor& tensor) {
 // Calls kernel(f32 tensor of the result's shape) and copies the values to `result`. If the result is f32
 // already, as a filter gradient may be, the kernel writes to it directly.
 template <typename Kernel>
-void compute_in_f32(Tensor result, const Kernel& kernel) {
+void compute_in_f32(Output result, const Kernel& kernel) {
   if (result.dtype() == DType::f32) return kernel(result);
-  const Tensor computed = Tensor::empty(result.shape(), DType::f32, Device::cpu);
+  const Output computed(Tensor::empty(result.shape(), DType::f32, Device::cpu));
   kernel(computed);
   result.copy_from(computed);
 }

@@ -58,9 +58,10 @@ EncoderInfo read_encoder_info(const std::filesystem::path& path) {
         "{}: it says that it is a \"{}\", which Kindred does not know; it knows {}", file.path(), info.model,
         fmt::join(names, ", "));
   const std::string& stem = metadata_value(file, "stem");
-  check(stem == "imagenet" || stem == "cifar", ExitCode::file,
-        "{}: the metadata's \"stem\" should be imagenet or cifar, not {}", file.path(), stem);
-  info.stem = parse_stem(stem);
+  const auto known_stem = value_named(stem_names, stem);
+  check(known_stem.has_value(), ExitCode::file, "{}: the metadata's \"stem\" should be {}, not {}", file.path(),
+        names_of(stem_names, " or "), stem);
+  info.stem = *known_stem;
   info.image_size = image_size_of(file);
   info.pixels = {three_numbers(file, "pixel_mean", false), three_numbers(file, "pixel_std", true)};
   return info;

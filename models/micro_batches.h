@@ -1,30 +1,28 @@
-// Batches larger than memory. The model processes a batch in pieces: first a forward pass for all of them. Once
-// the loss of the whole batch has given the gradient of its features, it runs forward again and backward for
-// each piece. This is gradient caching (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under
-// Memory Limited Setup", arXiv 2101.06983). Between the two passes only the features of the batch are kept, not
-// its activations.
+// Batches larger than memory. The model processes a batch as several micro-batches: first a forward pass for
+// each of them. Then the loss of the whole batch gives the gradient of the features, and the model runs forward
+// again and backward for each micro-batch. This is gradient caching (Gao et al. 2021, "Scaling Deep Contrastive
+// Learning Batch Size under Memory Limited Setup", arXiv 2101.06983). Between the two passes only the features
+// are kept, not the activations.
 //
-// Because of batch norm, a piece behaves differently from a part of the batch. There are two scopes:
+// Because of batch norm, a micro-batch alone gives other results than as a part of the batch. There are two
+// scopes (BatchNormScope):
 //
-//   micro   Every piece has its own statistics. Running statistics move once for each batch, by the mean of the
-//           pieces' statistics.
-//   full    Exact. The segments of the encoder (its blocks) run one after the other, each over all pieces, so
-//           that every norm sees the whole batch, forward and backward (layers/batch_norm/pieces.h). The inputs
-//           of the segments are kept; everything within them is computed again.
+//   micro   Every micro-batch has its own statistics. Running statistics move once for each batch, by the mean
+//           of these statistics.
+//   full    Exact. The segments of the encoder (its blocks) run one after the other, each over all
+//           micro-batches, so that every norm sees the whole batch, forward and backward
+//           (layers/batch_norm/whole_batch.h). The inputs of the segments are kept; everything within them is
+//           computed again.
 #pragma once
 
-#include <kindred/layers/batch_norm/pieces.h>
+#include <kindred/layers/batch_norm/whole_batch.h>
+#include <kindred/models/choices.h>
 #include <kindred/models/contrastive_model.h>
 
 #include <deque>
 #include <vector>
 
 namespace kindred {
-
-enum class BatchNormScope : std::uint8_t { micro, full };
-
-const char* name(BatchNormScope scope);
-BatchNormScope parse_batch_norm_scope(const std::string& text);  // throws Error(usage) for any other text
 
 // The results of a model for a batch.
 struct Embedding {
@@ -35,29 +33,30 @@ struct Embedding {
 class MicroBatches {
  public:
   // The model must outlive this object.
-  MicroBatches(ContrastiveModel& model, BatchNormScope scope, int pieces);
+  MicroBatches(ContrastiveModel& model, BatchNormScope scope, int count);
 
-  // images [n, h, w, 3], where n is a multiple of the number of pieces. Records nothing. With `keep` it keeps
+  // images [n, h, w, 3], where n is a multiple of `count`. Records nothing on the tape. In scope
+  // `full` it also moves the running statistics, with the momentum of `mode`. With `keep` it keeps
   // what backward() needs.
-  Embedding forward(const Tensor& images, bool keep = true);
+  Embedding forward(const Tensor& images, Mode mode = Mode::train, bool keep = true);
   // Adds the gradients of the parameters, computed from the gradient of the output, to their present values. To
   // be called after forward() with `keep`.
   void backward(const Tensor& d_output);
 
-  // The images of each piece: the rows that a norm in scope `micro`, or a visitor of forward passes, sees at
-  // once.
+  // The images of each micro-batch: the rows that a norm in scope `micro`, or a visitor of forward passes, sees
+  // at once.
   std::vector<Tensor> cut(const Tensor& images) const;
 
  private:
-  Tensor run(std::size_t segment, const Tensor& x) const;
-  void forward_segment(std::size_t segment, const std::vector<Tensor>& x, std::vector<Tensor>& y);
+  Tensor run(std::size_t segment, const Tensor& x, Mode mode) const;
+  void forward_segment(std::size_t segment, const std::vector<Tensor>& x, Mode mode, std::vector<Tensor>& y);
   void learn_gradients_of_norms(std::size_t segment, const std::vector<Tensor>& d_y);
 
   ContrastiveModel& model_;
   const BatchNormScope scope_;
-  const int pieces_;
+  const int count_;
   // State of the current batch:
-  std::vector<std::vector<Tensor>> inputs_;  // full: [segment][piece]. micro: [0][piece], the images
+  std::vector<std::vector<Tensor>> inputs_;  // full: [segment][micro-batch]; micro: images, [0][micro-batch]
   std::deque<WholeBatchNorms> norms_;        // full: one for each segment
 };
 

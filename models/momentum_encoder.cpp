@@ -1,4 +1,4 @@
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/models/momentum_encoder.h>
 
 namespace kindred {
@@ -19,7 +19,7 @@ void MomentumEncoder::copy_from(const ContrastiveModel& model) {
 }
 
 void MomentumEncoder::follow(const ContrastiveModel& model) {
-  move_average(copy_.store.flat_values(), model.store.flat_values(), 1 - momentum_);
+  move_average(Output(copy_.store.flat_values()), model.store.flat_values(), 1 - momentum_);
   copy_.store.refresh_low_precision();
 }
 

@@ -17,25 +17,6 @@ std::optional<Linear> output_layer(ParameterStore& store, HeadKind kind, std::in
 
 }  // namespace
 
-const char* name(HeadKind kind) {
-  switch (kind) {
-    case HeadKind::linear:
-      return "linear";
-    case HeadKind::mlp:
-      return "mlp";
-    case HeadKind::none:
-      return "none";
-  }
-  return "unknown";
-}
-
-HeadKind parse_head(const std::string& text) {
-  if (text == "linear") return HeadKind::linear;
-  if (text == "mlp") return HeadKind::mlp;
-  if (text == "none") return HeadKind::none;
-  fail(ExitCode::usage, "unknown projection head {}: expected linear, mlp or none", text);
-}
-
 ProjectionHead::ProjectionHead(ParameterStore& store, HeadKind head_kind, std::int64_t feature_dim)
     : kind(head_kind),
       dim(head_kind == HeadKind::none ? feature_dim : projection_dim),

@@ -3,22 +3,13 @@
 #pragma once
 
 #include <kindred/layers/linear/linear.h>
+#include <kindred/models/choices.h>
 
 #include <optional>
-#include <string>
 
 namespace kindred {
 
 inline constexpr std::int64_t projection_dim = 128;
-
-enum class HeadKind : std::uint8_t {
-  linear,  // dim -> 128
-  mlp,     // dim -> dim -> 128, ReLU between, biases, no batch norm
-  none,    // the features themselves, normalised
-};
-
-const char* name(HeadKind kind);
-HeadKind parse_head(const std::string& text);  // throws Error(usage) for any other text
 
 struct ProjectionHead {
   ProjectionHead(ParameterStore& store, HeadKind kind, std::int64_t feature_dim);

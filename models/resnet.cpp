@@ -1,7 +1,6 @@
+#include <kindred/engine/names.h>
 #include <kindred/layers/pooling/pooling.h>
 #include <kindred/models/resnet.h>
-
-#include <fmt/ranges.h>  // defines: fmt::join
 
 namespace kindred {
 namespace {
@@ -36,20 +35,6 @@ std::optional<Shortcut> shortcut_if_needed(ParameterStore& store, const std::str
 
 }  // namespace
 
-const char* name(Stem stem) {
-  return stem == Stem::imagenet ? "imagenet" : "cifar";
-}
-
-Stem parse_stem(const std::string& text) {
-  if (text == "imagenet") return Stem::imagenet;
-  if (text == "cifar") return Stem::cifar;
-  fail(ExitCode::usage, "unknown stem {}: expected imagenet or cifar", text);
-}
-
-Stem default_stem(std::int64_t image_size) {
-  return image_size <= 32 ? Stem::cifar : Stem::imagenet;
-}
-
 std::vector<std::string> resnet_names() {
   std::vector<std::string> names;
   for (const ResNetSpec& spec : known_specs()) names.push_back(spec.name);
@@ -57,9 +42,8 @@ std::vector<std::string> resnet_names() {
 }
 
 const ResNetSpec& resnet_spec(const std::string& model) {
-  for (const ResNetSpec& spec : known_specs())
-    if (spec.name == model) return spec;
-  fail(ExitCode::usage, "unknown model {}; use one of {}", model, fmt::join(resnet_names(), ", "));
+  if (const ResNetSpec* spec = entry_named(known_specs(), model)) return *spec;
+  fail(ExitCode::usage, "unknown model {}; use one of {}", model, names_of(known_specs()));
 }
 
 Shortcut::Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,

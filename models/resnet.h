@@ -9,6 +9,7 @@
 
 #include <kindred/layers/batch_norm/batch_norm.h>
 #include <kindred/layers/conv2d/conv2d.h>
+#include <kindred/models/choices.h>
 
 #include <memory>
 #include <optional>
@@ -16,14 +17,6 @@
 #include <vector>
 
 namespace kindred {
-
-// imagenet: 7x7 convolution of stride 2, then max-pool of stride 2.  cifar: 3x3 convolution of stride 1, no
-// pool.
-enum class Stem : std::uint8_t { imagenet, cifar };
-
-const char* name(Stem stem);
-Stem parse_stem(const std::string& text);    // throws Error(usage) for any other text
-Stem default_stem(std::int64_t image_size);  // cifar up to 32 pixels
 
 struct ResNetSpec {
   std::string name;

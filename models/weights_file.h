@@ -16,7 +16,7 @@
 
 namespace kindred {
 
-// What is known of the encoder in any file of weights. Files that Kindred wrote contain all of it. For other
+// What is known about the encoder in any file of weights. Files that Kindred wrote contain all of it. For other
 // files the model and the stem are recognized, and the rest is what such networks are usually trained with: 224
 // pixels and ImageNet's statistics, or with the cifar stem 32 pixels and CIFAR-10's statistics.
 struct WeightsInfo {
@@ -43,8 +43,8 @@ struct WeightsReport {
 // unchanged. Types are converted (F16, BF16, F32, F64).
 WeightsReport load_weights(const std::filesystem::path& path, ParameterStore& store);
 
-// Writes every parameter, running statistic and counter of the store under these names. The metadata are those
-// of an encoder file, so that Kindred can read it back, plus `more`. Throws Error(io).
+// Writes every parameter, running statistic and counter of the store under these names. The metadata are the
+// same as in an encoder file, so that Kindred can read the file, plus `more`. Throws Error(io).
 void save_weights(const std::filesystem::path& path, const ParameterStore& store, WeightNames names,
                   const EncoderInfo& info, std::int64_t batches_tracked,
                   const std::map<std::string, std::string>& more = {});

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configures a CMake preset (default: release) and builds it into build/<preset>: all of it, or the targets that are named.
+# Configures a CMake preset (default: release) and builds it into build/<preset>: everything, or only the named targets.
 #   scripts/build.sh [PRESET [TARGET...]]        # scripts/build.sh release programs
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,42 +1,39 @@
 #!/usr/bin/env python3
-"""Refuses pages that name what is not there. Of README.md, CONTRIBUTING.md and docs/*.md it checks
+"""Refuses pages that name something that does not exist. In README.md, CONTRIBUTING.md and docs/*.md it checks
 
   `data/views/augment.h`, `augment.h`   a file or folder of the repository, by its whole path or by the end of it
   `build/release/apps/pretrain`         a program that the build makes
-  `Tape::backward`, `supcon()`          names that stand in a source
+  `Tape::backward`, `supcon()`          names that occur in a source
   [text](file.md#heading)               links inside the repository, with the heading
   `engine/tape.h` (165 lines)           the number of lines
-  ```cpp losses/supcon/cpu.cpp          a quotation: its lines stand in that file, in this order; "..." leaves lines out,
+  ```cpp losses/supcon/cpu.cpp          a quotation: its lines are in that file, in this order; "..." leaves lines out,
                                         and comments at the ends of lines are not compared
-  match() in losses/supcon/reference.cpp   what explain_loss prints: a function of that file
-  ```cpp new:layers/gelu/gelu.h         a file that the reader makes: there for this page (also ```cmake add:...)
+  match() in losses/supcon/reference.cpp   as printed by explain_loss: a function of that file
+  ```cpp new:layers/gelu/gelu.h         a file that the reader makes: it exists for this page (also ```cmake add:...)
 
-A name with a part in capitals (`RUN/plans.json`, `fuzz_NAME.cpp`) or called `foo` stands for others, and is left alone.
+A name with a part in capitals (`RUN/plans.json`, `fuzz_NAME.cpp`) or called `foo` is a placeholder, and is not checked.
 Then plants an error of each kind and expects to refuse it."""
 import copy
 import pathlib
 import re
-import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from checking import ROOT, end, files
+
 SOURCE = re.compile(r"[\w./+-]+\.(?:h|cpp|cu|py|sh|cmake|md)|(?:[\w./+-]+/)?CMakeLists\.txt")
 PLACEHOLDER = re.compile(r"(?:^|[/_.])(?:[A-Z]{2,}|foo)(?=$|[/_.])|\.\.\.")
 
 
 class Tree:
     def __init__(self):
-        listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                                capture_output=True, text=True, check=True)
-        self.files = {f for f in listed.stdout.split("\0") if f and (ROOT / f).exists()}
+        self.files = set(files())
         self.tops = {f.split("/")[0] for f in self.files if "/" in f}
         self.endings = self.endings_of(self.files)
-        self.words = self.words_of((".h", ".cpp", ".cu", ".py", ".c"))
+        self.words = self.words_of((".h", ".cuh", ".cpp", ".cu", ".py", ".c"))
         self.words_of_cmake = self.words_of(("CMakeLists.txt",))
 
     @staticmethod
     def endings_of(files):
-        """Of files and the folders that they lie in: `a/b/c.h`, `b/c.h`, `c.h`, `a/b`, `b`, `a`."""
+        """The endings of the paths of files and of their folders: `a/b/c.h`, `b/c.h`, `c.h`, `a/b`, `b`, `a`."""
         folders = {str(p) for f in files for p in pathlib.PurePosixPath(f).parents}
         return {"/".join(parts[i:]) for f in files | folders for parts in [f.split("/")] for i in range(len(parts))}
 
@@ -56,14 +53,15 @@ class Tree:
         return name.rstrip("/") in self.endings
 
     def has_program(self, name):
-        """Of the build folder: benchmarks are called after their source, other programs stand in a CMakeLists.txt."""
+        """Whether the build makes this program. Benchmarks are named after their source, other programs are in a
+        CMakeLists.txt."""
         if name.startswith("bench/bench_"):
             return f"bench/{name.removeprefix('bench/bench_')}.cpp" in self.files
         return name.split("/")[-1] in self.words_of_cmake
 
 
 def is_path(span, tree):
-    """Whether what stands in backquotes means a file or a folder of ours."""
+    """Whether the text in backquotes means a file or a folder of the repository."""
     if PLACEHOLDER.search(span):
         return False
     return bool(SOURCE.fullmatch(span)) or ("/" in span and span.split("/")[0] in tree.tops
@@ -71,7 +69,7 @@ def is_path(span, tree):
 
 
 def complaint_about(span, tree):
-    """What is wrong with a span in backquotes, or nothing."""
+    """What is wrong with a span in backquotes, or None."""
     program = re.match(r"build/\w+/((?:apps|bench|tests)/\w+)\b", span)
     if program:
         return None if tree.has_program(program[1]) else f"`{span}`: no source makes this program"
@@ -116,7 +114,7 @@ def complaint_about_quotation(path, quoted, tree):
     for line in filter(None, map(code_of, quoted)):
         if line in ("...", "// ...", "# ..."):
             continue
-        if line not in lines:  # goes on behind the line that was found
+        if line not in lines:  # the next search continues after the line that was found
             return f"quotation of {path}: {line!r} does not stand there, or not behind the lines before it"
     return None
 
@@ -128,7 +126,7 @@ def complaints_about_places(text):
 
 
 def with_new_files(text, tree):
-    """The tree as it is once the reader has made what the page tells him to."""
+    """The tree with the files that the page tells the reader to make."""
     new = re.findall(r"^```\w+ new:(\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return tree.with_files({path: words for path, words in new}) if new else tree
 
@@ -176,11 +174,7 @@ def main():
     for error in PLANTED:
         if len(complaints(ROOT / "docs/planted.md", error, tree)) != 1:
             found.append(f"the check of the pages does not refuse {error!r}")
-    for line in found:
-        print(f"error: {line}", file=sys.stderr)
-    if not found:
-        print(f"pages: {len(pages)} name nothing that is not there; {len(PLANTED)} planted errors refused")
-    sys.exit(bool(found))
+    end(found, f"pages: {len(pages)} name nothing that is not there; {len(PLANTED)} planted errors refused")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the built library into a fresh folder, builds examples/ against it as a user would, and runs them. Installs what
-# a package has, too: nothing may be written outside of the prefix.
+# Installs the built library into a fresh folder, compiles each installed header alone, builds examples/ against it as a
+# user would, and runs them. Also installs the content of a package: nothing may be written outside of the prefix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build/release}")
@@ -13,7 +13,7 @@ install_into() {
   here=$(mktemp -d)
   touch "$build/before_install"
   (cd "$here" && cmake --install "$build" --prefix "$@" >/dev/null) || status=$?
-  # cmake's own list of what it installed lies in the build folder.
+  # cmake keeps its list of installed files in the build folder.
   stray=$(find "$here" -mindepth 1
           find "$build" -newer "$build/before_install" -type f -not -path "$1/*" -not -name 'install_manifest*.txt')
   rm -rf "$here" "$build/before_install"
@@ -33,9 +33,35 @@ if command -v dpkg-query >/dev/null && [ -z "$(find "$portable" -path '*/license
   exit 1
 fi
 
+# Each installed header alone, with nothing of Kindred around it but what is installed. Takes half a minute, so only when a
+# header has changed.
+compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
+export compiler
+compile_header() {  # FOLDER HEADER
+  "$compiler" -std=c++20 -fsyntax-only -I "$1" -x c++ - <<<"#include <$2>"
+}
+export -f compile_header
+headers=$(cd "$prefix/include" && find kindred -name '*.h' | sort)
+state=$({ (cd "$prefix/include" && xargs sha256sum <<<"$headers"); cat scripts/check_install.sh; } | sha256sum)
+if [ "$(cat "$build/headers.passed" 2>/dev/null)" != "$state" ]; then
+  if ! xargs -P 2 -I HEADER bash -c "compile_header '$prefix/include' HEADER" <<<"$headers"; then
+    echo "error: an installed header does not compile alone; cmake/KindredHeaders.cmake says which headers are installed" >&2
+    exit 1
+  fi
+  # The check of the check: without a header that another one includes.
+  cp -r "$prefix/include" "$portable/without_one"
+  rm "$portable/without_one/kindred/engine/device.h"
+  if compile_header "$portable/without_one" kindred/engine/tensor.h 2>/dev/null; then
+    echo "error: a missing header was not noticed" >&2
+    exit 1
+  fi
+  echo "$state" >"$build/headers.passed"
+fi
+
 for example in examples/*/; do
   name=$(basename "$example")
   cmake -S "$example" -B "$build/examples/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
   cmake --build "$build/examples/$name" >/dev/null
   "$build/examples/$name/$name"
 done
+echo "installed: $(wc -l <<<"$headers") headers that compile alone; the examples run"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Whether a GPU can start what the emulated tests started: registers, __launch_bounds__ and shared memory of each kernel.
+"""Checks that a GPU can start the launches of the emulated tests: registers, __launch_bounds__ and shared memory of
+each kernel.
 
-emulated_tests lists its launches in the file that KINDRED_EMULATION_LAUNCHES names. What a kernel takes up is in the
-machine code that nvcc made of it, so without nvcc or cuobjdump nothing is checked, which is said. Kernels of
-kindred::planted cannot be started, and must be found.
+emulated_tests lists its launches in the file that KINDRED_EMULATION_LAUNCHES names. The needs of a kernel are in nvcc's
+machine code, so without nvcc or cuobjdump nothing is checked, and a message says so. The kernels of kindred::planted
+cannot be started, and must be found.
 """
 import argparse
 import os
@@ -24,7 +25,7 @@ SHARED = {"sm_80": 163 << 10, "sm_90": 227 << 10}  # bytes of a block at most; w
 
 
 def find_cuobjdump():
-    """The program from CUDA's toolkit, wherever it is, or from NVIDIA's package of it, which is got with pip; or None."""
+    """cuobjdump from CUDA's toolkit, or from NVIDIA's package, which pip installs; or None."""
     places = [pathlib.Path(p) for p in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if p]
     places = [p / "bin" for p in places]
     places += [p for s in site.getsitepackages() for p in pathlib.Path(s).glob("nvidia/*/bin")]
@@ -38,7 +39,7 @@ def find_cuobjdump():
 
 
 def same_in_both(name):
-    """A mangled name with g++'s anonymous namespace in place of nvcc's, which is named after the file."""
+    """A mangled name with g++'s name for the anonymous namespace; nvcc's depends on the file."""
     found = re.search(r"(\d+)(_GLOBAL__N__)", name)
     if not found:
         return name
@@ -47,7 +48,7 @@ def same_in_both(name):
 
 
 def machine_code(cuobjdump, objects):
-    """(name, architecture) -> {registers, shared, bounds} at most, of all objects."""
+    """(name, architecture) -> the largest {registers, shared, bounds} of all objects."""
     code = {}
     for path in objects:
         usage = subprocess.run([cuobjdump, "--dump-resource-usage", path], capture_output=True, text=True).stdout

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Says what a layer or a loss still lacks, one line for each thing; docs/adding_a_layer.md explains them.
+"""Lists what a layer or a loss still lacks, one line for each thing; docs/adding_a_layer.md explains them.
 
     scripts/check_layer.py gelu [NAME...]     exit code 0: nothing is missing
-    scripts/check_layer.py --all              every layer, and the losses that have kernels of their own
-    scripts/check_layer.py --self-test        as --all; then GELU as the page has it, and with one thing after another gone
+    scripts/check_layer.py --all              every layer, and every loss that has its own kernels
+    scripts/check_layer.py --self-test        as --all; then GELU from the page, complete, and without one thing at a time
 """
 import pathlib
 import re
@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from checking import ROOT, end
+
 PAGE = "docs/adding_a_layer.md"
 FILES = {"kernels.h": "the table of its kernels", "reference.cpp": "plain loops, the definition",
          "cpu.cpp": "the fast kernels", "cuda.cu": "the kernels of a GPU", "plan.cpp": "the cost on a GPU"}
@@ -22,7 +23,7 @@ def text_of(path):
 
 
 class Layer:
-    """What stands in the files of one folder, and what of it stands elsewhere in the tree."""
+    """The files of one folder, and the places in the tree that must mention it."""
 
     def __init__(self, tree, name):
         self.tree, self.name = tree, name
@@ -35,11 +36,11 @@ class Layer:
         self.line = re.search(rf"kindred_folder\({self.room} {name} (\w+)([^)]*)\)", self.cmake)
 
     def has_no_kernels(self):
-        """Made of other layers' kernels or of the engine's: the build takes its one source and no table."""
+        """Whether the layer uses only kernels of other layers or of the engine: then it has one source and no table."""
         return not self.kernels and re.search(rf"\b{self.name}/{self.name}\.cpp\b", self.cmake) is not None
 
     def missing(self):
-        """Lines that say what is missing, in the order of the page."""
+        """One line for each missing thing, in the order of the page."""
         if not self.folder.is_dir():
             return [f"the folder {self.path}"]
         lines = [f"{self.path}/{file}: {what}" for file, what in
@@ -95,7 +96,7 @@ class Layer:
     def missing_of_gradients(self):
         differentiable = self.has_no_kernels() or "backward" in self.kernels or "gradient" in self.kernels
         if self.source and not differentiable:
-            return []  # such as image_input: pictures want no gradient
+            return []  # such as image_input: pictures need no gradient
         lines = []
         if self.source and not self.operations():
             lines.append(f'{self.path}/{self.name}.cpp: const Operation {self.name}_operation("{self.name}");')
@@ -128,7 +129,8 @@ def report(tree, names):
 
 
 def follow_page(tree):
-    """Makes in `tree` what the page says: blocks of ```cpp new:PATH are new files, ```cmake add:PATH lines to add."""
+    """Follows the page in the folder `tree`: blocks of ```cpp new:PATH are new files, ```cmake add:PATH lines to
+    add."""
     for kind, path, text in re.findall(r"^```\w+ (new|add):(\S+)\n(.*?)^```$", (ROOT / PAGE).read_text(), re.M | re.S):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         with open(tree / path, "w" if kind == "new" else "a") as file:
@@ -143,7 +145,7 @@ def scratch_tree(folder):
     return tree
 
 
-# A thing to take away from GELU: a file, or in a file a text; and a part of the one line that must then be printed.
+# A thing to remove from GELU (a file, or a text in a file), and a part of the one line that must then be printed.
 PLANTED = [
     ("layers/gelu/gelu.h", None, "gelu.h: what a user calls"),
     ("layers/gelu/gelu.cpp", None, "gelu.cpp: checks, allocates"),
@@ -165,10 +167,12 @@ PLANTED = [
 
 
 def self_test():
-    failures = report(ROOT, names_in(ROOT))
+    wrong = []
     with tempfile.TemporaryDirectory() as folder:
         tree = scratch_tree(folder)
-        failures += report(tree, ["gelu"])
+        missing = report(ROOT, names_in(ROOT)) + report(tree, ["gelu"])
+        if missing:
+            wrong.append(f"{missing} things are missing")
         for path, text, expected in PLANTED:
             whole = (tree / path).read_text()
             if text is None:
@@ -177,19 +181,15 @@ def self_test():
                 (tree / path).write_text(whole.replace(text, ""))
             lines = Layer(tree, "gelu").missing()
             if len(lines) != 1 or expected not in lines[0] or text is not None and text not in whole:
-                failures += 1
-                print(f"error: without {text or path} in {path} the lines are {lines}", file=sys.stderr)
+                wrong.append(f"without {text or path} in {path} the lines are {lines}")
             (tree / path).write_text(whole)
         for file, expected in (("more.cpp", "more.cpp behind GeluKernels"), ("more.cu", "kindred_cuda_source(layers/gelu/more.cu)")):
             (tree / "layers/gelu" / file).touch()
             lines = Layer(tree, "gelu").missing()
             if len(lines) != 1 or expected not in lines[0]:
-                failures += 1
-                print(f"error: with a file {file} more the lines are {lines}", file=sys.stderr)
+                wrong.append(f"with a file {file} more the lines are {lines}")
             (tree / "layers/gelu" / file).unlink()
-    if failures == 0:
-        print(f"layers: each is whole, and each of {len(PLANTED) + 2} things that were taken from GELU was missed")
-    return failures
+    end(wrong, f"layers: each is whole, and each of {len(PLANTED) + 2} things that were taken from GELU was missed")
 
 
 if __name__ == "__main__":
@@ -197,5 +197,5 @@ if __name__ == "__main__":
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.exit(__doc__)
     if arguments == ["--self-test"]:
-        sys.exit(self_test() > 0)
+        self_test()
     sys.exit(report(ROOT, names_in(ROOT) if arguments == ["--all"] else arguments) > 0)

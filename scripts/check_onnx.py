@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Whether the graphs of `export --format onnx` give in onnxruntime what Kindred's own programs give.
+"""Checks that the graphs of `export --format onnx` give the same results in onnxruntime as Kindred's own programs.
 
     scripts/check_onnx.py [--build build/release]
 
 Trains two small networks for a step, exports the encoder alone, with its head and with a classifier, and runs the graphs on
 the pictures' pixels, normalized as the graphs' metadata say, in batches of 1, 5 and all. Features and logits are compared
-with those of `embed`, embeddings with the head's weights (`export --format npz --head`) applied to the features. Pixels that
-are off by a hundredth must be found to differ. onnxruntime and NumPy are this Python's, or are got with pip; where they
-cannot be had, or Kindred was built without libonnx, nothing is checked, which is said.
+with those of `embed`, embeddings with the head's weights (`export --format npz --head`) applied to the features. A
+difference of a hundredth in the pixels must be found. onnxruntime and NumPy come from this Python or from pip. Without
+them, or if Kindred was built without libonnx, nothing is checked, and a message says so.
 """
 import argparse
 import importlib
@@ -28,7 +28,7 @@ SIDE, IMAGES = 32, 12
 
 
 def find_onnxruntime():
-    """onnxruntime and numpy, or None. The older onnxruntime is half as large as the newest, and does as well."""
+    """onnxruntime and numpy, or None. This older onnxruntime is half as large as the newest and is sufficient."""
     sys.path.append(str(from_pip.TOOLS))
     for name, choices in (("numpy", ["numpy"]), ("onnxruntime", ["onnxruntime==1.20.*", "onnxruntime"])):
         for choice in [None, *choices]:
@@ -46,7 +46,7 @@ def find_onnxruntime():
 
 
 def write_png(path, pixels):
-    """Rows of RGB bytes, as they are."""
+    """Writes rows of RGB bytes, without a filter."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -57,7 +57,8 @@ def write_png(path, pixels):
 
 
 def draw_set(folder):
-    """Two classes of random pictures as large as a view, which is then the picture itself. Pixels in the set's order."""
+    """Draws two classes of random pictures of the size of a view, so a view is the picture itself. Returns their pixels
+    in the set's order."""
     dice, pixels = random.Random(5), []
     for i in range(IMAGES):
         mean = dice.randrange(40, 200)

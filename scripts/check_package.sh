@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the package, unpacks it elsewhere, and runs tests from there with nothing but the C library around it.
+# Makes the package, unpacks it elsewhere, and runs tests there with only the C library installed.
 #
 #   scripts/check_package.sh [BUILD [TEST ARGUMENTS...]]       without arguments: the programs, end to end
 set -euo pipefail
@@ -15,7 +15,7 @@ trap 'rm -rf "$folder"' EXIT
 tar -xzf "$build"/kindred-*.tar.gz -C "$folder"
 root=$(echo "$folder"/kindred-*)
 
-# Every library but the C library's comes from the package, also those that its libraries need.
+# Every library except the C library must come from the package, also those that its libraries need.
 stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/*; do ldd "$program"; done |
   grep '=>' | grep -vE "=> $folder|lib(c|m|dl|rt|pthread)\.so" || true)
 if [ -n "$stray" ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first recipe of docs/recipes.md: ResNet-20, ten epochs on a fifth of CIFAR-10, then the linear probe; one run for
-# each seed. Resumes where it was stopped.
+# The preset cifar-quick of docs/recipes.md: ResNet-20, ten epochs on a fifth of CIFAR-10, then the linear probe; one
+# run for each seed. Resumes where it was stopped.
 #
 #   scripts/cifar_quick.sh DIR OUT [SEED...]     DIR holds train/<class>/* and test/<class>/* (or CIFAR's binary files)
 set -euo pipefail

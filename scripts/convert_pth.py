@@ -4,11 +4,11 @@
     scripts/convert_pth.py weights.pth weights.safetensors
 
 Needs torch and safetensors (pip install torch safetensors). A .pth file is a pickle: it can run code while it is read.
-Newer PyTorch is asked to load tensors alone; where a file needs more (SupContrast's keep their options in it), --unsafe
-allows it: only for files from somebody you trust.
+Newer PyTorch is told to load only tensors. If a file needs more (SupContrast's files also hold options), --unsafe
+allows it. Use this only for files from somebody you trust.
 
-Of a file that holds more than weights, the weights are taken: what stands under "model", "state_dict", "model_ema" or
-"teacher", in this order. Names stay as they are; `pretrain --weights` and `linear_probe --weights` know torchvision's,
+If a file holds more than weights, only the weights are taken: the entry "model", "state_dict", "model_ema" or
+"teacher", in this order. Names do not change; `pretrain --weights` and `linear_probe --weights` know torchvision's,
 timm's and SupContrast's.
 """
 import argparse
@@ -42,7 +42,7 @@ def main():
         sys.exit("error: this PyTorch cannot load tensors alone; give --unsafe if you trust the file")
     try:
         loaded = torch.load(a.source, map_location="cpu", **({"weights_only": not a.unsafe} if safely else {}))
-    except Exception as error:  # whatever a pickle may raise
+    except Exception as error:  # a pickle may raise anything
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         sys.exit(f"error: {a.source}: {first_line} (a file with more than tensors in it needs --unsafe)")
     weights = weights_of(loaded)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a trained encoder in a few minutes: installs, builds, draws a small data set, trains both stages and
-# compares with an untrained encoder. Run it again: what is done is not done twice.
+# Makes a trained encoder from nothing in a few minutes: installs, builds, draws a small data set, trains both stages
+# and compares with an untrained encoder. If it runs again, finished steps are not repeated.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ scripts/build.sh release programs
 apps=build/release/apps
 $apps/make_toy_dataset runs/toy
 
-$apps/pretrain runs/toy --out runs/demo --preset demo --resume # a run that was stopped goes on, a finished one ends
+$apps/pretrain runs/toy --out runs/demo --preset demo --resume # continues an interrupted run, if there is one
 [ -f runs/demo/probe/result.json ] ||
   $apps/linear_probe runs/toy --encoder runs/demo/encoder.safetensors --out runs/demo/probe --overwrite
 [ -f runs/demo/untrained/result.json ] ||

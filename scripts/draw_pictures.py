@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the pictures of docs/tour.md and docs/supcon_from_loops_to_tensor_cores.md; needs Python alone.
+"""Draws the pictures of docs/tour.md and docs/supcon_from_loops_to_tensor_cores.md; needs only Python.
 
     scripts/draw_pictures.py [BUILD]        default: build/release
 
@@ -29,7 +29,7 @@ def write_png(path, rows):
 
 
 def predicted(kind, left, up, corner):
-    if kind == 4:  # Paeth's: the neighbour that is nearest to left + up - corner
+    if kind == 4:  # Paeth: the neighbour that is nearest to left + up - corner
         return min((abs(up - corner), 0, left), (abs(left - corner), 1, up), (abs(left + up - 2 * corner), 2, corner))[2]
     return (0, left, up, (left + up) // 2)[kind]
 
@@ -62,7 +62,7 @@ def fill(rows, top, left, height, width, color):
         row[3 * left:3 * (left + width)] = bytes(color) * width
 
 
-COARSE = bytes(min(255, (value + 8) // 16 * 16) for value in range(256))  # of each colour: noise would fill the file
+COARSE = bytes(min(255, (value + 8) // 16 * 16) for value in range(256))  # noise would make the file large
 
 
 def paste(rows, top, left, part):
@@ -72,7 +72,7 @@ def paste(rows, top, left, part):
 
 # ---- a view after each step
 
-MARGIN, GAP = 16, 6  # of check_data's views.png (apps/survey/survey_pictures.cpp)
+MARGIN, GAP = 16, 6  # as in check_data's views.png (apps/survey/survey_pictures.cpp)
 STEPS = [{"step": "jitter", "probability": 1, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
          {"step": "gray", "probability": 1}, {"step": "blur", "probability": 1, "sigma": [1.2, 2]}]
 
@@ -96,7 +96,8 @@ def draw_views(apps):
         folder = pathlib.Path(name)
         subprocess.run([apps / "make_toy_dataset", folder / "toy", "--classes", str(classes), "--per-class", "4",
                         "--image-size", str(side)], check=True, stdout=subprocess.DEVNULL)
-        # A view's random numbers are drawn in the order of its steps: recipes that begin alike draw alike.
+        # A view's random numbers are drawn in the order of its steps, so recipes with the same first steps draw the
+        # same numbers for them.
         crop = {"crop": {"area": [0.2, 0.6], "ratio": [0.75, 1.3333]}}
         recipes = [crop, crop | {"flip": 1}] + [crop | {"flip": 1, "steps": STEPS[:n]} for n in (1, 2, 3)]
         columns = []
@@ -129,7 +130,7 @@ def draw_tiles():
             color = SELF if i == j else POSITIVE if labels[i] == labels[j] else NEGATIVE
             fill(picture, i * cell, j * cell, cell - 1, cell - 1, color)
     block = side // blocks
-    left = side + gap  # wide tiles, row after row: a thread has a band of rows
+    left = side + gap  # wide tiles, row after row; each thread has a band of rows
     for i in range(blocks):
         for j in range(blocks // 2):
             fill(picture, i * block, left + 2 * j * block, block - 1, 2 * block - 1, THREADS[i // 2])

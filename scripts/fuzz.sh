@@ -2,7 +2,7 @@
 # Runs the fuzz targets of tests/fuzz, one after the other, each for a given time (default: 60 seconds):
 #   scripts/fuzz.sh [SECONDS] [TARGET...]        for example: scripts/fuzz.sh 600 jpeg png
 # The corpus stays in build/fuzz/corpus/TARGET and grows from run to run; an input that fails is kept in
-# build/fuzz/findings. Ends with a line per target, and fails if one found anything.
+# build/fuzz/findings. Ends with one line for each target, and fails if a target found anything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}

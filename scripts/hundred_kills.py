@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Kills a small training with SIGKILL at random moments, again and again, until it is done, and compares the weights with
-those of a run that was left alone. Every tenth process is killed as soon as it writes a checkpoint.
+"""Kills a small training with SIGKILL at random moments, again and again, until it has finished, and compares the
+weights with an undisturbed run. Every tenth process is killed as soon as it writes a checkpoint.
 
     scripts/hundred_kills.py [--kills 100] [--build build/release] [--seed 0]
 """
@@ -23,7 +23,7 @@ def digest(path):
 
 
 def wait_for(process, seconds, folder):
-    """Waits until the process ends, the time is up, or, where a folder is given, a file is being written in it."""
+    """Waits until the process ends, the time is up, or (if a folder is given) a file is being written in it."""
     end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end:
         if folder and any(folder.glob("**/.kindred-*.tmp")):

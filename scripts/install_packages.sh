@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Kindred builds with, from Debian's packages (Debian 12 and later, Ubuntu 24.04). Does nothing when all
-# of it is there.
+# Installs the packages that Kindred's build needs (Debian 12 and later, Ubuntu 24.04). Does nothing if they are all
+# installed.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config python3 libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev doctest-dev

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The test of the tests: plants the errors of a list, one at a time, and expects the cases named beside each to go red.
+"""The test of the tests: plants the errors of a list, one at a time, and expects the cases named beside each to fail.
 
-An error that survives means that a check cannot fail, which is a defect of the suite. scripts/mutation_sample.py
-draws errors by chance.
+An error that survives means that a check cannot fail, which is a defect of the suite. scripts/mutation_sample.py draws
+errors at random.
 """
 import argparse
 import concurrent.futures
@@ -25,8 +25,8 @@ def text_with(source, before, after):
 
 
 def red(program, cases, **environment):
-    """True when `cases` of the test program fail; a crash, a hang or names that no case has would prove nothing."""
-    if "*" in cases.split(","):  # what becomes of a name with a comma in it
+    """True if `cases` of the test program fail. A crash, a hang, or names without a case would prove nothing."""
+    if "*" in cases.split(","):  # a name with a comma was split
         sys.exit(f"mutation test: {cases!r} names every case")
     try:
         result = subprocess.run([program, "--abort-after=1", f"--test-case={cases}"], stdout=subprocess.DEVNULL,
@@ -40,7 +40,7 @@ def red(program, cases, **environment):
 def noticed_in_kernel(planter, source, before, after, cases=errors_in_kernels.GRADIENT_TESTS, through=None):
     objects = planter.plant(source, text_with(source, before, after), [through] if through else [])
     program = next(iter(objects.values())).with_suffix(".tests")
-    # Kernels of the GPU run on the host there.
+    # There kernels of the GPU run on the host.
     planter.link("tests/emulated_tests", objects, program)
     try:
         return red(program, cases)
@@ -85,7 +85,7 @@ def main():
         planted += [(noticed_in_program, e) for e in errors_beside.ERRORS]
     planted = [(notice, error) for notice, error in planted if a.only in error[0]]
     for _, error in planted:
-        text_with(*error[:3])  # all of them stand in their sources, before hours are spent
+        text_with(*error[:3])  # check that all texts are in their sources, before hours are spent
     survivors = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         verdicts = pool.map(lambda p: p[0](planter, *p[1]), planted)
@@ -97,7 +97,7 @@ def main():
     if survivors:
         sys.exit(f"mutation test: {survivors} planted errors of {len(planted)} were not noticed")
     print(f"mutation test: all {len(planted)} planted errors were noticed")
-    if not a.only:  # with --all it is more than was asked
+    if not a.only:  # --all would need more than the requested error
         stamp.write_text(state.hexdigest())
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds and runs all the tests under the sanitizers: asan (addresses and undefined behaviour), tsan (threads), and debug,
-# which checks what the standard library asserts. Takes the better part of an hour on two cores.
-#   scripts/sanitize.sh [asan|tsan|debug]... [-- DOCTEST_ARGUMENT...]
+# Builds and runs all the tests under the sanitizers: asan (addresses and undefined behaviour), tsan (threads), and
+#   debug, with the standard library's assertions. Takes most of an hour on two cores. scripts/sanitize.sh
+#   [asan|tsan|debug]... [-- DOCTEST_ARGUMENT...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -2,7 +2,7 @@
 # Installs what is missing, builds, runs every test, and ends with one line:
 #   tests: N passed, N failed, N skipped
 # Tests that passed are not run again as long as no program, script or fixture changed.
-#   scripts/test.sh [--again] [DOCTEST_ARGUMENT...]     --again: run them all the same
+#   scripts/test.sh [--again] [DOCTEST_ARGUMENT...]     --again: run them anyway
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,14 +10,14 @@ again=0
 [ "${1:-}" = --again ] && { again=1; shift; }
 scripts/install_packages.sh
 scripts/build.sh release
-# Pages are no part of the fingerprint below, so this runs every time; it takes two seconds.
+# Pages are not part of the fingerprint below, so this runs every time; it takes two seconds.
 if python3 scripts/check_docs.py && scripts/check_layer.py --self-test; then pages=1; else pages=0; fi
 
 # What the result depends on, as one number: programs, fixtures, scripts, and whether there is a GPU.
 fingerprint() {
   {
     find build/release/apps build/release/tests build/release/bench -maxdepth 1 -type f -executable -print0
-    find engine layers losses models data apps tests scripts bench examples cmake ./*.txt -type f -not -name '*.pyc' -print0
+    find engine third_party layers losses models data apps tests scripts bench examples cmake ./*.txt -type f -not -name '*.pyc' -print0
   } | sort -z | xargs -0 sha256sum | cat - <(nvidia-smi -L 2>/dev/null || true) | sha256sum | cut -d' ' -f1
 }
 stamp=build/release/tests.passed
@@ -34,12 +34,12 @@ count_tests() {
   local log=$1 summary here_skipped
   # "[doctest] test cases:   4 |   3 passed | 1 failed | 0 skipped"
   summary=$(grep -a '\[doctest\] test cases:' "$log" | tail -n 1 || true)
-  if [ -z "$summary" ]; then  # the program died before it could count
+  if [ -z "$summary" ]; then  # the program crashed before it could count
     failed=$((failed + 1))
     return
   fi
   count() { sed -E "s/.*[^0-9]([0-9]+) $1.*/\1/" <<<"$summary"; }
-  here_skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here says so, and why
+  here_skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here prints the reason
   passed=$((passed + $(count passed) - here_skipped)) failed=$((failed + $(count failed)))
   skipped=$((skipped + here_skipped))
 }
@@ -51,18 +51,18 @@ run_tests() {
   count_tests "$log"
 }
 
-# Where a GPU answers, none of its cases may be left out.
+# If there is a GPU, none of its cases may be left out.
 if nvidia-smi -L >/dev/null 2>&1; then export KINDRED_EXPECT_GPU=1; fi
 run_tests build/release/tests/kindred_tests "$@"
 unset KINDRED_EXPECT_GPU
-# The same processor without its wider vectors: oneDNN has no bf16 there, and what asks for it computes in f32. On a
-# processor that has none the run above was of this kind.
+# The same processor without its wider vectors: there oneDNN has no bf16, so bf16 is computed in f32. On a processor
+# without wider vectors the run above was already of this kind.
 if [ $# -eq 0 ] && grep -qw avx512bw /proc/cpuinfo; then
   DNNL_MAX_CPU_ISA=AVX2 run_tests build/release/tests/kindred_tests \
     "--test-case=*bf16*,*takes every loss*,a queue with every loss*,an online probe*,SimCLR*"
 fi
-# cuDNN makes its plans for a GPU that is only described. And a GPU that only says that it is there, with its libraries in
-# every place where they can lie.
+# cuDNN's plans for a GPU that is only described. And a GPU that only reports its presence, with its libraries in every
+# possible place.
 if [ $# -eq 0 ]; then
   for program in cudnn_tests libraries_tests; do
     if [ -x build/release/tests/$program ]; then run_tests build/release/tests/$program
@@ -72,7 +72,7 @@ if [ $# -eq 0 ]; then
     fi
   done
 fi
-# The GPU's kernels on the host, where there is a GPU too: it draws no orders and finds no races.
+# The GPU's kernels on the host, also if there is a GPU, because a GPU draws no orders and finds no races.
 if [ $# -eq 0 ]; then
   export KINDRED_EMULATION_LAUNCHES=$PWD/build/release/launches
   rm -f "$KINDRED_EMULATION_LAUNCHES"
@@ -80,9 +80,9 @@ if [ $# -eq 0 ]; then
   beside_the_rehearsal() {  # programs of one thread
     local result=0
     build/release/tests/emulated_tests "--test-suite=needs an emulated GPU" >"${beside[0]}" 2>&1 || result=1
-    # Kernels once more, with blocks and threads in another order.
+    # The kernels again, with blocks and threads in another order.
     KINDRED_EMULATION_SEED=2 build/release/tests/emulated_tests \
-      "--test-case=on a GPU*,linear layers on a GPU*,batch norm*,cross_entropy on*,triplets on*,resident views on*,supcon on cuda: contrasts*" \
+      "--test-case=on a GPU*,linear layers on a GPU*,batch norm*,fused batch norm*,cross_entropy on*,triplets on*,resident views on*,supcon on cuda: contrasts*" \
       >"${beside[1]}" 2>&1 || result=1
     return $result
   }
@@ -105,7 +105,7 @@ if [ $# -eq 0 ]; then
   unset KINDRED_EMULATION_LAUNCHES
 fi
 
-# Exported graphs, computed by another program.
+# Exported graphs, run by another program.
 if [ $# -eq 0 ]; then
   if python3 scripts/check_onnx.py | tee build/release/onnx.log; then
     if grep -q '^skipped: ' build/release/onnx.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
@@ -117,12 +117,12 @@ passed=$((passed + pages)) failed=$((failed + 1 - pages))
 if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 if scripts/check_package.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 
-# The test of the tests: planted errors must turn the suite red. Costs a minute, so only when sources changed.
+# The test of the tests: planted errors must make the suite fail. Takes a while, so only if sources changed.
 if [ $# -eq 0 ]; then
   if python3 scripts/mutation_test.py --build build/release; then passed=$((passed + 1))
   else failed=$((failed + 1)); fi
-  # And errors drawn by chance, in what the last commits changed. A handful says little about the share that is noticed: its
-  # survivors are there to be read, and the check fails only where hardly any error is noticed.
+  # Random errors in the sources that the last commits changed. A few errors say little about the share that is noticed.
+  # Survivors are printed to be read, and the check fails only if hardly any error is noticed.
   rm -f build/release/mutation/changed.jsonl
   if python3 scripts/mutation_sample.py --changed --seconds 150 --at-least 0.1 \
     --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then

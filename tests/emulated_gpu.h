@@ -1,4 +1,4 @@
-// Test cases that need an emulated GPU, whose streams run in an order that they set.
+// Test cases that need an emulated GPU. They set the order in which its streams run.
 //
 //   TEST_CASE("a wait that is forgotten" * test::needs_emulation) { ... }
 #pragma once
@@ -9,11 +9,11 @@
 
 namespace kindred::test {
 
-// Left out without one.
+// Left out without an emulated GPU.
 inline constinit const GpuCases needs_emulation{"needs an emulated GPU"};
 
-// While one of these lives, the order is drawn from `seed`, or everything is done at
-// once; afterwards drawn anew.
+// While an object lives, the order is drawn from `seed`, or everything is done at once. Afterwards it is drawn
+// again.
 class DrawnOrder {
  public:
   explicit DrawnOrder(std::uint64_t seed) { gpu().emulation->draw_order(seed); }

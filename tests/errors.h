@@ -1,4 +1,4 @@
-// What a call that must fail says, with which code and which cause.
+// The message, code and cause of a call that must fail.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@
 
 namespace kindred::test {
 
-// The message of the Error that `call` throws; "no error" if it throws none.
+// Returns the message of the Error that `call` throws, or "no error".
 template <typename Call>
 std::string error_of(const Call& call) {
   try {
@@ -19,7 +19,7 @@ std::string error_of(const Call& call) {
   return "no error";
 }
 
-// The code of the Error that `call` throws, whose message must be one line; ExitCode::ok if it throws none.
+// Returns the code of the Error that `call` throws, or ExitCode::ok. The message must be one line.
 template <typename Call>
 ExitCode code_of(const Call& call) {
   try {
@@ -31,7 +31,7 @@ ExitCode code_of(const Call& call) {
   return ExitCode::ok;
 }
 
-// The cause of the Error that `call` throws, from which programs take their advice; Cause::other if it throws none.
+// Returns the cause of the Error that `call` throws, or Cause::other. Programs choose their advice by it.
 template <typename Call>
 Cause cause_of(const Call& call) {
   try {

@@ -1,11 +1,11 @@
-// What the test program makes of KINDRED_EXPECT_GPU: the program runs itself.
+// How the test program reacts to KINDRED_EXPECT_GPU. It runs itself.
 #include "apps/programs.h"
 #include "gpu.h"
 
 namespace kindred {
 namespace {
 
-// A run that is given no case to run.
+// A run without any selected case.
 ProgramResult run_with(const std::string& value) {
   return run_these_tests("KINDRED_EXPECT_GPU='" + value + "'", "'--test-case=no such case'");
 }

@@ -2,8 +2,8 @@
 //
 //   TEST_CASE("sums on a GPU" * test::needs_gpu) { ... }
 //
-// Whether there is one is asked in main(), after start-up: at the time when doctest registers its cases, CUDA
-// has not registered this program's kernels yet, and a GPU that works would be found to have no code.
+// main() checks for the device after start-up. When doctest registers its cases, CUDA has not registered this
+// program's kernels yet, and a working GPU would seem to have no code.
 #pragma once
 
 #include <kindred/engine/device_kernels.h>
@@ -29,23 +29,23 @@ struct GpuCases {
 
 // Left out without a GPU.
 inline constinit const GpuCases needs_gpu{"needs a GPU"};
-// Runs anywhere, for each device at hand, and so on a GPU as well where there is one.
+// Runs everywhere, for each available device, so also on a GPU if there is one.
 inline constinit const GpuCases also_on_gpu{"also on a GPU"};
 
-// Why device cuda cannot be used; empty where it can. Asked once.
+// Why device cuda cannot be used; empty if it can. Determined once.
 const std::string& why_no_gpu();
 inline bool has_gpu() {
   return why_no_gpu().empty();
 }
 
-// `devices`, and device cuda where there is one.
+// `devices`, and device cuda if it can be used.
 inline std::vector<Device> with_gpu(std::vector<Device> devices) {
   if (has_gpu()) devices.push_back(Device::cuda);
   return devices;
 }
 
-// While one of these lives, cuDNN and cuBLASLt choose among ways that give the same bits in every run: for
-// tests that compare two runs. The fastest way to a filter's gradient often is none of them.
+// While an object lives, cuDNN and cuBLASLt choose only algorithms that give the same bits in every run. This
+// is for tests that compare two runs: the fastest algorithm for a filter's gradient often does not.
 class DeterministicPlans {
  public:
   DeterministicPlans() : before_(plan_book().rules()) {

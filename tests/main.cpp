@@ -1,7 +1,7 @@
 // Runs the test cases, and says at the end how many of those that need a GPU ran on one.
 //
-// KINDRED_EXPECT_GPU=1: the program fails where there is no GPU, or where a run that was given no filter leaves
-// one of its cases out. 0, nothing, or no such variable: it need not be there.
+// KINDRED_EXPECT_GPU=1: the program fails if there is no GPU, or if a run without a filter leaves out a case
+// that needs one. 0, empty or unset: no GPU is needed.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include "emulated_gpu.h"
 
@@ -26,7 +26,7 @@ struct GpuCaseCounter : doctest::IReporter {
   void test_case_start(const doctest::TestCaseData& test) override {
     is_gpu_case_ = is_of(test, needs_gpu) || (has_gpu() && is_of(test, also_on_gpu));
   }
-  // A case that checked nothing did not run.
+  // A case that checked nothing does not count as run.
   void test_case_end(const doctest::CurrentTestCaseStats& done) override {
     if (is_gpu_case_ && done.numAssertsCurrentTest > 0) ++gpu_cases_run;
   }
@@ -46,7 +46,7 @@ struct GpuCaseCounter : doctest::IReporter {
 };
 REGISTER_LISTENER("gpu cases", 1, GpuCaseCounter);
 
-// Whether an argument chooses among the cases.
+// Returns true if an argument selects cases.
 bool is_filter(std::string_view argument) {
   while (argument.starts_with('-')) argument.remove_prefix(1);
   if (argument.starts_with("dt-")) argument.remove_prefix(3);
@@ -57,7 +57,7 @@ bool is_filter(std::string_view argument) {
   return false;
 }
 
-// Another word than these would be taken for no by some and for yes by others.
+// Any other word is an error: some would read it as no, others as yes.
 bool expects_gpu() {
   const char* variable = std::getenv("KINDRED_EXPECT_GPU");
   const std::string_view value = variable != nullptr ? variable : "";
@@ -75,7 +75,7 @@ const std::string& why_no_gpu() {
   static const std::string reason = [] {
     if (device_cuda == nullptr) return std::string("this build has no CUDA");
     const GpuProbe probe = device_cuda->probe();
-    return probe.usable ? "" : probe.reason;
+    return probe.problem;
   }();
   return reason;
 }

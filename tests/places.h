@@ -1,5 +1,5 @@
-// Where the tests find files and programs: in the source and build trees, or where the environment says, as it
-// does for tests that were packed and unpacked elsewhere (scripts/run_packed_tests.sh).
+// Where the tests find files and programs: in the source and build trees, or where environment variables say.
+// Tests that were unpacked elsewhere set these (scripts/run_packed_tests.sh).
 #pragma once
 
 #include <string>

@@ -1,9 +1,8 @@
-// Test cases that go wrong when they are asked to (KINDRED_PLANTED, words with spaces between), so that a
-// rehearsal of scripts/gpu_flight.sh can see that whoever counts them notices. Otherwise each adds two numbers
-// on the GPU.
+// Test cases that fail on request (KINDRED_PLANTED, words separated by spaces), so that a rehearsal of
+// scripts/gpu_flight.sh can check that such failures are noticed. Otherwise each adds two numbers on the GPU.
 #include "gpu.h"
 
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/tensor.h>
 
 #include <fmt/format.h>
@@ -27,7 +26,7 @@ bool is_planted(const std::string& what) {
 
 std::vector<float> sum_on_gpu() {
   const Tensor sum = Tensor::from(std::vector<float>{1, 2, 3}, {3}, Device::cuda);
-  accumulate(sum, Tensor::from(std::vector<float>{4, 5, 6}, {3}, Device::cuda));
+  accumulate(Output(sum), Tensor::from(std::vector<float>{4, 5, 6}, {3}, Device::cuda));
   return sum.to_vector<float>();
 }
 
@@ -38,7 +37,7 @@ TEST_CASE("planted on a GPU: a failure" * test::needs_gpu) {
 TEST_CASE("planted on a GPU: a crash" * test::needs_gpu) {
   CHECK(sum_on_gpu() == std::vector<float>{5, 7, 9});
   if (is_planted("crash")) {
-    std::signal(SIGSEGV, SIG_DFL);  // doctest's handler would end the program in good order
+    std::signal(SIGSEGV, SIG_DFL);  // doctest's handler would end the program normally
     std::raise(SIGSEGV);
   }
 }
@@ -50,7 +49,7 @@ TEST_CASE("planted on a GPU: a hang" * test::needs_gpu) {
 
 TEST_CASE("planted on a GPU: a skip" * test::needs_gpu) {
   if (is_planted("skip")) {
-    fmt::print("skipped: as planted\n");  // as tests say it that cannot run
+    fmt::print("skipped: as planted\n");  // the form that tests use if they cannot run
     return;
   }
   CHECK(sum_on_gpu() == std::vector<float>{5, 7, 9});

@@ -1,5 +1,8 @@
 #include <kindred/apps/console/data_options.h>
+#include <kindred/data/loading/sampler.h>
+#include <kindred/data/sets/dataset.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/names.h>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -8,6 +11,8 @@
 
 namespace kindred {
 namespace {
+
+constexpr Named<Split> splits[] = {{Split::train, "train"}, {Split::evaluation, "evaluation"}};
 
 constexpr double many = 0.25;  // from this fraction of the anchors on, a warning is printed
 
@@ -53,10 +58,14 @@ DatasetOptions DataFlags::options(Split split) const {
   return o;
 }
 
+std::optional<Dataset> DataFlags::open(Split split) const {
+  return open_dataset(path, split, options(split));
+}
+
 Dataset DataFlags::open_named(const std::string& split) const {
-  check(split == "train" || split == "evaluation", ExitCode::usage, "--split {}: expected train or evaluation",
-        split);
-  const auto dataset = open(split == "train" ? Split::train : Split::evaluation);
+  const auto named = value_named(splits, split);
+  check(named.has_value(), ExitCode::usage, "--split {}: expected {}", split, names_of(splits, " or "));
+  const auto dataset = open(*named);
   check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or take --split train", path,
         no_evaluation_advice);
   return *dataset;

@@ -1,9 +1,6 @@
 // The flags for the data set that programs share.
 #pragma once
 
-#include <kindred/data/loading/sampler.h>
-#include <kindred/data/sets/dataset.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -14,6 +11,11 @@ class App;
 }
 
 namespace kindred {
+
+class Dataset;  // data/sets/dataset.h, which has these three
+struct DatasetOptions;
+enum class Split;
+struct PositiveStatistics;  // data/loading/sampler.h
 
 struct DataFlags {
   std::string path;
@@ -31,7 +33,8 @@ struct DataFlags {
   // accepted.
   void check_outside(const char* flag, const std::string& name) const;
   DatasetOptions options(Split split) const;
-  std::optional<Dataset> open(Split split) const { return open_dataset(path, split, options(split)); }
+  // Returns nullopt if there is no such split. Throws Error(data).
+  std::optional<Dataset> open(Split split) const;
   // `split` is "train" or "evaluation". Throws Error(usage) for any other name, and Error(data) if there is no
   // such split.
   Dataset open_named(const std::string& split) const;

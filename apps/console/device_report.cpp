@@ -13,14 +13,17 @@
 
 namespace kindred {
 
-Precision precision_for(const std::optional<std::string>& asked, Device device) {
-  Precision precision = asked ? parse_precision(*asked) : default_precision(device);
+Precision usable_precision(Precision precision, Device device) {
   check_precision(precision, device);
   if (device == Device::cpu && precision.compute == DType::bf16 && !onednn::has_bf16()) {
     fmt::print(stderr, "note: this processor cannot multiply bf16: computing in f32\n");
     precision.compute = DType::f32;
   }
   return precision;
+}
+
+Precision precision_for(const std::optional<std::string>& asked, Device device) {
+  return usable_precision(asked ? parse_precision(*asked) : default_precision(device), device);
 }
 
 std::string version_report() {

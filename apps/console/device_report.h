@@ -17,9 +17,12 @@ namespace kindred {
 inline constexpr const char* device_help = "auto (a GPU where one answers), cpu, cuda or reference";
 inline constexpr const char* precision_help = "f32, tf32, bf16 or f16 (bf16 on a GPU, f32 elsewhere)";
 
-// The requested precision, or the device's default. Throws Error(usage) if it is unknown or if the device does
-// not support it. On a processor for which oneDNN has no bf16, bf16 is replaced by f32, and a line on standard
-// error says so.
+// The same precision; but on a processor for which oneDNN has no bf16, f32 in place of bf16, and a line on
+// standard error says so. Throws Error(usage) if the device does not support it.
+Precision usable_precision(Precision precision, Device device);
+
+// The requested precision, or the device's default, as usable_precision() returns it. Throws Error(usage) also
+// if it is unknown.
 Precision precision_for(const std::optional<std::string>& asked, Device device);
 
 // The text of --version: the program's own version, then describe_cuda(), one line each.

@@ -7,7 +7,7 @@ KnownPlans::KnownPlans(const DeviceChoice& choice, const PlanRules& rules,
                        const std::filesystem::path& of_run) {
   plan_book().set_rules(rules);
   if (choice.device != Device::cuda) return;
-  gpu_ = gpu().probe().reason;
+  gpu_ = gpu().probe().name;
   if (!of_run.empty()) plan_book().load(of_run, gpu_);
   plan_book().load(code_cache(), gpu_);
 }
@@ -24,7 +24,7 @@ void KnownPlans::keep() const {
 }
 
 void save_plans(const std::filesystem::path& file) {
-  plan_book().save(file, gpu().probe().reason);
+  plan_book().save(file, gpu().probe().name);
 }
 
 }  // namespace kindred

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/progress.h>
 
 #include <fmt/format.h>
@@ -14,10 +15,6 @@ constexpr double line_interval = 30.0;   // seconds, elsewhere, so that logs sta
 constexpr int bar_width = 24;            // characters
 
 }  // namespace
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Progress::Progress(std::string what, std::int64_t total_steps, std::string unit)
     : what_(std::move(what)),

@@ -1,14 +1,10 @@
 // Shows the progress of long work: on a terminal a bar that is redrawn, elsewhere plain lines at intervals.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 
 namespace kindred {
-
-// Seconds since an arbitrary fixed moment; never decreases.
-double now_seconds();
 
 class Progress {
  public:

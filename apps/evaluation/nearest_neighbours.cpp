@@ -53,9 +53,8 @@ double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& 
   std::vector<std::int64_t> correct(static_cast<std::size_t>(compute_threads()));
   for (std::int64_t first = 0; first < queries.rows(); first += tile) {
     const std::int64_t count = std::min(tile, queries.rows() - first);
-    onednn::sgemm(false, true, count, bank.rows(), bank.dim, 1,
-                  &asked[static_cast<std::size_t>(first * bank.dim)], bank.dim, keys.data(), bank.dim, 0,
-                  similarities.data(), bank.rows());
+    onednn::sgemm({.m = count, .n = bank.rows(), .k = bank.dim, .transpose_b = true},
+                  &asked[static_cast<std::size_t>(first * bank.dim)], keys.data(), similarities.data());
     parallel_ranges(count, 8, [&](int range, std::int64_t begin, std::int64_t end) {
       std::vector<std::int64_t> order(static_cast<std::size_t>(bank.rows()));
       std::vector<double> votes(static_cast<std::size_t>(classes));

@@ -159,8 +159,8 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
     best += rank <= 1;
     among_five += rank <= 5;
   }
-  return {static_cast<double>(best) / static_cast<double>(rows),
-          static_cast<double>(among_five) / static_cast<double>(rows)};
+  return {.top1 = static_cast<double>(best) / static_cast<double>(rows),
+          .top5 = static_cast<double>(among_five) / static_cast<double>(rows)};
 }
 
 void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const {

@@ -12,12 +12,12 @@ Steps compute_steps(const Tensor& features, const Tensor& groups) {
   const double infinity = std::numeric_limits<double>::infinity();
   const Matrix products(linear(features, features, Tensor()));  // [M, M]
   const std::size_t count = products.rows;
-  Steps steps{groups.to_vector<std::int32_t>(),
-              products,
-              std::vector<double>(count, -infinity),
-              Matrix(count, count),
-              Matrix(count, count),
-              std::vector<double>(count)};
+  Steps steps{.groups = groups.to_vector<std::int32_t>(),
+              .similarities = products,
+              .maxima = std::vector<double>(count, -infinity),
+              .logits = Matrix(count, count),
+              .log_probabilities = Matrix(count, count),
+              .losses = std::vector<double>(count)};
   for (double& value : steps.similarities.values) value /= explained_temperature;
   for (std::size_t i = 0; i < count; ++i) {
     for (std::size_t j = 0; j < count; ++j)

@@ -211,10 +211,12 @@ onnx::ModelProto build(const LoadedModel& model) {
   std::int64_t width = model.encoder->feature_dim;
   if (model.head) {
     projection_head(graph, *model.head, features);
-    output = "embeddings", width = model.head->dim;
+    output = "embeddings";
+    width = model.head->dim;
   } else if (model.classifier) {
     linear(graph, *model.classifier, features);
-    output = "logits", width = model.classifier->bias.shape[0];
+    output = "logits";
+    width = model.classifier->bias.shape[0];
   }
   graph.rename_last(output);
   describe_tensor(*proto.add_output(), output, {width});

@@ -63,17 +63,17 @@ std::string promised_format(const std::string& name) {
   return "";
 }
 
-struct Place {
+struct SampleOfSplit {
   const SplitSurvey* split;
   std::int64_t i;
 };
 
-std::string same_content(const Place& first, const Place& second) {
+std::string same_content(const SampleOfSplit& first, const SampleOfSplit& second) {
   const std::string other = first.split->set.name(first.i);
   if (first.split != second.split)
     return fmt::format("the same bytes as {}, which is in {}", other, first.split->name);
-  const auto label = [](const Place& place) {
-    return place.split->set.class_names()[static_cast<std::size_t>(place.split->set.label(place.i))];
+  const auto label = [](const SampleOfSplit& sample) {
+    return sample.split->set.class_names()[static_cast<std::size_t>(sample.split->set.label(sample.i))];
   };
   if (label(first) != label(second))
     return fmt::format("the same bytes as {}, which is of class '{}'", other, label(first));
@@ -120,7 +120,8 @@ std::vector<OutcomeCounts> SplitSurvey::counts_by_class() const {
 }
 
 SplitSurvey survey(const std::string& name, const Dataset& set) {
-  SplitSurvey result{name, set, std::vector<SampleFinding>(static_cast<std::size_t>(set.size()))};
+  SplitSurvey result{
+      .name = name, .set = set, .samples = std::vector<SampleFinding>(static_cast<std::size_t>(set.size()))};
   Progress progress(name, (set.size() + images_at_once - 1) / images_at_once, "images");
   std::int64_t bad = 0;
   for (std::int64_t first = 0; first < set.size(); first += images_at_once) {
@@ -141,7 +142,7 @@ SplitSurvey survey(const std::string& name, const Dataset& set) {
 
 std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits, const std::string& dir) {
   std::vector<OddThing> odd;
-  std::unordered_map<std::uint64_t, Place> seen;
+  std::unordered_map<std::uint64_t, SampleOfSplit> seen;
   for (const SplitSurvey& split : splits)
     for (std::int64_t i = 0; i < split.set.size(); ++i) {
       const SampleFinding& sample = split.samples[static_cast<std::size_t>(i)];
@@ -152,7 +153,7 @@ std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits, const s
       if (sample.format != ImageFormat::none && !promised.empty() && promised != format_name(sample.format))
         odd.push_back({name, fmt::format("its name says {}, it is {}", promised, format_name(sample.format))});
       if (sample.hash == 0) continue;
-      const auto [entry, is_new] = seen.try_emplace(sample.hash, Place{&split, i});
+      const auto [entry, is_new] = seen.try_emplace(sample.hash, SampleOfSplit{&split, i});
       if (!is_new) odd.push_back({name, same_content(entry->second, {&split, i})});
     }
   add_unused_files(splits, dir, odd);

@@ -91,7 +91,7 @@ Bars side_bars(const std::vector<SplitSurvey>& splits, const std::string& title,
       bin.resize(splits.size());
       ++bin[s];
     }
-  Bars bars{title, {}, {}};
+  Bars bars{.title = title, .labels = {}, .values = {}};
   if (bins.empty()) return bars;
   for (int bin = bins.begin()->first; bin <= bins.rbegin()->first; ++bin) {
     if (bin == 1) continue;  // there is no integer between the root of 2 and 2

@@ -35,7 +35,7 @@ const std::vector<std::int64_t>& BatchSource::indices() const {
 std::optional<ResidentPictures> pictures_for_gpu(const PretrainOptions& options, Device device,
                                                  const Dataset& train) {
   // A step that may be undone is not recorded, and only recorded steps make views on the GPU.
-  if (device != Device::cuda || options.skip_nonfinite) return {};
+  if (device != Device::cuda || options.skips_nonfinite()) return {};
   return resident_pictures(train, training_loader(options), most_resident_bytes);
 }
 

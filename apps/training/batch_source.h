@@ -2,7 +2,7 @@
 // set stays on a GPU, on that GPU.
 #pragma once
 
-#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/loading/resident_batches.h>
 

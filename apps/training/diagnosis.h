@@ -3,7 +3,6 @@
 #pragma once
 
 #include <kindred/apps/training/loss.h>
-#include <kindred/data/loading/loader.h>
 #include <kindred/losses/diagnostics/diagnostics.h>
 
 #include <nlohmann/json_fwd.hpp>

@@ -13,10 +13,10 @@ Learner::Learner(const PretrainOptions& o, Device device, int classes)
   if (o.queue > 0) queue_.emplace(o.queue, model_.head->dim, o.seed, device);
   if (o.online_probe) probe_.emplace(model_.encoder.feature_dim, classes, o.seed, device, o.precision.compute);
   if (o.micro_batch > 0) {
-    const int pieces = static_cast<int>(o.batch_size / o.micro_batch);
+    const int count = static_cast<int>(o.batch_size / o.micro_batch);
     for (std::size_t group = 0; group < view_sizes(o.view_groups).size(); ++group)
-      pieces_.emplace_back(model_, o.batch_norm_scope, pieces);
-    if (momentum_) key_pieces_.emplace(momentum_->copy(), o.batch_norm_scope, pieces);
+      micro_batches_.emplace_back(model_, o.batch_norm_scope, count);
+    if (momentum_) key_micro_batches_.emplace(momentum_->copy(), o.batch_norm_scope, count);
   }
 }
 
@@ -42,18 +42,18 @@ void Learner::set_rates(const Tensor& rates) {
   if (probe_) probe_->optimizer().set_learning_rate(rates.window(1, {1}));
 }
 
-Embedding Learner::embed(const Tensor& images, MicroBatches* pieces) {
-  if (pieces != nullptr) return pieces->forward(images);
+Embedding Learner::embed(const Tensor& images, MicroBatches* micro_batches) {
+  if (micro_batches != nullptr) return micro_batches->forward(images);
   const Tensor features = model_.encoder(images, Mode::train);
-  return {features, model_.project(features)};
+  return {.features = features, .output = model_.project(features)};
 }
 
 // The keys of all views except the first; the momentum encoder computes them.
 Tensor Learner::keys_of(const Tensor& images) {
   const NoGrad no_grad;
-  const RunningMomentum stay(0);  // its running statistics are never used for evaluation
-  if (key_pieces_) return key_pieces_->forward(images, false).output;
-  return momentum_->copy()(images, Mode::train);
+  const Mode mode = Mode::train_with(0);  // its running statistics are never used for evaluation
+  if (key_micro_batches_) return key_micro_batches_->forward(images, mode, false).output;
+  return momentum_->copy()(images, mode);
 }
 
 // The loss of a batch's features. With a queue, anchors are also compared with the queued features.
@@ -83,8 +83,8 @@ StepOutputs Learner::step(const StepInputs& inputs) {
   const BatchEmbedding batch = embed(queries);
   const StepOutputs outputs = contrast(batch.whole, keys, labels);
   tape.backward(outputs.loss, optimizer_->loss_scale());  // starts with the loss scale if the loss is scaled
-  for (std::size_t group = 0; group < pieces_.size(); ++group)
-    pieces_[group].backward(tape.gradient(batch.groups[group].output));
+  for (std::size_t group = 0; group < micro_batches_.size(); ++group)
+    micro_batches_[group].backward(tape.gradient(batch.groups[group].output));
   optimizer_->watch_loss(outputs.loss);
   optimizer_->step();
 
@@ -103,8 +103,9 @@ std::pair<std::vector<Tensor>, Tensor> Learner::keys_apart(const std::vector<Ten
 Learner::BatchEmbedding Learner::embed(const std::vector<Tensor>& images) {
   BatchEmbedding batch;
   for (std::size_t group = 0; group < images.size(); ++group) {
-    batch.groups.push_back(embed(images[group], pieces_.empty() ? nullptr : &pieces_[group]));
-    if (!pieces_.empty()) batch.groups.back().output.set_requires_grad();  // backward enters the pieces here
+    batch.groups.push_back(embed(images[group], micro_batches_.empty() ? nullptr : &micro_batches_[group]));
+    if (!micro_batches_.empty())
+      batch.groups.back().output.set_requires_grad();  // backward enters the micro-batches here
   }
   batch.whole = batch.groups.front();
   for (std::size_t group = 1; group < batch.groups.size(); ++group) {
@@ -142,7 +143,6 @@ StepOutputs Learner::teach_the_rest(StepOutputs outputs, const Embedding& batch,
 }
 
 void Learner::trace(const StepInputs& inputs, const Visit& visit) {
-  const RunningMomentum stay(0);
   const std::int64_t rows = inputs.labels.dim(1), anchors = momentum_ ? rows / views_ : rows;
   Tensor keys;
   if (momentum_) keys = keys_of(inputs.images.front().rows(anchors, rows));
@@ -151,12 +151,13 @@ void Learner::trace(const StepInputs& inputs, const Visit& visit) {
   for (std::size_t group = 0; group < inputs.images.size(); ++group) {
     Tensor images = inputs.images[group];
     if (momentum_) images = images.rows(0, anchors);
-    const std::vector<Tensor> cut = pieces_.empty() ? std::vector<Tensor>{images} : pieces_[group].cut(images);
-    for (const Tensor& piece : cut) {
+    const std::vector<Tensor> cut =
+        micro_batches_.empty() ? std::vector<Tensor>{images} : micro_batches_[group].cut(images);
+    for (const Tensor& micro_batch : cut) {
       Tape tape;
-      outputs.push_back(model_(piece, Mode::train));
-      visit(tape, first, piece.dim(0));
-      first += piece.dim(0);
+      outputs.push_back(model_(micro_batch, Mode::train_with(0)));
+      visit(tape, first, micro_batch.dim(0));
+      first += micro_batch.dim(0);
     }
   }
   Tape tape;

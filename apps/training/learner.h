@@ -1,9 +1,9 @@
 // What a run of stage one trains: the model with its optimizer, and everything that learns beside it.
-// `pretrain`, its benchmark and its memory plan are all built around one step of it.
+// `pretrain`, its benchmark and its prediction of memory are all built around one step of it.
 #pragma once
 
 #include <kindred/apps/training/online_probe.h>
-#include <kindred/apps/training/step.h>
+#include <kindred/apps/training/step_parts.h>
 #include <kindred/losses/feature_queue/feature_queue.h>
 #include <kindred/models/micro_batches.h>
 #include <kindred/models/momentum_encoder.h>
@@ -17,7 +17,7 @@ namespace kindred {
 
 struct StepInputs {
   std::vector<Tensor>
-      images;     // normalized [n, h, w, 3]; one tensor for each size of views (image_groups in step.h)
+      images;     // normalized [n, h, w, 3]; one tensor for each size of views (images_by_size in step_parts.h)
   Tensor labels;  // i32 [2, views*batch]: what the loss compares, then the classes (view_labels)
 };
 
@@ -53,9 +53,9 @@ class Learner {
   // learns. The model is not updated if the loss or a gradient is not finite.
   StepOutputs step(const StepInputs& inputs);
 
-  // Runs only the forward pass, in the pieces that a step uses, so that a visitor can inspect what the tape
-  // keeps. It calls visit(tape, first, rows) for the rows [first, first + rows) of the views, and a last time
-  // for the loss, over all of them. Nothing changes.
+  // Runs only the forward pass, in the micro-batches that a step uses, so that a visitor can inspect what the
+  // tape keeps. It calls visit(tape, first, rows) for the rows [first, first + rows) of the views, and a last
+  // time for the loss, over all of them. Nothing changes.
   using Visit = std::function<void(const Tape& tape, std::int64_t first, std::int64_t rows)>;
   void trace(const StepInputs& inputs, const Visit& visit);
 
@@ -80,7 +80,7 @@ class Learner {
   StepOutputs contrast(const Embedding& batch, const Tensor& keys, const Tensor& labels) const;
   StepOutputs teach_the_rest(StepOutputs outputs, const Embedding& batch, const Tensor& keys,
                              const Tensor& labels, const Tensor& classes);
-  Embedding embed(const Tensor& images, MicroBatches* pieces);
+  Embedding embed(const Tensor& images, MicroBatches* micro_batches);
   Tensor keys_of(const Tensor& images);
   Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels,
                       SupConStatistics* statistics = nullptr) const;
@@ -95,8 +95,8 @@ class Learner {
   std::optional<MomentumEncoder> momentum_;
   std::optional<FeatureQueue> queue_;
   std::optional<OnlineProbe> probe_;
-  std::deque<MicroBatches> pieces_;         // one for each size of views; empty: a batch is not divided
-  std::optional<MicroBatches> key_pieces_;  // for the momentum encoder
+  std::deque<MicroBatches> micro_batches_;         // one for each size of views; empty: a batch is not divided
+  std::optional<MicroBatches> key_micro_batches_;  // for the momentum encoder
   std::vector<Tensor> remembered_;
 };
 

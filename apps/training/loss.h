@@ -1,20 +1,13 @@
-// The losses behind --loss: a name for each loss, one function to compute it, and the value to compare it with.
+// The losses of a run: one function that computes each, and the value to compare it with. loss_flags.h has the
+// flags that choose one.
 #pragma once
 
-#include <kindred/data/loading/loader.h>
 #include <kindred/losses/max_margin/max_margin.h>
 #include <kindred/losses/supcon/supcon.h>
 #include <kindred/losses/triplet/triplet.h>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <cstdint>
-#include <optional>
-#include <string>
-
-namespace CLI {
-class App;
-}
+#include <vector>
 
 namespace kindred {
 
@@ -49,25 +42,7 @@ Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& 
 // that two images share a class. For a classifier it is ln(classes), the loss of equal scores.
 double collapse_loss(const LossOptions& options, std::int64_t batch, int classes, double same_class);
 
-// Throws Error(usage) if a flag was given that this loss does not use.
-void check_fits_loss(const char* flag, bool is_given, bool fits, const std::string& loss);
-
 // The chance that two images of a set with these labels share a class.
 double same_class_share(const std::vector<std::int32_t>& labels, int classes);
-
-// The loss flags other than --loss, --temperature and --base-temperature.
-struct LossFlags {
-  std::string variant = "out", denominator = "all", contrast = "all", mining = "batch-all", triplets = "active";
-  std::int64_t positives_cap = 0;
-  std::optional<double> margin;
-  double label_smoothing = 0;
-
-  void add_to(CLI::App& app);  // this object must outlive the parsing
-  // Throws Error(usage), which names the flag and the values that it accepts. A flag that the loss does not use
-  // is an error.
-  LossOptions resolve(const std::string& loss, double temperature, double base_temperature,
-                      std::int64_t views) const;
-  nlohmann::json to_json() const;
-};
 
 }  // namespace kindred

@@ -1,5 +1,5 @@
 #include <kindred/apps/console/process_memory.h>
-#include <kindred/apps/training/step.h>
+#include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
 
 #include <algorithm>
@@ -40,7 +40,13 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::in
 namespace {
 
 Sampler training_sampler(const PretrainOptions& o, const Dataset& train) {
-  return {train.labels(), train.classes(), {true, o.sampling, o.per_class, o.batch_size, o.seed}};
+  return {train.labels(),
+          train.classes(),
+          {.shuffle = true,
+           .sampling = o.sampling,
+           .per_class = o.per_class,
+           .batch_size = o.batch_size,
+           .seed = o.seed}};
 }
 
 }  // namespace

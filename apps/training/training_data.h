@@ -1,7 +1,7 @@
 // The data of stage one, and the memory that it takes.
 #pragma once
 
-#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/data/loading/loader.h>
 
 #include <cstddef>

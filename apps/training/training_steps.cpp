@@ -1,7 +1,8 @@
-#include <kindred/apps/console/progress.h>
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/training/input_feed.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/engine/recording.h>
+#include <kindred/layers/image_input/image_input.h>
 
 #include <algorithm>
 #include <array>
@@ -23,7 +24,7 @@ class EagerSteps : public TrainingSteps {
     inputs_ = {};  // the next inputs reuse their memory
     outputs_ = {};
     const auto rows = static_cast<std::int64_t>(labels.size()) / 2;
-    inputs_.images = image_groups(o_, batch, rows / o_.views, device_);
+    inputs_.images = images_by_size(o_, batch, rows / o_.views, device_);
     for (Tensor& group : inputs_.images)
       group = normalize_images(group, o_.pixel_statistics(), o_.precision.compute);
     inputs_.labels = Tensor::from(labels, {2, rows}, device_);
@@ -113,7 +114,8 @@ class RecordedSteps : public TrainingSteps {
     while (launch_at(launch).first > step) --launch;
     const std::int64_t place = step - launch_at(launch).first;
     const int slot = slot_of(launch);
-    StepInputs inputs{images_of(slot, place), labels_of(slot, place).to(Device::cuda, DType::i32)};
+    StepInputs inputs{.images = images_of(slot, place),
+                      .labels = labels_of(slot, place).to(Device::cuda, DType::i32)};
     feed_.release(slot);
     return inputs;
   }
@@ -155,7 +157,7 @@ class RecordedSteps : public TrainingSteps {
     if (pictures_.defined()) {
       const std::int64_t size = o_.view_groups.front().size;
       const Tensor views = Tensor::empty({rows(), size, size, 3}, DType::u8, Device::cuda);
-      resident_views_cuda->make(pictures_, bytes, views);
+      resident_views_cuda->make(pictures_, bytes, Output(views));
       bytes = views;
     }
     std::vector<Tensor> images;
@@ -175,7 +177,7 @@ class RecordedSteps : public TrainingSteps {
     for (std::int64_t place = 0; place < steps; ++place) {
       outputs = {};  // this step reuses their memory
       learner_.set_rates(feed_.rates(slot, place));
-      outputs = learner_.step({images_of(slot, place), labels_of(slot, place)});
+      outputs = learner_.step({.images = images_of(slot, place), .labels = labels_of(slot, place)});
       const auto outcome = [&](std::int64_t which) {
         return outcomes_.window(place * outcome_count + which, {1});
       };
@@ -231,8 +233,12 @@ class RecordedSteps : public TrainingSteps {
                               : first_wait_;
       for (std::int64_t place = 0; place < launch.steps; ++place) {
         const float* outcome = launch.outcomes + place * outcome_count;
-        results.push_back({launch.first + place, outcome[0], outcome[2], static_cast<std::int32_t>(outcome[1]),
-                           seconds / static_cast<double>(launch.steps), place == 0 ? wait : 0});
+        results.push_back({.step = launch.first + place,
+                           .loss = outcome[0],
+                           .probe_loss = outcome[2],
+                           .non_finite = static_cast<std::int32_t>(outcome[1]),
+                           .step_seconds = seconds / static_cast<double>(launch.steps),
+                           .wait_seconds = place == 0 ? wait : 0});
       }
     }
     return results;
@@ -266,7 +272,7 @@ std::unique_ptr<TrainingSteps> make_training_steps(const PretrainOptions& option
                                                    Learner& learner,
                                                    const std::optional<ResidentPictures>& pictures) {
   // A run that skips non-finite steps undoes a step before the next one starts, so nothing may run ahead.
-  if (device == Device::cuda && !options.skip_nonfinite)
+  if (device == Device::cuda && !options.skips_nonfinite())
     return std::make_unique<RecordedSteps>(options, learner, pictures);
   return std::make_unique<EagerSteps>(options, device, learner);
 }

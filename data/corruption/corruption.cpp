@@ -1,16 +1,12 @@
 #include <kindred/data/corruption/corruption_parts.h>
 #include <kindred/engine/error.h>
-
-#include <fmt/ranges.h>  // defines: fmt::join
-
-#include <algorithm>
-#include <string>
+#include <kindred/engine/names.h>
 
 namespace kindred {
 namespace {
 
 struct Entry {
-  Corruption corruption;
+  Corruption value;
   const char* name;
   double alexnet_error;  // from github.com/hendrycks/robustness, as AugMix and others use them
 };
@@ -46,7 +42,7 @@ const Entry& entry_of(Corruption corruption) {
 const std::vector<Corruption>& all_corruptions() {
   static const std::vector<Corruption> all = [] {
     std::vector<Corruption> list;
-    for (const Entry& entry : entries) list.push_back(entry.corruption);
+    for (const Entry& entry : entries) list.push_back(entry.value);
     return list;
   }();
   return all;
@@ -61,12 +57,8 @@ double alexnet_error(Corruption corruption) {
 }
 
 Corruption parse_corruption(std::string_view text) {
-  std::vector<std::string> names;
-  for (const Entry& entry : entries) {
-    if (text == entry.name) return entry.corruption;
-    names.push_back(entry.name);
-  }
-  fail(ExitCode::usage, "unknown corruption {}; use all, or some of {}", text, fmt::join(names, ","));
+  if (const auto corruption = value_named(entries, text)) return *corruption;
+  fail(ExitCode::usage, "unknown corruption {}; use all, or some of {}", text, names_of(entries, ",", ","));
 }
 
 void corrupt(std::span<std::uint8_t> pixels, int side, Corruption corruption, int severity,

@@ -1,6 +1,6 @@
-// The corruptions of ImageNet-C (Hendrycks and Dietterich 2019, arXiv 1903.12261), to measure how well an
-// accuracy survives them. Constants and steps are those of the authors' program (make_imagenet_c.py), which are
-// meant for images of 224 pixels. The random numbers differ from theirs.
+// The corruptions of ImageNet-C (Hendrycks and Dietterich 2019, arXiv 1903.12261), to measure how much accuracy
+// is left on them. Constants and steps come from the authors' program (make_imagenet_c.py) and are meant for
+// images of 224 pixels. The random numbers differ from the authors'.
 //
 // Fourteen of the fifteen corruptions are here. Frost is missing: it overlays photographs of frosted windows,
 // which Kindred does not have.

@@ -12,7 +12,7 @@ constexpr std::array<float, 5> contrasts{0.4f, 0.3f, 0.2f, 0.1f, 0.05f};
 struct Elastic {
   double amplitude, sigma, affine;  // pixels
 };
-constexpr double base = 244;  // the authors' mistake for 224, kept
+constexpr double base = 244;  // the authors' mistake; 224 was meant
 constexpr std::array<Elastic, 5> elastics{{{base * 2, base * 0.7, base * 0.1},
                                            {base * 2, base * 0.08, base * 0.2},
                                            {base * 0.05, base * 0.01, base * 0.02},
@@ -69,8 +69,10 @@ void deform(Plane& plane, const Elastic& how, RandomStream& random) {
       {{middle + reach, middle + reach}, {middle + reach, middle - reach}, {middle - reach, middle - reach}}};
   std::array<Point, 3> moved = corners;
   const auto amount = static_cast<float>(how.affine);
-  for (Point& corner : moved)
-    corner.x += random.uniform(-amount, amount), corner.y += random.uniform(-amount, amount);
+  for (Point& corner : moved) {
+    corner.x += random.uniform(-amount, amount);
+    corner.y += random.uniform(-amount, amount);
+  }
   const Affine back = taking_back(corners, moved);
   Plane warped(n, 3);
   for (int y = 0; y < n; ++y)

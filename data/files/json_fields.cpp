@@ -9,46 +9,46 @@ namespace {
 
 constexpr int deepest = 8;
 
-double number_of(const Json& value, const Place& place, Range range) {
+double number_of(const Json& value, const JsonPath& where, Range range) {
   const bool fits =
       value.is_number() && value.get<double>() >= range.first && value.get<double>() <= range.second;
   if (!fits)
-    place.fail_here("expected a number from {:g} to {:g}, not {}", range.first, range.second, shown(value));
+    where.fail_here("expected a number from {:g} to {:g}, not {}", range.first, range.second, shown(value));
   return value.get<double>();
 }
 
 }  // namespace
 
-Place Place::at(std::string_view key) const {
+JsonPath JsonPath::at(std::string_view key) const {
   return {file, path.empty() ? std::string(key) : fmt::format("{}.{}", path, key)};
 }
 
-Place Place::at(std::size_t index) const {
+JsonPath JsonPath::at(std::size_t index) const {
   return {file, fmt::format("{}[{}]", path, index)};
 }
 
-void Place::complain(const std::string& what) const {
+void JsonPath::complain(const std::string& what) const {
   fail(ExitCode::file, "{}: {}{}{}", file, path, path.empty() ? "" : ": ", what);
 }
 
 // The JSON library would keep the last of two equal keys and would build a tree of any depth.
-Json parse_strictly(std::string_view text, const Place& place) {
+Json parse_strictly(std::string_view text, const JsonPath& where) {
   std::vector<std::set<std::string>> open;
   const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
     const bool opens = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth >= deepest) place.fail_here("more than {} levels deep", deepest);
+    if (opens && depth >= deepest) where.fail_here("more than {} levels deep", deepest);
     if (event == Json::parse_event_t::object_start) open.emplace_back();
     if (event == Json::parse_event_t::object_end) open.pop_back();
     if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second)
-      place.fail_here("{} is given twice in one object", printable(parsed.get_ref<const std::string&>()));
+      where.fail_here("{} is given twice in one object", printable(parsed.get_ref<const std::string&>()));
     return true;
   };
   try {
     return Json::parse(text, watch);
   } catch (const Json::parse_error& error) {
-    place.fail_here("not JSON in UTF-8 (at byte {})", error.byte);
+    where.fail_here("not JSON in UTF-8 (at byte {})", error.byte);
   } catch (const Json::out_of_range&) {
-    place.fail_here("a number is too large");
+    where.fail_here("a number is too large");
   }
 }
 
@@ -59,22 +59,22 @@ std::string shown(const Json& value) {
   return value.dump();
 }
 
-const std::string& text_of(const Json& value, const Place& place) {
-  if (!value.is_string()) place.fail_here("expected a text, not {}", shown(value));
+const std::string& text_of(const Json& value, const JsonPath& where) {
+  if (!value.is_string()) where.fail_here("expected a text, not {}", shown(value));
   return value.get_ref<const std::string&>();
 }
 
-const Json& list_of(const Json& value, const Place& place, std::size_t least, std::size_t most) {
-  if (!value.is_array()) place.fail_here("expected a list, not {}", shown(value));
+const Json& list_of(const Json& value, const JsonPath& where, std::size_t least, std::size_t most) {
+  if (!value.is_array()) where.fail_here("expected a list, not {}", shown(value));
   if (value.size() < least || value.size() > most)
-    place.fail_here("expected a list of {}, not of {}",
+    where.fail_here("expected a list of {}, not of {}",
                     least == most ? fmt::format("{}", most) : fmt::format("{} to {}", least, most),
                     value.size());
   return value;
 }
 
-Fields::Fields(const Json& value, Place place) : value_(value), place_(std::move(place)) {
-  if (!value.is_object()) place_.fail_here("expected an object, not {}", shown(value));
+Fields::Fields(const Json& value, JsonPath where) : value_(value), where_(std::move(where)) {
+  if (!value.is_object()) where_.fail_here("expected an object, not {}", shown(value));
 }
 
 const Json* Fields::find(const char* key) {
@@ -85,35 +85,35 @@ const Json* Fields::find(const char* key) {
 
 const Json& Fields::require(const char* key) {
   const Json* found = find(key);
-  if (found == nullptr) place_.fail_here("\"{}\" is missing", key);
+  if (found == nullptr) where_.fail_here("\"{}\" is missing", key);
   return *found;
 }
 
 void Fields::number(const char* key, Range range, double& value) {
-  if (const Json* given = find(key)) value = number_of(*given, place_.at(key), range);
+  if (const Json* given = find(key)) value = number_of(*given, where_.at(key), range);
 }
 
 void Fields::integer(const char* key, int low, int high, int& value) {
   const Json given = find(key) != nullptr ? value_.at(key) : Json(value);
   const bool fits = given.is_number_integer() && given.get<double>() >= low && given.get<double>() <= high;
-  if (!fits) place_.at(key).fail_here("expected a whole number from {} to {}, not {}", low, high, shown(given));
+  if (!fits) where_.at(key).fail_here("expected a whole number from {} to {}, not {}", low, high, shown(given));
   value = given.get<int>();
 }
 
 void Fields::interval(const char* key, Range range, double& low, double& high) {
   const Json* given = find(key);
   if (given == nullptr) return;
-  const Place place = place_.at(key);
-  list_of(*given, place, 2, 2);
-  low = number_of((*given)[0], place.at(std::size_t{0}), range);
-  high = number_of((*given)[1], place.at(std::size_t{1}), range);
-  if (low > high) place.fail_here("expected the smaller number first, not [{:g}, {:g}]", low, high);
+  const JsonPath where = where_.at(key);
+  list_of(*given, where, 2, 2);
+  low = number_of((*given)[0], where.at(std::size_t{0}), range);
+  high = number_of((*given)[1], where.at(std::size_t{1}), range);
+  if (low > high) where.fail_here("expected the smaller number first, not [{:g}, {:g}]", low, high);
 }
 
 void Fields::done() const {
   for (const auto& [key, value] : value_.items())
     if (std::find(known_.begin(), known_.end(), key) == known_.end())
-      place_.fail_here("unknown key {}; known are {}", printable(key), joined(known_));
+      where_.fail_here("unknown key {}; known are {}", printable(key), joined(known_));
 }
 
 }  // namespace kindred

@@ -17,13 +17,13 @@ namespace kindred {
 using Json = nlohmann::json;
 using Range = std::pair<double, double>;  // both ends are allowed
 
-// A position in a file: the file's name and the path to a value, "steps[1].sigma".
-struct Place {
+// Where in a JSON file a value stands: the name of the file, and the path to the value, "steps[1].sigma".
+struct JsonPath {
   const std::string& file;
   std::string path;
 
-  Place at(std::string_view key) const;
-  Place at(std::size_t index) const;
+  JsonPath at(std::string_view key) const;
+  JsonPath at(std::size_t index) const;
 
   template <typename... Args>
   [[noreturn]] void fail_here(fmt::format_string<Args...> format, Args&&... args) const {
@@ -35,21 +35,21 @@ struct Place {
 };
 
 // Accepts at most 8 levels of nesting and only UTF-8, and rejects a key that occurs twice in an object.
-Json parse_strictly(std::string_view text, const Place& place);
+Json parse_strictly(std::string_view text, const JsonPath& where);
 
 // A value in a form that fits into an error message.
 std::string shown(const Json& value);
 
 // Returns the value, or throws an error about its type or size.
-const std::string& text_of(const Json& value, const Place& place);
-const Json& list_of(const Json& value, const Place& place, std::size_t least, std::size_t most);
+const std::string& text_of(const Json& value, const JsonPath& where);
+const Json& list_of(const Json& value, const JsonPath& where, std::size_t least, std::size_t most);
 
 // "a, b, c"
 template <typename Names>
-std::string joined(const Names& names, std::string_view between = ", ") {
+std::string joined(const Names& names) {
   std::string list;
   for (const auto& each : names) {
-    if (!list.empty()) list += between;
+    if (!list.empty()) list += ", ";
     list += each;
   }
   return list;
@@ -58,9 +58,9 @@ std::string joined(const Names& names, std::string_view between = ", ") {
 // An object of the file. It hands out the values of its keys and rejects keys that the program did not ask for.
 class Fields {
  public:
-  Fields(const Json& value, Place place);
+  Fields(const Json& value, JsonPath where);
 
-  const Place& place() const { return place_; }
+  const JsonPath& where() const { return where_; }
   const Json* find(const char* key);
   const Json& require(const char* key);
 
@@ -74,7 +74,7 @@ class Fields {
 
  private:
   const Json& value_;
-  Place place_;
+  JsonPath where_;
   std::vector<std::string> known_;
 };
 

@@ -2,6 +2,7 @@
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/decode_formats.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/names.h>
 
 #include <algorithm>
 #include <array>
@@ -21,32 +22,22 @@ constexpr std::array<std::uint8_t, 2> bmp_signature{'B', 'M'};
 // stb_image's limit; JPEG has 65,500.
 constexpr std::uint64_t max_side = 1 << 17;
 
+constexpr Named<Outcome> outcomes[] = {
+    {Outcome::ok, "ok"}, {Outcome::damaged, "damaged"}, {Outcome::rejected, "rejected"}};
+
+constexpr Named<ImageFormat> formats[] = {{ImageFormat::none, "none"},
+                                          {ImageFormat::jpeg, "JPEG"},
+                                          {ImageFormat::png, "PNG"},
+                                          {ImageFormat::bmp, "BMP"}};
+
 }  // namespace
 
 const char* outcome_name(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::ok:
-      return "ok";
-    case Outcome::damaged:
-      return "damaged";
-    case Outcome::rejected:
-      return "rejected";
-  }
-  return "?";
+  return name_of(outcomes, outcome);
 }
 
 const char* format_name(ImageFormat format) {
-  switch (format) {
-    case ImageFormat::none:
-      return "none";
-    case ImageFormat::jpeg:
-      return "JPEG";
-    case ImageFormat::png:
-      return "PNG";
-    case ImageFormat::bmp:
-      return "BMP";
-  }
-  return "?";
+  return name_of(formats, format);
 }
 
 struct Decoder::Impl {

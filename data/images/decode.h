@@ -1,8 +1,8 @@
 // Decodes image files that are not trusted.
 //
-// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG and BMP (stb_image). Whatever the
-// file holds (gray, palette, alpha, 16 bits, CMYK) becomes 8-bit RGB, as Pillow's convert("RGB") makes it: gray
-// is repeated, alpha is dropped, CMYK is multiplied out. There is one difference: Pillow clips 16-bit gray PNG
+// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG and BMP (stb_image). Every kind of
+// pixel (gray, palette, alpha, 16 bits, CMYK) is converted to 8-bit RGB like Pillow's convert("RGB"): gray is
+// repeated, alpha is dropped, CMYK is multiplied out. There is one difference: Pillow clips 16-bit gray PNG
 // files to white, while here the high byte is kept. EXIF orientation is ignored, as in torchvision.
 //
 // There are three outcomes, because an image can be decoded and still be damaged:
@@ -73,9 +73,9 @@ enum class ReadTo {
   region_end,  // faster; for files that are known to be ok
 };
 
-// Decodes pictures in two steps, so that the caller can decide from the size what it wants. Keeps its memory
-// from picture to picture. To be used by one thread at a time. Bad content never throws; only std::bad_alloc
-// can be thrown.
+// Decodes pictures in two steps, so that the caller can decide from the size which part it wants. Keeps its
+// memory from picture to picture. To be used by one thread at a time. Bad content never throws; only
+// std::bad_alloc can be thrown.
 class Decoder {
  public:
   Decoder();
@@ -89,7 +89,7 @@ class Decoder {
 
   // Decodes the picture that was opened successfully; it may be called once. `out.image` gets `wanted` (which
   // must lie within the picture) or more, because libjpeg decodes whole blocks, and a damaged picture is always
-  // decoded as a whole. Every pixel of `wanted` equals that of a decoding of the whole picture.
+  // decoded as a whole. Every pixel of `wanted` is the same as if the whole picture were decoded.
   void decode(const Region& wanted, Decoded& out, ReadTo read_to = ReadTo::file_end);
   void decode_whole(Decoded& out);
 

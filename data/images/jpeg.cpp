@@ -43,7 +43,7 @@ struct JpegReader {
   JpegReader& operator=(const JpegReader&) = delete;
   ~JpegReader() { jpeg_destroy_decompress(&info); }  // harmless if creating it failed
 
-  // Resets it in place. libjpeg's memory is released, because it may be large.
+  // Resets the reader in place. libjpeg's memory is released, because it may be large.
   void renew() {
     this->~JpegReader();
     new (this) JpegReader;

@@ -28,7 +28,8 @@ void blend_rows(const Image& image, const Region& region, const FilterTap& tap, 
   }
 }
 
-// Without rounding errors, a weighted mean of bytes is within [0, 255]. With millions of taps they can add up.
+// A weighted mean of bytes is within [0, 255], except for rounding errors, which can add up over millions of
+// taps.
 inline std::uint8_t to_byte(float value) {
   return static_cast<std::uint8_t>(static_cast<int>(std::min(value, 255.0f)));
 }
@@ -83,8 +84,8 @@ void resize_region(const Image& image, const Region& region, int virtual_height,
   scratch.rows.compute(region.height, virtual_height, top, size);
   scratch.columns.compute(region.width, virtual_width, left, size);
 
-  // Columns that the wanted columns do not use need not be blended. (These are copies, because the loop below
-  // shifts the taps.)
+  // Columns that the wanted columns do not use need not be blended. (Copies, because the loop below shifts the
+  // taps.)
   const FilterTap leftmost = scratch.columns.taps.front();
   const FilterTap rightmost = scratch.columns.taps.back();
   Region needed = region;

@@ -23,7 +23,7 @@ struct Slot {
   std::vector<std::vector<BadImage>> bad;  // [rows]
   std::vector<std::uint8_t> present;       // [rows]: 0 if skip_bad omits the row
   std::int64_t remaining = 0;              // images that are not finished
-  std::int64_t error_row = 0;              // of several errors the first row's is kept, whatever the timing
+  std::int64_t error_row = 0;              // row of `error`; the first row wins, whatever the timing
   std::exception_ptr error;
 };
 
@@ -47,7 +47,7 @@ std::vector<ViewKind> view_kinds(const std::vector<ViewGroup>& groups) {
   return kinds;
 }
 
-// Draws all views of a sample as soon as its size is known, so that the decoder decodes what they need, once.
+// Draws all views of a sample as soon as its size is known, so that the needed pixels are decoded only once.
 class DrawnViews : public WantedRegion {
  public:
   const std::vector<ViewKind>* kinds = nullptr;
@@ -80,7 +80,8 @@ struct Work {
   std::int64_t batch = 0, first_row = 0, end_row = 0;
 };
 
-void validate(const LoaderOptions& o, const Dataset& dataset) {
+// The data set, if it can be loaded so.
+Dataset validated(Dataset dataset, const LoaderOptions& o) {
   check(o.batch_size >= 1, ExitCode::usage, "batch size must be at least 1, not {}", o.batch_size);
   for (const ViewGroup& group : o.groups) {
     check(group.count >= 1, ExitCode::usage, "views must be at least 1, not {}", group.count);
@@ -91,6 +92,7 @@ void validate(const LoaderOptions& o, const Dataset& dataset) {
         o.prefetch_batches);
   check(!o.drop_last || o.batch_size <= dataset.size(), ExitCode::usage,
         "batch size {} is larger than the data set, which has {} images", o.batch_size, dataset.size());
+  return dataset;
 }
 
 // Puts all views into groups, even if there is only one group.
@@ -152,7 +154,7 @@ struct Loader::Impl {
 
   Impl(Dataset dataset, LoaderOptions given)
       : options(with_groups(std::move(given))),
-        reader((validate(options, dataset), std::move(dataset)), options.cache_bytes),
+        reader(validated(std::move(dataset), options), options.cache_bytes),
         sampler(reader.dataset().labels(), reader.dataset().classes(), sampler_options(options)),
         kinds(view_kinds(options.groups)) {
     const std::int64_t samples = sampler.epoch_size();
@@ -163,7 +165,7 @@ struct Loader::Impl {
     slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
     try {
       for (int i = 0; i < options.workers; ++i) threads.emplace_back([this] { work(); });
-    } catch (...) {  // no more threads: those that run must be joined before this object is destroyed
+    } catch (...) {  // the threads that run must be joined before this object is destroyed
       stop();
       throw;
     }
@@ -207,8 +209,8 @@ struct Loader::Impl {
     const auto at = static_cast<std::size_t>(row);
     const Draw draw = order[static_cast<std::size_t>(batch * options.batch_size + row)];
     const std::uint32_t wanted = draw.sample;
-    // Views are keyed by the requested sample, so a substitute does not repeat the views of its own appearance.
-    // A sample that occurs again in the epoch does not repeat its views either.
+    // Views are keyed by the requested sample, so a substitute does not repeat the views that it has at its own
+    // place. A sample that occurs again in the epoch does not repeat its views either.
     DrawnViews& drawn = memory.drawn;
     drawn.kinds = &kinds;
     drawn.seed = options.seed;

@@ -2,8 +2,8 @@
 // the rows and columns that their crops need.
 //
 // The same seed gives the same batches with 0, 1 or 16 workers. The order of an epoch is a function of (seed,
-// epoch) (sampler.h). The views of a sample are keyed by (seed, epoch, sample, view). Everything that is
-// reported (bad images, errors) is reported with its batch, in batch order.
+// epoch) (sampler.h). The views of a sample are keyed by (seed, epoch, sample, view). Bad images and errors are
+// reported with their batch, in batch order.
 //
 // An image that cannot be decoded is never dropped silently. It is listed in bad_images(), and then:
 //   skip_bad == false (training)    The next image of its class replaces it (SampleReader), so batches keep

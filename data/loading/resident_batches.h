@@ -1,6 +1,6 @@
 // Batches of views that are drawn but not rendered, for data sets whose pictures all lie on the GPU
-// (resident_views.h). Order, draws and labels are those of the loader (loader.h), without decoding, workers or
-// copies of pixels.
+// (resident_views.h). Order, draws and labels are the same as the loader's (loader.h), but no pixels are
+// decoded or copied.
 #pragma once
 
 #include <kindred/data/loading/loader.h>
@@ -29,7 +29,7 @@ struct ResidentBatch {
 };
 
 // Predicts, from the first picture, the size [height, width] that every picture would have. Returns nullopt if
-// the first picture already rules this out, as below.
+// the first picture already shows that resident_pictures would.
 std::optional<Shape> resident_size(const Dataset& dataset, const LoaderOptions& options,
                                    std::size_t most_bytes);
 
@@ -41,7 +41,7 @@ std::optional<ResidentPictures> resident_pictures(const Dataset& dataset, const 
 
 class ResidentBatches {
  public:
-  // `height` and `width` are those of every picture.
+  // Every picture has this height and width.
   ResidentBatches(const Dataset& dataset, LoaderOptions options, int height, int width);
 
   std::int64_t batches_per_epoch() const { return sampler_.epoch_size() / options_.batch_size; }

@@ -1,5 +1,5 @@
 #include <kindred/data/loading/resident_views.h>
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 
 #include <cmath>
 
@@ -31,7 +31,7 @@ const WorkKind make_kind("resident_views");
 // operations.
 constexpr double operations_of_pixel = 300;
 
-void plan_views(const Tensor&, const Tensor& views, const Tensor& out) {
+void plan_views(const Tensor&, const Tensor& views, Output out) {
   // A view reads about as many bytes of the picture as it has itself.
   record_work(make_kind, {.read = bytes_of({views, out}),
                           .written = bytes_of({out}),
@@ -45,10 +45,14 @@ const ResidentViewKernels resident_views_plan = {plan_views};
 std::optional<ResidentView> resident_view(std::int64_t picture, const ViewParameters& p) {
   ResidentView view;
   view.picture = static_cast<std::int32_t>(picture);
-  view.crop_top = p.crop.top, view.crop_left = p.crop.left;
-  view.crop_height = p.crop.height, view.crop_width = p.crop.width;
-  view.resized_height = p.resized_height, view.resized_width = p.resized_width;
-  view.top = p.top, view.left = p.left;
+  view.crop_top = p.crop.top;
+  view.crop_left = p.crop.left;
+  view.crop_height = p.crop.height;
+  view.crop_width = p.crop.width;
+  view.resized_height = p.resized_height;
+  view.resized_width = p.resized_width;
+  view.top = p.top;
+  view.left = p.left;
   view.flip = p.flip;
   for (int i = 0; i < p.count; ++i) {
     const DrawnOperation& drawn = p.operations[static_cast<std::size_t>(i)];
@@ -62,7 +66,7 @@ std::optional<ResidentView> resident_view(std::int64_t picture, const ViewParame
 }
 
 bool fits_resident_views(int height, int width, int size) {
-  // The triangle covers twice the scale, plus what is cut at both ends.
+  // The triangle covers twice the scale, plus one pixel, because both ends can be cut.
   const double scale = double(std::max(height, width)) / size;
   return size <= largest_resident_view && std::ceil(2 * std::max(scale, 1.0)) + 1 <= most_resident_taps;
 }

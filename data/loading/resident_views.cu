@@ -108,7 +108,7 @@ __global__ void make_kernel(const std::uint8_t* pictures, int height, int width,
   for (int i = static_cast<int>(threadIdx.x); i < 3 * count; i += threads) to[i] = from[i];
 }
 
-void make(const Tensor& pictures, const Tensor& views, const Tensor& out) {
+void make(const Tensor& pictures, const Tensor& views, Output out) {
   check(fits_resident_views(static_cast<int>(pictures.dim(1)), static_cast<int>(pictures.dim(2)),
                             static_cast<int>(out.dim(1))) &&
             out.dim(0) * static_cast<std::int64_t>(sizeof(ResidentView)) == views.numel(),

@@ -1,8 +1,8 @@
 // Views of pictures that stay on the GPU, for data sets of small pictures of one size, such as CIFAR.
 //
 // A view is drawn on the host by draw_view (augment.h), as for every other data set, so it is the same view
-// with the same random numbers. Its pixels are computed on the GPU, where the pictures are. The two agree
-// within one level of 255: the resize rounds sums of floats that were added in a different order.
+// with the same random numbers. Its pixels are computed on the GPU, where the pictures are. They agree with
+// apply_view's within one level of 255: the resize rounds sums of floats that were added in a different order.
 #pragma once
 
 #include <kindred/data/views/augment.h>
@@ -40,9 +40,9 @@ bool fits_resident_views(int height, int width, int size);
 struct ResidentViewKernels {
   // Computes out, u8 [views, size, size, 3], from pictures, u8 [n, h, w, 3], and `views`, a u8 tensor that
   // holds ResidentViews.
-  void (*make)(const Tensor& pictures, const Tensor& views, const Tensor& out);
+  void (*make)(const Tensor& pictures, const Tensor& views, Output out);
 };
 extern const ResidentViewKernels* const resident_views_cuda;  // null in a build without CUDA
-extern const ResidentViewKernels resident_views_plan;         // see engine/work.h
+extern const ResidentViewKernels resident_views_plan;         // see engine/kernels/work.h
 
 }  // namespace kindred

@@ -35,7 +35,7 @@ const Decoded* SampleReader::decode(std::size_t slot, WantedRegion& wanted, Read
     if (complete) {
       memory.decoder.decode_whole(decoded);
     } else {
-      decoded.image.pixels.reserve(pixels);  // the next part of such a picture may be larger
+      decoded.image.pixels.reserve(pixels);  // the next part may be larger
       const bool known = known_ok_[slot].load(std::memory_order_relaxed);
       memory.decoder.decode(wanted.of(header.height, header.width), decoded,
                             known ? ReadTo::region_end : ReadTo::file_end);

@@ -1,5 +1,6 @@
 #include <kindred/data/loading/sampler.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/names.h>
 #include <kindred/engine/random/philox.h>
 
 #include <algorithm>
@@ -11,6 +12,9 @@
 
 namespace kindred {
 namespace {
+
+constexpr Named<Sampling> samplings[] = {{Sampling::uniform, "uniform"},
+                                         {Sampling::inverse_frequency, "inverse-frequency"}};
 
 // Streams of random numbers within one epoch. The plain shuffle uses the stream without a view.
 constexpr std::uint32_t group_stream = 1, class_stream = 2, quota_stream = 3;
@@ -29,13 +33,12 @@ std::int64_t divided_up(std::size_t a, std::int64_t b) {
 }  // namespace
 
 const char* name(Sampling sampling) {
-  return sampling == Sampling::uniform ? "uniform" : "inverse-frequency";
+  return name_of(samplings, sampling);
 }
 
 Sampling parse_sampling(const std::string& text) {
-  for (const Sampling sampling : {Sampling::uniform, Sampling::inverse_frequency})
-    if (text == name(sampling)) return sampling;
-  fail(ExitCode::usage, "unknown sampling {}: expected uniform or inverse-frequency", text);
+  if (const auto sampling = value_named(samplings, text)) return *sampling;
+  fail(ExitCode::usage, "unknown sampling {}: expected {}", text, names_of(samplings, " or "));
 }
 
 Sampler::Sampler(const std::vector<std::int32_t>& labels, int classes, const SamplerOptions& options)

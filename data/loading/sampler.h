@@ -1,10 +1,10 @@
-// The order in which an epoch shows the images of a data set. It is a function of the seed and the epoch alone,
-// so a resumed run draws what the original run would have drawn.
+// The order in which an epoch shows the images of a data set. It depends only on the seed and the epoch, so a
+// resumed run draws what the original run would have drawn.
 //
 //   uniform            A shuffle: every image once.
 //   inverse_frequency  Every class equally often, however many images it has. The epoch keeps its length. An
-//                      image of a rare class occurs several times, each time in other views. Of a frequent
-//                      class every epoch shows a different part.
+//                      image of a rare class occurs several times, each time in other views. Each epoch shows a
+//                      different part of a frequent class.
 //   per_class = M > 1  Groups of M different images of one class. A batch consists of whole groups, so each
 //                      class in it has at least M images, and every anchor has positives. With uniform sampling
 //                      every image is shown, and up to M - 1 images of a class are shown twice, to fill its

@@ -1,5 +1,5 @@
-// Arrays for NumPy: .npz, a zip archive whose members are arrays in the .npy format (numpy.lib.format; for the
-// archive PKWARE's APPNOTE). Members are stored without compression, as numpy.savez does.
+// Arrays for NumPy: .npz, a zip archive whose members are arrays in the .npy format (sources: numpy.lib.format,
+// PKWARE's APPNOTE). Members are stored without compression, as numpy.savez does.
 //
 //   member NAME.npy   "\x93NUMPY", version 1.0, u16 length,
 //                     {'descr': '<f4', 'fortran_order': False, 'shape': ..},
@@ -63,7 +63,7 @@ class NpzWriter {
   void begin_texts(const std::string& name, std::size_t widest);
   void append_text(std::string_view text);
 
-  void commit();  // before this call there is no file (engine/files/atomic_file.h)
+  void commit();  // the file exists only after this call (engine/files/atomic_file.h)
 
  private:
   struct Member {

@@ -104,10 +104,18 @@ std::uint64_t element_bytes(const std::string& type) {
 
 void append_utf8(std::string& text, char32_t c) {
   const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
-  if (c < 0x80) return put(c);
-  if (c < 0x800) return put(0xC0 | c >> 6), put(0x80 | (c & 63));
-  if (c < 0x10000) return put(0xE0 | c >> 12), put(0x80 | (c >> 6 & 63)), put(0x80 | (c & 63));
-  put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 63)), put(0x80 | (c >> 6 & 63)), put(0x80 | (c & 63));
+  // The first byte says how many follow; each of those holds six bits.
+  if (c < 0x80)
+    put(c);
+  else if (c < 0x800)
+    put(0xC0 | c >> 6);
+  else if (c < 0x10000)
+    put(0xE0 | c >> 12);
+  else
+    put(0xF0 | c >> 18);
+  if (c >= 0x10000) put(0x80 | (c >> 12 & 63));
+  if (c >= 0x800) put(0x80 | (c >> 6 & 63));
+  if (c >= 0x80) put(0x80 | (c & 63));
 }
 
 }  // namespace

@@ -131,10 +131,14 @@ void NpzWriter::begin_array(const std::string& name, const std::string& type, st
   const std::string file_name = name + ".npy";
   for (const Member& member : members_)
     check(member.name != file_name, ExitCode::internal, "two arrays to be saved are called {}", name);
-  open_ = true, whole_ = whole, type_ = type, shape_ = shape;
+  open_ = true;
+  whole_ = whole;
+  type_ = type;
+  shape_ = shape;
   row_bytes_ = element_bytes;
   for (const std::int64_t extent : shape) row_bytes_ *= static_cast<std::uint64_t>(extent);
-  data_bytes_ = 0, data_crc_ = 0;
+  data_bytes_ = 0;
+  data_crc_ = 0;
   members_.push_back({file_name, position_, 0, 0});
   const std::string header = local_header(file_name, 0, 0) + npy_header(0);
   put(header.data(), header.size());

@@ -108,7 +108,7 @@ bool is_flat(const fs::path& folder) {
   return list_folders(folder).empty() && !list_files(folder, is_image_name).empty();
 }
 
-// In the order that the same images would have in class folders.
+// The samples are in the order that they would have in class folders.
 Dataset open_flat(const OpenRequest& request, const fs::path& folder, std::vector<std::string> classes,
                   std::vector<fs::path> label_folders) {
   const std::vector<std::string> files = list_files(folder, is_image_name);

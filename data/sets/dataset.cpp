@@ -87,7 +87,7 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
   check(options.val_fraction >= 0 && options.val_fraction < 1, ExitCode::usage,
         "validation fraction {}: expected a share of the training images, above 0 and below 1",
         options.val_fraction);
-  // First hold out, then limit. So the two splits stay disjoint for any limits.
+  // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
   std::optional<Dataset> set =
       open_split(path, options.val_fraction > 0 ? Split::train : split, options.limits);
   if (set && options.val_fraction > 0)

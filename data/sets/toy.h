@@ -2,7 +2,7 @@
 //
 // A class is a shape and a texture ("star_checks"). Everything else is random: colours, place, size, rotation,
 // the background, the blobs and lines that clutter it, light and noise. So neither a colour nor the mean
-// brightness identifies a class. It takes features that detect shape and texture in front of clutter.
+// brightness identifies a class. An encoder needs features that detect shape and texture in front of clutter.
 #pragma once
 
 #include <kindred/data/images/image.h>

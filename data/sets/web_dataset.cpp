@@ -256,34 +256,35 @@ std::int32_t label_of(const ShardSample& sample, const Classes& classes, const f
 
 class ShardSource : public SampleSource {
  public:
-  struct Place {
+  // Where an image lies.
+  struct ShardRange {
     std::uint64_t offset = 0, bytes = 0;
     std::size_t shard = 0;
   };
   std::vector<fs::path> shards;
-  std::vector<Place> places;  // [samples]
-  NameTable names;            // [samples]
+  std::vector<ShardRange> ranges;  // [samples]
+  NameTable names;                 // [samples]
 
   explicit ShardSource(const DecodeLimits& limits) : SampleSource(limits) {}
 
   std::string name(std::int64_t i) const override {
     const auto at = static_cast<std::size_t>(i);
-    return fmt::format("{}, member {}", shards[places[at].shard].string(), names[at]);
+    return fmt::format("{}, member {}", shards[ranges[at].shard].string(), names[at]);
   }
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
-    const Place& place = places[static_cast<std::size_t>(i)];
+    const ShardRange& range = ranges[static_cast<std::size_t>(i)];
     Encoded result;
     scratch.clear();
-    if (place.bytes > limits().max_file_bytes) {
+    if (range.bytes > limits().max_file_bytes) {
       result.reason =
-          fmt::format("has {} bytes, more than the limit of {}", place.bytes, limits().max_file_bytes);
+          fmt::format("has {} bytes, more than the limit of {}", range.bytes, limits().max_file_bytes);
       return result;
     }
-    const FileReader file(shards[place.shard].string());
+    const FileReader file(shards[range.shard].string());
     result.reason = file.reason();
     if (!result.ok()) return result;
-    scratch.resize(static_cast<std::size_t>(place.bytes));
-    result.reason = file.read(place.offset, scratch);
+    scratch.resize(static_cast<std::size_t>(range.bytes));
+    result.reason = file.read(range.offset, scratch);
     if (result.ok()) result.bytes = scratch;
     return result;
   }
@@ -316,7 +317,7 @@ std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
     for (const ShardSample& sample : shards[s]) {
       labels.push_back(label_of(sample, classes, paths[s]));
       source->names.add(sample.image);
-      source->places.push_back({sample.offset, sample.bytes, s});
+      source->ranges.push_back({sample.offset, sample.bytes, s});
     }
   check(!labels.empty(), ExitCode::data,
         "{}: no images in its shards; expected members like 0001.jpg and 0001.cls",

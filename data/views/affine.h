@@ -2,12 +2,16 @@
 #pragma once
 
 #include <kindred/data/images/planes.h>
+#include <kindred/engine/names.h>
 
 namespace kindred {
 
 // How the value at a point between pixels is computed: from the pixel that contains it, or from the four around
 // it (truncated to 8 bits, as in Pillow).
 enum class Interpolation : std::uint8_t { nearest, bilinear };
+
+inline constexpr Named<Interpolation> interpolation_names[] = {{Interpolation::nearest, "nearest"},
+                                                               {Interpolation::bilinear, "bilinear"}};
 
 // The input point of an output point: input x = xx x + xy y + x0, input y = yx x + yy y + y0. Pixel (i, j)
 // covers the square [j, j + 1) x [i, i + 1), so its centre is at (j + .5, i + .5).

@@ -1,7 +1,7 @@
 // Makes a random view of an image, as torchvision makes it from Pillow images.
 //
-// There are two halves: draw_view draws all random numbers and returns plain numbers; apply_view does the
-// arithmetic. So a view can be drawn here and rendered elsewhere (on a GPU), and a test can ask for a
+// There are two steps: draw_view draws all random numbers and returns plain parameters; apply_view does the
+// arithmetic. So a view can be drawn here and computed elsewhere (on a GPU), and a test can ask for a
 // particular view.
 //
 // The order of the draws is part of what makes a run reproducible; do not change it. First up to ten crops are
@@ -14,8 +14,8 @@
 //   RandAugment  for each: which, sign, row and column of a cutout
 //   cutout       coin, row, column
 //   operation    coin, value
-// A coin that says no saves no draws. A sign is drawn also for operations that have none. The draws depend on
-// the image only through its height and width.
+// If the coin says no, the other draws of the step are made all the same. A sign is also drawn for operations
+// that have none. The draws depend on the image only through its height and width.
 #pragma once
 
 #include <kindred/data/images/image.h>

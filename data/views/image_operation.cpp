@@ -3,15 +3,7 @@
 #include <kindred/data/views/sharpness.h>
 #include <kindred/data/views/tone.h>
 
-#include <algorithm>
-
 namespace kindred {
-
-std::optional<ImageOperation> operation_named(std::string_view name) {
-  const auto found = std::find(operation_names.begin(), operation_names.end(), name);
-  if (found == operation_names.end()) return std::nullopt;
-  return static_cast<ImageOperation>(found - operation_names.begin());
-}
 
 void apply(const DrawnOperation& drawn, Planes& view, OperationScratch& scratch) {
   const float value = drawn.value;

@@ -5,10 +5,9 @@
 #include <kindred/data/images/planes.h>
 #include <kindred/data/views/affine.h>
 #include <kindred/data/views/blur.h>
+#include <kindred/engine/names.h>
 
-#include <array>
-#include <optional>
-#include <string_view>
+#include <cstdint>
 
 namespace kindred {
 
@@ -36,16 +35,31 @@ enum class ImageOperation : std::uint8_t {
   cutout,        // side in pixels
 };
 
-// The names of the operations in recipes, in the same order.
-inline constexpr std::array<std::string_view, 20> operation_names = {
-    "identity", "brightness",   "contrast",     "color",       "sharpness",   "hue",    "gray",
-    "blur",     "shear_x",      "shear_y",      "translate_x", "translate_y", "rotate", "posterize",
-    "solarize", "solarize_add", "autocontrast", "equalize",    "invert",      "cutout"};
+// The names of the operations in recipes.
+inline constexpr Named<ImageOperation> operation_names[] = {{ImageOperation::identity, "identity"},
+                                                            {ImageOperation::brightness, "brightness"},
+                                                            {ImageOperation::contrast, "contrast"},
+                                                            {ImageOperation::color, "color"},
+                                                            {ImageOperation::sharpness, "sharpness"},
+                                                            {ImageOperation::hue, "hue"},
+                                                            {ImageOperation::gray, "gray"},
+                                                            {ImageOperation::blur, "blur"},
+                                                            {ImageOperation::shear_x, "shear_x"},
+                                                            {ImageOperation::shear_y, "shear_y"},
+                                                            {ImageOperation::translate_x, "translate_x"},
+                                                            {ImageOperation::translate_y, "translate_y"},
+                                                            {ImageOperation::rotate, "rotate"},
+                                                            {ImageOperation::posterize, "posterize"},
+                                                            {ImageOperation::solarize, "solarize"},
+                                                            {ImageOperation::solarize_add, "solarize_add"},
+                                                            {ImageOperation::autocontrast, "autocontrast"},
+                                                            {ImageOperation::equalize, "equalize"},
+                                                            {ImageOperation::invert, "invert"},
+                                                            {ImageOperation::cutout, "cutout"}};
 
-inline std::string_view name(ImageOperation operation) {
-  return operation_names[static_cast<std::size_t>(operation)];
+inline const char* name(ImageOperation operation) {
+  return name_of(operation_names, operation);
 }
-std::optional<ImageOperation> operation_named(std::string_view name);
 
 struct DrawnOperation {
   ImageOperation operation = ImageOperation::identity;

@@ -61,23 +61,18 @@ Recipe stacked_randaugment() {
   return r;
 }
 
-struct Named {
-  const char* name;
-  Recipe (*make)(int size);
-};
-
-constexpr Named recipes[] = {{"cifar", [](int) { return cifar(); }},
-                             {"simaugment", [](int) { return simaugment(); }},
-                             {"autoaugment", autoaugment},
-                             {"autoaugment-cifar", autoaugment_cifar},
-                             {"randaugment", randaugment},
-                             {"stacked-randaugment", [](int) { return stacked_randaugment(); }},
-                             {"probe", [](int size) { return probe("probe", size); }},
-                             {"none", [](int) { return Recipe{}; }}};
+constexpr Named<Recipe (*)(int size)> recipes[] = {
+    {[](int) { return cifar(); }, "cifar"},
+    {[](int) { return simaugment(); }, "simaugment"},
+    {autoaugment, "autoaugment"},
+    {autoaugment_cifar, "autoaugment-cifar"},
+    {randaugment, "randaugment"},
+    {[](int) { return stacked_randaugment(); }, "stacked-randaugment"},
+    {[](int size) { return probe("probe", size); }, "probe"},
+    {[](int) { return Recipe{}; }, "none"}};
 
 std::string describe(const WarpStyle& style) {
-  return fmt::format("{}, fill {}", style.interpolation == Interpolation::nearest ? "nearest" : "bilinear",
-                     style.fill);
+  return fmt::format("{}, fill {}", name_of(interpolation_names, style.interpolation), style.fill);
 }
 
 struct StepText {
@@ -90,8 +85,7 @@ struct StepText {
     return fmt::format("blur {:g} (sigma {:g}-{:g})", s.probability, s.min_sigma, s.max_sigma);
   }
   std::string operator()(const AutoAugment& s) const {
-    return fmt::format("AutoAugment ({} policy, {})", s.policy == Policy::imagenet ? "imagenet" : "cifar10",
-                       describe(s.style));
+    return fmt::format("AutoAugment ({} policy, {})", name_of(policy_names, s.policy), describe(s.style));
   }
   std::string operator()(const RandAugment& s) const {
     return fmt::format("RandAugment ({} of {} operations at {} of {}, {})", s.number, s.operations.size(),
@@ -109,15 +103,12 @@ struct StepText {
 }  // namespace
 
 Recipe recipe(std::string_view name, int size) {
-  for (const Named& known : recipes)
-    if (known.name == name) return known.make(size);
+  if (const auto make = value_named(recipes, name)) return (*make)(size);
   fail(ExitCode::usage, "unknown augmentation '{}': choose one of {}", name, recipe_names());
 }
 
 std::string recipe_names() {
-  std::string names;
-  for (const Named& known : recipes) names += (names.empty() ? "" : ", ") + std::string(known.name);
-  return names;
+  return names_of(recipes);
 }
 
 std::size_t pixels_of(const std::vector<ViewGroup>& groups) {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <kindred/data/views/image_operation.h>
+#include <kindred/engine/names.h>
 
 #include <optional>
 #include <string>
@@ -52,8 +53,8 @@ struct RandomBlur {
   bool operator==(const RandomBlur&) const = default;
 };
 
-// How shape operations interpolate between pixels and fill beyond the edge. The gray is that of AutoAugment's
-// authors; torchvision fills with 0.
+// How shape operations interpolate between pixels and fill beyond the edge. The gray is the value of
+// AutoAugment's authors; torchvision fills with 0.
 struct WarpStyle {
   Interpolation interpolation = Interpolation::nearest;
   int fill = 128;  // 0 to 255
@@ -61,6 +62,8 @@ struct WarpStyle {
 };
 
 enum class Policy : std::uint8_t { imagenet, cifar10 };
+
+inline constexpr Named<Policy> policy_names[] = {{Policy::imagenet, "imagenet"}, {Policy::cifar10, "cifar10"}};
 
 // One of the policy's 25 pairs of operations (policy.h).
 struct AutoAugment {

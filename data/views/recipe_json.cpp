@@ -37,13 +37,13 @@ void fields(T& io, RandomBlur& s) {
 
 template <typename T>
 void fields(T& io, WarpStyle& s) {
-  io.choice("interpolation", {"nearest", "bilinear"}, s.interpolation);
+  io.choice("interpolation", interpolation_names, s.interpolation);
   io.integer("fill", 0, 255, s.fill);
 }
 
 template <typename T>
 void fields(T& io, AutoAugment& s) {
-  io.choice("policy", {"imagenet", "cifar10"}, s.policy);
+  io.choice("policy", policy_names, s.policy);
   fields(io, s.style);
 }
 
@@ -110,33 +110,32 @@ void fields(T& io, RandomCrop& crop) {
 struct Reader : Fields {
   using Fields::Fields;
 
-  template <typename Enum>
-  void choice(const char* key, std::initializer_list<std::string_view> names, Enum& value) {
+  template <typename Table, typename Enum>
+  void choice(const char* key, const Table& names, Enum& value) {
     const Json* given = find(key);
     if (given == nullptr) return;
-    const std::string& text = text_of(*given, place().at(key));
-    const auto found = std::find(names.begin(), names.end(), text);
-    if (found == names.end())
-      place().at(key).fail_here("expected {}, not {}", joined(names, " or "), printable(text));
-    value = static_cast<Enum>(found - names.begin());
+    const std::string& text = text_of(*given, where().at(key));
+    const auto found = value_named(names, text);
+    if (!found) where().at(key).fail_here("expected {}, not {}", names_of(names, " or "), printable(text));
+    value = *found;
   }
 
-  static ImageOperation operation_of(const Json& given, const Place& at) {
+  static ImageOperation operation_of(const Json& given, const JsonPath& at) {
     const std::string& text = text_of(given, at);
-    const auto found = operation_named(text);
+    const auto found = value_named(operation_names, text);
     if (!found) at.fail_here("unknown operation {}", printable(text));
     return *found;
   }
   void operation(const char* key, ImageOperation& value) {
-    value = operation_of(require(key), place().at(key));
+    value = operation_of(require(key), where().at(key));
     if (value == ImageOperation::cutout)
-      place().at(key).fail_here("cutout is a step of its own: {{\"step\": \"cutout\"}}");
+      where().at(key).fail_here("cutout is a step of its own: {{\"step\": \"cutout\"}}");
   }
   void operations(const char* key, std::vector<ImageOperation>& value) {
     value = randaugment_operations();
     const Json* given = find(key);
     if (given == nullptr) return;
-    const Place at = place().at(key);
+    const JsonPath at = where().at(key);
     list_of(*given, at, 1, 64);
     value.clear();
     for (std::size_t i = 0; i < given->size(); ++i) {
@@ -158,9 +157,9 @@ struct Writer {
   void integer(const char* key, int, int, int value) { out[key] = value; }
   void interval(const char* key, Range, double low, double high) { out[key] = {low, high}; }
   void required_interval(const char* key, Range, double low, double high) { out[key] = {low, high}; }
-  template <typename Enum>
-  void choice(const char* key, std::initializer_list<std::string_view> names, Enum value) {
-    out[key] = names.begin()[static_cast<std::size_t>(value)];
+  template <typename Table, typename Enum>
+  void choice(const char* key, const Table& names, Enum value) {
+    out[key] = name_of(names, value);
   }
   void operation(const char* key, ImageOperation value) { out[key] = name(value); }
   void operations(const char* key, const std::vector<ImageOperation>& value) {
@@ -179,12 +178,12 @@ Step default_step(std::size_t wanted) {
   return Step(std::in_place_index<kind>);
 }
 
-Step parse_step(const Json& json, const Place& place) {
-  Reader reader(json, place);
-  const std::string& kind = text_of(reader.require("step"), place.at("step"));
+Step parse_step(const Json& json, const JsonPath& where) {
+  Reader reader(json, where);
+  const std::string& kind = text_of(reader.require("step"), where.at("step"));
   const auto found = std::find(step_names.begin(), step_names.end(), kind);
   if (found == step_names.end())
-    place.at("step").fail_here("unknown step {}; known are {}", printable(kind), joined(step_names));
+    where.at("step").fail_here("unknown step {}; known are {}", printable(kind), joined(step_names));
   Step step = default_step(static_cast<std::size_t>(found - step_names.begin()));
   std::visit([&](auto& each) { fields(reader, each); }, step);
   reader.done();
@@ -192,26 +191,26 @@ Step parse_step(const Json& json, const Place& place) {
 }
 
 // A name appears in titles and logs, so it must be a short line of ASCII.
-std::string parse_name(const Json& json, const Place& place) {
-  const std::string& name = text_of(json, place);
+std::string parse_name(const Json& json, const JsonPath& where) {
+  const std::string& name = text_of(json, where);
   const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c >= ' ' && c <= '~'; });
-  if (name.empty() || name.size() > 64 || !plain) place.fail_here("expected 1 to 64 plain characters");
+  if (name.empty() || name.size() > 64 || !plain) where.fail_here("expected 1 to 64 plain characters");
   return name;
 }
 
-Recipe parse_recipe(const Json& json, const Place& place) {
-  Reader reader(json, place);
+Recipe parse_recipe(const Json& json, const JsonPath& where) {
+  Reader reader(json, where);
   Recipe recipe;
   recipe.name = "custom";
-  if (const Json* given = reader.find("name")) recipe.name = parse_name(*given, place.at("name"));
+  if (const Json* given = reader.find("name")) recipe.name = parse_name(*given, where.at("name"));
   if (const Json* given = reader.find("crop")) {
-    Reader crop(*given, place.at("crop"));
+    Reader crop(*given, where.at("crop"));
     fields(crop, recipe.crop.emplace());
     crop.done();
   }
   reader.number("flip", share, recipe.flip);
   if (const Json* given = reader.find("steps")) {
-    const Place steps = place.at("steps");
+    const JsonPath steps = where.at("steps");
     list_of(*given, steps, 0, most_steps);
     for (std::size_t i = 0; i < given->size(); ++i)
       recipe.steps.push_back(parse_step((*given)[i], steps.at(i)));
@@ -223,14 +222,14 @@ Recipe parse_recipe(const Json& json, const Place& place) {
   return recipe;
 }
 
-ViewGroup parse_group(const Json& json, const Place& place, int size) {
-  Reader reader(json, place);
+ViewGroup parse_group(const Json& json, const JsonPath& where, int size) {
+  Reader reader(json, where);
   ViewGroup group;
   group.size = size;
   reader.integer("size", 8, 4096, group.size);
   reader.integer("count", 1, most_views, group.count);
   const Json& how = reader.require("recipe");
-  const Place at = place.at("recipe");
+  const JsonPath at = where.at("recipe");
   if (how.is_string()) {
     try {
       group.recipe = recipe(how.get_ref<const std::string&>(), group.size);
@@ -266,34 +265,34 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
 
 }  // namespace
 
-int ViewPlan::views() const {
+int ImageViews::views() const {
   int sum = 0;
   for (const ViewGroup& group : groups) sum += group.count;
   return sum;
 }
 
-ViewPlan parse_views(std::string_view json, const std::string& file, int size, int views) {
-  const Place place{file, ""};
+ImageViews parse_views(std::string_view json, const std::string& file, int size, int views) {
+  const JsonPath where{.file = file, .path = ""};
   if (json.size() > most_recipe_bytes)
-    place.fail_here("{} bytes; a recipe has at most {}", json.size(), most_recipe_bytes);
-  const Json whole = parse_strictly(json, place);
+    where.fail_here("{} bytes; a recipe has at most {}", json.size(), most_recipe_bytes);
+  const Json whole = parse_strictly(json, where);
   if (!whole.is_object() || !whole.contains("views"))
-    return {{ViewGroup{parse_recipe(whole, place), size, views}}, false};
+    return {{ViewGroup{parse_recipe(whole, where), size, views}}, false};
 
-  Reader reader(whole, place);
+  Reader reader(whole, where);
   const Json& list = reader.require("views");
   reader.done();
-  list_of(list, place.at("views"), 1, most_views);
-  ViewPlan plan;
-  plan.views_fixed = true;
+  list_of(list, where.at("views"), 1, most_views);
+  ImageViews made;
+  made.views_fixed = true;
   for (std::size_t i = 0; i < list.size(); ++i)
-    plan.groups.push_back(parse_group(list[i], place.at("views").at(i), size));
-  if (plan.views() > most_views)
-    place.at("views").fail_here("{} views of an image; at most {} are possible", plan.views(), most_views);
-  return plan;
+    made.groups.push_back(parse_group(list[i], where.at("views").at(i), size));
+  if (made.views() > most_views)
+    where.at("views").fail_here("{} views of an image; at most {} are possible", made.views(), most_views);
+  return made;
 }
 
-ViewPlan view_plan(const std::string& augment, int size, int views) {
+ImageViews image_views(const std::string& augment, int size, int views) {
   if (!augment.ends_with(".json")) return {{ViewGroup{recipe(augment, size), size, views}}, false};
   const FileContent content = read_file(augment, most_recipe_bytes);
   check(content.ok(), ExitCode::file, "{}: {}", augment, content.reason);

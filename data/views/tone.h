@@ -1,5 +1,5 @@
-// Operations that map each level of a channel to another one, in place, on 8-bit planes. They equal Pillow's
-// ImageOps at every level. solarize_add is AutoAugment's own (Cubuk et al. 2018, arXiv 1805.09501, and the
+// Operations that map each level of a channel to another one, in place, on 8-bit planes. They give the same
+// levels as Pillow's ImageOps. solarize_add is AutoAugment's own (Cubuk et al. 2018, arXiv 1805.09501, and the
 // authors' code).
 #pragma once
 

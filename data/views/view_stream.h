@@ -1,5 +1,5 @@
-// The random numbers that a view is drawn with. This is in one place, so that everything that makes the view
-// draws the same.
+// The random numbers that a view is drawn with. This is in one place, so that all code that makes a view draws
+// the same numbers.
 #pragma once
 
 #include <kindred/engine/random/philox.h>

@@ -53,10 +53,10 @@ GpuProbe probe() {
     result.multiprocessors = properties.multiProcessorCount;
   }
   cudaGetLastError();  // clears these failures, so that no later call reports them
-  result.reason = why_unusable(facts);
-  result.usable = result.reason.empty();
+  result.problem = why_unusable(facts);
+  result.usable = result.problem.empty();
   if (result.usable)
-    result.reason = fmt::format("{}, driver for CUDA {}", facts.gpu, cuda_version_text(facts.driver));
+    result.name = fmt::format("{}, driver for CUDA {}", facts.gpu, cuda_version_text(facts.driver));
   return result;
 }
 

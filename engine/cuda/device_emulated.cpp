@@ -1,6 +1,6 @@
 // The emulated GPU. Its memory is host memory, in separate areas. Copies are work in its streams.
 #include <kindred/engine/cuda/elements.h>
-#include <kindred/engine/cuda/emulated_streams.h>
+#include <kindred/engine/cuda/emulation/streams.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 
@@ -108,7 +108,7 @@ const DeviceKernels kernels = {
     [] {
       GpuProbe result;
       result.usable = result.emulated = true;
-      result.reason = "emulated on the host, for tests";
+      result.name = "emulated on the host, for tests";
       result.memory = std::size_t{8} << 30;
       result.multiprocessors = 2;
       return result;

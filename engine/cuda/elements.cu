@@ -1,27 +1,13 @@
 #include <kindred/engine/cuda/elements.h>
 #include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/kernels/with_type.h>
 #include <kindred/engine/random/philox.h>
-
-#include <type_traits>
 
 namespace kindred::cuda {
 namespace {
 
 constexpr int threads = 256;
 constexpr int per_thread = 4;
-
-template <typename T>
-constexpr bool is_half = std::is_same_v<T, BFloat16> || std::is_same_v<T, Float16>;
-
-template <typename To, typename From>
-__device__ To convert_element(From value) {
-  if constexpr (std::is_same_v<To, From>)
-    return value;
-  else if constexpr (is_half<To> || is_half<From>)
-    return static_cast<To>(static_cast<float>(value));
-  else
-    return static_cast<To>(value);
-}
 
 // Calls body(i) for every i in [0, count). Neighbouring threads take neighbouring elements.
 template <typename Body>
@@ -50,27 +36,9 @@ __global__ void randomize_kernel(T* to, std::int64_t count) {
   });
 }
 
-template <typename Body>
-void with_type(DType dtype, Body&& body) {
-  switch (dtype) {
-    case DType::f32:
-      return body(float{});
-    case DType::f64:
-      return body(double{});
-    case DType::bf16:
-      return body(BFloat16{});
-    case DType::f16:
-      return body(Float16{});
-    case DType::u8:
-      return body(std::uint8_t{});
-    case DType::i32:
-      return body(std::int32_t{});
-  }
-}
-
 }  // namespace
 
-void fill(const Tensor& tensor, double value) {
+void fill(Output tensor, double value) {
   const std::int64_t count = tensor.numel();
   if (count == 0) return;
   with_type(tensor.dtype(), [&]<typename T>(T) {
@@ -78,7 +46,7 @@ void fill(const Tensor& tensor, double value) {
   });
 }
 
-void convert(const Tensor& from, const Tensor& to) {
+void convert(const Tensor& from, Output to) {
   const std::int64_t count = to.numel();
   if (count == 0) return;
   with_type(to.dtype(), [&]<typename To>(To) {
@@ -89,7 +57,7 @@ void convert(const Tensor& from, const Tensor& to) {
   });
 }
 
-void randomize(const Tensor& tensor) {
+void randomize(Output tensor) {
   const std::int64_t count = tensor.numel();
   const auto start = [&]<typename T>(T) {
     launch(randomize_kernel<T>, blocks_for(count, threads * per_thread), threads, tensor.data<T>(), count);

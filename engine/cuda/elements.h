@@ -5,12 +5,12 @@
 
 namespace kindred::cuda {
 
-void fill(const Tensor& tensor, double value);
+void fill(Output tensor, double value);
 // Both tensors have the same number of elements; the element types may be any two.
-void convert(const Tensor& from, const Tensor& to);
+void convert(const Tensor& from, Output to);
 
 // Fills the tensor with pseudo-random values, for timing: f32, bf16 and f16 get numbers in [-1, 1), other types
 // get random bytes.
-void randomize(const Tensor& tensor);
+void randomize(Output tensor);
 
 }  // namespace kindred::cuda

@@ -1,17 +1,17 @@
 // Launching kernels, and the building blocks that kernels share. Only .cu files include this header.
 //
-// Kernels are written in the subset of CUDA C++ that engine/cuda/emulation.h also supports, so the preset
+// Kernels are written in the subset of CUDA C++ that engine/cuda/emulation also supports, so the preset
 // `emulated` can run them, block by block and thread by thread, on a machine without a GPU. In particular,
 // kernels are started with launch(), never with <<< >>>, and static shared memory has a fixed size.
 #pragma once
 
-#include <kindred/engine/dispatch.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/engine/tensor.h>
 
 #ifdef KINDRED_EMULATE
-#include <kindred/engine/cuda/emulated_streams.h>
-#include <kindred/engine/cuda/emulation.h>
+#include <kindred/engine/cuda/emulation/emulation.h>
+#include <kindred/engine/cuda/emulation/streams.h>
 #else
 #include <kindred/engine/cuda/stream.h>
 

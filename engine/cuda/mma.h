@@ -12,13 +12,7 @@
 // missing part is 2^-22 of a product, about as much as a float's own rounding.
 #pragma once
 
-#include <kindred/engine/cuda/launch.h>
-#ifdef KINDRED_EMULATE
-#include <kindred/engine/cuda/tensor_core.h>
-#endif
-
-#include <cstdint>
-#include <cstring>
+#include <kindred/engine/cuda/split_floats.h>
 
 namespace kindred::cuda {
 
@@ -30,52 +24,12 @@ __device__ inline int lane_in_group() {
   return static_cast<int>(threadIdx.x) % 4;
 }
 
-__device__ inline std::uint32_t bits_of(float x) {
-  std::uint32_t bits = 0;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-__device__ inline float float_of(std::uint32_t bits) {
-  float x = 0;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+}  // namespace kindred::cuda
 
-// e^x within 2 + 1.2 |x| units in the last place, in two instructions; 0 below 2^-126.
-__device__ inline float fast_exp(float x) {
-#ifdef KINDRED_EMULATE
-  return std::exp(x);
-#else
-  float result;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.4426950408889634f));
-  return result;
-#endif
-}
-
-// N numbers, each stored as the sum of two numbers that tensor cores can read.
-template <int N>
-struct SplitFloats {
-  float big[N], small[N];
-
-  __device__ explicit SplitFloats(const float (&x)[N]) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      // Rounds to the nearest number of 11 bits. A NaN may become any number here, but then the other part is a
-      // NaN.
-      big[i] = float_of((bits_of(x[i]) + 0x1000u) & 0xffffe000u);
-      small[i] = x[i] - big[i];
-    }
-  }
-  // Takes parts that another thread has split.
-  __device__ SplitFloats(const float (&big_parts)[N], const float (&small_parts)[N]) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      big[i] = big_parts[i];
-      small[i] = small_parts[i];
-    }
-  }
-};
-
+// Two functions follow, or their emulation (emulation/mma.h).
+//
+// fast_exp(x): e^x within 2 + 1.2 |x| units in the last place, in two instructions; 0 below 2^-126.
+//
 // multiply_add(c, a, b): c[n] += the sum over the steps of a[step] b[step][n], for the first N of c. All lanes
 // of the warp must call it. The N products are independent, so none waits for another.
 //
@@ -84,19 +38,15 @@ struct SplitFloats {
 // partial results with float additions. The small products go first, because they are rounded relative to c,
 // which is still small then.
 #ifdef KINDRED_EMULATE
-namespace emulated {
-
-// The lanes of a warp meet, which does not order their memory, and compute the products of the parts that all
-// of them hold (emulated_mma.cpp). The arrays are a[steps] and b[steps][products].
-void multiply_add(float (*c)[4], const SplitFloats<4>* a, int steps, const SplitFloats<2>* b, int products);
-
-}  // namespace emulated
-
-template <int Steps, int N>
-void multiply_add(float (*c)[4], const SplitFloats<4> (&a)[Steps], const SplitFloats<2> (&b)[Steps][N]) {
-  emulated::multiply_add(c, a, Steps, b[0], N);
-}
+#include <kindred/engine/cuda/emulation/mma.h>
 #else
+namespace kindred::cuda {
+
+__device__ inline float fast_exp(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x * 1.4426950408889634f));
+  return result;
+}
 
 __device__ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
   asm volatile(
@@ -122,6 +72,6 @@ __device__ inline void multiply_add(float (*c)[4], const SplitFloats<4> (&a)[Ste
 #pragma unroll
     for (int n = 0; n < N; ++n) multiply_add_tf32(c[n], a[s].big, b[s][n].big);
 }
-#endif
 
 }  // namespace kindred::cuda
+#endif

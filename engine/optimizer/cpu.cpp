@@ -2,7 +2,7 @@
 // These loops are memory-bound, so plain loops that the compiler vectorises are as fast as possible.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/cpu/vector_math.h>  // defines: KINDRED_VECTOR_CLONES
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/engine/optimizer/kernels.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace kindred {
 namespace {
 
-void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
+void check_finite(const Tensor& values, std::int32_t bit, Output flag) {
   const float* v = values.data<float>();
   std::vector<std::uint32_t> found(static_cast<std::size_t>(compute_threads()), 0);
   parallel_ranges(values.numel(), 65536, [&](int range, std::int64_t begin, std::int64_t end) {
@@ -49,7 +49,7 @@ void each_stretch(const FlatParameters& flat, Body&& body) {
   });
 }
 
-void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{float(momentum), nesterov};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
@@ -70,8 +70,8 @@ void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bo
   });
 }
 
-void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
-             double momentum, double eps) {
+void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
+             double eps) {
   const RmsPropRule<float> rule{float(rho), float(momentum), float(eps)};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
@@ -86,7 +86,7 @@ void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& m
   });
 }
 
-void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
   const LarsRule<float> rule{float(momentum)};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
   const float* decays = flat.weight_decay.data<float>();
@@ -117,7 +117,7 @@ void sum_squares(const float* w, const float* g, float unscale, std::int64_t cou
   *g_squared = g_sum;
 }
 
-void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+void squared_norms(const FlatParameters& flat, TrustNorm norm, Output squares) {
   const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
   const float* decays = flat.weight_decay.data<float>();
   const float* w = flat.values.data<float>();
@@ -141,7 +141,7 @@ void check_type(const FlatParameters& flat) {
 }  // namespace
 
 const OptimizerKernels optimizer_cpu = {
-    [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
+    [](const Tensor& values, std::int32_t bit, Output flag) {
       // Here the value may be an f64 loss or a reduction in a test. Only gradients are long enough to need
       // speed.
       if (values.dtype() == DType::f32)
@@ -149,21 +149,27 @@ const OptimizerKernels optimizer_cpu = {
       else
         optimizer_reference.check_finite(values, bit, flag);
     },
-    [](const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
-      check_type(flat), sgd(flat, velocity, momentum, nesterov);
+    [](const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
+      check_type(flat);
+      sgd(flat, velocity, momentum, nesterov);
     },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
-       double momentum,
-       double eps) { check_type(flat), rmsprop(flat, velocity, mean_square, rho, momentum, eps); },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
-      check_type(flat), lars(flat, velocity, rates, momentum);
+    [](const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
+       double eps) {
+      check_type(flat);
+      rmsprop(flat, velocity, mean_square, rho, momentum, eps);
     },
-    [](const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
-      check_type(flat), squared_norms(flat, norm, squares);
+    [](const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
+      check_type(flat);
+      lars(flat, velocity, rates, momentum);
+    },
+    [](const FlatParameters& flat, TrustNorm norm, Output squares) {
+      check_type(flat);
+      squared_norms(flat, norm, squares);
     },
     // There are only a few hundred parameters, so plain loops are enough.
-    [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
-      check_type(flat), optimizer_reference.lars_rates(flat, squares, eta, norm, rates);
+    [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, Output rates) {
+      check_type(flat);
+      optimizer_reference.lars_rates(flat, squares, eta, norm, rates);
     },
     [](const FlatParameters& flat, std::int32_t overflow) {
       optimizer_reference.adjust_loss_scale(flat, overflow);

@@ -40,7 +40,7 @@ __global__ void check_finite_kernel(const T* values, std::int64_t count, std::in
   if (any && threadIdx.x % warp == 0) atomicOr(flag, bit);
 }
 
-void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
+void check_finite(const Tensor& values, std::int32_t bit, Output flag) {
   dispatch_cuda("check_finite", values.dtype(), [&]<typename T>(T) {
     launch(check_finite_kernel<T>, blocks_for(values.numel(), threads * checked_per_thread), threads,
            values.data<T>(), values.numel(), bit, flag.data<std::int32_t>());
@@ -121,7 +121,7 @@ void update(const FlatParameters& flat, const Rule& rule, const State<states>& s
            flat.low.defined() ? flat.low.data<BFloat16>() : nullptr);
 }
 
-void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{static_cast<float>(momentum), nesterov};
   if (velocity.defined())
     update(flat, rule, State<1>{velocity.data<float>()}, nullptr);
@@ -129,13 +129,13 @@ void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bo
     update(flat, rule, State<0>{}, nullptr);
 }
 
-void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
-             double momentum, double eps) {
+void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
+             double eps) {
   const RmsPropRule<float> rule{static_cast<float>(rho), static_cast<float>(momentum), static_cast<float>(eps)};
   update(flat, rule, State<2>{velocity.data<float>(), mean_square.data<float>()}, nullptr);
 }
 
-void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
   const LarsRule<float> rule{static_cast<float>(momentum)};
   update(flat, rule, State<1>{velocity.data<float>()}, rates.data<float>());
 }
@@ -174,7 +174,7 @@ __global__ void squared_norms_kernel(Flat flat, bool combined, double* squares) 
   squares[2 * blockIdx.x + threadIdx.x] = sum;
 }
 
-void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+void squared_norms(const FlatParameters& flat, TrustNorm norm, Output squares) {
   launch(squared_norms_kernel, blocks_for(flat.chunks.dim(0), 1), threads, flat_of(flat),
          norm == TrustNorm::combined, squares.data<double>());
 }
@@ -198,8 +198,7 @@ __global__ void lars_rates_kernel(Flat flat, const double* squares, double eta, 
   rates[p] = parameter.adapted ? static_cast<float>(rate) : 1.0f;
 }
 
-void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm,
-                const Tensor& rates) {
+void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, Output rates) {
   const std::int64_t parameters = flat.parameters.dim(0);
   launch(lars_rates_kernel, blocks_for(parameters, threads / warp), threads, flat_of(flat),
          squares.data<double>(), eta, norm, rates.data<float>(), parameters);

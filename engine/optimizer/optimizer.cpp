@@ -1,4 +1,5 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
+#include <kindred/engine/optimizer/kernels.h>
 #include <kindred/engine/optimizer/optimizer.h>
 
 #include <algorithm>
@@ -51,7 +52,7 @@ bool exempts_are_included(const RmsPropOptions& o) {
   return o.decay_normalization_and_biases;
 }
 
-// Creates the tables of kernels.h.
+// Creates the tables of flat_parameters.h.
 FlatParameters flat_parameters(const ParameterStore& store, double weight_decay, bool include_exempts) {
   std::vector<std::int32_t> chunks, parameters;
   std::vector<double> decays;
@@ -134,16 +135,16 @@ void Optimizer::set_learning_rate(const Tensor& learning_rate) {
 
 void Optimizer::step() {
   const OptimizerKernels& kernels = optimizer_kernels(flat_.values.device());
-  kernels.check_finite(flat_.gradients, NonFinite::gradient, flat_.non_finite);
+  kernels.check_finite(flat_.gradients, NonFinite::gradient, Output(flat_.non_finite));
   std::visit(Overloaded{
-                 [&](const SgdOptions& o) { kernels.sgd(flat_, velocity_, o.momentum, o.nesterov); },
+                 [&](const SgdOptions& o) { kernels.sgd(flat_, Output(velocity_), o.momentum, o.nesterov); },
                  [&](const LarsOptions& o) {
-                   kernels.squared_norms(flat_, o.trust_norm, squares_);
-                   kernels.lars_rates(flat_, squares_, o.eta, o.trust_norm, rates_);
-                   kernels.lars(flat_, velocity_, rates_, o.momentum);
+                   kernels.squared_norms(flat_, o.trust_norm, Output(squares_));
+                   kernels.lars_rates(flat_, squares_, o.eta, o.trust_norm, Output(rates_));
+                   kernels.lars(flat_, Output(velocity_), rates_, o.momentum);
                  },
                  [&](const RmsPropOptions& o) {
-                   kernels.rmsprop(flat_, velocity_, mean_square_, o.rho, o.momentum, o.eps);
+                   kernels.rmsprop(flat_, Output(velocity_), Output(mean_square_), o.rho, o.momentum, o.eps);
                  },
              },
              options_);
@@ -173,7 +174,7 @@ LossScaleFigures Optimizer::loss_scale_figures() const {
 
 void Optimizer::watch_loss(const Tensor& loss_value) {
   check_same_device(loss_value, flat_.values, "the loss that the optimizer watches");
-  optimizer_kernels(loss_value.device()).check_finite(loss_value, NonFinite::loss, flat_.non_finite);
+  optimizer_kernels(loss_value.device()).check_finite(loss_value, NonFinite::loss, Output(flat_.non_finite));
 }
 
 std::int32_t Optimizer::non_finite() const {

@@ -13,7 +13,8 @@
 // values and state unchanged. The training loop calls non_finite() when it next reads the loss, and stops.
 #pragma once
 
-#include <kindred/engine/optimizer/kernels.h>
+#include <kindred/engine/optimizer/flat_parameters.h>
+#include <kindred/engine/optimizer/update_rules.h>
 #include <kindred/engine/parameters.h>
 
 #include <string>
@@ -71,7 +72,7 @@ class Optimizer {
   void set_learning_rate(const Tensor& learning_rate);  // f32 [1] on the device: part of a recorded step
   void step();
 
-  // From now on the gradients are those of loss_scale() * loss, and the scale follows LossScaleRule
+  // From now on the gradients belong to loss_scale() * loss, and the scale follows LossScaleRule
   // (update_rules.h). A step whose gradients overflow is skipped, and sets no flag while a smaller scale may
   // help.
   void scale_loss();

@@ -1,5 +1,5 @@
+#include <kindred/engine/kernels/work.h>
 #include <kindred/engine/optimizer/kernels.h>
-#include <kindred/engine/work.h>
 
 namespace kindred {
 namespace {
@@ -7,7 +7,7 @@ namespace {
 const WorkKind check_kind("optimizer.check"), update_kind("optimizer.update"), norms_kind("optimizer.norms"),
     scalars_kind("optimizer.scalars");
 
-void check_finite(const Tensor& values, std::int32_t, const Tensor& flag) {
+void check_finite(const Tensor& values, std::int32_t, Output flag) {
   record_work(check_kind, {.read = bytes_of({values}), .written = bytes_of({flag})});
 }
 
@@ -16,25 +16,24 @@ void update(const FlatParameters& flat, const Tensor& velocity, const Tensor& me
                             .written = bytes_of({flat.values, flat.low, velocity, mean_square})});
 }
 
-void sgd(const FlatParameters& flat, const Tensor& velocity, double, bool) {
+void sgd(const FlatParameters& flat, Output velocity, double, bool) {
   update(flat, velocity);
 }
 
-void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double, double,
-             double) {
+void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, double, double, double) {
   update(flat, velocity, mean_square);
 }
 
-void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor&, double) {
+void lars(const FlatParameters& flat, Output velocity, const Tensor&, double) {
   update(flat, velocity);
 }
 
-void squared_norms(const FlatParameters& flat, TrustNorm, const Tensor& squares) {
+void squared_norms(const FlatParameters& flat, TrustNorm, Output squares) {
   record_work(norms_kind,
               {.read = bytes_of({flat.values, flat.gradients, flat.chunks}), .written = bytes_of({squares})});
 }
 
-void lars_rates(const FlatParameters& flat, const Tensor& squares, double, TrustNorm, const Tensor& rates) {
+void lars_rates(const FlatParameters& flat, const Tensor& squares, double, TrustNorm, Output rates) {
   record_work(scalars_kind, {.read = bytes_of({flat.parameters, squares}), .written = bytes_of({rates})});
 }
 

@@ -1,11 +1,11 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/engine/optimizer/kernels.h>
 
 namespace kindred {
 namespace {
 
 template <typename T>
-void check_finite(const Tensor& values, std::int32_t bit, const Tensor& flag) {
+void check_finite(const Tensor& values, std::int32_t bit, Output flag) {
   for (std::int64_t i = 0; i < values.numel(); ++i)
     if (!std::isfinite(values.data<T>()[i])) flag.data<std::int32_t>()[0] |= bit;
 }
@@ -23,7 +23,7 @@ void each_element(const FlatParameters& flat, Body&& body) {
 }
 
 template <typename T>
-void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<T> rule{T(momentum), nesterov};
   const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
@@ -35,8 +35,8 @@ void sgd(const FlatParameters& flat, const Tensor& velocity, double momentum, bo
 }
 
 template <typename T>
-void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
-             double momentum, double eps) {
+void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
+             double eps) {
   const RmsPropRule<T> rule{T(rho), T(momentum), T(eps)};
   const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
@@ -46,7 +46,7 @@ void rmsprop(const FlatParameters& flat, const Tensor& velocity, const Tensor& m
 }
 
 template <typename T>
-void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
   const LarsRule<T> rule{T(momentum)};
   const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
@@ -56,7 +56,7 @@ void lars(const FlatParameters& flat, const Tensor& velocity, const Tensor& rate
 }
 
 template <typename T>
-void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+void squared_norms(const FlatParameters& flat, TrustNorm norm, Output squares) {
   const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
   const T unscale = inverse_loss_scale<T>(flat);
   for (std::int64_t c = 0; c < flat.chunks.dim(0); ++c) {
@@ -75,8 +75,7 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, const Tensor& squ
 }
 
 template <typename T>
-void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm,
-                const Tensor& rates) {
+void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, Output rates) {
   const auto* parameters = reinterpret_cast<const ParameterChunks*>(flat.parameters.data<std::int32_t>());
   for (std::int64_t p = 0; p < flat.parameters.dim(0); ++p) {
     double w_squared = 0, g_squared = 0;
@@ -93,28 +92,28 @@ void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, T
 }  // namespace
 
 const OptimizerKernels optimizer_reference = {
-    [](const Tensor& values, std::int32_t bit, const Tensor& flag) {
+    [](const Tensor& values, std::int32_t bit, Output flag) {
       dispatch_reference("check_finite", values.dtype(),
                          [&]<typename T>(T) { check_finite<T>(values, bit, flag); });
     },
-    [](const FlatParameters& flat, const Tensor& velocity, double momentum, bool nesterov) {
+    [](const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
       dispatch_reference("sgd", flat.values.dtype(),
                          [&]<typename T>(T) { sgd<T>(flat, velocity, momentum, nesterov); });
     },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& mean_square, double rho,
-       double momentum, double eps) {
+    [](const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
+       double eps) {
       dispatch_reference("rmsprop", flat.values.dtype(),
                          [&]<typename T>(T) { rmsprop<T>(flat, velocity, mean_square, rho, momentum, eps); });
     },
-    [](const FlatParameters& flat, const Tensor& velocity, const Tensor& rates, double momentum) {
+    [](const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
       dispatch_reference("lars", flat.values.dtype(),
                          [&]<typename T>(T) { lars<T>(flat, velocity, rates, momentum); });
     },
-    [](const FlatParameters& flat, TrustNorm norm, const Tensor& squares) {
+    [](const FlatParameters& flat, TrustNorm norm, Output squares) {
       dispatch_reference("lars", flat.values.dtype(),
                          [&]<typename T>(T) { squared_norms<T>(flat, norm, squares); });
     },
-    [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, const Tensor& rates) {
+    [](const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, Output rates) {
       dispatch_reference("lars", flat.values.dtype(),
                          [&]<typename T>(T) { lars_rates<T>(flat, squares, eta, norm, rates); });
     },

@@ -1,10 +1,10 @@
-#include <kindred/engine/accumulate.h>
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/accumulate.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
-#include <kindred/layers/batch_norm/at_once.h>
 #include <kindred/layers/batch_norm/batch_norm.h>
+#include <kindred/layers/batch_norm/fused.h>
 #include <kindred/layers/batch_norm/kernels.h>
-#include <kindred/layers/batch_norm/pieces.h>
+#include <kindred/layers/batch_norm/whole_batch.h>
 
 namespace kindred {
 namespace {
@@ -18,7 +18,7 @@ void check_arguments(const BatchNormArguments& a) {
   check_shape(a.scale, channels, "the scale of batch_norm");
   check_shape(a.bias, channels, "the bias of batch_norm");
   if (a.residual.defined()) check_shape(a.residual, a.x.shape(), "the residual of batch_norm");
-  if (a.mode == Mode::evaluate || a.running_mean.defined()) {
+  if (!a.mode.is_training || a.running_mean.defined()) {
     check_shape(a.running_mean, channels, "the running mean of batch_norm");
     check_shape(a.running_variance, channels, "the running variance of batch_norm");
   }
@@ -42,76 +42,77 @@ void check_rows(std::int64_t rows) {
 Statistics running_statistics(const BatchNormArguments& a) {
   const Tensor inv_std = Tensor::empty_like(a.scale);
   batch_norm_kernels(a.x.device())
-      .finish_statistics(a.running_mean, a.running_variance, batch_norm_epsilon, 0, rows_of(a.x), inv_std, {},
-                         {});
+      .finish_statistics(a.running_mean, a.running_variance, batch_norm_epsilon, 0, rows_of(a.x),
+                         Output(inv_std), {}, {});
   return {a.running_mean, inv_std, 0};
 }
 
 // 1 / deviation of a batch. Also updates the running statistics.
 Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& variance, std::int64_t rows) {
   const Tensor inv_std = Tensor::empty_like(a.scale);
-  const double momentum = RunningMomentum::current();
+  const double momentum = a.mode.momentum;
   batch_norm_kernels(a.x.device())
-      .finish_statistics(mean, variance, batch_norm_epsilon, momentum, rows, inv_std,
-                         momentum > 0 ? a.running_mean : Tensor(),
-                         momentum > 0 ? a.running_variance : Tensor());
+      .finish_statistics(mean, variance, batch_norm_epsilon, momentum, rows, Output(inv_std),
+                         momentum > 0 ? Output(a.running_mean) : Output(),
+                         momentum > 0 ? Output(a.running_variance) : Output());
   return inv_std;
 }
 
 Statistics batch_statistics(const BatchNormArguments& a) {
   check_rows(rows_of(a.x));
   const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
-  batch_norm_kernels(a.x.device()).statistics(a.x, mean, variance);
+  batch_norm_kernels(a.x.device()).statistics(a.x, Output(mean), Output(variance));
   return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
 }
 
-// The statistics of all pieces of the batch, when this piece is the last one to arrive. Before that it throws
+// The statistics of the whole batch, if this micro-batch is the last one to arrive here. Before that it throws
 // Waiting.
 Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& whole,
                                   WholeBatchNorms::Norm& norm) {
-  const auto piece = static_cast<std::size_t>(whole.piece());
-  if (!norm.seen[piece]) {
+  const auto micro_batch = static_cast<std::size_t>(whole.micro_batch());
+  if (!norm.seen[micro_batch]) {
     const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
     const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
-    kernels.statistics(a.x, mean, variance);
+    kernels.statistics(a.x, Output(mean), Output(variance));
     norm.rows += rows_of(a.x);
-    if (norm.pieces_seen == 0)
-      norm.mean = mean, norm.variance = variance;
-    else
+    if (norm.micro_batches_seen == 0) {
+      norm.mean = mean;
+      norm.variance = variance;
+    } else {
       kernels.merge(mean, variance, static_cast<double>(rows_of(a.x)) / static_cast<double>(norm.rows),
-                    norm.mean, norm.variance);
-    norm.seen[piece] = true;
-    if (++norm.pieces_seen == whole.pieces()) {
+                    Output(norm.mean), Output(norm.variance));
+    }
+    norm.seen[micro_batch] = true;
+    if (++norm.micro_batches_seen == whole.micro_batches()) {
       check_rows(norm.rows);
       norm.inv_std = finished(a, norm.mean, norm.variance, norm.rows);
     }
   }
-  if (norm.pieces_seen < whole.pieces()) throw WholeBatchNorms::Waiting();
+  if (norm.micro_batches_seen < whole.micro_batches()) throw WholeBatchNorms::Waiting();
   return {norm.mean, norm.inv_std, norm.rows};
 }
 
-bool faster_at_once(const BatchNormArguments& a) {
-  return a.x.device() == Device::cuda && batch_norm_at_once_cuda != nullptr && a.x.shape().rank() == 4 &&
+bool fused_is_faster(const BatchNormArguments& a) {
+  return a.x.device() == Device::cuda && fused_batch_norm_cuda != nullptr && a.x.shape().rank() == 4 &&
          (a.relu || !a.residual.defined()) && rows_of(a.x) > 1 &&
-         batch_norm_at_once_cuda->is_faster(a.x, a.relu, a.residual.defined());
+         fused_batch_norm_cuda->is_faster(a.x, a.relu, a.residual.defined());
 }
 
-Statistics everything_at_once(const BatchNormArguments& a, const Tensor& mask, const Tensor& y) {
+Statistics apply_fused(const BatchNormArguments& a, Output mask, Output y) {
   const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
-  batch_norm_at_once_cuda->forward(a.x, a.scale, a.bias, a.residual, batch_norm_epsilon, mask, mean, variance,
-                                   y);
+  fused_batch_norm_cuda->forward(a.x, a.scale, a.bias, a.residual, mask, Output(mean), Output(variance), y);
   return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
 }
 
-void add_gradients(WholeBatchNorms::Norm& norm, int piece, const Tensor& d_scale, const Tensor& d_bias) {
-  if (norm.seen_gradient[static_cast<std::size_t>(piece)]) return;
-  norm.seen_gradient[static_cast<std::size_t>(piece)] = true;
+void add_gradients(WholeBatchNorms::Norm& norm, int micro_batch, const Tensor& d_scale, const Tensor& d_bias) {
+  if (norm.seen_gradient[static_cast<std::size_t>(micro_batch)]) return;
+  norm.seen_gradient[static_cast<std::size_t>(micro_batch)] = true;
   if (norm.gradients_seen++ == 0) {  // copies, because these tensors may be the parameters' gradient buffers
     norm.d_scale = d_scale.to(d_scale.device(), d_scale.dtype());
     norm.d_bias = d_bias.to(d_bias.device(), d_bias.dtype());
   } else {
-    accumulate(norm.d_scale, d_scale);
-    accumulate(norm.d_bias, d_bias);
+    accumulate(Output(norm.d_scale), d_scale);
+    accumulate(Output(norm.d_bias), d_bias);
   }
 }
 
@@ -125,64 +126,67 @@ const BatchNormKernels& batch_norm_kernels(Device device) {
 Tensor batch_norm(const BatchNormArguments& a) {
   check_arguments(a);
   const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
-  const bool training = a.mode == Mode::train;
+  const bool training = a.mode.is_training;
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
-  // Used also without a tape: a batch in pieces is computed once without a tape and once with one, and both
-  // must give the same bits.
-  const bool at_once = training && !norm && faster_at_once(a);
+  // Used also without a tape: micro-batches are computed once without a tape and once with one, and both must
+  // give the same bits.
+  const bool fused = training && !norm && fused_is_faster(a);
   Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
-                 : at_once  ? Statistics()
+                 : fused    ? Statistics()
                  : training ? batch_statistics(a)
                             : running_statistics(a);
 
   Tensor mask;  // one bit per element: whether the ReLU passed it
-  if (a.relu && (tape || at_once)) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
+  if (a.relu && (tape || fused)) mask = Tensor::empty({mask_bytes(a.x.numel())}, DType::u8, a.x.device());
   Tensor y = Tensor::empty_like(a.x);
-  if (at_once)
-    s = everything_at_once(a, mask, y);
+  if (fused)
+    s = apply_fused(a, Output(mask), Output(y));
   else
-    kernels.apply(a.x, s.mean, s.inv_std, a.scale, a.bias, a.residual, a.relu, mask, y);
+    kernels.apply(a.x, {s.mean, s.inv_std, a.scale, a.bias}, a.residual, a.relu, Output(mask), Output(y));
 
   if (tape) {
     const std::int64_t count = s.rows;
-    const int piece = whole ? whole->piece() : 0, pieces = whole ? whole->pieces() : 1;
-    tape->record(
-        batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
-        {a.x, s.mean, s.inv_std, a.scale, mask},
-        [count, norm, piece, pieces, at_once, with_residual = a.residual.defined()](BackwardStep& step) {
-          const Tensor& dy = step.output_gradient();
-          const Tensor &x = step.saved(0), &mean = step.saved(1), &inv_std = step.saved(2),
-                       &scale = step.saved(3), &mask_ = step.saved(4);
-          const BatchNormKernels& table = batch_norm_kernels(dy.device());
-          // The tensor for a gradient, or a temporary one, because the kernels write all gradients.
-          const auto place = [&step](int input, const Tensor& like) {
-            return step.wants(input) ? step.input_gradient(input) : Tensor::empty_like(like);
-          };
-          Tensor d_scale = place(1, scale), d_bias = place(2, scale);
-          if (at_once) {
-            const Tensor dx = place(0, x), d_residual = with_residual ? place(3, x) : Tensor();
-            batch_norm_at_once_cuda->backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, dx,
-                                              d_residual);
-            return;
-          }
-          table.reduce(dy, mask_, x, mean, inv_std, d_scale, d_bias);
-          if (norm) {
-            add_gradients(*norm, piece, d_scale, d_bias);
-            if (norm->gradients_seen < pieces) throw WholeBatchNorms::Waiting();
-            d_scale = norm->d_scale, d_bias = norm->d_bias;
-          }
-          const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
-          Tensor d_residual;
-          if (step.wants(3)) {
-            if (mask_.defined())
-              d_residual = step.input_gradient(3);
-            else
-              step.pass_gradient(3, dy);
-          }
-          table.apply_backward(dy, mask_, x, mean, inv_std, scale, d_scale, d_bias, count, dx, d_residual);
-        });
+    const int micro_batch = whole ? whole->micro_batch() : 0,
+              micro_batches = whole ? whole->micro_batches() : 1;
+    tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
+                 {a.x, s.mean, s.inv_std, a.scale, mask},
+                 [count, norm, micro_batch, micro_batches, fused,
+                  with_residual = a.residual.defined()](BackwardStep& step) {
+                   const Tensor& dy = step.output_gradient();
+                   const auto [x, mean, inv_std, scale, mask_] = step.saved<5>();
+                   const BatchNormChannels channels{mean, inv_std, scale};
+                   const BatchNormKernels& table = batch_norm_kernels(dy.device());
+                   // The tensor for a gradient, or a temporary one, because the kernels write all gradients.
+                   const auto place = [&step](int input, const Tensor& like) {
+                     return step.wants(input) ? step.input_gradient(input) : Tensor::empty_like(like);
+                   };
+                   Tensor d_scale = place(1, scale), d_bias = place(2, scale);
+                   if (fused) {
+                     const Tensor dx = place(0, x), d_residual = with_residual ? place(3, x) : Tensor();
+                     fused_batch_norm_cuda->backward(dy, mask_, x, channels, Output(d_scale), Output(d_bias),
+                                                     Output(dx), Output(d_residual));
+                     return;
+                   }
+                   table.reduce(dy, mask_, x, channels, Output(d_scale), Output(d_bias));
+                   if (norm) {
+                     add_gradients(*norm, micro_batch, d_scale, d_bias);
+                     if (norm->gradients_seen < micro_batches) throw WholeBatchNorms::Waiting();
+                     d_scale = norm->d_scale;
+                     d_bias = norm->d_bias;
+                   }
+                   const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
+                   Tensor d_residual;
+                   if (step.wants(3)) {
+                     if (mask_.defined())
+                       d_residual = step.input_gradient(3);
+                     else
+                       step.pass_gradient(3, dy);
+                   }
+                   table.apply_backward(dy, mask_, x, channels, {d_scale, d_bias, count}, Output(dx),
+                                        Output(d_residual));
+                 });
   }
   return y;
 }

@@ -4,8 +4,8 @@
 //   y = relu?( (x - mean) / sqrt(variance + epsilon) * scale + bias + residual? )
 //
 // They are fused because residual and ReLU alone would cost two more passes through memory for almost no
-// arithmetic. In training, mean and variance are those of the batch, over all images and pixels. In evaluation
-// they are the running statistics.
+// arithmetic. In training, mean and variance are computed over the batch, over all images and pixels. In
+// evaluation they are the running statistics.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -18,7 +18,18 @@ namespace kindred {
 inline constexpr double batch_norm_epsilon = 1e-5;
 inline constexpr double batch_norm_momentum = 0.1;
 
-enum class Mode : std::uint8_t { train, evaluate };
+// How a network runs. In training, batch norms use the statistics of the batch, and their running statistics
+// move towards these: running = (1 - momentum) running + momentum batch. In evaluation they use the running
+// statistics.
+struct Mode {
+  bool is_training;
+  double momentum;  // of the running statistics; 0 leaves them as they are
+
+  static const Mode train, evaluate;
+  static constexpr Mode train_with(double momentum) { return {true, momentum}; }
+  bool operator==(const Mode&) const = default;
+};
+inline constexpr Mode Mode::train{true, batch_norm_momentum}, Mode::evaluate{false, 0};
 
 struct BatchNormArguments {
   Tensor x;         // [n, h, w, c]

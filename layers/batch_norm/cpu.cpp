@@ -6,7 +6,7 @@
 // at multiples of eight rows, so that each range owns whole bytes of the bit mask.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/cpu/vec8.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
 #include <algorithm>
@@ -118,7 +118,7 @@ struct ChannelSums {
 };
 
 template <typename T>
-void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+void statistics(const Tensor& x, Output mean, Output variance) {
   const Extent e = extent_of(x);
   const T* px = x.data<T>();
   // Sums are taken of x - pivot, where the pivot is the first row. Sums of squares of x itself would lose the
@@ -201,15 +201,20 @@ void apply_scalars(const ApplyArguments<T>& a, bool with_relu, std::int64_t begi
 }
 
 template <typename T>
-void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-           const Tensor& residual, bool with_relu, const Tensor& mask, const Tensor& y) {
+void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool with_relu,
+           Output mask, Output y) {
   const Extent e = extent_of(x);
   std::vector<float> slope(static_cast<std::size_t>(e.channels));
-  for (std::size_t c = 0; c < slope.size(); ++c) slope[c] = scale.data<float>()[c] * inv_std.data<float>()[c];
-  const ApplyArguments<T> arguments{x.data<T>(),        residual.defined() ? residual.data<T>() : nullptr,
-                                    mean.data<float>(), slope.data(),
-                                    bias.data<float>(), mask.defined() ? mask.data<std::uint8_t>() : nullptr,
-                                    y.data<T>(),        e.channels};
+  for (std::size_t c = 0; c < slope.size(); ++c)
+    slope[c] = channels.scale.data<float>()[c] * channels.inv_std.data<float>()[c];
+  const ApplyArguments<T> arguments{x.data<T>(),
+                                    residual.defined() ? residual.data<T>() : nullptr,
+                                    channels.mean.data<float>(),
+                                    slope.data(),
+                                    channels.bias.data<float>(),
+                                    mask.defined() ? mask.data<std::uint8_t>() : nullptr,
+                                    y.data<T>(),
+                                    e.channels};
   const ApplyTile<T> tile = choose_apply_tile<T>(residual.defined(), with_relu, mask.defined());
   for_row_ranges(e, [&](int, std::int64_t begin, std::int64_t end) {
     if (!whole_vectors(e.channels)) return apply_scalars(arguments, with_relu, begin, end);
@@ -219,12 +224,12 @@ void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Ten
 }
 
 template <typename T>
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-            const Tensor& d_scale, const Tensor& d_bias) {
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+            Output d_scale, Output d_bias) {
   const Extent e = extent_of(x);
   const T* pd = dy.data<T>();
   const T* px = x.data<T>();
-  const float* pmean = mean.data<float>();
+  const float* pmean = channels.mean.data<float>();
   const std::uint8_t* pm = mask.defined() ? mask.data<std::uint8_t>() : nullptr;
   const ChannelSums sums(
       e,
@@ -242,7 +247,7 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
       });
   for (std::size_t c = 0; c < sums.first.size(); ++c) {
     d_bias.data<float>()[c] = static_cast<float>(sums.first[c]);
-    d_scale.data<float>()[c] = static_cast<float>(sums.second[c] * inv_std.data<float>()[c]);
+    d_scale.data<float>()[c] = static_cast<float>(sums.second[c] * channels.inv_std.data<float>()[c]);
   }
 }
 
@@ -282,14 +287,14 @@ void backward_scalars(const BackwardArguments<T>& a, std::int64_t begin, std::in
 }
 
 template <typename T>
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
-                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                    const BatchNormSums& sums, Output dx, Output d_residual) {
   const Extent e = extent_of(x);
+  const auto& [d_scale, d_bias, count] = sums;
   std::vector<float> slope(static_cast<std::size_t>(e.channels)), offset(slope.size()), tilt(slope.size());
   for (std::size_t c = 0; c < slope.size(); ++c) {
-    const float s = inv_std.data<float>()[c];
-    slope[c] = scale.data<float>()[c] * s;
+    const float s = channels.inv_std.data<float>()[c];
+    slope[c] = channels.scale.data<float>()[c] * s;
     if (count == 0) continue;
     offset[c] = slope[c] * d_bias.data<float>()[c] / static_cast<float>(count);
     tilt[c] = slope[c] * s * d_scale.data<float>()[c] / static_cast<float>(count);
@@ -297,7 +302,7 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
   const BackwardArguments<T> arguments{dy.data<T>(),
                                        x.data<T>(),
                                        mask.defined() ? mask.data<std::uint8_t>() : nullptr,
-                                       mean.data<float>(),
+                                       channels.mean.data<float>(),
                                        slope.data(),
                                        offset.data(),
                                        tilt.data(),
@@ -315,39 +320,35 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
 }
 
 void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
-                       std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
-                       const Tensor& running_variance) {
+                       std::int64_t count, Output inv_std, Output running_mean, Output running_variance) {
   batch_norm_reference.finish_statistics(mean, variance, epsilon, momentum, count, inv_std, running_mean,
                                          running_variance);
 }
 
-void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
-           const Tensor& variance) {
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
   batch_norm_reference.merge(other_mean, other_variance, share, mean, variance);
 }
 
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
-    [](const Tensor& x, const Tensor& mean, const Tensor& variance) {
+    [](const Tensor& x, Output mean, Output variance) {
       dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
     },
-    [](const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-       const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
+    [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+       Output y) {
       dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { apply<T>(x, mean, inv_std, scale, bias, residual, relu, mask, y); });
+                   [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
     },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-       const Tensor& d_scale, const Tensor& d_bias) {
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels, Output d_scale,
+       Output d_bias) {
       dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias); });
+                   [&]<typename T>(T) { reduce<T>(dy, mask, x, channels, d_scale, d_bias); });
     },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-       const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count, const Tensor& dx,
-       const Tensor& d_residual) {
-      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) {
-        apply_backward<T>(dy, mask, x, mean, inv_std, scale, d_scale, d_bias, count, dx, d_residual);
-      });
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+       const BatchNormSums& sums, Output dx, Output d_residual) {
+      dispatch_cpu("batch_norm", x.dtype(),
+                   [&]<typename T>(T) { apply_backward<T>(dy, mask, x, channels, sums, dx, d_residual); });
     },
     finish_statistics,
     merge,

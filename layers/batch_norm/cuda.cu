@@ -1,5 +1,5 @@
 // Batch normalization in NHWC on a GPU. Every pass is memory-bound: it reads and writes its tensors once and
-// computes in float. rows.h describes how threads share a tensor.
+// computes in float. rows.cuh describes how threads share a tensor.
 //
 // The sums over rows have two stages in a fixed order, so every run gives the same result. They are float
 // inside a thread and double from there on. Each block writes the sums of its rows, and a second small kernel
@@ -7,7 +7,7 @@
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/layers/batch_norm/kernels.h>
 #include <kindred/layers/batch_norm/merge.h>
-#include <kindred/layers/batch_norm/rows.h>
+#include <kindred/layers/batch_norm/rows.cuh>
 
 #include <cmath>
 
@@ -158,7 +158,7 @@ T* data_or_null(const Tensor& tensor) {
   return tensor.defined() ? tensor.data<T>() : nullptr;
 }
 
-void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+void statistics(const Tensor& x, Output mean, Output variance) {
   dispatch_cuda("batch_norm", x.dtype(), [&]<typename T>(T) {
     dispatch_width(x, [&]<typename Width>(Width) {
       const std::int64_t rows = x.numel() / x.shape().back();
@@ -168,13 +168,13 @@ void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
   });
 }
 
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-            const Tensor& d_scale, const Tensor& d_bias) {
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+            Output d_scale, Output d_bias) {
   dispatch_cuda("batch_norm", x.dtype(), [&]<typename T>(T) {
     dispatch_width(x, [&]<typename Width>(Width) {
       channel_sums<Width::value>(
           x, ParameterGradients<T, Width::value>{dy.data<T>(), data_or_null<std::uint8_t>(mask), x.data<T>(),
-                                                 mean.data<float>(), inv_std.data<float>(),
+                                                 channels.mean.data<float>(), channels.inv_std.data<float>(),
                                                  d_scale.data<float>(), d_bias.data<float>()});
     });
   });
@@ -248,19 +248,20 @@ __global__ void apply_scalars_kernel(const T* x, Affine affine, const T* residua
   if (mask != nullptr) mask[byte] = static_cast<std::uint8_t>(bits);
 }
 
-void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-           const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
-  const Affine affine{mean.data<float>(), inv_std.data<float>(), scale.data<float>(), bias.data<float>()};
+void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+           Output y) {
+  const Affine affine{channels.mean.data<float>(), channels.inv_std.data<float>(), channels.scale.data<float>(),
+                      channels.bias.data<float>()};
   std::uint8_t* bits = data_or_null<std::uint8_t>(mask);
   dispatch_cuda("batch_norm", x.dtype(), [&]<typename T>(T) {
-    const std::int64_t channels = x.shape().back();
-    if (channels % 8 == 0) {
+    const std::int64_t width = x.shape().back();
+    if (width % 8 == 0) {
       const Layout layout = layout_of(x, 8, many_waves);
       launch(apply_kernel<T>, layout.grid(), threads, x.data<T>(), affine, data_or_null<T>(residual), relu,
              bits, y.data<T>(), layout);
     } else {
       launch(apply_scalars_kernel<T>, blocks_for(mask_bytes(x.numel()), threads), threads, x.data<T>(), affine,
-             data_or_null<T>(residual), relu, bits, y.data<T>(), channels, x.numel());
+             data_or_null<T>(residual), relu, bits, y.data<T>(), width, x.numel());
     }
   });
 }
@@ -307,17 +308,17 @@ __global__ void __launch_bounds__(threads, resident - 1)
       });
 }
 
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
-                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
-  const BackwardValues values{mean.data<float>(),   inv_std.data<float>(),
-                              scale.data<float>(),  d_scale.data<float>(),
-                              d_bias.data<float>(), count > 0 ? 1.0f / static_cast<float>(count) : 0.0f};
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                    const BatchNormSums& sums, Output dx, Output d_residual) {
+  const BackwardValues values{
+      channels.mean.data<float>(),  channels.inv_std.data<float>(),
+      channels.scale.data<float>(), sums.d_scale.data<float>(),
+      sums.d_bias.data<float>(),    sums.count > 0 ? 1.0f / static_cast<float>(sums.count) : 0.0f};
   dispatch_cuda("batch_norm", dy.dtype(), [&]<typename T>(T) {
     dispatch_width(dy, [&]<typename Width>(Width) {
       const Layout layout = layout_of(dy, Width::value, many_waves);
       launch(backward_kernel<T, Width::value>, layout.grid(), threads, dy.data<T>(),
-             data_or_null<std::uint8_t>(mask), count > 0 && dx.defined() ? x.data<T>() : nullptr, values,
+             data_or_null<std::uint8_t>(mask), sums.count > 0 && dx.defined() ? x.data<T>() : nullptr, values,
              data_or_null<T>(dx), data_or_null<T>(d_residual), layout);
     });
   });
@@ -341,8 +342,7 @@ __global__ void finish_kernel(const float* mean, const float* variance, double e
 }
 
 void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
-                       std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
-                       const Tensor& running_variance) {
+                       std::int64_t count, Output inv_std, Output running_mean, Output running_variance) {
   const Running running{momentum, static_cast<double>(count), data_or_null<float>(running_mean),
                         data_or_null<float>(running_variance)};
   launch(finish_kernel, blocks_for(mean.numel(), threads), threads, mean.data<float>(), variance.data<float>(),
@@ -358,8 +358,7 @@ __global__ void merge_statistics_kernel(const float* other_mean, const float* ot
   variance[c] = static_cast<float>(both.variance);
 }
 
-void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
-           const Tensor& variance) {
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
   launch(merge_statistics_kernel, blocks_for(mean.numel(), threads), threads, other_mean.data<float>(),
          other_variance.data<float>(), share, mean.data<float>(), variance.data<float>(), mean.numel());
 }

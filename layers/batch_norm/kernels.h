@@ -9,38 +9,50 @@
 
 namespace kindred {
 
+// The per-channel values of a batch norm: [c], f32 (f64 if x is f64).
+struct BatchNormChannels {
+  Tensor mean, inv_std, scale;
+  Tensor bias = {};  // only apply() needs it
+};
+
+// The gradients of a batch norm's parameters, [c], and the number of summed rows (0 if the statistics
+// were constants).
+struct BatchNormSums {
+  Tensor d_scale, d_bias;
+  std::int64_t count;
+};
+
 struct BatchNormKernels {
   // Computes mean[c] and the biased variance[c] over the rows.
-  void (*statistics)(const Tensor& x, const Tensor& mean, const Tensor& variance);
+  void (*statistics)(const Tensor& x, Output mean, Output variance);
 
   // y = relu?((x - mean) * inv_std * scale + bias + residual?). `residual` may be undefined. If `mask` is
   // defined, the ReLU is applied and the mask records it: bit e % 8 of mask[e / 8] is set if element e passed.
   // The mask is u8 [ceil(rows * c / 8)].
-  void (*apply)(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale,
-                const Tensor& bias, const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y);
+  void (*apply)(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu,
+                Output mask, Output y);
 
   // With dz = dy where the mask passes it and 0 elsewhere, and x^ = (x - mean) * inv_std: d_bias[c] = sum of
   // dz, d_scale[c] = sum of dz * x^, both over the rows.
-  void (*reduce)(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                 const Tensor& inv_std, const Tensor& d_scale, const Tensor& d_bias);
+  void (*reduce)(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                 Output d_scale, Output d_bias);
 
   // dx = scale * inv_std * (dz - (d_bias + x^ * d_scale) / count), or scale * inv_std * dz if count is 0 (the
   // statistics were constants). d_residual = dz if it is defined. `dx` may be undefined.
-  void (*apply_backward)(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                         const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale,
-                         const Tensor& d_bias, std::int64_t count, const Tensor& dx, const Tensor& d_residual);
+  void (*apply_backward)(const Tensor& dy, const Tensor& mask, const Tensor& x,
+                         const BatchNormChannels& channels, const BatchNormSums& sums, Output dx,
+                         Output d_residual);
 
   // inv_std = 1 / sqrt(variance + epsilon). If `running_mean` is defined, the running statistics move towards
   // the batch's: r = (1 - momentum) r + momentum b. The running variance is unbiased: b is multiplied by count
   // / (count - 1).
   void (*finish_statistics)(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
-                            std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
-                            const Tensor& running_variance);
+                            std::int64_t count, Output inv_std, Output running_mean, Output running_variance);
 
   // Merges two sets of rows: mean and variance become those of their own rows and the other's rows together.
   // `share` is the other's fraction of all rows.
-  void (*merge)(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
-                const Tensor& variance);
+  void (*merge)(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean,
+                Output variance);
 };
 extern const BatchNormKernels batch_norm_reference;    // f32, f64
 extern const BatchNormKernels batch_norm_cpu;          // f32, bf16

@@ -1,6 +1,6 @@
-// The native kernels of cuda.cu. Where cuDNN's kernels are faster (at_once.h), which only a GPU can measure,
+// The native kernels of cuda.cu. Where cuDNN's kernels are faster (fused.h), which only a GPU can measure,
 // the real time is shorter.
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ const WorkKind statistics_kind("batch_norm.statistics"), apply_kind("batch_norm.
     channels_kind("batch_norm.channels");
 
 // The memory for the partial sums that the blocks leave to the kernel that adds them up: two doubles for each
-// channel of a block, which has at most 256 channels (rows.h), for one wave of blocks on an H200.
+// channel of a block, which has at most 256 channels (rows.cuh), for one wave of blocks on an H200.
 std::int64_t partial_sums(const Tensor& x) {
   constexpr std::int64_t blocks = 528, channels_of_block = 256, bytes = 2 * sizeof(double);
   return bytes * std::min(blocks * std::min(x.shape().back(), channels_of_block), x.numel());
@@ -26,39 +26,39 @@ void sum_over_rows(const WorkKind& kind, const Tensor& x, std::int64_t read, std
   record_work(channels_kind, {.read = partial, .written = result});
 }
 
-void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+void statistics(const Tensor& x, Output mean, Output variance) {
   sum_over_rows(statistics_kind, x, bytes_of({x}), bytes_of({mean, variance}));
 }
 
-void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-           const Tensor& residual, bool, const Tensor& mask, const Tensor& y) {
+void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool, Output mask,
+           Output y) {
   record_work(apply_kind,
-              {.read = bytes_of({x, mean, inv_std, scale, bias, residual}), .written = bytes_of({mask, y})});
+              {.read = bytes_of({x, channels.mean, channels.inv_std, channels.scale, channels.bias, residual}),
+               .written = bytes_of({mask, y})});
 }
 
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-            const Tensor& d_scale, const Tensor& d_bias) {
-  sum_over_rows(reduce_kind, x, bytes_of({dy, mask, x, mean, inv_std}), bytes_of({d_scale, d_bias}));
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+            Output d_scale, Output d_bias) {
+  sum_over_rows(reduce_kind, x, bytes_of({dy, mask, x, channels.mean, channels.inv_std}),
+                bytes_of({d_scale, d_bias}));
 }
 
 // With constant statistics (count 0) x is not read.
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
-                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
-  const bool reads_x = count > 0 && dx.defined();
-  record_work(backward_kind,
-              {.read = bytes_of({dy, mask, reads_x ? x : Tensor(), mean, inv_std, scale, d_scale, d_bias}),
-               .written = bytes_of({dx, d_residual})});
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                    const BatchNormSums& sums, Output dx, Output d_residual) {
+  const bool reads_x = sums.count > 0 && dx.defined();
+  record_work(backward_kind, {.read = bytes_of({dy, mask, reads_x ? x : Tensor(), channels.mean,
+                                                channels.inv_std, channels.scale, sums.d_scale, sums.d_bias}),
+                              .written = bytes_of({dx, d_residual})});
 }
 
-void finish_statistics(const Tensor& mean, const Tensor& variance, double, double, std::int64_t,
-                       const Tensor& inv_std, const Tensor& running_mean, const Tensor& running_variance) {
+void finish_statistics(const Tensor& mean, const Tensor& variance, double, double, std::int64_t, Output inv_std,
+                       Output running_mean, Output running_variance) {
   record_work(channels_kind, {.read = bytes_of({mean, variance, running_mean, running_variance}),
                               .written = bytes_of({inv_std, running_mean, running_variance})});
 }
 
-void merge(const Tensor& other_mean, const Tensor& other_variance, double, const Tensor& mean,
-           const Tensor& variance) {
+void merge(const Tensor& other_mean, const Tensor& other_variance, double, Output mean, Output variance) {
   record_work(channels_kind, {.read = bytes_of({other_mean, other_variance, mean, variance}),
                               .written = bytes_of({mean, variance})});
 }

@@ -1,4 +1,4 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/batch_norm/kernels.h>
 #include <kindred/layers/batch_norm/merge.h>
 
@@ -20,7 +20,7 @@ bool passes(const Tensor& mask, std::int64_t element) {
 }
 
 template <typename T>
-void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
+void statistics(const Tensor& x, Output mean, Output variance) {
   const auto [rows, channels] = extent_of(x);
   for (std::int64_t c = 0; c < channels; ++c) {
     double sum = 0, squares = 0;
@@ -36,12 +36,13 @@ void statistics(const Tensor& x, const Tensor& mean, const Tensor& variance) {
 }
 
 template <typename T>
-void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-           const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
-  const auto [rows, channels] = extent_of(x);
-  if (mask.defined()) Tensor(mask).fill(0);
-  for (std::int64_t e = 0; e < rows * channels; ++e) {
-    const std::int64_t c = e % channels;
+void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+           Output y) {
+  const auto [rows, width] = extent_of(x);
+  const auto& [mean, inv_std, scale, bias] = channels;
+  if (mask.defined()) mask.fill(0);
+  for (std::int64_t e = 0; e < rows * width; ++e) {
+    const std::int64_t c = e % width;
     const T normalized = (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
     T value = normalized * scale.data<T>()[c] + bias.data<T>()[c];
     if (residual.defined()) value += residual.data<T>()[e];
@@ -52,17 +53,17 @@ void apply(const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Ten
 }
 
 template <typename T>
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-            const Tensor& d_scale, const Tensor& d_bias) {
-  const auto [rows, channels] = extent_of(x);
-  for (std::int64_t c = 0; c < channels; ++c) {
+void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+            Output d_scale, Output d_bias) {
+  const auto [rows, width] = extent_of(x);
+  for (std::int64_t c = 0; c < width; ++c) {
     double sum = 0, dot = 0;
     for (std::int64_t r = 0; r < rows; ++r) {
-      const std::int64_t e = r * channels + c;
+      const std::int64_t e = r * width + c;
       if (!passes(mask, e)) continue;
       const double dz = dy.data<T>()[e];
       sum += dz;
-      dot += dz * (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
+      dot += dz * (x.data<T>()[e] - channels.mean.data<T>()[c]) * channels.inv_std.data<T>()[c];
     }
     d_bias.data<T>()[c] = static_cast<T>(sum);
     d_scale.data<T>()[c] = static_cast<T>(dot);
@@ -70,28 +71,27 @@ void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor&
 }
 
 template <typename T>
-void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean,
-                    const Tensor& inv_std, const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias,
-                    std::int64_t count, const Tensor& dx, const Tensor& d_residual) {
-  const auto [rows, channels] = extent_of(x);
-  for (std::int64_t e = 0; e < rows * channels; ++e) {
-    const std::int64_t c = e % channels;
+void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                    const BatchNormSums& sums, Output dx, Output d_residual) {
+  const auto [rows, width] = extent_of(x);
+  const auto& [d_scale, d_bias, count] = sums;
+  for (std::int64_t e = 0; e < rows * width; ++e) {
+    const std::int64_t c = e % width;
     const T dz = passes(mask, e) ? dy.data<T>()[e] : T{0};
     if (d_residual.defined()) d_residual.data<T>()[e] = dz;
     if (!dx.defined()) continue;
     T centered = dz;
     if (count > 0) {
-      const T normalized = (x.data<T>()[e] - mean.data<T>()[c]) * inv_std.data<T>()[c];
+      const T normalized = (x.data<T>()[e] - channels.mean.data<T>()[c]) * channels.inv_std.data<T>()[c];
       centered -= (d_bias.data<T>()[c] + normalized * d_scale.data<T>()[c]) / static_cast<T>(count);
     }
-    dx.data<T>()[e] = scale.data<T>()[c] * inv_std.data<T>()[c] * centered;
+    dx.data<T>()[e] = channels.scale.data<T>()[c] * channels.inv_std.data<T>()[c] * centered;
   }
 }
 
 template <typename T>
 void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
-                       std::int64_t count, const Tensor& inv_std, const Tensor& running_mean,
-                       const Tensor& running_variance) {
+                       std::int64_t count, Output inv_std, Output running_mean, Output running_variance) {
   for (std::int64_t c = 0; c < mean.numel(); ++c) {
     const double v = variance.data<T>()[c];
     inv_std.data<T>()[c] = static_cast<T>(1.0 / std::sqrt(v + epsilon));
@@ -105,8 +105,7 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilo
 }
 
 template <typename T>
-void merge(const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
-           const Tensor& variance) {
+void merge(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
   for (std::int64_t c = 0; c < mean.numel(); ++c) {
     T& m = mean.data<T>()[c];
     T& v = variance.data<T>()[c];
@@ -119,35 +118,32 @@ void merge(const Tensor& other_mean, const Tensor& other_variance, double share,
 }  // namespace
 
 const BatchNormKernels batch_norm_reference = {
-    [](const Tensor& x, const Tensor& mean, const Tensor& variance) {
+    [](const Tensor& x, Output mean, Output variance) {
       dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
     },
-    [](const Tensor& x, const Tensor& mean, const Tensor& inv_std, const Tensor& scale, const Tensor& bias,
-       const Tensor& residual, bool relu, const Tensor& mask, const Tensor& y) {
-      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
-        apply<T>(x, mean, inv_std, scale, bias, residual, relu, mask, y);
-      });
-    },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-       const Tensor& d_scale, const Tensor& d_bias) {
+    [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+       Output y) {
       dispatch_reference("batch_norm", x.dtype(),
-                         [&]<typename T>(T) { reduce<T>(dy, mask, x, mean, inv_std, d_scale, d_bias); });
+                         [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
     },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const Tensor& mean, const Tensor& inv_std,
-       const Tensor& scale, const Tensor& d_scale, const Tensor& d_bias, std::int64_t count, const Tensor& dx,
-       const Tensor& d_residual) {
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels, Output d_scale,
+       Output d_bias) {
+      dispatch_reference("batch_norm", x.dtype(),
+                         [&]<typename T>(T) { reduce<T>(dy, mask, x, channels, d_scale, d_bias); });
+    },
+    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+       const BatchNormSums& sums, Output dx, Output d_residual) {
       dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
-        apply_backward<T>(dy, mask, x, mean, inv_std, scale, d_scale, d_bias, count, dx, d_residual);
+        apply_backward<T>(dy, mask, x, channels, sums, dx, d_residual);
       });
     },
     [](const Tensor& mean, const Tensor& variance, double epsilon, double momentum, std::int64_t count,
-       const Tensor& inv_std, const Tensor& running_mean, const Tensor& running_variance) {
+       Output inv_std, Output running_mean, Output running_variance) {
       dispatch_reference("batch_norm", mean.dtype(), [&]<typename T>(T) {
         finish_statistics<T>(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
       });
     },
-    [](const Tensor& other_mean, const Tensor& other_variance, double share, const Tensor& mean,
-       const Tensor& variance) {
+    [](const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
       dispatch_reference("batch_norm", mean.dtype(),
                          [&]<typename T>(T) { merge<T>(other_mean, other_variance, share, mean, variance); });
     },

@@ -21,7 +21,7 @@ Tensor concatenate(const Tensor& a, const Tensor& b) {
     fit = axis == 0 || a.shape()[axis] == b.shape()[axis];
   }
   check(fit, ExitCode::internal,
-        "concatenate: the parts are {} and {}; expected the same axes but for the first", a.shape(), b.shape());
+        "concatenate: the parts are {} and {}; expected the same axes except the first", a.shape(), b.shape());
   const std::int64_t first = a.shape()[0], rows = first + b.shape()[0];
   extents[0] = rows;
   Tensor joined =

@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/conv2d/conv2d.h>
 #include <kindred/layers/conv2d/kernels.h>
@@ -10,16 +10,22 @@ namespace {
 
 const Operation conv2d_operation("conv2d");
 
-Conv2dShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
+ConvShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
   check(x.shape().rank() == 4 && filters.shape().rank() == 4 && x.dim(3) == filters.dim(3), ExitCode::internal,
         "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]", x.shape(),
         filters.shape());
   check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}",
         name(x.dtype()), name(filters.dtype()));
   check_same_device(x, filters, "conv2d");
-  Conv2dShape s{
-      x.dim(0),       x.dim(1),        x.dim(2), x.dim(3), filters.dim(0), filters.dim(1), filters.dim(2),
-      options.stride, options.padding, 0,        0};
+  ConvShape s{.n = x.dim(0),
+              .h = x.dim(1),
+              .w = x.dim(2),
+              .c = x.dim(3),
+              .k = filters.dim(0),
+              .kh = filters.dim(1),
+              .kw = filters.dim(2),
+              .stride = options.stride,
+              .pad = options.padding};
   check(s.h + 2 * s.pad >= s.kh && s.w + 2 * s.pad >= s.kw, ExitCode::usage, Cause::small_image,
         "an image of {}x{} is too small here for a {}x{} convolution", s.h, s.w, s.kh, s.kw);
   s.out_h = (s.h + 2 * s.pad - s.kh) / s.stride + 1;
@@ -40,18 +46,19 @@ const Conv2dKernels& conv2d_kernels(Device device) {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
-  const Conv2dShape shape = shape_of(x, filters, options);
+  const ConvShape shape = shape_of(x, filters, options);
   Tensor y = Tensor::empty({shape.n, shape.out_h, shape.out_w, shape.k}, x.dtype(), x.device());
-  conv2d_kernels(x.device()).forward(shape, x, filters, y);
+  conv2d_kernels(x.device()).forward(shape, x, filters, Output(y));
 
   if (Tape* tape = Tape::recording({&x, &filters})) {
     tape->record(conv2d_operation, {&x, &filters}, {&y}, {x, filters}, [shape](BackwardStep& step) {
+      const auto [images, weights] = step.saved<2>();
       const Tensor& dy = step.output_gradient();
       const Conv2dKernels& kernels = conv2d_kernels(dy.device());
-      if (step.wants(1)) kernels.backward_weight(shape, step.saved(0), dy, step.input_gradient(1));
+      if (step.wants(1)) kernels.backward_weight(shape, images, dy, step.input_gradient(1));
       if (step.wants(0)) {
         const Tensor addend = step.take_addend(0);
-        kernels.backward_data(shape, dy, step.saved(1), addend, step.input_gradient(0));
+        kernels.backward_data(shape, dy, weights, addend, step.input_gradient(0));
       }
     });
   }

@@ -3,8 +3,8 @@
 // If the number of channels is not a multiple of 8 (the stem's three colours), the channels are zero-padded in
 // copies that exist during the call, because tensor cores read eight 16-bit numbers at a time. Code outside of
 // this file never sees the padding.
-#include <kindred/engine/accumulate.h>
 #include <kindred/engine/cuda/launch.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/layers/conv2d/cuda_plain.h>
 #include <kindred/third_party/alignment.h>
 #include <kindred/third_party/cudnn/convolution.h>
@@ -16,7 +16,6 @@ namespace kindred {
 namespace {
 
 using cudnn::ConvolutionKey;
-using Kind = cudnn::Graph::Kind;
 
 constexpr int threads = 256;
 
@@ -57,15 +56,15 @@ const void* address(const Tensor& tensor, std::int64_t width) {
 
 // cuDNN's engines rely on the alignment that a plan was made for. In f32 a window on rows of images of odd size
 // may start at any element, so only the alignment of an element is promised then.
-ConvolutionKey key_of(Kind kind, const Conv2dShape& s, DType dtype, DType weight_dtype, bool with_addend,
+ConvolutionKey key_of(ConvPass pass, const ConvShape& s, DType dtype, DType weight_dtype, bool with_addend,
                       std::initializer_list<const void*> addresses) {
   const int alignment = promised_alignment(addresses, size_of(dtype));
-  return {kind,        dtype,    weight_dtype, s.n,      s.h,   s.w,     channels_on_cuda(s.c, dtype),
-          s.k,         s.kh,     s.kw,         s.stride, s.pad, s.out_h, s.out_w,
-          with_addend, alignment};
+  ConvShape padded_shape = s;
+  padded_shape.c = channels_on_cuda(s.c, dtype);
+  return {pass, dtype, weight_dtype, padded_shape, with_addend, alignment};
 }
 
-// Printed once for each shape, because the user may wonder why it is slow.
+// Printed once for each shape, so that the user knows why it is slow.
 void say_fallback(const ConvolutionKey& key) {
   static std::set<ConvolutionKey> said;
   if (!said.insert(key).second) return;
@@ -73,23 +72,22 @@ void say_fallback(const ConvolutionKey& key) {
                key.to_string().c_str());
 }
 
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+void forward(const ConvShape& s, const Tensor& x, const Tensor& w, Output y) {
   const std::int64_t width = channels_on_cuda(s.c, x.dtype());
-  const ConvolutionKey key =
-      key_of(Kind::forward, s, x.dtype(), w.dtype(), false, {address(x, width), address(w, width), y.raw()});
+  const ConvolutionKey key = key_of(ConvPass::forward, s, x.dtype(), w.dtype(), false,
+                                    {address(x, width), address(w, width), y.raw()});
   if (const cudnn::Plan* plan = cudnn::plan_for(key)) {
-    const Tensor wide_x = padded(x, key.c), wide_w = padded(w, key.c);
+    const Tensor wide_x = padded(x, key.shape.c), wide_w = padded(w, key.shape.c);
     return cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide_w.raw()}, {2, y.raw()}});
   }
   say_fallback(key);
   cuda::conv2d_plain.forward(s, x, w, y);
 }
 
-void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
-                   const Tensor& dx) {
+void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
   // The addition is done in the epilogue if cuDNN has an engine for it, and afterwards otherwise.
   const auto key_with = [&](bool with_addend, const Tensor& result) {
-    return key_of(Kind::backward_data, s, dy.dtype(), w.dtype(), with_addend,
+    return key_of(ConvPass::backward_data, s, dy.dtype(), w.dtype(), with_addend,
                   {dy.raw(), w.raw(), result.raw(), with_addend ? addend.raw() : nullptr});
   };
   if (channels_on_cuda(s.c, dy.dtype()) == s.c) {
@@ -112,24 +110,24 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
   cuda::conv2d_plain.backward_data(s, dy, w, addend, dx);
 }
 
-void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Output dw) {
   // The gradient is float32 if an engine can write it directly from 16-bit factors; otherwise it is converted.
   const std::int64_t width = channels_on_cuda(s.c, x.dtype());
   const auto key_with = [&](DType written) {
     const bool directly = width == s.c && written == dw.dtype();
-    return key_of(Kind::backward_weight, s, x.dtype(), written, false,
+    return key_of(ConvPass::backward_weight, s, x.dtype(), written, false,
                   {address(x, width), dy.raw(), directly ? dw.raw() : nullptr});
   };
   for (const DType written : {dw.dtype(), x.dtype()}) {
     const ConvolutionKey key = key_with(written);
     const cudnn::Plan* plan = cudnn::plan_for(key);
     if (plan == nullptr) continue;
-    const Tensor wide_x = padded(x, key.c);
-    if (key.c == s.c && written == dw.dtype())
+    const Tensor wide_x = padded(x, key.shape.c);
+    if (key.shape.c == s.c && written == dw.dtype())
       return cudnn::run(*plan, {{0, wide_x.raw()}, {1, dw.raw()}, {2, dy.raw()}});
-    const Tensor wide = Tensor::empty({s.k, s.kh, s.kw, key.c}, written, Device::cuda);
+    const Tensor wide = Tensor::empty({s.k, s.kh, s.kw, key.shape.c}, written, Device::cuda);
     cudnn::run(*plan, {{0, wide_x.raw()}, {1, wide.raw()}, {2, dy.raw()}});
-    return repack(wide, key.c, dw, s.c);
+    return repack(wide, key.shape.c, dw, s.c);
   }
   say_fallback(key_with(dw.dtype()));
   cuda::conv2d_plain.backward_weight(s, x, dy, dw);

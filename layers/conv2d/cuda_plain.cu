@@ -8,7 +8,7 @@ constexpr int threads = 256;
 
 // y[n, i, j, k]: one thread per element; neighbouring threads take neighbouring filters.
 template <typename T>
-__global__ void forward_kernel(Conv2dShape s, const T* x, const T* w, T* y) {
+__global__ void forward_kernel(ConvShape s, const T* x, const T* w, T* y) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (at >= s.n * s.out_h * s.out_w * s.k) return;
   const std::int64_t k = at % s.k, j = at / s.k % s.out_w, i = at / (s.k * s.out_w) % s.out_h;
@@ -27,7 +27,7 @@ __global__ void forward_kernel(Conv2dShape s, const T* x, const T* w, T* y) {
 
 // dx[n, row, column, c]: one thread per element sums over the outputs whose window contains the pixel.
 template <typename T>
-__global__ void backward_data_kernel(Conv2dShape s, const T* dy, const T* w, const T* addend, T* dx) {
+__global__ void backward_data_kernel(ConvShape s, const T* dy, const T* w, const T* addend, T* dx) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (at >= s.n * s.h * s.w * s.c) return;
   const std::int64_t c = at % s.c, column = at / s.c % s.w, row = at / (s.c * s.w) % s.h;
@@ -49,7 +49,7 @@ __global__ void backward_data_kernel(Conv2dShape s, const T* dy, const T* w, con
 
 // dw[k, a, b, c]: one thread per element sums over the output pixels.
 template <typename T, typename Gradient>
-__global__ void backward_weight_kernel(Conv2dShape s, const T* x, const T* dy, Gradient* dw) {
+__global__ void backward_weight_kernel(ConvShape s, const T* x, const T* dy, Gradient* dw) {
   const std::int64_t at = std::int64_t{blockIdx.x} * threads + threadIdx.x;
   if (at >= s.k * s.kh * s.kw * s.c) return;
   const std::int64_t c = at % s.c, b = at / s.c % s.kw, a = at / (s.c * s.kw) % s.kh;
@@ -71,22 +71,21 @@ __global__ void backward_weight_kernel(Conv2dShape s, const T* x, const T* dy, G
   dw[at] = static_cast<Gradient>(sum);
 }
 
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+void forward(const ConvShape& s, const Tensor& x, const Tensor& w, Output y) {
   dispatch_cuda("conv2d", x.dtype(), [&]<typename T>(T) {
     launch(forward_kernel<T>, blocks_for(y.numel(), threads), threads, s, x.data<T>(), w.data<T>(),
            y.data<T>());
   });
 }
 
-void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
-                   const Tensor& dx) {
+void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
   dispatch_cuda("conv2d", dy.dtype(), [&]<typename T>(T) {
     launch(backward_data_kernel<T>, blocks_for(dx.numel(), threads), threads, s, dy.data<T>(), w.data<T>(),
            addend.defined() ? addend.data<T>() : nullptr, dx.data<T>());
   });
 }
 
-void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Output dw) {
   dispatch_cuda("conv2d", x.dtype(), [&]<typename T>(T) {
     dispatch_cuda("conv2d", dw.dtype(), [&]<typename Gradient>(Gradient) {
       launch(backward_weight_kernel<T, Gradient>, blocks_for(dw.numel(), threads), threads, s, x.data<T>(),

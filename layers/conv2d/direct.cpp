@@ -8,18 +8,19 @@ namespace {
 
 // One product as described at the top of direct.h, for a plane of output pixels.
 struct Product {
-  int rows, columns;            // of output pixels
-  int row_stride, first_row;    // output row r uses the image rows r * row_stride + first_row + [0, taps)
+  std::int64_t rows, columns;  // of output pixels
+  std::int64_t row_stride,
+      first_row;                // output row r uses the image rows r * row_stride + first_row + [0, taps)
   std::ptrdiff_t first_column;  // floats from the start of a scratch row to the taps of output column 0
-  int taps;                     // rows of taps
-  int length;                   // q runs over [0, length)
-  int channels;                 // of the output: a multiple of 16
+  std::int64_t taps;            // rows of taps
+  std::int64_t length;          // q runs over [0, length)
+  std::int64_t channels;        // of the output: a multiple of 16
   std::vector<float> weights;   // [channel block][tap][q][width of the block]
   std::ptrdiff_t y_row_step, y_pixel_step;  // floats
   bool past_cache = false;                  // see worth_streaming
 };
 
-int block_width(int channels) {
+std::int64_t block_width(std::int64_t channels) {
   return channels % (2 * lanes) == 0 ? 2 * lanes : lanes;
 }
 
@@ -28,7 +29,7 @@ int block_width(int channels) {
 struct Operands {
   std::ptrdiff_t x_row;
   const float* w;
-  int taps, length;
+  std::int64_t taps, length;
   std::ptrdiff_t y_pixel_step;
   bool past_cache;
 };
@@ -38,7 +39,7 @@ struct Operands {
 template <int PixelStride, int Vectors, int Pixels>
 KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, const float* addend, float* y) {
   const std::ptrdiff_t step = operands.y_pixel_step;
-  const int length = operands.length;
+  const std::int64_t length = operands.length;
   __m512 sum[Pixels][Vectors];
 #pragma GCC unroll 32
   for (int i = 0; i < Pixels; ++i)
@@ -47,8 +48,8 @@ KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, con
       sum[i][v] = addend ? _mm512_loadu_ps(addend + i * step + v * lanes) : _mm512_setzero_ps();
 
   const float* w = operands.w;
-  for (int tap = 0; tap < operands.taps; ++tap, x += operands.x_row)
-    for (int q = 0; q < length; ++q, w += Vectors * lanes) {
+  for (std::int64_t tap = 0; tap < operands.taps; ++tap, x += operands.x_row)
+    for (std::int64_t q = 0; q < length; ++q, w += Vectors * lanes) {
       __m512 filter[Vectors];
 #pragma GCC unroll 32
       for (int v = 0; v < Vectors; ++v) filter[v] = _mm512_loadu_ps(w + v * lanes);
@@ -74,7 +75,8 @@ KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, con
 
 // Processes as many whole groups of Pixels as the row still has. A smaller kernel processes the rest.
 template <int PixelStride, int Vectors, int Pixels>
-void product_row(const Operands& operands, int columns, const float* x, const float* addend, float* y) {
+void product_row(const Operands& operands, std::int64_t columns, const float* x, const float* addend,
+                 float* y) {
   for (; columns >= Pixels; columns -= Pixels) {
     product_kernel<PixelStride, Vectors, Pixels>(operands, x, addend, y);
     x += Pixels * PixelStride;
@@ -87,15 +89,17 @@ void product_row(const Operands& operands, int columns, const float* x, const fl
 
 template <int PixelStride>
 void product_plane(const Product& p, ScratchImage& image, const float* addend, float* y) {
-  const int width = block_width(p.channels);
-  for (int row = 0; row < p.rows; ++row, y += p.y_row_step) {
-    const int top = row * p.row_stride + p.first_row;  // the image row of the first tap; it may lie outside
-    const int first = std::clamp(-top, 0, p.taps), last = std::clamp(image.height() - top, first, p.taps);
+  const std::int64_t width = block_width(p.channels);
+  for (std::int64_t row = 0; row < p.rows; ++row, y += p.y_row_step) {
+    const std::int64_t top =
+        row * p.row_stride + p.first_row;  // the image row of the first tap; it may lie outside
+    const std::int64_t first = std::clamp(-top, std::int64_t{0}, p.taps),
+                       last = std::clamp(image.height() - top, first, p.taps);
     image.need(std::min(top + last, image.height()));
     const float* x = first < last ? image.data() + (top + first) * image.row() + p.first_column : nullptr;
     const float* add = addend ? addend + row * p.y_row_step : nullptr;
-    for (int k = 0; k < p.channels; k += width) {
-      const float* w = p.weights.data() + (std::ptrdiff_t{k} * p.taps + first * width) * p.length;
+    for (std::int64_t k = 0; k < p.channels; k += width) {
+      const float* w = p.weights.data() + (k * p.taps + first * width) * p.length;
       const Operands operands{image.row(), w, last - first, p.length, p.y_pixel_step, p.past_cache};
       const float* add_k = add ? add + k : nullptr;
       if (width == lanes)
@@ -106,7 +110,8 @@ void product_plane(const Product& p, ScratchImage& image, const float* addend, f
   }
 }
 
-void run_product(int pixel_stride, const Product& p, ScratchImage& image, const float* addend, float* y) {
+void run_product(std::int64_t pixel_stride, const Product& p, ScratchImage& image, const float* addend,
+                 float* y) {
   if (p.taps == 0 && addend == y) return;  // nothing to add, because dx holds the result already
 #define KINDRED_CASE(N) \
   case N:               \
@@ -118,26 +123,26 @@ void run_product(int pixel_stride, const Product& p, ScratchImage& image, const 
 // weights[block][tap][q][width] from value(tap, q, channel).
 template <typename Value>
 void pack(Product& p, Value&& value) {
-  const int width = block_width(p.channels);
+  const std::int64_t width = block_width(p.channels);
   p.weights.reserve(static_cast<std::size_t>(p.taps) * static_cast<std::size_t>(p.length) *
                     static_cast<std::size_t>(p.channels));
-  for (int first = 0; first < p.channels; first += width)
-    for (int tap = 0; tap < p.taps; ++tap)
-      for (int q = 0; q < p.length; ++q)
-        for (int k = first; k < first + width; ++k) p.weights.push_back(value(tap, q, k));
+  for (std::int64_t first = 0; first < p.channels; first += width)
+    for (std::int64_t tap = 0; tap < p.taps; ++tap)
+      for (std::int64_t q = 0; q < p.length; ++q)
+        for (std::int64_t k = first; k < first + width; ++k) p.weights.push_back(value(tap, q, k));
 }
 
 // The taps of one axis of a filter that reach the pixels i = u * stride + parity of x, ordered by increasing
 // rows of dy. Tap a uses row u + (parity + pad - a) / stride, if that is an integer. These rows are adjacent.
 struct AxisTaps {
-  std::vector<int> tap;
-  int first = 0;  // the row that the first tap uses for u = 0
+  std::vector<std::int64_t> tap;
+  std::int64_t first = 0;  // the row that the first tap uses for u = 0
 };
 
-AxisTaps axis_taps(int kernel, int stride, int pad, int parity) {
+AxisTaps axis_taps(std::int64_t kernel, std::int64_t stride, std::int64_t pad, std::int64_t parity) {
   AxisTaps taps;
-  for (int a = kernel - 1; a >= 0; --a) {
-    const int distance = parity + pad - a;
+  for (std::int64_t a = kernel - 1; a >= 0; --a) {
+    const std::int64_t distance = parity + pad - a;
     if (distance % stride != 0) continue;
     if (taps.tap.empty()) taps.first = distance / stride;
     taps.tap.push_back(a);
@@ -146,24 +151,24 @@ AxisTaps axis_taps(int kernel, int stride, int pad, int parity) {
 }
 
 // How many numbers in [0, size) have this parity.
-int count_of(int size, int stride, int parity) {
+std::int64_t count_of(std::int64_t size, std::int64_t stride, std::int64_t parity) {
   return (size - parity + stride - 1) / stride;
 }
 
 // The columns of dy, including zeros around them, that some tap of some pixel of dx uses: [-before, width -
 // before).
 struct Reach {
-  int before = 0, width = 0;
+  std::int64_t before = 0, width = 0;
 };
 
-Reach reach_of_columns(const Shape& s) {
-  int begin = 0, end = 0;
-  for (int parity = 0; parity < std::min(s.stride, s.w); ++parity) {
+Reach reach_of_columns(const ConvShape& s) {
+  std::int64_t begin = 0, end = 0;
+  for (std::int64_t parity = 0; parity < std::min(s.stride, s.w); ++parity) {
     const AxisTaps across = axis_taps(s.kw, s.stride, s.pad, parity);
     if (across.tap.empty()) continue;
     begin = std::min(begin, across.first);
-    end =
-        std::max(end, across.first + count_of(s.w, s.stride, parity) - 1 + static_cast<int>(across.tap.size()));
+    end = std::max(
+        end, across.first + count_of(s.w, s.stride, parity) - 1 + static_cast<std::int64_t>(across.tap.size()));
   }
   return {-begin, end - begin};
 }
@@ -175,7 +180,8 @@ struct ParityPart {
   std::ptrdiff_t dx_start;  // of the first output pixel in dx
 };
 
-ParityPart parity_part(const Shape& s, const float* w, int row_parity, int column_parity, int before) {
+ParityPart parity_part(const ConvShape& s, const float* w, std::int64_t row_parity, std::int64_t column_parity,
+                       std::int64_t before) {
   const AxisTaps down = axis_taps(s.kh, s.stride, s.pad, row_parity);
   const AxisTaps across = axis_taps(s.kw, s.stride, s.pad, column_parity);
   ParityPart part;
@@ -184,31 +190,33 @@ ParityPart parity_part(const Shape& s, const float* w, int row_parity, int colum
   p.columns = count_of(s.w, s.stride, column_parity);
   p.row_stride = 1;
   p.first_row = down.first;
-  p.first_column = std::ptrdiff_t{before + across.first} * s.k;
-  p.taps = across.tap.empty() ? 0 : static_cast<int>(down.tap.size());
-  p.length = static_cast<int>(across.tap.size()) * s.k;
+  p.first_column = (before + across.first) * s.k;
+  p.taps = across.tap.empty() ? 0 : static_cast<std::int64_t>(down.tap.size());
+  p.length = static_cast<std::int64_t>(across.tap.size()) * s.k;
   p.channels = s.c;
-  p.y_row_step = std::ptrdiff_t{s.stride} * s.w * s.c;
-  p.y_pixel_step = std::ptrdiff_t{s.stride} * s.c;
-  pack(p, [&](int tap, int q, int c) {
-    const int a = down.tap[static_cast<std::size_t>(tap)], b = across.tap[static_cast<std::size_t>(q / s.k)];
-    return w[((std::ptrdiff_t{q % s.k} * s.kh + a) * s.kw + b) * s.c + c];
+  p.y_row_step = s.stride * s.w * s.c;
+  p.y_pixel_step = s.stride * s.c;
+  pack(p, [&](std::int64_t tap, std::int64_t q, std::int64_t c) {
+    const std::int64_t a = down.tap[static_cast<std::size_t>(tap)],
+                       b = across.tap[static_cast<std::size_t>(q / s.k)];
+    return w[(((q % s.k) * s.kh + a) * s.kw + b) * s.c + c];
   });
-  part.dx_start = (std::ptrdiff_t{row_parity} * s.w + column_parity) * s.c;
+  part.dx_start = (row_parity * s.w + column_parity) * s.c;
   return part;
 }
 
 }  // namespace
 
-void forward(const Shape& s, const float* x, const float* w, float* y) {
+void forward(const ConvShape& s, const float* x, const float* w, float* y) {
   Product p;
   p.rows = s.out_h, p.columns = s.out_w, p.channels = s.k;
   p.row_stride = s.stride, p.first_row = -s.pad, p.first_column = 0;
   p.taps = s.kh, p.length = s.kw * s.c;
-  p.y_row_step = std::ptrdiff_t{s.out_w} * s.k;
+  p.y_row_step = s.out_w * s.k;
   p.y_pixel_step = s.k;
-  p.past_cache = worth_streaming(y, std::int64_t{s.n} * s.out_h * s.out_w * s.k);
-  pack(p, [&](int tap, int q, int k) { return w[(std::ptrdiff_t{k} * s.kh + tap) * s.kw * s.c + q]; });
+  p.past_cache = worth_streaming(y, s.n * s.out_h * s.out_w * s.k);
+  pack(p,
+       [&](std::int64_t tap, std::int64_t q, std::int64_t k) { return w[(k * s.kh + tap) * s.kw * s.c + q]; });
 
   parallel_for(s.n, 1, [&](std::int64_t begin, std::int64_t end) {
     ScratchImage image(s.h, s.w, s.c, s.pad, (s.out_w - 1) * s.stride + s.kw);
@@ -220,13 +228,13 @@ void forward(const Shape& s, const float* x, const float* w, float* y) {
   });
 }
 
-void backward_data(const Shape& s, const float* dy, const float* w, const float* addend, float* dx) {
+void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx) {
   const Reach reach = reach_of_columns(s);
   std::vector<ParityPart> parts;
-  for (int row = 0; row < std::min(s.stride, s.h); ++row)
-    for (int column = 0; column < std::min(s.stride, s.w); ++column)
+  for (std::int64_t row = 0; row < std::min(s.stride, s.h); ++row)
+    for (std::int64_t column = 0; column < std::min(s.stride, s.w); ++column)
       parts.push_back(parity_part(s, w, row, column, reach.before));
-  const bool past_cache = worth_streaming(dx, std::int64_t{s.n} * s.h * s.w * s.c);
+  const bool past_cache = worth_streaming(dx, s.n * s.h * s.w * s.c);
   for (ParityPart& part : parts) part.product.past_cache = past_cache;
 
   parallel_for(s.n, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -242,29 +250,29 @@ void backward_data(const Shape& s, const float* dy, const float* w, const float*
   });
 }
 
-bool supports(Pass pass, const Shape& s) {
+bool supports(ConvPass pass, const ConvShape& s) {
   if (!processor_has_avx512() || (s.stride != 1 && s.stride != 2)) return false;
   switch (pass) {
-    case Pass::forward:
+    case ConvPass::forward:
       return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
-    case Pass::backward_data:
+    case ConvPass::backward_data:
       return s.c % lanes == 0 && known_pixel_stride(s.k);
-    case Pass::backward_weight:
+    case ConvPass::backward_weight:
       return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
   }
   return false;
 }
 
-bool prefers(Pass pass, const Shape& s) {
+bool prefers(ConvPass pass, const ConvShape& s) {
   if (!supports(pass, s)) return false;
   // Measured against oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
   switch (pass) {
-    case Pass::forward:
+    case ConvPass::forward:
       return s.c <= 32 && s.k <= 64;
     // As fast as oneDNN, but oneDNN's has no addend, which would need an additional pass over dx.
-    case Pass::backward_data:
+    case ConvPass::backward_data:
       return s.c <= 64 && s.k <= 128;
-    case Pass::backward_weight:
+    case ConvPass::backward_weight:
       return s.kh > 1 && s.c <= 64 && s.k >= 32 && s.k <= 128;
   }
   return false;

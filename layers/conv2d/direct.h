@@ -16,29 +16,21 @@
 // x[n, h, w, c], y[n, out_h, out_w, k], w[k, kh, kw, c]. The caller owns everything. Results are overwritten.
 #pragma once
 
-#include <kindred/third_party/onednn/onednn.h>
+#include <kindred/engine/kernels/conv_shape.h>
 
 namespace kindred::direct {
 
-using onednn::Pass;
-
-struct Shape {
-  int n, h, w, c;
-  int k, kh, kw, stride, pad;
-  int out_h, out_w;
-};
-
 // Returns true for the shapes that the functions below support and compute faster than the alternatives. Needs
 // AVX-512.
-bool prefers(Pass pass, const Shape& shape);
+bool prefers(ConvPass pass, const ConvShape& shape);
 
 // Returns true for the shapes that the functions below compute correctly, whether fast or not.
-bool supports(Pass pass, const Shape& shape);
+bool supports(ConvPass pass, const ConvShape& shape);
 
-void forward(const Shape& shape, const float* x, const float* w, float* y);
+void forward(const ConvShape& shape, const float* x, const float* w, float* y);
 // dx = gradient + addend. `addend` may be null, and it may be dx (in place).
-void backward_data(const Shape& shape, const float* dy, const float* w, const float* addend, float* dx);
+void backward_data(const ConvShape& shape, const float* dy, const float* w, const float* addend, float* dx);
 // Gives the same result in every run with the same number of threads.
-void backward_weight(const Shape& shape, const float* x, const float* dy, float* dw);
+void backward_weight(const ConvShape& shape, const float* x, const float* dy, float* dw);
 
 }  // namespace kindred::direct

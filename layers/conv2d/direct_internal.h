@@ -24,12 +24,13 @@ inline void fetch_ahead(const float* from, std::ptrdiff_t count) {
 class ScratchImage {
  public:
   // Each row starts with `before` columns of zeros and has full_width columns in all. No tap reads beyond them.
-  ScratchImage(int height, int width, int channels, int before, int full_width)
+  ScratchImage(std::int64_t height, std::int64_t width, std::int64_t channels, std::int64_t before,
+               std::int64_t full_width)
       : height_(height),
-        image_row_(std::ptrdiff_t{width} * channels),
+        image_row_(width * channels),
         in_place_(before == 0 && full_width <= width),
-        row_(in_place_ ? image_row_ : std::ptrdiff_t{full_width} * channels),
-        before_(std::ptrdiff_t{before} * channels),
+        row_(in_place_ ? image_row_ : full_width * channels),
+        before_(before * channels),
         floats_(in_place_ ? 0 : static_cast<std::size_t>((height + 1) * row_)) {}
 
   void set(const float* image) {
@@ -46,7 +47,7 @@ class ScratchImage {
     }
   }
 
-  int height() const { return static_cast<int>(height_); }
+  std::int64_t height() const { return height_; }
   const float* data() const { return in_place_ ? image_ : floats_.data(); }
   std::ptrdiff_t row() const { return row_; }  // floats from one row to the next
 
@@ -63,7 +64,7 @@ class ScratchImage {
 // at compile time, the address of every pixel is one register plus a constant.
 #define KINDRED_DIRECT_PIXEL_STRIDES(X) X(3) X(6) X(16) X(32) X(64) X(128) X(256)
 
-inline bool known_pixel_stride(int floats) {
+inline bool known_pixel_stride(std::int64_t floats) {
 #define KINDRED_CASE(N) \
   case N:               \
     return true;

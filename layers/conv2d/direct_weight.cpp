@@ -8,16 +8,16 @@ namespace kindred::direct {
 namespace {
 
 // Output rows that are processed between two updates of the sums in memory. Their pixels stay in the L1 cache.
-constexpr int strip_rows = 4;
+constexpr std::int64_t strip_rows = 4;
 
 // A strip of output rows of one image, and the rows of x that some rows of taps read there.
 struct Strip {
   const float* x;   // the first tap of the first pixel
   const float* dy;  // the first pixel
-  int rows, columns;
+  std::int64_t rows, columns;
   std::ptrdiff_t x_row;                    // floats from one row of x to the next
   std::ptrdiff_t x_row_step, dy_row_step;  // floats from one output row to the next
-  int channels;                            // of dy
+  std::int64_t channels;                   // of dy
 };
 
 // sums[row][q][16] += the strip's part, for TapRows rows of Taps consecutive q each, and for 16 channels k.
@@ -29,10 +29,10 @@ KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t su
   for (int a = 0; a < TapRows; ++a)
 #pragma GCC unroll 32
     for (int q = 0; q < Taps; ++q) sum[a][q] = _mm512_setzero_ps();
-  for (int row = 0; row < s.rows; ++row) {
+  for (std::int64_t row = 0; row < s.rows; ++row) {
     const float* x = s.x + row * s.x_row_step;
     const float* dy = s.dy + row * s.dy_row_step;
-    for (int column = 0; column < s.columns; ++column, x += PixelStride, dy += s.channels) {
+    for (std::int64_t column = 0; column < s.columns; ++column, x += PixelStride, dy += s.channels) {
       const __m512 gradient = _mm512_loadu_ps(dy);
       __builtin_prefetch(dy + strip_rows * s.dy_row_step);  // the same pixel of the next strip
 #pragma GCC unroll 32
@@ -53,7 +53,7 @@ KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t su
 
 // All q of one row of taps: first as many at a time as there are registers, then the rest.
 template <int PixelStride, int Taps>
-void outer_products(Strip s, int length, float* sums, std::ptrdiff_t sums_step) {
+void outer_products(Strip s, std::int64_t length, float* sums, std::ptrdiff_t sums_step) {
   for (; length >= Taps; length -= Taps, s.x += Taps, sums += Taps * sums_step)
     outer_product<PixelStride, 1, Taps>(s, sums, 0, sums_step);
   if constexpr (Taps > 1)
@@ -62,44 +62,44 @@ void outer_products(Strip s, int length, float* sums, std::ptrdiff_t sums_step) 
 
 // Adds to sums[kh][kw * c][k] the part of the output rows [begin, end) and of 16 channels of dy.
 template <int PixelStride>
-void add_strip(const Shape& s, ScratchImage& image, const float* dy, int begin, int end, float* sums) {
-  const int length = s.kw * s.c;
-  auto strip = [&](int row, int rows, int tap) {
-    const int top = row * s.stride + tap - s.pad;  // the row of the image
+void add_strip(const ConvShape& s, ScratchImage& image, const float* dy, std::int64_t begin, std::int64_t end,
+               float* sums) {
+  const std::int64_t length = s.kw * s.c;
+  auto strip = [&](std::int64_t row, std::int64_t rows, std::int64_t tap) {
+    const std::int64_t top = row * s.stride + tap - s.pad;  // the row of the image
     return Strip{image.data() + top * image.row(),
-                 dy + std::ptrdiff_t{row} * s.out_w * s.k,
+                 dy + row * s.out_w * s.k,
                  rows,
                  s.out_w,
                  image.row(),
                  s.stride * image.row(),
-                 std::ptrdiff_t{s.out_w} * s.k,
+                 s.out_w * s.k,
                  s.k};
   };
   if constexpr (PixelStride == 3 || PixelStride == 6) {
     // The 3 x 3 taps of 3 colours of a stem all fit in registers, if no row of taps lies outside the image.
     if (length == 9 && s.kh == 3 && begin * s.stride >= s.pad && (end - 1) * s.stride + 2 - s.pad < s.h)
-      return outer_product<PixelStride, 3, 9>(strip(begin, end - begin, 0), sums, std::ptrdiff_t{9} * s.k, s.k);
+      return outer_product<PixelStride, 3, 9>(strip(begin, end - begin, 0), sums, 9 * s.k, s.k);
   }
-  for (int a = 0; a < s.kh; ++a) {
-    int first = begin, last = end;  // without the rows where this tap lies outside the image
+  for (std::int64_t a = 0; a < s.kh; ++a) {
+    std::int64_t first = begin, last = end;  // without the rows where this tap lies outside the image
     while (first < last && first * s.stride + a < s.pad) ++first;
     while (first < last && (last - 1) * s.stride + a - s.pad >= s.h) --last;
     if (first < last)
-      outer_products<PixelStride, 16>(strip(first, last - first, a), length,
-                                      sums + std::ptrdiff_t{a} * length * s.k, s.k);
+      outer_products<PixelStride, 16>(strip(first, last - first, a), length, sums + a * length * s.k, s.k);
   }
 }
 
 template <int PixelStride>
-void add_image(const Shape& s, ScratchImage& image, const float* dy, float* sums) {
-  for (int row = 0; row < s.out_h; row += strip_rows) {
-    const int end = std::min(row + strip_rows, s.out_h);
-    image.need(std::clamp((end - 1) * s.stride + s.kh - s.pad, 0, s.h));
-    for (int k = 0; k < s.k; k += lanes) add_strip<PixelStride>(s, image, dy + k, row, end, sums + k);
+void add_image(const ConvShape& s, ScratchImage& image, const float* dy, float* sums) {
+  for (std::int64_t row = 0; row < s.out_h; row += strip_rows) {
+    const std::int64_t end = std::min(row + strip_rows, s.out_h);
+    image.need(std::clamp((end - 1) * s.stride + s.kh - s.pad, std::int64_t{0}, s.h));
+    for (std::int64_t k = 0; k < s.k; k += lanes) add_strip<PixelStride>(s, image, dy + k, row, end, sums + k);
   }
 }
 
-void add_image(const Shape& s, ScratchImage& image, const float* dy, float* sums) {
+void add_image(const ConvShape& s, ScratchImage& image, const float* dy, float* sums) {
 #define KINDRED_CASE(N) \
   case N:               \
     return add_image<N>(s, image, dy, sums);
@@ -109,7 +109,7 @@ void add_image(const Shape& s, ScratchImage& image, const float* dy, float* sums
 
 }  // namespace
 
-void backward_weight(const Shape& s, const float* x, const float* dy, float* dw) {
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw) {
   const std::size_t per_filter = static_cast<std::size_t>(s.kh) * static_cast<std::size_t>(s.kw * s.c);
   const std::size_t size = per_filter * static_cast<std::size_t>(s.k);
   const auto threads = static_cast<std::size_t>(compute_threads());

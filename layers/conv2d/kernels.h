@@ -1,25 +1,20 @@
 // The raw kernels of the 2-d convolution. The caller owns every tensor. Every result is overwritten completely.
 #pragma once
 
+#include <kindred/engine/kernels/conv_shape.h>
 #include <kindred/engine/tensor.h>
 
 namespace kindred {
 
-struct Conv2dShape {
-  std::int64_t n, h, w, c;              // x[n, h, w, c]
-  std::int64_t k, kh, kw, stride, pad;  // filters[k, kh, kw, c]
-  std::int64_t out_h, out_w;            // y[n, out_h, out_w, k]
-};
-
 struct Conv2dKernels {
   // y = x * filters (cross-correlation, zero padding)
-  void (*forward)(const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y);
+  void (*forward)(const ConvShape& shape, const Tensor& x, const Tensor& w, Output y);
   // dx = the gradient of x, plus `addend` if it is defined. The addend is the gradient that x gets from
   // elsewhere, for example from a shortcut.
-  void (*backward_data)(const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend,
-                        const Tensor& dx);
+  void (*backward_data)(const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend,
+                        Output dx);
   // dw[k, kh, kw, c] = the gradient of the filters; it may be f32 even if x and dy are bf16
-  void (*backward_weight)(const Conv2dShape& shape, const Tensor& x, const Tensor& dy, const Tensor& dw);
+  void (*backward_weight)(const ConvShape& shape, const Tensor& x, const Tensor& dy, Output dw);
 };
 extern const Conv2dKernels conv2d_reference;    // f32, f64
 extern const Conv2dKernels conv2d_cpu;          // f32, bf16

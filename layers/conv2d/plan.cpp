@@ -1,7 +1,7 @@
 // A GPU's convolutions as cuda.cu computes them: the memory of its workspace and its copies, and all of its
 // work.
-#include <kindred/engine/accumulate.h>
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/accumulate.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/layers/conv2d/kernels.h>
 
 #include <array>
@@ -19,17 +19,16 @@ const Kinds forward_kinds{WorkKind("conv2d.forward.stem"), WorkKind("conv2d.forw
                  WorkKind("conv2d.filter.1x1"), WorkKind("conv2d.filter.3x3")};
 const WorkKind repack_kind("conv2d.repack");
 
-const WorkKind& kind_of(const Kinds& kinds, const Conv2dShape& s) {
+const WorkKind& kind_of(const Kinds& kinds, const ConvShape& s) {
   return kinds[s.c <= 4 ? 0 : s.stride > 1 ? 1 : s.kh == 1 && s.kw == 1 ? 2 : 3];
 }
 
-double operations(const Conv2dShape& s) {
-  return 2.0 * static_cast<double>(s.n * s.out_h * s.out_w) * static_cast<double>(s.k) *
-         static_cast<double>(s.c * s.kh * s.kw);
+double operations(const ConvShape& s) {
+  return 2.0 * static_cast<double>(s.y_elements()) * static_cast<double>(s.c * s.kh * s.kw);
 }
 
 // The bytes of x that are read: a window smaller than its stride does not cover all of x.
-std::int64_t bytes_seen(const Conv2dShape& s, const Tensor& x) {
+std::int64_t bytes_seen(const ConvShape& s, const Tensor& x) {
   if (s.kh >= s.stride && s.kw >= s.stride) return bytes_of({x});
   return bytes_of({x}) / (s.h * s.w) * (s.out_h * s.kh * s.out_w * s.kw);
 }
@@ -49,7 +48,7 @@ Tensor padded(const Tensor& tensor) {
   return wide;
 }
 
-void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tensor& y) {
+void forward(const ConvShape& s, const Tensor& x, const Tensor& w, Output y) {
   const Tensor wide_x = padded(x), wide_w = padded(w);
   take_workspace();
   record_work(kind_of(forward_kinds, s), {.read = bytes_seen(s, wide_x) + bytes_of({wide_w}),
@@ -59,8 +58,7 @@ void forward(const Conv2dShape& s, const Tensor& x, const Tensor& w, const Tenso
 }
 
 // The addend is counted as a separate addition, because an epilogue that adds is used only if it is faster.
-void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend,
-                   const Tensor& dx) {
+void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
   take_workspace();
   record_work(kind_of(data_kinds, s), {.read = bytes_of({dy, w}),
                                        .written = bytes_of({dx}),
@@ -70,7 +68,7 @@ void backward_data(const Conv2dShape& s, const Tensor& dy, const Tensor& w, cons
 }
 
 // No engine writes f32 gradients of 16-bit images, so they are converted.
-void backward_weight(const Conv2dShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Output dw) {
   const Tensor wide_x = padded(x);
   take_workspace();
   const bool converts = x.dtype() != dw.dtype();

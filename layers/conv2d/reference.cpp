@@ -1,5 +1,5 @@
 // The definition of the convolution and of its two gradients: seven nested loops each.
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/conv2d/kernels.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace {
 
 // Calls visit(pixel of y, row of the filter, pixel of x) for every pair of pixels that a filter tap connects.
 template <typename Visit>
-void for_each_tap(const Conv2dShape& s, Visit&& visit) {
+void for_each_tap(const ConvShape& s, Visit&& visit) {
   for (std::int64_t n = 0; n < s.n; ++n)
     for (std::int64_t i = 0; i < s.out_h; ++i)
       for (std::int64_t j = 0; j < s.out_w; ++j)
@@ -22,7 +22,7 @@ void for_each_tap(const Conv2dShape& s, Visit&& visit) {
 }
 
 template <typename T>
-void forward(const Conv2dShape& s, const T* x, const T* w, T* y) {
+void forward(const ConvShape& s, const T* x, const T* w, T* y) {
   std::fill_n(y, s.n * s.out_h * s.out_w * s.k, T{0});
   for_each_tap(s, [&](std::int64_t out, std::int64_t tap, std::int64_t in) {
     for (std::int64_t k = 0; k < s.k; ++k) {
@@ -34,7 +34,7 @@ void forward(const Conv2dShape& s, const T* x, const T* w, T* y) {
 }
 
 template <typename T>
-void backward_data(const Conv2dShape& s, const T* dy, const T* w, const T* addend, T* dx) {
+void backward_data(const ConvShape& s, const T* dy, const T* w, const T* addend, T* dx) {
   const std::int64_t count = s.n * s.h * s.w * s.c;
   if (addend)
     std::copy_n(addend, count, dx);
@@ -48,7 +48,7 @@ void backward_data(const Conv2dShape& s, const T* dy, const T* w, const T* adden
 }
 
 template <typename T>
-void backward_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw) {
+void backward_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
   std::fill_n(dw, s.k * s.kh * s.kw * s.c, T{0});
   for_each_tap(s, [&](std::int64_t out, std::int64_t tap, std::int64_t in) {
     for (std::int64_t k = 0; k < s.k; ++k)
@@ -60,17 +60,17 @@ void backward_weight(const Conv2dShape& s, const T* x, const T* dy, T* dw) {
 }  // namespace
 
 const Conv2dKernels conv2d_reference = {
-    [](const Conv2dShape& shape, const Tensor& x, const Tensor& w, const Tensor& y) {
+    [](const ConvShape& shape, const Tensor& x, const Tensor& w, Output y) {
       dispatch_reference("conv2d", x.dtype(),
                          [&]<typename T>(T) { forward<T>(shape, x.data<T>(), w.data<T>(), y.data<T>()); });
     },
-    [](const Conv2dShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend, const Tensor& dx) {
+    [](const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
       dispatch_reference("conv2d", dy.dtype(), [&]<typename T>(T) {
         backward_data<T>(shape, dy.data<T>(), w.data<T>(), addend.defined() ? addend.data<T>() : nullptr,
                          dx.data<T>());
       });
     },
-    [](const Conv2dShape& shape, const Tensor& x, const Tensor& dy, const Tensor& dw) {
+    [](const ConvShape& shape, const Tensor& x, const Tensor& dy, Output dw) {
       dispatch_reference("conv2d", x.dtype(), [&]<typename T>(T) {
         backward_weight<T>(shape, x.data<T>(), dy.data<T>(), dw.data<T>());
       });

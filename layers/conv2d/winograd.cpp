@@ -37,7 +37,7 @@ KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float
 
 // u[position][c][k] of all filters. With `turned` the roles of c and k are exchanged and the filters are
 // rotated by 180 degrees, because the data gradient is the forward pass of such filters.
-void transform_filters(const Conv2dShape& s, bool turned, const float* w, float* u) {
+void transform_filters(const ConvShape& s, bool turned, const float* w, float* u) {
   const std::int64_t filter = 9 * s.c, step = s.c * s.k;
   parallel_for(s.k, 8, [&](std::int64_t begin, std::int64_t end) {
     float one[positions];
@@ -57,7 +57,7 @@ void transform_filters(const Conv2dShape& s, bool turned, const float* w, float*
 // Transforms one row of tiles back to pixels: y = A^T m A for the four by four outputs of each tile, except
 // those that lie beyond the image.
 template <bool with_addend, bool past_cache>
-KINDRED_AVX512 void transform_outputs(const Conv2dShape& s, std::int64_t channels, const float* m,
+KINDRED_AVX512 void transform_outputs(const ConvShape& s, std::int64_t channels, const float* m,
                                       std::ptrdiff_t position_step, const TileRow& tiles, const float* addend,
                                       float* y) {
   const auto rows = static_cast<int>(std::min<std::int64_t>(outputs, s.h - tiles.row));
@@ -101,7 +101,7 @@ auto choose_transform_outputs(bool addend, bool past_cache) {
 }
 
 // Used by both passes: `from` images have c channels, `to` images have k.
-void convolve(const Conv2dShape& s, std::int64_t c, std::int64_t k, const float* from, const float* u,
+void convolve(const ConvShape& s, std::int64_t c, std::int64_t k, const float* from, const float* u,
               const float* addend, float* to, float* scratch) {
   const Tiles tiles(s);
   const Block block(s);
@@ -142,7 +142,7 @@ void multiply(const Product& p, const float* a, const float* b, float* c) {
       multiply_block<product_rows, 1>(p, a + row * p.a_row, b + column, c + row * p.c_row + column);
 }
 
-KINDRED_AVX512 void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x,
+KINDRED_AVX512 void transform_images(const ConvShape& s, std::int64_t channels, const float* x,
                                      const TileRow& tiles, float* to, std::ptrdiff_t position_step,
                                      float* lines) {
   // Columns are transformed first, each once even if two tiles need it: lines[6][column + 1][16], with zeros at
@@ -193,7 +193,7 @@ KINDRED_AVX512 void transform_images(const Conv2dShape& s, std::int64_t channels
   }
 }
 
-std::int64_t line_floats(const Conv2dShape& s) {
+std::int64_t line_floats(const ConvShape& s) {
   return (inputs * (Tiles(s).across * outputs + 2) + 1) * lanes;
 }
 
@@ -216,7 +216,7 @@ void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t co
       u[i * inputs + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
 }
 
-Block::Block(const Conv2dShape& s) {
+Block::Block(const ConvShape& s) {
   constexpr std::int64_t cache_floats = std::int64_t{96} << 10;  // for both images, leaving room for filters
   constexpr std::int64_t least = 64;                             // tiles, for which the filters are read once
   const std::int64_t across = Tiles(s).across;
@@ -226,28 +226,29 @@ Block::Block(const Conv2dShape& s) {
   tiles = rows * across;
 }
 
-void forward(const Conv2dShape& s, const float* x, const float* w, float* y, float* scratch) {
+void forward(const ConvShape& s, const float* x, const float* w, float* y, float* scratch) {
   transform_filters(s, false, w, scratch);
   convolve(s, s.c, s.k, x, scratch, nullptr, y, scratch + positions * s.c * s.k);
 }
 
-void backward_data(const Conv2dShape& s, const float* dy, const float* w, const float* addend, float* dx,
+void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx,
                    float* scratch) {
   transform_filters(s, true, w, scratch);
   convolve(s, s.k, s.c, dy, scratch, addend, dx, scratch + positions * s.c * s.k);
 }
 
-std::int64_t scratch_floats(Pass pass, const Conv2dShape& s) {
+std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
   const std::int64_t threads = compute_threads(), filters = positions * s.c * s.k;
-  return threads * Scratch(s, Block(s)).floats + (pass == Pass::backward_weight ? threads * filters : filters);
+  return threads * Scratch(s, Block(s)).floats +
+         (pass == ConvPass::backward_weight ? threads * filters : filters);
 }
 
-bool supports(const Conv2dShape& s) {
+bool supports(const ConvShape& s) {
   return processor_has_avx512() && s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 &&
          s.k % lanes == 0;
 }
 
-bool prefers(const Conv2dShape& s) {
+bool prefers(const ConvShape& s) {
   // Measured against oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
   const Tiles tiles(s);
   const std::int64_t computed = tiles.down * tiles.across * outputs * outputs;

@@ -23,22 +23,20 @@
 
 namespace kindred::winograd {
 
-using onednn::Pass;
-
 // Returns true for the shapes that the functions below compute correctly, whether fast or not. Needs AVX-512.
-bool supports(const Conv2dShape& shape);
+bool supports(const ConvShape& shape);
 
 // Returns true for the shapes where they are also faster than the alternatives.
-bool prefers(const Conv2dShape& shape);
+bool prefers(const ConvShape& shape);
 
 // The scratch memory that one call needs, in floats, aligned to 64 bytes.
-std::int64_t scratch_floats(Pass pass, const Conv2dShape& shape);
+std::int64_t scratch_floats(ConvPass pass, const ConvShape& shape);
 
-void forward(const Conv2dShape& shape, const float* x, const float* w, float* y, float* scratch);
+void forward(const ConvShape& shape, const float* x, const float* w, float* y, float* scratch);
 // dx = gradient + addend. `addend` may be null, and it may be dx (in place).
-void backward_data(const Conv2dShape& shape, const float* dy, const float* w, const float* addend, float* dx,
+void backward_data(const ConvShape& shape, const float* dy, const float* w, const float* addend, float* dx,
                    float* scratch);
 // Gives the same result in every run with the same number of threads.
-void backward_weight(const Conv2dShape& shape, const float* x, const float* dy, float* dw, float* scratch);
+void backward_weight(const ConvShape& shape, const float* x, const float* dy, float* dw, float* scratch);
 
 }  // namespace kindred::winograd

@@ -17,14 +17,14 @@ constexpr int positions = inputs * inputs;  // of a tile in the transformed basi
 // The tiles of all images of a convolution, counted image by image and, within an image, by rows of tiles.
 // Tiles at the right and bottom edges may extend beyond the image.
 struct Tiles {
-  explicit Tiles(const Conv2dShape& s)
+  explicit Tiles(const ConvShape& s)
       : down((s.h + outputs - 1) / outputs), across((s.w + outputs - 1) / outputs), rows(s.n * down) {}
   std::int64_t down, across, rows;  // rows: the number of rows of tiles in all images
 };
 
 // The rows of tiles that are processed together: as many as fit in the L2 cache after the transformation.
 struct Block {
-  explicit Block(const Conv2dShape& s);
+  explicit Block(const ConvShape& s);
   std::int64_t rows, tiles;  // tiles is a multiple of product_rows; the last ones may be unused
 };
 
@@ -87,13 +87,13 @@ KINDRED_AVX512 inline void gradient_line(const __m512 (&from)[4], __m512 (&to)[6
 
 // Transforms one row of tiles: to[position][tile][channel] = B^T x B of the six by six pixels around each tile,
 // with zeros outside the image. `lines` is scratch memory of line_floats(s).
-void transform_images(const Conv2dShape& s, std::int64_t channels, const float* x, const TileRow& tiles,
+void transform_images(const ConvShape& s, std::int64_t channels, const float* x, const TileRow& tiles,
                       float* to, std::ptrdiff_t position_step, float* lines);
-std::int64_t line_floats(const Conv2dShape& s);
+std::int64_t line_floats(const ConvShape& s);
 
 // The scratch memory of one thread.
 struct Scratch {
-  Scratch(const Conv2dShape& s, const Block& block)
+  Scratch(const ConvShape& s, const Block& block)
       : x(block, s.c), y(block, s.k), floats(x.floats() + y.floats() + line_floats(s)) {}
   Basis x, y;
   std::int64_t floats;

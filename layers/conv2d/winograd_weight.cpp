@@ -8,7 +8,7 @@ namespace {
 
 // One row of tiles: to[position][tile][channel] = A dy A^T of the four by four outputs of each tile. Outputs
 // beyond the image count as zero.
-KINDRED_AVX512 void transform_gradients(const Conv2dShape& s, const float* dy, const TileRow& tiles, float* to,
+KINDRED_AVX512 void transform_gradients(const ConvShape& s, const float* dy, const TileRow& tiles, float* to,
                                         std::ptrdiff_t position_step) {
   const std::int64_t rows = s.h - tiles.row;
   const std::ptrdiff_t next_row = outputs * s.w * s.k;  // one row of tiles, prefetched; a prefetch never faults
@@ -62,7 +62,7 @@ void transform_back(const float (&u)[positions], float* dw, std::ptrdiff_t colum
 
 }  // namespace
 
-void backward_weight(const Conv2dShape& s, const float* x, const float* dy, float* dw, float* scratch) {
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
   const Tiles tiles(s);
   const Block block(s);
   const Scratch layout(s, block);

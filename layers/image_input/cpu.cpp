@@ -1,13 +1,13 @@
 // A byte has 256 values, so each channel's results are computed once and then looked up.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/image_input/kernels.h>
 
 namespace kindred {
 namespace {
 
 template <typename T>
-void normalize(const Tensor& images, const PixelStatistics& statistics, const Tensor& y) {
+void normalize(const Tensor& images, const PixelStatistics& statistics, Output y) {
   T table[3][256];
   for (std::size_t channel = 0; channel < 3; ++channel)
     for (int value = 0; value < 256; ++value)
@@ -25,7 +25,7 @@ void normalize(const Tensor& images, const PixelStatistics& statistics, const Te
 }  // namespace
 
 const ImageInputKernels image_input_cpu = {
-    [](const Tensor& images, const PixelStatistics& statistics, const Tensor& y) {
+    [](const Tensor& images, const PixelStatistics& statistics, Output y) {
       dispatch_cpu("image_input", y.dtype(), [&]<typename T>(T) { normalize<T>(images, statistics, y); });
     },
 };

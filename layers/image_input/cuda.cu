@@ -33,7 +33,7 @@ __global__ void normalize_kernel(const std::uint8_t* images, T* y, PixelStatisti
   });
 }
 
-void normalize(const Tensor& images, const PixelStatistics& statistics, const Tensor& y) {
+void normalize(const Tensor& images, const PixelStatistics& statistics, Output y) {
   const std::int64_t count = y.numel();
   const auto* bytes = images.data<std::uint8_t>();
   cuda::dispatch_cuda("image_input", y.dtype(), [&]<typename T>(T) {

@@ -1,7 +1,15 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
+#include <kindred/engine/names.h>
 #include <kindred/layers/image_input/image_input.h>
+#include <kindred/layers/image_input/kernels.h>
 
 namespace kindred {
+namespace {
+
+constexpr Named<PixelStatistics> training_sets[] = {
+    {imagenet_pixels, "imagenet"}, {cifar10_pixels, "cifar10"}, {cifar100_pixels, "cifar100"}};
+
+}  // namespace
 
 const ImageInputKernels& image_input_kernels(Device device) {
   return select_kernels("image_input", device, image_input_reference, image_input_cpu, image_input_cuda,
@@ -9,17 +17,15 @@ const ImageInputKernels& image_input_kernels(Device device) {
 }
 
 const PixelStatistics& pixel_statistics(std::string_view name) {
-  if (name == "imagenet") return imagenet_pixels;
-  if (name == "cifar10") return cifar10_pixels;
-  if (name == "cifar100") return cifar100_pixels;
-  fail(ExitCode::usage, "unknown pixels {}: expected one of imagenet, cifar10, cifar100", name);
+  if (const auto* set = entry_named(training_sets, name)) return set->value;
+  fail(ExitCode::usage, "unknown pixels {}: expected one of {}", name, names_of(training_sets));
 }
 
 Tensor normalize_images(const Tensor& images, const PixelStatistics& statistics, DType dtype) {
   check(images.shape().rank() == 4 && images.dim(3) == 3 && images.dtype() == DType::u8, ExitCode::internal,
         "normalize_images: expected u8 [n, h, w, 3], not {} {}", name(images.dtype()), images.shape());
   Tensor y = Tensor::empty(images.shape(), dtype, images.device());
-  image_input_kernels(images.device()).normalize(images, statistics, y);
+  image_input_kernels(images.device()).normalize(images, statistics, Output(y));
   return y;
 }
 

@@ -1,11 +1,19 @@
 // Turns a batch of RGB bytes into normalized activations. Images need no gradient, so nothing is recorded.
 #pragma once
 
-#include <kindred/layers/image_input/kernels.h>
+#include <kindred/engine/tensor.h>
 
+#include <array>
 #include <string_view>
 
 namespace kindred {
+
+// Per channel (red, green, blue), for pixel values scaled to [0, 1].
+struct PixelStatistics {
+  std::array<float, 3> mean;
+  std::array<float, 3> deviation;
+  bool operator==(const PixelStatistics&) const = default;
+};
 
 // The statistics of the training sets, as their recipes give them (torchvision; HobbitLong/SupContrast).
 inline constexpr PixelStatistics imagenet_pixels{{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};

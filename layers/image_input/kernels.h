@@ -1,22 +1,13 @@
 // The raw kernel that turns image bytes into the input of a network.
 #pragma once
 
-#include <kindred/engine/tensor.h>
-
-#include <array>
+#include <kindred/layers/image_input/image_input.h>
 
 namespace kindred {
 
-// Per channel (red, green, blue), for pixel values scaled to [0, 1].
-struct PixelStatistics {
-  std::array<float, 3> mean;
-  std::array<float, 3> deviation;
-  bool operator==(const PixelStatistics&) const = default;
-};
-
 struct ImageInputKernels {
   // y[n, h, w, 3] = (images / 255 - mean) / deviation; images are u8 of the same shape.
-  void (*normalize)(const Tensor& images, const PixelStatistics& statistics, const Tensor& y);
+  void (*normalize)(const Tensor& images, const PixelStatistics& statistics, Output y);
 };
 extern const ImageInputKernels image_input_reference;    // f32, f64
 extern const ImageInputKernels image_input_cpu;          // f32, bf16

@@ -1,4 +1,4 @@
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/layers/image_input/kernels.h>
 
 namespace kindred {
@@ -6,7 +6,7 @@ namespace {
 
 const WorkKind normalize_kind("image_input");
 
-void normalize(const Tensor& images, const PixelStatistics&, const Tensor& y) {
+void normalize(const Tensor& images, const PixelStatistics&, Output y) {
   record_work(normalize_kind, {.read = bytes_of({images}), .written = bytes_of({y})});
 }
 

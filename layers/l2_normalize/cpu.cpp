@@ -1,5 +1,5 @@
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 
@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t grain = 16384;  // elements: starting a thread does not pay for fewer
 
 template <typename T>
-void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
+void forward(const Tensor& x, Output y, Output length) {
   const std::int64_t dim = x.dim(1);
   const T* input = x.data<T>();
   float* output = y.data<float>();
@@ -36,7 +36,7 @@ void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
 }
 
 template <typename T>
-void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+void backward(const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
   const std::int64_t dim = y.dim(1);
   const float* output = y.data<float>();
   const float* lengths = length.data<float>();
@@ -59,10 +59,10 @@ void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Ten
 }  // namespace
 
 const L2NormalizeKernels l2_normalize_cpu = {
-    [](const Tensor& x, const Tensor& y, const Tensor& length) {
+    [](const Tensor& x, Output y, Output length) {
       dispatch_cpu("l2_normalize", x.dtype(), [&]<typename T>(T) { forward<T>(x, y, length); });
     },
-    [](const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+    [](const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
       dispatch_cpu("l2_normalize", dx.dtype(), [&]<typename T>(T) { backward<T>(y, length, dy, dx); });
     },
 };

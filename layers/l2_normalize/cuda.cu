@@ -52,7 +52,7 @@ __global__ void backward_kernel(const float* y, const float* length, const float
     dx[m * dim + d] = T((dy[m * dim + d] - y[m * dim + d] * along) * inverse);
 }
 
-void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
+void forward(const Tensor& x, Output y, Output length) {
   const std::int64_t rows = x.dim(0), dim = x.dim(1);
   cuda::dispatch_cuda("l2_normalize", x.dtype(), [&]<typename T>(T) {
     cuda::launch(forward_kernel<T>, cuda::blocks_for(rows, rows_per_block), threads, x.data<T>(),
@@ -60,7 +60,7 @@ void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
   });
 }
 
-void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+void backward(const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
   const std::int64_t rows = dx.dim(0), dim = dx.dim(1);
   cuda::dispatch_cuda("l2_normalize", dx.dtype(), [&]<typename T>(T) {
     cuda::launch(backward_kernel<T>, cuda::blocks_for(rows, rows_per_block), threads, y.data<float>(),

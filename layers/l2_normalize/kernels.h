@@ -7,9 +7,9 @@ namespace kindred {
 
 struct L2NormalizeKernels {
   // length[m] = |x[m, :]|, y[m, :] = x[m, :] / max(length[m], 1e-12). y and length are f32 (f64 if x is f64).
-  void (*forward)(const Tensor& x, const Tensor& y, const Tensor& length);
+  void (*forward)(const Tensor& x, Output y, Output length);
   // dx[m, :] = (dy - y (y . dy)) / length[m], or 0 if length[m] <= 1e-12. dx has the type of x.
-  void (*backward)(const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx);
+  void (*backward)(const Tensor& y, const Tensor& length, const Tensor& dy, Output dx);
 };
 extern const L2NormalizeKernels l2_normalize_reference;    // f32, f64
 extern const L2NormalizeKernels l2_normalize_cpu;          // x and dx f32 or bf16

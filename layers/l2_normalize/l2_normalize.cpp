@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
@@ -21,12 +21,13 @@ Tensor l2_normalize(const Tensor& x) {
   const DType dtype = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   Tensor y = Tensor::empty(x.shape(), dtype, x.device());              // [M, D]
   const Tensor length = Tensor::empty({x.dim(0)}, dtype, x.device());  // [M]
-  l2_normalize_kernels(x.device()).forward(x, y, length);
+  l2_normalize_kernels(x.device()).forward(x, Output(y), Output(length));
 
   if (Tape* tape = Tape::recording({&x})) {
     tape->record(l2_normalize_operation, {&x}, {&y}, {y, length}, [](BackwardStep& step) {
+      const auto [y_, length_] = step.saved<2>();
       const Tensor& dy = step.output_gradient();
-      l2_normalize_kernels(dy.device()).backward(step.saved(0), step.saved(1), dy, step.input_gradient(0));
+      l2_normalize_kernels(dy.device()).backward(y_, length_, dy, step.input_gradient(0));
     });
   }
   return y;

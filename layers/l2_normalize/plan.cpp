@@ -1,4 +1,4 @@
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 
 namespace kindred {
@@ -6,11 +6,11 @@ namespace {
 
 const WorkKind l2_normalize_kind("l2_normalize");
 
-void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
+void forward(const Tensor& x, Output y, Output length) {
   record_work(l2_normalize_kind, {.read = bytes_of({x}), .written = bytes_of({y, length})});
 }
 
-void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+void backward(const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
   record_work(l2_normalize_kind, {.read = bytes_of({y, length, dy}), .written = bytes_of({dx})});
 }
 

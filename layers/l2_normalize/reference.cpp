@@ -1,4 +1,4 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 
@@ -9,7 +9,7 @@ namespace kindred {
 namespace {
 
 template <typename T>
-void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
+void forward(const Tensor& x, Output y, Output length) {
   const std::int64_t dim = x.dim(1);
   for (std::int64_t m = 0; m < x.dim(0); ++m) {
     double squares = 0;
@@ -26,7 +26,7 @@ void forward(const Tensor& x, const Tensor& y, const Tensor& length) {
 }
 
 template <typename T>
-void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+void backward(const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
   const std::int64_t dim = y.dim(1);
   for (std::int64_t m = 0; m < y.dim(0); ++m) {
     const T norm = length.data<T>()[m];
@@ -42,10 +42,10 @@ void backward(const Tensor& y, const Tensor& length, const Tensor& dy, const Ten
 }  // namespace
 
 const L2NormalizeKernels l2_normalize_reference = {
-    [](const Tensor& x, const Tensor& y, const Tensor& length) {
+    [](const Tensor& x, Output y, Output length) {
       dispatch_reference("l2_normalize", x.dtype(), [&]<typename T>(T) { forward<T>(x, y, length); });
     },
-    [](const Tensor& y, const Tensor& length, const Tensor& dy, const Tensor& dx) {
+    [](const Tensor& y, const Tensor& length, const Tensor& dy, Output dx) {
       dispatch_reference("l2_normalize", dx.dtype(), [&]<typename T>(T) { backward<T>(y, length, dy, dx); });
     },
 };

@@ -1,6 +1,6 @@
 // Matrix products by oneDNN; our own code for the bias and its gradient.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/in_f32.h>
 #include <kindred/layers/linear/kernels.h>
 #include <kindred/third_party/onednn/onednn.h>
@@ -10,16 +10,16 @@ namespace {
 
 constexpr std::int64_t grain = 4096;  // elements: starting a thread does not pay for fewer
 
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, Output y) {
   if (computes_in_f32(x.dtype()))
-    return compute_in_f32(y,
-                          [&](const Tensor& result) { forward(widened(x), widened(w), bias, relu, result); });
+    return compute_in_f32(y, [&](Output result) { forward(widened(x), widened(w), bias, relu, result); });
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
+  const onednn::Product product{.m = rows, .n = out, .k = in, .transpose_b = true};
   dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
-      onednn::sgemm(false, true, rows, out, in, 1, x.data<T>(), in, w.data<T>(), in, 0, y.data<T>(), out);
+      onednn::sgemm(product, x.data<T>(), w.data<T>(), y.data<T>());
     else
-      onednn::bf16_gemm(false, true, rows, out, in, x.data<T>(), w.data<T>(), y.raw(), y.dtype());
+      onednn::bf16_gemm(product, x.data<T>(), w.data<T>(), y.raw(), y.dtype());
     if (!bias.defined() && !relu) return;
     const float* b = bias.defined() ? bias.data<float>() : nullptr;
     T* result = y.data<T>();
@@ -33,19 +33,19 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, co
   });
 }
 
-void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Tensor& dy, const Tensor& w, Output dx) {
   if (computes_in_f32(dy.dtype()))
-    return compute_in_f32(dx, [&](const Tensor& result) { backward_data(widened(dy), widened(w), result); });
-  const std::int64_t rows = dy.dim(0), out = w.dim(0), in = w.dim(1);
+    return compute_in_f32(dx, [&](Output result) { backward_data(widened(dy), widened(w), result); });
+  const onednn::Product product{.m = dy.dim(0), .n = w.dim(1), .k = w.dim(0)};
   dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
-      onednn::sgemm(false, false, rows, in, out, 1, dy.data<T>(), out, w.data<T>(), in, 0, dx.data<T>(), in);
+      onednn::sgemm(product, dy.data<T>(), w.data<T>(), dx.data<T>());
     else
-      onednn::bf16_gemm(false, false, rows, in, out, dy.data<T>(), w.data<T>(), dx.raw(), dx.dtype());
+      onednn::bf16_gemm(product, dy.data<T>(), w.data<T>(), dx.raw(), dx.dtype());
   });
 }
 
-void backward_bias(const Tensor& dy, const Tensor& db) {
+void backward_bias(const Tensor& dy, Output db) {
   const std::int64_t rows = dy.dim(0), out = dy.dim(1);
   dispatch_cpu("linear", dy.dtype(), [&]<typename T>(T) {
     const T* gradient = dy.data<T>();
@@ -58,16 +58,15 @@ void backward_bias(const Tensor& dy, const Tensor& db) {
   });
 }
 
-void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+void backward_weight(const Tensor& x, const Tensor& dy, Output dw, Output db) {
   if (computes_in_f32(x.dtype()))
-    return compute_in_f32(dw,
-                          [&](const Tensor& result) { backward_weight(widened(x), widened(dy), result, db); });
-  const std::int64_t rows = x.dim(0), in = x.dim(1), out = dy.dim(1);
+    return compute_in_f32(dw, [&](Output result) { backward_weight(widened(x), widened(dy), result, db); });
+  const onednn::Product product{.m = dy.dim(1), .n = x.dim(1), .k = x.dim(0), .transpose_a = true};
   dispatch_cpu("linear", x.dtype(), [&]<typename T>(T) {
     if constexpr (std::is_same_v<T, float>)
-      onednn::sgemm(true, false, out, in, rows, 1, dy.data<T>(), out, x.data<T>(), in, 0, dw.data<T>(), in);
+      onednn::sgemm(product, dy.data<T>(), x.data<T>(), dw.data<T>());
     else
-      onednn::bf16_gemm(true, false, out, in, rows, dy.data<T>(), x.data<T>(), dw.raw(), dw.dtype());
+      onednn::bf16_gemm(product, dy.data<T>(), x.data<T>(), dw.raw(), dw.dtype());
   });
   if (db.defined()) backward_bias(dy, db);
 }

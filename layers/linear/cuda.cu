@@ -15,7 +15,7 @@ namespace {
 using cublaslt::Epilogue;
 using cublaslt::ProductKey;
 
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, Output y) {
   // The epilogue adds a bias of the result's type. The rounding of the bias is no larger than that of the
   // result itself.
   const Tensor vector = !bias.defined() || bias.dtype() == y.dtype() ? bias : bias.to(Device::cuda, y.dtype());
@@ -27,12 +27,12 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, co
     pointwise_cuda->relu_forward(y, y);
 }
 
-void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Tensor& dy, const Tensor& w, Output dx) {
   const ProductKey key{dy.dtype(), dx.dtype(), false, false, Epilogue::none, dy.dim(0), w.dim(1), w.dim(0)};
   if (!cublaslt::multiply(key, dy.raw(), w.raw(), dx.raw())) cuda::linear_plain.backward_data(dy, w, dx);
 }
 
-void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+void backward_weight(const Tensor& x, const Tensor& dy, Output dw, Output db) {
   ProductKey key{x.dtype(), dw.dtype(), true, false, Epilogue::row_sums_of_a, dy.dim(1), x.dim(1), x.dim(0)};
   if (db.defined() && cublaslt::multiply(key, dy.raw(), x.raw(), dw.raw(), db.raw())) return;
   key.epilogue = Epilogue::none;

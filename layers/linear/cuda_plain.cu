@@ -63,28 +63,28 @@ __global__ void backward_bias_kernel(const T* dy, float* db, std::int64_t rows, 
   db[column] = sum;
 }
 
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, Output y) {
   dispatch_cuda("linear", x.dtype(), [&]<typename T>(T) {
     launch(forward_kernel<T>, blocks_for(y.numel(), threads), threads, x.data<T>(), w.data<T>(),
            bias.defined() ? bias.data<float>() : nullptr, relu, y.data<T>(), x.dim(0), x.dim(1), w.dim(0));
   });
 }
 
-void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Tensor& dy, const Tensor& w, Output dx) {
   dispatch_cuda("linear", dy.dtype(), [&]<typename T>(T) {
     launch(backward_data_kernel<T>, blocks_for(dx.numel(), threads), threads, dy.data<T>(), w.data<T>(),
            dx.data<T>(), dy.dim(0), w.dim(1), w.dim(0));
   });
 }
 
-void backward_bias(const Tensor& dy, const Tensor& db) {
+void backward_bias(const Tensor& dy, Output db) {
   dispatch_cuda("linear", dy.dtype(), [&]<typename T>(T) {
     launch(backward_bias_kernel<T>, blocks_for(dy.dim(1), warp), threads, dy.data<T>(), db.data<float>(),
            dy.dim(0), dy.dim(1));
   });
 }
 
-void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+void backward_weight(const Tensor& x, const Tensor& dy, Output dw, Output db) {
   dispatch_cuda("linear", x.dtype(), [&]<typename T>(T) {
     dispatch_cuda("linear", dw.dtype(), [&]<typename Gradient>(Gradient) {
       launch(backward_weight_kernel<T, Gradient>, blocks_for(dw.numel(), threads), threads, x.data<T>(),

@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/kernels.h>
 #include <kindred/layers/linear/linear.h>
@@ -19,17 +19,17 @@ Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool r
   check_same_device(x, weight, "linear");
   if (bias.defined()) check_shape(bias, {weight.dim(0)}, "the bias of linear");
   const Tensor y = Tensor::empty({x.dim(0), weight.dim(0)}, x.dtype(), x.device());  // [m, out]
-  linear_kernels(x.device()).forward(x, weight, bias, relu, y);
+  linear_kernels(x.device()).forward(x, weight, bias, relu, Output(y));
   return y;
 }
 
-// dy[m, out] -> the gradients of x, weight and bias. The saved tensors are x and the weight.
-void backward(BackwardStep& step, const Tensor& dy) {
+// dy[m, out] -> the gradients of x, weight and bias.
+void backward(BackwardStep& step, const Tensor& x, const Tensor& weight, const Tensor& dy) {
   const LinearKernels& kernels = linear_kernels(dy.device());
-  if (step.wants(0)) kernels.backward_data(dy, step.saved(1), step.input_gradient(0));
-  const Tensor db = step.wants(2) ? step.input_gradient(2) : Tensor();
+  if (step.wants(0)) kernels.backward_data(dy, weight, step.input_gradient(0));
+  const Output db = step.wants(2) ? step.input_gradient(2) : Output();
   if (step.wants(1))
-    kernels.backward_weight(step.saved(0), dy, step.input_gradient(1), db);
+    kernels.backward_weight(x, dy, step.input_gradient(1), db);
   else if (db.defined())
     kernels.backward_bias(dy, db);
 }
@@ -43,8 +43,10 @@ const LinearKernels& linear_kernels(Device device) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor y = forward(x, weight, bias, false);
   if (Tape* tape = Tape::recording({&x, &weight, &bias}))
-    tape->record(linear_operation, {&x, &weight, &bias}, {&y}, {x, weight},
-                 [](BackwardStep& step) { backward(step, step.output_gradient()); });
+    tape->record(linear_operation, {&x, &weight, &bias}, {&y}, {x, weight}, [](BackwardStep& step) {
+      const auto [input, weights] = step.saved<2>();
+      backward(step, input, weights, step.output_gradient());
+    });
   return y;
 }
 
@@ -52,9 +54,10 @@ Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor y = forward(x, weight, bias, true);
   if (Tape* tape = Tape::recording({&x, &weight, &bias}))
     tape->record(linear_relu_operation, {&x, &weight, &bias}, {&y}, {x, weight, y}, [](BackwardStep& step) {
+      const auto [input, weights, output] = step.saved<3>();
       const Tensor dz = Tensor::empty_like(step.output_gradient());  // the gradient before the ReLU
-      pointwise_kernels(dz.device()).relu_backward(step.saved(2), step.output_gradient(), dz);
-      backward(step, dz);
+      pointwise_kernels(dz.device()).relu_backward(output, step.output_gradient(), Output(dz));
+      backward(step, input, weights, dz);
     });
   return y;
 }

@@ -1,5 +1,5 @@
 // Each function is one product of cuBLASLt, with the bias, the ReLU and the bias gradient in its epilogues.
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/layers/linear/kernels.h>
 
 namespace kindred {
@@ -13,7 +13,7 @@ double operations(const Tensor& x, std::int64_t out) {
   return 2.0 * static_cast<double>(x.numel()) * static_cast<double>(out);
 }
 
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool, Output y) {
   if (bias.defined() && bias.dtype() != y.dtype())  // the epilogue adds a value of y's type
     record_work(bias_kind, {.read = bytes_of({bias}), .written = bytes_of({bias})});
   record_work(forward_kind, {.read = bytes_of({x, w, bias}),
@@ -22,21 +22,21 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool, const T
                              .factors = x.dtype()});
 }
 
-void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Tensor& dy, const Tensor& w, Output dx) {
   record_work(data_kind, {.read = bytes_of({dy, w}),
                           .written = bytes_of({dx}),
                           .operations = operations(dx, dy.dim(1)),
                           .factors = dy.dtype()});
 }
 
-void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+void backward_weight(const Tensor& x, const Tensor& dy, Output dw, Output db) {
   record_work(weight_kind, {.read = bytes_of({x, dy}),
                             .written = bytes_of({dw, db}),
                             .operations = operations(x, dy.dim(1)),
                             .factors = dy.dtype()});
 }
 
-void backward_bias(const Tensor& dy, const Tensor& db) {
+void backward_bias(const Tensor& dy, Output db) {
   record_work(bias_kind, {.read = bytes_of({dy}), .written = bytes_of({db})});
 }
 

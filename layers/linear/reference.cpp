@@ -1,11 +1,11 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/linear/kernels.h>
 
 namespace kindred {
 namespace {
 
 template <typename T>
-void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, Output y) {
   const std::int64_t rows = x.dim(0), in = x.dim(1), out = w.dim(0);
   for (std::int64_t m = 0; m < rows; ++m)
     for (std::int64_t o = 0; o < out; ++o) {
@@ -16,7 +16,7 @@ void forward(const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, co
 }
 
 template <typename T>
-void backward_data(const Tensor& dy, const Tensor& w, const Tensor& dx) {
+void backward_data(const Tensor& dy, const Tensor& w, Output dx) {
   const std::int64_t rows = dy.dim(0), out = w.dim(0), in = w.dim(1);
   for (std::int64_t m = 0; m < rows; ++m)
     for (std::int64_t i = 0; i < in; ++i) {
@@ -38,7 +38,7 @@ void backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw) {
 }
 
 template <typename T>
-void backward_bias(const Tensor& dy, const Tensor& db) {
+void backward_bias(const Tensor& dy, Output db) {
   const std::int64_t rows = dy.dim(0), out = dy.dim(1);
   for (std::int64_t o = 0; o < out; ++o) {
     T sum = 0;
@@ -50,19 +50,19 @@ void backward_bias(const Tensor& dy, const Tensor& db) {
 }  // namespace
 
 const LinearKernels linear_reference = {
-    [](const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, const Tensor& y) {
+    [](const Tensor& x, const Tensor& w, const Tensor& bias, bool relu, Output y) {
       dispatch_reference("linear", x.dtype(), [&]<typename T>(T) { forward<T>(x, w, bias, relu, y); });
     },
-    [](const Tensor& dy, const Tensor& w, const Tensor& dx) {
+    [](const Tensor& dy, const Tensor& w, Output dx) {
       dispatch_reference("linear", dy.dtype(), [&]<typename T>(T) { backward_data<T>(dy, w, dx); });
     },
-    [](const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor& db) {
+    [](const Tensor& x, const Tensor& dy, Output dw, Output db) {
       dispatch_reference("linear", x.dtype(), [&]<typename T>(T) {
         backward_weight<T>(x, dy, dw);
         if (db.defined()) backward_bias<T>(dy, db);
       });
     },
-    [](const Tensor& dy, const Tensor& db) {
+    [](const Tensor& dy, Output db) {
       dispatch_reference("linear", dy.dtype(), [&]<typename T>(T) { backward_bias<T>(dy, db); });
     },
 };

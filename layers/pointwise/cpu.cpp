@@ -1,5 +1,5 @@
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/pointwise/kernels.h>
 
 namespace kindred {
@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::int64_t grain = 16384;  // elements: starting a thread does not pay for fewer
 
-void relu_forward(const Tensor& x, const Tensor& y) {
+void relu_forward(const Tensor& x, Output y) {
   dispatch_cpu("relu", x.dtype(), [&]<typename T>(T) {
     const T* input = x.data<T>();
     T* output = y.data<T>();
@@ -20,7 +20,7 @@ void relu_forward(const Tensor& x, const Tensor& y) {
   });
 }
 
-void relu_backward(const Tensor& y, const Tensor& dy, const Tensor& dx) {
+void relu_backward(const Tensor& y, const Tensor& dy, Output dx) {
   dispatch_cpu("relu", y.dtype(), [&]<typename T>(T) {
     const T* output = y.data<T>();
     const T* gradient = dy.data<T>();

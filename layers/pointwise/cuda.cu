@@ -32,7 +32,7 @@ __global__ void relu_backward_kernel(const T* y, const T* dy, T* dx, std::int64_
   });
 }
 
-void relu_forward(const Tensor& x, const Tensor& y) {
+void relu_forward(const Tensor& x, Output y) {
   const std::int64_t count = x.numel();
   cuda::dispatch_cuda("relu", x.dtype(), [&]<typename T>(T) {
     const T* input = x.data<T>();
@@ -44,7 +44,7 @@ void relu_forward(const Tensor& x, const Tensor& y) {
   });
 }
 
-void relu_backward(const Tensor& y, const Tensor& dy, const Tensor& dx) {
+void relu_backward(const Tensor& y, const Tensor& dy, Output dx) {
   const std::int64_t count = y.numel();
   cuda::dispatch_cuda("relu", y.dtype(), [&]<typename T>(T) {
     const T* output = y.data<T>();

@@ -1,5 +1,5 @@
-#include <kindred/engine/accumulate.h>
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/accumulate.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/pointwise/kernels.h>
 #include <kindred/layers/pointwise/pointwise.h>
@@ -18,12 +18,12 @@ const PointwiseKernels& pointwise_kernels(Device device) {
 
 Tensor relu(const Tensor& x) {
   Tensor y = Tensor::empty_like(x);
-  pointwise_kernels(x.device()).relu_forward(x, y);
+  pointwise_kernels(x.device()).relu_forward(x, Output(y));
 
   if (Tape* tape = Tape::recording({&x})) {
     tape->record(relu_operation, {&x}, {&y}, {y}, [](BackwardStep& step) {
       const Tensor& dy = step.output_gradient();
-      pointwise_kernels(dy.device()).relu_backward(step.saved(0), dy, step.input_gradient(0));
+      pointwise_kernels(dy.device()).relu_backward(step.saved<1>()[0], dy, step.input_gradient(0));
     });
   }
   return y;
@@ -34,7 +34,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
         name(a.dtype()), name(b.dtype()));
   check_same_device(a, b, "add");
   Tensor sum = Tensor::empty_like(a);
-  add(a, b, sum);
+  add(a, b, Output(sum));
 
   if (Tape* tape = Tape::recording({&a, &b})) {
     tape->record(add_operation, {&a, &b}, {&sum}, {}, [](BackwardStep& step) {

@@ -1,7 +1,7 @@
 // Elementwise functions: the ReLU and the sum.
 //
-// In a network, most of them are fused into batch_norm (layers/batch_norm), which saves another pass through
-// memory.
+// In a network, most such functions are fused into batch_norm (layers/batch_norm), which saves another pass
+// through memory.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -12,8 +12,8 @@ namespace kindred {
 // keeps anyway. The gradient at 0 is 0.
 Tensor relu(const Tensor& x);
 
-// a + b, elementwise. Both must have the same shape, type and device. (engine/accumulate.h has the version that
-// writes into a given tensor.)
+// a + b, elementwise. Both must have the same shape, type and device. (engine/kernels/accumulate.h has the
+// version that writes into a given tensor.)
 Tensor add(const Tensor& a, const Tensor& b);
 
 }  // namespace kindred

@@ -2,7 +2,7 @@
 // its own rows, in the backward pass too: every input pixel gathers from the windows that cover it, so nothing
 // depends on timing.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/pooling/kernels.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ void take_larger(const T* values, std::uint8_t place, std::int64_t channels, flo
 }
 
 template <typename T>
-void max_forward(const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax) {
+void max_forward(const Tensor& x, const Window& window, Output y, Output argmax) {
   const std::int64_t height = x.dim(1), width = x.dim(2), channels = x.dim(3);
   const std::int64_t out_height = y.dim(1), out_width = y.dim(2);
   const T* input = x.data<T>();
@@ -76,7 +76,7 @@ Range windows_over(std::int64_t at, const Window& window, std::int64_t count) {
 }
 
 template <typename T>
-void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx) {
+void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
   const std::int64_t height = dx.dim(1), width = dx.dim(2), channels = dx.dim(3);
   const std::int64_t out_height = dy.dim(1), out_width = dy.dim(2);
   const T* gradient = dy.data<T>();
@@ -106,7 +106,7 @@ void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, 
 }
 
 template <typename T>
-void average_forward(const Tensor& x, const Tensor& y) {
+void average_forward(const Tensor& x, Output y) {
   const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   const T* input = x.data<T>();
   T* output = y.data<T>();
@@ -124,7 +124,7 @@ void average_forward(const Tensor& x, const Tensor& y) {
 }
 
 template <typename T>
-void average_backward(const Tensor& dy, const Tensor& dx) {
+void average_backward(const Tensor& dy, Output dx) {
   const std::int64_t pixels = dx.dim(1) * dx.dim(2), channels = dx.dim(3);
   const T* gradient = dy.data<T>();
   T* result = dx.data<T>();
@@ -140,16 +140,16 @@ void average_backward(const Tensor& dy, const Tensor& dx) {
 }  // namespace
 
 const PoolingKernels pooling_cpu = {
-    [](const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax) {
+    [](const Tensor& x, const Window& window, Output y, Output argmax) {
       dispatch_cpu("max_pool2d", x.dtype(), [&]<typename T>(T) { max_forward<T>(x, window, y, argmax); });
     },
-    [](const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx) {
+    [](const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
       dispatch_cpu("max_pool2d", dy.dtype(), [&]<typename T>(T) { max_backward<T>(argmax, dy, window, dx); });
     },
-    [](const Tensor& x, const Tensor& y) {
+    [](const Tensor& x, Output y) {
       dispatch_cpu("global_average_pool", x.dtype(), [&]<typename T>(T) { average_forward<T>(x, y); });
     },
-    [](const Tensor& dy, const Tensor& dx) {
+    [](const Tensor& dy, Output dx) {
       dispatch_cpu("global_average_pool", dy.dtype(), [&]<typename T>(T) { average_backward<T>(dy, dx); });
     },
 };

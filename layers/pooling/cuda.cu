@@ -139,7 +139,7 @@ bool whole_packs(std::int64_t channels) {
   return channels % cuda::pack_width<T> == 0;
 }
 
-void max_forward(const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax) {
+void max_forward(const Tensor& x, const Window& window, Output y, Output argmax) {
   if (y.numel() == 0) return;
   const Geometry geometry = geometry_of(x.shape(), y.shape(), window);
   cuda::dispatch_cuda("max_pool2d", x.dtype(), [&]<typename T>(T) {
@@ -154,7 +154,7 @@ void max_forward(const Tensor& x, const Window& window, const Tensor& y, const T
   });
 }
 
-void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx) {
+void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
   if (dx.numel() == 0) return;
   const Geometry geometry = geometry_of(dx.shape(), dy.shape(), window);
   cuda::dispatch_cuda("max_pool2d", dy.dtype(), [&]<typename T>(T) {
@@ -169,7 +169,7 @@ void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, 
   });
 }
 
-void average_forward(const Tensor& x, const Tensor& y) {
+void average_forward(const Tensor& x, Output y) {
   const std::int64_t count = y.numel(), pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   cuda::dispatch_cuda("global_average_pool", x.dtype(), [&]<typename T>(T) {
     const T* input = x.data<T>();
@@ -181,7 +181,7 @@ void average_forward(const Tensor& x, const Tensor& y) {
   });
 }
 
-void average_backward(const Tensor& dy, const Tensor& dx) {
+void average_backward(const Tensor& dy, Output dx) {
   const std::int64_t count = dy.numel(), pixels = dx.dim(1) * dx.dim(2), channels = dx.dim(3);
   cuda::dispatch_cuda("global_average_pool", dy.dtype(), [&]<typename T>(T) {
     const T* gradient = dy.data<T>();

@@ -13,13 +13,13 @@ struct Window {
 struct PoolingKernels {
   // y[N, OH, OW, C] = maxima of x[N, H, W, C]. argmax is u8 and has the shape of y. It holds the position of
   // each maximum in its window: kh * kernel + kw.
-  void (*max_forward)(const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax);
+  void (*max_forward)(const Tensor& x, const Window& window, Output y, Output argmax);
   // dx[N, H, W, C]: the sum of dy over the windows that have their maximum there.
-  void (*max_backward)(const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx);
+  void (*max_backward)(const Tensor& argmax, const Tensor& dy, const Window& window, Output dx);
   // y[N, C] = mean of x[N, H, W, C] over H and W
-  void (*average_forward)(const Tensor& x, const Tensor& y);
+  void (*average_forward)(const Tensor& x, Output y);
   // dx[N, H, W, C] = dy[N, C] / (H * W)
-  void (*average_backward)(const Tensor& dy, const Tensor& dx);
+  void (*average_backward)(const Tensor& dy, Output dx);
 };
 extern const PoolingKernels pooling_reference;    // f32, f64
 extern const PoolingKernels pooling_cpu;          // f32, bf16

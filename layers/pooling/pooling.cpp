@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/pooling/kernels.h>
 #include <kindred/layers/pooling/pooling.h>
@@ -32,12 +32,12 @@ Tensor max_pool2d(const Tensor& x, std::int64_t kernel, std::int64_t stride, std
   const Shape pooled{x.dim(0), room_h / stride + 1, room_w / stride + 1, x.dim(3)};
   Tensor y = Tensor::empty(pooled, x.dtype(), x.device());             // [N, OH, OW, C]
   const Tensor argmax = Tensor::empty(pooled, DType::u8, x.device());  // [N, OH, OW, C]
-  pooling_kernels(x.device()).max_forward(x, window, y, argmax);
+  pooling_kernels(x.device()).max_forward(x, window, Output(y), Output(argmax));
 
   if (Tape* tape = Tape::recording({&x})) {
     tape->record(max_pool2d_operation, {&x}, {&y}, {argmax}, [window](BackwardStep& step) {
       const Tensor& dy = step.output_gradient();
-      pooling_kernels(dy.device()).max_backward(step.saved(0), dy, window, step.input_gradient(0));
+      pooling_kernels(dy.device()).max_backward(step.saved<1>()[0], dy, window, step.input_gradient(0));
     });
   }
   return y;
@@ -47,7 +47,7 @@ Tensor global_average_pool(const Tensor& x) {
   check(x.shape().rank() == 4 && x.dim(1) * x.dim(2) > 0, ExitCode::internal,
         "global_average_pool: x has the shape {}; expected [N, H, W, C] with at least one pixel", x.shape());
   Tensor y = Tensor::empty({x.dim(0), x.dim(3)}, x.dtype(), x.device());  // [N, C]
-  pooling_kernels(x.device()).average_forward(x, y);
+  pooling_kernels(x.device()).average_forward(x, Output(y));
 
   if (Tape* tape = Tape::recording({&x})) {
     tape->record(global_average_pool_operation, {&x}, {&y}, {}, [](BackwardStep& step) {

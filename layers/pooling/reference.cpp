@@ -1,4 +1,4 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/pooling/kernels.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ void for_each_pair(const Shape& x, const Shape& y, const Window& window, Body&& 
 }
 
 template <typename T>
-void max_forward(const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax) {
+void max_forward(const Tensor& x, const Window& window, Output y, Output argmax) {
   std::int64_t previous = -1;
   for_each_pair(x.shape(), y.shape(), window, [&](std::int64_t output, std::int64_t input, std::int64_t place) {
     const T value = x.data<T>()[input];
@@ -38,7 +38,7 @@ void max_forward(const Tensor& x, const Window& window, const Tensor& y, const T
 }
 
 template <typename T>
-void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx) {
+void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
   std::fill(dx.data<T>(), dx.data<T>() + dx.numel(), T{0});
   for_each_pair(dx.shape(), dy.shape(), window,
                 [&](std::int64_t output, std::int64_t input, std::int64_t place) {
@@ -47,7 +47,7 @@ void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, 
 }
 
 template <typename T>
-void average_forward(const Tensor& x, const Tensor& y) {
+void average_forward(const Tensor& x, Output y) {
   const std::int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   for (std::int64_t n = 0; n < x.dim(0); ++n)
     for (std::int64_t c = 0; c < channels; ++c) {
@@ -58,7 +58,7 @@ void average_forward(const Tensor& x, const Tensor& y) {
 }
 
 template <typename T>
-void average_backward(const Tensor& dy, const Tensor& dx) {
+void average_backward(const Tensor& dy, Output dx) {
   const std::int64_t pixels = dx.dim(1) * dx.dim(2), channels = dx.dim(3);
   for (std::int64_t n = 0; n < dx.dim(0); ++n)
     for (std::int64_t p = 0; p < pixels; ++p)
@@ -69,17 +69,17 @@ void average_backward(const Tensor& dy, const Tensor& dx) {
 }  // namespace
 
 const PoolingKernels pooling_reference = {
-    [](const Tensor& x, const Window& window, const Tensor& y, const Tensor& argmax) {
+    [](const Tensor& x, const Window& window, Output y, Output argmax) {
       dispatch_reference("max_pool2d", x.dtype(), [&]<typename T>(T) { max_forward<T>(x, window, y, argmax); });
     },
-    [](const Tensor& argmax, const Tensor& dy, const Window& window, const Tensor& dx) {
+    [](const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
       dispatch_reference("max_pool2d", dy.dtype(),
                          [&]<typename T>(T) { max_backward<T>(argmax, dy, window, dx); });
     },
-    [](const Tensor& x, const Tensor& y) {
+    [](const Tensor& x, Output y) {
       dispatch_reference("global_average_pool", x.dtype(), [&]<typename T>(T) { average_forward<T>(x, y); });
     },
-    [](const Tensor& dy, const Tensor& dx) {
+    [](const Tensor& dy, Output dx) {
       dispatch_reference("global_average_pool", dy.dtype(),
                          [&]<typename T>(T) { average_backward<T>(dy, dx); });
     },

@@ -2,7 +2,7 @@
 // code.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/cpu/vector_math.h>
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/cross_entropy/kernels.h>
 
 #include <algorithm>
@@ -28,8 +28,7 @@ void for_each_row(const Tensor& logits, Body&& body) {
 }
 
 template <typename T>
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-             const Tensor& loss) {
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   std::vector<double> losses(static_cast<std::size_t>(rows));
   for_each_row<T>(logits, [&](std::int64_t n, const float* row) {
@@ -53,7 +52,7 @@ void logits_to_gradients(float* row, std::int64_t classes, float lse, float targ
 
 template <typename T>
 void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, const Tensor& d_logits) {
+              const Tensor& upstream, Output d_logits) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   const float factor = upstream.data<float>()[0] / static_cast<float>(rows);
   const auto target_of_others = static_cast<float>(smoothing / static_cast<double>(classes));
@@ -68,12 +67,12 @@ void backward(const Tensor& logits, const Tensor& labels, double smoothing, cons
 }  // namespace
 
 const CrossEntropyKernels cross_entropy_cpu = {
-    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& loss) {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
       dispatch_cpu("cross_entropy", logits.dtype(),
                    [&]<typename T>(T) { forward<T>(logits, labels, smoothing, lse, loss); });
     },
     [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& upstream,
-       const Tensor& d_logits) {
+       Output d_logits) {
       dispatch_cpu("cross_entropy", logits.dtype(),
                    [&]<typename T>(T) { backward<T>(logits, labels, smoothing, lse, upstream, d_logits); });
     },

@@ -1,7 +1,10 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 #include <kindred/losses/cross_entropy/kernels.h>
+
+#include <algorithm>
+#include <cmath>
 
 namespace kindred {
 namespace {
@@ -38,18 +41,22 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing
   const DType dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor lse = Tensor::empty({logits.dim(0)}, dtype, logits.device());  // [N]
   Tensor loss = Tensor::empty({}, dtype, logits.device());
-  cross_entropy_kernels(logits.device()).forward(logits, labels, smoothing, lse, loss);
+  cross_entropy_kernels(logits.device()).forward(logits, labels, smoothing, Output(lse), Output(loss));
 
   if (Tape* tape = Tape::recording({&logits})) {
     tape->record(cross_entropy_operation, {&logits}, {&loss}, {logits, labels, lse},
                  [smoothing](BackwardStep& step) {
+                   const auto [logits_, labels_, lse_] = step.saved<3>();
                    const Tensor& upstream = step.output_gradient();
                    cross_entropy_kernels(upstream.device())
-                       .backward(step.saved(0), step.saved(1), smoothing, step.saved(2), upstream,
-                                 step.input_gradient(0));
+                       .backward(logits_, labels_, smoothing, lse_, upstream, step.input_gradient(0));
                  });
   }
   return loss;
+}
+
+double cross_entropy_collapse_value(int classes) {
+  return std::log(static_cast<double>(std::max(classes, 1)));
 }
 
 }  // namespace kindred

@@ -12,4 +12,7 @@ namespace kindred {
 // logits are f64). 0 <= smoothing < 1. The gradient has the type of the logits.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing = 0.0f);
 
+// The loss of logits that are all equal: ln(classes), with or without smoothing.
+double cross_entropy_collapse_value(int classes);
+
 }  // namespace kindred

@@ -123,8 +123,7 @@ Rows rows_of(const Tensor& logits, const Tensor& labels) {
   return {logits.dim(0), logits.dim(1), labels.data<std::int32_t>()};
 }
 
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-             const Tensor& loss) {
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
   const Rows rows = rows_of(logits, labels);
   const Tensor losses = Tensor::empty({rows.count}, DType::f32, Device::cuda);
   cuda::dispatch_cuda("cross_entropy", logits.dtype(), [&]<typename T>(T) {
@@ -138,7 +137,7 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, const
 }
 
 void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, const Tensor& d_logits) {
+              const Tensor& upstream, Output d_logits) {
   const Rows rows = rows_of(logits, labels);
   cuda::dispatch_cuda("cross_entropy", logits.dtype(), [&]<typename T>(T) {
     with_width<T>(rows.classes, [&]<int width>(std::integral_constant<int, width>) {

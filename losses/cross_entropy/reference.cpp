@@ -1,4 +1,4 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/cross_entropy/kernels.h>
 
 #include <algorithm>
@@ -13,8 +13,7 @@ T target(std::int64_t c, std::int32_t label, std::int64_t classes, double smooth
 }
 
 template <typename T>
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-             const Tensor& loss) {
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   double sum_of_losses = 0;
   for (std::int64_t n = 0; n < rows; ++n) {
@@ -34,7 +33,7 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, const
 
 template <typename T>
 void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, const Tensor& d_logits) {
+              const Tensor& upstream, Output d_logits) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   const T factor = upstream.data<T>()[0] / static_cast<T>(rows);
   for (std::int64_t n = 0; n < rows; ++n)
@@ -48,12 +47,12 @@ void backward(const Tensor& logits, const Tensor& labels, double smoothing, cons
 }  // namespace
 
 const CrossEntropyKernels cross_entropy_reference = {
-    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& loss) {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
       dispatch_reference("cross_entropy", logits.dtype(),
                          [&]<typename T>(T) { forward<T>(logits, labels, smoothing, lse, loss); });
     },
     [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& upstream,
-       const Tensor& d_logits) {
+       Output d_logits) {
       dispatch_reference("cross_entropy", logits.dtype(), [&]<typename T>(T) {
         backward<T>(logits, labels, smoothing, lse, upstream, d_logits);
       });

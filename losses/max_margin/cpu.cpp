@@ -26,8 +26,8 @@ float row_terms(float* squared, const std::int32_t* labels, std::int64_t count, 
   return loss;
 }
 
-void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
-           const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, double margin, std::int64_t first, Output distances, bool derive,
+           Output losses, Output counts) {
   const std::int64_t rows = distances.dim(1);
   const std::int32_t* label = labels.data<std::int32_t>();
   const auto wide = static_cast<float>(margin);

@@ -25,8 +25,8 @@ __global__ void terms_kernel(const std::int32_t* labels, float margin, std::int6
   counts[i] = static_cast<float>(rows - 1);
 }
 
-void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
-           const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, double margin, std::int64_t first, Output distances, bool derive,
+           Output losses, Output counts) {
   cuda::launch(terms_kernel, cuda::blocks_for(distances.dim(0), 1), threads, labels.data<std::int32_t>(),
                static_cast<float>(margin), first, distances.dim(1), distances.data<float>(), derive,
                losses.data<float>(), counts.data<float>());

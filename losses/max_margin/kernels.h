@@ -6,10 +6,10 @@
 namespace kindred {
 
 struct MaxMarginKernels {
-  // As PairTerms (losses/pairs): distances[R, M] of the rows from `first` on; labels i32 [M]. The derivative of
-  // two equal rows is 0, because there is no direction to push them in.
-  void (*terms)(const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
-                const Tensor& losses, const Tensor& counts);
+  // Has the form of PairTerms (losses/pairs): distances[R, M] of the rows from `first` on; labels i32 [M]. The
+  // derivative of two equal rows is 0, because there is no direction to push them in.
+  void (*terms)(const Tensor& labels, double margin, std::int64_t first, Output distances, bool derive,
+                Output losses, Output counts);
 };
 extern const MaxMarginKernels max_margin_reference;    // f32, f64
 extern const MaxMarginKernels max_margin_cpu;          // f32

@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/losses/max_margin/kernels.h>
 
 #include <cmath>
@@ -24,8 +24,8 @@ Tensor max_margin(const Tensor& features, const Tensor& labels, const MaxMarginO
   return pair_loss(
       max_margin_operation, features, {labels},
       [margin](const std::vector<Tensor>& saved) -> PairTerms {
-        return [margin, labels_of = saved[0]](std::int64_t first, const Tensor& distances, bool derive,
-                                              const Tensor& losses, const Tensor& counts) {
+        return [margin, labels_of = saved[0]](std::int64_t first, Output distances, bool derive, Output losses,
+                                              Output counts) {
           max_margin_kernels(distances.device())
               .terms(labels_of, margin, first, distances, derive, losses, counts);
         };

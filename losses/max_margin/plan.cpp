@@ -1,4 +1,4 @@
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/losses/max_margin/kernels.h>
 
 namespace kindred {
@@ -6,8 +6,8 @@ namespace {
 
 const WorkKind terms_kind("max_margin.terms");
 
-void terms(const Tensor& labels, double, std::int64_t, const Tensor& distances, bool derive,
-           const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, double, std::int64_t, Output distances, bool derive, Output losses,
+           Output counts) {
   record_work(terms_kind, {.read = bytes_of({labels, distances}),
                            .written = bytes_of({derive ? distances : Tensor(), losses, counts})});
 }

@@ -1,4 +1,4 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/max_margin/kernels.h>
 #include <kindred/losses/max_margin/pair.h>
 
@@ -6,8 +6,8 @@ namespace kindred {
 namespace {
 
 template <typename T>
-void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
-           const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, double margin, std::int64_t first, Output distances, bool derive,
+           Output losses, Output counts) {
   const std::int64_t rows = distances.dim(1);
   const std::int32_t* label = labels.data<std::int32_t>();
   for (std::int64_t i = 0; i < distances.dim(0); ++i) {
@@ -28,8 +28,8 @@ void terms(const Tensor& labels, double margin, std::int64_t first, const Tensor
 }  // namespace
 
 const MaxMarginKernels max_margin_reference = {
-    [](const Tensor& labels, double margin, std::int64_t first, const Tensor& distances, bool derive,
-       const Tensor& losses, const Tensor& counts) {
+    [](const Tensor& labels, double margin, std::int64_t first, Output distances, bool derive, Output losses,
+       Output counts) {
       dispatch_reference("max_margin", distances.dtype(), [&]<typename T>(T) {
         terms<T>(labels, margin, first, distances, derive, losses, counts);
       });

@@ -13,7 +13,7 @@ const Operation n_pairs_operation("n_pairs");
 // One view: rows `view` * B to (view + 1) * B.
 SupConRows view_of(const Tensor& features, const Tensor& labels, const Tensor& cap, std::int64_t view) {
   const std::int64_t images = features.dim(0) / 2, begin = view * images, end = begin + images;
-  return {features.rows(begin, end), labels.rows(begin, end), cap, {}, {}, {}, {}};
+  return {.features = features.rows(begin, end), .labels = labels.rows(begin, end), .cap = cap};
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions
   formula.ring = images;
   // Image i is at place i, and its reach includes only that place.
   const Tensor cap = Tensor::empty({supcon_cap_count, images}, DType::i32, device);
-  kernels.cap(labels.rows(0, images), {}, 1, 1, cap);
+  kernels.cap(labels.rows(0, images), {}, 1, 1, Output(cap));
   cap.rows(supcon_reach, supcon_reach + 1).fill(0);
   SupConRows anchors = view_of(features, labels, cap, 0);
   anchors.terms = Tensor::empty({supcon_term_count, images}, dtype, device);
@@ -49,27 +49,32 @@ Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions
   anchors.negatives = Tensor::empty({images}, DType::i32, device);
   const Tensor losses = Tensor::empty({images}, dtype, device), weight = Tensor::empty({}, dtype, device);
   Tensor loss = Tensor::empty({}, dtype, device);
-  kernels.forward(anchors, view_of(features, labels, cap, 1), formula, losses);
-  kernels.mean(losses, anchors.positives, SupConReduction::all_anchors, 1, loss, weight);
+  kernels.forward(anchors, view_of(features, labels, cap, 1), formula, Output(losses));
+  kernels.mean(losses, anchors.positives, SupConReduction::all_anchors, 1, Output(loss), Output(weight));
   if (statistics != nullptr) *statistics = {losses, anchors.negatives};
 
   if (Tape* tape = Tape::recording({&features}))
-    tape->record(n_pairs_operation, {&features}, {&loss}, {features, labels, cap, anchors.terms, weight},
-                 [formula](BackwardStep& step) {
-                   SupConRows first = view_of(step.saved(0), step.saved(1), step.saved(2), 0);
-                   const SupConRows second = view_of(step.saved(0), step.saved(1), step.saved(2), 1);
-                   first.terms = step.saved(3);
-                   const std::int64_t half = first.features.dim(0);
-                   SupConFormula swapped = formula;
-                   swapped.row_offset = -formula.row_offset;
-                   const Tensor& upstream = step.output_gradient();
-                   const Tensor gradient = step.input_gradient(0);
-                   const SupConKernels& of_device = supcon_kernels(upstream.device());
-                   of_device.backward(first, second, formula, upstream, step.saved(4), gradient.rows(0, half));
-                   of_device.backward(second, first, swapped, upstream, step.saved(4),
-                                      gradient.rows(half, 2 * half));
-                 });
+    tape->record(
+        n_pairs_operation, {&features}, {&loss}, {features, labels, cap, anchors.terms, weight},
+        [formula](BackwardStep& step) {
+          const auto [features_, labels_, cap_, terms, weight_] = step.saved<5>();
+          SupConRows first = view_of(features_, labels_, cap_, 0);
+          const SupConRows second = view_of(features_, labels_, cap_, 1);
+          first.terms = terms;
+          const std::int64_t half = first.features.dim(0);
+          SupConFormula swapped = formula;
+          swapped.row_offset = -formula.row_offset;
+          const Tensor& upstream = step.output_gradient();
+          const Tensor gradient = step.input_gradient(0);
+          const SupConKernels& of_device = supcon_kernels(upstream.device());
+          of_device.backward(first, second, formula, upstream, weight_, Output(gradient.rows(0, half)));
+          of_device.backward(second, first, swapped, upstream, weight_, Output(gradient.rows(half, 2 * half)));
+        });
   return loss;
+}
+
+double n_pairs_collapse_value(double negatives) {
+  return std::log1p(negatives);
 }
 
 }  // namespace kindred

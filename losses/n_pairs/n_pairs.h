@@ -30,4 +30,7 @@ struct NPairsStatistics {
 Tensor n_pairs(const Tensor& features, const Tensor& labels, const NPairsOptions& options = {},
                NPairsStatistics* statistics = nullptr);
 
+// The loss of identical features, for anchors with this number of negatives: ln(1 + negatives).
+double n_pairs_collapse_value(double negatives);
+
 }  // namespace kindred

@@ -21,11 +21,11 @@ std::vector<float> squared_lengths(const Tensor& features) {
   return lengths;
 }
 
-void distances(const Tensor& features, std::int64_t first, const Tensor& result) {
+void distances(const Tensor& features, std::int64_t first, Output result) {
   const std::int64_t rows = features.dim(0), dim = features.dim(1), count = result.dim(0);
   const std::vector<float> lengths = squared_lengths(features);
-  onednn::sgemm(false, true, count, rows, dim, -2, features.data<float>() + first * dim, dim,
-                features.data<float>(), dim, 0, result.data<float>(), rows);
+  onednn::sgemm({.m = count, .n = rows, .k = dim, .transpose_b = true}, features.data<float>() + first * dim,
+                features.data<float>(), result.data<float>(), {.product = -2});
   parallel_for(count, 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       float* row = result.data<float>() + i * rows;
@@ -39,7 +39,7 @@ void distances(const Tensor& features, std::int64_t first, const Tensor& result)
 }
 
 void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weights, const Tensor& upstream,
-                  const Tensor& weight, const Tensor& d_features) {
+                  const Tensor& weight, Output d_features) {
   const std::int64_t rows = features.dim(0), dim = features.dim(1), count = weights.dim(0);
   const float factor = 2 * upstream.data<float>()[0] * weight.data<float>()[0];
   const float* z = features.data<float>();
@@ -52,8 +52,9 @@ void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weig
       pulls[static_cast<std::size_t>(j)] += value;
     }
   float* d = d_features.data<float>();
-  onednn::sgemm(false, false, count, dim, rows, -factor, w, rows, z, dim, 1, d + first * dim, dim);
-  onednn::sgemm(true, false, rows, dim, count, -factor, w, rows, z + first * dim, dim, 1, d, dim);
+  const onednn::Scales added{.product = -factor, .before = 1};
+  onednn::sgemm({.m = count, .n = dim, .k = rows}, w, z, d + first * dim, added);
+  onednn::sgemm({.m = rows, .n = dim, .k = count, .transpose_a = true}, w, z + first * dim, d, added);
   for (std::int64_t j = 0; j < rows; ++j) {
     const float pull = factor * static_cast<float>(pulls[static_cast<std::size_t>(j)]);
     for (std::int64_t e = 0; e < dim; ++e) d[j * dim + e] += pull * z[j * dim + e];
@@ -64,7 +65,7 @@ void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weig
 
 const PairsKernels pairs_cpu = {
     distances,
-    [](const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
+    [](const Tensor& losses, const Tensor& counts, Output loss, Output weight) {
       pairs_reference.mean(losses, counts, loss, weight);  // short, so the plain loops serve
     },
     add_gradient,

@@ -58,18 +58,18 @@ __global__ void gradient_kernel(const float* features, std::int64_t rows, std::i
   d_features[at] += 2 * *upstream * *weight * sum;
 }
 
-void distances(const Tensor& features, std::int64_t first, const Tensor& result) {
+void distances(const Tensor& features, std::int64_t first, Output result) {
   cuda::launch(distances_kernel, cuda::blocks_for(result.numel(), threads), threads, features.data<float>(),
                features.dim(0), features.dim(1), first, result.dim(0), result.data<float>());
 }
 
-void mean(const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& counts, Output loss, Output weight) {
   cuda::launch(mean_kernel, dim3(1), threads, losses.data<float>(), counts.data<float>(), losses.numel(),
                loss.data<float>(), weight.data<float>());
 }
 
 void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weights, const Tensor& upstream,
-                  const Tensor& weight, const Tensor& d_features) {
+                  const Tensor& weight, Output d_features) {
   cuda::launch(gradient_kernel, cuda::blocks_for(d_features.numel(), threads), threads, features.data<float>(),
                features.dim(0), features.dim(1), first, weights.dim(0), weights.data<float>(),
                upstream.data<float>(), weight.data<float>(), d_features.data<float>());

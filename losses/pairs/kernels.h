@@ -7,14 +7,14 @@ namespace kindred {
 
 struct PairsKernels {
   // distances[R, M] = |z_i - z_j|^2 for the R rows i from `first` on and for all j; never below 0.
-  void (*distances)(const Tensor& features, std::int64_t first, const Tensor& distances);
+  void (*distances)(const Tensor& features, std::int64_t first, Output distances);
   // loss[] = sum of losses / sum of counts and weight[] = 1 / sum of counts; both are 0 if the sum of counts is
   // 0.
-  void (*mean)(const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight);
+  void (*mean)(const Tensor& losses, const Tensor& counts, Output loss, Output weight);
   // Adds to d_features[M, D] the gradient of the rows from `first` on. weights[R, M] are the derivatives with
   // respect to the squared distances; the gradient includes the factor upstream[] * weight[].
   void (*add_gradient)(const Tensor& features, std::int64_t first, const Tensor& weights,
-                       const Tensor& upstream, const Tensor& weight, const Tensor& d_features);
+                       const Tensor& upstream, const Tensor& weight, Output d_features);
 };
 extern const PairsKernels pairs_reference;    // f32, f64
 extern const PairsKernels pairs_cpu;          // f32

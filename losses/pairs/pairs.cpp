@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/losses/pairs/kernels.h>
 #include <kindred/losses/widened.h>
 
@@ -16,7 +16,7 @@ void for_each_block(const Tensor& features, Body&& body) {
   const Tensor room = Tensor::empty({block, rows}, features.dtype(), features.device());
   for (std::int64_t first = 0; first < rows; first += block) {
     const Tensor distances = room.rows(0, std::min(block, rows - first));
-    pairs_kernels(features.device()).distances(features, first, distances);
+    pairs_kernels(features.device()).distances(features, first, Output(distances));
     body(first, distances);
   }
 }
@@ -55,21 +55,19 @@ Tensor pair_loss(const Operation& operation, const Tensor& features, std::vector
   const TapeLabel label(operation.name());
   for_each_block(z, [&](std::int64_t first, const Tensor& distances) {
     const std::int64_t end = first + distances.dim(0);
-    terms(first, distances, false, losses.rows(first, end), counts.rows(first, end));
+    terms(first, Output(distances), false, Output(losses.rows(first, end)), Output(counts.rows(first, end)));
   });
-  pairs_kernels(z.device()).mean(losses, counts, loss, weight);
+  pairs_kernels(z.device()).mean(losses, counts, Output(loss), Output(weight));
   if (statistics != nullptr) *statistics = {losses, counts};
 
   if (Tape* tape = Tape::recording({&features})) {
-    const auto others = saved.size();
     saved.push_back(features);
     saved.push_back(weight);
-    tape->record(operation, {&features}, {&loss}, std::move(saved), [make_terms, others](BackwardStep& step) {
-      std::vector<Tensor> inputs;
-      for (std::size_t i = 0; i < others; ++i) inputs.push_back(step.saved(static_cast<int>(i)));
-      const PairTerms again = make_terms(inputs);
-      const Tensor wide = widened(step.saved(static_cast<int>(others)));
-      const Tensor& weight_of_terms = step.saved(static_cast<int>(others) + 1);
+    tape->record(operation, {&features}, {&loss}, std::move(saved), [make_terms](BackwardStep& step) {
+      const std::vector<Tensor>& all = step.saved();  // those of the terms, the features and the weight
+      const PairTerms again = make_terms({all.begin(), all.end() - 2});
+      const Tensor wide = widened(all[all.size() - 2]);
+      const Tensor& weight_of_terms = all.back();
       const Tensor& upstream = step.output_gradient();
       Tensor gradient = step.input_gradient(0);
       Tensor d_features = gradient.dtype() == wide.dtype() ? gradient : Tensor::empty_like(wide);
@@ -77,9 +75,9 @@ Tensor pair_loss(const Operation& operation, const Tensor& features, std::vector
       const Tensor unused = Tensor::empty({wide.dim(0)}, wide.dtype(), wide.device());
       for_each_block(wide, [&](std::int64_t first, const Tensor& distances) {
         const Tensor ignored = unused.rows(0, distances.dim(0));
-        again(first, distances, true, ignored, ignored);
+        again(first, Output(distances), true, Output(ignored), Output(ignored));
         pairs_kernels(wide.device())
-            .add_gradient(wide, first, distances, upstream, weight_of_terms, d_features);
+            .add_gradient(wide, first, distances, upstream, weight_of_terms, Output(d_features));
       });
       if (gradient.dtype() != wide.dtype()) gradient.copy_from(d_features);
     });

@@ -16,8 +16,8 @@ namespace kindred {
 // Called for some rows at a time; `first` is the index of the first one, and distances [R, M] are squared. It
 // writes the sum of the terms of each row to losses[R] and their number to counts[R] (f32). If `derive` is set,
 // it overwrites the distances with the derivatives W of the sum.
-using PairTerms = std::function<void(std::int64_t first, const Tensor& distances, bool derive,
-                                     const Tensor& losses, const Tensor& counts)>;
+using PairTerms =
+    std::function<void(std::int64_t first, Output distances, bool derive, Output losses, Output counts)>;
 
 struct PairStatistics {
   Tensor losses;  // [M] sum of the terms of each row

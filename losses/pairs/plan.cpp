@@ -1,6 +1,6 @@
 // A distance, or a term of a gradient, takes a subtraction, a multiplication and an addition for each element
 // of the features. The features come from the cache.
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/losses/pairs/kernels.h>
 
 namespace kindred {
@@ -12,19 +12,19 @@ double elements(const Tensor& pairs, const Tensor& features) {
   return static_cast<double>(pairs.numel()) * static_cast<double>(features.dim(1));
 }
 
-void distances(const Tensor& features, std::int64_t, const Tensor& result) {
+void distances(const Tensor& features, std::int64_t, Output result) {
   record_work(distances_kind, {.read = bytes_of({features}),
                                .written = bytes_of({result}),
                                .operations = 3 * elements(result, features)});
 }
 
-void mean(const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& counts, Output loss, Output weight) {
   record_work(mean_kind, {.read = bytes_of({losses, counts}), .written = bytes_of({loss, weight})});
 }
 
 // Every pair changes the gradients of both of its rows.
 void add_gradient(const Tensor& features, std::int64_t, const Tensor& weights, const Tensor& upstream,
-                  const Tensor& weight, const Tensor& d_features) {
+                  const Tensor& weight, Output d_features) {
   record_work(gradient_kind, {.read = bytes_of({features, weights, upstream, weight, d_features}),
                               .written = bytes_of({d_features}),
                               .operations = 6 * elements(weights, features)});

@@ -1,11 +1,11 @@
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/pairs/kernels.h>
 
 namespace kindred {
 namespace {
 
 template <typename T>
-void distances(const Tensor& features, std::int64_t first, const Tensor& result) {
+void distances(const Tensor& features, std::int64_t first, Output result) {
   const std::int64_t rows = features.dim(0), dim = features.dim(1);
   for (std::int64_t i = 0; i < result.dim(0); ++i)
     for (std::int64_t j = 0; j < rows; ++j) {
@@ -19,7 +19,7 @@ void distances(const Tensor& features, std::int64_t first, const Tensor& result)
 }
 
 template <typename T>
-void mean(const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& counts, Output loss, Output weight) {
   double sum = 0, count = 0;
   for (std::int64_t i = 0; i < losses.numel(); ++i) {
     sum += static_cast<double>(losses.data<T>()[i]);
@@ -31,7 +31,7 @@ void mean(const Tensor& losses, const Tensor& counts, const Tensor& loss, const 
 
 template <typename T>
 void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weights, const Tensor& upstream,
-                  const Tensor& weight, const Tensor& d_features) {
+                  const Tensor& weight, Output d_features) {
   const std::int64_t rows = features.dim(0), dim = features.dim(1);
   const T factor = 2 * upstream.data<T>()[0] * weight.data<T>()[0];
   for (std::int64_t i = 0; i < weights.dim(0); ++i)
@@ -47,16 +47,16 @@ void add_gradient(const Tensor& features, std::int64_t first, const Tensor& weig
 }  // namespace
 
 const PairsKernels pairs_reference = {
-    [](const Tensor& features, std::int64_t first, const Tensor& result) {
+    [](const Tensor& features, std::int64_t first, Output result) {
       dispatch_reference("pairs", features.dtype(),
                          [&]<typename T>(T) { distances<T>(features, first, result); });
     },
-    [](const Tensor& losses, const Tensor& counts, const Tensor& loss, const Tensor& weight) {
+    [](const Tensor& losses, const Tensor& counts, Output loss, Output weight) {
       dispatch_reference("pairs", losses.dtype(),
                          [&]<typename T>(T) { mean<T>(losses, counts, loss, weight); });
     },
     [](const Tensor& features, std::int64_t first, const Tensor& weights, const Tensor& upstream,
-       const Tensor& weight, const Tensor& d_features) {
+       const Tensor& weight, Output d_features) {
       dispatch_reference("pairs", features.dtype(), [&]<typename T>(T) {
         add_gradient<T>(features, first, weights, upstream, weight, d_features);
       });

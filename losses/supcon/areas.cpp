@@ -24,9 +24,8 @@ Area shared_by(std::int64_t blocks, Area area, Tiling tile) {
 
 Limits limits_for(std::int64_t rows) {
   if (of_test) return *of_test;
-  // Two blocks on each multiprocessor of an H200. On other GPUs the split is only less than optimal. The sums
-  // of a million rows take 29 MB, so only little of 64 MB is left for the parts.
-  return {blocks_together * 132,
+  // The sums of a million rows take 29 MB, so only little of 64 MB is left for the parts.
+  return {blocks_together * h200_multiprocessors,
           rows <= std::int64_t{1} << 18 ? std::int64_t{24} << 20 : std::int64_t{3} << 20};
 }
 

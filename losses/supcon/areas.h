@@ -120,8 +120,8 @@ class Pieces {
   std::int64_t next_row_tile_;
 };
 
-// Rows of scratch memory for these parts: one tile of rows for each block, or none if each block has exactly
-// one whole tile of rows.
+// The number of rows of scratch memory for the parts: one tile of rows for each block, or none if each block
+// has exactly one whole tile of rows.
 KINDRED_HOST_DEVICE constexpr std::int64_t part_rows(const Area& area, Tiling tile) {
   return !area.diagonal && area.blocks == row_tiles(area, tile) ? 0 : area.blocks * tile.rows;
 }
@@ -136,14 +136,15 @@ KINDRED_HOST_DEVICE constexpr Blocks blocks_of_row_tile(const Area& area, Tiling
           deal.block_of(strips_before(area, tile, row_tile + 1) - 1)};
 }
 
-// Blocks that a multiprocessor runs at the same time.
-constexpr std::int64_t blocks_together = 2;
+// The GPU that work is divided for: an H200. Others compute the same sums, with less even shares.
+constexpr std::int64_t h200_multiprocessors = 132;
+constexpr std::int64_t blocks_together = 2;  // that a multiprocessor runs at the same time
 
-// The strips into which each of `tiles` is cut: one, unless the busiest multiprocessor would then have over 1.15
-// times its even share. A narrower tile costs more than its part of a whole one, because its rows are loaded
-// all the same.
-constexpr std::int64_t strips_in_tile(std::int64_t tiles, std::int64_t multiprocessors) {
-  return 100 * divide_up(tiles, multiprocessors) * multiprocessors > 115 * tiles ? 4 : 1;
+// The strips into which each of `tiles` is cut: one, unless the busiest multiprocessor would then have over
+// 1.15 times its even share. A narrower tile costs more than its part of a whole one, because its rows are
+// loaded all the same.
+constexpr std::int64_t strips_in_tile(std::int64_t tiles, std::int64_t shares) {
+  return 100 * divide_up(tiles, shares) * shares > 115 * tiles ? 4 : 1;
 }
 
 // How much of the GPU a launch may use.

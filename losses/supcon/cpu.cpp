@@ -37,9 +37,10 @@ struct Tile {
 
 void compute_logits(const SupConRows& rows, const SupConRows& columns, double temperature, const Tile& tile) {
   const std::int64_t dim = rows.features.dim(1);
-  onednn::sgemm(false, true, tile.rows, tile.columns, dim, static_cast<float>(1 / temperature),
-                rows.features.data<float>() + tile.row * dim, dim,
-                columns.features.data<float>() + tile.column * dim, dim, 0, tile.logits, tile.columns);
+  onednn::sgemm({.m = tile.rows, .n = tile.columns, .k = dim, .transpose_b = true},
+                rows.features.data<float>() + tile.row * dim,
+                columns.features.data<float>() + tile.column * dim, tile.logits,
+                {.product = static_cast<float>(1 / temperature)});
 }
 
 // Memory for one tile of each thread.
@@ -214,8 +215,7 @@ void add_positives(const Tile& tile, PairKinds& kinds, SupConVariant variant, co
   }
 }
 
-void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-             const Tensor& losses) {
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, Output losses) {
   const std::int64_t count = rows.features.dim(0), anchors = losses.numel();
   const auto needed = [&](std::int64_t first, std::int64_t) { return first < anchors; };
   std::vector<Sums> sums(static_cast<std::size_t>(count));
@@ -258,7 +258,7 @@ Tensor terms_of(const SupConRows& rows, SupConPull pull) {
 }
 
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-              const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
+              const Tensor& upstream, const Tensor& weight, Output d_rows) {
   const SupConPull pull = pull_of(formula.variant, formula.denominator);
   const Tensor row_terms = terms_of(rows, pull), column_terms = terms_of(columns, pull);
   const float* of_rows = row_terms.data<float>();
@@ -286,13 +286,14 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
                           {column + supcon_weight * contrasts, column + supcon_second * contrasts,
                            column + supcon_share * contrasts});
     }
-    onednn::sgemm(false, false, tile.rows, dim, tile.columns, factor, tile.logits, tile.columns,
-                  columns.features.data<float>() + tile.column * dim, dim, 1,
-                  d_rows.data<float>() + tile.row * dim, dim);
+    const onednn::Scales added{.product = factor, .before = 1};
+    onednn::sgemm({.m = tile.rows, .n = dim, .k = tile.columns}, tile.logits,
+                  columns.features.data<float>() + tile.column * dim, d_rows.data<float>() + tile.row * dim,
+                  added);
     if (tile.both)
-      onednn::sgemm(true, false, tile.columns, dim, tile.rows, factor, tile.logits, tile.columns,
-                    rows.features.data<float>() + tile.row * dim, dim, 1,
-                    d_rows.data<float>() + tile.column * dim, dim);
+      onednn::sgemm({.m = tile.columns, .n = dim, .k = tile.rows, .transpose_a = true}, tile.logits,
+                    rows.features.data<float>() + tile.row * dim, d_rows.data<float>() + tile.column * dim,
+                    added);
   });
 }
 
@@ -300,13 +301,12 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
 
 const SupConKernels supcon_cpu = {
     // Integers, and one value for each row: the plain loops are fast enough.
-    [](const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap) {
+    [](const Tensor& labels, const Tensor& mask, int views, int positives_cap, Output cap) {
       supcon_reference.cap(labels, mask, views, positives_cap, cap);
     },
     forward,
-    [](const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-       const Tensor& loss,
-       const Tensor& weight) { supcon_reference.mean(losses, positives, reduction, scale, loss, weight); },
+    [](const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale, Output loss,
+       Output weight) { supcon_reference.mean(losses, positives, reduction, scale, loss, weight); },
     backward,
 };
 

@@ -1,12 +1,12 @@
 // Tiles of logits stay in the registers of a block; none is ever written to memory.
 //
-// A block owns some rows and processes the columns tile by tile (cuda_tiles.h). The forward pass keeps running
-// log-sum-exps. If rows and columns are the same, a tile is computed once for both (cuda_forward.h,
-// cuda_sweep.h). The backward pass computes the tile of logits again, which is cheaper than storing it. It
+// A block owns some rows and processes the columns tile by tile (cuda_tiles.cuh). The forward pass keeps
+// running log-sum-exps. If rows and columns are the same, a tile is computed once for both (cuda_forward.cuh,
+// cuda_sweep.cuh). The backward pass computes the tile of logits again, which is cheaper than storing it. It
 // turns them into G_ij + G_ji, and adds the columns with these weights to the gradients of its rows
-// (cuda_backward.h).
-#include <kindred/losses/supcon/cuda_backward.h>
-#include <kindred/losses/supcon/cuda_forward.h>
+// (cuda_backward.cuh).
+#include <kindred/losses/supcon/cuda_backward.cuh>
+#include <kindred/losses/supcon/cuda_forward.cuh>
 
 #include <cmath>
 #include <type_traits>
@@ -47,8 +47,7 @@ void with_generality(const SupConFormula& formula, Body&& body) {
 
 // ---- forward
 
-void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-             const Tensor& losses) {
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, Output losses) {
   const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
   const std::int64_t count = rows.features.dim(0);
   if (count == 0) return;
@@ -116,8 +115,8 @@ __global__ void mean_kernel(const float* losses, const std::int32_t* positives, 
   *weight = static_cast<float>(per_anchor);
 }
 
-void mean(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-          const Tensor& loss, const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale, Output loss,
+          Output weight) {
   cuda::launch(mean_kernel, dim3(1), mean_threads, losses.data<float>(), positives.data<std::int32_t>(),
                losses.numel(), reduction == SupConReduction::all_anchors, scale, loss.data<float>(),
                weight.data<float>());
@@ -144,7 +143,7 @@ __global__ void cap_kernel(Rows rows, Pairs pairs, std::int64_t views, std::int3
   cap[supcon_reach * rows.count + i] = static_cast<std::int32_t>(reach);
 }
 
-void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& result) {
+void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, Output result) {
   const Rows rows{nullptr, data_or_null<std::int32_t>(labels), nullptr, nullptr, result.dim(1), 0};
   SupConFormula formula;
   formula.mask = mask;
@@ -172,7 +171,7 @@ __global__ void finish_rows_kernel(Area area, const float* parts, std::int64_t d
 }
 
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-              const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
+              const Tensor& upstream, const Tensor& weight, Output d_rows) {
   const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1);
   if (d_rows.numel() == 0) return;
   const std::int64_t chunks = cuda::blocks_for(dim, chunk).x;

@@ -1,5 +1,5 @@
 // SupCon's backward kernels for losses where only labels decide.
-#include <kindred/losses/supcon/cuda_backward_kernel.h>
+#include <kindred/losses/supcon/cuda_backward_kernel.cuh>
 
 namespace kindred::supcon_tiles {
 

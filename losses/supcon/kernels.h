@@ -36,7 +36,7 @@ struct SupConFormula {
   std::int64_t row_offset = 0;
   // u8 [B, B] or undefined. If it is defined, it says which rows and columns are positives of each other,
   // mask[i mod B, j mod B], and labels are not read.
-  Tensor mask;
+  Tensor mask = {};
   // With a cap, rows and columns are placed on a ring of this size. 0 means no cap.
   std::int64_t ring = 0;
 };
@@ -57,29 +57,29 @@ enum SupConCap : std::uint8_t { supcon_place, supcon_image, supcon_reach, supcon
 
 // A set of feature rows and, if they are anchors, the results of `forward` for them.
 struct SupConRows {
-  Tensor features;   // [R, D]
-  Tensor labels;     // i32 [R]; undefined with a mask
-  Tensor cap;        // i32 [supcon_cap_count, R]; undefined without a cap
-  Tensor terms;      // [supcon_term_count, R]; undefined if these rows are not anchors
-  Tensor lse;        // [A], see SupConStatistics
-  Tensor positives;  // i32 [A]
-  Tensor negatives;  // i32 [A]
+  Tensor features = {};   // [R, D]
+  Tensor labels = {};     // i32 [R]; undefined with a mask
+  Tensor cap = {};        // i32 [supcon_cap_count, R]; undefined without a cap
+  Tensor terms = {};      // [supcon_term_count, R]; undefined if these rows are not anchors
+  Tensor lse = {};        // [A], see SupConStatistics
+  Tensor positives = {};  // i32 [A]
+  Tensor negatives = {};  // i32 [A]
 };
 
 struct SupConKernels {
   // Fills cap[supcon_cap_count, M] for view-major rows that contain all contrasts.
-  void (*cap)(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap);
+  void (*cap)(const Tensor& labels, const Tensor& mask, int views, int positives_cap, Output cap);
 
   // The first A = losses.numel() rows are anchors. Fills losses[A] with L_i (0 if there are no positives),
   // rows.lse, rows.positives and rows.negatives, and rows.terms for all R rows. Of the columns it reads only
   // features, labels and cap.
   void (*forward)(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-                  const Tensor& losses);
+                  Output losses);
 
   // loss[] = scale * sum of losses / n, and weight[] = scale / n is the derivative of the loss with respect to
   // each L_i. n is the number of rows, or of rows with a positive. Both results are 0 if n is 0.
   void (*mean)(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-               const Tensor& loss, const Tensor& weight);
+               Output loss, Output weight);
 
   // d_rows[R, D] = upstream[] * weight[] / T * sum over columns j of (G_ij + G_ji) column_j
   //
@@ -87,7 +87,7 @@ struct SupConKernels {
   // this is the whole gradient. For contrasts that are not anchors, call it again with the sides swapped and
   // with -row_offset.
   void (*backward)(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-                   const Tensor& upstream, const Tensor& weight, const Tensor& d_rows);
+                   const Tensor& upstream, const Tensor& weight, Output d_rows);
 };
 extern const SupConKernels supcon_reference;    // f32, f64
 extern const SupConKernels supcon_cpu;          // f32

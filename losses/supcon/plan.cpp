@@ -1,5 +1,5 @@
-// Products of tiles, divided as in cuda_tiles.h. The features are read again for each tile, from the cache.
-#include <kindred/engine/work.h>
+// Products of tiles, divided as in cuda_tiles.cuh. The features are read again for each tile, from the cache.
+#include <kindred/engine/kernels/work.h>
 #include <kindred/losses/supcon/areas.h>
 #include <kindred/losses/supcon/kernels.h>
 
@@ -31,7 +31,7 @@ double operations(std::int64_t tiles, std::int64_t elements) {
 
 // Tiles, or quarters of them, are distributed among the multiprocessors of an H200 (areas.h).
 double unevenness(std::int64_t tiles) {
-  constexpr std::int64_t multiprocessors = 132;
+  constexpr std::int64_t multiprocessors = supcon_areas::h200_multiprocessors;
   const std::int64_t strips = tiles * supcon_areas::strips_in_tile(tiles, multiprocessors);
   if (strips == 0) return 1.0;
   return static_cast<double>(divide_up(strips, multiprocessors) * multiprocessors) /
@@ -42,15 +42,14 @@ std::int64_t in_slices(std::int64_t dim) {
   return divide_up(dim, depth) * depth;
 }
 
-// Bytes of a row's running sums (cuda_forward.h).
+// Bytes of a row's running sums (cuda_forward.cuh).
 constexpr std::int64_t sums_of_row = 28;
 
-void cap(const Tensor& labels, const Tensor& mask, int, int, const Tensor& result) {
+void cap(const Tensor& labels, const Tensor& mask, int, int, Output result) {
   record_work(rows_kind, {.read = bytes_of({labels, mask}), .written = bytes_of({result})});
 }
 
-void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-             const Tensor& losses) {
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, Output losses) {
   const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
   const bool triangle = anchors == rows.features.dim(0) && same_rows(rows, columns, formula);
   const std::int64_t tiles = triangle ? tiles_of_triangle(anchors) : tiles_of_rectangle(anchors, contrasts);
@@ -76,14 +75,13 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
                           .written = bytes_of({rows.terms, rows.lse, rows.positives, rows.negatives, losses})});
 }
 
-void mean(const Tensor& losses, const Tensor& positives, SupConReduction, double, const Tensor& loss,
-          const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& positives, SupConReduction, double, Output loss, Output weight) {
   record_work(rows_kind, {.read = bytes_of({losses, positives}), .written = bytes_of({loss, weight})});
 }
 
 // Each chunk of the features' elements computes the logits again.
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-              const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
+              const Tensor& upstream, const Tensor& weight, Output d_rows) {
   const std::int64_t dim = d_rows.dim(1), chunks = divide_up(dim, chunk);
   const std::int64_t tiles = tiles_of_rectangle(d_rows.dim(0), columns.features.dim(0));
   record_work(backward_kind, {.read = bytes_of({rows.features, columns.features, rows.labels, columns.labels,

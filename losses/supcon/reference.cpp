@@ -1,5 +1,5 @@
 // The formulas of kernels.h, loop by loop.
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/supcon/kernels.h>
 
 #include <algorithm>
@@ -101,8 +101,7 @@ Anchor<T> finish(const std::vector<T>& positives, const std::vector<T>& negative
 }
 
 template <typename T>
-void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-             const Tensor& losses) {
+void forward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, Output losses) {
   const std::int64_t count = rows.features.dim(0);
   Anchor<T> nothing;
   nothing.share = static_cast<T>(no_share(pull_of(formula.variant, formula.denominator)));
@@ -136,8 +135,8 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
 }
 
 template <typename T>
-void mean(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-          const Tensor& loss, const Tensor& weight) {
+void mean(const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale, Output loss,
+          Output weight) {
   double sum = 0;
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < losses.numel(); ++i) {
@@ -175,7 +174,7 @@ T logit_gradient(const SupConRows& anchors, std::int64_t i, T s, Pair pair, cons
 
 template <typename T>
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-              const Tensor& upstream, const Tensor& weight, const Tensor& d_rows) {
+              const Tensor& upstream, const Tensor& weight, Output d_rows) {
   const std::int64_t dim = d_rows.dim(1), offset = formula.row_offset;
   const T factor = upstream.data<T>()[0] * weight.data<T>()[0] / static_cast<T>(formula.temperature);
   for (std::int64_t i = 0; i < rows.features.dim(0); ++i) {
@@ -196,7 +195,7 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
 }
 
 // Walks the ring from each row's own image on until it has found enough positives.
-void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, const Tensor& cap) {
+void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap, Output cap) {
   const std::int64_t rows = cap.dim(1), images = rows / views;
   std::int32_t* values = cap.data<std::int32_t>();
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -217,17 +216,17 @@ void cap(const Tensor& labels, const Tensor& mask, int views, int positives_cap,
 
 const SupConKernels supcon_reference = {
     cap,
-    [](const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, const Tensor& losses) {
+    [](const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, Output losses) {
       dispatch_reference("supcon", losses.dtype(),
                          [&]<typename T>(T) { forward<T>(rows, columns, formula, losses); });
     },
-    [](const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale,
-       const Tensor& loss, const Tensor& weight) {
+    [](const Tensor& losses, const Tensor& positives, SupConReduction reduction, double scale, Output loss,
+       Output weight) {
       dispatch_reference("supcon", losses.dtype(),
                          [&]<typename T>(T) { mean<T>(losses, positives, reduction, scale, loss, weight); });
     },
     [](const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula, const Tensor& upstream,
-       const Tensor& weight, const Tensor& d_rows) {
+       const Tensor& weight, Output d_rows) {
       dispatch_reference("supcon", d_rows.dtype(),
                          [&]<typename T>(T) { backward<T>(rows, columns, formula, upstream, weight, d_rows); });
     },

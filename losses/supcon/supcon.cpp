@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/losses/supcon/kernels.h>
 #include <kindred/losses/supcon/supcon.h>
@@ -106,31 +106,35 @@ ForwardResult forward(SupConRows& rows, const SupConRows* columns, const SupConF
   rows.negatives = Tensor::empty({anchors}, DType::i32, device);
   const Tensor losses = Tensor::empty({anchors}, dtype, device);
   const ForwardResult result{Tensor::empty({}, dtype, device), Tensor::empty({}, dtype, device)};
-  kernels.forward(rows, columns != nullptr ? *columns : rows, formula, losses);
-  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), result.loss, result.weight);
+  kernels.forward(rows, columns != nullptr ? *columns : rows, formula, Output(losses));
+  kernels.mean(losses, rows.positives, options.reduction, scale_of(options), Output(result.loss),
+               Output(result.weight));
   if (statistics != nullptr) *statistics = {rows.lse, rows.positives, rows.negatives, losses};
   return result;
 }
 
-// Fills the gradient, in whatever type it has, from G_ij, G_ji or both: a side with terms consists of anchors.
+// Fills the gradient, which may have any type, from G_ij, G_ji or both: a side with terms consists of anchors.
 void backward(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula,
-              const Tensor& upstream, const Tensor& weight, const Tensor& gradient) {
+              const Tensor& upstream, const Tensor& weight, Output gradient) {
   const bool direct = gradient.dtype() == rows.features.dtype();
-  const Tensor d_rows = direct ? gradient : Tensor::empty_like(rows.features);
+  const Output d_rows = direct ? gradient : Output(Tensor::empty_like(rows.features));
   supcon_kernels(upstream.device()).backward(rows, columns, formula, upstream, weight, d_rows);
-  if (!direct) Tensor(gradient).copy_from(d_rows);
+  if (!direct) gradient.copy_from(d_rows);
 }
 
 // Either labels or the mask is defined.
 Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mask, const SupConOptions& options,
                  SupConStatistics* statistics) {
   const Tensor z = widened(features);  // [M, D]
-  SupConFormula formula{options.temperature, options.variant, options.denominator, 0, mask, 0};
-  SupConRows rows{z, labels, {}, {}, {}, {}, {}};
+  SupConFormula formula{.temperature = options.temperature,
+                        .variant = options.variant,
+                        .denominator = options.denominator,
+                        .mask = mask};
+  SupConRows rows{.features = z, .labels = labels};
   if (options.positives_cap > 0) {
     formula.ring = z.dim(0);
     rows.cap = Tensor::empty({supcon_cap_count, z.dim(0)}, DType::i32, z.device());
-    supcon_kernels(z.device()).cap(labels, mask, options.views, options.positives_cap, rows.cap);
+    supcon_kernels(z.device()).cap(labels, mask, options.views, options.positives_cap, Output(rows.cap));
   }
   auto [loss, weight] = forward(rows, nullptr, formula, options, statistics);
 
@@ -138,11 +142,12 @@ Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mas
     formula.mask = {};  // saved tensors are listed, not captured
     tape->record(supcon_operation, {&features}, {&loss}, {features, labels, mask, rows.cap, rows.terms, weight},
                  [formula](BackwardStep& step) {
+                   const auto [features_, labels_, mask_, cap, terms, weight_] = step.saved<6>();
                    SupConFormula with_mask = formula;
-                   with_mask.mask = step.saved(2);
+                   with_mask.mask = mask_;
                    const SupConRows all{
-                       widened(step.saved(0)), step.saved(1), step.saved(3), step.saved(4), {}, {}, {}};
-                   backward(all, all, with_mask, step.output_gradient(), step.saved(5), step.input_gradient(0));
+                       .features = widened(features_), .labels = labels_, .cap = cap, .terms = terms};
+                   backward(all, all, with_mask, step.output_gradient(), weight_, step.input_gradient(0));
                  });
   }
   return loss;
@@ -151,26 +156,38 @@ Tensor supcon_of(const Tensor& features, const Tensor& labels, const Tensor& mas
 Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& contrasts,
                      const Tensor& contrast_labels, std::int64_t self_offset, const SupConOptions& options,
                      SupConStatistics* statistics) {
-  SupConRows rows{widened(anchors), labels, {}, {}, {}, {}, {}};
-  const SupConRows columns{widened(contrasts), contrast_labels, {}, {}, {}, {}, {}};
-  const SupConFormula formula{options.temperature, options.variant, options.denominator, self_offset, {}, 0};
+  SupConRows rows{.features = widened(anchors), .labels = labels};
+  const SupConRows columns{.features = widened(contrasts), .labels = contrast_labels};
+  const SupConFormula formula{.temperature = options.temperature,
+                              .variant = options.variant,
+                              .denominator = options.denominator,
+                              .row_offset = self_offset};
   auto [loss, weight] = forward(rows, &columns, formula, options, statistics);
 
   if (Tape* tape = Tape::recording({&anchors, &contrasts})) {
-    tape->record(supcon_operation, {&anchors, &contrasts}, {&loss},
-                 {anchors, labels, contrasts, contrast_labels, rows.terms, weight},
-                 [formula](BackwardStep& step) {
-                   const SupConRows own{widened(step.saved(0)), step.saved(1), {}, step.saved(4), {}, {}, {}};
-                   const SupConRows others{widened(step.saved(2)), step.saved(3), {}, {}, {}, {}, {}};
-                   const Tensor &upstream = step.output_gradient(), &weight_ = step.saved(5);
-                   if (step.wants(0)) backward(own, others, formula, upstream, weight_, step.input_gradient(0));
-                   if (!step.wants(1)) return;
-                   SupConFormula swapped = formula;
-                   swapped.row_offset = -formula.row_offset;
-                   backward(others, own, swapped, upstream, weight_, step.input_gradient(1));
-                 });
+    tape->record(
+        supcon_operation, {&anchors, &contrasts}, {&loss},
+        {anchors, labels, contrasts, contrast_labels, rows.terms, weight}, [formula](BackwardStep& step) {
+          const auto [anchors_, labels_, contrasts_, contrast_labels_, terms, weight_] = step.saved<6>();
+          const SupConRows own{.features = widened(anchors_), .labels = labels_, .terms = terms};
+          const SupConRows others{.features = widened(contrasts_), .labels = contrast_labels_};
+          const Tensor& upstream = step.output_gradient();
+          if (step.wants(0)) backward(own, others, formula, upstream, weight_, step.input_gradient(0));
+          if (!step.wants(1)) return;
+          SupConFormula swapped = formula;
+          swapped.row_offset = -formula.row_offset;
+          backward(others, own, swapped, upstream, weight_, step.input_gradient(1));
+        });
   }
   return loss;
+}
+
+// The logarithm of the denominator if all features are equal, with every logit shifted to 0.
+double log_of_denominator(double positives, double negatives, SupConDenominator denominator) {
+  const double counted = denominator == SupConDenominator::all            ? positives
+                         : denominator == SupConDenominator::one_positive ? 1
+                                                                          : 0;
+  return std::log(std::max(counted + negatives, 1.0));
 }
 
 }  // namespace
@@ -234,6 +251,11 @@ Tensor simclr_labels(const Tensor& image_indices, int views) {
   return repeat_labels(image_indices, views);
 }
 
+double collapse_value(double positives, double negatives, const SupConOptions& options) {
+  check_options(options);
+  return scale_of(options) * log_of_denominator(positives, negatives, options.denominator);
+}
+
 double collapse_value(std::int64_t rows, const SupConOptions& options) {
   check_options(options);
   return rows <= 1 ? 0.0 : scale_of(options) * std::log(static_cast<double>(rows - 1));
@@ -248,10 +270,7 @@ double collapse_value(const SupConStatistics& statistics, const SupConOptions& o
   for (std::size_t i = 0; i < positives.size(); ++i) {
     if (positives[i] > 0 || options.reduction == SupConReduction::all_anchors) ++anchors;
     if (positives[i] == 0) continue;
-    const double others = negatives[i];
-    if (options.denominator == SupConDenominator::all) sum += std::log(positives[i] + others);
-    if (options.denominator == SupConDenominator::one_positive) sum += std::log1p(others);
-    if (options.denominator == SupConDenominator::only_negatives && others > 0) sum += std::log(others);
+    sum += log_of_denominator(positives[i], negatives[i], options.denominator);
   }
   return anchors > 0 ? scale_of(options) * sum / static_cast<double>(anchors) : 0.0;
 }

@@ -10,8 +10,8 @@
 //   one_positive     N(i) and p
 //   only_negatives   N(i)
 //
-// If every label is an image index, this is SimCLR's NT-Xent (losses/nt_xent). Neither the forward nor the
-// backward pass builds an N x N matrix (kernels.h). docs/losses.md lists every edge case.
+// If every label is an image index, this is NT-Xent, the loss of SimCLR (simclr_labels). Neither the forward
+// nor the backward pass builds an N x N matrix (kernels.h). docs/losses.md lists every edge case.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -89,13 +89,19 @@ Tensor supcon_against(const Tensor& anchors, const Tensor& labels, const Tensor&
 // Labels i32 [B] -> [views*B]: the labels of view-major rows.
 Tensor repeat_labels(const Tensor& labels, int views);
 
-// Labels that make the loss SimCLR's: each image is a class of its own. image_indices i32 [B] -> [views*B]. An
+// Labels that make L_out the loss of SimCLR, NT-Xent (Chen et al. 2020, arXiv 2002.05709, equation 1): each
+// image is a class of its own, and its other views are the positives. image_indices i32 [B] -> [views*B]. An
 // index that occurs twice in the batch means one image drawn twice; its views are positives of each other.
 Tensor simclr_labels(const Tensor& image_indices, int views);
 
 // The loss of `rows` identical features with the denominator `all` and no cap: ln(rows - 1) times the scale in
 // use. A collapsed encoder has this loss, and an untrained one starts near it. 0 for a single row.
 double collapse_value(std::int64_t rows, const SupConOptions& options = {});
+
+// The same for any options, for an anchor with these numbers of positives and negatives, which may be averages
+// over a batch: ln(positives + negatives), ln(1 + negatives) or ln(negatives), depending on the denominator,
+// times the scale. 0 if the denominator has no other row than a positive.
+double collapse_value(double positives, double negatives, const SupConOptions& options);
 
 // The same for any options, computed from the numbers of positives and negatives of a batch's anchors: the mean
 // of ln(positives + negatives), of ln(1 + negatives) or of ln(negatives), depending on the denominator. Waits

@@ -69,8 +69,8 @@ struct Row {
   }
 };
 
-void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, const Tensor& distances,
-           bool derive, const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, Output distances,
+           bool derive, Output losses, Output counts) {
   const std::int64_t rows = distances.dim(1);
   const bool semi_hard = options.mining == TripletMining::semi_hard;
   parallel_for(distances.dim(0), 1, [&](std::int64_t begin, std::int64_t end) {

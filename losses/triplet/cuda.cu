@@ -93,8 +93,8 @@ __global__ void terms_kernel(const std::int32_t* labels, Options options, std::i
   counts[i] = count;
 }
 
-void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, const Tensor& distances,
-           bool derive, const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, Output distances,
+           bool derive, Output losses, Output counts) {
   const std::int64_t rows = distances.dim(1);
   const Options plain{options.margin, options.mining == TripletMining::batch_hard,
                       options.mining == TripletMining::semi_hard,

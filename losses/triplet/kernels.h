@@ -6,9 +6,9 @@
 namespace kindred {
 
 struct TripletKernels {
-  // As PairTerms (losses/pairs): distances[R, M] of the anchors from `first` on; labels i32 [M].
-  void (*terms)(const Tensor& labels, const TripletOptions& options, std::int64_t first,
-                const Tensor& distances, bool derive, const Tensor& losses, const Tensor& counts);
+  // Has the form of PairTerms (losses/pairs): distances[R, M] of the anchors from `first` on; labels i32 [M].
+  void (*terms)(const Tensor& labels, const TripletOptions& options, std::int64_t first, Output distances,
+                bool derive, Output losses, Output counts);
 };
 extern const TripletKernels triplet_reference;    // f32, f64
 extern const TripletKernels triplet_cpu;          // f32

@@ -1,4 +1,4 @@
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 #include <kindred/losses/triplet/kernels.h>
 
 namespace kindred {
@@ -9,8 +9,8 @@ const WorkKind terms_kind("triplet.terms");
 // Instructions for an anchor, a column and its partner: two loads, four comparisons, the term and its sums.
 constexpr double instructions = 12;
 
-void terms(const Tensor& labels, const TripletOptions& options, std::int64_t, const Tensor& distances,
-           bool derive, const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, const TripletOptions& options, std::int64_t, Output distances, bool derive,
+           Output losses, Output counts) {
   // The hardest partners of an anchor are found in one pass; with other mining every column looks at every
   // other one.
   const bool one_pass = options.mining == TripletMining::batch_hard;

@@ -1,5 +1,5 @@
 // The formula, triplet by triplet.
-#include <kindred/engine/dispatch.h>
+#include <kindred/engine/kernels/dispatch.h>
 #include <kindred/losses/triplet/kernels.h>
 
 #include <vector>
@@ -8,8 +8,8 @@ namespace kindred {
 namespace {
 
 template <typename T>
-void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, const Tensor& distances,
-           bool derive, const Tensor& losses, const Tensor& counts) {
+void terms(const Tensor& labels, const TripletOptions& options, std::int64_t first, Output distances,
+           bool derive, Output losses, Output counts) {
   const std::int64_t rows = distances.dim(1);
   const std::int32_t* label = labels.data<std::int32_t>();
   const T margin = static_cast<T>(options.margin);
@@ -51,8 +51,8 @@ void terms(const Tensor& labels, const TripletOptions& options, std::int64_t fir
 }  // namespace
 
 const TripletKernels triplet_reference = {
-    [](const Tensor& labels, const TripletOptions& options, std::int64_t first, const Tensor& distances,
-       bool derive, const Tensor& losses, const Tensor& counts) {
+    [](const Tensor& labels, const TripletOptions& options, std::int64_t first, Output distances, bool derive,
+       Output losses, Output counts) {
       dispatch_reference("triplet", distances.dtype(), [&]<typename T>(T) {
         terms<T>(labels, options, first, distances, derive, losses, counts);
       });

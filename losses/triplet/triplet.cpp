@@ -1,4 +1,4 @@
-#include <kindred/engine/kernels.h>
+#include <kindred/engine/kernels/select.h>
 #include <kindred/losses/triplet/kernels.h>
 
 #include <cmath>
@@ -22,8 +22,8 @@ Tensor triplet(const Tensor& features, const Tensor& labels, const TripletOption
   return pair_loss(
       triplet_operation, features, {labels},
       [options](const std::vector<Tensor>& saved) -> PairTerms {
-        return [options, labels_of = saved[0]](std::int64_t first, const Tensor& distances, bool derive,
-                                               const Tensor& losses, const Tensor& counts) {
+        return [options, labels_of = saved[0]](std::int64_t first, Output distances, bool derive, Output losses,
+                                               Output counts) {
           triplet_kernels(distances.device())
               .terms(labels_of, options, first, distances, derive, losses, counts);
         };

@@ -1,4 +1,5 @@
-"""Runs the tests' GPU cases, each in a process of its own: one that crashes, hangs or poisons its context takes no other along."""
+"""Runs the tests' GPU cases, each in a process of its own, so a crash, a hang or a broken context affects only one
+case."""
 import collections
 import concurrent.futures
 import os
@@ -6,7 +7,7 @@ import re
 import time
 
 SUITES = "needs a GPU,also on a GPU"
-# Cases that ask cuDNN for the plans of many shapes are run in pieces beside each other; all pieces must run.
+# Cases that need cuDNN's plans for many shapes run as several parallel pieces; all pieces must run.
 PIECES = {f"cuda agrees with reference in {precision}": [["--subcase=conv2d*"], ["--subcase-exclude=conv2d*"]]
           for precision in ("f32", "bf16", "f16")}
 
@@ -14,12 +15,12 @@ Outcome = collections.namedtuple("Outcome", "name ran passed message seconds")
 
 
 def exact(name):
-    """A doctest filter for this name alone: a comma would begin another filter."""
+    """A doctest filter for exactly this name; a comma would begin another filter."""
     return re.sub(r"[,*?\\\"]", "?", name)
 
 
 def listed(step, program, pattern="*"):
-    """Names of the GPU cases that match a doctest pattern, and how many the program says that it has."""
+    """Names of the GPU cases that match a doctest pattern, and the number that the program reports."""
     text = step.run([program, f"--test-suite={SUITES}", f"--test-case={pattern}", "--list-test-cases", "--no-version"],
                     seconds=60, env={"KINDRED_EXPECT_GPU": "0"}, check=True).text
     names = [line for line in text.splitlines() if line and not line.startswith(("[doctest]", "===", "GPU cases:"))]
@@ -66,11 +67,12 @@ def run_piece(step, command, environment, name, limit, suspicious):
 
 
 def run_cases(step, program, names, wrapper=(), most_seconds=60, workers=None, pieces=PIECES, suspicious=lambda text: False):
-    """Outcomes of all `names`, in that order. What has not begun when the step's time is up did not run."""
+    """Outcomes of all `names`, in that order. A case that has not begun when the step's time is up counts as not
+    run."""
     workers = workers or max(2, min(8, (os.cpu_count() or 2) // 2))
     jobs = [(name, piece) for name in names for piece in pieces.get(name, [[]])]
-    jobs.sort(key=lambda job: job[0] not in pieces)  # the long ones first
-    # Plans of these many small shapes are not worth taking along.
+    jobs.sort(key=lambda job: job[0] not in pieces)  # long cases first
+    # The plans of these many small shapes are not kept.
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // workers)),
                    "XDG_CACHE_HOME": str(step.flight.scratch / "cache_of_tests")}
 

@@ -26,7 +26,7 @@ USAGE = """scripts/gpu_flight.sh --pack FILE [--data FOLDER_OR_TAR] [--build FOL
 
 
 class PartFlight(Flight):
-    """A part with what all of its steps need."""
+    """A part, with everything that all of its steps need."""
 
     def __init__(self, a, scratch):
         self.scratch = pathlib.Path(scratch)
@@ -43,7 +43,7 @@ class PartFlight(Flight):
         raise MayBeMissing(name, why)
 
     def take_plans(self, path):
-        """They are a cache: without them it takes longer, so they are no reason to stop."""
+        """Plans are a cache: without them the part only takes longer, so errors here do not stop it."""
         try:
             extract(path, self.cache)
             self.add_row("known plans", f"{sum(1 for f in self.cache.rglob('*') if f.is_file())} files from {path}")
@@ -51,7 +51,8 @@ class PartFlight(Flight):
             self.add_row("known plans", f"{path}: {error}", ok=False)
 
     def leave_plans(self):
-        """Choices are small, compiled kernels are large: where not all may come back, the largest files stay behind."""
+        """Choices are small, compiled kernels are large: if there is too much to return, the largest files are left
+        out."""
         packed = self.scratch / "plans.tgz"
         files = sorted((f for f in self.cache.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
         left_out = []
@@ -84,7 +85,7 @@ def fly_part(a, flight):
         flight.steps = PARTS[a.part].steps(flight)
         if a.only:
             flight.choose(a.only)
-        if a.small:  # a machine that is busy with other things takes seconds to start a program
+        if a.small:  # a busy machine takes seconds to start a program
             flight.steps = [(name, max(share, 20), function) for name, share, function in flight.steps]
         flight.fly()
         try:

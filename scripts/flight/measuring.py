@@ -6,14 +6,14 @@ from steps import last_line
 
 
 class Measured(gpu.Work):
-    """Kindred first, one contender in memory at a time, each one's row as soon as it is through."""
+    """Kindred first, only one contender in memory at a time; each row is printed as soon as it is known."""
 
     def __init__(self, step, flight, name, rows):
         super().__init__(name, rows, say=step.row)
         self.step, self.flight = step, flight
 
     def contender(self, name, command, repeats, seconds=None, required=True):
-        """Why it was left out, or None. A required one makes the step red then."""
+        """Returns why it was left out, or None. If a required contender is left out, the step is red."""
         deadline = self.step.deadline - 1
         if seconds is not None:
             deadline = min(deadline, time.monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""gpu_flight.sh --pack: everything a flight needs in one file, but for CUDA's own libraries and Python's."""
+"""gpu_flight.sh --pack: everything that a flight needs in one file, except CUDA's and Python's libraries."""
 import lzma
 import os
 import pathlib
@@ -15,7 +15,7 @@ MOST_BYTES = 55 << 20
 
 
 def run(command, quiet=False):
-    # What tools say is chatter here; the last line of this program is the answer.
+    # Output of the tools is not important here; the last line of this program is the answer.
     result = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE if quiet else sys.stderr,
                             stderr=subprocess.STDOUT if quiet else None, text=True)
     if result.returncode != 0:
@@ -25,14 +25,14 @@ def run(command, quiet=False):
 
 def build_programs(build):
     if not (build / "build.ninja").exists():
-        # Machine code of Hopper alone: other GPUs are not what this package is for.
+        # Machine code for Hopper only, because this package is not for other GPUs.
         run(["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DKINDRED_CUDA=ON",
              "-DCMAKE_CUDA_ARCHITECTURES=90-real"])
     run(["cmake", "--build", build, "--target", "programs", "kindred_tests", "bench_train_step", "bench_loss"])
 
 
 def pack_images(data, build, stage):
-    """The images as a pack of our own, or as the archive that they came in, whichever is smaller."""
+    """The images as a pack, or in their original archive, whichever is smaller."""
     target = stage / "share/kindred/data"
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,7 +64,7 @@ def install(build, stage):
 
 
 def check_file(file):
-    """Before minutes are spent on what goes into it."""
+    """Checks that the file can be written, before minutes are spent on its content."""
     if not file.name.endswith((".tar.xz", ".tar.gz", ".tar")):
         fail(f"--pack {file}: expected a name that ends in .tar.xz (the smallest), .tar.gz or .tar")
     try:
@@ -79,7 +79,7 @@ def refuse_file(file, error):
 
 
 def write(stage, file, most_bytes=MOST_BYTES):
-    """Packs the folder; a line that says what is large, where that is too large, or None."""
+    """Packs the folder. Returns None, or a line that says what is large if the package is too large."""
     kind = file.name.rsplit(".", 1)[-1]
     with tarfile.open(file, f"w:{kind.replace('tar', '')}", **({"compresslevel": 3} if kind == "gz" else {})) as tar:
         tar.add(stage, "flight")

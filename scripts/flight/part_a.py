@@ -1,4 +1,4 @@
-"""Part a: what machine this is, what was opened from where, and every GPU case of the tests, counted."""
+"""Part a: the machine, the libraries that were opened and their places, and all GPU cases of the tests, counted."""
 import platform
 import re
 

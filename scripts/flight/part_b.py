@@ -1,4 +1,5 @@
-"""Part b: the training step of ResNet-50 at 224 in bf16, ours beside its prediction and PyTorch's; chosen plans; kernels."""
+"""Part b: the training step of ResNet-50 at 224 in bf16, compared with its prediction and with PyTorch; chosen plans;
+kernels."""
 import collections
 import json
 import os
@@ -75,7 +76,7 @@ class Part:
         self.work.contender(name, [self.flight.python, script, *self.flags, *more], self.repeats, required=required)
 
     def our_kernels(self, step):
-        """A process of its own: recording slows a step down a little."""
+        """Runs in a process of its own, because recording slows a step down a little."""
         found = cupti_folder(self.flight.python, step)
         library_path = ":".join(filter(None, [os.environ.get("LD_LIBRARY_PATH"), found]))
         command = [self.flight.places.benches / "bench_train_step", *self.flags, "--kernels", self.kernels]
@@ -117,7 +118,7 @@ def shortened(name):
 
 
 def cupti_folder(python, step):
-    """Where libcupti lies: with PyTorch's wheels, or in a toolkit."""
+    """The folder of libcupti: from PyTorch's wheels, or from a toolkit."""
     text = step.run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"]).text
     folders = [pathlib.Path(last_line(text)) / "nvidia", pathlib.Path("/usr/local"), pathlib.Path("/usr/lib/x86_64-linux-gnu")]
     for folder in folders:

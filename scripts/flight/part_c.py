@@ -8,7 +8,7 @@ from places import find_tool
 
 ROWS, SMALL_ROWS = (8192, 65536), (128, 256)
 MILLION = 1 << 20
-# Cases whose kernels are all our own. cuDNN's and cuBLASLt's by the hundred would take minutes under a sanitizer.
+# Cases that use only our own kernels. Hundreds of cuDNN's and cuBLASLt's kernels would take minutes under a sanitizer.
 NATIVE = ["supcon on cuda*", "cross_entropy on cuda*", "on a GPU*", "optimizer*", "move_average on cuda*", "resident views on a GPU*",
           "cuda agrees with reference in f32"]
 NATIVE_PIECES = {"cuda agrees with reference in f32": [["--subcase-exclude=conv2d*,linear*,batch_norm*"]]}
@@ -27,7 +27,7 @@ def loss(step, flight, rows):
     reason = gpu.why_no_torch(flight.python)
     if reason:
         return flight.missing(step, "torch", f"{flight.python}: {reason}")
-    script = flight.places.bench_scripts / "loss_torch.py"  # its N x N matrices may not fit: no failure of ours
+    script = flight.places.bench_scripts / "loss_torch.py"  # its N x N matrices may not fit: no failure of Kindred
     work.contender("torch eager", [flight.python, script, *flags], repeats, required=False)
 
 
@@ -50,11 +50,11 @@ def sanitizer(step, flight, tool):
     if program is None:
         return flight.missing(step, "compute-sanitizer", "no compute-sanitizer on the PATH or in a CUDA toolkit")
     names = []
-    for pattern in NATIVE:  # one that matches nothing is a mistake in the list above, and red
+    for pattern in NATIVE:  # a pattern that matches nothing is a mistake in the list above, and red
         names += [name for name in listed(step, flight.places.tests, pattern)[0] if name not in names]
     if flight.small:
         names = names[::6]
-    # Programs ask the GPU and its libraries what they can do, and are told no: such calls are no error.
+    # Programs ask the GPU and its libraries what they can do. A negative answer is not an error.
     wrapper = [program, "--tool", tool, "--report-api-errors", "no", "--error-exitcode", FOUND]
     outcomes = run_cases(step, flight.places.tests, names, wrapper, flight.case_seconds, pieces=NATIVE_PIECES,
                          suspicious=lambda text: not re.search(r"ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards", text))

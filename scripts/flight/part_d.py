@@ -1,9 +1,9 @@
-"""Part d: CIFAR-10 with ResNet-18: both stages, and cross-entropy beside them; accuracy and seconds."""
+"""Part d: CIFAR-10 with ResNet-18: both stages, and cross-entropy for comparison; accuracy and seconds."""
 import json
 import re
 import time
 
-# The paper's settings in small: as many epochs as the step's seconds allow.
+# The paper's settings at a small scale: as many epochs as the step's seconds allow.
 RUN = ["--model", "resnet18", "--image-size", 32, "-b", 512, "--lr", 0.2, "--augment", "cifar", "--knn-every", 0]
 SMALL_RUN = ["--model", "resnet20", "--image-size", 8, "-b", 8, "--lr", 0.05, "--augment", "cifar", "--knn-every", 0,
              "--limit-per-class", 4, "--limit-eval-per-class", 2, "--steps-per-launch", 1]
@@ -27,12 +27,12 @@ class Part:
                  ok=len(found) == 2)
 
     def train(self, step, loss, name):
-        """One epoch to see how long one takes, then as many as fit. Returns the run's folder."""
+        """Runs one epoch to measure its time, then as many as fit. Returns the run's folder."""
         if self.images is None:
             raise RuntimeError("there are no images")
         short, out = self.flight.scratch / f"{name}_1", self.flight.scratch / name
         command = [self.program("pretrain"), self.images, *self.flags, "--loss", loss, "--device", "cuda"]
-        step.run([*command, "--epochs", 1, "--out", short], check=True)  # makes the plans, too
+        step.run([*command, "--epochs", 1, "--out", short], check=True)  # also makes the plans
         begun = time.monotonic()
         text = step.run([*command, "--epochs", 1, "--out", short, "--overwrite"], check=True).text
         once = time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""Where the programs, tests, benchmarks and images lie: in an unpacked package, or in the source tree after a build."""
+"""The places of programs, tests, benchmarks and images: in an unpacked package, or in the source tree after a build."""
 import glob
 import os
 import pathlib
@@ -10,7 +10,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def extract(archive, folder):
-    """Unpacks a tar file; what would land outside `folder`, or be writable by others, is refused or mended by Python."""
+    """Unpacks a tar file. Python refuses files outside `folder`, and removes write permission for others."""
     with tarfile.open(archive) as tar:
         if hasattr(tarfile, "data_filter"):
             tar.extractall(folder, filter="data")
@@ -41,7 +41,7 @@ class Places:
                 "PYTHONUNBUFFERED": "1"}
 
     def images(self, step, scratch, small):
-        """The images that came along, ready to read; without any, the toy set, drawn here."""
+        """The packed images, ready to read; if there are none, the toy set is drawn here."""
         if self.data is not None and self.data.suffix == ".kpack":
             return self.data
         folder = scratch / "images"
@@ -57,7 +57,7 @@ class Places:
 
 
 def find_tool(name, folders):
-    """A program on the PATH or in one of `folders`, which may hold patterns; the newest of several."""
+    """A program on the PATH or in one of `folders`, which may be patterns; the newest of several."""
     for folder in [*os.environ.get("PATH", "").split(":"), *folders]:
         for path in sorted(glob.glob(f"{folder}/{name}"), reverse=True):
             if os.access(path, os.X_OK) and os.path.isfile(path):

@@ -1,5 +1,5 @@
-"""gpu_flight.sh --rehearse: packs, unpacks, puts the emulation in place of the device, flies two calls of two parts, and
-plants what may go wrong: it must be noticed, and must not cost the other steps their time."""
+"""gpu_flight.sh --rehearse: packs, unpacks, replaces the device by the emulation, runs two calls of two parts, and
+plants errors. They must be noticed, and must not use up the time of other steps."""
 import os
 import pathlib
 import shutil
@@ -18,7 +18,7 @@ import part_d
 from steps import OUT_BYTES, OUT_FILES, TABLE_LINES, end_group, fail
 
 HERE = pathlib.Path(__file__).resolve().parent
-SECONDS = {"a": 300, "b": 120, "c": 120, "d": 120}  # far more than they need
+SECONDS = {"a": 300, "b": 120, "c": 120, "d": 120}  # far more than the parts need
 MOST_SECONDS = 600
 
 
@@ -54,7 +54,7 @@ class Rehearsal:
         self.whole_flight()
 
     def unpack(self):
-        """The package as it would travel, with programs of this machine's build, and the emulation in place of the device."""
+        """The package, but with the programs of this machine's build, and with the emulation in place of the device."""
         file = self.work / "flight.tar.gz"
         stage = self.work / "stage"
         pack.install(self.build, stage)
@@ -70,7 +70,7 @@ class Rehearsal:
             self.expect(programs, f"no emulated programs in {folder}")
             for program in programs:
                 shutil.copy(program, target / program.name)
-        (self.package / "bin/emulated").symlink_to(".")  # where tests look for programs with the emulation
+        (self.package / "bin/emulated").symlink_to(".")  # here tests look for programs with the emulation
         self.script = share / "scripts/gpu_flight.sh"
 
     def fly(self, part, out, *more, seconds=None, environment=None, planted=None):
@@ -89,7 +89,8 @@ class Rehearsal:
         return code, table
 
     def run(self, command, environment=None, shown=False):
-        """Exit code, and what it said if that is not shown. What still runs when the rehearsal's time is up is ended."""
+        """Returns the exit code, and the output if it is not shown. Processes that still run when the rehearsal's time
+        is up are ended."""
         process = subprocess.Popen(list(map(str, command)), env={**self.environment, **(environment or {})}, text=True,
                                    start_new_session=True, stdout=None if shown else subprocess.PIPE,
                                    stderr=None if shown else subprocess.STDOUT)
@@ -147,7 +148,7 @@ class Rehearsal:
         self.report_planted(before, "a case that fails, one that crashes, one that hangs, one that is skipped, too large a file")
 
     def planted_hang(self):
-        """nvidia-smi never answers, and --out is full: the cases must run all the same."""
+        """nvidia-smi never answers, and --out is full: the cases must still run."""
         out = self.work / "full"
         out.mkdir()
         for i in range(OUT_FILES):

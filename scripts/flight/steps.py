@@ -1,7 +1,7 @@
-"""A part of the flight: steps that share its seconds, a table of what they found, and the files that they leave.
+"""A part of the flight: steps that share its seconds, a table of their results, and the files that they write.
 
-No step can take another's time: it gets its share and what earlier ones left over, and is killed at its limit. What it has
-said by then stays in the table.
+No step can use another step's time: it gets its share and what earlier steps left over, and is killed at its limit. Its
+rows up to then stay in the table.
 """
 import collections
 import contextlib
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-OUT_FILES, OUT_BYTES = 8, 16 << 20  # that come back from a GPU's machine
+OUT_FILES, OUT_BYTES = 8, 16 << 20  # limits on what comes back from a GPU's machine
 TABLE_LINES = 60
 TABLE_SECONDS = 4  # at the end, for the table and the files
 GRACE_SECONDS = 1  # between the request to end and the end
@@ -30,7 +30,7 @@ class Stopped(Exception):
 
 
 class MayBeMissing(Exception):
-    """A step cannot run here, for want of `name`: red, unless --allow-missing NAME says otherwise."""
+    """A step cannot run here because `name` is missing: red, unless --allow-missing NAME permits it."""
 
     def __init__(self, name, why):
         super().__init__(why)
@@ -38,7 +38,7 @@ class MayBeMissing(Exception):
 
 
 def end_group(process):
-    """Ends a process that leads its own session, and all that it started."""
+    """Ends a process that leads its own session, and all processes that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -48,7 +48,7 @@ def end_group(process):
             process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             continue
-        if number == signal.SIGTERM:  # a child that does not listen has outlived it
+        if number == signal.SIGTERM:  # a child that ignores the signal is still running
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -57,7 +57,7 @@ def end_group(process):
 
 
 class Log:
-    """Everything that was said, in one file that never grows past what can come back. Threads may share it."""
+    """All output, in one file that never exceeds the limit of what can come back. Threads may share it."""
 
     def __init__(self, path):
         self.file, self.left, self.lock = open(path, "w", errors="replace"), OUT_BYTES - (1 << 16), threading.Lock()
@@ -72,14 +72,14 @@ class Log:
             try:
                 self.file.write(text if self.left > 0 else text + "\n(cut here: the file is full)\n")
                 self.file.flush()
-            except OSError as error:  # land() says so; until then the part goes on, and prints what it finds
+            except OSError as error:  # land() reports it; until then the part continues and prints its results
                 self.left, self.error = 0, error
                 with contextlib.suppress(OSError):
                     self.file.close()
 
 
 class Step:
-    """What a step's function gets."""
+    """The argument of a step's function."""
 
     def __init__(self, flight, name, deadline):
         self.flight, self.name, self.deadline, self.log = flight, name, deadline, flight.log
@@ -88,11 +88,11 @@ class Step:
         return 0 if self.flight.over else self.deadline - time.monotonic()
 
     def row(self, text, ok=True):
-        """A line of the table; a red one if not ok, and "--" if ok is None: not run, as was allowed."""
+        """Adds a line to the table: red if not ok, and "--" if ok is None, which means not run, as permitted."""
         self.flight.add_row(self.name, text, ok)
 
     def run(self, command, seconds=None, env=None, cwd=None, feed=None, check=False):
-        """Runs a command to its end or to the step's, whichever comes first."""
+        """Runs a command until it ends or the step's time is up."""
         left = self.left() - (GRACE_SECONDS if self.left() > 3 * GRACE_SECONDS else 0)
         limit = max(0.1, left if seconds is None else min(seconds, left))
         title = f"\n$ {' '.join(map(str, command))}\n"
@@ -200,9 +200,9 @@ class Flight:
             raise
         except MayBeMissing as reason:
             self.add_row(name, f"could not run: {reason}", ok=None if reason.name in self.allow_missing else False)
-        except (Stopped, RuntimeError, SystemExit) as reason:  # what this program says itself
+        except (Stopped, RuntimeError, SystemExit) as reason:  # errors that this program raises itself
             self.add_row(name, reason, ok=False)
-        except Exception as error:  # a step that fails leaves the others their time
+        except Exception as error:  # a step that fails does not stop the others
             self.add_row(name, f"{type(error).__name__}: {error}", ok=False)
         self.log.write(f"\n== {name}: {time.monotonic() - begun:.1f} s\n")
 
@@ -219,7 +219,7 @@ class Flight:
             (self.out / name).write_bytes(path.read_bytes())
 
     def land(self):
-        """Checks what lies in --out, prints the table, and returns the exit code."""
+        """Checks the files in --out, prints the table, and returns the exit code."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         if not self.finished:
             self.add_row("end", "the part broke off before its end", ok=False)
@@ -233,7 +233,7 @@ class Flight:
                    "all that it promises ran and passed")
         lines = [f"== part {self.part}: {verdict}, {time.monotonic() - self.start:.0f} s of {self.seconds} s ==", *self.rows]
         room = TABLE_LINES - (1 if self.last else 0)
-        if len(lines) > room:  # red ones first
+        if len(lines) > room:  # red lines first
             kept = sorted(range(1, len(lines)), key=lambda i: (not lines[i].startswith("RED"), i))[:room - 2]
             left_out = len(lines) - 1 - len(kept)
             lines = [lines[0], *(lines[i] for i in sorted(kept)), f"... {left_out} lines more in {self.part}_log.txt"]

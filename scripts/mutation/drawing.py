@@ -1,6 +1,6 @@
-"""Draws errors by chance from the sources: an operator, a constant, two arguments swapped, a statement dropped.
+"""Draws errors at random from the sources: an operator, a constant, two arguments swapped, a statement dropped.
 
-The rules are those of cpp.rules, applied by universalmutator (Groce et al., ICSE 2018; from PyPI).
+universalmutator (Groce et al., ICSE 2018; from PyPI) applies the rules in cpp.rules.
 """
 import contextlib
 import functools
@@ -20,7 +20,7 @@ RULES = pathlib.Path(__file__).with_name("cpp.rules")
 
 @functools.cache
 def universalmutator():
-    """The module of that name, or None; pip brings it into the build tree at first use."""
+    """The module, or None; pip installs it into the build tree at first use."""
     tools = from_pip.TOOLS / "universalmutator"
     if not tools.exists():
         from_pip.bring("universalmutator==1.14.1", "--no-deps", into=tools)
@@ -32,7 +32,7 @@ def universalmutator():
     return mutator
 
 
-def sources(rooms=ROOMS, suffixes=(".cpp", ".cu", ".h")):
+def sources(rooms=ROOMS, suffixes=(".cpp", ".cu", ".h", ".cuh")):
     """Tracked sources of the rooms, as paths in the repository."""
     tracked = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", *rooms], check=True, capture_output=True,
                              text=True).stdout.split("\0")
@@ -46,7 +46,7 @@ def in_string(line, at):
 
 @functools.cache
 def errors_of(source):
-    """By number of the line, the texts that a rule makes of it."""
+    """For each line number, the texts that the rules make from the line."""
     with open(ROOT / source) as file:
         lines = file.readlines()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -62,7 +62,8 @@ def errors_of(source):
 
 
 def draw(seed, among):
-    """Endless errors, evenly over the lines of the sources `among`: (number, source, line, text before, text after)."""
+    """An endless series of errors, evenly distributed over the lines of the sources `among`: (number, source, line,
+    text before, text after)."""
     lines = [(source, line) for source in among for line in errors_of(source)]
     dice = random.Random(seed)
     dice.shuffle(lines)

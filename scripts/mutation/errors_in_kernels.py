@@ -1,10 +1,10 @@
-"""Errors in kernels, in waits and in what is counted, and the test cases that must notice each."""
+"""Errors in kernels, in waits and in counts of work, and the test cases that must notice each."""
 
 # The test cases that must notice.
 GRADIENT_TESTS = "gradients agree*,cpu agrees*"
 TRIPLETS = "triplets on a GPU*"
-# (file, text as it stands, text with the planted error), and for kernels of the GPU, which run on the host here, the
-# test cases that must notice: all of the ladder would take minutes. For a header also a source that includes it.
+# (file, right text, text with the planted error). For kernels of the GPU, which run on the host here, also the test
+# cases that must notice, because all cases would take minutes. For a header also a source that includes it.
 ERRORS = [
     ("layers/batch_norm/reference.cpp", "centered -= (d_bias", "centered += (d_bias"),
     ("layers/l2_normalize/reference.cpp", "[m * dim + d] - y.data<T>()[m * dim + d] * along",
@@ -20,7 +20,7 @@ ERRORS = [
     ("third_party/search/library_search.cpp", "if (is_open && !shared) return true;", "", "library search*"),
     ("engine/optimizer/cuda.cu", "s[0].element[j], g.element[j] * unscale", "s[0].element[j], g.element[j]",
      "optimizer: scaled*"),
-    # Waits that are forgotten, events in the wrong place, memory that is used again too early.
+    # Forgotten waits, events in the wrong place, memory that is reused too early.
     ("apps/training/input_feed.cpp", "  gpu().synchronize();  // the zeros", "  // the zeros", "input feed*"),
     ("apps/training/input_feed.cpp", "      if (slot.used) gpu().wait_on_host(slot.arrived);\n    } catch", "    } catch",
      "input feed*"),
@@ -61,18 +61,18 @@ ERRORS = [
     ("engine/recording.cpp", "const PoolScope scope(Device::cuda, pool_);", "const PoolScope scope(Device::plan, pool_);",
      "recordings on cuda*"),
     ("engine/memory.cpp", "recordings_ == 0 || recording_,", "recordings_ >= 0,", "recordings on cuda*"),
-    # What a GPU would do, as it is counted.
-    ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, mean, inv_std, scale, bias, residual})",
-     ".read = bytes_of({x, mean, inv_std, scale, bias, residual}) / 2", "predicted: bytes*"),
+    # The counted work of a GPU.
+    ("layers/batch_norm/plan.cpp", ".read = bytes_of({x, channels.mean, channels.inv_std, channels.scale, channels.bias, residual})",
+     ".read = bytes_of({x, channels.mean, channels.inv_std, channels.scale, channels.bias, residual}) / 2", "predicted: bytes*"),
     ("layers/conv2d/plan.cpp", "if (addend.defined()) add(", "if (!addend.defined() && dx.numel() == 0) add(",
      "predicted: bytes*"),
     ("losses/cross_entropy/plan.cpp", ".written = bytes_of({d_logits})", ".written = bytes_of({d_logits}) / 2",
      "work: every*"),
-    # SupCon: sums that go on inside of tensor cores, and work that is shared out unevenly.
-    ("losses/supcon/cuda_tiles.h", "Sums of_tile = {};",
+    # SupCon: sums that continue inside tensor cores, and work that is divided unevenly.
+    ("losses/supcon/cuda_tiles.cuh", "Sums of_tile = {};",
      "Sums of_tile; memcpy(of_tile, sums, sizeof sums); memset(sums, 0, sizeof sums);", "supcon on cuda: 64 anchors*",
      "losses/supcon/cuda_backward_labels.cu"),
-    ("losses/supcon/cuda_tiles.h", "float product[2][4] = {};",
+    ("losses/supcon/cuda_tiles.cuh", "float product[2][4] = {};",
      "float product[2][4]; memcpy(product, c, sizeof product); memset(c, 0, sizeof product);", "supcon on cuda: long*",
      "losses/supcon/cuda_backward_labels.cu"),
     ("losses/supcon/cuda.cu", "b = blocks.first + 1", "b = blocks.first + 2", "supcon on cuda: few blocks*"),
@@ -84,29 +84,30 @@ ERRORS = [
      "losses/supcon/areas.cpp"),
     ("losses/supcon/areas.h", "if (first < own_end && own_end < end) end = own_end;", "", "supcon's areas: every*",
      "tests/losses/supcon_areas_test.cpp"),
-    ("losses/supcon/cuda_tiles.h", "else if (width > tile_columns / 4)", "else if (width > tile_columns)",
+    ("losses/supcon/cuda_tiles.cuh", "else if (width > tile_columns / 4)", "else if (width > tile_columns)",
      "supcon on cuda: tiles of every width", "losses/supcon/cuda.cu"),
-    ("losses/supcon/cuda_pairs.h", "column >= end_column ||", "column >= end_column + 16 ||", "supcon on cuda: tiles of every width",
+    ("losses/supcon/cuda_pairs.cuh", "column >= end_column ||", "column >= end_column + 16 ||", "supcon on cuda: tiles of every width",
      "losses/supcon/cuda.cu"),
     ("engine/cuda/tensor_core.h", "sum < 0 ? -magnitude", "sum < 0 ? magnitude", "tensor core*",
      "tests/engine/tensor_core_test.cpp"),
-    # Kernels with a barrier too few, which only a race shows, and other things that a lenient emulation forgives.
+    # Kernels with a missing barrier, which only causes a race, and other errors that a lenient emulation would not
+    # find.
     ("engine/cuda/launch.h", "  __syncthreads();  // an earlier use of `partial` may still be read\n", "", TRIPLETS,
      "losses/triplet/cuda.cu"),
     ("engine/cuda/launch.h", "  __syncthreads();\n  value = 0;", "  value = 0;", TRIPLETS, "losses/triplet/cuda.cu"),
     ("losses/triplet/cuda.cu", "    __syncthreads();\n    if (static_cast<int>(threadIdx.x) >= half) continue;",
      "    if (static_cast<int>(threadIdx.x) >= half) continue;", TRIPLETS),
     ("losses/cross_entropy/cuda.cu", "    __syncthreads();\n    if", "    if", "cross_entropy on cuda*"),
-    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    row_slice.store", "    row_slice.store",
+    ("losses/supcon/cuda_tiles.cuh", "    __syncthreads();\n    row_slice.store", "    row_slice.store",
      "supcon on cuda: tiles*", "losses/supcon/cuda.cu"),
-    ("losses/supcon/cuda_tiles.h", "    __syncthreads();\n    // Each width", "    // Each width",
+    ("losses/supcon/cuda_tiles.cuh", "    __syncthreads();\n    // Each width", "    // Each width",
      "supcon on cuda: contrasts*", "losses/supcon/cuda.cu"),
     ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  const int across", "  const int across", "batch norm kernels*"),
     ("layers/batch_norm/cuda.cu", "  __syncthreads();\n  if (lane > 0", "  if (lane > 0", "batch norm kernels*"),
     ("layers/linear/cuda_plain.cu", "  __syncthreads();\n", "", "linear layers on a GPU*"),
     ("engine/optimizer/cuda.cu", "  __syncthreads();\n", "", "optimizer: every rule*"),
     ("engine/optimizer/cuda.cu", "atomicOr(flag, bit)", "*flag |= bit", "optimizer: gradients that*"),
-    ("engine/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
+    ("engine/kernels/accumulate.cu", "cuda::packs_fit<T>(left, right, sum)", "true", "on a GPU* sums and*"),
     ("data/loading/resident_views.cu", "  __syncthreads();\n  const std::uint8_t* corner", "  const std::uint8_t* corner",
      "resident views on a GPU: crops*"),
 ]

@@ -1,7 +1,7 @@
-"""Builds Kindred's programs with one error planted in a source, beside the build and without touching the source.
+"""Builds Kindred's programs with one error planted in a source. Neither the source nor the build is changed.
 
-The source is compiled with the flags of the build, and each program is linked as the build links it, with the object
-of the planted error in the place of its own.
+The source is compiled with the flags of the build, and each program is linked as in the build, but with the object that
+has the planted error.
 """
 import hashlib
 import json
@@ -18,7 +18,7 @@ EMULATED_PROGRAMS = ["pretrain", "linear_probe", "embed", "evaluate", "classify"
 
 
 class CannotCompile(Exception):
-    """The text with the error is not C++."""
+    """The text with the error does not compile."""
 
 
 def object_of(entry):
@@ -28,13 +28,13 @@ def object_of(entry):
 
 
 class Planter:
-    """Makes programs with errors of the build in the folder `build`; they lie in the folder `work`."""
+    """Makes programs with errors from the build in the folder `build`, and puts them into the folder `work`."""
 
     def __init__(self, build, work):
         self.build = pathlib.Path(build).resolve()
         self.work = pathlib.Path(work).resolve()
         self.work.mkdir(parents=True, exist_ok=True)
-        self.compiled = {}  # by source, how the build compiles it; for some programs more than once
+        self.compiled = {}  # how the build compiles each source; some are compiled more than once
         for entry in json.loads((self.build / "compile_commands.json").read_text()):
             self.compiled.setdefault(pathlib.Path(entry["file"]), []).append(entry)
         self.commands = {}
@@ -49,7 +49,7 @@ class Planter:
         return self.commands[target]
 
     def link_command(self, target):
-        """The link among the commands that ninja joins by &&; an archive of which all is taken stands there as its objects."""
+        """The link command among the commands that ninja joins by &&. A whole archive is replaced by its objects."""
         words = self.command(target)
         named, whole = [], False
         for word in words[2:words.index("&&", 2)]:
@@ -61,7 +61,7 @@ class Planter:
         return named
 
     def objects(self, target):
-        """Every object that `target` is linked from, those of its archives included."""
+        """Every object that `target` is linked from, including the objects of its archives."""
         found = set()
         for word in self.link_command(target):
             if word.endswith(".o"):
@@ -78,7 +78,7 @@ class Planter:
         of_gpu = source.endswith(".cu")
         entries = self.compiled[self.build / "emulated" / (source + ".cpp") if of_gpu else ROOT / source]
         words = shlex.split(entries[0]["command"])
-        if words[0].endswith("ccache"):  # it launches the compiler
+        if words[0].endswith("ccache"):  # ccache starts the compiler
             words = words[1:]
         out = words.index("-o")
         if headers:
@@ -94,15 +94,16 @@ class Planter:
         return [object_of(entry) for entry in entries]
 
     def link(self, target, replaced, to):
-        """Links `target` as `to`; `replaced` names the object to use in place of an original. False: it has none of them."""
+        """Links `target` as `to`; `replaced` names the object to use in place of an original. Returns False if it uses
+        none of them."""
         inside = self.objects(target)
         replaced = {original: planted for original, planted in replaced.items() if original in inside}
         if not replaced:
             return False
         named = [word for word in self.link_command(target) if word not in replaced]
         named[named.index("-o") + 1] = str(to)
-        # First, so that functions which other objects hold too are taken from these; and the member of an archive is
-        # not taken where its symbols are there already.
+        # The replacements come first, so that the linker takes functions from them, and does not take the archive's
+        # member with the same symbols.
         named[1:1] = [str(planted) for planted in replaced.values()]
         if shutil.which("ld.lld"):  # twice as fast
             named.insert(1, "-fuse-ld=lld")
@@ -111,7 +112,7 @@ class Planter:
 
     def plant(self, source, text, through=()):
         """The objects with `text` in place of `source`, by the originals' paths; a header is compiled `through` sources."""
-        # Two errors of one source are made at the same time.
+        # Two errors of one source may be compiled at the same time.
         name = source.replace("/", "_") + "." + hashlib.sha256(text.encode()).hexdigest()[:8]
         if not through:
             to = self.work / (name + ".o")
@@ -126,7 +127,7 @@ class Planter:
         return replaced
 
     def link_programs(self, replaced, folder, emulated=False):
-        """Fills `folder` with the programs, those that the error does not reach as links to the build's."""
+        """Fills `folder` with the programs. A program without the error is a link to the program of the build."""
         (folder / "emulated").mkdir(parents=True, exist_ok=True)
         for program in [f"emulated/{p}" for p in EMULATED_PROGRAMS] if emulated else PROGRAMS:
             if not (folder / program).exists() and not self.link(f"apps/{program}", replaced, folder / program):

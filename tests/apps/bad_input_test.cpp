@@ -1,5 +1,5 @@
-// What users get wrong, and what disks and files do: one line, a documented exit code,
-// nothing lost, nothing changed.
+// Mistakes of users, and failing disks and files: the answer is one line and a documented exit code; nothing is
+// lost or changed.
 #include "programs.h"
 
 #include <kindred/engine/files/safetensors.h>
@@ -71,7 +71,8 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("pretrain", set + out + "-b 8 --device cuda"), 5, "; use --device cpu");
   expect_error(run_program("pretrain", set + out + "-b 8 --device tpu"), 2, "tpu");
   // Advice of the programs for errors of the library (apps/console/advice.h).
-  expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision f16"), 2, "use --device cuda, or");
+  expect_error(run_program("pretrain", set + out + "-b 8 --device cpu --precision f16"), 2,
+               "use --device cuda, or");
   expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2,
                "computes in f32; use --device cpu");
   expect_error(run_program("pretrain", set + out + "-b 8 --device reference --precision bf16"), 2, "reference");
@@ -140,7 +141,7 @@ TEST_CASE("encoder files that are truncated, hostile or of another model are ref
   expect_error(probe(bad), 4, "bad.safetensors");
   write_file(bad, "");
   expect_error(probe(bad), 4, "bad.safetensors");
-  // Says that it is a larger model than it is: which tensors differ is said.
+  // The file claims to be a larger model: the message names the tensors that differ.
   std::string lie = bytes;
   lie.replace(lie.find("resnet20"), 8, "resnet32");
   write_file(bad, lie);
@@ -166,7 +167,7 @@ TEST_CASE("a full disk leaves the previous files whole") {
   REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
   const std::string encoder = read_bytes(run + "/encoder.safetensors"),
                     checkpoint = read_bytes(run + "/checkpoint.safetensors");
-  // A file size limit stands for the full disk: 256 KiB, less than the encoder's 1.1 MB.
+  // A file size limit replaces the full disk: 256 KiB, less than the encoder's 1.1 MB.
   fs::remove(run + "/config.json");
   const auto result = run_program_with(
       "ulimit -f 256;", "linear_probe",

@@ -41,7 +41,7 @@ std::string encoder_bytes(const ParameterStore& store) {
 }
 
 std::string encoder_after(const std::string& set, const Plan& plan) {
-  set_compute_threads(2);  // as the programs under test have: sums over chunks depend on their number
+  set_compute_threads(2);  // like the programs under test: sums over chunks depend on the number of threads
   ContrastiveModel model("resnet20", Stem::cifar, plan.head, plan.classes);
   model.store.allocate(Device::cpu, plan.seed);
   Optimizer optimizer(model.store, plan.optimizer);

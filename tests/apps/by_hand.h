@@ -1,5 +1,5 @@
-// Stage one written out with the library alone: what `pretrain` is compared with, byte for byte. Nothing of
-// apps/ is used here, so that an error between a flag and the library cannot be in both.
+// Stage one, written with the library alone. `pretrain` is compared with it byte for byte. Nothing from apps/
+// is used here, so an error between a flag and the library cannot be in both.
 #pragma once
 
 #include "../engine/temporary_folder.h"
@@ -20,7 +20,8 @@ constexpr std::int64_t batch = 6, size = 32, steps = 4;
 // A set of 4 steps an epoch: 24 training images of 3 classes.
 std::string draw_set(const TemporaryFolder& folder);
 
-// Batches of `views` views, in the order of `seed`; of the first images of each class, or of all (0).
+// Batches of `views` views, in the order of `seed`, from the first images of each class, or from all images
+// (0).
 Loader loader(const std::string& set, std::uint64_t seed, int views, const std::string& recipe_name = "cifar",
               std::int64_t limit_per_class = 0);
 
@@ -36,8 +37,8 @@ Tensor for_each_view(const std::vector<T>& values, int views) {
   return Tensor::from(all, {static_cast<std::int64_t>(all.size())}, Device::cpu);
 }
 
-// What `pretrain` is told: ResNet-20, the batch, one epoch, no figure of neighbours. Without `schedule_flags`
-// the caller gives the learning rate.
+// The flags of `pretrain`: ResNet-20, the batch, one epoch, no nearest neighbours. Without `schedule_flags` the
+// caller gives the learning rate.
 inline const std::string flags =
     " --device cpu --model resnet20 --image-size 32 -b 6 -j 1 --epochs 1 --knn-every 0 ";
 inline const std::string schedule_flags = "--lr 0.1 --warmup-epochs 0 ";
@@ -59,7 +60,7 @@ struct Plan {
 // The bytes of encoder.safetensors after four steps of forward, loss, backward and update.
 std::string encoder_after(const std::string& set, const Plan& plan);
 
-// The same of any model, by the file that Kindred writes.
+// The bytes of the encoder file that Kindred writes for any model.
 std::string encoder_bytes(const ParameterStore& store);
 
 // Runs `pretrain` with the flags above and these, and returns the bytes of its encoder.

@@ -1,4 +1,4 @@
-// check_data and pack_dataset as a user runs them, and training on what they accept and make.
+// check_data and pack_dataset as a user runs them, and training on the sets that they accept and make.
 #include "programs.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// The programs on a GPU, end to end, as a user runs them there. On a GPU, or on one that is emulated.
+// The programs on a GPU or an emulated GPU, end to end, as a user runs them.
 #include "../gpu.h"
 #include "programs.h"
 
@@ -19,7 +19,7 @@ std::string encoder_of(const fs::path& run) {
   return (run / "encoder.safetensors").string();
 }
 
-// Ran to its end, and on the GPU.
+// Checks that the program ran to its end, and on the GPU.
 void check_ran(const ProgramResult& result) {
   CAPTURE(result.output);
   CHECK(result.code == 0);

@@ -1,5 +1,5 @@
-// What the programs do in pieces, or with a part of what there is, on more than a piece or a part: the same as
-// plain loops over everything, or over the part that was promised.
+// Programs process some data in pieces, or use only a part of it. Here there is more than one piece or part,
+// and the results equal plain loops over all data, or over the promised part.
 #include "programs.h"
 
 #include <kindred/apps/evaluation/features.h>
@@ -18,7 +18,7 @@
 namespace kindred {
 namespace {
 
-// ---- the diagnosis of a batch takes whole images, of which all views together are at most 1,024 rows
+// ---- the diagnosis of a batch takes whole images, with at most 1,024 rows in all views together
 
 struct Means {
   double own = 0, other = 0, negative = 0, alignment = 0, uniformity = 0;
@@ -62,7 +62,7 @@ TEST_CASE("limits: the diagnosis of more than 1,024 rows is that of the first im
   std::vector<std::int32_t> chosen_labels;
   for (std::size_t row = 0; row < views * batch; ++row) {
     const std::size_t i = row % batch;
-    // Images drift, so that other ones than the first would give other figures.
+    // Images drift, so images other than the first give other figures.
     std::vector<float> z;
     float length = 0;
     for (std::size_t d = 0; d < dim; ++d) {
@@ -92,7 +92,7 @@ TEST_CASE("limits: the diagnosis of more than 1,024 rows is that of the first im
   CHECK(figures.at("similarity_negatives").at("mean").get<double>() == close(expected.negative));
   CHECK(figures.at("effective_rank").get<double>() ==
         close(diagnose(chosen, dim, chosen_labels, chosen_images).effective_rank));
-  // Two other choices of as many rows, which those figures are not.
+  // Two other choices of as many rows, which give other figures.
   std::vector<float> first_rows(all.begin(), all.begin() + 1023 * static_cast<std::ptrdiff_t>(dim));
   std::vector<std::int64_t> row_images;
   std::vector<std::int32_t> row_labels;
@@ -101,7 +101,7 @@ TEST_CASE("limits: the diagnosis of more than 1,024 rows is that of the first im
   CHECK(means_of(first_rows, dim, row_images, row_labels).alignment !=
         doctest::Approx(expected.alignment).epsilon(1e-3));
 
-  // Positives are counted by the loss, of all anchors.
+  // The loss counts the positives of all anchors.
   std::vector<std::int32_t> counted(views * batch, 7);
   counted.back() = 3;
   const nlohmann::json with_counts =
@@ -152,7 +152,7 @@ TEST_CASE("limits: an online probe's accuracy on 9,000 rows") {
   CHECK(std::abs(static_cast<double>(right) / rows - static_cast<double>(in_first_chunk) / 4096) > 0.02);
 }
 
-// ---- the figures of an epoch take so many images at most
+// ---- the figures of an epoch use a limited number of images
 
 TEST_CASE("limits: nearest neighbours of more images than are looked at are those of evenly spread ones") {
   const TemporaryFolder folder;
@@ -236,14 +236,14 @@ TEST_CASE("limits: evaluate names the ten hardest of twelve classes, the hardest
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder, 10, 8), json = folder / "all.json";
   const std::string copied = open_dataset(set, Split::train)->class_names().front();
-  for (const std::string split : {"/train/", "/val/"})  // two more classes, whose pictures are another's
+  for (const std::string split : {"/train/", "/val/"})  // two more classes, with the pictures of another class
     for (const std::string copy : {"zz", "zzz"})
       std::filesystem::copy(set + split + copied, set + split + copy);
   const std::string probe = folder / "probe";
   REQUIRE(run_program("linear_probe",
                       set + " --device cpu --untrained resnet20 --image-size 32 --epochs 20 --out " + probe)
               .code == 0);
-  // The encoder of that probe, as pretrain writes it.
+  // The encoder of the probe, as pretrain writes it.
   REQUIRE(run_program("pretrain", set +
                                       " --device cpu --model resnet20 --image-size 32 -b 12 -j 1 --epochs 1 "
                                       "--lr 0 --knn-every 0 --out " +
@@ -265,7 +265,7 @@ TEST_CASE("limits: evaluate names the ten hardest of twelve classes, the hardest
   for (std::size_t c = 0; c < 12; ++c) {
     const auto& each = whole.at("classes")[c];
     accuracies.push_back(each.at("top1").get<double>());
-    // Of each class, from the row of the confusion matrix.
+    // For each class, from its row of the confusion matrix.
     double images = 0;
     for (const auto& count : whole.at("confusion")[c]) images += count.get<double>();
     CHECK(each.at("images").get<double>() == images);
@@ -276,7 +276,7 @@ TEST_CASE("limits: evaluate names the ten hardest of twelve classes, the hardest
   for (std::size_t i = 0; i < 10; ++i) CHECK(lines[i].starts_with(fmt::format("  {:.4f}  ", accuracies[i])));
 }
 
-// ---- a run that never gets anywhere
+// ---- a run in which no step succeeds
 
 TEST_CASE("limits: fifty skipped steps in a row end a run that skips steps") {
   const TemporaryFolder folder;

@@ -18,7 +18,7 @@ namespace {
 
 ProgramResult run_command(const std::string& environment, const std::string& folder, const std::string& program,
                           const std::string& arguments) {
-  // Threads that wait sleep: with more programs than processors, those that spin hold up the others.
+  // Waiting threads sleep: with more programs than processors, spinning threads would slow the others down.
   const std::string command = fmt::format("{} OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive {}/{} {} 2>&1",
                                           environment, folder, program, arguments);
   FILE* pipe = popen(command.c_str(), "r");

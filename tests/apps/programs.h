@@ -12,37 +12,37 @@ struct ProgramResult {
   std::string output;  // standard output and error together
 };
 
-// Runs `build/<preset>/apps/<program> <arguments>` through the shell, with two compute threads and no GPU: what
-// these tests expect is the CPU's.
+// Runs `build/<preset>/apps/<program> <arguments>` through the shell, with two compute threads and without a
+// GPU, because these tests expect the CPU's results.
 ProgramResult run_program(const std::string& program, const std::string& arguments);
 
 // The same under a shell prefix, for example "ulimit -f 8;".
 ProgramResult run_program_with(const std::string& prefix, const std::string& program,
                                const std::string& arguments);
 
-// Runs it with `--device cuda`. Where the GPU is emulated, the program is the one that was
-// built with the emulation.
+// Runs a program with `--device cuda`. If the GPU is emulated, it is the program that was built with the
+// emulation.
 ProgramResult run_program_on_gpu(const std::string& program, const std::string& arguments,
                                  const std::string& prefix = "");
 
-// Runs the test program that this is once more, under a shell prefix.
+// Runs this test program again, under a shell prefix.
 ProgramResult run_these_tests(const std::string& prefix, const std::string& arguments);
 
 // Runs `pretrain` and kills it, without a chance to clean up, as soon as its first checkpoint is there.
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
                           bool on_gpu = false);
 
-// True when the output has no more than one line after "error:": what a user sees when something is wrong.
+// Returns true if the output has at most one line after "error:", as for every error that a user sees.
 bool is_one_line_error(const ProgramResult& result);
 
 // A tiny class-folder set under `folder`/set: `classes` classes of `per_class` images of 32x32 and a quarter as
 // many for validation. Returns its path.
 std::string draw_tiny_set(const TemporaryFolder& folder, int classes = 3, int per_class = 8);
 
-// Whether `export` can write ONNX; a line says where it cannot.
+// Returns true if `export` can write ONNX; otherwise prints a line.
 bool has_onnx();
 
-// Whether the text stands in the output.
+// Returns true if the output contains the text.
 bool says(const ProgramResult& result, const std::string& text);
 
 // Names, sizes and contents of everything under a folder, as one number.

@@ -120,7 +120,7 @@ TEST_CASE("a run that was killed resumes to the same bytes") {
   run_until_checkpoint(set, cut, flags);
   const auto done = json_lines(cut + "/metrics.jsonl").size();
   CHECK(done >= 1);
-  CHECK(done < 30);  // it was killed on its way
+  CHECK(done < 30);  // it was killed before its end
   const auto resumed = run_program("pretrain", set + " --out " + cut + flags + " --resume");
   CAPTURE(resumed.output);
   CHECK(resumed.code == 0);
@@ -153,11 +153,11 @@ TEST_CASE("RMSProp: config.json names its constants, it resumes, and other optim
 
   // The mean square is as large as the momentum.
   const auto memory = [&](const std::string& optimizer) {
-    const auto planned = run_program(
+    const auto predicted = run_program(
         "pretrain", set + " --dry-run --out " + (folder / "none").string() + tiny + "--optimizer " + optimizer);
     const std::string line = "parameters, gradients and optimizer state";
-    REQUIRE(says(planned, line));
-    return std::stod(planned.output.substr(planned.output.find(line) + line.size()));
+    REQUIRE(says(predicted, line));
+    return std::stod(predicted.output.substr(predicted.output.find(line) + line.size()));
   };
   CHECK(memory("rmsprop") == doctest::Approx(memory("sgd") * 4 / 3).epsilon(0.02));
 
@@ -179,11 +179,11 @@ TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is com
   std::ofstream(file) << R"({"views": [{"recipe": "autoaugment", "count": 2},
       {"recipe": {"crop": {"area": [0.05, 0.3]}, "flip": 0.5}, "size": 16, "count": 3}]})";
   const std::string command = set + " --out " + run + tiny + "--epochs 1 --augment " + file;
-  const auto planned = run_program("pretrain", command + " --dry-run");
-  CAPTURE(planned.output);
-  CHECK(planned.code == 0);
-  CHECK(planned.output.find("concatenate") != std::string::npos);
-  CHECK(planned.output.find("[40, 128]") != std::string::npos);  // 5 views of 8 images
+  const auto predicted = run_program("pretrain", command + " --dry-run");
+  CAPTURE(predicted.output);
+  CHECK(predicted.code == 0);
+  CHECK(predicted.output.find("concatenate") != std::string::npos);
+  CHECK(predicted.output.find("[40, 128]") != std::string::npos);  // 5 views of 8 images
   const auto result = run_program("pretrain", command);
   CAPTURE(result.output);
   REQUIRE(result.code == 0);
@@ -208,7 +208,7 @@ TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is com
   CHECK(is_one_line_error(broken));
 }
 
-TEST_CASE("--dry-run prints the plan and writes nothing") {
+TEST_CASE("--dry-run prints the prediction and writes nothing") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
   const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + "--dry-run");

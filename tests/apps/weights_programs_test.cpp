@@ -1,5 +1,5 @@
-// export, embed, and --weights, as a user runs them: good input and what is refused.
-#include "onnx_reader.h"
+// export, embed, and --weights, as a user runs them: good input, and input that is refused.
+#include "onnx/onnx_reader.h"
 #include "programs.h"
 
 #include <kindred/data/npz/npz.h>
@@ -69,7 +69,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const SafetensorsFile file(out);
     CHECK(file.find("encoder.layer2.0.shortcut.0.weight") != nullptr);
     CHECK(file.find("head.2.bias") != nullptr);
-    // And back: a run may begin with it, head included.
+    // In the other direction: a run may begin with this file, including the head.
     expect_good(
         run_program("pretrain", t.set + " --out " + (t.folder / "tuned").string() + tiny + "--weights " + out),
         "SupContrast's names): ");
@@ -105,7 +105,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     CHECK(paths.size() == 6);
     for (const std::string& path : paths) CHECK(fs::exists(path));
     CHECK(file.read_texts(file.at("classes")).size() == 3);
-    // The same features whatever the batch size, up to rounding, and by way of torchvision's names.
+    // The features are the same for every batch size, up to rounding, and for a file with torchvision's names.
     const auto features = file.read<float>(file.at("features"));
     expect_good(exported("--format torchvision"), "");
     fs::rename(out, t.folder / "tv");
@@ -145,7 +145,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const auto list = nlohmann::json::parse(quiet.output.substr(quiet.output.find("\n[") + 1));
     REQUIRE(list.size() == 2);
     CHECK(list[0]["path"] == image);
-    CHECK(list[0]["predictions"].size() == 3);  // of five asked for, three there are
+    CHECK(list[0]["predictions"].size() == 3);  // five were requested, there are three
     double sum = 0, last = 1;
     for (const auto& prediction : list[0]["predictions"]) {
       const double probability = prediction["probability"].get<double>();

@@ -1,6 +1,6 @@
-// What `pretrain` says of a GPU and its libraries, end to end, in every place where they can be found: the
-// program as it is, but for a GPU that only says that it is there (stand_in_gpu.cpp) and libraries that only
-// say their version (stand_in_cudnn.c). Nothing depends on what the machine has installed.
+// What `pretrain` says about a GPU and its libraries, end to end, for every place where the libraries can be.
+// The program is complete, but its GPU only reports its presence (stand_in_gpu.cpp), and the libraries only
+// report their version (stand_in_cudnn.c). Nothing depends on what the machine has installed.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
@@ -37,7 +37,7 @@ void put(const fs::path& path, const char* stand_in) {
   fs::copy_file(fs::path(KINDRED_STAND_INS) / stand_in, path, fs::copy_options::overwrite_existing);
 }
 
-// As nvidia-cudnn-cu13 and nvidia-cublas unpack themselves.
+// Like the unpacked packages nvidia-cudnn-cu13 and nvidia-cublas.
 void install_cudnn(const fs::path& packages) {
   const fs::path folder = packages / "nvidia/cudnn/lib";
   put(folder / "libcudnn.so.9", "libstand_in_cudnn.so");
@@ -80,7 +80,7 @@ TEST_CASE("libraries: cuDNN is missing: where it was looked for, and what to do"
   check_refusal(machine.run_on_cuda(),
                 {"looked in LD_LIBRARY_PATH, the system's folders, the virtual environment " + at +
                  "/venv, conda's prefix " + at + "/conda"});
-  // By itself the program takes the CPU, and says why.
+  // By default the program uses the CPU, and says why.
   const ProgramResult by_itself = machine.run(machine.set + " --dry-run --recipe demo --batch-size 4 --out " +
                                               (machine.folder / "run").string());
   CHECK(by_itself.code == 0);

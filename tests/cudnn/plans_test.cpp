@@ -1,6 +1,6 @@
-// Whether cuDNN has plans for what the layers will ask of it on an H200, asked without one: since 9.8 it
-// makes plans for a GPU that is described (h200.h), and compiles their kernels too. What a plan computes only
-// a GPU can tell.
+// Checks that cuDNN has plans for everything that the layers need on an H200, without an H200. Since 9.8 cuDNN
+// makes plans for a described GPU (h200.h), and compiles their kernels too. Only a GPU can test what a plan
+// computes.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <kindred/engine/error.h>
@@ -18,19 +18,18 @@
 namespace kindred::cudnn {
 namespace {
 
-using Kind = Graph::Kind;
-
 struct Layer {
   std::int64_t n, size, c, k, filter, stride;
 };
 
-// Every convolution of ResNet-50 at 224 and of ResNet-18 and -20 at 32, the stems' channels padded as on a GPU.
-std::set<ConvolutionKey> layers_of_resnets(Kind kind, DType dtype, DType weight_dtype) {
+// Every convolution of ResNet-50 at 224 and of ResNet-18 and -20 at 32. The stems' channels are padded as on a
+// GPU.
+std::set<ConvolutionKey> layers_of_resnets(ConvPass pass, DType dtype, DType weight_dtype) {
   const std::int64_t colours = dtype == DType::f32 ? 3 : 8;
   std::vector<Layer> layers{
       {256, 224, colours, 64, 7, 2}, {512, 32, colours, 64, 3, 1}, {512, 32, colours, 16, 3, 1}};
   std::int64_t in = 64, size = 56;
-  for (std::int64_t width = 64; width <= 512; width *= 2) {  // bottlenecks, their stride in the 3x3 convolution
+  for (std::int64_t width = 64; width <= 512; width *= 2) {  // bottlenecks: stride on the 3x3 convolution
     const std::int64_t stride = width == 64 ? 1 : 2, next = size / stride;
     layers.insert(layers.end(), {{256, size, in, width, 1, 1},
                                  {256, size, width, width, 3, stride},
@@ -51,10 +50,13 @@ std::set<ConvolutionKey> layers_of_resnets(Kind kind, DType dtype, DType weight_
   }
   std::set<ConvolutionKey> keys;
   for (const Layer& l : layers) {
-    if (kind == Kind::backward_data && l.c == colours) continue;  // images have no gradient
+    if (pass == ConvPass::backward_data && l.c == colours) continue;  // images have no gradient
     const std::int64_t pad = l.filter / 2, out = (l.size + 2 * pad - l.filter) / l.stride + 1;
-    keys.insert({kind, dtype, weight_dtype, l.n, l.size, l.size, l.c, l.k, l.filter, l.filter, l.stride, pad,
-                 out, out, false});
+    keys.insert({pass,
+                 dtype,
+                 weight_dtype,
+                 {l.n, l.size, l.size, l.c, l.k, l.filter, l.filter, l.stride, pad, out, out},
+                 false});
   }
   return keys;
 }
@@ -85,14 +87,14 @@ TEST_CASE("cuDNN for an H200: every convolution of the ResNets has plans, in eve
                              {DType::f32, {.allow_tf32 = true}},
                              {DType::f32, {}},
                              {DType::bf16, {.deterministic = true}}})
-    for (const Kind kind : {Kind::forward, Kind::backward_data, Kind::backward_weight})
-      for (const ConvolutionKey& key : layers_of_resnets(kind, p.dtype, p.dtype)) {
+    for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight})
+      for (const ConvolutionKey& key : layers_of_resnets(pass, p.dtype, p.dtype)) {
         CAPTURE(key.to_string());
         CAPTURE(p.rules.allow_tf32);
         const auto graph = [&key] { return graph_of(key); };
         Graph first = graph(), second = graph();
         const std::vector<ChosenPlan> usual = offered_plans(first, p.rules, Offer::usual);
-        // Without tensor cores, some shapes have slow engines only.
+        // Without tensor cores, some shapes have only slow engines.
         const bool tensor_cores = p.dtype != DType::f32 || p.rules.allow_tf32;
         if (tensor_cores)
           CHECK(usual.size() >= 4);
@@ -104,9 +106,9 @@ TEST_CASE("cuDNN for an H200: every convolution of the ResNets has plans, in eve
 
 TEST_CASE(
     "cuDNN for an H200: windows on rows of odd images have plans of their own, which need less alignment") {
-  for (const Kind kind : {Kind::forward, Kind::backward_data, Kind::backward_weight})
+  for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight})
     for (const bool tf32 : {false, true}) {
-      ConvolutionKey key{kind, DType::f32, DType::f32, 64, 33, 33, 3, 16, 3, 3, 1, 1, 33, 33, false};
+      ConvolutionKey key{pass, DType::f32, DType::f32, {64, 33, 33, 3, 16, 3, 3, 1, 1, 33, 33}, false};
       CAPTURE(tf32);
       const PlanRules rules{.allow_tf32 = tf32};
       const auto offered = [&](int alignment) {
@@ -121,21 +123,21 @@ TEST_CASE(
         return choices;
       };
       const std::set<std::string> aligned = offered(16), unaligned = offered(4);
-      // Tensor cores are fed with 16 bytes at a time: some plans are not for such windows.
-      if (tf32 && kind != Kind::backward_data)
+      // Tensor cores read 16 bytes at a time, so some plans do not accept such windows.
+      if (tf32 && pass != ConvPass::backward_data)
         CHECK(std::any_of(aligned.begin(), aligned.end(),
                           [&](const std::string& choice) { return !unaligned.contains(choice); }));
     }
-  ConvolutionKey key{Kind::forward, DType::f32, DType::f32, 2, 5, 5, 3, 4, 3, 3, 1, 1, 5, 5, false};
+  ConvolutionKey key{ConvPass::forward, DType::f32, DType::f32, {2, 5, 5, 3, 4, 3, 3, 1, 1, 5, 5}, false};
   const std::string at_16 = key.to_string();
   key.alignment = 4;
-  CHECK(key.to_string() == at_16 + ", alignment 4");  // what the plan book knows it by
+  CHECK(key.to_string() == at_16 + ", alignment 4");  // the key in the plan book
 }
 
 TEST_CASE("cuDNN for an H200: no engine writes f32 gradients of 16-bit filters, so those are converted") {
-  // Were there one some day, layers/conv2d/cuda.cu takes it; this notices that its second way
-  // is no longer used.
-  for (const ConvolutionKey& key : layers_of_resnets(Kind::backward_weight, DType::bf16, DType::f32)) {
+  // If cuDNN has such a plan one day, layers/conv2d/cuda.cu will use it, and this check will say that the
+  // conversion is no longer needed.
+  for (const ConvolutionKey& key : layers_of_resnets(ConvPass::backward_weight, DType::bf16, DType::f32)) {
     Graph graph = graph_of(key);
     CHECK(offered_plans(graph, {}, Offer::usual).empty());
   }
@@ -144,7 +146,7 @@ TEST_CASE("cuDNN for an H200: no engine writes f32 gradients of 16-bit filters, 
 TEST_CASE("cuDNN for an H200: a data gradient with an addition compiles") {
   for (const DType dtype : {DType::bf16, DType::f32}) {
     const ConvolutionKey key{
-        Kind::backward_data, dtype, dtype, 256, 14, 14, 1024, 256, 1, 1, 1, 0, 14, 14, true};
+        ConvPass::backward_data, dtype, dtype, {256, 14, 14, 1024, 256, 1, 1, 1, 0, 14, 14}, true};
     Graph graph = graph_of(key);
     const PlanRules rules{.allow_tf32 = true};
     const std::vector<ChosenPlan> plans = offered_plans(graph, rules, Offer::usual);
@@ -166,13 +168,13 @@ TEST_CASE("cuDNN for an H200: batch norm compiles with its ReLU, residual and ma
       CHECK_FALSE(offered_plans(graph, {.deterministic = true}, Offer::usual).empty());
     }
   }
-  Graph odd = forward_graph({DType::bf16, 256, 56, 56, 12, true, false});  // the native kernels' affair
+  Graph odd = forward_graph({DType::bf16, 256, 56, 56, 12, true, false});  // left to the native kernels
   CHECK(offered_plans(odd, {}, Offer::usual).empty());
 }
 
 TEST_CASE("cuDNN: a text that is no choice gives no plan") {
-  const ConvolutionKey key{Kind::forward, DType::bf16, DType::bf16, 256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14,
-                           false};
+  const ConvolutionKey key{
+      ConvPass::forward, DType::bf16, DType::bf16, {256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14}, false};
   Graph good = graph_of(key);
   const std::string choice = offered_plans(good, {}, Offer::usual).at(0).choice;
   for (const std::string& text :
@@ -185,11 +187,11 @@ TEST_CASE("cuDNN: a text that is no choice gives no plan") {
     CHECK_FALSE(plan_from(graph, text, {}));
   }
   Graph f32 =
-      graph_of({Kind::forward, DType::f32, DType::f32, 256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14, false});
+      graph_of({ConvPass::forward, DType::f32, DType::f32, {256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14}, false});
   const std::vector<ChosenPlan> rounded = offered_plans(f32, {.allow_tf32 = true}, Offer::usual);
   REQUIRE(!rounded.empty());
   Graph again =
-      graph_of({Kind::forward, DType::f32, DType::f32, 256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14, false});
+      graph_of({ConvPass::forward, DType::f32, DType::f32, {256, 14, 14, 256, 256, 3, 3, 1, 1, 14, 14}, false});
   CHECK_FALSE(plan_from(again, rounded.front().choice, {}));  // against the rules: it rounds to tf32
 }
 
@@ -208,7 +210,7 @@ TEST_CASE("cuDNN: a compiled plan is kept in the user's cache, and damage there 
   CHECK(from_code->workspace() == plans[0].plan.workspace());
   for (const char* text : {"", "{}", "[]", "{\"cudnnVersion\": 91900}"}) CHECK_FALSE(plan_from_code(text));
 
-  // The book knows the choice; the cache gets its code with the first search.
+  // The book holds the choice; the cache gets the code at the first search.
   plan_book().remember("a norm", plans[0].choice);
   const std::filesystem::path folder = home.path / "kindred";
   CHECK_FALSE(std::filesystem::exists(folder));
@@ -217,13 +219,13 @@ TEST_CASE("cuDNN: a compiled plan is kept in the user's cache, and damage there 
   const std::filesystem::path file = std::filesystem::directory_iterator(folder)->path();
   const std::string kept = read_bytes(file);
   CHECK(kept.find("NVIDIA H200") != std::string::npos);
-  CHECK(kept.find("deterministic false") != std::string::npos);  // code found under other rules is not taken
+  CHECK(kept.find("deterministic false") != std::string::npos);  // code found under other rules is not used
 
   std::string changed = kept;
   changed[kept.size() / 2] = static_cast<char>(changed[kept.size() / 2] ^ 4);
   std::ofstream(file, std::ios::binary) << changed;
   REQUIRE(find_plan("a norm", graph));
-  CHECK(read_bytes(file).substr(17, 50) == kept.substr(17, 50));  // made again; the checksum's line aside
+  CHECK(read_bytes(file).substr(17, 50) == kept.substr(17, 50));  // made again; without the checksum's line
   CHECK(read_bytes(file) != changed);
 }
 

@@ -1,6 +1,6 @@
-// A program of Kindred's with a GPU that only says that it is there, to see what a user is told: in place of
-// engine/cuda/device.cu. KINDRED_STAND_IN_GPU is "none" on a machine without a driver. Libraries of NVIDIA's
-// are found as ever, but for the system's own: a test must not depend on what the machine has.
+// Replaces engine/cuda/device.cu in a program: the GPU only reports its presence. This shows what a user is
+// told. KINDRED_STAND_IN_GPU is "none" on a machine without a driver. NVIDIA's libraries are searched for as
+// usual, but not in the system's folders: a test must not depend on the machine.
 #include <kindred/engine/cuda/gpu_libraries.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
@@ -51,10 +51,10 @@ GpuProbe probe() {
     facts.missing_library = missing_gpu_library();
   }
   GpuProbe result;
-  result.reason = why_unusable(facts);
-  result.usable = result.reason.empty();
+  result.problem = why_unusable(facts);
+  result.usable = result.problem.empty();
   result.memory = std::size_t{140} << 30;
-  if (result.usable) result.reason = "NVIDIA H200, driver for CUDA 13.0";
+  if (result.usable) result.name = "NVIDIA H200, driver for CUDA 13.0";
   return result;
 }
 

@@ -24,7 +24,7 @@ std::int64_t kindred::test::allocations() {
   return count.load();
 }
 
-// The other forms (arrays) end in these; so would nothrow, but not where a sanitizer brings its own.
+// The array forms call these. The nothrow form would too, but a sanitizer has its own.
 void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   try {
     return counted(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);

@@ -1,5 +1,5 @@
-// The operations of AutoAugment and RandAugment beside Pillow's and torchvision's (make_augment_golden.py), and
-// how the two recipes draw them.
+// The operations of AutoAugment and RandAugment against Pillow's and torchvision's (make_augment_golden.py),
+// and how the two recipes draw them.
 #include "../places.h"
 #include "test_images.h"
 
@@ -29,7 +29,7 @@ nlohmann::json golden() {
   return nlohmann::json::parse(file);
 }
 
-// As source_image in make_augment_golden.py.
+// The same as source_image in make_augment_golden.py.
 Image source_image(const std::string& name) {
   Image image = formula_image(side, side);
   for (std::uint8_t& value : image.pixels) {
@@ -48,7 +48,7 @@ Image tile(const Image& sheet, int number) {
   return image;
 }
 
-// Levels of 255. What is not listed is the same to the level.
+// Levels of 255. Operations that are not listed agree exactly.
 int tolerance(const std::string& operation, bool bilinear) {
   if (bilinear && (operation == "rotate" || operation.starts_with("shear"))) return 1;
   return 0;
@@ -78,7 +78,7 @@ TEST_CASE("augment operations: Pillow's results, to the level; bilinear ones wit
   REQUIRE(expected["cases"].size() >= 80);
   std::set<std::string> seen;
   int number = 0;
-  OperationScratch scratch;  // one for all: no operation may depend on what another left
+  OperationScratch scratch;  // shared: no operation may depend on what another one left in it
   for (const auto& c : expected["cases"]) {
     const std::string name = c["operation"];
     const bool bilinear = c.value("bilinear", false);
@@ -86,7 +86,7 @@ TEST_CASE("augment operations: Pillow's results, to the level; bilinear ones wit
     CAPTURE(c["value"].get<double>());
     CAPTURE(bilinear);
     CAPTURE(c["source"].get<std::string>());
-    DrawnOperation drawn{.operation = operation_named(name).value(),
+    DrawnOperation drawn{.operation = value_named(operation_names, name).value(),
                          .interpolation = bilinear ? Interpolation::bilinear : Interpolation::nearest,
                          .fill = static_cast<std::uint8_t>(c.value("fill", 0)),
                          .value = c["value"]};
@@ -95,10 +95,13 @@ TEST_CASE("augment operations: Pillow's results, to the level; bilinear ones wit
     CHECK(largest_difference(image_of(view), tile(sheet.image, number++)) <= tolerance(name, bilinear));
     seen.insert(name);
   }
-  // Those of color.h and blur.h have cases in augment_test.cpp; identity and cutout need none of Pillow.
-  for (const auto name : operation_names)
-    CHECK((seen.contains(std::string(name)) || name == "identity" || name == "cutout" || name == "hue" ||
-           name == "gray" || name == "blur"));
+  // The operations of color.h and blur.h have cases in augment_test.cpp; identity and cutout need no comparison
+  // with Pillow.
+  for (const auto& entry : operation_names) {
+    const std::string name = entry.name;
+    CHECK((seen.contains(name) || name == "identity" || name == "cutout" || name == "hue" || name == "gray" ||
+           name == "blur"));
+  }
 }
 
 TEST_CASE("augment operations: cutout clears a square, cut off at the edge") {
@@ -128,7 +131,7 @@ TEST_CASE("augment operations: AutoAugment's policies are torchvision's") {
     for (std::size_t p = 0; p < 25; ++p)
       for (std::size_t i = 0; i < 2; ++i) {
         CAPTURE(p);
-        CHECK(operation_names[static_cast<std::size_t>(pairs[p][i].operation)] == our_name(theirs[p][i][0]));
+        CHECK(kindred::name(pairs[p][i].operation) == our_name(theirs[p][i][0]));
         CHECK(pairs[p][i].probability == theirs[p][i][1].get<double>());
         const int level = theirs[p][i][2];
         if (level >= 0) CHECK(pairs[p][i].level == level);
@@ -143,7 +146,7 @@ TEST_CASE("augment operations: strengths are torchvision's") {
     for (const int size : {32, 224}) {
       for (const auto& [theirs, entry] :
            expected["strengths"][std::to_string(levels)][std::to_string(size)].items()) {
-        const ImageOperation operation = operation_named(our_name(theirs)).value();
+        const ImageOperation operation = value_named(operation_names, our_name(theirs)).value();
         CAPTURE(theirs);
         CHECK(has_sign(operation) == entry[1].get<bool>());
         for (std::size_t level = 0; level < entry[0].size(); ++level) {

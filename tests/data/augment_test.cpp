@@ -186,7 +186,7 @@ TEST_CASE("augment: images of any shape") {
         CAPTURE(height);
         CAPTURE(width);
         CAPTURE(size);
-        Image gray(height, width);  // of one colour: any resampling must give it back
+        Image gray(height, width);  // of one colour: no resampling may change it
         std::fill(gray.pixels.begin(), gray.pixels.end(), std::uint8_t{77});
         Recipe r = recipe(name, size);
         std::erase_if(r.steps, [](const Step& step) {

@@ -1,5 +1,5 @@
 // The constants of ImageNet-C (Hendrycks and Dietterich 2019, make_imagenet_c.py) at every severity, measured
-// on pictures on which they can be read off; and AlexNet's errors.
+// on pictures that show them; and AlexNet's errors.
 #include <kindred/data/corruption/corruption_parts.h>
 
 #include <doctest/doctest.h>
@@ -40,7 +40,7 @@ double share_of(const Bytes& pixels, int low, int high) {
   return static_cast<double>(count) / static_cast<double>(pixels.size());
 }
 
-// The deviation of a normal one of `sigma` around 0.5 that is clipped to 0 and 1.
+// The deviation of a normal distribution around 0.5 with deviation `sigma`, clipped to 0 and 1.
 double clipped(double sigma) {
   double sum = 0, weight = 0;
   for (double z = -6; z < 6; z += 1e-3) {
@@ -61,8 +61,8 @@ TEST_CASE("corruptions: every severity of the noises") {
     const Bytes salted = applied(flat(127), impulse_noise, severity);
     CHECK(share_of(salted, 0, 0) + share_of(salted, 255, 255) == doctest::Approx(impulse[s]).epsilon(0.06));
     CHECK(share_of(salted, 0, 0) == doctest::Approx(impulse[s] / 2).epsilon(0.1));
-    // Poisson's: as many photons as half of a white pixel's give a variance of 0.5 / photons; none at all come
-    // with exp(-photons / 2).
+    // Poisson: half as many photons as for a white pixel give a variance of 0.5 / photons. The probability of
+    // no photon is exp(-photons / 2).
     const Bytes shot = applied(flat(127), shot_noise, severity);
     const double mean = photons[s] * 127 / 255;
     if (severity <= 3)
@@ -96,12 +96,12 @@ TEST_CASE("corruptions: every severity of brightness, contrast, pixels and JPEG"
   }
 }
 
-// A white point on black: how far its light goes.
+// How far the light of a white point on black spreads.
 int spread_of_a_point(Corruption corruption, int severity) {
   Bytes pixels = flat(0);
   for (int c = 0; c < 3; ++c) pixels[static_cast<std::size_t>((side / 2 * side + side / 2) * 3 + c)] = 255;
-  // A disc of radius 10 leaves a 400th of the light in each pixel: less than a level. So the point
-  // is made a bar.
+  // A disc of radius 10 leaves a 400th of the light in each pixel, which is less than a level. So the point is
+  // drawn as a bar.
   for (int y = side / 2 - 20; y <= side / 2 + 20; ++y)
     for (int c = 0; c < 3; ++c) pixels[static_cast<std::size_t>((y * side + side / 2) * 3 + c)] = 255;
   const Bytes blurred = applied(pixels, corruption, severity);
@@ -118,7 +118,7 @@ TEST_CASE("corruptions: every severity of the defocus") {
     CAPTURE(severity);
     const int width = 2 * radii[static_cast<std::size_t>(severity - 1)] + 1;
     const int spread = spread_of_a_point(defocus_blur, severity);
-    // The disc's edge is smoothed by a small Gaussian: a pixel more on each side at most.
+    // The disc's edge is smoothed by a small Gaussian, which adds at most one pixel on each side.
     CHECK(spread >= width);
     CHECK(spread <= width + 2);
   }

@@ -1,5 +1,5 @@
-// ImageNet-C's corruptions: their parts against plain definitions, and what each must do to a picture.
-// tests/golden/check_corruptions.py compares those without randomness with OpenCV, SciPy and Pillow.
+// ImageNet-C's corruptions: their parts against plain definitions, and how each must change a picture.
+// tests/golden/check_corruptions.py compares the deterministic ones with OpenCV, SciPy and Pillow.
 #include <kindred/data/corruption/corruption_parts.h>
 #include <kindred/engine/error.h>
 
@@ -59,7 +59,7 @@ TEST_CASE("corruptions: names, repeatability, and more severity is further from 
     CHECK(mild == corrupted(clean, side, corruption, 1));
     CHECK((mild != corrupted(clean, side, corruption, 1, 7)) == is_random(corruption));
     CHECK(distance(mild, clean) > 1);
-    // Elastic deformation's severities differ in kind, as the paper's do.
+    // The severities of elastic deformation differ in kind, as in the paper.
     if (corruption != Corruption::elastic_transform) CHECK(distance(worst, clean) > distance(mild, clean));
   }
   CHECK(names.size() == 14);
@@ -134,8 +134,8 @@ TEST_CASE("corruptions: filters keep what is flat, and the Gaussian is separable
       Plane blurred(40, 3);
       std::fill(blurred.values.begin(), blurred.values.end(), 0.5f);
       detail::blur(blurred, which, severity, random);
-      // Glass is quantized on the way; the widest disk of defocus is itself blurred up to its border, and loses
-      // a hundredth there, as the authors' does.
+      // Glass blur is quantized in between. The widest disk of defocus blur is itself blurred up to its border
+      // and loses a hundredth there, as in the authors' program.
       for (const float value : blurred.values) CHECK(std::abs(value - 0.5f) < 1e-2f);
     }
   const Plane zoomed = detail::zoomed_middle(flat, 1.3);

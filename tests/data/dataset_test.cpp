@@ -252,13 +252,13 @@ TEST_CASE("dataset: a held-out split is stratified, seeded, disjoint, and limite
   CHECK(std::is_sorted(train.begin(), train.end()));
   CHECK(held == names(Split::evaluation, tenth));
   CHECK(held != names(Split::evaluation, {.val_fraction = 0.1, .val_seed = 2}));
-  // However each is limited, no image is in both.
+  // For every limit, no image is in both splits.
   for (const std::int64_t limit : {1, 3}) {
     const auto few = names(Split::train, {.limit_per_class = limit, .val_fraction = 0.5, .val_seed = 1});
     for (const std::string& name : names(Split::evaluation, {.val_fraction = 0.5, .val_seed = 1}))
       CHECK(std::find(few.begin(), few.end(), name) == few.end());
   }
-  // It takes the place of a split that is there.
+  // It replaces an existing split.
   write_class_folders(folder, "val", {"a", "b", "c", "d"}, 1, 8);
   CHECK(held == names(Split::evaluation, tenth));
   CHECK(error_of([&] { open_dataset(folder.string(), Split::train, {.val_fraction = 1}); }) ==

@@ -17,7 +17,7 @@ bool is_sane(const Decoded& d) {
   return d.image.pixels.size() == expected && expected > 0 && (d.outcome == Outcome::ok) == d.reason.empty();
 }
 
-// Every prefix at many lengths: no crash, and never a whole "ok" picture out of half a file.
+// Prefixes of many lengths: no crash, and never an "ok" picture from half a file.
 void check_truncations(const Bytes& file, bool ok_when_short = false) {
   REQUIRE(decode_image(file).outcome == Outcome::ok);
   for (std::size_t length = 0; length < file.size(); length += 1 + file.size() / 400) {
@@ -29,7 +29,7 @@ void check_truncations(const Bytes& file, bool ok_when_short = false) {
   }
 }
 
-// A byte changed here and there: anything may come out, but it must be sane.
+// Files with changed bytes: any outcome is allowed, but it must be consistent.
 void check_flips(const Bytes& file) {
   std::uint32_t state = 12345;
   for (int i = 0; i < 600; ++i) {
@@ -88,7 +88,7 @@ TEST_CASE("decode: YCCK is CMYK in another coat") {
   spec.ycck = true;
   const Decoded d = decode_image(write_jpeg(spec, cmyk));
   CHECK(d.outcome == Outcome::ok);
-  CHECK(largest_difference(d.image, plain) <= 20);  // inks quantised apart, or as luma and chroma
+  CHECK(largest_difference(d.image, plain) <= 20);  // inks are quantised separately, or as luma and chroma
   CHECK(largest_difference(d.image, Image(32, 32)) > 100);
 }
 
@@ -114,7 +114,7 @@ TEST_CASE("decode: a JPEG with fewer bits than blocks is refused before anything
     break;
   }
   CHECK(probe_image(jpeg).reason.find("cannot hold 8000 x 8000 pixels") != std::string::npos);
-  // A picture of one colour is the smallest there is: about one bit a block.
+  // A picture of one colour has the smallest possible file: about one bit a block.
   CHECK(decode_image(encode_jpeg(Image(1600, 1600), 1)).outcome == Outcome::ok);
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("decode: truncated files") {
   CHECK(decode_image(jpeg).outcome == Outcome::damaged);
   jpeg.resize(jpeg.size() * 2 / 3);
   CHECK(decode_image(jpeg).reason.find("truncated") != std::string::npos);
-  // A progressive file ends at a scan's end here and there; then it is whole, if coarse.
+  // Some prefixes of a progressive file end with a scan; then the picture is complete but coarse.
   const Bytes progressive = write_jpeg(image.pixels, 48, 64, 3, true);
   for (std::size_t length = 0; length < progressive.size(); length += 7) {
     const Decoded d = decode_image(std::span(progressive).first(length));
@@ -240,9 +240,9 @@ TEST_CASE("file: folders, FIFOs, large and missing files are refused without blo
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   CHECK(read_file(fifo, 99).reason == "is not a regular file");
   CHECK(read_file("/dev/zero", 99).reason == "is not a regular file");
-  // A regular file that gives EIO wherever it is read: address 0 of this process.
+  // A regular file for which every read gives EIO: address 0 of this process.
   CHECK(read_file("/proc/self/mem", 99).reason == "cannot be read: Input/output error");
-  // One that says it is empty and is not.
+  // A file that reports size 0 but is not empty.
   CHECK(read_file("/proc/self/status", 1 << 20).bytes.size() > 100);
   CHECK(read_file("/proc/self/status", 10).reason == "has grown beyond the limit of 10 bytes");
   CHECK(decode_file(fifo).outcome == Outcome::rejected);

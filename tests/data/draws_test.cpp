@@ -1,6 +1,6 @@
-// What a recipe draws, by its distribution: least, most, mean and the distance of Kolmogorov and Smirnov from
-// the published one. The published numbers stand here as they stand in the papers; the seed is fixed, so a
-// result never changes by chance.
+// The distribution of what a recipe draws: minimum, maximum, mean and the Kolmogorov-Smirnov distance from the
+// published distribution. The published numbers are copied from the papers. The seed is fixed, so a result
+// never changes by chance.
 //
 // A distribution that is off by a tenth of its width has a distance of 0.05 and more from the right one; 4,000
 // right draws stay below 1.63 / sqrt(4000) = 0.026 in 99 of 100 seeds.
@@ -18,9 +18,9 @@ namespace kindred {
 namespace {
 
 constexpr int draws = 10000;
-constexpr int side = 8000;  // of the picture: crops are whole pixels, and these are small against it
+constexpr int side = 8000;  // of the picture; so large that rounding crops to whole pixels does not matter
 
-// Whether the values are uniform in [low, high].
+// Checks that the values are uniform in [low, high].
 void check_uniform(const std::string& what, std::vector<double> values, double low, double high) {
   CAPTURE(what);
   REQUIRE(values.size() > 1000);
@@ -41,15 +41,15 @@ void check_uniform(const std::string& what, std::vector<double> values, double l
   CHECK(std::abs(sum / count - (low + high) / 2) < 4 * width / std::sqrt(12 * count));
 }
 
-// Whether `count` of `of` is what a probability gives, within four and a half deviations (there are
-// dozens of such checks).
+// Checks that `count` of `of` fits a probability, within four and a half deviations (there are dozens of such
+// checks).
 void check_share(const std::string& what, double count, double of, double probability) {
   CAPTURE(what);
   CHECK(std::abs(count / of - probability) < 4.5 * std::sqrt(probability * (1 - probability) / of) + 1e-9);
 }
 
 struct Drawn {
-  std::vector<double> areas, log_ratios;  // of crops that no border could have refused
+  std::vector<double> areas, log_ratios;  // of crops that always fit into the picture
   std::map<ImageOperation, std::vector<double>> values;
   std::map<int, int> orders;  // of the four operations of a jitter
   int flips = 0, jitters = 0, crops = 0;
@@ -150,7 +150,8 @@ TEST_CASE("draws: AutoAugment's pairs, and cutout for CIFAR") {
   CHECK(all.values.at(ImageOperation::cutout).size() >= static_cast<std::size_t>(draws));
   const Drawn imagenet = draw(recipe("autoaugment", 224), 224);
   check_crops(imagenet, 0.08);
-  // Its pairs for ImageNet (arXiv 1805.09501, table 9) move colours and turn, and neither shift nor cut out.
+  // Its pairs for ImageNet (arXiv 1805.09501, table 9) change colours and rotate, but neither shift nor cut
+  // out.
   CHECK(imagenet.values.contains(ImageOperation::posterize));
   CHECK(imagenet.values.contains(ImageOperation::equalize));
   CHECK_FALSE(imagenet.values.contains(ImageOperation::translate_x));

@@ -1,4 +1,4 @@
-// A part of a picture equals that part of the whole, for every kind of JPEG.
+// A decoded part of a picture equals the same part of the whole picture, for every kind of JPEG.
 #include "test_images.h"
 
 #include <doctest/doctest.h>
@@ -89,7 +89,7 @@ TEST_CASE("jpeg region: a thousand random crops equal the whole decoding, bit by
         REQUIRE(part.held().contains(wanted));
         CHECK(part.picture_height == height);
         CHECK(equal_in(wanted, part, whole.image));
-        // It does decode less, where it can: what is not needed is at most a block and a column on either side.
+        // Less is decoded where possible: at most a block and a column more than needed on either side.
         if (!spec.coarse) CHECK(part.image.height == wanted.height);
         if (!spec.coarse) CHECK(part.image.width <= wanted.width + 2 * (8 * s.horizontal + 1));
       }

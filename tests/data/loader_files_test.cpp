@@ -58,7 +58,7 @@ Dataset open_train(const TempFolder& folder) {
   return *open_dataset(folder.string(), Split::train);
 }
 
-// FNV-1a over everything that the batches of an epoch hold.
+// FNV-1a hash over all content of the batches of an epoch.
 std::uint64_t hash_of(Loader& loader) {
   std::uint64_t hash = 0xcbf29ce484222325ull;
   const auto add = [&](const void* data, std::size_t size) {
@@ -110,7 +110,7 @@ TEST_CASE("loader: parts of pictures give the batches of whole ones, for any num
   for (const int workers : {0, 1, 2, 8}) {
     for (const std::size_t cache_bytes : {std::size_t{0}, std::size_t{60000}}) {
       Loader parts(open_train(folder), options_for(workers, cache_bytes));
-      for (const std::uint32_t epoch : {0u, 1u, 2u}) {  // from the second on files are not read to their end
+      for (const std::uint32_t epoch : {0u, 1u, 2u}) {  // from epoch 1 on files are not read to their end
         parts.start_epoch(epoch);
         CHECK(hash_of(parts) == expected[epoch]);
       }
@@ -165,7 +165,7 @@ TEST_CASE("loader: no allocation per image once warm") {
   }
   const std::int64_t before = allocations();
   const Bytes something(1000);
-  CHECK(allocations() == before + 1);  // the count does count
+  CHECK(allocations() == before + 1);  // the counter works
 }
 
 TEST_CASE("loader: what a disk may hold") {
@@ -235,7 +235,7 @@ TEST_CASE("loader: files that vanish or are cut while a run goes on") {
   REQUIRE(find_bad(bad, "003.jpg") != nullptr);
   CHECK(find_bad(bad, "003.jpg")->reason == "cannot be opened: No such file or directory");
   CHECK(find_bad(bad, "004.jpg") != nullptr);
-  // 005.jpg was known to be ok and lost its last third: noticed as soon as a crop wants that part.
+  // 005.jpg was known to be ok and then lost its last third. This is noticed as soon as a crop needs that part.
   for (std::uint32_t epoch = 2; epoch < 12 && find_bad(loader.bad_images(), "005.jpg") == nullptr; ++epoch) {
     loader.start_epoch(epoch);
     hash_of(loader);

@@ -16,8 +16,8 @@ using namespace kindred::test;
 
 namespace {
 
-// Samples made in memory. Those of `rejected` cannot be decoded, those of `damaged` come with a
-// warning, and `throwing` throws.
+// Samples made in memory. Samples in `rejected` cannot be decoded, samples in `damaged` give a warning, and
+// `throwing` throws.
 struct FakeSource : SampleSource {
   std::set<std::int64_t> rejected, damaged;
   std::int64_t throwing = -1;
@@ -139,7 +139,7 @@ TEST_CASE("loader: multi-crop: groups of views, each with its own recipe and siz
             const bool first = view < 2;
             const std::size_t bytes = first ? large : small;
             const std::int64_t shown = batch.indices[row];
-            // A stand-in's views are keyed by the sample that was wanted.
+            // The views of a substitute are keyed by the requested sample.
             const auto key = static_cast<std::uint32_t>(shown == 8 && row == 5 ? 5 : shown);
             RandomStream random(o.seed, Purpose::augment, 1, key, view);
             make_view(set.load(shown).image, o.groups[first ? 0 : 1].recipe, first ? 16 : 9, random,
@@ -195,7 +195,7 @@ TEST_CASE("loader: a rejected image is replaced by the next of its class, and li
     for (const std::uint32_t epoch : {0u, 1u}) {
       const auto batches = epoch_of(loader, epoch), unharmed = epoch_of(well, epoch);
       const auto indices = all_indices(batches), wanted = all_indices(unharmed);
-      const std::map<std::int64_t, std::int64_t> stand_in{{4, 10}, {7, 10}, {48, 0}};  // 48 is its class's last
+      const std::map<std::int64_t, std::int64_t> stand_in{{4, 10}, {7, 10}, {48, 0}};  // 48: last of its class
       REQUIRE(indices.size() == wanted.size());
       for (std::size_t i = 0; i < indices.size(); ++i)
         CHECK(indices[i] == (stand_in.contains(wanted[i]) ? stand_in.at(wanted[i]) : wanted[i]));

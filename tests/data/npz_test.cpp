@@ -1,4 +1,4 @@
-// .npz files: what is written reads back, and hostile files are refused before they cost anything.
+// .npz files: written files can be read again, and hostile files are refused before they cost time or memory.
 #include <kindred/data/npz/npz.h>
 #include <kindred/engine/error.h>
 
@@ -17,7 +17,7 @@ std::shared_ptr<ByteReader> reader_of(const std::string& bytes) {
       std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
 }
 
-// Opens and reads everything; the complaint, or "" when there is none.
+// Opens and reads everything. Returns the complaint, or "".
 std::string complaint_about(const std::string& bytes) {
   try {
     const NpzFile file(reader_of(bytes), "f.npz");
@@ -170,8 +170,8 @@ TEST_CASE("npz: claims that the file cannot keep cost nothing") {
   CHECK(complaint_about(with("'<f4'", "'<U0'")).find("another type") != std::string::npos);
   CHECK(complaint_about(with("'<f4'", "'|O8'")).find("another type") != std::string::npos);
   CHECK(complaint_about(with("x.npy", "x.exe")) != "");
-  // The general purpose flags and the method of the first array in the directory (APPNOTE.TXT 4.3.12): encrypted,
-  // deflated.
+  // The general purpose flags and the method of the first array in the directory (APPNOTE.TXT 4.3.12):
+  // encrypted, deflated.
   for (const std::size_t field : {8u, 10u}) {
     std::string changed = bytes;
     changed[bytes.find("PK\x01\x02") + field] |= field == 8 ? 1 : 8;

@@ -22,7 +22,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// Three classes; one of the images is no image, one is cut.
+// Three classes; one of the files is no image, another one is truncated.
 void write_set(const TempFolder& folder) {
   write_class_folders(folder, "set/train", {"a", "b", "c"}, 8, 40);
   write_class_folders(folder, "set/val", {"a", "b", "c"}, 2, 40);
@@ -68,7 +68,7 @@ std::string open_error(const std::string& path) {
   return error_of([&] { open_dataset(path, Split::train); });
 }
 
-// A disk that is full after so many bytes.
+// A disk that is full after a given number of bytes.
 struct FullDisk : FileOperations {
   std::int64_t left;
   explicit FullDisk(std::int64_t room) : left(room) {}
@@ -156,7 +156,7 @@ TEST_CASE("pack: a flipped bit is named and never trained on") {
   CHECK(contains(open_error(file), "set.kpack: its header differs from its checksum"));
   flip(good.size() - 3);
   CHECK(contains(open_error(file), "set.kpack: its index differs from its checksum"));
-  // Two records of one size in each other's place: all bytes are right, and both are in the wrong place.
+  // Two records of equal size are exchanged: all bytes are right, but both records are in the wrong place.
   Bytes swapped = good;
   const auto& records = contents.splits[0].records;
   for (std::size_t a = 0; a < records.size(); ++a)
@@ -227,7 +227,7 @@ TEST_CASE("pack: it goes on from whatever is whole, and from nothing else") {
   const PackContents contents = parse_pack(whole, "whole");
   Bytes partial(whole.begin(),
                 whole.begin() + static_cast<std::ptrdiff_t>(contents.splits[0].records[11].offset + 5));
-  partial[3] = 'A', partial[4] = 'R', partial[5] = 'T';  // the magic of a pack that is being made
+  partial[3] = 'A', partial[4] = 'R', partial[5] = 'T';  // the magic number of an unfinished pack
   partial[static_cast<std::size_t>(contents.splits[0].records[6].offset)] ^= 1;
   folder.write("set.kpack.partial", partial);
   const PackSummary summary = pack(folder);

@@ -124,16 +124,16 @@ TEST_CASE("recipes: what is left out has a default") {
 TEST_CASE("recipes: groups of views") {
   const std::string text = R"({"views": [{"recipe": "probe", "count": 2},
       {"recipe": {"name": "small", "flip": 0.5, "crop": {"area": [0.05, 0.2]}}, "size": 16, "count": 6}]})";
-  const ViewPlan plan = parse_views(text, "mine.json", 96, 2);
-  CHECK(plan.views_fixed);
-  CHECK(plan.views() == 8);
-  REQUIRE(plan.groups.size() == 2);
-  CHECK(plan.groups[0] == ViewGroup{recipe("probe", 96), 96, 2});
-  CHECK(plan.groups[1].size == 16);
-  CHECK(plan.groups[1].recipe.crop->max_area == 0.2);
-  const std::string printed = to_json_text(plan.groups);
-  CHECK(parse_views(printed, "mine.json", 1000, 1).groups == plan.groups);
-  const ViewPlan one = parse_views("{}", "mine.json", 48, 3);
+  const ImageViews made = parse_views(text, "mine.json", 96, 2);
+  CHECK(made.views_fixed);
+  CHECK(made.views() == 8);
+  REQUIRE(made.groups.size() == 2);
+  CHECK(made.groups[0] == ViewGroup{recipe("probe", 96), 96, 2});
+  CHECK(made.groups[1].size == 16);
+  CHECK(made.groups[1].recipe.crop->max_area == 0.2);
+  const std::string printed = to_json_text(made.groups);
+  CHECK(parse_views(printed, "mine.json", 1000, 1).groups == made.groups);
+  const ImageViews one = parse_views("{}", "mine.json", 48, 3);
   CHECK(!one.views_fixed);
   CHECK(one.views() == 3);
   CHECK(one.groups[0].size == 48);
@@ -209,10 +209,10 @@ TEST_CASE("recipes: a name or a file") {
   const TempFolder folder;
   const std::string path = folder.string() + "/mine.json";
   std::ofstream(path) << R"({"views": [{"recipe": "cifar", "count": 3}]})";
-  CHECK(view_plan(path, 32, 2).views() == 3);
-  CHECK(view_plan("cifar", 32, 2).groups == std::vector<ViewGroup>{{recipe("cifar"), 32, 2}});
-  CHECK(error_of([&] { view_plan("nothing", 32, 2); }).starts_with("unknown augmentation 'nothing'"));
-  CHECK(error_of([&] { view_plan(folder.string() + "/none.json", 32, 2); }).find("none.json: ") !=
+  CHECK(image_views(path, 32, 2).views() == 3);
+  CHECK(image_views("cifar", 32, 2).groups == std::vector<ViewGroup>{{recipe("cifar"), 32, 2}});
+  CHECK(error_of([&] { image_views("nothing", 32, 2); }).starts_with("unknown augmentation 'nothing'"));
+  CHECK(error_of([&] { image_views(folder.string() + "/none.json", 32, 2); }).find("none.json: ") !=
         std::string::npos);
-  CHECK(error_of([&] { view_plan("/dev/zero.json", 32, 2); }) != "no error");
+  CHECK(error_of([&] { image_views("/dev/zero.json", 32, 2); }) != "no error");
 }

@@ -1,5 +1,5 @@
-// Views made on a GPU, or on one that is emulated, beside those of the loader: drawn with the same numbers, and
-// the same pixels within one level.
+// Views made on a GPU or an emulated GPU, against the loader's views: drawn with the same numbers, with the
+// same pixels within one level.
 #include "../gpu.h"
 
 #include <kindred/data/loading/resident_batches.h>
@@ -13,7 +13,7 @@
 namespace kindred {
 namespace {
 
-// Pictures of noise that is smooth enough to have colours, by their number.
+// Pictures of noise, smooth enough to have colours. Each depends on its number.
 class Noise : public SampleSource {
  public:
   Noise(int height, int width) : height_(height), width_(width) {}
@@ -58,7 +58,7 @@ struct Difference {
   int largest = 0;
 };
 
-// Over two epochs: the loader's batches against those that are drawn and made by the kernel.
+// Compares the loader's batches with the kernel's over two epochs.
 Difference compare(const Dataset& set, const LoaderOptions& options) {
   const auto pictures = resident_pictures(set, options, 1 << 20);
   REQUIRE(pictures.has_value());
@@ -82,7 +82,7 @@ Difference compare(const Dataset& set, const LoaderOptions& options) {
       const Tensor out =
           Tensor::full({static_cast<std::int64_t>(drawn.views.size()), options.size, options.size, 3}, 77,
                        DType::u8, Device::cuda);
-      resident_views_cuda->make(on_gpu, views, out);
+      resident_views_cuda->make(on_gpu, views, Output(out));
       const std::vector<std::uint8_t> made = out.to_vector<std::uint8_t>();
       REQUIRE(made.size() == expected.images.size());
       for (std::size_t i = 0; i < made.size(); ++i) {
@@ -112,8 +112,8 @@ TEST_CASE("resident views on a GPU: crops and flips are the loader's within one 
 TEST_CASE("resident views on a GPU: colours are the loader's" * test::needs_gpu) {
   for (const int size : {32, 24}) {
     const Difference d = compare(noise_set(std::make_shared<Noise>(32, 32)), options_of("cifar", size));
-    // One level's difference in the resize may become several in an operation that stretches, or, where the hue
-    // of a nearly gray pixel is turned, any number: seen in 2 to 3 values of ten thousand.
+    // A difference of one level in the resize may become several in an operation that stretches, and any number
+    // where the hue of a nearly gray pixel is rotated. This was seen in 2 to 3 values of ten thousand.
     CHECK(d.beyond_one * 1000 <= d.values);
   }
 }

@@ -85,7 +85,7 @@ TEST_CASE("sampler: per_class gives each class of a batch that many different im
             CHECK(labels[order[i].sample] == labels[order[first].sample]);
           }
           const std::size_t members = labels[order[first].sample] == 2 ? 2 : static_cast<std::size_t>(m);
-          CHECK(group.size() == members);  // class 2 has but two images
+          CHECK(group.size() == members);  // class 2 has only two images
         }
         const auto times = times_drawn(order);
         if (sampling == Sampling::uniform) {
@@ -122,7 +122,8 @@ TEST_CASE("sampler: expected positives against counting, and against the closed 
   const auto labels = labels_of({50, 50, 50, 50});
   const SamplerOptions options{.batch_size = 20, .seed = 2};
   const PositiveStatistics two = expected_positives(Sampler(labels, 4, options), labels, 20, 2);
-  // One own view, and two of each of the 19 others that is of the class: 49 of the 199 other images are.
+  // One view of the same image, and two of each of the 19 others of the same class: 49 of the 199 other images
+  // are of this class.
   CHECK(two.mean == doctest::Approx(1 + 2 * 19 * 49.0 / 199).epsilon(0.1));
   CHECK(two.without == 0);
 

@@ -1,4 +1,4 @@
-// Tar archives of any shape, written by hand: well-formed ones and others.
+// Tar archives written by hand, well-formed and malformed ones.
 #pragma once
 
 #include <fmt/format.h>

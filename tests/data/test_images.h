@@ -1,4 +1,4 @@
-// What the tests of data/ share: pictures by formula, files of every format written by hand, temporary folders.
+// Shared by the tests of data/: pictures by formula, files of every format written by hand, temporary folders.
 #pragma once
 
 #include "../errors.h"
@@ -16,10 +16,10 @@ namespace kindred::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// Any colours, some structure; the same in tests/golden/make_augment_golden.py.
+// A picture with many colours and some structure; the same in tests/golden/make_augment_golden.py.
 Image formula_image(int height, int width);
 
-// Smooth, so that JPEG keeps it within a few levels.
+// A smooth picture, which JPEG changes by only a few levels.
 Image smooth_image(int height, int width, int phase = 0);
 
 // Square pictures as planes, and back.
@@ -32,7 +32,7 @@ int largest_difference(const Image& a, const Image& b);
 // quality 95, no subsampling.
 Bytes write_jpeg(const Bytes& samples, int height, int width, int components, bool progressive = false);
 
-// The same with everything that a JPEG may have.
+// The same with every option of JPEG.
 struct JpegSpec {
   int height = 0, width = 0;
   int components = 3;
@@ -40,13 +40,13 @@ struct JpegSpec {
   bool progressive = false;
   bool coarse = false;  // progressive, and the last scans are left out
   bool arithmetic = false;
-  int restart_rows = 0;  // a restart marker after so many rows of blocks; 0: none
+  int restart_rows = 0;  // rows of blocks between restart markers; 0: none
   bool ycck = false;     // for four components
   int quality = 95;
 };
 Bytes write_jpeg(const JpegSpec& spec, const Bytes& samples);
 
-// A PNG whose rows (without filter bytes) are given as they are; its data is stored, not compressed.
+// A PNG from given rows without filter bytes. Its data is stored, not compressed.
 struct PngSpec {
   int height = 0, width = 0;
   int bit_depth = 8;
@@ -57,7 +57,7 @@ Bytes write_png(const PngSpec& spec, const Bytes& rows);
 
 Bytes write_bmp(const Image& image);  // 24 bits
 
-// A new folder that goes with the object.
+// A new folder, which is removed with the object.
 class TempFolder {
  public:
   TempFolder();
@@ -67,7 +67,7 @@ class TempFolder {
   std::filesystem::path path() const { return path_; }
   std::string string() const { return path_.string(); }
 
-  // Writes path()/name; makes its folders.
+  // Writes path()/name and makes the folders that it needs.
   void write(const std::string& name, const Bytes& bytes) const;
 
  private:

@@ -1,7 +1,7 @@
-// The emulation of CUDA finds what hardware forbids: kernels with one error each, under many seeds.
+// The emulation of CUDA finds what hardware forbids: each kernel here has one error and runs under many seeds.
 #include "../emulated_gpu.h"
 
-#include <kindred/engine/cuda/emulation_threads.h>
+#include <kindred/engine/cuda/emulation/threads.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/tests/emulation/planted.h>
@@ -19,11 +19,11 @@ namespace {
 
 constexpr std::uint64_t seeds = 20;
 
-// Sets the seed for a while.
+// Sets the seed while it lives.
 struct Seed {
   std::uint64_t before = cuda::emulation::seed();
   explicit Seed(std::uint64_t value) {
-    gpu().synchronize();  // what was started before counts among the launches that follow
+    gpu().synchronize();  // otherwise work that was started before counts among the next launches
     cuda::emulation::set_seed(value);
   }
   ~Seed() { cuda::emulation::set_seed(before); }
@@ -33,7 +33,7 @@ Tensor zeros() {
   return Tensor::zeros({1024}, DType::i32, Device::cuda);
 }
 
-// What the error says; empty without one.
+// The message of the error; empty if there is none.
 std::string error_of(const planted::Kernel& kernel, const Tensor& memory) {
   try {
     kernel.start(memory);
@@ -70,7 +70,7 @@ TEST_CASE("emulated GPU: every planted error is found, and named, in every order
       for (const std::string& part : kernel.message)
         CHECK_MESSAGE(message.find(part) != std::string::npos, part);
       CHECK(message.find('\n') == std::string::npos);
-      // Those that are found when threads run can be repeated.
+      // Errors that are found while threads run can be repeated.
       const bool of_launch = message.find("cannot be started") != std::string::npos;
       CHECK((message.find("KINDRED_EMULATION_SEED=" + std::to_string(seed) + " ") != std::string::npos) ==
             !of_launch);

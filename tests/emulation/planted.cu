@@ -9,7 +9,7 @@ using cuda::all_lanes;
 using cuda::Block;
 using cuda::launch;
 
-// The place of the line that is `below` this one.
+// The place of the line `below` lines after this one.
 #define LINE(below) ("tests/emulation/planted.cu:" + std::to_string(__LINE__ + (below)))
 
 __device__ int thread() {
@@ -34,7 +34,7 @@ __global__ void with_barrier(std::int32_t* out) {
   out[thread()] = values[63 - thread()];
 }
 
-// The second use of `values` comes too early for those who still read the first.
+// The second use of `values` comes too early for threads that still read the first.
 const std::vector<std::string> early_reuse_lines = {LINE(5), LINE(7)};
 __global__ void early_reuse(std::int32_t* out) {
   __shared__ std::int32_t values[64];
@@ -65,7 +65,7 @@ __global__ void no_syncwarp(std::int32_t* out) {
   out[thread()] = values[31 - thread()];
 }
 
-// A shuffle makes the lanes wait for each other and says nothing about memory.
+// A shuffle makes the lanes wait for each other, but does not order memory accesses.
 const std::vector<std::string> shuffle_is_no_syncwarp_lines = {LINE(5), LINE(7)};
 __global__ void shuffle_is_no_syncwarp(std::int32_t* out) {
   __shared__ std::int32_t values[32];
@@ -183,7 +183,7 @@ __global__ void deadlock(std::int32_t* out) {
     out[thread()] = __shfl_sync(all_lanes, thread(), 1);
 }
 
-// Warps of a block take turns, so one may wait for another; of blocks nobody knows whether both are there.
+// Warps of a block take turns, so one may wait for another. Two blocks need not run at the same time.
 __global__ void waits_for_warp(std::int32_t* out) {
   if (thread() == 0)
     while (atomicAdd(out, 0) == 0) {
@@ -226,7 +226,7 @@ __global__ void votes(std::int32_t* out) {
                       : -1000;
 }
 
-// Who comes first has the first place. Without an error, and not the same in every order.
+// The first thread gets the first place. No error, but the result depends on the order.
 __global__ void places(std::int32_t* out) {
   out[1 + atomicAdd(out, 1)] = thread() + 64 * static_cast<int>(blockIdx.x);
 }

@@ -11,13 +11,13 @@ namespace kindred::planted {
 struct Kernel {
   std::string name;
   void (*start)(const Tensor& memory);  // [1024] i32 on device cuda, all 0
-  std::vector<std::string> message;  // parts of the error's text that must be there; none: the kernel is right
+  std::vector<std::string> message;     // required parts of the error's text; none: the kernel is right
 };
 
 const std::vector<Kernel>& kernels();
 
-// Starts two kernels that take more than a GPU has, which nvcc alone knows
-// (scripts/check_launches.py). Both [1024] i32.
+// Starts two kernels that need more than a GPU has, which only nvcc knows (scripts/check_launches.py). Both
+// [1024] i32.
 void start_impossible(const Tensor& in, const Tensor& out);
 
 }  // namespace kindred::planted

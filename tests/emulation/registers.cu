@@ -4,7 +4,7 @@
 
 namespace kindred::planted {
 
-// More registers than 1,024 threads can have, 64 each.
+// Uses more registers than the 64 that each of 1,024 threads can have.
 __global__ void many_registers(const std::int32_t* in, std::int32_t* out) {
   constexpr int count = 120;
   std::int32_t values[count];

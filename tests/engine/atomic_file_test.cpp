@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Fails the n-th call of one kind, or hurts the writes without failing them.
+// Fails the n-th call of one kind, or makes writes short or interrupted.
 struct FaultyFiles : FileOperations {
   enum Call { opening, writing, syncing, closing, renaming, none };
   Call faulty = none;
@@ -146,7 +146,7 @@ TEST_CASE("atomic file: a folder that cannot be synced does not undo the write")
   FaultyFiles files;
   files.faulty = FaultyFiles::syncing;
   files.error = EIO;
-  files.good_calls = 1;  // the file's own succeeds
+  files.good_calls = 1;  // the call for the file itself succeeds
   CHECK(message_of_failure(folder / "file", files).find("was written, but") != std::string::npos);
   CHECK(read_bytes(folder / "file") == "the new content");
   CHECK(folder.file_count() == 1);
@@ -156,7 +156,7 @@ TEST_CASE("atomic file: the size limit of the process, as a full disk") {
   const TemporaryFolder folder;
   const fs::path path = folder / "file";
   write_bytes(path, "the old content");
-  // In a child: the limit and the ignored signal must not reach the other tests.
+  // In a child process: the limit and the ignored signal must not affect the other tests.
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {

@@ -1,4 +1,4 @@
-// Compiled code comes back as it was, and from nothing that somebody else may have written.
+// Compiled code comes back unchanged, and never from a file that somebody else may have written.
 #include <doctest/doctest.h>
 #include <kindred/engine/files/code_cache.h>
 
@@ -61,7 +61,7 @@ TEST_CASE("code cache: what others can write, and links, are not taken") {
   const TemporaryFolder folder;
   const fs::path place = folder.path / "kindred";
   const CodeCache cache(place);
-  const mode_t before = ::umask(0);  // the most careless of users
+  const mode_t before = ::umask(0);  // the least careful setting
   cache.remember(name, code);
   ::umask(before);
   CHECK(cache.find(name) == code);

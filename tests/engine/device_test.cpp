@@ -1,4 +1,4 @@
-// Which device is taken, and what is said when a GPU cannot be.
+// Which device is chosen, and the message if a GPU cannot be used.
 #include <kindred/engine/device_kernels.h>
 
 #include "../errors.h"
@@ -46,7 +46,7 @@ TEST_CASE("device: auto falls back to the cpu and says why, cuda insists") {
   const DeviceChoice choice = choose_device("auto");
   const bool usable = device_cuda != nullptr && device_cuda->probe().usable;
   const bool emulated = usable && device_cuda->probe().emulated;
-  CHECK((choice.device == Device::cuda) == (usable && !emulated));  // an emulation is never taken by itself
+  CHECK((choice.device == Device::cuda) == (usable && !emulated));  // an emulation is never the default
   CHECK_FALSE(choice.reason.empty());
   if (usable)
     CHECK(choose_device("cuda").device == Device::cuda);

@@ -1,5 +1,5 @@
-// What the tests of streams and of recordings have in common: pinned memory, events, and small programs that run in
-// many drawn orders. A kernel is gpu().convert or gpu().fill.
+// Shared by the tests of streams and of recordings: pinned memory, events, and small programs that run in many
+// drawn orders. A kernel is gpu().convert or gpu().fill.
 #pragma once
 
 #include "../emulated_gpu.h"
@@ -16,7 +16,7 @@ namespace kindred::test {
 inline constexpr std::int64_t count = 100;
 inline constexpr GpuStream compute = GpuStream::compute, copy = GpuStream::copy;
 inline constexpr std::uint64_t seeds = 100;
-inline const std::string fine = "no error";  // what error_of() says then
+inline const std::string fine = "no error";  // error_of() without an error
 
 struct Pinned {
   Pinned() : values(static_cast<float*>(gpu().acquire_pinned(count * sizeof(float))), count) {}
@@ -67,13 +67,14 @@ inline void finish() {
   gpu().synchronize();
 }
 
-// After an error: who waits for a stream is the last to be told.
+// After an error: waiting for a stream reports it a last time.
 inline void recover() {
   error_of([] { gpu().synchronize(); });
   finish();
 }
 
-// In how many of the drawn orders `program` returns false or throws Error; the GPU can be used afterwards.
+// Returns in how many of the drawn orders `program` returns false or throws Error. The GPU can be used
+// afterwards.
 inline std::uint64_t failures(const std::function<bool()>& program) {
   std::uint64_t failed = 0;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
@@ -91,7 +92,7 @@ inline std::uint64_t failures(const std::function<bool()>& program) {
   return failed;
 }
 
-// The error that `program` ends with, the same in every order, which must not depend on luck.
+// Returns the error that `program` ends with; it must be the same in every order.
 inline std::string error_in_every_order(const std::function<void()>& program) {
   std::string first;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {

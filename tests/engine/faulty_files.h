@@ -1,4 +1,4 @@
-// Files that fail on demand: any of the system calls that write a file, at any of its calls.
+// Files that fail on demand, at any of the system calls that write a file.
 #pragma once
 
 #include <kindred/engine/files/atomic_file.h>
@@ -25,7 +25,7 @@ struct FailingCall : FileOperations {
   ssize_t write(int file, const void* data, std::size_t bytes) override {
     if (!fails()) return FileOperations::write(file, data, bytes);
     const int reason = errno;
-    FileOperations::write(file, data, bytes / 2);  // a disk that fills takes a part
+    FileOperations::write(file, data, bytes / 2);  // a disk that becomes full writes a part
     errno = reason;
     return -1;
   }

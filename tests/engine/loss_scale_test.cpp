@@ -1,4 +1,4 @@
-// Dynamic loss scaling, on every device that is there, and the precisions that there are.
+// Dynamic loss scaling on every available device, and the precisions.
 #include "../errors.h"
 #include "../gpu.h"
 
@@ -105,7 +105,7 @@ TEST_CASE("optimizer: what no scale can mend stays raised" * test::also_on_gpu) 
     Scaled model(device);
     Optimizer& optimizer = model.optimizer;
     const Doubles before = model.values();
-    for (int step = 0; step < 17; ++step) {  // 2^16 halved to 1, and once more
+    for (int step = 0; step < 17; ++step) {  // 2^16 is halved down to 1, and one step more
       CHECK(optimizer.non_finite() == Optimizer::none);
       model.set_gradients(1, std::nan(""));
       optimizer.step();

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
-// Real memory, with a limit, that counts what is out.
+// Real memory with a limit, which counts the bytes that are handed out.
 class LimitedSlabs : public SlabSource {
  public:
   explicit LimitedSlabs(std::size_t* held, std::size_t limit = ~std::size_t{0}) : held_(held), limit_(limit) {}
@@ -57,7 +57,7 @@ bool is_aligned(const std::byte* address) {
 
 TEST_CASE("memory pool: the same requests get the same addresses") {
   Pool p;
-  std::byte* parameters = p.pool.allocate(3 * mebibyte);  // lives on, as in training
+  std::byte* parameters = p.pool.allocate(3 * mebibyte);  // stays allocated, as in training
   const auto one_step = [&] {
     std::vector<std::byte*> log, live;
     RandomStream random(3, Purpose::test);
@@ -136,7 +136,7 @@ TEST_CASE("memory pool: free neighbours merge, in any order, and a free slab goe
     p.pool.trim();
     CHECK(p.held == 0);
     CHECK(p.pool.statistics().reserved == 0);
-    p.pool.free(p.pool.allocate(1));  // and works after that
+    p.pool.free(p.pool.allocate(1));  // the pool works after that
   }
 }
 

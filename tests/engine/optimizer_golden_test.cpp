@@ -71,7 +71,7 @@ TEST_CASE("golden optimizers: six steps give PyTorch's and TensorFlow's values" 
   for (const json& c : fixture().at("cases")) {
     CAPTURE(c.at("name").get<std::string>());
     CHECK(run_case(c, Device::reference, DType::f64) <= 1e-14);
-    // Six steps of roundings to 2^-24, of values up to 3 and steps up to 1.
+    // Six steps of rounding to 2^-24, with values up to 3 and steps up to 1.
     CHECK(run_case(c, Device::reference, DType::f32) <= 4e-6);
     for (const Device device : test::with_gpu({Device::cpu})) CHECK(run_case(c, device, DType::f32) <= 4e-6);
   }

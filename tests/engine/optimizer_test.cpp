@@ -15,12 +15,12 @@ using Doubles = std::vector<double>;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-// The GPU too, where one answers or is emulated.
+// Includes the GPU if there is one or if it is emulated.
 std::vector<Device> every_device() {
   return test::with_gpu({Device::reference, Device::cpu});
 }
 
-// One weight of several chunks, a small one, a scale and a bias. Sizes are no multiples of anything.
+// A weight of several chunks, a small weight, a scale and a bias. The sizes are odd.
 struct Model {
   ParameterStore store;
 
@@ -59,7 +59,7 @@ const OptimizerOptions every_optimizer[] = {
     RmsPropOptions{.weight_decay = 0.05, .decay_normalization_and_biases = false},
 };
 
-// The formulas once more, parameter by parameter in double, written without the engine's rules.
+// The formulas again, for each parameter in double, written without the engine's rules.
 struct PlainOptimizer {
   OptimizerOptions options;
   std::vector<Doubles> w, v, s;
@@ -142,7 +142,7 @@ TEST_CASE("optimizer: every rule follows its formula on every device" * test::al
         plain.step(model, 0.1 / (step + 1));
       }
       CHECK(plain.difference(model) <= target.tolerance);
-      CHECK(plain.difference(Model(target.device, target.master, target.master)) > 0.01);  // it did move
+      CHECK(plain.difference(Model(target.device, target.master, target.master)) > 0.01);  // it did change
     }
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("optimizer: nothing changes once a gradient was not finite" * test::al
         optimizer.step();
         CHECK(optimizer.non_finite() == Optimizer::gradient);
         model.draw_gradients(2);
-        optimizer.step();  // finite again, but the flag stays up
+        optimizer.step();  // finite again, but the flag stays set
         CHECK(optimizer.non_finite() == Optimizer::gradient);
         CHECK(model.values() == values);
         CHECK(model.store.flat_low().to_vector<double>() == low);

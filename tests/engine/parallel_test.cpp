@@ -43,7 +43,7 @@ TEST_CASE("parallel_ranges: ranges depend on counts alone and are numbered") {
   CHECK(begins == std::vector<std::int64_t>{0, 3, 6});
   int calls = 0;
   parallel_ranges(10, 6,
-                  [&](int range, std::int64_t, std::int64_t) { calls += 1 + range; });  // too short to share
+                  [&](int range, std::int64_t, std::int64_t) { calls += 1 + range; });  // too short to divide
   CHECK(calls == 1);
 }
 

@@ -48,7 +48,8 @@ TEST_CASE("random stream: a stream goes through its blocks in order") {
   }
 }
 
-// With n draws the mean of a variable of variance s^2 strays by s / sqrt(n); five times that is allowed.
+// The mean of n draws of a variable with variance s^2 has the deviation s / sqrt(n); five times that is
+// allowed.
 TEST_CASE("random stream: moments of the distributions") {
   constexpr int n = 200'000;
   RandomStream stream(1, Purpose::test);

@@ -1,4 +1,4 @@
-// The book of plans and its file, which anybody may have written.
+// The plan book and its file, which is not trusted.
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/plan_book.h>
 #include <kindred/third_party/search/dynamic_library.h>
@@ -26,7 +26,7 @@ TEST_CASE("plan book: what is saved is found again") {
   CHECK(after.load(folder / "plans.json", "a GPU") == 2);
   CHECK(after.find("cuDNN 9: forward") == "12 3=1");
   CHECK_FALSE(after.find("cuDNN 9: backward").has_value());
-  after.remember("cuDNN 9: forward", "13");  // what was chosen here is not replaced by a file
+  after.remember("cuDNN 9: forward", "13");  // a file does not replace what was chosen here
   CHECK(after.load(folder / "plans.json", "a GPU") == 0);
   CHECK(after.find("cuDNN 9: forward") == "13");
 }
@@ -45,7 +45,7 @@ TEST_CASE("plan book: a user's programs share what they found") {
   strict.set_rules({.deterministic = true});
   CHECK(strict.load(cache, "a GPU") == 0);
 
-  // What another program saves meanwhile stays, and what came from a file is not passed on.
+  // Entries that another program saves meanwhile stay. Entries that came from a file are not saved again.
   write(folder / "plans.json", "");
   PlanBook stranger;
   stranger.remember("cuDNN 9: backward", "666");

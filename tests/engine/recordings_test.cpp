@@ -1,4 +1,5 @@
-// Recordings of the emulated GPU: what cannot be part of one, and what must still be there when it is started again.
+// Recordings of the emulated GPU: what cannot be part of a recording, and what must still exist when it is
+// replayed.
 #include "drawn_orders.h"
 
 #include <kindred/engine/memory.h>
@@ -28,7 +29,7 @@ TEST_CASE("recordings on cuda: what cannot be part of one is an error with a nam
     return error.find(text) != std::string::npos;
   };
   CHECK(recording_error([&] {
-          gpu().convert(x, y);
+          gpu().convert(x, Output(y));
           event.mark(compute);
           event.wait_on(compute);
           pinned.fetch(y, compute);
@@ -44,18 +45,18 @@ TEST_CASE("recordings on cuda: what cannot be part of one is an error with a nam
   CHECK(says([&] { outside.wait_on(compute); }, "that was recorded outside of it"));
   CHECK(says([&] { const PoolScope scope(Device::cuda, new_memory_pool(Device::cuda)); },
              "another pool was asked for"));
-  // A plan is timed.
+  // Timing a plan.
   CHECK(says(
       [&] {
         event.mark(compute);
-        gpu().convert(x, y);
+        gpu().convert(x, Output(y));
         other.mark(compute);
         other.wait();
         gpu().milliseconds_between(event.event, other.event);
       },
       "the host waited for the GPU"));
   CHECK(says([&] { Recording(new_memory_pool(Device::cuda), [] {}); }, "within a recording"));
-  // A slab of a pool that goes.
+  // Releasing a slab of a pool.
   auto pool = new_memory_pool(Device::cuda);
   Tensor held;
   {
@@ -63,10 +64,10 @@ TEST_CASE("recordings on cuda: what cannot be part of one is an error with a nam
     held = on_gpu();
   }
   CHECK(says([&] { held = {}; }, "memory of the GPU was released"));
-  // An error that is caught spoils the recording all the same, as on a GPU.
+  // A caught error makes the recording invalid all the same, as on a GPU.
   CHECK(says([&] { error_of([] { gpu().synchronize(); }); },
              "came to nothing: in it, the host waited for the GPU"));
-  // What was marked within means nothing without.
+  // An event that was marked in the recording means nothing outside of it.
   event.mark(compute);
   const Recording marks(new_memory_pool(Device::cuda), [&] { event.mark(compute); });
   CHECK(error_of([&] { event.wait(); }).find("last recorded within a recording") != std::string::npos);
@@ -77,7 +78,7 @@ TEST_CASE("recordings on cuda: what cannot be part of one is an error with a nam
 TEST_CASE("recordings on cuda: memory that one uses must still be there when it is started again" *
           test::needs_emulation) {
   const Tensor y = on_gpu();
-  // Starts a recording of `body` again after `meanwhile`.
+  // Replays a recording of `body` after `meanwhile`.
   const auto says = [&](const std::function<void()>& body, const std::function<void()>& meanwhile,
                         const char* text) {
     const Recording recording(new_memory_pool(Device::cuda), body);
@@ -89,7 +90,7 @@ TEST_CASE("recordings on cuda: memory that one uses must still be there when it 
     return *text == 0 ? error == fine : error.find(text) != std::string::npos;
   };
   Tensor x = on_gpu(1), held;
-  const auto read_x = [&] { gpu().convert(x, y); };
+  const auto read_x = [&] { gpu().convert(x, Output(y)); };
   CHECK(says(
       read_x, [] {}, ""));
   CHECK(says(
@@ -115,8 +116,8 @@ TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's 
     on_gpu(9);
   };
   const auto body = [&] {
-    const Tensor between = on_gpu(2);  // its address is given to the next one
-    gpu().convert(between, y);
+    const Tensor between = on_gpu(2);  // the next tensor gets its address
+    gpu().convert(between, Output(y));
   };
   others();
   {
@@ -130,7 +131,7 @@ TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's 
   }
   CHECK(error_of(others) == fine);
   CHECK(error_of([&] { Recording(pool, [&] { x.to_vector<float>(); }); }) != fine);
-  CHECK(error_of(others) == fine);  // nothing came of it, and nothing is owned
+  CHECK(error_of(others) == fine);  // nothing was recorded, and nothing is owned
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ using namespace std::string_literals;
 using Floats = std::vector<float>;
 using Extents = std::vector<std::int64_t>;
 
-// A file from its parts; `length`: what it claims of its header, when that is not the truth.
+// A file from its parts. `length`: the length that it claims for its header, if that is wrong.
 std::string file_of(const std::string& header, const std::string& data, std::int64_t length = -1) {
   const std::uint64_t claimed = length < 0 ? header.size() : static_cast<std::uint64_t>(length);
   std::string bytes(8, '\0');
@@ -25,7 +25,7 @@ std::string file_of(const std::string& header, const std::string& data, std::int
   return bytes + header + data;
 }
 
-// Opens and reads everything; the message of the Error, or "".
+// Opens and reads everything. Returns the message of the Error, or "".
 std::string complaint(const std::filesystem::path& path) {
   try {
     const SafetensorsFile file(path);
@@ -50,7 +50,7 @@ std::string one_tensor(const std::string& fields, std::size_t data_bytes = 8) {
   return file_of("{\"a\":{" + fields + "}}", std::string(data_bytes, 'x'));
 }
 
-// What the Python package (0.8.0) wrote for: fc.weight [[1, -2.5], [3e-5, 7]] f32, bn.num_batches_tracked 42
+// The Python package (0.8.0) wrote this for: fc.weight [[1, -2.5], [3e-5, 7]] f32, bn.num_batches_tracked 42
 // i64, half [1.5, -0, 6e-8, 65504] f16, u [1, 2, 255] u8, none [0, 3] f32.
 const std::string python_file =
     file_of(R"({"__metadata__":{"format":"pt","who":"é"},"bn.num_batches_tracked":{"dtype":"I64","shape":[],)"
@@ -160,7 +160,7 @@ TEST_CASE("safetensors: writes the official library's bytes") {
     return read;
   };
   const auto half_bits = [&] {
-    Tensor bits = Tensor::empty({4}, DType::f16, Device::cpu);  // no arithmetic, so the bytes by hand
+    Tensor bits = Tensor::empty({4}, DType::f16, Device::cpu);  // no arithmetic in f16: bytes by hand
     std::memcpy(bits.raw(), python_file.data() + python_file.size() - 11, 8);
     return bits;
   };
@@ -199,7 +199,7 @@ TEST_CASE("safetensors: large tensors are read in pieces without loss") {
 }
 
 TEST_CASE("safetensors: every half is converted right") {
-  // Through the definition: sign, exponent, mantissa.
+  // Computed from the definition: sign, exponent, mantissa.
   const TemporaryFolder folder;
   std::string data(2 * 65536, '\0');
   for (std::uint32_t i = 0; i < 65536; ++i) std::memcpy(&data[2 * i], &i, 2);
@@ -334,7 +334,7 @@ TEST_CASE("safetensors: what is no regular file") {
   CHECK(complaint(folder / "sub").find("is not a file") != std::string::npos);
   REQUIRE(::mkfifo((folder / "fifo").c_str(), 0600) == 0);
   CHECK(complaint(folder / "fifo").find("is not a file") !=
-        std::string::npos);  // and does not wait for a writer
+        std::string::npos);  // the call does not wait for a writer
 }
 
 TEST_CASE("safetensors: a file that is cut while it is open") {
@@ -354,7 +354,7 @@ TEST_CASE("safetensors: a file cut at any byte is refused") {
   CHECK(complaint_about(python_file + "x") != "");
 }
 
-// Nothing to check but that it ends in a value or in an Error; the sanitizers watch.
+// The result must be a value or an Error; the sanitizers check the rest.
 TEST_CASE("safetensors: a file with any byte changed is read or refused") {
   for (std::size_t at = 0; at < python_file.size(); ++at)
     for (const unsigned flip : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 255u}) {
@@ -362,7 +362,7 @@ TEST_CASE("safetensors: a file with any byte changed is read or refused") {
       bytes[at] = static_cast<char>(static_cast<unsigned char>(bytes[at]) ^ flip);
       complaint_about(bytes);
     }
-  // The header again, with every value of every byte, and with two bytes changed at random.
+  // The header with every value of every byte, and with two bytes changed at random.
   const std::string header = python_file.substr(8, python_file.size() - 8 - 35);
   const auto parse = [](const std::string& json) {
     try {
@@ -380,7 +380,7 @@ TEST_CASE("safetensors: a file with any byte changed is read or refused") {
       changed[at] = static_cast<char>(value);
       accepted += parse(changed);
     }
-  CHECK(accepted > 0);  // letters of names
+  CHECK(accepted > 0);  // for example letters of names
   RandomStream random(1, Purpose::test);
   for (int i = 0; i < 20'000; ++i) {
     std::string changed = header;

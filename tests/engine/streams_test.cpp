@@ -1,5 +1,5 @@
-// Small programs that use streams and events of the emulated GPU: each as it should be, and with one error planted,
-// which must show.
+// Small programs that use streams and events of the emulated GPU: each is right, and then has one planted
+// error, which must be found.
 #include "drawn_orders.h"
 
 #include <kindred/engine/memory.h>
@@ -53,7 +53,7 @@ TEST_CASE("streams on cuda: what is read before it was waited for is poison" * t
   CHECK(failures([&] {
           Event never;
           pinned.fetch(x, compute);
-          never.wait();  // as CUDA has it, it keeps no one waiting
+          never.wait();  // as in CUDA, it makes nobody wait
           return pinned.all(3);
         }) > seeds / 3);
 }
@@ -61,7 +61,7 @@ TEST_CASE("streams on cuda: what is read before it was waited for is poison" * t
 TEST_CASE("streams on cuda: two streams need an event between them" * test::needs_emulation) {
   Pinned pinned;
   Event event;
-  // The copies' stream sends what a kernel reads.
+  // The stream of copies sends what a kernel reads.
   const auto send = [&](bool before, bool after, bool wait) {
     const Tensor slot = on_gpu(), y = on_gpu();
     gpu().synchronize();
@@ -70,7 +70,7 @@ TEST_CASE("streams on cuda: two streams need an event between them" * test::need
     pinned.send(slot, copy);
     if (after) event.mark(copy);
     if (wait) event.wait_on(compute);
-    gpu().convert(slot, y);
+    gpu().convert(slot, Output(y));
     CHECK(all(y, 5));
   };
   CHECK(error_in_every_order([&] { send(false, true, true); }) == fine);
@@ -82,11 +82,11 @@ TEST_CASE("streams on cuda: two streams need an event between them" * test::need
     CHECK(error.find("convert_kernel") != std::string::npos);
     CHECK(error.find("no event is waited for between them") != std::string::npos);
   }
-  // And fetches what a kernel wrote.
+  // The stream of copies fetches what a kernel wrote.
   const auto fetch = [&](bool marked, bool wait) {
     const Tensor x = on_gpu(), y = on_gpu(6);
     gpu().synchronize();
-    gpu().convert(y, x);
+    gpu().convert(y, Output(x));
     if (marked) event.mark(compute);
     if (wait) event.wait_on(copy);
     pinned.fetch(x, copy);
@@ -96,11 +96,11 @@ TEST_CASE("streams on cuda: two streams need an event between them" * test::need
   };
   CHECK(error_in_every_order([&] { fetch(true, true); }) == fine);
   CHECK(error_in_every_order([&] { fetch(true, false); }).find("use the same memory") != std::string::npos);
-  // Two that read have nothing to wait for.
+  // Two readers need not wait for each other.
   CHECK(error_in_every_order([&] {
           const Tensor x = on_gpu(7), y = on_gpu();
           gpu().synchronize();
-          gpu().convert(x, y);
+          gpu().convert(x, Output(y));
           pinned.fetch(x, copy);
           finish();
           CHECK(pinned.all(7));
@@ -110,11 +110,11 @@ TEST_CASE("streams on cuda: two streams need an event between them" * test::need
 TEST_CASE("streams on cuda: a buffer is used again too early" * test::needs_emulation) {
   Pinned pinned, others;
   Event sent, read;
-  // By the copies' stream, while a kernel still reads it.
+  // The stream of copies overwrites memory that a kernel still reads.
   const auto again = [&](bool wait) {
     const Tensor slot = on_gpu(1), y = on_gpu();
     gpu().synchronize();
-    gpu().convert(slot, y);
+    gpu().convert(slot, Output(y));
     read.mark(compute);
     if (wait) read.wait_on(copy);
     pinned.set(2);
@@ -124,15 +124,15 @@ TEST_CASE("streams on cuda: a buffer is used again too early" * test::needs_emul
   };
   CHECK(error_in_every_order([&] { again(true); }) == fine);
   CHECK(error_in_every_order([&] { again(false); }).find("use the same memory") != std::string::npos);
-  // The memory of a tensor that is gone goes to another one: a kernel of the old one may still run.
+  // The memory of a freed tensor goes to another tensor, while a kernel of the old one may still run.
   CHECK(error_in_every_order([&] {
           const Tensor y = on_gpu();
           gpu().synchronize();
-          gpu().convert(on_gpu(1), y);
+          gpu().convert(on_gpu(1), Output(y));
           pinned.send(Tensor::empty({count}, DType::f32, Device::cuda), copy);
         }).find("use the same memory") != std::string::npos);
 
-  // By the host, before it was sent.
+  // The host overwrites memory before it was sent.
   std::string error;
   const Tensor slot = on_gpu();
   gpu().synchronize();
@@ -149,7 +149,7 @@ TEST_CASE("streams on cuda: a buffer is used again too early" * test::needs_emul
   };
   CHECK(overwrite(true) == 0);
   CHECK(overwrite(false) > seeds / 3);
-  // By the host, before what comes back was there.
+  // The host writes to memory before a result has arrived there.
   CHECK(failures([&] {
           pinned.fetch(slot, copy);
           pinned.set(2);
@@ -157,7 +157,7 @@ TEST_CASE("streams on cuda: a buffer is used again too early" * test::needs_emul
           CHECK((error == fine || error.find("the host wrote to its destination before") != std::string::npos));
           return error == fine;
         }) > seeds / 3);
-  // Given back too early.
+  // The memory is released too early.
   CHECK(failures([&] {
           {
             Pinned gone;
@@ -182,7 +182,7 @@ TEST_CASE("streams on cuda: an error of late work is thrown where it is waited f
     pinned.set(2);
     const std::string error = error_of([&] { y.to_vector<float>(); });
     late += error.find("the host wrote to its source before it was done") != std::string::npos ? 1 : 0;
-    CHECK(error_of([&] { y.to_vector<float>(); }) == fine);  // told once
+    CHECK(error_of([&] { y.to_vector<float>(); }) == fine);  // the error is reported once
     Tensor(y).fill(4);
     CHECK(all(y, 4));
   }
@@ -201,7 +201,7 @@ TEST_CASE("streams on cuda: only memory of the GPU can be used" * test::needs_em
   CHECK(says([&] { gpu().copy_bytes(not_pinned.data(), x.raw(), 400, copy); }, "that is not pinned"));
   CHECK(says([&] { gpu().copy_bytes(pinned.values.data(), x.raw(), 4 * 4096, copy); },
              "neither to a tensor nor to pinned"));
-  CHECK(says([&] { gpu().fill(Tensor::zeros({count}, DType::f32, Device::cpu), 1); },
+  CHECK(says([&] { gpu().fill(Output(Tensor::zeros({count}, DType::f32, Device::cpu)), 1); },
              "the host's, or was given back"));
   void* gone = on_gpu().raw();
   CHECK(says([&] { gpu().set_bytes(gone, 0, 400); }, "neither to a tensor nor to pinned"));

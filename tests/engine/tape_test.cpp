@@ -1,4 +1,4 @@
-// The tape itself, with operations made up on the spot. Gradients of real layers: tests/gradcheck.
+// The tape itself, with operations that are defined here. tests/gradcheck tests the gradients of real layers.
 #include <doctest/doctest.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/memory.h>
@@ -12,7 +12,7 @@ namespace {
 
 using Floats = std::vector<float>;
 
-// A new Operation would have to be in the gradient registry; any that is there lends its name.
+// A new Operation would need a case in the gradient registry, so an existing one is used.
 const Operation& any_operation() {
   return *Operation::all().at(0);
 }
@@ -32,13 +32,14 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
   times(a, b, y);
   if (Tape* tape = Tape::recording({&a, &b}))
     tape->record(any_operation(), {&a, &b}, {&y}, {a, b}, [times](BackwardStep& step) {
-      if (step.wants(0)) times(step.output_gradient(), step.saved(1), step.input_gradient(0));
-      if (step.wants(1)) times(step.output_gradient(), step.saved(0), step.input_gradient(1));
+      const auto [left, right] = step.saved<2>();
+      if (step.wants(0)) times(step.output_gradient(), right, step.input_gradient(0));
+      if (step.wants(1)) times(step.output_gradient(), left, step.input_gradient(1));
     });
   return y;
 }
 
-// x itself, whose gradient is handed on without a copy.
+// x itself. Its gradient is passed on without a copy.
 Tensor pass_through(const Tensor& x) {
   Tensor y = x.to(x.device(), x.dtype());
   if (Tape* tape = Tape::recording({&x}))
@@ -47,7 +48,7 @@ Tensor pass_through(const Tensor& x) {
   return y;
 }
 
-// a + b, which hands one gradient on to both.
+// a + b. One gradient is passed on to both.
 Tensor plus(const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::empty_like(a);
   for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = a.data<float>()[i] + b.data<float>()[i];
@@ -58,7 +59,7 @@ Tensor plus(const Tensor& a, const Tensor& b) {
   return y;
 }
 
-// 2x, whose kernel adds the gradient that x has so far by itself.
+// 2x. Its backward kernel itself adds the earlier gradient of x.
 Tensor twice(const Tensor& x) {
   Tensor y = Tensor::empty_like(x);
   for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = 2 * x.data<float>()[i];
@@ -153,14 +154,14 @@ TEST_CASE("tape: a tensor used several times gets the sum, however its gradients
     tape.backward(multiply(pass_through(x), x));
     CHECK(tape.gradient(x).to_vector<float>() == Floats{6});
   }
-  {  // one gradient passed on to a and b: adding to a's must not change b's
+  {  // a and b share one gradient: adding to a's must not change b's
     Tape tape;
     const Tensor b = pass_through(x), a = pass_through(x);
     const Tensor square = multiply(a, a);
     tape.backward(plus(plus(a, b), square));  // 2 x + x^2
     CHECK(tape.gradient(x).to_vector<float>() == Floats{8});
   }
-  {  // twice() runs last forward, first backward: no addend; then the other way round
+  {  // twice() runs last forward, so first backward: no addend. Then the reverse order
     Tape tape;
     const Tensor square = multiply(x, x);
     tape.backward(multiply(square, twice(x)));  // 2 x^3
@@ -188,7 +189,7 @@ TEST_CASE("tape: gradient buffers are overwritten, or added to on request") {
   }
   Tape tape;
   tape.set_gradient_buffer(x, Tensor::zeros({2}, DType::f32, Device::cpu));
-  CHECK_FALSE(tape.gradient(x).defined());  // nothing flowed yet
+  CHECK_FALSE(tape.gradient(x).defined());  // no gradient yet
   CHECK_THROWS_AS(tape.set_gradient_buffer(x, Tensor::zeros({3}, DType::f32, Device::cpu)), Error);
 }
 
@@ -229,7 +230,7 @@ TEST_CASE("tape: saved tensors and gradients die as the walk passes them") {
   const Tensor cotangent = Tensor::full({elements}, 1, DType::f32, Device::cpu);
   const Tensor last = std::exchange(y, Tensor());
   tape.backward(last, cotangent);
-  // In use now: x's gradient, the cotangent and the last result. At most: those activations, and at the first
+  // In use now: x's gradient, the cotangent and the last result. At the peak: all activations, and in the first
   // step the gradients of both uses and their sum.
   CHECK(megabytes(pool.statistics().in_use - before) == 3);
   CHECK(megabytes(pool.statistics().peak_in_use - before) <= depth + 4);

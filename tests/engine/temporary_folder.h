@@ -1,4 +1,4 @@
-// A folder for the files of one test, gone with the test.
+// A folder for the files of one test, which is removed after the test.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -41,7 +41,7 @@ inline std::string read_bytes(const std::filesystem::path& path) {
 }
 
 inline void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
-  std::filesystem::remove(path);  // some file systems bring a file to the disk when it is cut to nothing: slow
+  std::filesystem::remove(path);  // some file systems flush a file that is truncated, which is slow
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   REQUIRE(file.good());

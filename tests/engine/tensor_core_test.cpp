@@ -1,5 +1,5 @@
-// The emulation's tensor core against sums made by hand. Where a float keeps 23 bits behind the point, a tensor
-// core keeps 25 below the largest of its terms, and drops the rest.
+// The emulation's tensor core against sums computed by hand. A float keeps 23 bits after the point. A tensor
+// core keeps 25 bits below its largest term and drops the rest.
 #include <kindred/engine/cuda/tensor_core.h>
 
 #include <doctest/doctest.h>
@@ -17,7 +17,7 @@ using cuda::emulated::Factors;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-// c + the sum of x y over the pairs, of which there are up to eight.
+// c + the sum of x y over up to eight pairs.
 float sum(float c, std::initializer_list<std::pair<float, float>> pairs) {
   Factors a, b;
   int k = 0;
@@ -32,7 +32,7 @@ float power(int exponent) {
   return std::ldexp(1.0f, exponent);
 }
 
-// That of the negated terms is the negated sum.
+// Also checks that negated terms give the negated sum.
 void check_sum(float expected, float c, std::initializer_list<std::pair<float, float>> pairs) {
   CHECK(sum(c, pairs) == expected);
   Factors a, b;
@@ -56,22 +56,22 @@ TEST_CASE("tensor core: sums that a float holds are exact") {
 }
 
 TEST_CASE("tensor core: what lies below two more bits than a float has is dropped before it is added") {
-  // Eight times 2^-26 are 2^-23, which a float beside 1 could show; one by one they vanish.
+  // Eight times 2^-26 is 2^-23, which a float could add to 1; but each term is dropped by itself.
   const std::pair<float, float> small{power(-13), power(-13)}, larger{power(-13), power(-12)};
   check_sum(1, 1, {small, small, small, small, small, small, small, small});
   check_sum(1, 0, {{1, 1}, small, small, small, small, small, small, small});
-  // Of 2^-25 four make a float's last bit, and three are dropped at the end.
+  // Four times 2^-25 is the last bit of a float; three times 2^-25 is dropped at the end.
   check_sum(1 + power(-23), 1, {larger, larger, larger, larger});
   check_sum(1, 1, {larger, larger, larger});
   check_sum(1 + power(-23), 1, {larger, larger, larger, larger, larger, larger, larger});
-  // Which is seen where large terms cancel.
+  // This is visible if large terms cancel.
   check_sum(power(-25), 1, {larger, {-1, 1}});
   check_sum(0, 1, {small, {-1, 1}});
 }
 
 TEST_CASE("tensor core: terms are lined up by the exponents of the factors, not of their product") {
-  // 1.5 * 1.5 = 2.25 counts as a number from 1 to 2, so 2^-25 stays beside it; c is from 2 to 4,
-  // where it is dropped.
+  // 1.5 * 1.5 = 2.25 counts as a number from 1 to 2, so 2^-25 is kept; c is from 2 to 4, so there 2^-25 is
+  // dropped.
   const std::pair<float, float> last{power(-13), power(-12)};
   check_sum(power(-25), 0, {{1.5f, 1.5f}, {-1.5f, 1.5f}, last});
   check_sum(0, -2.25f, {{1.5f, 1.5f}, last});
@@ -81,10 +81,10 @@ TEST_CASE("tensor core: sums are cut toward zero") {
   check_sum(1, 1, {{power(-12), 1.75f * power(-12)}});  // 1 + 0.875 units in the last place
   check_sum(-1, -1, {{power(-12), -1.75f * power(-12)}});
   check_sum(1 - power(-24), 1, {{power(-13), -power(-12)}});        // just below 1
-  check_sum(2, 2 - power(-23), {{power(-12), 1.5f * power(-11)}});  // 2 + 0.25 units: cut behind a carry
-  check_sum(power(-149), 0, {{power(-100), 1.75f * power(-49)}});   // and below the smallest float
+  check_sum(2, 2 - power(-23), {{power(-12), 1.5f * power(-11)}});  // 2 + 0.25 units: cut off after a carry
+  check_sum(power(-149), 0, {{power(-100), 1.75f * power(-49)}});   // cut off below the smallest float
   check_sum(0, 0, {{power(-100), power(-50)}});
-  // So a sum that goes on shrinks where rounding would err both ways.
+  // So a continued sum shrinks, while rounding would err in both directions.
   constexpr float x = 717.0f / 1024;
   float on = 0;
   for (int step = 0; step < 1000; ++step) on = sum(on, {{x, x}});
@@ -108,7 +108,7 @@ TEST_CASE("tensor core: what is not finite passes, and what is too large becomes
   CHECK(sum(1, {{-infinity, 2}, {power(127), power(127)}}) == -infinity);
   check_sum(infinity, 0, {{power(64), power(64)}});
   check_sum(infinity, std::numeric_limits<float>::max(), {{power(60), power(60)}});
-  // Products may leave a float's range, and dwarf what would have stayed in it.
+  // Products may exceed the range of floats; the terms within the range are then lost.
   check_sum(0, power(100), {{power(100), power(100)}, {-power(100), power(100)}});
 }
 

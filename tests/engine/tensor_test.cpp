@@ -1,5 +1,5 @@
 #include <doctest/doctest.h>
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/tensor.h>
 
 #include <bit>
@@ -91,7 +91,7 @@ TEST_CASE("bfloat16: rounds to nearest, ties to even; NaN and infinity stay") {
   CHECK(std::isinf(float(BFloat16(std::numeric_limits<float>::infinity()))));
   for (const std::uint32_t bits : {0x7fc00000u, 0x7f800001u, 0xffffffffu, 0x7fffffffu})
     CHECK(std::isnan(float(BFloat16(std::bit_cast<float>(bits)))));
-  // Every bf16 value survives the way to float and back.
+  // Every bf16 value is unchanged after the conversion to float and back.
   int changed = 0;
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     const float value = std::bit_cast<float>(bits << 16);
@@ -104,14 +104,14 @@ TEST_CASE("add: elementwise, into an operand too") {
   for (const Device device : {Device::reference, Device::cpu}) {
     const Tensor a = Tensor::full({100'003}, 1.5, DType::f32, device),
                  b = Tensor::full({100'003}, 2, DType::f32, device);
-    add(a, b, b);
+    add(a, b, Output(b));
     CHECK(b.to_vector<float>() == Floats(100'003, 3.5f));
-    accumulate(b, a);
+    accumulate(Output(b), a);
     CHECK(b.to_vector<float>() == Floats(100'003, 5));
   }
-  CHECK_THROWS_AS(
-      accumulate(Tensor::zeros({2}, DType::f32, Device::cpu), Tensor::zeros({3}, DType::f32, Device::cpu)),
-      Error);
+  CHECK_THROWS_AS(accumulate(Output(Tensor::zeros({2}, DType::f32, Device::cpu)),
+                             Tensor::zeros({3}, DType::f32, Device::cpu)),
+                  Error);
 }
 
 }  // namespace

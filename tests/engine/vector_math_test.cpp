@@ -1,4 +1,4 @@
-// engine/cpu/vector_math.h: the fast exponential is one, to the last digits, and at its edges.
+// engine/cpu/vector_math.h: the fast exponential is right to the last digits, and at its edges.
 #include <kindred/engine/cpu/vector_math.h>
 
 #include <doctest/doctest.h>

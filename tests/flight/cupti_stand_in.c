@@ -1,5 +1,6 @@
-// Stands in for NVIDIA's libcupti.so in a rehearsal of scripts/gpu_flight.sh. Each flush hands over the same records: two
-// kernels of 2 us with 1 us between them, and a copy of 3 us that runs beside the second for 1 us: 7 us, of which 6 are busy.
+// Stands in for NVIDIA's libcupti.so in a rehearsal of scripts/gpu_flight.sh. Each flush returns the same
+// records: two kernels of 2 us with 1 us between them, and a copy of 3 us that overlaps the second for 1 us.
+// That is 7 us, of which 6 are busy.
 #include <cupti.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ CUptiResult cuptiGetResultString(CUptiResult result, const char** text) {
   return CUPTI_SUCCESS;
 }
 
-// Each record lies in a slot as large as the largest.
+// Each record has a slot of the size of the largest record.
 static const size_t slot = (sizeof(CUpti_ActivityKernel9) + 7) / 8 * 8;
 
 static void kernel(uint8_t* at, uint64_t start, const char* name) {

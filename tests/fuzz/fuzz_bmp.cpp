@@ -10,7 +10,7 @@ void run(std::span<const std::uint8_t> bytes) {
   fuzz::decode_and_check(bytes);
 }
 
-// 9 x 8 pixels of `bits` each behind a header of `header` bytes, with a full palette where there is one.
+// 9 x 8 pixels of `bits` bits each after a header of `header` bytes, with a full palette if the format has one.
 fuzz::Bytes write_bmp(std::uint32_t header, std::uint32_t bits, std::uint32_t compression) {
   const std::uint32_t entry = header == 12 ? 3 : 4, colours = bits <= 8 ? 1u << bits : 0;
   const std::uint32_t masks = compression == 3 && header == 40 ? 12 : 0;

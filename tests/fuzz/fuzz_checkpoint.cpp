@@ -1,5 +1,5 @@
-// Checkpoints: a file that is taken gives a position that makes sense, and either all of a model's tensors or
-// none. The checksum would keep a fuzzer out, so each input is tried as it is and with its checksum made right.
+// Checkpoints: an accepted file gives a valid position, and either all of a model's tensors or none. The
+// checksum would stop a fuzzer, so each input is tried unchanged and with a corrected checksum.
 #include "fuzz_target.h"
 #include "one_file.h"
 

@@ -1,4 +1,4 @@
-// RUN/config.json, which --resume compares with the settings of now: the differences, or an error.
+// RUN/config.json, which --resume compares with the current settings: the differences, or an error.
 #include "fuzz_target.h"
 #include "one_file.h"
 

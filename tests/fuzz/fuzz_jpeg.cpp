@@ -1,4 +1,4 @@
-// JPEG: whatever the bytes, the result is sane, and a part of a picture equals that part of the whole.
+// JPEG: for any bytes the result is consistent, and a decoded part equals the same part of the whole picture.
 #include "../data/test_images.h"
 #include "picture_checks.h"
 
@@ -11,7 +11,7 @@ namespace {
 void run(std::span<const std::uint8_t> bytes) {
   const Decoded whole = fuzz::decode_and_check(bytes);
   if (whole.outcome == Outcome::rejected) return;
-  // Which part: anything, but a function of the input.
+  // The part is arbitrary, but depends only on the input.
   const std::uint32_t key = std::uint32_t{bytes[bytes.size() / 2]} << 8 | bytes[bytes.size() - 3];
   Region wanted;
   wanted.top = static_cast<int>(key % std::uint32_t(whole.image.height));

@@ -1,4 +1,4 @@
-// meta.mat: synsets or an error, whatever the bytes.
+// meta.mat: any bytes give synsets or an error.
 #include "../data/mat_writer.h"
 #include "fuzz_target.h"
 

@@ -1,5 +1,5 @@
-// .npz files: arrays within the file or an error, whatever the bytes. The checksums would keep a fuzzer out of
-// the elements; they are compared after the elements are read, so nothing is missed.
+// .npz files: any bytes give arrays within the file, or an error. The checksums do not stop a fuzzer, because
+// they are compared after the elements are read.
 #include "fuzz_target.h"
 
 #include <kindred/data/npz/npz.h>

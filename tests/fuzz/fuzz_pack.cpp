@@ -1,5 +1,5 @@
-// Packs: every record that the index names lies within the file. The checksums would keep a fuzzer out of the
-// index, so each input is tried as it is and with its checksums made right.
+// Packs: every record that the index names lies within the file. The checksums would stop a fuzzer before the
+// index, so each input is tried unchanged and with corrected checksums.
 #include "fuzz_target.h"
 
 #include <kindred/data/files/file.h>
@@ -49,7 +49,7 @@ void run(std::span<const std::uint8_t> bytes) {
   parse(file);
 }
 
-// Samples whose bytes are anything.
+// Samples with arbitrary bytes.
 struct AnySource : SampleSource {
   std::string name(std::int64_t i) const override { return "class/" + std::to_string(i) + ".jpg"; }
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {

@@ -1,5 +1,5 @@
-// PNG. Checksums stop nearly every changed byte, so the run mends those of the chunks first: what a fuzzer
-// changes then reaches the parser behind them.
+// PNG. Checksums stop nearly every changed byte, so the run first corrects the checksums of the chunks. Then
+// the fuzzer's changes reach the parser.
 #include "../data/test_images.h"
 #include "picture_checks.h"
 

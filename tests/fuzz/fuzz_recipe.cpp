@@ -1,4 +1,4 @@
-// JSON recipes: one-line errors or a plan of views that can be drawn and that prints as JSON of equal meaning.
+// JSON recipes: one-line errors, or views that can be drawn and that print as JSON with the same meaning.
 #include "fuzz_target.h"
 
 #include <kindred/data/views/augment.h>
@@ -9,7 +9,7 @@ using namespace kindred;
 
 namespace {
 
-// Views of a small picture, so that every step of what was read is run.
+// Draws views of a small picture, so that every step of the recipe runs.
 void draw(const ViewGroup& group) {
   static AugmentScratch scratch;
   const int size = std::min(group.size, 24);
@@ -24,19 +24,19 @@ void draw(const ViewGroup& group) {
 }
 
 void run(std::span<const std::uint8_t> bytes) {
-  ViewPlan plan;
+  ImageViews made;
   try {
-    plan = parse_views({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "fuzz.json", 32, 2);
+    made = parse_views({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, "fuzz.json", 32, 2);
   } catch (const Error& error) {
     KINDRED_FUZZ_CHECK(error.code() == ExitCode::file);
     KINDRED_FUZZ_CHECK(std::string_view(error.what()).find('\n') == std::string_view::npos);
     KINDRED_FUZZ_CHECK(std::string_view(error.what()).starts_with("fuzz.json: "));
     return;
   }
-  KINDRED_FUZZ_CHECK(plan.views() >= 1 && plan.views() <= most_views);
-  for (const ViewGroup& group : plan.groups) draw(group);
-  const std::string text = to_json_text(plan.groups);
-  KINDRED_FUZZ_CHECK(parse_views(text, "fuzz.json", 100, 1).groups == plan.groups);
+  KINDRED_FUZZ_CHECK(made.views() >= 1 && made.views() <= most_views);
+  for (const ViewGroup& group : made.groups) draw(group);
+  const std::string text = to_json_text(made.groups);
+  KINDRED_FUZZ_CHECK(parse_views(text, "fuzz.json", 100, 1).groups == made.groups);
 }
 
 fuzz::Bytes bytes_of(const std::string& text) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t length_bytes = 8;
 
-// As SafetensorsFile does it, without a file: its checks of the length come first.
+// Like SafetensorsFile, but without a file. The checks of the length come first.
 void run(std::span<const std::uint8_t> bytes) {
   if (bytes.size() < length_bytes) return;
   std::uint64_t header_bytes;

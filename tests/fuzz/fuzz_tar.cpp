@@ -1,4 +1,4 @@
-// tar: whatever the bytes, every member lies within the archive, and reading ends.
+// tar: for any bytes every member lies within the archive, and reading ends.
 #include "../data/tar_writer.h"
 #include "fuzz_target.h"
 
@@ -15,7 +15,7 @@ void run(std::span<const std::uint8_t> bytes) {
   std::uint64_t last = 0;
   try {
     for (TarMember member; tar.next(member);) {
-      KINDRED_FUZZ_CHECK(member.offset >= last + 512);  // it advances
+      KINDRED_FUZZ_CHECK(member.offset >= last + 512);  // reading advances
       KINDRED_FUZZ_CHECK(member.offset <= bytes.size() && member.bytes <= bytes.size() - member.offset);
       last = member.offset;
     }

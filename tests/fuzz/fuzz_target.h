@@ -2,13 +2,13 @@
 //
 //   KINDRED_FUZZ_TARGET(NAME, run, seeds)
 //
-//   void run(std::span<const std::uint8_t> bytes)   hands hostile bytes to a parser, and checks what came out
-//                                                   with KINDRED_FUZZ_CHECK; it must not throw
-//   std::vector<Bytes> seeds()                      a few small well-formed inputs, drawn by the project itself
+//   void run(std::span<const std::uint8_t> bytes)   gives hostile bytes to a parser, and checks the result with
+//   KINDRED_FUZZ_CHECK; it must not throw std::vector<Bytes> seeds()                      a few small
+//   well-formed inputs, drawn by the project itself
 //
 // Built by clang with libFuzzer (preset fuzz), it is the program fuzz_NAME; scripts/fuzz.sh runs it for a
-// given time. Built without, it is part of the unit tests: fuzz_test.cpp runs the seeds and some thousand
-// inputs made from them.
+// given time. Built without libFuzzer, it is part of the unit tests: fuzz_test.cpp runs the seeds and some
+// thousand inputs made from them.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ void write_seeds(const std::string& folder);
 
 }  // namespace kindred::fuzz
 
-// Ends the program where a debugger and libFuzzer see it.
+// Ends the program in a way that a debugger and libFuzzer notice.
 #define KINDRED_FUZZ_CHECK(condition)                                                     \
   do {                                                                                    \
     if (!(condition)) {                                                                   \
@@ -49,7 +49,7 @@ void write_seeds(const std::string& folder);
   } while (false)
 
 #ifdef KINDRED_LIBFUZZER
-// `fuzz_NAME --write-seeds FOLDER` is answered before libFuzzer reads the command line.
+// `fuzz_NAME --write-seeds FOLDER` is handled before libFuzzer reads the command line.
 #define KINDRED_FUZZ_TARGET(name, run, seeds)                                         \
   static const kindred::fuzz::Registration registration({#name, run, seeds});         \
   extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {                      \

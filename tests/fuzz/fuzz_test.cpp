@@ -12,7 +12,7 @@ using fuzz::Bytes;
 
 namespace {
 
-// A few bytes changed, a piece cut out or doubled, the end cut off.
+// Changes a few bytes, removes or doubles a part, or cuts off the end.
 Bytes mutate(Bytes bytes, RandomStream& random) {
   const std::uint32_t edits = 1 + random.below(4);
   for (std::uint32_t i = 0; i < edits && !bytes.empty(); ++i) {

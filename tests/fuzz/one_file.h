@@ -1,5 +1,5 @@
-// A file for a parser that wants a path: one for each process, rewritten for every input, in memory where there
-// is such a file system.
+// A file for a parser that needs a path: one for each process, rewritten for every input, in a memory file
+// system if there is one.
 #pragma once
 
 #include "fuzz_target.h"
@@ -28,7 +28,7 @@ class OneFile {
   OneFile(const OneFile&) = delete;
   OneFile& operator=(const OneFile&) = delete;
 
-  // `name` is the file's own, for who looks into the folder.
+  // `name` is the file's name, for parsers that look into the folder.
   std::filesystem::path path(const std::string& name = "input") const { return folder_ / name; }
   const std::filesystem::path& folder() const { return folder_; }
 

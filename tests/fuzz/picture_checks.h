@@ -1,4 +1,4 @@
-// What must hold of any decoding of any bytes.
+// What must be true for every decoding of any bytes.
 #pragma once
 
 #include "fuzz_target.h"
@@ -7,7 +7,7 @@
 
 namespace kindred::fuzz {
 
-// Small enough that a fuzzer makes thousands of pictures a second.
+// Small enough for thousands of pictures a second.
 inline DecodeLimits small_limits() {
   DecodeLimits limits;
   limits.max_pixels = 1 << 18;
@@ -16,7 +16,7 @@ inline DecodeLimits small_limits() {
   return limits;
 }
 
-// Decodes the whole picture; it is whole, or there is none and a reason.
+// Decodes the whole picture. There must be a complete picture, or none and a reason.
 inline Decoded decode_and_check(std::span<const std::uint8_t> bytes) {
   Decoded picture = decode_image(bytes, small_limits());
   KINDRED_FUZZ_CHECK((picture.outcome == Outcome::ok) == picture.reason.empty());

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""ImageNet-C's corruptions against the libraries that the authors' program is made of.
+"""ImageNet-C's corruptions against the libraries that the authors' program uses.
 
     python3 tests/golden/check_corruptions.py [--build build/release]
 
 Needs numpy, pillow, opencv-python(-headless) and scipy. Runs tests/golden/corrupt_image (built with the tests), which
 applies one corruption without the final JPEG step, and compares: the mean absolute difference must be below 1 level of
-255. Those with random numbers are compared where they can be: the parts that are not random have unit tests.
+255. Corruptions with random numbers are not compared as a whole: their deterministic parts have unit tests.
 """
 import argparse
 import pathlib

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Weights in and out, against the programs that they come from and go to.
+"""Import and export of weights, against the other programs.
 
     python3 tests/golden/check_weights.py [--build build/release] [--models resnet18,resnet50] [--onnx-python PYTHON]
 
-Needs Debian's python3-torch, python3-torchvision, python3-pil and python3-numpy, and from pip safetensors and, where it
-is there, timm; for the ONNX part an interpreter with onnx, onnxruntime and numpy (--onnx-python, default: this one; the
-part is left out, and said to be, where it has none). Takes a few minutes; no download: weights and images are random.
+Needs Debian's python3-torch, python3-torchvision, python3-pil and python3-numpy, and from pip safetensors and
+optionally timm. The ONNX part needs an interpreter with onnx, onnxruntime and numpy (--onnx-python, default: this one);
+without them it is left out, with a message. Takes a few minutes; no download: weights and images are random.
 
 For each model:
   in    torchvision's (and timm's) state_dict as safetensors -> `embed --weights`: features and logits are theirs
@@ -43,7 +43,7 @@ def compare(what, ours, theirs):
 
 
 def randomized(model, seed):
-    """Random running statistics too, and weights whose activations stay of moderate size."""
+    """Random weights that keep activations at a moderate size, and random running statistics."""
     torch.manual_seed(seed)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -56,7 +56,8 @@ def randomized(model, seed):
 
 
 def draw_images(folder, size):
-    """Random pictures that Kindred's resize leaves as they are: 256 pixels are resized to 256, the middle is taken."""
+    """Random pictures that Kindred's resize does not change: 256 pixels are resized to 256, then the middle is
+    taken."""
     rng = np.random.default_rng(0)
     full = size * 256 // 224 if size > 64 else size
     tensors = []
@@ -85,7 +86,7 @@ def run(program, *arguments):
 
 
 class SupConResNet(torch.nn.Module):
-    """The layout that SupContrast's files have: encoder and head."""
+    """The layout of SupContrast's files: encoder and head."""
 
     def __init__(self, encoder, dim):
         super().__init__()
@@ -128,15 +129,16 @@ def check_model(name, apps, work, onnx_python):
         run(apps / "embed", data, "--weights", path, "--classifier", path, "--out", work / "l.npz")
         compare(f"in, {maker}: logits", np.load(work / "l.npz")["logits"], logits)
 
-    # Out: what Kindred trained, after a step that begins with those weights.
+    # Out: what Kindred trained, in one step that begins with those weights.
     runs = work / "run"
     run(apps / "pretrain", data, "--out", runs, "--model", name, "--image-size", 64, "--stem", "imagenet", "--pixels",
         "imagenet", "-b", 8, "--epochs", 1, "--lr", 0.001, "--weights", work / "torchvision.safetensors")
     encoder = runs / "encoder.safetensors"
     run(apps / "linear_probe", data, "--encoder", encoder, "--image-size", size, "--out", runs / "probe", "-b", 4,
         "--epochs", 3)
-    # The probe's classifier must arrive as it is. Logits are compared with a drawn one: features after one step from
-    # random weights hardly differ, so the probe's logits are small differences of large numbers, in any framework.
+    # The probe's classifier must arrive unchanged. Logits are compared with a random classifier: after one step from
+    # random weights the features hardly differ, so in any framework the probe's logits are small differences of large
+    # numbers.
     probe = runs / "probe/classifier.safetensors"
     run(apps / "export", runs, "--format", "torchvision", "--classifier", probe, "--out", work / "probe.safetensors")
     for key, value in load_file(str(probe)).items():
@@ -175,7 +177,7 @@ def check_model(name, apps, work, onnx_python):
     embeddings = model.eval()(images)
     compare("out, supcontrast: strict=True, features", ours, model.encoder(images))
 
-    # .npz for whoever has NumPy alone.
+    # .npz, which needs only NumPy.
     run(apps / "export", runs, "--format", "npz", "--out", work / "weights.npz")
     arrays = np.load(work / "weights.npz")
     assert all(np.array_equal(arrays[key], value) for key, value in load_file(str(encoder)).items() if key in arrays)

@@ -4,9 +4,9 @@
     python3 tests/golden/compare_with_pillow.py [--build build/release] FOLDER...
 
 RGB and gray must agree within 2 levels everywhere, CMYK by 3 in the mean; every file must get an outcome in under 2
-seconds and under 64 MB beyond its pixels, and none may crash. Fails if any of this does not hold. Two differences by
-design are not counted: 16-bit gray (Pillow clips it, Kindred keeps the high byte), and damaged pictures, of which Pillow
-shows what it likes (they are counted and their largest difference is shown).
+seconds and under 64 MB beyond its pixels, and none may crash. Fails if any of this does not hold. Two intended
+differences are not failures: 16-bit gray (Pillow clips it, Kindred keeps the high byte), and damaged pictures, which
+Pillow decodes differently (they are counted and their largest difference is shown).
 """
 import argparse
 import collections
@@ -31,7 +31,7 @@ def by_pillow(path):
                 high = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
                 return mode, np.repeat(high[..., None], 3, axis=2)
             return mode, np.asarray(image.convert("RGB"))
-    except Exception as error:  # whatever a malformed file makes Pillow raise
+    except Exception as error:  # a malformed file can make Pillow raise anything
         return f"{type(error).__name__}", None
 
 

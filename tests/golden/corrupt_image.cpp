@@ -1,5 +1,5 @@
-// corrupt_image NAME SEVERITY: 224 x 224 RGB bytes from standard input, the corrupted ones to standard output,
-// without the final JPEG step. For check_corruptions.py.
+// corrupt_image NAME SEVERITY: reads 224 x 224 RGB bytes from standard input and writes the corrupted ones to
+// standard output, without the final JPEG step. For check_corruptions.py.
 #include <kindred/data/corruption/corruption_parts.h>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Small pictures of every kind, beside what Pillow makes of them (make_decode_golden.py).
+// Small pictures of every kind, against Pillow's decoding (make_decode_golden.py).
 #include "../places.h"
 
 #include <doctest/doctest.h>

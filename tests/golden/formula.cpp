@@ -19,8 +19,8 @@ std::uint64_t fnv1a64(const std::string& name) {
 
 std::vector<double> formula(const std::string& name, std::int64_t n, float low, float high) {
   RandomStream stream(fnv1a64(name), Purpose::test);
-  // Not stream.uniform(low, high): the compiler may fuse its multiplication and addition, and round
-  // differently. In double both are exact, whether fused or not, and the only rounding is the one to float.
+  // stream.uniform(low, high) is not used: the compiler may fuse its multiplication and addition, and then
+  // rounding differs. In double both are exact, fused or not, and only the conversion to float rounds.
   const double width = high - low;  // the difference is a float
   std::vector<double> values(static_cast<std::size_t>(n));
   for (double& value : values) value = static_cast<float>(low + width * stream.uniform());

@@ -1,12 +1,12 @@
-// The formula that stands in for weight files: numbers that C++ and Python (golden_formula.py) compute alike,
-// bit for bit.
+// The formula that stands in for weight files: numbers that C++ and Python (golden_formula.py) compute with the
+// same bits.
 //
-// formula(name, n, low, high)[i] = float(low + (high - low) * u_i), u_i being number i of the stream
+// formula(name, n, low, high)[i] = float(low + (high - low) * u_i), where u_i is number i of the stream
 // RandomStream(fnv1a64(name), Purpose::test): block i/4, word i%4 of Philox, 24 bits, in [0, 1).
 //
-// The flat index i runs over a filter as torchvision's files have it, [out, in, kh, kw], and over
-// images and activations as Kindred has them, [N, H, W, C]. golden_formula.py says it in full;
-// make_golden.py makes the fixtures.
+// The flat index i runs over a filter in torchvision's order, [out, in, kh, kw], and over images and
+// activations in Kindred's order, [N, H, W, C]. golden_formula.py has the details; make_golden.py makes the
+// fixtures.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace kindred::golden {
 // FNV-1a hash, 64 bits.
 std::uint64_t fnv1a64(const std::string& name);
 
-// n values in [low, high) that belong to the name. Every one is a float, held as a double.
+// n values in [low, high) that depend on the name. Every value is a float, stored as a double.
 std::vector<double> formula(const std::string& name, std::int64_t n, float low, float high);
 
 // n labels in {0, ..., classes-1}: floor(classes * u), u = formula(name, n, 0, 1).

@@ -1,5 +1,4 @@
-// The C++ formula gives the numbers of the Python one, to the bit: everything else in this
-// folder rests on that.
+// The C++ formula gives the same bits as the Python formula. Everything else in this folder depends on that.
 #include <doctest/doctest.h>
 #include <kindred/engine/random/philox.h>  // defines: philox4x32
 

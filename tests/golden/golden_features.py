@@ -4,9 +4,9 @@ features.json holds
 
     model, bn_bias                the parameters are formula's; running means formula(name, -0.3, 0.3), running variances
                                   formula(name, 0.5, 2)
-    cases                         of each: size, the side of a view; resize, what the short side becomes; height and width
-                                  of the picture (formula_picture); first, norm and projections of its 512 features, as
-                                  golden_resnet.py's logits have them, under the name "features"
+    cases                         for each: size, the side of a view; resize, what the short side becomes; height and
+                                  width of the picture (formula_picture); first, norm and projections of its 512
+                                  features, as for the logits in golden_resnet.py, under the name "features"
 
 A picture goes through Resize, CenterCrop, ToTensor and Normalize (ImageNet's mean and deviation) on Pillow images, and
 from there through the network in float64.

@@ -1,4 +1,4 @@
-"""The formula that stands in for weight files: numbers that Python and C++ (formula.h) compute alike, bit for bit.
+"""The formula that stands in for weight files: numbers that Python and C++ (formula.h) compute with the same bits.
 
 formula(name, n, low, high)[i], for i = 0 .. n-1:
 
@@ -7,8 +7,8 @@ formula(name, n, low, high)[i], for i = 0 .. n-1:
     u     = (block[i % 4] >> 8) * 2**-24                       in [0, 1), exact in float32
     value = float32(low + (high - low) * u)                    then held as a float64
 
-It is the stream RandomStream(seed, Purpose::test) of engine/random/philox.h, epoch, sample and view being 0. low, high and
-(high - low) are float32; the product and the sum are taken in float64, where they are exact, and rounded to float32
+It is the stream RandomStream(seed, Purpose::test) of engine/random/philox.h with epoch, sample and view 0. low, high
+and (high - low) are float32; the product and the sum are taken in float64, where they are exact, and rounded to float32
 once. So a compiler that contracts a*b+c into a fused multiply-add gives the same bits.
 
 What "flat index i" means:
@@ -24,13 +24,13 @@ The ranges, by kind of parameter (fan_in = in * kh * kw, or in); the name is the
     BN bias         +-0.3; calm: 0.7 .. 1.3, ResNet-18 1.6 .. 2.4 ("bn_bias" in each fixture)
     images          +-2
 
-Calm fixtures are for float32. A float32 forward pass is off by 1e-6 or more, so a few of the millions of inputs of
-ReLU fall on the other side of zero, and each that does moves the gradient by a finite amount: about the square root of
-the share that flipped, 1e-3 to 3e-2 of a gradient's norm in PyTorch's own float32 ResNet-50. Fifty training steps
+Calm fixtures are for float32. A float32 forward pass has errors of 1e-6 or more, so a few of the millions of inputs of
+ReLU change their sign, and each of these changes the gradient by a finite amount. The change is about the square root
+of the share of such inputs: 1e-3 to 3e-2 of a gradient's norm in PyTorch's own float32 ResNet-50. Fifty training steps
 amplify that to a tenth of the loss. With BN biases around 1 the network is nearer to linear, rounding grows less and
-fewer inputs lie near zero (about one in six is still cut off): the comparison then measures the program, not the chaos.
-Around 2 (one in fifty is cut off) every gradient of ResNet-18 agrees within 1e-3 whatever the order in which a
-convolution adds up. In ResNet-50 the gradients of early biases then vanish, so it stays at 1. What the masks do is
+fewer inputs lie near zero (about one in six is still cut off): the comparison then measures the program, not the
+amplified rounding. Around 2 (one in fifty is cut off) every gradient of ResNet-18 agrees within 1e-3 for any order of a
+convolution's sums. In ResNet-50 the gradients of early biases then vanish, so it stays at 1. The masks of ReLU are
 compared in float64, on the plain fixtures.
 
 A tensor too large to store is compared by its norm and by projections: projection k of a tensor called NAME is its
@@ -48,7 +48,7 @@ BN_BIAS = (-0.3, 0.3)
 CALM_BN_BIAS = (0.7, 1.3)
 STILL_BN_BIAS = (1.6, 2.4)
 _LOW_32 = np.uint64(0xFFFFFFFF)
-_CHUNK = 1 << 18  # blocks computed at a time: the temporaries stay in the cache
+_CHUNK = 1 << 18  # blocks at a time, so that the temporaries stay in the cache
 
 
 def fnv1a64(name):
@@ -99,7 +99,7 @@ class RandomStream:
 
 
 def formula(name, n, low, high):
-    """n values in [low, high) that belong to the name, as float64 [n]; see the head of this file."""
+    """n values in [low, high) that depend on the name, as float64 [n]; see the head of this file."""
     low, high = np.float32(low), np.float32(high)
     u = RandomStream(fnv1a64(name), PURPOSE_TEST).uniform(n)
     return (np.float64(low) + np.float64(high - low) * u).astype(np.float32).astype(np.float64)
@@ -166,7 +166,7 @@ def summary(name, values, count):
 
 
 def check_values():
-    """formula.json: what formula_test.cpp holds the C++ formula against."""
+    """formula.json: the values that formula_test.cpp compares the C++ formula with."""
     pi = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0]
     counters_and_keys = [[0] * 6, [0xFFFFFFFF] * 6, pi]  # the inputs of Random123's own known-answer test
     names = ["", "a", "conv1.weight", "projection2:layer4.0.downsample.0.weight"]
@@ -191,7 +191,7 @@ def check_values():
                 for row in counters_and_keys
             ],
         },
-        # Hexadecimal strings: a 64-bit integer does not survive every JSON reader.
+        # Hexadecimal strings, because not every JSON reader keeps a 64-bit integer.
         "fnv1a64": {name: f"{fnv1a64(name):016x}" for name in names},
         "formula": [
             {

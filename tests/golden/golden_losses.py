@@ -1,4 +1,4 @@
-"""The losses by themselves, in float64: SupCon (L_out), its published golden vectors, and cross-entropy.
+"""The losses alone, in float64: SupCon (L_out), its published golden vectors, and cross-entropy.
 
 SupCon (Khosla et al. 2020, eq. 2). Rows are view-major: row v*B + i is view v of image i, M = V*B rows; P(i) = the
 other rows in i's group (its label; for SimCLR its image), A(i) = all other rows:
@@ -76,7 +76,7 @@ def golden_case():
     inside, _ = supcon_per_anchor(features, torch.tensor(groups), 1.0, inside=True)
     per_image_out = np.reshape(result["per_anchor"], (2, 3)).mean(0)
     per_image_in = inside.numpy().reshape(2, 3).mean(0)
-    # The quoted numbers came from float32: 2e-7 relative is their last digit.
+    # The published numbers were computed in float32: 2e-7 relative is their last digit.
     np.testing.assert_allclose(per_image_out, GOLDEN_OUT, rtol=2e-7)
     np.testing.assert_allclose(per_image_in, GOLDEN_IN, rtol=2e-7)
     return {

@@ -2,13 +2,13 @@
 
 Parameters "weight" [12], "filter" [8], "bias" [5]: the first two decay and adapt; the bias is exempt where a case
 says so.
-w: parameter, g: gradient, wd: weight decay, lr_k: the rate of step k, which changes from step to step.
+w: parameter, g: gradient, wd: weight decay, lr_k: the learning rate of step k, which changes from step to step.
 
     sgd       torch.optim.SGD: g += wd*w; v = momentum*v + g (v = 0 at first); w -= lr_k * v
               nesterov: w -= lr_k * (g + momentum*v) instead
     rmsprop   tf.compat.v1.train.RMSPropOptimizer, which the SupCon paper's code uses:
               g += wd*w; s = rho*s + (1-rho)*g*g; m = momentum*m + lr_k * g / sqrt(s + eps); w -= m
-              eps stands inside the root; the rate is applied before the momentum; m = 0 at first, and s starts at
+              eps is inside the root; the learning rate is applied before the momentum; m = 0 at first, and s starts at
               `initial_mean_square`: 1 in TF1, 0 in Keras and torch
     lars      You et al. 2017 (arXiv 1708.03888): v = momentum*v + lr_k * local * (g + wd*w); w -= v; v = 0 at first
               local = eta*|w| / (|g| + wd*|w|); 1 where |w| or |g| is 0; exempt parameters: local = 1 and wd = 0.
@@ -25,12 +25,12 @@ optimizers.json:
     schedules    [ {name, schedule, lr, warmup_steps, its options, values [steps]} ]
 
 Schedules: every one has lr_k = lr * (k+1) / warmup_steps for k < warmup_steps; after that, with k counted from the
-first step and K all the steps:
+first step and K the number of all steps:
 
     constant      lr
     cosine        lr * (1 + cos(pi*k/K)) / 2
     step          lr * factor ** (how many of `milestones` are <= k)
-    exponential   lr * factor ** (k / period); where staircase (the SupCon paper's code), factor ** floor(k / period)
+    exponential   lr * factor ** (k / period); if staircase (the SupCon paper's code), factor ** floor(k / period)
 """
 
 import math
@@ -142,7 +142,7 @@ def optimizer_cases():
         case = {"name": name, "optimizer": optimizer, **options, "exempt": exempt}
         stored.append({**case, "after": list(map(as_lists, after))})
 
-    # LARS where a norm is zero: the filter starts at 0, the weight's gradient is 0 in steps 0 and 3.
+    # LARS if a norm is zero: the filter starts at 0, the weight's gradient is 0 in steps 0 and 3.
     zero_initial = {**initial, "filter": np.zeros(SIZES["filter"])}
     zero_gradients = [{**g, "weight": np.zeros(SIZES["weight"])} if k in (0, 3) else g for k, g in enumerate(gradients)]
     after = run_lars(zero_initial, zero_gradients, ["bias"], **lars)
@@ -159,7 +159,7 @@ def optimizer_cases():
 
 
 def schedule_value(k, schedule, lr, warmup_steps, steps=None, milestones=(), factor=1.0, period=1.0, staircase=False):
-    """The rate of step k, k = 0, 1, ...; the formulas stand at the head of this file."""
+    """The learning rate of step k, k = 0, 1, ...; see the formulas at the head of this file."""
     if k < warmup_steps:
         return lr * (k + 1) / warmup_steps
     if schedule == "constant":

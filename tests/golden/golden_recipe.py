@@ -1,19 +1,20 @@
-"""Fifty steps of the whole SupCon recipe: ResNet-20, projection head, SupCon, SGD with warm-up and cosine.
+"""Fifty steps of the whole SupCon training: ResNet-20, projection head, SupCon, SGD with warm-up and cosine.
 
 The network is the CIFAR family of He et al. 2015 with projection shortcuts; names are torchvision's. Parameters are
-formula's, with the calm range of BN biases, 0.7 .. 1.3. Per step k: 32 images, two views, 64 rows (view-major),
+formula's, with the calm range of BN biases, 0.7 .. 1.3. Step k has 32 images in two views, so 64 rows (view-major) of
 32 x 32 pixels:
 
     label of image i      floor(10 * formula("step{k}/labels", 32, 0, 1)[i])
-    row r = v*32 + i      formula("class{label}", 32*32*3, -2, 2)                     [H, W, C], every step the same
+    row r = v*32 + i      formula("class{label}", 32*32*3, -2, 2)                     [H, W, C], the same in every step
                         + 0.3 * formula("step{k}/noise", 64*32*32*3, -2, 2)[row r]    flat in [64, H, W, C]
 
-So there is something to learn: a pattern for each class, under noise. The sum is taken in float64 and rounded to
-float32 for the float32 run. Noise and BN biases are such that rounding does not grow into chaos: with noise as strong
-as the pattern and BN biases around 0, PyTorch's float32 losses left its float64 losses by 9 % within eleven steps.
+So the network can learn a pattern for each class, under noise. The sum is computed in float64 and rounded to
+float32 for the float32 run. Noise and BN biases are chosen so that rounding errors do not grow: with noise as strong as
+the pattern and BN biases around 0, PyTorch's float32 losses differed from its float64 losses by 9 % within eleven
+steps.
 
 The loss is L_out, T = 0.1, unscaled, the mean over all anchors, of the normalised head output. SGD is torch's:
-g += wd*w; v = momentum*v + g (v = 0 at first); w -= lr_k * v; weight decay on everything. The rate of step k
+g += wd*w; v = momentum*v + g (v = 0 at first); w -= lr_k * v; weight decay on everything. The learning rate of step k
 (k = 0 .. 49, K = 50, warm = 5):
 
     lr_k = lr * (k+1) / warm                  for k < warm
@@ -46,7 +47,7 @@ NOISE = 0.3
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution where the shape changes."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution if the shape changes."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()

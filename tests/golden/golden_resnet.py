@@ -12,7 +12,7 @@ One fixture (resnet50.json, resnet50_calm.json, resnet18.json, resnet18_calm.jso
         norm                      [batch]
         projections               [batch][4]: row . formula("projection{k}:logits", 1000, -1, 1), the same for all rows
     activations                   {"layer1".."layer4", "avgpool": {shape, norm, projections[1]}} of the training
-                                  forward, flat in [N, H, W, C]: they tell in which stage a difference starts
+                                  forward, flat in [N, H, W, C]: they show in which stage a difference starts
     gradients                     {parameter: {"norm", "projections"[3]}}, flat in torchvision's order
     running                       {"bn1.running_mean", ...: {"norm", "projections"[1]}} after one training forward
                                   (momentum 0.1; the variance that is kept is the unbiased one)
@@ -95,7 +95,7 @@ def make_resnet(name):
 
 
 def float32_deviation(name, fixture):
-    """How far PyTorch's own float32 run is from the float64 fixture: the floor under any tolerance. Not stored."""
+    """How far PyTorch's own float32 run is from the float64 fixture: no tolerance can be smaller. Not stored."""
     single = run_network(*CASES[name], torch.float32)
 
     def logits(mode):

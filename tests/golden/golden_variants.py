@@ -1,4 +1,4 @@
-"""Losses by implementations that are not ours: what losses_golden_test.cpp is held against.
+"""Losses from other implementations, for losses_golden_test.cpp.
 
 variants.json: cases [ {
     name, views, images, dim, groups [images], temperature,
@@ -9,14 +9,14 @@ Keys:
     google/<out|in>/<all|one_positive|only_negatives>/<views: all|one>/<cap>
         The conventions of google-research's supcon/losses.py, from its formulas, over boolean matrices: positives
         and negatives are two masks; the denominator is one of three sums; a cap of 0 is none. The mean over all
-        anchors; the scale that it applies (times T) left out. Which positives a cap keeps is ours (supcon.h).
+        anchors, without Google's scale (times T). Which positives a cap keeps is Kindred's rule (supcon.h).
     hobbitlong/<all|one>
         HobbitLong/SupContrast, from its formula: log-probabilities over everything but the anchor, the mean over
         positives, times T / 0.07.
     pml/supcon, pml/nt_xent, pml/triplet/<batch_all|batch_hard|semi_hard>
         pytorch-metric-learning's SupConLoss and NTXentLoss, and TripletMarginLoss with its BatchHardMiner and
-        TripletMarginMiner("semihard"), on squared distances, margin 0.2, the mean over active triplets. Its NTXentLoss
-        of three views and more has one positive below the line, not all.
+        TripletMarginMiner("semihard"), on squared distances, margin 0.2, the mean over active triplets. With three or
+        more views its NTXentLoss has only one positive in the denominator, not all.
 
 Needs pytorch-metric-learning (pip install --no-deps pytorch-metric-learning tqdm scikit-learn) beside PyTorch.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what torchvision makes of formula-made Pillow images (for tests/data/augment_test.cpp and
+"""Writes torchvision's results for Pillow images that are made by formula (for tests/data/augment_test.cpp and
 augment_operations_test.cpp):
 
     augment.json              crops, colours and blur
@@ -67,9 +67,9 @@ SIDE, PER_ROW = 24, 16
 
 def source_image(name):  # tests/data/augment_operations_test.cpp has the same
     values = np.asarray(square).astype(np.int32)
-    if name == "pale":  # few levels, neither end of the scale
+    if name == "pale":  # few levels, without the ends of the scale
         values = values // 4 + 100
-    if name == "steps":  # three levels, two of them rare: equalize has its odd cases here
+    if name == "steps":  # three levels, two of them rare: special cases of equalize
         values = np.where(values < 16, 3, np.where(values > 240, 250, 77))
     if name == "flat":
         values = np.full_like(values, 90)
@@ -112,7 +112,7 @@ for bits in [0, 1, 4, 5, 7, 8]:
     add("posterize", bits, F.posterize(square, bits))
 for threshold in [0.0, 28.333334, 128.0, 255.0, 256.0]:
     add("solarize", threshold, F.solarize(square, threshold))
-for addition in [0, 34, 110]:  # neither library has it: Pillow's own table lookup makes it
+for addition in [0, 34, 110]:  # neither library has it: computed with Pillow's table lookup
     table = [min(255, level + addition) if level < 128 else level for level in range(256)]
     add("solarize_add", addition, square.point(table * 3))
 for source in ["square", "pale", "steps", "flat"]:
@@ -140,7 +140,7 @@ def strengths(space):
 
 tables = {
     "policies": {"imagenet": policy("imagenet"), "cifar10": policy("cifar10")},
-    # of views of 224 and 32 pixels, by the number of levels
+    # for views of 224 and 32 pixels, by the number of levels
     "strengths": {
         "10": {str(side): strengths(autoaugment.AutoAugment()._augmentation_space(10, (side, side)))
                for side in [32, 224]},

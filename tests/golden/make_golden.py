@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""Makes the golden fixtures of this folder: what PyTorch computes, for Kindred's tests to be held against.
+"""Makes the golden fixtures of this folder: PyTorch's results, with which Kindred's tests compare.
 
     python3 tests/golden/make_golden.py [fixture ...] [--out FOLDER] [--float32]
 
 Needs Debian's python3-torch (1.13), python3-torchvision (0.14) and python3-numpy; takes about four minutes on two quiet
 cores. No weight file and no data set: weights and inputs come from a formula that C++ computes too (golden_formula.py,
 formula.h).
-Numbers are float64, printed so that they read back to the bit. Rerun it whenever a fixture's layout changes; the tests
-themselves need no Python.
+Numbers are float64, printed so that reading gives the same bits. Run it again whenever a fixture's layout changes; the
+tests themselves need no Python.
 
     formula.json         check values of the formula itself                        golden_formula.py
     resnet50.json        \\
@@ -16,10 +16,10 @@ themselves need no Python.
     resnet18_calm.json    |
     resnet18_odd.json    /
     features.json        features of pictures, from the file on                    golden_features.py
-    supcon_steps.json    fifty training steps of the SupCon recipe                 golden_recipe.py
-    supcon.json          the loss by itself, and its published golden vectors      golden_losses.py
+    supcon_steps.json    fifty training steps with SupCon                          golden_recipe.py
+    supcon.json          the loss alone, and its published golden vectors          golden_losses.py
     cross_entropy.json   with label smoothing                                      golden_losses.py
-    variants.json        losses of other implementations; needs a package more     golden_variants.py
+    variants.json        losses of other implementations; needs one more package   golden_variants.py
     optimizers.json      SGD, RMSProp, LARS and the schedules                      golden_optimizers.py
 
 Each module's head describes the layout of its fixtures. --float32 also runs the networks in float32 and prints how far
@@ -54,7 +54,7 @@ FIXTURES = {
 
 
 def to_json(value, depth=0):
-    """JSON with a line for each entry of the two outer levels, so that a difference of two versions can be read."""
+    """JSON with a line for each entry of the two outer levels, so that a diff of two versions can be read."""
     nested = isinstance(value, (dict, list)) and any(isinstance(v, (dict, list)) for v in entries(value))
     if depth == 2 or not nested:
         return json.dumps(value, allow_nan=False)

@@ -1,6 +1,6 @@
 #include "gradcheck.h"
 
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/layers/conv2d/conv2d.h>
 
 namespace kindred::gradcheck {
@@ -42,7 +42,8 @@ const bool added[] = {
     add_case(conv_case({2, 16, 16, 16, 32, 1, 1, 2, 0}, false)),
     add_case(conv_case({2, 7, 9, 64, 48, 1, 1, 1, 0}, false)),
     add_case(conv_case({2, 14, 14, 24, 40, 3, 3, 2, 1}, false)),
-    // x is used by a convolution and by a shortcut: the tape hands the shortcut's gradient in as an addend.
+    // x is used by a convolution and by a shortcut: the tape gives the shortcut's gradient to the convolution
+    // as an addend.
     add_case({.operation = "conv2d",
               .variant = "with a shortcut",
               .inputs = {uniform({2, 6, 6, 16}), uniform({16, 3, 3, 16}, Role::weight),
@@ -50,11 +51,11 @@ const bool added[] = {
               .function =
                   [](const std::vector<Tensor>& in) {
                     const Tensor inner = conv2d(in[0], in[1], {1, 1});
-                    // A 1x1 convolution of x itself, last on the list: its gradient is there first.
+                    // A 1x1 convolution of x itself, last on the tape, so its gradient is computed first.
                     const Tensor sum = conv2d(inner, in[2], {1, 0});
                     static const Operation join("shortcut (test)");
                     Tensor y = Tensor::empty_like(sum);
-                    kindred::add(sum, in[0], y);
+                    kindred::add(sum, in[0], Output(y));
                     if (Tape* tape = Tape::recording({&sum, &in[0]}))
                       tape->record(join, {&sum, &in[0]}, {&y}, {}, [](BackwardStep& step) {
                         step.pass_gradient(0, step.output_gradient());

@@ -1,12 +1,12 @@
 // The gradient registry: every differentiable function has at least one case here, and the suite fails if one
 // has none (tests/gradcheck/registry_test.cpp).
 //
-// A case says how to make inputs and what to compute. From it the suite makes two tests:
-//   gradient  on `reference` in double: the backward pass against central differences, under a random
+// A case says how to make inputs and what to compute. The suite makes two tests from each case: gradient  on
+//   `reference` in double: the backward pass against central differences, under a random
 //             cotangent; the same with fan-out (the function used twice) and into a gradient buffer that
 //             already holds something
-//   ladder    `cpu` against `reference` in f32 and bf16, and `cuda`, where a GPU answers, in f16 too: results and
-//             gradients, with poisoned memory
+//   ladder    `cpu` against `reference` in f32 and bf16, and `cuda`, if there is a GPU, also in f16: results
+//             and gradients, with poisoned memory
 #pragma once
 
 #include <kindred/engine/random/philox.h>
@@ -34,7 +34,7 @@ struct Input {
 
 // Uniform in [low, high).
 Input uniform(const Shape& shape, Role role = Role::activation, double low = -1, double high = 1);
-// As uniform, but no value is nearer to zero than `gap`: for functions with a kink there.
+// Like uniform, but no value is nearer to zero than `gap`: for functions with a kink at zero.
 Input away_from_zero(const Shape& shape, Role role = Role::activation, double gap = 0.05);
 // All values differ by at least 0.01, in random order: for maxima.
 Input distinct(const Shape& shape, Role role = Role::activation);

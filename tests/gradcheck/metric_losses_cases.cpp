@@ -1,4 +1,4 @@
-// The losses of distances, and N-pairs.
+// The losses that depend on distances, and N-pairs.
 #include "gradcheck.h"
 
 #include <kindred/losses/max_margin/max_margin.h>
@@ -16,8 +16,8 @@ Tensor labels_of(std::int64_t rows, std::int64_t classes, Device device) {
   return Tensor::from(labels, {rows}, device);
 }
 
-// Random rows: no triplet lies so near to its kink, and no two rows so near to each other, that a step of the
-// central difference would cross.
+// Random rows. No triplet is so close to its kink, and no two rows are so close to each other, that a step of
+// the central difference would cross the kink.
 Case triplet_case(TripletMining mining, TripletReduction reduction, std::int64_t rows, std::int64_t dim,
                   bool small) {
   return {.operation = "triplet",

@@ -10,8 +10,8 @@
 namespace kindred::gradcheck {
 namespace {
 
-// `distinct` values lie up to half their number times 0.01 from zero; in bf16 neighbours may become equal,
-// which both devices resolve alike because the values are rounded before either sees them.
+// `distinct` values are up to half their number times 0.01 away from zero. In bf16 neighbours may become equal.
+// Both devices then choose the same one, because the values are rounded before.
 Case max_case(const std::string& variant, const Shape& shape, std::int64_t kernel, std::int64_t stride,
               std::int64_t pad, bool small = true) {
   return {.operation = "max_pool2d",
@@ -65,7 +65,7 @@ TEST_CASE("max_pool2d: among equals the first in row-major order gets the gradie
     const Pooled pooled = pool({1, 5, 5, 5}, {1, 2, 2, 1}, 2, 1, 0, device);
     CHECK(pooled.values == std::vector<float>{5});
     CHECK(pooled.gradient == std::vector<float>{0, 1, 0, 0});
-    // Overlapping windows add: the centre of a 3x3 image is the maximum of all four 2x2 windows.
+    // Gradients of overlapping windows add: the centre of a 3x3 image is the maximum of all four 2x2 windows.
     const Pooled overlapping = pool({0, 0, 0, 0, 9, 0, 0, 0, 0}, {1, 3, 3, 1}, 2, 1, 0, device);
     CHECK(overlapping.gradient == std::vector<float>{0, 0, 0, 0, 4, 0, 0, 0, 0});
   }
@@ -84,7 +84,7 @@ TEST_CASE("max_pool2d: padding never wins, not even against the lowest values, a
 
 TEST_CASE("pooling refuses what it cannot do") {
   const Tensor x = Tensor::zeros({1, 4, 4, 2}, DType::f32, Device::cpu);
-  CHECK_THROWS_AS(max_pool2d(x, 3, 2, 2), Error);   // a window of padding alone
+  CHECK_THROWS_AS(max_pool2d(x, 3, 2, 2), Error);   // a window that holds only padding
   CHECK_THROWS_AS(max_pool2d(x, 16, 1, 8), Error);  // a place in the window would not fit a byte
   CHECK_THROWS_AS(max_pool2d(x, 3, 0, 1), Error);
   CHECK_THROWS_AS(max_pool2d(x, 5, 1, 0), Error);  // larger than the image

@@ -1,7 +1,7 @@
 #include "../gpu.h"
 #include "gradcheck.h"
 
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/memory.h>
 
 #include <doctest/doctest.h>
@@ -47,8 +47,8 @@ void round_to(std::vector<double>& values, DType dtype) {
 }
 
 struct Prepared {
-  std::vector<Tensor> used;    // what the function gets
-  std::vector<Tensor> leaves;  // what gradients belong to: the masters
+  std::vector<Tensor> used;    // the arguments of the function
+  std::vector<Tensor> leaves;  // the tensors that gradients belong to: the masters
 };
 
 // `compute` is the type of activations and weights; f64 makes everything f64.
@@ -107,7 +107,7 @@ double projected(const Case& test_case, const Point& point) {
 }
 
 std::vector<double> central_difference(const Case& test_case, Point point, std::size_t input) {
-  constexpr double step = 1e-5;  // error of the difference: about step^2 from above, 1e-16 / step from rounding
+  constexpr double step = 1e-5;  // error of the difference: about step^2, plus 1e-16 / step from rounding
   std::vector<double> gradient;
   for (double& value : point.inputs[input]) {
     const double at = value;
@@ -127,7 +127,7 @@ double norm(const std::vector<double>& values) {
   return std::sqrt(sum);
 }
 
-// The function used twice on the same inputs: gradients must double.
+// Uses the function twice on the same inputs: gradients must double.
 void check_fan_out(const Case& test_case, const Point& point, const Outcome& once) {
   const Prepared prepared = prepare(test_case, point, Device::reference, DType::f64);
   Tape tape;
@@ -136,7 +136,7 @@ void check_fan_out(const Case& test_case, const Point& point, const Outcome& onc
   const Tensor cotangent = Tensor::from(point.cotangent, first.shape(), Device::reference);
   static const Operation join("join (test)");
   Tensor both = Tensor::empty_like(first);
-  add(first, second, both);
+  add(first, second, Output(both));
   tape.record(join, {&first, &second}, {&both}, {}, [](BackwardStep& step) {
     step.pass_gradient(0, step.output_gradient());
     step.pass_gradient(1, step.output_gradient());
@@ -150,7 +150,7 @@ void check_fan_out(const Case& test_case, const Point& point, const Outcome& onc
   }
 }
 
-// Into gradient buffers that hold something: it must be added to, or overwritten, as asked.
+// Writes into gradient buffers that are not empty: the content must be added to or overwritten, as requested.
 void check_buffers(const Case& test_case, const Point& point, const Outcome& once, bool accumulate) {
   const Prepared prepared = prepare(test_case, point, Device::reference, DType::f64);
   Tape tape;

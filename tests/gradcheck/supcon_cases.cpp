@@ -15,7 +15,7 @@ Tensor uneven_labels(std::int64_t rows, std::int64_t classes, Device device) {
   return Tensor::from(labels, {rows}, device);
 }
 
-// The loss of the rows as they are.
+// The loss of the rows without normalization.
 Case raw_case(const std::string& variant, std::int64_t rows, std::int64_t dim, std::int64_t classes,
               const SupConOptions& options) {
   return {.operation = "supcon",
@@ -25,10 +25,10 @@ Case raw_case(const std::string& variant, std::int64_t rows, std::int64_t dim, s
               [=](const std::vector<Tensor>& in) {
                 return supcon(in[0], uneven_labels(rows, classes, in[0].device()), options);
               },
-          .bf16 = false};  // features are f32: l2_normalize sees to it
+          .bf16 = false};  // features are f32, because l2_normalize converts them
 }
 
-// As it is used: after l2_normalize, which takes the activations' type.
+// The usual case: after l2_normalize, which takes the activations' type.
 Case normalized_case(const std::string& variant, std::int64_t rows, std::int64_t dim, std::int64_t classes,
                      float temperature, bool small = false) {
   return {.operation = "supcon",
@@ -71,8 +71,8 @@ Case variant_case(SupConVariant variant, SupConDenominator denominator) {
                   10, 4, 3, {.temperature = 0.5f, .variant = variant, .denominator = denominator});
 }
 
-// Anchors and contrasts apart. Seven rows of two classes and one of none, against five anchors of which the
-// first three are the contrasts 2, 3 and 4.
+// Six anchors against eight separate contrasts, one of them of no class. With a self offset of 2, anchor i is
+// contrast i + 2.
 Case against_case(const std::string& what, std::int64_t self_offset, const SupConOptions& options) {
   return {.operation = "supcon",
           .variant = "against contrasts, " + what,

@@ -1,8 +1,8 @@
-// Every differentiable operation says what a GPU would do for it (engine/work.h): a layer without a count would
-// be predicted to cost nothing.
+// Every differentiable operation reports its work on a GPU (engine/kernels/work.h): without a count the
+// prediction would see no cost for a layer.
 #include "gradcheck.h"
 
-#include <kindred/engine/work.h>
+#include <kindred/engine/kernels/work.h>
 
 #include <doctest/doctest.h>
 
@@ -13,7 +13,7 @@
 namespace kindred::gradcheck {
 namespace {
 
-// What a GPU has to read and write at least, whatever its kernels: each operand once.
+// What a GPU must read and write at least, with any kernels: each operand once.
 struct Least {
   std::int64_t read = 0, written = 0;
 };
@@ -35,18 +35,18 @@ Counted sum_of(const std::vector<WorkLog::Entry>& entries, bool backward) {
   return sum;
 }
 
-// These hand gradients on as they are. Two of one tensor are added by the tape.
+// These pass gradients on unchanged. The tape adds two gradients of one tensor.
 bool passes_gradients(const std::string& operation) {
   return operation == "add" || operation == "concatenate";
 }
 
-// A window that is smaller than its stride does not see all of its image.
+// A window that is smaller than its stride does not read all of its image.
 bool may_skip_inputs(const Case& test_case) {
   return test_case.operation == "conv2d" && test_case.inputs[1].shape[1] == 1;
 }
 
-// Runs the case on device `plan`. Empty: its work is counted; or what is wrong. Nothing where the case is more
-// than one operation.
+// Runs the case on device `plan`. Returns what is wrong, or an empty text if its work is counted, or nullopt if
+// the case has more than one operation.
 std::optional<std::string> complaint_about(const Case& test_case, DType compute) {
   std::vector<Tensor> used;
   Least forward, backward;
@@ -82,7 +82,7 @@ std::optional<std::string> complaint_about(const Case& test_case, DType compute)
   return "";
 }
 
-// As on a GPU, whose convolutions are counted where those of the CPU are not.
+// Counts as on a GPU, where convolutions are counted that the CPU does not count.
 struct OnGpu {
   OnGpu() { set_planned_device(Device::cuda); }
   ~OnGpu() { set_planned_device(Device::cpu); }
@@ -112,7 +112,7 @@ TEST_CASE("work: every differentiable operation is counted, forward and backward
   CHECK(operations >= 10);
 }
 
-// The check above would find an operation that counts nothing, or half.
+// The check above finds an operation that counts nothing, or half.
 TEST_CASE("work: an operation that counts nothing, or half, is found") {
   static const Operation operation("uncounted (test)");
   static const WorkKind* const kind = WorkKind::all().front();
@@ -186,7 +186,7 @@ TEST_CASE("work: convolutions and products are counted by their formula, in byte
   CHECK(work_of(bf16, "conv2d.forward.3x3").read == 2 * (image + filters));
   CHECK(work_of(bf16, "conv2d.data.3x3").written == 2 * image);
   CHECK(work_of(bf16, "conv2d.filter.3x3").read == 2 * 2 * image);
-  // 16-bit filters' gradients are made in 16 bits and converted; those of f32 are written at once.
+  // Gradients of 16-bit filters are computed in 16 bits and converted; gradients in f32 are written directly.
   CHECK(work_of(bf16, "conv2d.filter.3x3").written == 2 * filters);
   CHECK(work_of(bf16, "conv2d.repack").written == 4 * filters);
   CHECK(work_of(f32, "conv2d.filter.3x3").written == 4 * filters);
@@ -195,7 +195,7 @@ TEST_CASE("work: convolutions and products are counted by their formula, in byte
     CHECK(work_of(bf16, kind).operations == operations);
     CHECK(work_of(bf16, kind).factors == DType::bf16);
   }
-  // Of a 1x1 window with a stride of 2, a quarter of the pixels is read.
+  // A 1x1 window with a stride of 2 reads a quarter of the pixels.
   const auto strided = logged("conv2d", "2x16x16x16 -> 32, 1x1, stride 2, pad 0", DType::f32);
   CHECK(work_of(strided, "conv2d.forward.strided").read == 4 * (2 * 8 * 8 * 16 + 32 * 16));
   CHECK(work_of(strided, "conv2d.data.strided").written == 4 * 2 * 16 * 16 * 16);

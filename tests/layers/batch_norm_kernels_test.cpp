@@ -1,9 +1,9 @@
-// What the gradient registry does not reach of batch normalization's kernels: NaNs, results that are not
-// wanted, means far from zero, and the bits of the mask. Against the reference, on the cpu and on a GPU where
-// one answers or is emulated.
+// Parts of batch normalization's kernels that the gradient registry does not reach: NaNs, results that are not
+// wanted, means far from zero, and the bits of the mask. They are compared with the reference, on the cpu and
+// on a GPU or an emulated GPU.
 #include <doctest/doctest.h>
 #include <kindred/engine/random/philox.h>
-#include <kindred/layers/batch_norm/at_once.h>
+#include <kindred/layers/batch_norm/fused.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
 #include "../gpu.h"
@@ -20,7 +20,7 @@ std::vector<Device> tested_devices() {
   return test::with_gpu({Device::cpu});
 }
 
-// Whole vectors of channels, several blocks of them, and channels that fill neither a vector nor a mask byte.
+// Channels that fill vectors, several blocks of them, and channels that fill neither a vector nor a mask byte.
 const Shape shapes[] = {{300, 8}, {37, 64}, {5, 520}, {1100, 1}, {41, 3}, {13, 37}};
 
 Tensor draw(const Shape& shape, std::uint32_t key, Device device, float low = -1, float high = 1) {
@@ -42,7 +42,7 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   return largest;
 }
 
-// Everything that the kernels take, the same values on every device.
+// All arguments of the kernels, with the same values on every device.
 struct Setting {
   Device device;
   Shape shape;
@@ -57,6 +57,7 @@ struct Setting {
   }
   const BatchNormKernels& kernels() const { return batch_norm_kernels(device); }
   Tensor like(const Tensor& other) const { return Tensor::full(other.shape(), 99, other.dtype(), device); }
+  BatchNormChannels channels() const { return {mean, inv_std, scale, bias}; }
   Tensor new_mask() const { return Tensor::full({mask_bytes(x.numel())}, 0xaa, DType::u8, device); }
 };
 
@@ -70,9 +71,9 @@ TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN pa
         s.x.window(shape.numel() / 2, {1}).fill(std::numeric_limits<double>::quiet_NaN());
         const Tensor residual = with_residual ? s.residual : Tensor();
         const Tensor y = s.like(s.x), without_mask = s.like(s.x), linear = s.like(s.x), mask = s.new_mask();
-        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, true, mask, y);
-        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, true, Tensor(), without_mask);
-        s.kernels().apply(s.x, s.mean, s.inv_std, s.scale, s.bias, residual, false, Tensor(), linear);
+        s.kernels().apply(s.x, s.channels(), residual, true, Output(mask), Output(y));
+        s.kernels().apply(s.x, s.channels(), residual, true, {}, Output(without_mask));
+        s.kernels().apply(s.x, s.channels(), residual, false, {}, Output(linear));
         const auto values = y.to_vector<float>(), before = linear.to_vector<float>();
         const auto bits = mask.to_vector<std::uint8_t>();
         int wrong = 0, passed = 0;
@@ -90,8 +91,7 @@ TEST_CASE("batch norm kernels: the mask says which elements passed, and a NaN pa
         const Setting r(shape, Device::reference);
         const Tensor expected = r.like(r.x);
         r.x.window(shape.numel() / 2, {1}).fill(std::numeric_limits<double>::quiet_NaN());
-        r.kernels().apply(r.x, r.mean, r.inv_std, r.scale, r.bias, with_residual ? r.residual : Tensor(), true,
-                          Tensor(), expected);
+        r.kernels().apply(r.x, r.channels(), with_residual ? r.residual : Tensor(), true, {}, Output(expected));
         CHECK(largest_difference(y, expected) <= 2e-6);  // values up to 9
       }
 }
@@ -111,8 +111,8 @@ TEST_CASE("batch norm kernels: backward gives what is asked for" * test::also_on
               mask = Tensor::from(bits, {mask_bytes(s.x.numel())}, s.device);
             }
             s.dy.window(0, {1}).fill(std::numeric_limits<double>::quiet_NaN());  // bit 0 of 11 lets it pass
-            s.kernels().apply_backward(s.dy, mask, s.x, s.mean, s.inv_std, s.scale, s.d_scale, s.d_bias, count,
-                                       dx, d_residual);
+            s.kernels().apply_backward(s.dy, mask, s.x, s.channels(), {s.d_scale, s.d_bias, count}, Output(dx),
+                                       Output(d_residual));
           };
           const Setting r(shape, Device::reference), s(shape, device);
           const Tensor dx = r.like(r.x), d_residual = r.like(r.x);
@@ -140,7 +140,7 @@ TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from z
         const Tensor x = draw(shape, 10, on, 1000, 1001);
         std::pair<Tensor, Tensor> result{Tensor::full(channels, 99, DType::f32, on),
                                          Tensor::full(channels, 99, DType::f32, on)};
-        batch_norm_kernels(on).statistics(x, result.first, result.second);
+        batch_norm_kernels(on).statistics(x, Output(result.first), Output(result.second));
         return result;
       };
       const auto found = statistics(device), again = statistics(device),
@@ -153,7 +153,7 @@ TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from z
       const auto reduce = [&](Device on) {
         const Setting s(shape, on);
         std::pair<Tensor, Tensor> result{s.like(s.scale), s.like(s.scale)};
-        s.kernels().reduce(s.dy, Tensor(), s.x, s.mean, s.inv_std, result.first, result.second);
+        s.kernels().reduce(s.dy, Tensor(), s.x, s.channels(), Output(result.first), Output(result.second));
         return result;
       };
       const auto sums = reduce(device), plain = reduce(Device::reference);
@@ -168,7 +168,7 @@ TEST_CASE("batch norm kernels: a NaN reaches the statistics" * test::also_on_gpu
       const Setting s(shape, device);
       s.x.window(shape.numel() - 1, {1}).fill(std::numeric_limits<double>::quiet_NaN());
       const Tensor mean = s.like(s.scale), variance = s.like(s.scale);
-      s.kernels().statistics(s.x, mean, variance);
+      s.kernels().statistics(s.x, Output(mean), Output(variance));
       CHECK(std::isnan(mean.to_vector<float>().back()));
       CHECK(std::isnan(variance.to_vector<float>().back()));
     }
@@ -181,13 +181,13 @@ TEST_CASE("batch norm kernels: running statistics move towards the batch's" * te
         const Shape channels{300};
         const Tensor mean = draw(channels, 20, on), variance = draw(channels, 21, on, 0, 3);
         std::vector<Tensor> results{draw(channels, 22, on), draw(channels, 23, on), draw(channels, 24, on)};
-        batch_norm_kernels(on).finish_statistics(mean, variance, 1e-5, 0.1, 5, results[0],
-                                                 running ? results[1] : Tensor(),
-                                                 running ? results[2] : Tensor());
+        batch_norm_kernels(on).finish_statistics(mean, variance, 1e-5, 0.1, 5, Output(results[0]),
+                                                 running ? Output(results[1]) : Output(),
+                                                 running ? Output(results[2]) : Output());
         return results;
       };
       const auto found = finish(device), expected = finish(Device::reference);
-      // One unit in the last place: a fused multiply-add may round the double otherwise.
+      // One unit in the last place: a fused multiply-add may round the double differently.
       for (std::size_t i = 0; i < found.size(); ++i) {
         const auto a = found[i].to_vector<double>(), b = expected[i].to_vector<double>();
         for (std::size_t c = 0; c < a.size(); ++c) CHECK(std::abs(a[c] - b[c]) <= 1.2e-7 * std::abs(b[c]));
@@ -195,9 +195,9 @@ TEST_CASE("batch norm kernels: running statistics move towards the batch's" * te
     }
 }
 
-// Each pass is one call of cuDNN; the halves are our own.
-TEST_CASE("batch norm at once on a GPU: the same as its halves" * test::needs_gpu) {
-  const BatchNormKernels& halves = *batch_norm_cuda;
+// Each pass is one call of cuDNN; the separate kernels are our own.
+TEST_CASE("fused batch norm on a GPU: the same as the separate kernels" * test::needs_gpu) {
+  const BatchNormKernels& separate = *batch_norm_cuda;
   struct Kind {
     bool relu, residual;
   };
@@ -220,7 +220,7 @@ TEST_CASE("batch norm at once on a GPU: the same as its halves" * test::needs_gp
       struct Results {
         Tensor mean, variance, y, dx, d_scale, d_bias, d_residual;
       };
-      const auto run = [&](bool at_once) {
+      const auto run = [&](bool fused) {
         Results r{poisoned(scale),
                   poisoned(scale),
                   poisoned(x),
@@ -231,27 +231,30 @@ TEST_CASE("batch norm at once on a GPU: the same as its halves" * test::needs_gp
         const Tensor inv_std = poisoned(scale);
         const Tensor mask =
             kind.relu ? Tensor::full({mask_bytes(x.numel())}, 0xaa, DType::u8, Device::cuda) : Tensor();
+        const BatchNormChannels of_channels{r.mean, inv_std, scale, bias};
         const auto finish = [&] {
-          halves.finish_statistics(r.mean, r.variance, 1e-5, 0, rows, inv_std, {}, {});
+          separate.finish_statistics(r.mean, r.variance, 1e-5, 0, rows, Output(inv_std), {}, {});
         };
-        if (at_once) {
-          const BatchNormAtOnce& whole = *batch_norm_at_once_cuda;
-          whole.forward(x, scale, bias, residual, 1e-5, mask, r.mean, r.variance, r.y);
+        if (fused) {
+          const FusedBatchNorm& kernels = *fused_batch_norm_cuda;
+          kernels.forward(x, scale, bias, residual, Output(mask), Output(r.mean), Output(r.variance),
+                          Output(r.y));
           finish();
-          whole.backward(dy, mask, x, r.mean, inv_std, scale, r.d_scale, r.d_bias, r.dx, r.d_residual);
+          kernels.backward(dy, mask, x, of_channels, Output(r.d_scale), Output(r.d_bias), Output(r.dx),
+                           Output(r.d_residual));
         } else {
-          halves.statistics(x, r.mean, r.variance);
+          separate.statistics(x, Output(r.mean), Output(r.variance));
           finish();
-          halves.apply(x, r.mean, inv_std, scale, bias, residual, kind.relu, mask, r.y);
-          halves.reduce(dy, mask, x, r.mean, inv_std, r.d_scale, r.d_bias);
-          halves.apply_backward(dy, mask, x, r.mean, inv_std, scale, r.d_scale, r.d_bias, rows, r.dx,
-                                r.d_residual);
+          separate.apply(x, of_channels, residual, kind.relu, Output(mask), Output(r.y));
+          separate.reduce(dy, mask, x, of_channels, Output(r.d_scale), Output(r.d_bias));
+          separate.apply_backward(dy, mask, x, of_channels, {r.d_scale, r.d_bias, rows}, Output(r.dx),
+                                  Output(r.d_residual));
         }
         return r;
       };
       const Results found = run(true), expected = run(false);
-      // Images: a rounding of values up to 9. A value at the ReLU's edge may fall to either side, and takes its
-      // gradient (up to 1) with it: that many of the elements.
+      // Images: rounding of values up to 9. A value at the edge of the ReLU may fall on either side, which
+      // changes its gradient (by up to 1). This many elements may do so.
       const double rounding = dtype == DType::f32 ? 1e-5 : dtype == DType::f16 ? 8e-3 : 0.07;
       const auto differing = [&](const Tensor& a, const Tensor& b) {
         const auto p = a.to_vector<double>(), q = b.to_vector<double>();
@@ -269,8 +272,8 @@ TEST_CASE("batch norm at once on a GPU: the same as its halves" * test::needs_gp
     }
 }
 
-TEST_CASE("batch norm at once on a GPU: a NaN reaches the statistics and the gradients" * test::needs_gpu) {
-  const BatchNormAtOnce& whole = *batch_norm_at_once_cuda;
+TEST_CASE("fused batch norm on a GPU: a NaN reaches the statistics and the gradients" * test::needs_gpu) {
+  const FusedBatchNorm& kernels = *fused_batch_norm_cuda;
   const Shape shape{6, 14, 14, 64}, channels{64};
   const Tensor x = draw(shape, 1, Device::cuda), dy = draw(shape, 2, Device::cuda);
   x.window(64 * 100 + 5, {1}).fill(std::numeric_limits<double>::quiet_NaN());  // of channel 5
@@ -279,9 +282,9 @@ TEST_CASE("batch norm at once on a GPU: a NaN reaches the statistics and the gra
   const Tensor mean = room(channels), variance = room(channels), inv_std = room(channels), y = room(shape),
                dx = room(shape), d_scale = room(channels), d_bias = room(channels);
   const Tensor mask = Tensor::full({mask_bytes(x.numel())}, 0, DType::u8, Device::cuda);
-  whole.forward(x, scale, bias, Tensor(), 1e-5, mask, mean, variance, y);
-  batch_norm_cuda->finish_statistics(mean, variance, 1e-5, 0, x.numel() / 64, inv_std, {}, {});
-  whole.backward(dy, mask, x, mean, inv_std, scale, d_scale, d_bias, dx, Tensor());
+  kernels.forward(x, scale, bias, Tensor(), Output(mask), Output(mean), Output(variance), Output(y));
+  batch_norm_cuda->finish_statistics(mean, variance, 1e-5, 0, x.numel() / 64, Output(inv_std), {}, {});
+  kernels.backward(dy, mask, x, {mean, inv_std, scale}, Output(d_scale), Output(d_bias), Output(dx), {});
   CHECK(std::isnan(mean.to_vector<float>()[5]));
   CHECK(std::isnan(variance.to_vector<float>()[5]));
   CHECK(std::isnan(d_scale.to_vector<float>()[5]));

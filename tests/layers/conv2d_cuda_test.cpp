@@ -1,5 +1,5 @@
-// Convolutions on a GPU, or on one that is emulated, of windows on rows of a larger tensor: images of an odd
-// size in f32 start at addresses that a library's engines may not rely on.
+// Convolutions on a GPU or an emulated GPU, of windows on rows of a larger tensor. Images of an odd size in f32
+// start at addresses with less alignment than a library's engines may assume.
 #include "../gpu.h"
 #include "sixteenths.h"
 
@@ -24,7 +24,7 @@ void check_close(const Tensor& found, const Tensor& expected) {
 }
 
 TEST_CASE("convolutions on a GPU: windows on rows of images of an odd size" * test::needs_gpu) {
-  const Conv2dShape shape{2, 5, 7, 3, 5, 3, 3, 1, 1, 5, 7};
+  const ConvShape shape{2, 5, 7, 3, 5, 3, 3, 1, 1, 5, 7};
   const Tensor w = sixteenths({5, 3, 3, 3}, 1);
   const Tensor all_x = sixteenths({6, 5, 7, 3}, 2), all_dy = sixteenths({6, 5, 7, 5}, 3);
   const Tensor gpu_x = all_x.to(Device::cuda, DType::f32), gpu_dy = all_dy.to(Device::cuda, DType::f32),
@@ -35,17 +35,17 @@ TEST_CASE("convolutions on a GPU: windows on rows of images of an odd size" * te
     const Tensor x = all_x.rows(row, row + shape.n), dy = all_dy.rows(row, row + shape.n);
     const Tensor y = Tensor::empty(dy.shape(), DType::f32, Device::reference), dx = Tensor::empty_like(x),
                  dw = Tensor::empty_like(w);
-    conv2d_reference.forward(shape, x, w, y);
-    conv2d_reference.backward_data(shape, dy, w, Tensor(), dx);
-    conv2d_reference.backward_weight(shape, x, dy, dw);
+    conv2d_reference.forward(shape, x, w, Output(y));
+    conv2d_reference.backward_data(shape, dy, w, Tensor(), Output(dx));
+    conv2d_reference.backward_weight(shape, x, dy, Output(dw));
 
-    // Results into windows too, with what is around them to be left alone.
+    // Results go into windows too; what is around the windows must not change.
     const auto room = [](const Shape& s) { return Tensor::full(s, 99, DType::f32, Device::cuda); };
     const Tensor all_y = room(all_dy.shape()), all_dx = room(all_x.shape()), gpu_dw = room(dw.shape());
     const auto window = [&](const Tensor& all) { return all.rows(row, row + shape.n); };
-    kernels.forward(shape, window(gpu_x), gpu_w, window(all_y));
-    kernels.backward_data(shape, window(gpu_dy), gpu_w, Tensor(), window(all_dx));
-    kernels.backward_weight(shape, window(gpu_x), window(gpu_dy), gpu_dw);
+    kernels.forward(shape, window(gpu_x), gpu_w, Output(window(all_y)));
+    kernels.backward_data(shape, window(gpu_dy), gpu_w, Tensor(), Output(window(all_dx)));
+    kernels.backward_weight(shape, window(gpu_x), window(gpu_dy), Output(gpu_dw));
     check_close(window(all_y), y);
     check_close(window(all_dx), dx);
     check_close(gpu_dw, dw);

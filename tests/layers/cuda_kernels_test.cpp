@@ -1,10 +1,9 @@
-// What the gradient registry does not reach of the GPU's kernels for single elements, pooling and
-// rows: windows at odd addresses, ties, NaNs, extremes, bytes. On a GPU, or on one that is
-// emulated (CMake preset `emulated`).
+// Parts of the GPU's kernels for elements, pooling and rows that the gradient registry does not reach: windows
+// at odd addresses, ties, NaNs, extremes, bytes. On a GPU or an emulated GPU (CMake preset `emulated`).
 #include "../gpu.h"
 
-#include <kindred/engine/accumulate.h>
 #include <kindred/engine/device_kernels.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/layers/l2_normalize/kernels.h>
 #include <kindred/layers/pointwise/kernels.h>
@@ -22,7 +21,7 @@ const DType float_types[] = {DType::f32, DType::bf16, DType::f16};
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-// Small multiples of 1/8, exact in every type, of which many are equal.
+// Small multiples of 1/8, exact in every type; many are equal.
 std::vector<float> eighths(std::int64_t count, std::int64_t period) {
   std::vector<float> values;
   for (std::int64_t i = 0; i < count; ++i)
@@ -52,7 +51,7 @@ TEST_CASE("on a GPU, what is timed with is random numbers" * test::needs_gpu) {
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::u8}) {
     CAPTURE(name(dtype));
     const Tensor tensor = Tensor::empty({5000}, dtype, Device::cuda);
-    gpu().randomize(tensor);
+    gpu().randomize(Output(tensor));
     const auto values = tensor.to_vector<double>();
     const bool bytes = dtype == DType::u8;
     double sum = 0, squares = 0;
@@ -77,19 +76,19 @@ TEST_CASE("on a GPU, sums and the rectifier take any length at any address" * te
         Tensor whole = Tensor::empty({count + 16}, dtype, Device::cuda);
         Tensor target = inner_window(whole, first, count);
         target.copy_from(on_cuda(a, {count}, dtype));
-        accumulate(target, on_cuda(b, {count}, dtype));
+        accumulate(Output(target), on_cuda(b, {count}, dtype));
         std::vector<float> sum = a;
         for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += b[i];
         CHECK(target.to_vector<float>() == sum);
         CHECK(surroundings_are_whole(whole, first, count));
 
         const Tensor rectified = inner_window(whole, first, count);
-        pointwise_kernels(Device::cuda).relu_forward(on_cuda(a, {count}, dtype), rectified);
+        pointwise_kernels(Device::cuda).relu_forward(on_cuda(a, {count}, dtype), Output(rectified));
         std::vector<float> positive = a;
         for (float& value : positive) value = value < 0 ? 0 : value;
         CHECK(rectified.to_vector<float>() == positive);
         CHECK(surroundings_are_whole(whole, first, count));
-        pointwise_kernels(Device::cuda).relu_backward(rectified, on_cuda(b, {count}, dtype), rectified);
+        pointwise_kernels(Device::cuda).relu_backward(rectified, on_cuda(b, {count}, dtype), Output(rectified));
         std::vector<float> passed = b;
         for (std::size_t i = 0; i < passed.size(); ++i) passed[i] = a[i] > 0 ? b[i] : 0;
         CHECK(rectified.to_vector<float>() == passed);
@@ -101,12 +100,12 @@ TEST_CASE("on a GPU, relu keeps a NaN and lets one through backward" * test::nee
   for (const DType dtype : float_types) {
     const Tensor x = on_cuda({-1, 0, 2, nan, -infinity, infinity, 1, 3, nan}, {9}, dtype);
     const Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
-    pointwise_kernels(Device::cuda).relu_forward(x, y);
+    pointwise_kernels(Device::cuda).relu_forward(x, Output(y));
     const std::vector<float> values = y.to_vector<float>();
     CHECK(std::isnan(values[3]));
     CHECK(std::isnan(values[8]));
     CHECK(std::vector<float>(values.begin() + 4, values.begin() + 8) == std::vector<float>{0, infinity, 1, 3});
-    pointwise_kernels(Device::cuda).relu_backward(y, Tensor::full({9}, nan, dtype, Device::cuda), dx);
+    pointwise_kernels(Device::cuda).relu_backward(y, Tensor::full({9}, nan, dtype, Device::cuda), Output(dx));
     const std::vector<float> gradient = dx.to_vector<float>();
     CHECK(gradient[0] == 0);
     CHECK(gradient[1] == 0);
@@ -128,10 +127,10 @@ Pooled max_pool(const Tensor& x, const Window& window) {
   const Tensor places = Tensor::empty(shape, DType::u8, x.device());
   const Tensor dx = Tensor::empty_like(x);
   const PoolingKernels& kernels = pooling_kernels(x.device());
-  kernels.max_forward(x, window, y, places);
+  kernels.max_forward(x, window, Output(y), Output(places));
   const Tensor dy =
       Tensor::from(eighths(shape.numel(), 17), shape, Device::reference).to(x.device(), x.dtype());
-  kernels.max_backward(places, dy, window, dx);
+  kernels.max_backward(places, dy, window, Output(dx));
   return {y.to_vector<float>(), dx.to_vector<float>(), places.to_vector<int>()};
 }
 
@@ -177,7 +176,7 @@ TEST_CASE("on a GPU, l2_normalize has no gradient for short rows and no overflow
   const Tensor y = Tensor::empty_like(x), dx = Tensor::empty_like(x);
   const Tensor length = Tensor::empty({5}, DType::f32, Device::cuda);
   const L2NormalizeKernels& kernels = l2_normalize_kernels(Device::cuda);
-  kernels.forward(x, y, length);
+  kernels.forward(x, Output(y), Output(length));
   const std::vector<float> rows = y.to_vector<float>();
   CHECK(rows[0] == 0);
   CHECK(rows[1] == 0);
@@ -188,7 +187,7 @@ TEST_CASE("on a GPU, l2_normalize has no gradient for short rows and no overflow
   CHECK(rows[7] == doctest::Approx(0.8));
   CHECK(std::isnan(rows[8]));
   CHECK(std::isnan(rows[9]));
-  kernels.backward(y, length, Tensor::full({5, 2}, 1, DType::f32, Device::cuda), dx);
+  kernels.backward(y, length, Tensor::full({5, 2}, 1, DType::f32, Device::cuda), Output(dx));
   const std::vector<float> gradient = dx.to_vector<float>();
   for (const std::size_t i : {0, 1, 4, 5}) CHECK(gradient[i] == 0);
   CHECK(gradient[6] == doctest::Approx((1 - 0.6 * 1.4) / 5e-11));

@@ -1,4 +1,4 @@
-// Random numbers that every type holds exactly.
+// Random numbers that are exact in every type.
 #pragma once
 
 #include <kindred/engine/random/philox.h>

@@ -1,5 +1,5 @@
-// Cross-entropy on a GPU, or on one that is emulated, where the registry's cases do not reach: values that are
-// not finite, and labels that are no classes.
+// Cross-entropy on a GPU or an emulated GPU, beyond the registry's cases: values that are not finite, and
+// labels that are no classes.
 #include "../gpu.h"
 
 #include <kindred/engine/tape.h>

@@ -1,5 +1,4 @@
-// Cross-entropy where its value is known. That its gradient is right stands in
-// tests/gradcheck/cross_entropy_cases.cpp.
+// Cross-entropy for inputs with a known value. tests/gradcheck/cross_entropy_cases.cpp checks its gradient.
 #include <kindred/engine/tape.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 
@@ -41,7 +40,7 @@ TEST_CASE("cross_entropy: PyTorch's values and gradient, with label smoothing") 
     tape.backward(loss);
     const auto gradient = tape.gradient(x).to_vector<double>();
     REQUIRE(gradient.size() == expected.size());
-    // 1e-8 of what is left is the smoothing, rounded to float.
+    // The smoothing is rounded to float, which leaves 1e-8.
     for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::abs(gradient[i] - expected[i]) < 1e-7);
   }
 }

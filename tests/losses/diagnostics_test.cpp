@@ -1,4 +1,4 @@
-// The figures of a batch of features, where they are known.
+// The figures of a batch of features, for inputs with known values.
 #include <kindred/losses/diagnostics/diagnostics.h>
 
 #include "supcon_evaluate.h"

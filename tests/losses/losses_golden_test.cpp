@@ -1,7 +1,7 @@
-// Every variant against implementations that are not ours (tests/golden/golden_variants.py): Google's and
-// HobbitLong's conventions, and pytorch-metric-learning.
+// Every variant against other implementations (tests/golden/golden_variants.py): Google's and HobbitLong's
+// conventions, and pytorch-metric-learning.
 #include <kindred/engine/tape.h>
-#include <kindred/losses/nt_xent/nt_xent.h>
+#include <kindred/losses/supcon/supcon.h>
 #include <kindred/losses/triplet/triplet.h>
 
 #include "../golden/formula.h"
@@ -45,8 +45,8 @@ SupConOptions supcon_options(const std::vector<std::string>& key, const Batch& b
 Tensor loss_of(const std::string& name, const Batch& batch) {
   const std::vector<std::string> key = parts_of(name);
   if (name == "pml/nt_xent" && batch.views == 2)
-    return nt_xent(batch.features, batch.image_indices, {.temperature = batch.temperature});
-  if (name == "pml/nt_xent")  // that package takes the other positives out of the denominator
+    return supcon(batch.features, simclr_labels(batch.image_indices, 2), {.temperature = batch.temperature});
+  if (name == "pml/nt_xent")  // that package removes the other positives from the denominator
     return supcon(batch.features, simclr_labels(batch.image_indices, batch.views),
                   {.temperature = batch.temperature, .denominator = SupConDenominator::one_positive});
   if (key[0] != "pml" || name == "pml/supcon")
@@ -81,7 +81,7 @@ TEST_CASE("losses: values and gradients of independent implementations") {
         Tape tape;
         const Tensor loss = loss_of(name, batch);
         tape.backward(loss);
-        // The options are floats: their rounding is the largest difference that there may be.
+        // The options are floats: their rounding is the largest allowed difference.
         CHECK(loss.to_vector<double>()[0] == doctest::Approx(expected.at("loss").get<double>()).epsilon(2e-6));
         CHECK(relative_difference(tape.gradient(batch.features).to_vector<double>(),
                                   expected.at("gradient").get<std::vector<double>>()) < 1e-5);

@@ -1,9 +1,9 @@
-// Contrasts beyond the batch: the loss against them, the queue that holds them, the encoder that makes them.
+// Contrasts beyond the batch: the loss with them, the queue that holds them, the encoder that makes them.
 #include "../errors.h"
 #include "../gpu.h"
 
 #include <doctest/doctest.h>
-#include <kindred/engine/accumulate.h>
+#include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/concatenate/concatenate.h>
@@ -162,9 +162,9 @@ TEST_CASE("move_average on cuda" * test::needs_gpu) {
   const Tensor value = unit_rows(37, 5, 7, Device::cpu, DType::f32),
                start = unit_rows(37, 5, 8, Device::cpu, DType::f32);
   const Tensor expected = start.to(Device::cpu, DType::f32);
-  move_average(expected, value, 0.3);
+  move_average(Output(expected), value, 0.3);
   const Tensor on_gpu = start.to(Device::cuda, DType::f32);
-  move_average(on_gpu, value.to(Device::cuda, DType::f32), 0.3);
+  move_average(Output(on_gpu), value.to(Device::cuda, DType::f32), 0.3);
   const auto a = expected.to_vector<double>(), b = on_gpu.to_vector<double>();
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == doctest::Approx(a[i]).epsilon(1e-6));
 }
@@ -172,8 +172,8 @@ TEST_CASE("move_average on cuda" * test::needs_gpu) {
 TEST_CASE("move_average: cpu agrees with reference") {
   const Tensor value = unit_rows(37, 5, 7), start = unit_rows(37, 5, 8);
   Tensor reference = start.to(Device::reference, DType::f64), cpu = start.to(Device::cpu, DType::f32);
-  move_average(reference, value, 0.3);
-  move_average(cpu, value.to(Device::cpu, DType::f32), 0.3);
+  move_average(Output(reference), value, 0.3);
+  move_average(Output(cpu), value.to(Device::cpu, DType::f32), 0.3);
   const auto a = reference.to_vector<double>(), b = cpu.to_vector<double>(), v = value.to_vector<double>(),
              s = start.to_vector<double>();
   for (std::size_t i = 0; i < a.size(); ++i) {

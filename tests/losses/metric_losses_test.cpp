@@ -1,9 +1,9 @@
-// Triplet, max-margin, N-pairs and NT-Xent where their values are known by hand, and their edges. Gradients
-// stand in tests/gradcheck/metric_losses_cases.cpp, values of other implementations in losses_golden_test.cpp.
+// Triplet, max-margin, N-pairs and NT-Xent for inputs whose values are known by hand, and edge cases. Gradients
+// are tested in tests/gradcheck/metric_losses_cases.cpp, values of other implementations in
+// losses_golden_test.cpp.
 #include <kindred/engine/tape.h>
 #include <kindred/losses/max_margin/max_margin.h>
 #include <kindred/losses/n_pairs/n_pairs.h>
-#include <kindred/losses/nt_xent/nt_xent.h>
 #include <kindred/losses/triplet/triplet.h>
 
 #include "../errors.h"
@@ -63,7 +63,7 @@ TEST_CASE("triplet: rows on a line, by hand") {
     };
     using M = TripletMining;
     using R = TripletReduction;
-    // Margin 3: active are (1,0,2.5) 1.75, (2.5,3,1) 1, and (1,0,3) with 0, which is not.
+    // Margin 3: (1,0,2.5) with 1.75 and (2.5,3,1) with 1 are active; (1,0,3) with 0 is not.
     CHECK(loss_of(M::batch_all, R::active, 3).loss == doctest::Approx((1.75 + 1) / 2));
     CHECK(loss_of(M::batch_all, R::chosen, 3).loss == doctest::Approx((1.75 + 1) / 8));
     CHECK(loss_of(M::batch_hard, R::chosen, 3).loss == doctest::Approx((1.75 + 1) / 4));
@@ -127,11 +127,11 @@ TEST_CASE("max_margin: rows on a line, by hand") {
     const Tensor labels = labels_on(device, {0, 0, 1});
     const OnALine outcome =
         on_a_line(device, {0, 1, 1.5f}, [&](const Tensor& z) { return max_margin(z, labels, {.margin = 2}); });
-    // 1/2 + (2 - 1.5)^2 / 2 + (2 - .5)^2 / 2, each pair twice of six
+    // 1/2 + (2 - 1.5)^2 / 2 + (2 - .5)^2 / 2; each pair counts twice among six
     CHECK(outcome.loss == doctest::Approx((0.5 + 0.125 + 1.125) / 3));
     const double expected[] = {(-1 + 0.5) / 3, (1 + 1.5) / 3, (-0.5 - 1.5) / 3};
     for (std::size_t i = 0; i < 3; ++i) CHECK(outcome.gradient[i] == doctest::Approx(expected[i]));
-    // Two equal rows of different classes: full loss, no direction, nothing that is not finite.
+    // Two equal rows of different classes: full loss, no direction, and all values are finite.
     const OnALine equal = on_a_line(device, {1, 1}, [&](const Tensor& z) {
       return max_margin(z, labels_on(device, {0, 1}), {.margin = 2});
     });
@@ -171,13 +171,30 @@ TEST_CASE("n_pairs: cross-entropy of a pair among the second views of other clas
   }
 }
 
-TEST_CASE("nt_xent: L_out of image indices, and an image drawn twice is one image") {
+TEST_CASE("simclr: with image indices as labels, and an image drawn twice is one image") {
   for (const Device device : hosts) {
     const Tensor z = Tensor::from(unit_rows(8, 4), {8, 4}, device);
     const Tensor indices = labels_on(device, {10, 11, 10, 12});
     SupConStatistics statistics;
-    CHECK(value(nt_xent(z, indices, {.temperature = 0.2f}, &statistics)) ==
-          value(supcon(z, simclr_labels(indices, 2), {.temperature = 0.2f})));
+    // The images are 10, 11, 10 and 12, and row r is image r mod 4.
+    const std::vector<float> rows = z.to_vector<float>();
+    const int image[] = {10, 11, 10, 12, 10, 11, 10, 12};
+    double expected = 0;
+    for (int i = 0; i < 8; ++i) {
+      double denominator = 0, positives = 0, sum = 0;
+      for (int j = 0; j < 8; ++j) {
+        if (j == i) continue;
+        double dot = 0;
+        for (int d = 0; d < 4; ++d) dot += static_cast<double>(rows[4 * i + d]) * rows[4 * j + d];
+        denominator += std::exp(dot / 0.2);
+        if (image[i] != image[j]) continue;
+        positives += 1;
+        sum += dot / 0.2;
+      }
+      expected += (std::log(denominator) - sum / positives) / 8;
+    }
+    CHECK(value(supcon(z, simclr_labels(indices, 2), {.temperature = 0.2f}, &statistics)) ==
+          doctest::Approx(expected).epsilon(1e-6));
     CHECK(statistics.positives.to_vector<std::int32_t>() == std::vector<std::int32_t>{3, 1, 3, 1, 3, 1, 3, 1});
   }
 }
@@ -203,7 +220,6 @@ TEST_CASE("metric losses: what they refuse") {
     }
     CHECK(code_of([&] { n_pairs(z.rows(0, 3), three); }) == ExitCode::usage);
     CHECK(code_of([&] { n_pairs(z, labels, {.temperature = 0}); }) == ExitCode::usage);
-    CHECK(code_of([&] { nt_xent(z, labels, {.views = 1}); }) == ExitCode::usage);
   }
 }
 

@@ -1,5 +1,5 @@
-// The areas of a sweep hold every pair once, in as much scratch memory as they are given, and no multiprocessor
-// of a GPU has much more to do than another.
+// The areas of a sweep contain every pair once, fit into the given scratch memory, and give every
+// multiprocessor of a GPU about the same work.
 #include <kindred/engine/random/philox.h>
 #include <kindred/losses/supcon/areas.h>
 
@@ -14,8 +14,8 @@ namespace {
 
 using namespace supcon_areas;
 
-// What the kernels make of an area: how often each pair [row, column] is met, and whether the parts of a tile
-// of rows lie where they are looked for.
+// How the kernels process an area: how often each pair [row, column] occurs, and whether the parts of a tile of
+// rows lie at the expected places.
 struct Walk {
   std::int64_t rows, columns;
   Tiling tile;
@@ -41,7 +41,7 @@ struct Walk {
           REQUIRE(begun_by[t] == -1);
           begun_by[t] = block;
         } else {
-          REQUIRE(pieces == 0);  // so a block leaves one part
+          REQUIRE(pieces == 0);  // so a block writes one part
           REQUIRE(part_rows(area, tile) >= (block + 1) * tile.rows);
           REQUIRE(last_of[t] == block - 1);
         }
@@ -113,7 +113,7 @@ TEST_CASE("supcon's areas: they keep to their scratch memory") {
     }
     CHECK(column_bytes <= limits.column_bytes);
     CHECK(column_bytes + row_bytes + rows * part_bytes < 64 << 20);  // with the sums of all rows
-    // Backward: of D = 128 elements a row.
+    // Backward, with D = 128 elements a row.
     for (const Area& area : rectangle(rows, rows, of_kernels, limits.blocks))
       CHECK(part_rows(area, of_kernels) * 128 * 4 <= 20 << 20);
     // Small batches in one launch, large ones in launches that fill a GPU.
@@ -122,8 +122,9 @@ TEST_CASE("supcon's areas: they keep to their scratch memory") {
   }
 }
 
-// The work of a GPU's busiest multiprocessor when blocks with so much work are handed out in their order: one
-// to each multiprocessor, then a second, then as they end. The two of a multiprocessor share its speed.
+// The work of a GPU's busiest multiprocessor, if blocks with the given work are started in order: one on each
+// multiprocessor, then a second one on each, then one whenever a block ends. The two blocks of a multiprocessor
+// share its speed.
 std::int64_t busiest(const std::vector<std::int64_t>& blocks) {
   constexpr std::size_t multiprocessors = 132, at_once = blocks_together;
   struct Multiprocessor {
@@ -131,7 +132,7 @@ std::int64_t busiest(const std::vector<std::int64_t>& blocks) {
     std::int64_t done = 0;
 
     std::int64_t shortest() const { return *std::min_element(left.begin(), left.end()); }
-    // When its next block ends.
+    // The time at which its next block ends.
     std::int64_t next_end() const { return done + shortest() * static_cast<std::int64_t>(left.size()); }
   };
   std::array<Multiprocessor, multiprocessors> all;
@@ -156,13 +157,13 @@ std::int64_t busiest(const std::vector<std::int64_t>& blocks) {
 }
 
 // The columns that the busiest multiprocessor compares with a tile of rows, over all launches, and an even
-// share of them.
+// share.
 struct Load {
   std::int64_t busiest = 0;
   double even = 0;
 };
 
-// With `chunks` blocks for each share, as backward has for long rows.
+// With `chunks` blocks for each share, as in the backward pass of long rows.
 Load load_of(const std::vector<Area>& areas, std::int64_t chunks) {
   Load load;
   for (const Area& area : areas) {
@@ -177,7 +178,7 @@ Load load_of(const std::vector<Area>& areas, std::int64_t chunks) {
   return load;
 }
 
-// With few rows, of which a multiprocessor gets two or three strips, the next whole strip must do.
+// With few rows a multiprocessor gets only two or three strips, so the share is rounded up to whole strips.
 void check_even(const std::vector<Area>& areas, std::int64_t rows, std::int64_t chunks = 1) {
   const Load load = load_of(areas, chunks);
   CAPTURE(load.even);

@@ -1,6 +1,6 @@
-// The tiled kernels of SupCon on a GPU, or on one that is emulated, against the reference in float64 on the
-// same float32 features: sizes that no tile divides, rectangular calls, and the edges of the formula. The
-// variants stand in supcon_variants_test.cpp.
+// The tiled kernels of SupCon on a GPU or an emulated GPU, against the reference in float64 on the same float32
+// features: sizes that no tile divides, rectangular calls, and edge cases. supcon_variants_test.cpp tests the
+// variants.
 #include "supcon_evaluate.h"
 
 #include "../gpu.h"
@@ -56,7 +56,7 @@ TEST_CASE("supcon on cuda: few blocks and several areas of a sweep" * test::need
   check_square(Device::cuda, rows, 3, 10);
 }
 
-// A block's share is from one strip to several tiles, and begins and ends anywhere.
+// A block's share has one strip to several tiles, and begins and ends anywhere.
 TEST_CASE("supcon on cuda: tiles of every width" * test::needs_gpu) {
   for (const std::int64_t blocks : {1, 4, 5, 7, 9, 11, 14, 21}) {
     CAPTURE(blocks);
@@ -85,7 +85,7 @@ TEST_CASE("supcon on cuda: no positives anywhere" * test::needs_gpu) {
 }
 
 TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is taken" * test::needs_gpu) {
-  // Logits of some rows with themselves are 1e7, with others up to 1e4.
+  // Some rows have logits of 1e7 with themselves, and up to 1e4 with others.
   Side side{unit_rows(150, 8), random_labels(150, 4)};
   for (const std::size_t row : {0, 70, 149})
     for (std::size_t d = 0; d < 8; ++d) side.features[row * 8 + d] *= 1000;
@@ -99,7 +99,7 @@ TEST_CASE("supcon on cuda: the self-similarity is masked before the maximum is t
 }
 
 TEST_CASE("supcon on cuda: what is not finite shows in the loss" * test::needs_gpu) {
-  // The NaN of a host, that of a GPU, whose bits are all set, and what comes before a NaN.
+  // The NaN of a host, two NaNs with all bits set as on a GPU, and infinity.
   for (const std::uint32_t bits : {0x7fc00000u, 0x7fffffffu, 0xffffffffu, 0x7f800000u}) {
     CAPTURE(bits);
     Side side{unit_rows(150, 8), random_labels(150, 2)};

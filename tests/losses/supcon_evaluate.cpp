@@ -46,13 +46,8 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
   const auto rows_of = [&](const Side& side) {
     const auto rows = static_cast<std::int64_t>(side.labels.size());
     const auto dim = static_cast<std::int64_t>(side.features.size()) / rows;
-    return SupConRows{Tensor::from(side.features, {rows, dim}, Device::cpu).to(device, dtype),
-                      Tensor::from(side.labels, {rows}, device),
-                      {},
-                      {},
-                      {},
-                      {},
-                      {}};
+    return SupConRows{.features = Tensor::from(side.features, {rows, dim}, Device::cpu).to(device, dtype),
+                      .labels = Tensor::from(side.labels, {rows}, device)};
   };
   const bool same = &anchor_side == &contrast_side;
   const SupConKernels& kernels = supcon_kernels(device);
@@ -62,7 +57,7 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
   if (formula.ring != 0) {  // two views and at most 5 positives
     REQUIRE(same);
     anchors.cap = Tensor::empty({supcon_cap_count, rows}, DType::i32, device);
-    kernels.cap(anchors.labels, formula.mask, 2, 5, anchors.cap);
+    kernels.cap(anchors.labels, formula.mask, 2, 5, Output(anchors.cap));
     contrasts.cap = anchors.cap;
   }
   anchors.terms = Tensor::empty({supcon_term_count, rows}, dtype, device);
@@ -78,12 +73,12 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
   const Tensor upstream = Tensor::full({}, 0.75, dtype, device);
   SupConFormula swapped = formula;
   swapped.row_offset = -formula.row_offset;
-  kernels.forward(anchors, same ? anchors : contrasts, formula, losses);
-  kernels.mean(losses, anchors.positives, SupConReduction::anchors_with_positives, 3, loss_over_positives,
-               weight);
-  kernels.mean(losses, anchors.positives, SupConReduction::all_anchors, 1, loss, weight);
-  kernels.backward(anchors, same ? anchors : contrasts, formula, upstream, weight, d_anchors);
-  if (with_d_contrasts) kernels.backward(contrasts, anchors, swapped, upstream, weight, d_contrasts);
+  kernels.forward(anchors, same ? anchors : contrasts, formula, Output(losses));
+  kernels.mean(losses, anchors.positives, SupConReduction::anchors_with_positives, 3,
+               Output(loss_over_positives), Output(weight));
+  kernels.mean(losses, anchors.positives, SupConReduction::all_anchors, 1, Output(loss), Output(weight));
+  kernels.backward(anchors, same ? anchors : contrasts, formula, upstream, weight, Output(d_anchors));
+  if (with_d_contrasts) kernels.backward(contrasts, anchors, swapped, upstream, weight, Output(d_contrasts));
   pool.set_poison(false);
   return {loss.to_vector<double>()[0],
           weight.to_vector<double>()[0],

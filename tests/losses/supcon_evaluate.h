@@ -1,5 +1,5 @@
-// Everything that SupCon's kernels of a device compute for some anchors against some contrasts, on the same
-// float32 features everywhere: what the tests of the tiled kernels compare.
+// Everything that SupCon's kernels of a device compute for given anchors and contrasts, from the same float32
+// features on every device. The tests of the tiled kernels compare it.
 #pragma once
 
 #include <kindred/losses/supcon/kernels.h>
@@ -24,23 +24,24 @@ struct Outcome {
   std::vector<std::int32_t> positives, negatives;
 };
 
-// T = 0.1 and an upstream gradient of 0.75. The contrasts are anchors too only where they are the same object.
-// `count` anchors, -1 for all of the side. Without d_contrasts where they are not asked for.
+// T = 0.1 and an upstream gradient of 0.75. The contrasts are also anchors only if both are the same object.
+// `count` anchors, -1 for all. d_contrasts is computed only if it is requested.
 Outcome evaluate(const Side& anchors, const Side& contrasts, Device device, SupConFormula formula = {},
                  std::int64_t count = -1, bool with_d_contrasts = true);
 
-// On `device` and on reference in float64; losses agree within 1e-6 relative, gradients within 1e-5 norm-wise.
+// Compares `device` with the reference in float64: losses within 1e-6 relative, gradients within 1e-5
+// norm-wise.
 void check_agreement(const Side& anchors, const Side& contrasts, Device device,
                      const SupConFormula& formula = {}, std::int64_t count = -1);
 
-// All of some random rows, and the rows [first, first + count) against all of them.
+// check_square: random rows against themselves. check_part: the rows [first, first + count) against all rows.
 void check_square(Device device, std::int64_t rows, std::int64_t dim, std::uint32_t classes,
                   const SupConFormula& formula = {});
 void check_part(Device device, std::int64_t contrasts, std::int64_t dim, std::int64_t first, std::int64_t count,
                 SupConFormula formula = {});
 
 // While it lives, SupCon's kernels on a GPU have few blocks and little scratch memory (losses/supcon/areas.h):
-// few rows meet several areas, and a block goes from one tile of rows to the next.
+// so even a few rows have several areas, and a block continues from one tile of rows to the next.
 struct FewBlocks {
   FewBlocks(std::int64_t blocks, std::int64_t column_bytes);
   ~FewBlocks();

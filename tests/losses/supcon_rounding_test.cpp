@@ -1,5 +1,5 @@
 // Sums over very many contrasts, and over long rows, on tensor cores that round toward zero
-// (engine/cuda/tensor_core.h): what goes on through many of their instructions loses a little in each.
+// (engine/cuda/tensor_core.h): a sum that continues through many of their instructions loses a little in each.
 #include "supcon_evaluate.h"
 
 #include "../gpu.h"
@@ -25,7 +25,7 @@ TEST_CASE("supcon on cuda: 64 anchors against 65,536 contrasts, a block for all,
   CHECK(relative_difference(tiled.d_anchors, exact.d_anchors) < 1e-5);
 }
 
-// Rows of each class around a direction of its own: the cosine of two is about a half.
+// The rows of each class lie around one direction: the cosine of two rows is about a half.
 Side close_rows(std::int64_t rows, std::int64_t dim, std::uint32_t classes) {
   Side side{unit_rows(rows, dim), random_labels(rows, classes)};
   const std::vector<float> directions = unit_rows(classes, dim);

@@ -1,5 +1,5 @@
-// The supervised contrastive loss where its value is known: golden vectors, the introductory example, and every
-// edge. That its gradient is right stands in tests/gradcheck/supcon_cases.cpp.
+// The supervised contrastive loss for inputs with known values: golden vectors, the introductory example, and
+// edge cases. tests/gradcheck/supcon_cases.cpp checks its gradient.
 #include <kindred/engine/tape.h>
 #include <kindred/losses/supcon/supcon.h>
 
@@ -20,7 +20,7 @@ Tensor labels_on(Device device, const std::vector<std::int32_t>& labels) {
   return Tensor::from(labels, {static_cast<std::int64_t>(labels.size())}, device);
 }
 
-// A loss and all that can be asked of it.
+// A loss with all its results.
 struct Outcome {
   double loss;
   std::vector<double> anchor_losses;
@@ -95,8 +95,8 @@ TEST_CASE("supcon: PyTorch's values and gradients") {
           Tensor::from(features, {rows, dim}, Device::reference).to(device, exact ? DType::f64 : DType::f32);
       const Tensor labels = repeat_labels(labels_on(device, item.at("groups")), views);
       SupConOptions options{.temperature = item.at("temperature").get<float>()};
-      // The temperature of the options is a float: its rounding, amplified by the logits, is all
-      // the difference there is.
+      // The temperature of the options is a float. Its rounding, amplified by the logits, is the only
+      // difference.
       const double float_temperature = 2e-6;
       const Outcome outcome = evaluate(z, labels, options);
       CHECK(outcome.loss == doctest::Approx(item.at("loss").get<double>()).epsilon(float_temperature));
@@ -181,7 +181,7 @@ TEST_CASE("supcon: identical features give exactly the collapse value") {
                                                   4);  // the whole batch one class
         const Outcome outcome = evaluate(device, features, one_class, options);
         CHECK(outcome.loss == doctest::Approx(collapse_value(rows, options)).epsilon(2e-6));
-        CHECK(golden::norm(outcome.gradient) < 1e-5);  // a saddle: no direction is better than another
+        CHECK(golden::norm(outcome.gradient) < 1e-5);  // a saddle point: no direction is better than another
       }
     }
   CHECK(collapse_value(512, {.temperature = 0.1f, .base_temperature = 0.07f}) ==
@@ -205,8 +205,8 @@ TEST_CASE("supcon: the base temperature scales the loss and its gradient") {
 }
 
 TEST_CASE("supcon: the self-similarity is masked before the maximum is taken") {
-  // One row of length 1000: its logit with itself is 1e7, with the others 1e4. Were it in the maximum, all the
-  // rest would vanish beside it and the loss be the log of 0.
+  // One row of length 1000: its logit with itself is 1e7, with the others 1e4. If 1e7 were in the maximum, all
+  // other terms would vanish and the loss would be the log of 0.
   const std::vector<float> features{1000, 0, 1, 0, 0.6f, 0.8f, 0, 1};
   for (const Device device : hosts) {
     const Outcome outcome = evaluate(device, features, {0, 0, 1, 1}, {.temperature = 0.1f});
@@ -260,7 +260,7 @@ TEST_CASE("supcon: what it refuses, and how") {
     CHECK(code_of(z.reshape({4}), labels, {}) == ExitCode::internal);
     CHECK(code_of(labels.reshape({2, 1}), labels, {}) == ExitCode::internal);
     CHECK_THROWS_AS(repeat_labels(labels, 0), Error);
-    // Lengths and values are looked at when asked for.
+    // Lengths and values are checked on request.
     const Tensor longer = Tensor::from(std::vector<float>{1, 0, 0, 1.1f}, {2, 2}, device);
     const Tensor broken = Tensor::from(std::vector<float>{1, 0, nan, 1}, {2, 2}, device);
     CHECK(code_of(longer, labels, {}) == ExitCode::ok);

@@ -32,7 +32,7 @@ TEST_CASE("supcon on cpu: tiles of the full size") {
 TEST_CASE("supcon on cpu: a part of the rows as anchors, anywhere among the contrasts") {
   check_part(Device::cpu, 700, 24, 0, 130);
   check_part(Device::cpu, 700, 24, 570, 130);
-  check_part(Device::cpu, 1100, 24, 500, 37);  // across the border of two tiles
+  check_part(Device::cpu, 1100, 24, 500, 37);  // across the border between two tiles
   check_part(Device::cpu, 1100, 24, 512, 1);
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("supcon: anchors in two parts give the gradient of the whole") {
 }
 
 TEST_CASE("supcon: contrasts that are never anchors, a queue") {
-  // Four anchors, their selves not among the contrasts: an offset beyond the last column.
+  // Four anchors that are not among the contrasts: the offset is beyond the last column.
   const Side anchors{unit_rows(4, 8), random_labels(4, 3)}, queue{unit_rows(600, 8), random_labels(600, 3)};
   SupConFormula formula;
   formula.row_offset = 600;

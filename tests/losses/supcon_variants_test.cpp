@@ -1,6 +1,7 @@
 // The variants of the supervised contrastive loss: summation inside or outside of the logarithm, the three
-// denominators, caps, masks, one view as anchors, narrow types. The fast kernels against the reference, and the
-// reference against what must hold. Values of independent implementations stand in losses_golden_test.cpp.
+// denominators, caps, masks, one view as anchors, narrow types. The fast kernels are compared with the
+// reference, and the reference with known properties. losses_golden_test.cpp has values of other
+// implementations.
 #include "supcon_evaluate.h"
 
 #include <kindred/engine/tape.h>
@@ -52,7 +53,7 @@ Tensor random_mask(std::int64_t images) {
   return Tensor::from(mask, {images, images}, Device::cpu);
 }
 
-// With one row that is not finite, and with all.
+// With one row that is not finite, and with all rows.
 void check_not_finite(Device device) {
   for_each_formula([&](const SupConFormula& formula) {
     for (const std::uint32_t bits :
@@ -90,7 +91,7 @@ void check_variants(Device device, std::int64_t rows, std::int64_t dim) {
     masked.ring = rows;
     check_square(device, rows, dim, 7, masked);
     const Side side{unit_rows(rows, dim), random_labels(rows, 7)};
-    check_agreement(side, side, device, formula, rows / 2);  // the first view alone are anchors
+    check_agreement(side, side, device, formula, rows / 2);  // only the first view is an anchor
   });
 }
 
@@ -190,7 +191,7 @@ TEST_CASE("supcon: a cap keeps the anchor's own views first, then the images aft
           const int anchor = view * 5 + image;
           double denominator = 0, positive_logits = 0;
           int kept = 0, negatives = 0;
-          for (int step = 0; step < 5; ++step)  // images from its own on, round the batch
+          for (int step = 0; step < 5; ++step)  // from its own image on, around the batch
             for (int other_view = 0; other_view < 3; ++other_view) {
               const int other_image = (image + step) % 5, other = other_view * 5 + other_image;
               if (other == anchor) continue;
@@ -269,7 +270,7 @@ TEST_CASE("supcon: a batch of one class, and anchors without negatives") {
   const std::vector<std::int32_t> one_class(8, 2);
   for (const Device device : hosts)
     for (const SupConVariant variant : variants) {
-      // Nothing stands below the line but the positive itself, or nothing at all: loss 0, no gradient.
+      // The denominator holds only the positive itself, or nothing: loss 0, no gradient.
       for (const SupConDenominator denominator :
            {SupConDenominator::one_positive, SupConDenominator::only_negatives}) {
         const Evaluated outcome =

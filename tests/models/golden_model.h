@@ -1,4 +1,4 @@
-// Filling models with the formula's weights, and comparing tensors with what the fixtures keep of them.
+// Fills models with the formula's weights, and compares tensors with the fixtures' summaries.
 #pragma once
 
 #include <kindred/engine/parameters.h>
@@ -10,8 +10,8 @@
 
 namespace kindred::golden {
 
-// Every parameter of the store gets the formula's values for its kind and name; buffers keep 0 and 1. The range
-// of batch norm's biases is the fixture's own ("bn_bias").
+// Every parameter of the store gets the formula's values for its kind and name; buffers keep 0 and 1. The
+// fixture gives the range of batch norm's biases ("bn_bias").
 void fill_parameters(ParameterStore& store, const nlohmann::json& fixture);
 
 // An estimate of |ours - theirs| / |theirs| from the stored projections: the mean of a projection's squared

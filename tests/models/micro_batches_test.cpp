@@ -1,4 +1,4 @@
-// A batch in pieces against the batch in one: exact where it must be, and what `micro` means.
+// A batch in micro-batches against the whole batch: exact results for `full`, and the meaning of `micro`.
 #include "../gpu.h"
 #include "../gradcheck/gradcheck.h"
 
@@ -51,13 +51,13 @@ double whole(Model& model, const Tensor& x) {
   return loss.to_vector<double>()[0];
 }
 
-double in_pieces(Model& model, MicroBatches& pieces, const Tensor& x) {
+double in_micro_batches(Model& model, MicroBatches& micro_batches, const Tensor& x) {
   Tensor(model.store.flat_gradients()).fill(0);
-  Tensor output = pieces.forward(x).output;
+  Tensor output = micro_batches.forward(x).output;
   Tape tape;
   const Tensor loss = supcon(output.set_requires_grad(), labels(x.device()));
   tape.backward(loss);
-  pieces.backward(tape.gradient(output));
+  micro_batches.backward(tape.gradient(output));
   return loss.to_vector<double>()[0];
 }
 
@@ -73,9 +73,9 @@ TEST_CASE("micro-batches: with statistics of the full batch they are the batch, 
     double tolerance;
     double of_gradients;  // likewise
   };
-  // In f32 the pieces' sums are rounded apart from each other, and a deep network magnifies that: gradients of
-  // resnet20 differ by up to 3e-3 and of resnet18 by 1e-2, depending on the processor's instructions. The
-  // bottleneck blocks are shown in f64 on a tiny image.
+  // In f32 the sums of the micro-batches are rounded separately, and a deep network amplifies that: gradients
+  // of resnet20 differ by up to 3e-3 and of resnet18 by 1e-2, depending on the processor's instructions. The
+  // bottleneck blocks are tested in f64 on a tiny image.
   const Place places[] = {{"resnet20", Stem::cifar, Device::reference, DType::f64, 8, 1e-9, 1e-9},
                           {"resnet50", Stem::imagenet, Device::reference, DType::f64, 8, 1e-6, 1e-6},
                           {"resnet20", Stem::cifar, Device::cpu, DType::f32, 16, 2e-3, 1e-2},
@@ -90,20 +90,20 @@ TEST_CASE("micro-batches: with statistics of the full batch they are the batch, 
       CAPTURE(place.model);
       CAPTURE(count);
       Model model(place.model, place.stem, place.device, place.dtype);
-      MicroBatches pieces(model, BatchNormScope::full, count);
-      CHECK(in_pieces(model, pieces, x) == doctest::Approx(loss).epsilon(place.tolerance));
+      MicroBatches micro_batches(model, BatchNormScope::full, count);
+      CHECK(in_micro_batches(model, micro_batches, x) == doctest::Approx(loss).epsilon(place.tolerance));
       CHECK(relative_difference(model.gradients(), expected.gradients()) < place.of_gradients);
       CHECK(relative_difference(model.running(), expected.running()) < place.tolerance);
     }
   }
 }
 
-TEST_CASE("micro-batches: with statistics of their own, gradients are those of the pieces' networks") {
-  // What the pieces give one after the other, with one loss over all: a single tape over the pieces.
+TEST_CASE("micro-batches: with statistics of their own, gradients are those of the micro_batches' networks") {
+  // The expected result: a single tape over all micro-batches, with one loss over all of them.
   Model expected("resnet20", Stem::cifar, Device::reference, DType::f64);
   const Tensor x = images(Device::reference, DType::f64);
   const std::vector<double> before = expected.running();
-  std::vector<std::vector<double>> moved;  // by each piece alone
+  std::vector<std::vector<double>> moved;  // by each micro-batch alone
   {
     for (const int k : {0, 1}) {
       Model alone("resnet20", Stem::cifar, Device::reference, DType::f64);
@@ -112,9 +112,9 @@ TEST_CASE("micro-batches: with statistics of their own, gradients are those of t
     }
   }
   Model model("resnet20", Stem::cifar, Device::reference, DType::f64);
-  MicroBatches pieces(model, BatchNormScope::micro, 2);
-  const double loss = in_pieces(model, pieces, x);
-  // One step in the direction of the gradient changes the loss by its square.
+  MicroBatches micro_batches(model, BatchNormScope::micro, 2);
+  const double loss = in_micro_batches(model, micro_batches, x);
+  // One step in the direction of the gradient changes the loss by the gradient's squared norm.
   const std::vector<double> gradient = model.gradients();
   double square = 0;
   for (const double g : gradient) square += g * g;
@@ -130,7 +130,7 @@ TEST_CASE("micro-batches: with statistics of their own, gradients are those of t
   };
   CHECK(loss == doctest::Approx(loss_at(0)).epsilon(1e-12));
   CHECK((loss_at(step) - loss_at(-step)) / (2 * step) == doctest::Approx(square).epsilon(1e-4));
-  // Running statistics: one step by the mean of the two.
+  // Running statistics: one step by the mean of both micro-batches.
   const std::vector<double> after = model.running();
   for (std::size_t i = 0; i < after.size(); ++i)
     CHECK(after[i] == doctest::Approx((moved[0][i] + moved[1][i]) / 2).epsilon(1e-9));
@@ -142,11 +142,11 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
       cut("resnet20", Stem::cifar, Device::reference, DType::f64);
   Optimizer first(one.store, SgdOptions{.momentum = 0.9}), second(cut.store, SgdOptions{.momentum = 0.9});
   first.set_learning_rate(0.01), second.set_learning_rate(0.01);
-  MicroBatches pieces(cut, BatchNormScope::full, 3);
+  MicroBatches micro_batches(cut, BatchNormScope::full, 3);
   for (std::uint32_t step = 0; step < 10; ++step) {
     const Tensor x = images(Device::reference, DType::f64, 8, step);
     const double loss = whole(one, x);
-    CHECK(in_pieces(cut, pieces, x) == doctest::Approx(loss).epsilon(1e-8));
+    CHECK(in_micro_batches(cut, micro_batches, x) == doctest::Approx(loss).epsilon(1e-8));
     first.step(), second.step();
   }
   CHECK(relative_difference(cut.store.flat_values().to_vector<double>(),
@@ -158,8 +158,8 @@ TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the
   const Tensor x = images(Device::cuda, DType::f32, 8);
   const double loss = whole(expected, x);
   Model model("resnet20", Stem::cifar, Device::cuda, DType::f32);
-  MicroBatches pieces(model, BatchNormScope::full, 3);
-  CHECK(in_pieces(model, pieces, x) == doctest::Approx(loss).epsilon(2e-3));
+  MicroBatches micro_batches(model, BatchNormScope::full, 3);
+  CHECK(in_micro_batches(model, micro_batches, x) == doctest::Approx(loss).epsilon(2e-3));
   CHECK(relative_difference(model.gradients(), expected.gradients()) < 1e-2);
   CHECK(relative_difference(model.running(), expected.running()) < 2e-3);
 }
@@ -172,12 +172,12 @@ TEST_CASE("micro-batches: memory falls") {
     const std::size_t parameters = place.pool()->statistics().in_use;
     const Tensor x = Tensor::empty({64, 224, 224, 3}, DType::f32, Device::plan);
     const Tensor of = Tensor::empty({64}, DType::i32, Device::plan);
-    MicroBatches pieces(model, scope, count);
-    Tensor output = pieces.forward(x).output;
+    MicroBatches micro_batches(model, scope, count);
+    Tensor output = micro_batches.forward(x).output;
     Tape tape;
     const Tensor loss = supcon(output.set_requires_grad(), of);
     tape.backward(loss);
-    pieces.backward(tape.gradient(output));
+    micro_batches.backward(tape.gradient(output));
     return place.pool()->statistics().peak_in_use - parameters - x.bytes();
   };
   const auto whole_batch = static_cast<double>(peak(BatchNormScope::micro, 1));
@@ -185,7 +185,7 @@ TEST_CASE("micro-batches: memory falls") {
   CHECK(static_cast<double>(peak(BatchNormScope::full, 1)) < 0.5 * whole_batch);
   CHECK(static_cast<double>(peak(BatchNormScope::full, 8)) < 0.31 * whole_batch);
   MESSAGE("peak of 64 images in ResNet-50: "
-          << whole_batch / 1e9 << " GB; in 8 pieces "
+          << whole_batch / 1e9 << " GB; in 8 micro_batches "
           << static_cast<double>(peak(BatchNormScope::micro, 8)) / 1e9 << "; full, 1 "
           << static_cast<double>(peak(BatchNormScope::full, 1)) / 1e9 << ", 8 "
           << static_cast<double>(peak(BatchNormScope::full, 8)) / 1e9);

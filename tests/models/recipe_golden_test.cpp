@@ -1,4 +1,5 @@
-// Fifty steps of the whole SupCon recipe (ResNet-20, head, loss, SGD with warm-up and cosine) beside PyTorch's.
+// Fifty steps of the whole SupCon training (ResNet-20, head, loss, SGD with warm-up and cosine) against
+// PyTorch's.
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/optimizer/schedule.h>
 #include <kindred/losses/supcon/supcon.h>
@@ -27,7 +28,7 @@ struct Recipe {
       patterns.push_back(formula(fmt::format("class{}", label), side * side * 3, -2, 2));
   }
 
-  // Row r = v*batch + i: the pattern of image i's class under noise of its own (golden_recipe.py).
+  // Row r = v*batch + i: the pattern of image i's class, plus noise (golden_recipe.py).
   Tensor images(std::int64_t step, const std::vector<std::int32_t>& labels) const {
     const std::int64_t row = side * side * 3;
     const auto noise_values = formula(fmt::format("step{}/noise", step), views * batch * row, -2, 2);

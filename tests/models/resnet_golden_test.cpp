@@ -15,17 +15,16 @@
 namespace kindred::golden {
 namespace {
 
-// Relative and norm-wise: over a row of logits, over each parameter's gradient and the median of all
-// parameters, over a running statistic.
+// Relative and norm-wise: of a row of logits, of each parameter's gradient and the median over all parameters,
+// of a running statistic.
 struct Tolerances {
   double logits, gradients, median_gradient, running;
 };
 
-// In float32 a few of the millions of inputs of ReLU fall on the other side of zero than in float64, and each
-// that does moves the gradient by a finite amount: in PyTorch's own float32 by up to 3e-2 of a gradient's
-// norm on the plain fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32
-// gradients are compared on fixtures where fewer inputs lie near zero, and the plain ones in float64, where
-// nothing is left to rounding.
+// In float32 a few of the millions of inputs of ReLU have another sign than in float64, and each of these
+// changes the gradient by a finite amount. In PyTorch's own float32 this is up to 3e-2 of a gradient's norm on
+// the plain fixtures of ResNet-50 and of odd sizes (golden_formula.py says more). So float32 gradients are
+// compared on fixtures with fewer inputs near zero, and the plain fixtures are compared in float64.
 constexpr Tolerances float32{1e-4, 1e-3, 1e-4, 1e-4};
 constexpr Tolerances float32_deep{1e-4, 3e-2, 1e-2, 1e-4};
 constexpr Tolerances float32_forward_only{1e-4, 0, 0, 1e-4};

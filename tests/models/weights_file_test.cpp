@@ -1,5 +1,5 @@
-// Weights under other programs' names: what is written has the names, shapes and order of elements that they
-// expect, and what they write is found again.
+// Weights under other programs' names: written files have the names, shapes and order of elements that those
+// programs expect, and files from those programs can be read.
 #include <kindred/layers/linear/linear.h>
 #include <kindred/models/classifier_file.h>
 #include <kindred/models/contrastive_model.h>
@@ -136,7 +136,7 @@ TEST_CASE("weights: names with module. in them, and half precision, are taken; t
   CHECK(report.taken == store.parameters().size());
   CHECK(report.ignored == std::vector<std::string>{"optimizer.state"});
   CHECK(report.missing.size() == 2 + store.buffers().size());
-  CHECK(model.head->output->weight.value.to_vector<float>() == head);  // as it was
+  CHECK(model.head->output->weight.value.to_vector<float>() == head);  // unchanged
   const std::string line = report.to_string();
   CHECK(line.find("optimizer.state") != line.npos);
   CHECK(line.find("SupContrast's names") != line.npos);
@@ -148,12 +148,12 @@ TEST_CASE("weights: names with module. in them, and half precision, are taken; t
 TEST_CASE("weights: every model is recognized by names and shapes") {
   const TemporaryFolder folder;
   for (const std::string& model : resnet_names()) {
-    if (model == "resnet101" || model == "resnet152") continue;  // large, and of the same kind as resnet50
+    if (model == "resnet101" || model == "resnet152") continue;  // large, and built like resnet50
     for (const Stem stem : {Stem::imagenet, Stem::cifar})
       for (const WeightNames names : {WeightNames::torchvision, WeightNames::supcontrast}) {
         ParameterStore store;
         const ResNet encoder(store, resnet_spec(model), stem);
-        SafetensorsWriter writer;  // shapes alone: one byte an element
+        SafetensorsWriter writer;  // only shapes matter: one byte an element
         for (const Parameter& parameter : store.parameters())
           writer.add(name_for_others(names, parameter.name), DType::u8, file_shape(parameter.shape),
                      [&parameter] { return Tensor::zeros({parameter.shape.numel()}, DType::u8, Device::cpu); });

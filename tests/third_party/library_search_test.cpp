@@ -1,5 +1,5 @@
-// Where libraries of Python packages are looked for, in folders that the test lays out: nothing depends on what
-// the machine has. Libraries that can be opened are copies of one that every program here has open.
+// Where libraries of Python packages are searched, in folders that the test makes: nothing depends on the
+// machine. Libraries that can be opened are copies of one that every program here has open.
 #include <kindred/engine/error.h>
 #include <kindred/third_party/search/dynamic_library.h>
 
@@ -24,7 +24,7 @@ void write(const fs::path& path, const std::string& text) {
   write_bytes(path, text);
 }
 
-// A library that opens, at <site-packages>/nvidia/<component>/lib, where NVIDIA's wheels have them.
+// A library that can be opened, in <site-packages>/nvidia/<component>/lib, as in NVIDIA's wheels.
 fs::path put_library(const fs::path& packages, const std::string& component, const std::string& name = wanted) {
   static const DynamicLibrary there({"libz.so.1"});
   REQUIRE(there.is_open());
@@ -34,7 +34,7 @@ fs::path put_library(const fs::path& packages, const std::string& component, con
   return file;
 }
 
-// A python3 that does nothing but, where it is asked for its folders, say `answer`.
+// A python3 that only prints `answer` if it is asked for its folders.
 fs::path put_python(const fs::path& bin, const std::string& answer = "") {
   const fs::path python = bin / "python3";
   write(python, "#!/bin/sh\n" + answer);
@@ -75,7 +75,7 @@ TEST_CASE("library search: a virtual environment, conda's prefix and python3's p
 
   environment.virtual_env = "";
   CHECK(DynamicLibrary({wanted}, environment).path() == of_conda);
-  // What conda itself installs lies in its lib.
+  // conda's own packages install into its lib.
   fs::copy_file(of_conda, folder / "conda/lib" / wanted);
   CHECK(DynamicLibrary({wanted}, environment).path() == folder / "conda/lib" / wanted);
   environment.conda_prefix = "";
@@ -93,11 +93,11 @@ TEST_CASE("library search: every component of NVIDIA's wheels, newer versions of
   const fs::path thirteen = put_library(packages, "cu13", "libx.so.13");
   const fs::path also_twelve = put_library(packages, "cu13", "libx.so.12");
   const fs::path nccl = put_library(packages, "nccl", "libnccl.so.2");
-  // Folder by folder, and in one folder the preferred name first.
+  // Folders are searched in order, and in each folder the preferred name comes first.
   CHECK(found(environment, {"libx.so.13", "libx.so.12"}) == Files{thirteen, also_twelve, twelve, old});
   CHECK(found(environment, {"libnccl.so.2"}) == Files{nccl});
   CHECK(found(environment, {"libnccl.so.3"}).empty());
-  // lib64, as Fedora has it; what is no Python's folder is none.
+  // lib64, as on Fedora; a folder that is not Python's is not searched.
   const fs::path fedora = put_library(folder / "venv/lib64/python3.13/site-packages", "cudnn");
   put_library(folder / "venv/lib/python3.x/site-packages", "cudnn");
   put_library(folder / "venv/lib/python2.7/site-packages", "cudnn");
@@ -132,7 +132,7 @@ TEST_CASE("library search: a python3 that is a script is asked, with a limit") {
   const auto start = std::chrono::steady_clock::now();
   CHECK(place_by_asking_python(environment, 200).folders.empty());
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
-  // It is not asked where the file system tells.
+  // python3 is not asked if the file system gives the answer.
   put_python(folder / "shims", "touch '" + (folder / "asked").string() + "'\n");
   put_library(folder / "venv/lib/python3.11/site-packages", "cudnn");
   CHECK(found({folder / "venv", "", environment.path, ""}).size() == 1);
@@ -156,7 +156,7 @@ TEST_CASE("library search: no relative folder, and none in which everybody may w
   CHECK(found({"", "", ":", "venv"}).empty());
   fs::current_path(before);
 
-  // Every step on the way counts, the file itself too.
+  // Every folder on the path counts, and so does the file itself.
   for (const fs::path& step : {file, file.parent_path(), venv / "lib/python3.11", venv}) {
     CAPTURE(step);
     const fs::perms own = fs::status(step).permissions();
@@ -169,13 +169,13 @@ TEST_CASE("library search: no relative folder, and none in which everybody may w
     CHECK(refused.problem().find(file.string() + " is skipped") != std::string::npos);
     fs::permissions(step, own);
   }
-  // A folder like /tmp, where only the owner may remove, is none of these as long as what lies in it is ours.
+  // A folder like /tmp, where only the owner may remove files, is accepted as long as its content is ours.
   fs::permissions(venv, fs::perms::all | fs::perms::sticky_bit);
   CHECK(found(environment) == Files{file});
   CHECK_FALSE(everybody_may_write(file));
   CHECK(everybody_may_write("relative"));
   CHECK(everybody_may_write(folder / "missing"));
-  // A symbolic link into an open folder is as open as that.
+  // A symbolic link into an open folder counts as open.
   fs::permissions(venv, fs::perms::owner_all);
   fs::create_directories(folder / "open");
   fs::rename(file, folder / "open/real.so");

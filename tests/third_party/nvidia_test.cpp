@@ -1,5 +1,4 @@
-// What can be said of NVIDIA's libraries without them: their versions, and how the ways that
-// they offer are compared.
+// What can be tested without NVIDIA's libraries: their versions, and how their algorithms are compared.
 #include <kindred/third_party/alignment.h>
 #include <kindred/third_party/search/nvidia_versions.h>
 #include <kindred/third_party/timing/fastest.h>
@@ -22,12 +21,12 @@ TEST_CASE("NVIDIA's libraries: versions in words, and what a driver cannot run")
   CHECK(nvidia::cublas_package(12040) == "nvidia-cublas-cu12");
   CHECK(nvidia::cublas_package(13000) == "nvidia-cublas");
   const std::string cudnn = "cuDNN 9.19.0 in /opt", package = "nvidia-cudnn-cu12";
-  CHECK(nvidia::why_too_new(cudnn, 13010, 13000, package) == "");  // a minor version is no matter
+  CHECK(nvidia::why_too_new(cudnn, 13010, 13000, package) == "");  // a minor version does not matter
   CHECK(nvidia::why_too_new(cudnn, 12090, 13000, package) == "");
-  CHECK(nvidia::why_too_new(cudnn, 13010, 0, package) == "");  // no driver: another message's affair
+  CHECK(nvidia::why_too_new(cudnn, 13010, 0, package) == "");  // no driver: another message covers this
   const std::string said = nvidia::why_too_new(cudnn, 13010, 12040, package);
   CHECK(said.find("cuDNN 9.19.0 in /opt was made for CUDA 13.1") == 0);
-  CHECK(said.find("the driver knows CUDA 12.4 only") != std::string::npos);
+  CHECK(said.find("the driver supports only CUDA 12.4") != std::string::npos);
   CHECK(said.find("pip install nvidia-cudnn-cu12") != std::string::npos);
 }
 
@@ -39,11 +38,12 @@ TEST_CASE("NVIDIA's libraries: the alignment of addresses") {
   CHECK(alignment_of({at(4100), at(4104)}) == 4);
   CHECK(alignment_of({at(2), at(4096)}) == 2);
   CHECK(promised_alignment({at(4096), nullptr, at(48)}, 4) == 16);
-  CHECK(promised_alignment({at(4096), at(8)}, 4) == 4);  // the second of two windows at 8 bytes may be at 4
+  CHECK(promised_alignment({at(4096), at(8)}, 4) == 4);  // the second window at 8 bytes may be at 4
   CHECK(promised_alignment({at(2)}, 2) == 2);
 }
 
-// A GPU whose runs take `run` milliseconds and a host that takes `host` to start one: what two events show.
+// A GPU whose runs take `run` milliseconds and a host that takes `host` to start one. Gives the time between
+// two events.
 struct StandInGpu {
   float run, host;
   std::vector<int> runs = {};
@@ -52,7 +52,7 @@ struct StandInGpu {
   TimedRuns time(int count, float busy) {
     runs.push_back(count);
     const float starting = host * static_cast<float>(count);
-    // Where the GPU waited for the host, the events show the host.
+    // If the GPU waited for the host, the events show the host's time.
     const bool late = starting > busy;
     if (runs.size() > 1 && late) was_idle = true;
     const float working = run * static_cast<float>(count);
@@ -88,8 +88,8 @@ TEST_CASE("timing on a GPU: one measurement that was disturbed does not count") 
 }
 
 struct Offered {
-  std::map<std::size_t, float> times;  // of the ways that run
-  std::size_t without_room = 99;       // this way's workspace does not fit
+  std::map<std::size_t, float> times;  // of the algorithms that run
+  std::size_t without_room = 99;       // the workspace of this algorithm does not fit
 
   std::optional<Fastest> best(std::size_t count, bool full = false) const {
     return fastest_of(
@@ -116,7 +116,8 @@ TEST_CASE("the fastest way: of those that run; the best guess, untimed, on a GPU
   CHECK(some.best(5, true)->index == 0);
   CHECK_FALSE(some.best(5, true)->timed);
   CHECK_FALSE(some.best(0, true));
-  // One that lacks room leaves the choice to the others; where it was the only hope, it is taken untimed.
+  // An algorithm without room for its workspace leaves the choice to the others. If it is the only one, it is
+  // chosen untimed.
   Offered lacking = some;
   lacking.without_room = 2;
   CHECK(lacking.best(5)->index == 3);

@@ -56,7 +56,8 @@ Graph backward_graph(const BatchNormKey& key) {
   norm.d_bias = graph.tensor(DType::f32, channels);
   if (key.relu) {
     const int mask = graph.mask(images);
-    // The gradient after the mask of the ReLU is that of the residual. Without a residual it needs no memory.
+    // The gradient after the mask of the ReLU is also the gradient of the residual. Without a residual it needs
+    // no memory.
     const int dz = graph.tensor(key.dtype, images, !key.residual);
     graph.multiply(dy, mask, dz);
     dy = dz;

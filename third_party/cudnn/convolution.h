@@ -1,6 +1,7 @@
 // Plans of convolutions, chosen once for each shape and then kept.
 #pragma once
 
+#include <kindred/engine/kernels/conv_shape.h>
 #include <kindred/engine/tensor.h>
 #include <kindred/third_party/cudnn/plan.h>
 
@@ -12,13 +13,11 @@ namespace kindred::cudnn {
 // The tensors of its graph are 0 images, 1 filters, 2 results (as Graph::convolution names them), and 3 the
 // addend of a data gradient.
 struct ConvolutionKey {
-  Graph::Kind kind;
+  ConvPass pass;
   DType dtype;         // of x and y
   DType weight_dtype;  // of the filters, or of their gradient
-  std::int64_t n, h, w, c;
-  std::int64_t k, kh, kw, stride, pad;
-  std::int64_t out_h, out_w;
-  bool with_addend;
+  ConvShape shape;     // with the channels that the GPU computes with
+  bool with_addend = false;
   int alignment = 16;  // in bytes, of every address: 16, or the size of an element
   auto operator<=>(const ConvolutionKey&) const = default;
   std::string to_string() const;  // "forward bf16 256x56x56x64 -> 64, 3x3, stride 1, pad 1"

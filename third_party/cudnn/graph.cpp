@@ -59,7 +59,7 @@ int Graph::describe(const TensorInfo& info) {
   return static_cast<int>(id);
 }
 
-void Graph::convolution(Kind kind, int x, int w, int y, const Window& window) {
+void Graph::convolution(ConvPass pass, int x, int w, int y, const Window& window) {
   Descriptor c(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
   const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
@@ -90,7 +90,7 @@ void Graph::convolution(Kind kind, int x, int w, int y, const Window& window) {
        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
        CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
   };
-  const Names& names = all[static_cast<std::size_t>(kind)];
+  const Names& names = all[static_cast<std::size_t>(pass)];
   Descriptor operation(names.type);
   const float one = 1, zero = 0;
   operation.set(names.convolution, c);

@@ -2,12 +2,13 @@
 //
 //   Graph graph;
 //   const int x = graph.tensor(DType::bf16, {n, c, h, w}), ...;
-//   graph.convolution(Graph::Kind::forward, x, w, y, {.stride = 1, .pad = 1});
+//   graph.convolution(ConvPass::forward, x, w, y, {.stride = 1, .pad = 1});
 //
 // Images are NHWC and filters KRSC in memory; cuDNN's dimensions are named in the order [n, c, h, w].
 #pragma once
 
 #include <kindred/engine/dtype.h>
+#include <kindred/engine/kernels/conv_shape.h>
 #include <kindred/third_party/cudnn/library.h>
 
 #include <array>
@@ -26,7 +27,6 @@ struct Window {
 
 class Graph {
  public:
-  enum class Kind { forward, backward_data, backward_weight };
   using Dimensions = std::array<std::int64_t, 4>;  // n, c, h, w; for filters k, c, kh, kw
 
   // Every address given to a plan is a multiple of `alignment` bytes, or of the element size if that is larger.
@@ -40,8 +40,8 @@ class Graph {
   // One float, which is read from host memory when a plan is started.
   int scalar();
 
-  // In the backward kinds the letters stand for the gradients. The result is y, x or w.
-  void convolution(Kind kind, int x, int w, int y, const Window& window);
+  // In the backward passes the letters stand for the gradients. The result is y, x or w.
+  void convolution(ConvPass pass, int x, int w, int y, const Window& window);
   void add(int a, int b, int sum);
   // A NaN stays a NaN. cuDNN is asked to propagate it, and the machine code that 9.19 compiles for sm_90 does
   // so: it keeps what is not less than or equal to zero, so also a NaN.

@@ -86,7 +86,7 @@ std::optional<Plan> find_plan(const std::string& name, const std::function<Graph
 bool plan_wins(const std::string& name, const std::function<float()>& ours,
                const std::function<float()>& theirs);
 
-// What was found for each shape; cleared when the rules of the plan book change.
+// Results for each shape; cleared when the rules of the plan book change.
 template <typename Key, typename Found>
 class ShapeTable {
  public:

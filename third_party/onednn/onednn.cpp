@@ -4,8 +4,8 @@
 
 #include <map>
 #include <mutex>
-#include <tuple>
 #include <type_traits>
+#include <utility>
 
 namespace kindred::onednn {
 namespace {
@@ -60,16 +60,18 @@ struct Descriptions {
 };
 
 Descriptions given_descriptions(const Convolution& key) {
-  return {{{key.n, key.c, key.h, key.w}, type_of(key.dtype), Tag::nhwc},
-          {{key.k, key.c, key.kh, key.kw}, type_of(key.weight_dtype), Tag::ohwi},
-          {{key.n, key.k, key.out_h, key.out_w}, type_of(key.dtype), Tag::nhwc}};
+  const ConvShape& s = key.shape;
+  return {{{s.n, s.c, s.h, s.w}, type_of(key.dtype), Tag::nhwc},
+          {{s.k, s.c, s.kh, s.kw}, type_of(key.weight_dtype), Tag::ohwi},
+          {{s.n, s.k, s.out_h, s.out_w}, type_of(key.dtype), Tag::nhwc}};
 }
 
 Descriptions wanted_descriptions(const Convolution& key, DType weight_dtype) {
+  const ConvShape& s = key.shape;
   const Tag image = key.algorithm == Algorithm::winograd ? Tag::any : Tag::nhwc;
-  return {{{key.n, key.c, key.h, key.w}, type_of(key.dtype), image},
-          {{key.k, key.c, key.kh, key.kw}, type_of(weight_dtype), Tag::any},
-          {{key.n, key.k, key.out_h, key.out_w}, type_of(key.dtype), image}};
+  return {{{s.n, s.c, s.h, s.w}, type_of(key.dtype), image},
+          {{s.k, s.c, s.kh, s.kw}, type_of(weight_dtype), Tag::any},
+          {{s.n, s.k, s.out_h, s.out_w}, type_of(key.dtype), image}};
 }
 
 // oneDNN 3 takes everything in one constructor; 2 needs an operation descriptor in between. `hint` is the
@@ -79,10 +81,11 @@ typename Convolution_::primitive_desc describe(const Convolution& key, const Des
                                                const Hint&... hint) {
   const auto algorithm = key.algorithm == Algorithm::winograd ? dnnl::algorithm::convolution_winograd
                                                               : dnnl::algorithm::convolution_direct;
-  const memory::dims strides{key.stride, key.stride}, before{key.pad, key.pad};
-  // The padding at the far sides follows from the output size, whatever remainder the stride leaves.
-  const memory::dims behind{(key.out_h - 1) * key.stride + key.kh - key.h - key.pad,
-                            (key.out_w - 1) * key.stride + key.kw - key.w - key.pad};
+  const ConvShape& s = key.shape;
+  const memory::dims strides{s.stride, s.stride}, before{s.pad, s.pad};
+  // The padding at the far sides follows from the output size, for any remainder of the stride.
+  const memory::dims behind{(s.out_h - 1) * s.stride + s.kh - s.h - s.pad,
+                            (s.out_w - 1) * s.stride + s.kw - s.w - s.pad};
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   constexpr bool is_forward = std::is_same_v<Convolution_, dnnl::convolution_forward>;
@@ -116,19 +119,19 @@ ConvolutionPlan make_plan(const Convolution& key) {
   const Descriptions wanted = wanted_descriptions(key, key.weight_dtype);
   // The filters of the hint have the activations' type, even if the filter gradient is f32.
   const auto forward = describe<dnnl::convolution_forward>(
-      key, key.pass == Pass::forward ? wanted : wanted_descriptions(key, key.dtype));
+      key, key.pass == ConvPass::forward ? wanted : wanted_descriptions(key, key.dtype));
   switch (key.pass) {
-    case Pass::forward:
+    case ConvPass::forward:
       return {dnnl::convolution_forward(forward), operand(given.x, forward.src_desc(), DNNL_ARG_SRC, false),
               operand(given.w, forward.weights_desc(), DNNL_ARG_WEIGHTS, false),
               operand(given.y, forward.dst_desc(), DNNL_ARG_DST, true), forward.scratchpad_desc()};
-    case Pass::backward_data: {
+    case ConvPass::backward_data: {
       const auto d = describe<dnnl::convolution_backward_data>(key, wanted, forward);
       return {dnnl::convolution_backward_data(d), operand(given.x, d.diff_src_desc(), DNNL_ARG_DIFF_SRC, true),
               operand(given.w, d.weights_desc(), DNNL_ARG_WEIGHTS, false),
               operand(given.y, d.diff_dst_desc(), DNNL_ARG_DIFF_DST, false), d.scratchpad_desc()};
     }
-    case Pass::backward_weight:
+    case ConvPass::backward_weight:
       break;
   }
   const auto d = describe<dnnl::convolution_backward_weights>(key, wanted, forward);
@@ -202,8 +205,19 @@ bool can_make(Make&& make) {
 
 bool has_bf16() {
   static const bool has = can_make([] {
-    Convolution key{Pass::forward, DType::bf16, DType::bf16, 1, 4, 4, 16, 16, 3, 3, 1, 1, 4, 4};
-    for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weight}) {
+    const ConvShape shape{.n = 1,
+                          .h = 4,
+                          .w = 4,
+                          .c = 16,
+                          .k = 16,
+                          .kh = 3,
+                          .kw = 3,
+                          .stride = 1,
+                          .pad = 1,
+                          .out_h = 4,
+                          .out_w = 4};
+    Convolution key{ConvPass::forward, DType::bf16, DType::bf16, shape};
+    for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight}) {
       key.pass = pass;
       make_plan(key);
     }
@@ -246,30 +260,27 @@ bool has_winograd(Convolution key) {
   }
 }
 
-void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
-           const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
-           std::int64_t ldc) {
+void sgemm(const Product& p, const float* a, const float* b, float* c, const Scales& scales) {
   checked("dnnl_sgemm", [&] {
-    dnnl::error::wrap_c_api(dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a, lda,
-                                       b, ldb, beta, c, ldc),
-                            "dnnl_sgemm");
+    dnnl::error::wrap_c_api(
+        dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, scales.product, a,
+                   p.transpose_a ? p.m : p.k, b, p.transpose_b ? p.k : p.n, scales.before, c, p.n),
+        "dnnl_sgemm");
   });
 }
 
-void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-               const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {
-  using Key = std::tuple<bool, bool, std::int64_t, std::int64_t, std::int64_t, DType>;
-  static std::map<Key, dnnl::matmul> products;
+void bf16_gemm(const Product& p, const BFloat16* a, const BFloat16* b, void* c, DType c_dtype) {
+  static std::map<std::pair<Product, DType>, dnnl::matmul> products;
   static std::mutex mutex;
   const auto bf16 = memory::data_type::bf16;
-  const memory::desc a_desc({m, k}, bf16, transpose_a ? Tag::ba : Tag::ab);
-  const memory::desc b_desc({k, n}, bf16, transpose_b ? Tag::ba : Tag::ab);
-  const memory::desc c_desc({m, n}, type_of(c_dtype), Tag::ab);
+  const memory::desc a_desc({p.m, p.k}, bf16, p.transpose_a ? Tag::ba : Tag::ab);
+  const memory::desc b_desc({p.k, p.n}, bf16, p.transpose_b ? Tag::ba : Tag::ab);
+  const memory::desc c_desc({p.m, p.n}, type_of(c_dtype), Tag::ab);
   checked("a matrix product", [&] {
     dnnl::matmul product;
     {
       const std::lock_guard lock(mutex);
-      dnnl::matmul& cached = products[Key{transpose_a, transpose_b, m, n, k, c_dtype}];
+      dnnl::matmul& cached = products[{p, c_dtype}];
       if (!cached) cached = make_product(a_desc, b_desc, c_desc);
       product = cached;
     }

@@ -5,6 +5,7 @@
 // with this.
 #pragma once
 
+#include <kindred/engine/kernels/conv_shape.h>
 #include <kindred/engine/tensor.h>
 
 #include <compare>
@@ -12,20 +13,16 @@
 
 namespace kindred::onednn {
 
-enum class Pass : std::uint8_t { forward, backward_data, backward_weight };
-
 // Winograd's algorithm (Lavin and Gray 2016, arXiv 1509.09308) needs 2 to 4 times fewer multiplications for 3x3
 // filters of stride 1, and has a slightly larger rounding error.
 enum class Algorithm : std::uint8_t { direct, winograd };
 
 // A 2-d convolution of NHWC images with [out, kh, kw, in] filters, square stride and zero padding.
 struct Convolution {
-  Pass pass;
+  ConvPass pass;
   DType dtype;         // of x and y and their gradients: f32 or bf16
   DType weight_dtype;  // of the filters or their gradient
-  std::int64_t n, h, w, c;
-  std::int64_t k, kh, kw, stride, pad;
-  std::int64_t out_h, out_w;
+  ConvShape shape;
   Algorithm algorithm = Algorithm::direct;
   auto operator<=>(const Convolution&) const = default;
 };
@@ -45,14 +42,23 @@ bool has_winograd(Convolution key);
 // The workspace of one call in bytes, taken from the pool and given back: packed weights and scratch memory.
 std::size_t convolution_workspace(const Convolution& key);
 
-// c[m, n] = alpha * op(a) op(b) + beta * c, row-major, float32; op transposes if requested.
-void sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
-           const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
-           std::int64_t ldc);
+// A product of row-major, contiguous matrices: c[m, n] = op(a)[m, k] op(b)[k, n]. A matrix that is to be
+// transposed lies in memory as a[k, m] or b[n, k].
+struct Product {
+  std::int64_t m, n, k;
+  bool transpose_a = false, transpose_b = false;
+  auto operator<=>(const Product&) const = default;
+};
+struct Scales {
+  float product = 1;  // alpha
+  float before = 0;   // beta: how much of the previous c is kept
+};
 
-// c[m, n] = op(a) op(b), row-major and contiguous; a and b are bfloat16, c is f32 or bf16; sums are float32.
-void bf16_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-               const BFloat16* a, const BFloat16* b, void* c, DType c_dtype);
+// c = scales.product * op(a) op(b) + scales.before * c, in float32.
+void sgemm(const Product& product, const float* a, const float* b, float* c, const Scales& scales = {});
+
+// c = op(a) op(b); a and b are bfloat16, c is f32 or bf16, and sums are float32.
+void bf16_gemm(const Product& product, const BFloat16* a, const BFloat16* b, void* c, DType c_dtype);
 
 // "oneDNN 2.6.3".
 std::string version();

@@ -24,7 +24,7 @@ struct SearchEnvironment {
 
 struct SearchPlace {
   std::string name;                            // for the user: "the virtual environment /home/me/venv"
-  std::vector<std::filesystem::path> folders;  // existing folders that may hold libraries, the likeliest first
+  std::vector<std::filesystem::path> folders;  // existing folders that may hold libraries, most likely first
 };
 
 // The places in search order: the active virtual environment, conda's prefix, the packages of the python3 that

@@ -19,9 +19,8 @@ std::string cublas_package(int cuda) {
 std::string why_too_new(const std::string& library, int made_for, int driver, const std::string& package) {
   if (driver == 0 || made_for / 1000 <= driver / 1000) return "";
   return fmt::format(
-      "{} was made for CUDA {}, and the driver knows CUDA {} only; install a newer driver, or pip install {} "
-      "and "
-      "name its folder in LD_LIBRARY_PATH",
+      "{} was made for CUDA {}, but the driver supports only CUDA {}; install a newer driver, or pip install "
+      "{} and name its folder in LD_LIBRARY_PATH",
       library, cuda_version_text(made_for), cuda_version_text(driver), package);
 }
 

@@ -55,7 +55,7 @@ ScratchMemory::ScratchMemory() : scope_(Device::cuda, new_memory_pool(Device::cu
 
 Tensor ScratchMemory::random(std::int64_t elements, DType dtype) const {
   const Tensor tensor = Tensor::empty({elements}, dtype, Device::cuda);
-  gpu().randomize(tensor);
+  gpu().randomize(Output(tensor));
   return tensor;
 }
 

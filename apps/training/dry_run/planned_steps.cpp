@@ -1,5 +1,6 @@
 #include <kindred/apps/training/dry_run/planned_steps.h>
 #include <kindred/data/loading/resident_views.h>
+#include <kindred/layers/image_input/image_input.h>
 
 namespace kindred {
 
@@ -26,11 +27,12 @@ std::size_t PlannedSteps::batch_bytes() const {
 }
 
 StepInputs PlannedSteps::inputs(const Tensor& pictures) const {
-  StepInputs of_step{{}, labels_};
+  StepInputs of_step{.images = {}, .labels = labels_};
   for (const Tensor& each : bytes_) {
     if (pictures.defined()) {
       const auto bytes = static_cast<std::int64_t>(sizeof(ResidentView));
-      resident_views_plan.make(pictures, Tensor::empty({each.dim(0) * bytes}, DType::u8, Device::plan), each);
+      resident_views_plan.make(pictures, Tensor::empty({each.dim(0) * bytes}, DType::u8, Device::plan),
+                               Output(each));
     }
     of_step.images.push_back(normalize_images(each, o_.pixel_statistics(), o_.precision.compute));
   }

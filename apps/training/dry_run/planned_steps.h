@@ -10,7 +10,7 @@ namespace kindred {
 
 class PlannedSteps {
  public:
-  // Plans training on `device`. `classes` is used if the loss trains a classifier.
+  // Of training on `device`. `classes` is used if the loss trains a classifier.
   PlannedSteps(const PretrainOptions& options, Device device, int classes);
   ~PlannedSteps();
   PlannedSteps(const PlannedSteps&) = delete;

@@ -28,20 +28,20 @@ bool is_known(std::string_view name) {
 }
 
 // Reads {"us": 3, "source": "..."}: the key of the number is its unit, and the source says where it is from.
-double one_rate(const Json& value, const Place& place, const char* unit, Range range, double unit_size) {
-  Fields fields(value, place);
+double one_rate(const Json& value, const JsonPath& where, const char* unit, Range range, double unit_size) {
+  Fields fields(value, where);
   fields.require(unit);
   double number = 0;
   fields.number(unit, range, number);
-  if (const Json* source = fields.find("source")) text_of(*source, place.at("source"));
+  if (const Json* source = fields.find("source")) text_of(*source, where.at("source"));
   fields.done();
   return number * unit_size;
 }
 
 constexpr Range any_rate{1e-6, 1e6};
 
-GpuRates::Arithmetic arithmetic_of(const Json& value, const Place& place, bool all) {
-  Fields fields(value, place);
+GpuRates::Arithmetic arithmetic_of(const Json& value, const JsonPath& where, bool all) {
+  Fields fields(value, where);
   GpuRates::Arithmetic rates;
   const auto read = [&](const char* key, double& rate) {
     if (all && std::string_view(key) != "tf32") fields.require(key);
@@ -52,21 +52,21 @@ GpuRates::Arithmetic arithmetic_of(const Json& value, const Place& place, bool a
   read("tf32", rates.tf32);
   read("bf16", rates.bf16);
   read("f16", rates.f16);
-  if (const Json* source = fields.find("source")) text_of(*source, place.at("source"));
+  if (const Json* source = fields.find("source")) text_of(*source, where.at("source"));
   fields.done();
   return rates;
 }
 
-// Calls read(name, value, place) for each rate of an object. The object must contain "other".
+// Calls read(name, value, where) for each rate of an object. The object must contain "other".
 template <typename Read>
-void for_each_rate(const Json& value, const Place& place, Read&& read) {
-  if (!value.is_object()) place.fail_here("expected an object of rates, not {}", shown(value));
+void for_each_rate(const Json& value, const JsonPath& where, Read&& read) {
+  if (!value.is_object()) where.fail_here("expected an object of rates, not {}", shown(value));
   if (!value.contains(fallback))
-    place.fail_here("\"{}\" is missing, the rate of all that has no other", fallback);
+    where.fail_here("\"{}\" is missing, the rate of all that has no other", fallback);
   for (const auto& [name, rate] : value.items()) {
     if (!is_known(name))
-      place.fail_here("{} is not a kind of work; --dry-run --gpu lists those of a run", printable(name));
-    read(name, rate, place.at(name));
+      where.fail_here("{} is not a kind of work; --dry-run --gpu lists those of a run", printable(name));
+    read(name, rate, where.at(name));
   }
 }
 
@@ -106,7 +106,7 @@ GpuRates gpu_rates(const std::string& name_or_file) {
 }
 
 GpuRates parse_gpu_rates(std::string_view text, const std::string& file) {
-  const Place top{file, ""};
+  const JsonPath top{.file = file, .path = ""};
   const Json json = parse_strictly(text, top);
   Fields fields(json, top);
   const auto one = [&](const char* key, const char* unit, Range range, double unit_size) {
@@ -123,12 +123,12 @@ GpuRates parse_gpu_rates(std::string_view text, const std::string& file) {
   rates.recording = one("recording", "us", {0, 1e6}, 1e-6);
   rates.host_link = one("host_link", "gb_per_s", any_rate, 1e9);
   for_each_rate(fields.require("bandwidth"), top.at("bandwidth"),
-                [&](const std::string& name, const Json& rate, const Place& place) {
-                  rates.bandwidth[name] = one_rate(rate, place, "tb_per_s", any_rate, 1e12);
+                [&](const std::string& name, const Json& rate, const JsonPath& where) {
+                  rates.bandwidth[name] = one_rate(rate, where, "tb_per_s", any_rate, 1e12);
                 });
   for_each_rate(fields.require("tflop_per_s"), top.at("tflop_per_s"),
-                [&](const std::string& name, const Json& rate, const Place& place) {
-                  rates.arithmetic[name] = arithmetic_of(rate, place, name == fallback);
+                [&](const std::string& name, const Json& rate, const JsonPath& where) {
+                  rates.arithmetic[name] = arithmetic_of(rate, where, name == fallback);
                 });
   fields.done();
   return rates;

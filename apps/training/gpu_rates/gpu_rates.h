@@ -6,8 +6,8 @@
 // applies to everything else.
 #pragma once
 
+#include <kindred/engine/kernels/work.h>
 #include <kindred/engine/precision.h>
-#include <kindred/engine/work.h>
 
 #include <map>
 #include <string>

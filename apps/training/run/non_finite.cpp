@@ -34,7 +34,7 @@ NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_
       if (!is_floating(kept)) continue;
       const std::vector<float> values = kept.to_vector<float>();
       if (all_finite(values)) continue;
-      NonFiniteSource source{maker_of(tape, kept, entry), {}};
+      NonFiniteSource source{.layer = maker_of(tape, kept, entry), .rows = {}};
       if (kept.shape().rank() >= 2 && kept.dim(0) == rows) {
         const auto row_size = values.size() / static_cast<std::size_t>(rows);
         for (std::int64_t row = 0; row < rows; ++row)

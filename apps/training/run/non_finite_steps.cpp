@@ -10,7 +10,7 @@ constexpr int most_skipped_in_a_row = 50;
 
 NonFiniteSteps::NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner,
                                TrainingSteps& steps)
-    : skip_(options.skip_nonfinite), out_(options.out), train_(train), learner_(learner), steps_(steps) {}
+    : skip_(options.skips_nonfinite()), out_(options.out), train_(train), learner_(learner), steps_(steps) {}
 
 bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
                                const std::vector<std::int64_t>& images) {

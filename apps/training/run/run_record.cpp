@@ -1,3 +1,4 @@
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>

@@ -3,7 +3,7 @@
 
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/accuracies.h>
-#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/apps/training/run/epoch_report.h>
 #include <kindred/apps/training/training_steps.h>

@@ -2,6 +2,8 @@
 #include <kindred/apps/training/run/same_run.h>
 #include <kindred/data/sets/pack/pack.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>

@@ -1,8 +1,13 @@
 // Checks whether the run to be resumed is the one that was started.
 #pragma once
 
-#include <kindred/apps/training/pretrain_options.h>
 #include <kindred/data/sets/dataset.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace kindred {
 

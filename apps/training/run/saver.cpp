@@ -1,4 +1,4 @@
-#include <kindred/apps/console/progress.h>
+#include <kindred/apps/console/clock.h>
 #include <kindred/apps/training/run/saver.h>
 
 #include <chrono>

@@ -5,7 +5,7 @@
 // continues meanwhile, and earlier checkpoints stay intact.
 #pragma once
 
-#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint_writer.h>
 
 namespace kindred {

@@ -1,7 +1,7 @@
 // How a run takes over its folder: as a new run, as one that replaces another, or as one that is resumed.
 #pragma once
 
-#include <kindred/apps/training/pretrain_options.h>
+#include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 
 #include <optional>

@@ -43,7 +43,10 @@ WeightsSource find_weights(const fs::path& run_or_file) {
   std::error_code ignored;
   if (!fs::is_directory(run_or_file, ignored)) {
     source.encoder = run_or_file;
-    if (const auto kind = head_in(run_or_file)) source.head = run_or_file, source.head_kind = *kind;
+    if (const auto kind = head_in(run_or_file)) {
+      source.head = run_or_file;
+      source.head_kind = *kind;
+    }
     return source;
   }
   source.encoder = run_or_file / "encoder.safetensors";
@@ -54,7 +57,8 @@ WeightsSource find_weights(const fs::path& run_or_file) {
     try {
       const auto kind = head_in(checkpoint);
       if (!kind || !are_of_one_step(source.encoder, checkpoint)) continue;
-      source.head = checkpoint, source.head_kind = *kind;
+      source.head = checkpoint;
+      source.head_kind = *kind;
       break;
     } catch (const Error&) {  // a damaged checkpoint; there may be another one
     }

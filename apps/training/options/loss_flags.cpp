@@ -1,0 +1,114 @@
+#include <kindred/apps/console/choice.h>
+#include <kindred/apps/training/loss.h>
+#include <kindred/apps/training/options/loss_flags.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+namespace kindred {
+namespace {
+
+constexpr Named<LossKind> kinds[] = {{LossKind::supcon, "supcon"},
+                                     {LossKind::nt_xent, "simclr"},
+                                     {LossKind::nt_xent, "nt_xent"},
+                                     {LossKind::triplet, "triplet"},
+                                     {LossKind::n_pairs, "n_pairs"},
+                                     {LossKind::max_margin, "max_margin"},
+                                     {LossKind::cross_entropy, "cross_entropy"}};
+
+constexpr Named<SupConVariant> variants[] = {{SupConVariant::out, "out"}, {SupConVariant::in, "in"}};
+
+constexpr Named<SupConDenominator> denominators[] = {{SupConDenominator::all, "all"},
+                                                     {SupConDenominator::one_positive, "one-positive"},
+                                                     {SupConDenominator::only_negatives, "only-negatives"}};
+
+constexpr Named<SupConContrast> contrasts[] = {{SupConContrast::all, "all"}, {SupConContrast::one, "one"}};
+
+constexpr Named<TripletMining> minings[] = {{TripletMining::batch_all, "batch-all"},
+                                            {TripletMining::batch_hard, "batch-hard"},
+                                            {TripletMining::semi_hard, "semi-hard"}};
+
+constexpr Named<TripletReduction> reductions[] = {{TripletReduction::active, "active"},
+                                                  {TripletReduction::chosen, "chosen"}};
+
+}  // namespace
+
+void check_fits_loss(const char* flag, bool is_given, bool fits, const std::string& loss) {
+  check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, loss);
+}
+
+void LossFlags::add_to(CLI::App& app) {
+  app.add_option("--variant", variant, "of supcon: the sum over positives out of the logarithm, or in it")
+      ->capture_default_str();
+  app.add_option("--denominator", denominator, "of supcon: all, one-positive or only-negatives")
+      ->capture_default_str();
+  app.add_option("--contrast", contrast, "anchors of supcon and simclr: all views, or one of each image")
+      ->capture_default_str();
+  app.add_option("--positives-cap", positives_cap,
+                 "at most this many positives of an anchor, its image's views first; 0: all")
+      ->capture_default_str();
+  app.add_option("--mining", mining, "of triplet: batch-all, batch-hard or semi-hard")->capture_default_str();
+  app.add_option("--triplets", triplets,
+                 "of triplet: the mean over active ones (loss above 0), or over all that were chosen")
+      ->capture_default_str();
+  app.add_option("--margin", margin, "of triplet (0.2) and max_margin (1)");
+  app.add_option("--label-smoothing", label_smoothing, "of cross_entropy")->capture_default_str();
+}
+
+LossOptions LossFlags::resolve(const std::string& loss, double temperature, double base_temperature,
+                               std::int64_t views) const {
+  LossOptions o;
+  o.kind = choice("--loss", loss, kinds);
+  o.supcon.temperature = static_cast<float>(temperature);
+  o.supcon.base_temperature = static_cast<float>(base_temperature);
+  o.supcon.views = static_cast<int>(views);
+  o.supcon.variant = choice("--variant", variant, variants);
+  o.supcon.denominator = choice("--denominator", denominator, denominators);
+  o.supcon.contrast = choice("--contrast", contrast, contrasts);
+  o.triplet.mining = choice("--mining", mining, minings);
+  o.triplet.reduction = choice("--triplets", triplets, reductions);
+  check(positives_cap >= 0 && positives_cap <= 1 << 20, ExitCode::usage,
+        "--positives-cap {}: expected 0 (all) or more", positives_cap);
+  o.supcon.positives_cap = static_cast<int>(positives_cap);
+  check(!margin || (std::isfinite(*margin) && *margin >= 0), ExitCode::usage, "--margin {}: expected 0 or more",
+        margin.value_or(0));
+  if (margin) o.triplet.margin = o.max_margin.margin = static_cast<float>(*margin);
+  check(label_smoothing >= 0 && label_smoothing < 1, ExitCode::usage,
+        "--label-smoothing {}: expected 0 or more and below 1", label_smoothing);
+  o.label_smoothing = static_cast<float>(label_smoothing);
+
+  const LossFlags plain;
+  const auto only_for = [&](const char* flag, bool is_given, bool fits) {
+    check_fits_loss(flag, is_given, fits, loss);
+  };
+  const bool softmax = o.is_softmax();
+  only_for("--variant", variant != plain.variant, softmax);
+  only_for("--denominator", denominator != plain.denominator, softmax);
+  only_for("--contrast", contrast != plain.contrast, softmax);
+  only_for("--positives-cap", positives_cap != 0, softmax);
+  only_for("--mining", mining != plain.mining, o.kind == LossKind::triplet);
+  only_for("--triplets", triplets != plain.triplets, o.kind == LossKind::triplet);
+  only_for("--margin", margin.has_value(), o.kind == LossKind::triplet || o.kind == LossKind::max_margin);
+  only_for("--label-smoothing", label_smoothing != 0, o.classifies());
+  check(o.kind != LossKind::nt_xent || views >= 2, ExitCode::usage,
+        "--loss {} with --views 1: there are no positives, which are an image's other views; use --views 2",
+        loss);
+  check(o.kind != LossKind::n_pairs || views == 2, ExitCode::usage,
+        "--loss n_pairs with --views {}: it compares first views with second ones; use --views 2", views);
+  return o;
+}
+
+nlohmann::json LossFlags::to_json() const {
+  return {{"variant", variant},
+          {"denominator", denominator},
+          {"contrast", contrast},
+          {"mining", mining},
+          {"triplets", triplets},
+          {"positives_cap", positives_cap},
+          {"margin", margin ? nlohmann::json(*margin) : nlohmann::json()},
+          {"label_smoothing", label_smoothing}};
+}
+
+}  // namespace kindred

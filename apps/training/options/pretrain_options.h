@@ -1,0 +1,108 @@
+// The options of `pretrain`: what flags and presets give, and the values resolved from both.
+#pragma once
+
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/training/options/loss_flags.h>
+#include <kindred/data/loading/sampler.h>
+#include <kindred/data/views/recipe.h>
+#include <kindred/engine/precision.h>
+#include <kindred/models/choices.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace kindred {
+
+struct PixelStatistics;  // layers/image_input
+
+// Options that a preset may set and a flag may override, as a user writes them. Empty: not given.
+struct GivenOptions {
+  std::optional<std::string> model{}, head{}, stem{};
+  std::optional<std::int64_t> views{}, image_size{}, batch_size{}, epochs{};
+  std::optional<double> lr{};
+  std::optional<double> lr_floor{};  // the cosine ends at lr times this
+  std::optional<std::string> optimizer{};
+  std::optional<double> momentum{}, weight_decay{}, rmsprop_rho{}, rmsprop_eps{};
+  std::optional<double> warmup_epochs{}, warmup_start_lr{}, temperature{};
+  std::optional<double> base_temperature{};  // 0: the loss is not scaled
+  std::optional<std::string> augment{}, pixels{}, precision{}, sampling{};
+  std::optional<double> momentum_encoder{};
+  std::optional<std::int64_t> micro_batch{};
+  std::optional<std::string> batch_norm_scope{};
+  std::optional<std::int64_t> knn_every{};
+  std::optional<std::string> checkpoint_every{}, on_nonfinite{};
+};
+
+// When to save a checkpoint. If neither value is given: at the end of epochs and every ten minutes, as long as
+// this takes less than a hundredth of the time.
+struct CheckpointInterval {
+  std::int64_t steps = 0;
+  double seconds = 0;
+
+  // Parses "500", "10m", "90s" or "2h". Throws Error(usage).
+  static CheckpointInterval parse(const std::string& text);
+  std::string to_string() const;  // "" if neither is given
+};
+
+// What happens if a loss or gradient is not finite: the run ends, or the step is undone.
+enum class OnNonFinite : std::uint8_t { stop, skip };
+
+// All values resolved, as written to RUN/config.json.
+struct PretrainOptions {
+  DataFlags data;
+  std::string out, weights;
+  std::string loss = "supcon";
+  std::string model, augment, optimizer, preset, device, pixels;
+  std::vector<ViewGroup> view_groups;  // the views that `augment` describes; `views` in all
+  HeadKind head = HeadKind::mlp;
+  Stem stem = Stem::imagenet;
+  Precision precision;
+  std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
+  double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
+  double rmsprop_rho = 0, rmsprop_eps = 0;  // used by this optimizer only
+  double temperature = 0, base_temperature = 0;
+  LossFlags loss_flags;
+  std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
+  Sampling sampling = Sampling::uniform;
+  std::uint64_t seed = 0;
+  std::int64_t queue = 0;        // past features that the loss also uses
+  double momentum_encoder = 0;   // 0: none
+  std::int64_t micro_batch = 0;  // images that go through the network at a time; 0: the whole batch
+  BatchNormScope batch_norm_scope = BatchNormScope::micro;
+  bool online_probe = false;
+  std::int64_t steps_a_launch = 0;  // on a GPU; 0: chosen by image size (steps_of_a_launch)
+  std::int64_t keep_checkpoints = 2;
+  CheckpointInterval checkpoint_every;
+  OnNonFinite on_nonfinite = OnNonFinite::stop;
+  bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
+  bool deterministic = false;
+  std::string gpu;         // with dry_run: the GPU, or a file of rates, for which a step's time is predicted
+  std::string prediction;  // and the file for the figures
+
+  bool skips_nonfinite() const { return on_nonfinite == OnNonFinite::skip; }
+  PixelStatistics pixel_statistics() const;
+  nlohmann::json to_json() const;
+};
+
+// The flags, bound to storage that lives as long as this object.
+class PretrainFlags {
+ public:
+  explicit PretrainFlags(CLI::App& app);
+  // Flags override the preset, which overrides the defaults. Checks all values. Throws Error(usage), which
+  // names the flag and the values that it accepts.
+  PretrainOptions resolve() const;
+
+ private:
+  GivenOptions given_;
+  PretrainOptions plain_;  // values that no preset changes
+};
+
+}  // namespace kindred

@@ -1,0 +1,83 @@
+#include <kindred/apps/training/step_parts.h>
+
+#include <cmath>
+
+namespace kindred {
+
+namespace {
+
+OptimizerOptions optimizer_options(const PretrainOptions& options) {
+  if (options.optimizer == "lars") {
+    LarsOptions lars;
+    lars.momentum = options.momentum;
+    lars.weight_decay = options.weight_decay;
+    return lars;
+  }
+  if (options.optimizer == "rmsprop") {
+    RmsPropOptions rmsprop;
+    rmsprop.rho = options.rmsprop_rho;
+    rmsprop.momentum = options.momentum;
+    rmsprop.eps = options.rmsprop_eps;
+    rmsprop.weight_decay = options.weight_decay;
+    return rmsprop;
+  }
+  SgdOptions sgd;
+  sgd.momentum = options.momentum;
+  sgd.weight_decay = options.weight_decay;
+  return sgd;
+}
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
+  auto optimizer = std::make_unique<Optimizer>(store, optimizer_options(options));
+  if (options.precision.scales_loss()) optimizer->scale_loss();
+  return optimizer;
+}
+
+Schedule make_schedule(const PretrainOptions& o, std::int64_t steps_per_epoch) {
+  Warmup warmup;
+  warmup.steps = std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch));
+  warmup.start = o.warmup_start_lr;
+  return Schedule::cosine(o.lr, o.epochs * steps_per_epoch, o.lr * o.lr_floor).with_warmup(warmup);
+}
+
+LossOptions loss_options(const PretrainOptions& options) {
+  LossOptions loss =
+      options.loss_flags.resolve(options.loss, options.temperature, options.base_temperature, options.views);
+  loss.queue = options.queue;
+  loss.compares_keys = options.momentum_encoder > 0;
+  return loss;
+}
+
+ContrastiveModel make_model(const PretrainOptions& options, int classes) {
+  return {options.model, options.stem, options.head, loss_options(options).classifies() ? classes : 0};
+}
+
+std::vector<Tensor> images_by_size(const PretrainOptions& options, std::span<const std::uint8_t> bytes,
+                                   std::int64_t batch, Device device) {
+  std::vector<Tensor> groups;
+  for (const auto& [size, count] : view_sizes(options.view_groups)) {
+    const Shape shape{count * batch, size, size, 3};
+    const auto length = static_cast<std::size_t>(shape.numel());
+    groups.push_back(Tensor::from(bytes.first(length), shape, device));
+    bytes = bytes.subspan(length);
+  }
+  return groups;
+}
+
+std::vector<std::int32_t> view_labels(const PretrainOptions& options, const std::vector<std::int32_t>& labels,
+                                      const std::vector<std::int64_t>& indices) {
+  const bool by_image = loss_options(options).by_image();
+  std::vector<std::int32_t> of_views;
+  for (std::int64_t view = 0; view < options.views; ++view)
+    if (!by_image)
+      of_views.insert(of_views.end(), labels.begin(), labels.end());
+    else
+      of_views.insert(of_views.end(), indices.begin(), indices.end());
+  for (std::int64_t view = 0; view < options.views; ++view)
+    of_views.insert(of_views.end(), labels.begin(), labels.end());
+  return of_views;
+}
+
+}  // namespace kindred

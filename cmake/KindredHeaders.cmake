@@ -9,7 +9,6 @@ set(kindred_more_headers
 
 set(kindred_private_headers
   # How operations reach their kernels, and what kernels are made of. A user calls the function.
-  engine/kernels/conv_shape.h
   engine/cpu/vec8.h
   engine/cpu/vector_math.h
   engine/cuda

@@ -69,7 +69,7 @@ void MicroBatches::forward_segment(std::size_t segment, const std::vector<Tensor
   });
 }
 
-Embedding MicroBatches::forward(const Tensor& images, Mode mode, bool keep) {
+Embedding MicroBatches::forward(const Tensor& images, double momentum, bool keep) {
   const NoGrad no_grad;
   inputs_.assign(1, cut(images));
   if (scope_ == BatchNormScope::micro) {  // running statistics move in backward(), which runs all of this again
@@ -88,7 +88,7 @@ Embedding MicroBatches::forward(const Tensor& images, Mode mode, bool keep) {
   for (std::size_t segment = 0; segment <= last; ++segment) {
     norms_.emplace_back(count_);
     if (segment == last) features = joined(x);
-    forward_segment(segment, x, mode, y);
+    forward_segment(segment, x, Mode::train_with(momentum), y);
     x = std::move(y);
     if (keep && segment < last) inputs_.push_back(x);
   }

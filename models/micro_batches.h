@@ -15,6 +15,7 @@
 //           computed again.
 #pragma once
 
+#include <kindred/layers/batch_norm/batch_norm.h>
 #include <kindred/layers/batch_norm/whole_batch.h>
 #include <kindred/models/choices.h>
 #include <kindred/models/contrastive_model.h>
@@ -36,9 +37,9 @@ class MicroBatches {
   MicroBatches(ContrastiveModel& model, BatchNormScope scope, int count);
 
   // images [n, h, w, 3], where n is a multiple of `count`. Records nothing on the tape. In scope
-  // `full` it also moves the running statistics, with the momentum of `mode`. With `keep` it keeps
+  // `full` it also moves the running statistics, with `momentum`; in scope `micro` backward() moves them. With `keep` it keeps
   // what backward() needs.
-  Embedding forward(const Tensor& images, Mode mode = Mode::train, bool keep = true);
+  Embedding forward(const Tensor& images, double momentum = batch_norm_momentum, bool keep = true);
   // Adds the gradients of the parameters, computed from the gradient of the output, to their present values. To
   // be called after forward() with `keep`.
   void backward(const Tensor& d_output);

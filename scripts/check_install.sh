@@ -42,7 +42,7 @@ compile_header() {  # FOLDER HEADER
 }
 export -f compile_header
 headers=$(cd "$prefix/include" && find kindred -name '*.h' | sort)
-state=$({ (cd "$prefix/include" && xargs sha256sum <<<"$headers"); cat scripts/check_install.sh; } | sha256sum)
+state=$({ (cd "$prefix/include" && xargs sha256sum <<<"$headers"); cat scripts/check_install.sh; "$compiler" --version; } | sha256sum)
 if [ "$(cat "$build/headers.passed" 2>/dev/null)" != "$state" ]; then
   if ! xargs -P 2 -I HEADER bash -c "compile_header '$prefix/include' HEADER" <<<"$headers"; then
     echo "error: an installed header does not compile alone; cmake/KindredHeaders.cmake says which headers are installed" >&2

@@ -42,7 +42,7 @@ class Layer:
     def missing(self):
         """One line for each missing thing, in the order of the page."""
         if not self.folder.is_dir():
-            return [f"the folder {self.path}"]
+            return [f"the folder layers/{self.name} or losses/{self.name}"]
         lines = [f"{self.path}/{file}: {what}" for file, what in
                  ((f"{self.name}.h", "what a user calls"), (f"{self.name}.cpp", "checks, allocates, records"))
                  if not (self.folder / file).is_file()]

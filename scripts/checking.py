@@ -10,7 +10,10 @@ def files():
     """The paths of the files that are or will be in the repository: those that git tracks or does not ignore."""
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                             capture_output=True, text=True, check=True)
-    return sorted({path for path in listed.stdout.split("\0") if path and (ROOT / path).exists()})
+    found = sorted({path for path in listed.stdout.split("\0") if path and (ROOT / path).exists()})
+    if not found:  # as in a copy of the tree that lies in a folder which git ignores
+        sys.exit(f"error: git lists no files in {ROOT}, so nothing was checked")
+    return found
 
 
 def end(errors, summary):

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
-scripts/build.sh release programs
+scripts/build.sh release make_toy_dataset pretrain linear_probe # what follows runs only these
 
 apps=build/release/apps
 $apps/make_toy_dataset runs/toy

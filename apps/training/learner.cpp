@@ -51,9 +51,9 @@ Embedding Learner::embed(const Tensor& images, MicroBatches* micro_batches) {
 // The keys of all views except the first; the momentum encoder computes them.
 Tensor Learner::keys_of(const Tensor& images) {
   const NoGrad no_grad;
-  const Mode mode = Mode::train_with(0);  // its running statistics are never used for evaluation
-  if (key_micro_batches_) return key_micro_batches_->forward(images, mode, false).output;
-  return momentum_->copy()(images, mode);
+  constexpr double momentum = 0;  // its running statistics are never used for evaluation
+  if (key_micro_batches_) return key_micro_batches_->forward(images, momentum, false).output;
+  return momentum_->copy()(images, Mode::train_with(momentum));
 }
 
 // The loss of a batch's features. With a queue, anchors are also compared with the queued features.

@@ -33,11 +33,10 @@ double collapse_loss(const LossOptions& options, std::int64_t batch, int classes
   switch (options.kind) {
     case LossKind::supcon:
     case LossKind::nt_xent: {
-      const double contrasts = seen * static_cast<double>(batch) + queue - (options.compares_keys ? 0 : 1);
-      double positives = contrasts - negatives;
+      double contrasts = seen * static_cast<double>(batch) + queue - (options.compares_keys ? 0 : 1);
       if (const auto cap = static_cast<double>(options.supcon.positives_cap); cap > 0)
-        positives = std::min(cap, positives);
-      return collapse_value(positives, negatives, options.supcon);
+        contrasts = negatives + std::min(cap, contrasts - negatives);
+      return collapse_value(contrasts, negatives, options.supcon);
     }
     case LossKind::triplet:
       return triplet_collapse_value(options.triplet);

@@ -27,7 +27,7 @@ bool packs_fit(const Elements*... addresses) {
   return ((reinterpret_cast<std::uintptr_t>(addresses) % (pack_width<T> * sizeof(Elements)) == 0) && ...);
 }
 
-// Calls body.operator()<width>(), where the width of a full pack, or 1.
+// Calls body.operator()<width>(), where `width` is the width of a full pack, or 1.
 template <typename T, typename Body>
 void with_width(bool full, Body&& body) {
   if (full)

@@ -1,7 +1,7 @@
 // Uses features of images in your own program: which of these pictures are most similar?
 //
-//   embedding RUN/encoder.safetensors IMAGE...     an encoder from pretrain, or torchvision's weights embedding
-//   a demonstration: an untrained encoder, and drawn pictures
+//   embedding RUN/encoder.safetensors IMAGE...     an encoder from pretrain, or torchvision's weights
+//   embedding                                      a demonstration: an untrained encoder, and drawn pictures
 //
 // Build it like examples/tiny_training.
 #include <kindred/data/images/decode.h>

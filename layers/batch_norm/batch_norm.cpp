@@ -116,6 +116,49 @@ void add_gradients(WholeBatchNorms::Norm& norm, int micro_batch, const Tensor& d
   }
 }
 
+// What the backward pass needs besides the saved tensors.
+struct Recorded {
+  std::int64_t rows;  // that the statistics were computed from; 0: they do not depend on x
+  bool fused, with_residual;
+  WholeBatchNorms::Norm* norm;  // null unless x is a micro-batch with the statistics of the whole batch
+  int micro_batch, micro_batches;
+};
+
+void backward(BackwardStep& step, const Recorded& recorded) {
+  const Tensor& dy = step.output_gradient();
+  const auto [x, mean, inv_std, scale, mask] = step.saved<5>();
+  const BatchNormChannels channels{mean, inv_std, scale};
+  // The tensor for a gradient, or a temporary one, because some kernels write all gradients.
+  const auto wanted_or_temporary = [&step](int input, const Tensor& like) {
+    return step.wants(input) ? step.input_gradient(input) : Output(Tensor::empty_like(like));
+  };
+  Output d_scale = wanted_or_temporary(1, scale), d_bias = wanted_or_temporary(2, scale);
+  if (recorded.fused) {
+    const Output dx = wanted_or_temporary(0, x);
+    const Output d_residual = recorded.with_residual ? wanted_or_temporary(3, x) : Output();
+    fused_batch_norm_cuda->backward(dy, mask, x, channels, d_scale, d_bias, dx, d_residual);
+    return;
+  }
+  const BatchNormKernels& kernels = batch_norm_kernels(dy.device());
+  kernels.reduce(dy, mask, x, channels, d_scale, d_bias);
+  BatchNormSums sums{.d_scale = d_scale, .d_bias = d_bias, .count = recorded.rows};
+  if (recorded.norm) {
+    add_gradients(*recorded.norm, recorded.micro_batch, d_scale, d_bias);
+    if (recorded.norm->gradients_seen < recorded.micro_batches) throw WholeBatchNorms::Waiting();
+    sums.d_scale = recorded.norm->d_scale;
+    sums.d_bias = recorded.norm->d_bias;
+  }
+  const Output dx = step.wants(0) ? step.input_gradient(0) : Output();
+  Output d_residual;
+  if (step.wants(3)) {
+    if (mask.defined())
+      d_residual = step.input_gradient(3);
+    else
+      step.pass_gradient(3, dy);
+  }
+  kernels.apply_backward(dy, mask, x, channels, sums, dx, d_residual);
+}
+
 }  // namespace
 
 const BatchNormKernels& batch_norm_kernels(Device device) {
@@ -147,46 +190,15 @@ Tensor batch_norm(const BatchNormArguments& a) {
     kernels.apply(a.x, {s.mean, s.inv_std, a.scale, a.bias}, a.residual, a.relu, Output(mask), Output(y));
 
   if (tape) {
-    const std::int64_t count = s.rows;
-    const int micro_batch = whole ? whole->micro_batch() : 0,
-              micro_batches = whole ? whole->micro_batches() : 1;
+    const Recorded recorded{.rows = s.rows,
+                            .fused = fused,
+                            .with_residual = a.residual.defined(),
+                            .norm = norm,
+                            .micro_batch = whole ? whole->micro_batch() : 0,
+                            .micro_batches = whole ? whole->micro_batches() : 1};
     tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
                  {a.x, s.mean, s.inv_std, a.scale, mask},
-                 [count, norm, micro_batch, micro_batches, fused,
-                  with_residual = a.residual.defined()](BackwardStep& step) {
-                   const Tensor& dy = step.output_gradient();
-                   const auto [x, mean, inv_std, scale, mask_] = step.saved<5>();
-                   const BatchNormChannels channels{mean, inv_std, scale};
-                   const BatchNormKernels& table = batch_norm_kernels(dy.device());
-                   // The tensor for a gradient, or a temporary one, because the kernels write all gradients.
-                   const auto place = [&step](int input, const Tensor& like) {
-                     return step.wants(input) ? step.input_gradient(input) : Tensor::empty_like(like);
-                   };
-                   Tensor d_scale = place(1, scale), d_bias = place(2, scale);
-                   if (fused) {
-                     const Tensor dx = place(0, x), d_residual = with_residual ? place(3, x) : Tensor();
-                     fused_batch_norm_cuda->backward(dy, mask_, x, channels, Output(d_scale), Output(d_bias),
-                                                     Output(dx), Output(d_residual));
-                     return;
-                   }
-                   table.reduce(dy, mask_, x, channels, Output(d_scale), Output(d_bias));
-                   if (norm) {
-                     add_gradients(*norm, micro_batch, d_scale, d_bias);
-                     if (norm->gradients_seen < micro_batches) throw WholeBatchNorms::Waiting();
-                     d_scale = norm->d_scale;
-                     d_bias = norm->d_bias;
-                   }
-                   const Tensor dx = step.wants(0) ? step.input_gradient(0) : Tensor();
-                   Tensor d_residual;
-                   if (step.wants(3)) {
-                     if (mask_.defined())
-                       d_residual = step.input_gradient(3);
-                     else
-                       step.pass_gradient(3, dy);
-                   }
-                   table.apply_backward(dy, mask_, x, channels, {d_scale, d_bias, count}, Output(dx),
-                                        Output(d_residual));
-                 });
+                 [recorded](BackwardStep& step) { backward(step, recorded); });
   }
   return y;
 }

@@ -197,9 +197,10 @@ ParityPart parity_part(const ConvShape& s, const float* w, std::int64_t row_pari
   p.y_row_step = s.stride * s.w * s.c;
   p.y_pixel_step = s.stride * s.c;
   pack(p, [&](std::int64_t tap, std::int64_t q, std::int64_t c) {
+    const int at = static_cast<int>(q), channels = static_cast<int>(s.k);  // 64-bit divisions are slow
     const std::int64_t a = down.tap[static_cast<std::size_t>(tap)],
-                       b = across.tap[static_cast<std::size_t>(q / s.k)];
-    return w[(((q % s.k) * s.kh + a) * s.kw + b) * s.c + c];
+                       b = across.tap[static_cast<std::size_t>(at / channels)];
+    return w[((at % channels * s.kh + a) * s.kw + b) * s.c + c];
   });
   part.dx_start = (row_parity * s.w + column_parity) * s.c;
   return part;

@@ -183,11 +183,11 @@ Tensor supcon_of_two(const Tensor& anchors, const Tensor& labels, const Tensor& 
 }
 
 // The logarithm of the denominator if all features are equal, with every logit shifted to 0.
-double log_of_denominator(double positives, double negatives, SupConDenominator denominator) {
-  const double counted = denominator == SupConDenominator::all            ? positives
-                         : denominator == SupConDenominator::one_positive ? 1
-                                                                          : 0;
-  return std::log(std::max(counted + negatives, 1.0));
+double log_of_denominator(double contrasts, double negatives, SupConDenominator denominator) {
+  const double rows = denominator == SupConDenominator::all            ? contrasts
+                      : denominator == SupConDenominator::one_positive ? negatives + 1
+                                                                       : negatives;
+  return std::log(std::max(rows, 1.0));
 }
 
 }  // namespace
@@ -251,9 +251,9 @@ Tensor simclr_labels(const Tensor& image_indices, int views) {
   return repeat_labels(image_indices, views);
 }
 
-double collapse_value(double positives, double negatives, const SupConOptions& options) {
+double collapse_value(double contrasts, double negatives, const SupConOptions& options) {
   check_options(options);
-  return scale_of(options) * log_of_denominator(positives, negatives, options.denominator);
+  return scale_of(options) * log_of_denominator(contrasts, negatives, options.denominator);
 }
 
 double collapse_value(std::int64_t rows, const SupConOptions& options) {
@@ -270,7 +270,8 @@ double collapse_value(const SupConStatistics& statistics, const SupConOptions& o
   for (std::size_t i = 0; i < positives.size(); ++i) {
     if (positives[i] > 0 || options.reduction == SupConReduction::all_anchors) ++anchors;
     if (positives[i] == 0) continue;
-    sum += log_of_denominator(positives[i], negatives[i], options.denominator);
+    sum +=
+        log_of_denominator(static_cast<double>(positives[i]) + negatives[i], negatives[i], options.denominator);
   }
   return anchors > 0 ? scale_of(options) * sum / static_cast<double>(anchors) : 0.0;
 }

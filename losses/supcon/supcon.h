@@ -98,10 +98,10 @@ Tensor simclr_labels(const Tensor& image_indices, int views);
 // use. A collapsed encoder has this loss, and an untrained one starts near it. 0 for a single row.
 double collapse_value(std::int64_t rows, const SupConOptions& options = {});
 
-// The same for any options, for an anchor with these numbers of positives and negatives, which may be averages
-// over a batch: ln(positives + negatives), ln(1 + negatives) or ln(negatives), depending on the denominator,
-// times the scale. 0 if the denominator has no other row than a positive.
-double collapse_value(double positives, double negatives, const SupConOptions& options);
+// The same for any options, for an anchor with these numbers of contrasts and of negatives among them, which may be
+// averages over a batch: ln(contrasts), ln(1 + negatives) or ln(negatives), depending on the denominator, times the
+// scale. 0 if the denominator has no more than one row.
+double collapse_value(double contrasts, double negatives, const SupConOptions& options);
 
 // The same for any options, computed from the numbers of positives and negatives of a batch's anchors: the mean
 // of ln(positives + negatives), of ln(1 + negatives) or of ln(negatives), depending on the denominator. Waits

@@ -2,9 +2,9 @@
 //
 //   KINDRED_FUZZ_TARGET(NAME, run, seeds)
 //
-//   void run(std::span<const std::uint8_t> bytes)   gives hostile bytes to a parser, and checks the result with
-//   KINDRED_FUZZ_CHECK; it must not throw std::vector<Bytes> seeds()                      a few small
-//   well-formed inputs, drawn by the project itself
+//   void run(std::span<const std::uint8_t> bytes)   gives hostile bytes to a parser, and checks the result
+//                                                   with KINDRED_FUZZ_CHECK; it must not throw
+//   std::vector<Bytes> seeds()                      a few small well-formed inputs, drawn by the project itself
 //
 // Built by clang with libFuzzer (preset fuzz), it is the program fuzz_NAME; scripts/fuzz.sh runs it for a
 // given time. Built without libFuzzer, it is part of the unit tests: fuzz_test.cpp runs the seeds and some

@@ -1,8 +1,8 @@
 // The gradient registry: every differentiable function has at least one case here, and the suite fails if one
 // has none (tests/gradcheck/registry_test.cpp).
 //
-// A case says how to make inputs and what to compute. The suite makes two tests from each case: gradient  on
-//   `reference` in double: the backward pass against central differences, under a random
+// A case says how to make inputs and what to compute. The suite makes two tests from each case:
+//   gradient  on `reference` in double: the backward pass against central differences, under a random
 //             cotangent; the same with fan-out (the function used twice) and into a gradient buffer that
 //             already holds something
 //   ladder    `cpu` against `reference` in f32 and bf16, and `cuda`, if there is a GPU, also in f16: results

@@ -185,7 +185,7 @@ TEST_CASE("micro-batches: memory falls") {
   CHECK(static_cast<double>(peak(BatchNormScope::full, 1)) < 0.5 * whole_batch);
   CHECK(static_cast<double>(peak(BatchNormScope::full, 8)) < 0.31 * whole_batch);
   MESSAGE("peak of 64 images in ResNet-50: "
-          << whole_batch / 1e9 << " GB; in 8 micro_batches "
+          << whole_batch / 1e9 << " GB; in 8 micro-batches "
           << static_cast<double>(peak(BatchNormScope::micro, 8)) / 1e9 << "; full, 1 "
           << static_cast<double>(peak(BatchNormScope::full, 1)) / 1e9 << ", 8 "
           << static_cast<double>(peak(BatchNormScope::full, 8)) / 1e9);

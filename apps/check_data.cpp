@@ -32,7 +32,8 @@ void add_flags(CLI::App& app, Flags& f) {
   auto* views =
       app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
   app.add_option("--augment", f.augment,
-                 "how the views are made: a name or a file, as pretrain takes (as it chooses for --image-size)")
+                 "how the views are made: a name or a file, as for pretrain (default: pretrain's choice for "
+                 "--image-size)")
       ->needs(views);
   app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
   add_seed(app, f.seed, "of the views");
@@ -152,8 +153,7 @@ void draw(const Flags& f, const Findings& found) {
 }
 
 int check_data(int argc, char** argv) {
-  CLI::App app("Reads every image of a data set: counts, lists what is odd, draws what it holds.",
-               "check_data");
+  CLI::App app("Reads every image of a data set: counts, lists unusual files, draws overviews.", "check_data");
   Flags flags;
   add_flags(app, flags);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;

@@ -24,7 +24,7 @@ struct Flags {
 void add_flags(CLI::App& app, Flags& f) {
   f.data.add_to(app);
   f.encoder.add_to(app);
-  app.add_option("--out", f.out, "the .npz file to write; one that is there is replaced")->required();
+  app.add_option("--out", f.out, "the .npz file to write; an existing file is replaced")->required();
   app.add_option("--split", f.split, "train or evaluation")->capture_default_str();
   app.add_option("--classifier", f.classifier, "writes the logits of this classifier in place of the features");
 }

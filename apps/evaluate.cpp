@@ -235,7 +235,8 @@ int evaluate(int argc, char** argv) {
                bad[0].reason);
   if (!flags.corruptions.empty()) {
     fmt::print("errors under ImageNet-C's corruptions, severity {}:\n", fmt::join(flags.severities, " "));
-    if (side != 224) fmt::print("note: they are meant for images of 224 pixels; these have {}\n", side);
+    if (side != 224)
+      fmt::print("note: the corruptions are meant for images of 224 pixels; these have {}\n", side);
     result["corruptions"] = evaluate_corruptions(flags, evaluation, 1 - clean.top1());
   }
   if (!flags.json.empty()) write_json(flags.json, result);

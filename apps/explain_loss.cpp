@@ -43,8 +43,8 @@ void check_arguments(const Arguments& arguments) {
   check(arguments.views == 2 || arguments.views == 3, ExitCode::usage, "--views {}: use 2 or 3",
         arguments.views);
   check(arguments.labels.size() >= 2, ExitCode::usage,
-        "--labels: a single image has nothing to be compared with; give at least two labels, for example 3 0 2 "
-        "3");
+        "--labels: a single image cannot be compared with anything; give at least two labels, for example "
+        "3 0 2 3");
   for (const int label : arguments.labels)
     check(label >= 0, ExitCode::usage, "--labels: {} is negative; labels are 0 or more", label);
   const auto rows = static_cast<std::int64_t>(arguments.labels.size()) * arguments.views;
@@ -84,11 +84,11 @@ void print_similarities(const Steps& steps) {
   print_matrix(steps.similarities, false);
   explain(
       fmt::format("Dividing by a small T stretches cosines from [-1, 1] to [-{0:.2f}, {0:.2f}], so that the "
-                  "softmax below turns "
-                  "on small differences. The diagonal is each row with itself, always 1/T: it says nothing.",
+                  "softmax below turns on small differences. The diagonal compares each row with itself. It is "
+                  "always 1/T and carries no information.",
                   1 / temperature));
 
-  heading(3, "The maximum of each row, the anchor itself left out",
+  heading(3, "The maximum of each row, without the anchor",
           "forward() in losses/supcon/reference.cpp, sum_row() in losses/supcon/cpu_rows.cpp");
   for (std::size_t i = 0; i < steps.maxima.size(); ++i)
     say(fmt::format("{}{:>7.2f}", row_name(i), steps.maxima[i]));
@@ -119,15 +119,14 @@ void print_probabilities(const Steps& steps) {
   heading(5, "Logits: similarities minus the row's maximum",
           "forward() in losses/supcon/reference.cpp, sum_row() in losses/supcon/cpu_rows.cpp");
   print_matrix(steps.logits, true);
-  explain("The best match of each anchor is now at 0 and everything else below it.");
+  explain("The best match of each anchor now has the logit 0; all others are below 0.");
 
-  heading(6, "Log-probabilities: logits minus the log of the row's sum of exp(logit), the anchor left out",
+  heading(6, "Log-probabilities: logits minus the log of the row's sum of exp(logit), without the anchor",
           "forward() in losses/supcon/reference.cpp; backward needs the log of the sum, lse");
   print_matrix(steps.log_probabilities, true);
   explain(
-      "exp() of a row adds up to 1: how probable each other row is to be picked, were the anchor's partner "
-      "drawn by "
-      "similarity. The sum runs over everything but the anchor, positives included.");
+      "The exp() values of a row add up to 1. Each is the probability of that row if the anchor's partner "
+      "were drawn by similarity. The sum runs over everything but the anchor, positives included.");
 }
 
 void print_losses(const Steps& steps, const SupConStatistics& statistics, double library_mean) {
@@ -141,17 +140,16 @@ void print_losses(const Steps& steps, const SupConStatistics& statistics, double
                     from_library[i]));
   }
   explain(
-      "Small where the positives are the most similar rows, large where something else is. It is not zero at "
-      "best: an "
-      "anchor with k positives must share the probability among them, which leaves ln k.");
+      "The loss is small if the positives are the most similar rows, and large otherwise. Its minimum is not "
+      "zero: an anchor with k positives must share the probability among them, which leaves ln k.");
 
   check_against_library(mean(steps.losses), library_mean, "the mean loss");
   heading(8, "The loss of the batch: the mean over the anchors", "supcon(), losses/supcon/supcon.cpp");
   say(fmt::format("  mean loss: {:.6f}   supcon(): {:.6f}", mean(steps.losses), library_mean));
   explain(fmt::format(
-      "Were all features alike, it would be ln(rows - 1) = {:.4f} (collapse_value()): an encoder whose loss "
-      "stays "
-      "there has collapsed. Some libraries multiply the loss by T/0.07 or by T; here it is unscaled.",
+      "If all features were equal, the loss would be ln(rows - 1) = {:.4f} (collapse_value()): an encoder "
+      "whose loss stays there has collapsed. Some libraries multiply the loss by T/0.07 or by T; here it is "
+      "unscaled.",
       collapse_value(static_cast<std::int64_t>(steps.losses.size()))));
 }
 
@@ -204,14 +202,14 @@ void print_common_errors(const Steps& steps) {
     if (positives > 0) other_classes[i] = std::log(negatives) - sum_over_positives / positives;
     all_rows[i] = steps.losses[i] * positives / static_cast<double>(count - 1);
   }
-  say("\nTwo common errors, and what they would make of this batch");
+  say("\nTwo common errors, and their effect on this batch");
   const bool single_class = std::equal(steps.groups.begin() + 1, steps.groups.end(), steps.groups.begin());
   explain(
       "a. The denominator runs over everything but the anchor, positives included; not over the other classes "
       "only. " +
       (single_class ? std::string("Here there are no others: the logarithm of an empty sum.")
                     : fmt::format("With that error this batch has {:.6f} instead of {:.6f}. (Values below zero "
-                                  "give it away: a mean of -log(probability) has none.)",
+                                  "reveal the error: a mean of -log(probability) is never negative.)",
                                   mean(other_classes), mean(steps.losses))));
   explain(fmt::format(
       "b. Each anchor's sum is divided by its own number of positives, |P(i)|; not by 2N-1, the number of "

@@ -33,12 +33,12 @@ void add_flags(CLI::App& app, Flags& f) {
   app.add_option("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
       ->required();
   app.add_option("--format", f.format_name, names_of(formats, " or "))->required();
-  app.add_option("--out", f.out, "the file to write; one that is there is replaced")->required();
+  app.add_option("--out", f.out, "the file to write; an existing file is replaced")->required();
   app.add_option("--classifier", f.classifier,
                  "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
   app.add_option("--image-size", f.image_size,
                  "side of the images that an onnx graph takes (as the encoder was trained)");
-  app.add_flag("--head", f.head, "adds the projection head (supcontrast has it whenever it is there)");
+  app.add_flag("--head", f.head, "adds the projection head (supcontrast always has it if there is one)");
 }
 
 std::string describe(const Flags& f, const LoadedModel& model) {
@@ -55,12 +55,11 @@ std::string advice(const Flags& f, const LoadedModel& model) {
   std::string text;
   if (f.format == Format::torchvision || f.format == Format::timm) {
     if (resnet_spec(info.model).depths.size() != 4)
-      text += fmt::format("note: {} has no {}; the names are those that it would have there\n", f.format_name,
-                          info.model);
+      text += fmt::format("note: {} has no {}; the names follow its scheme\n", f.format_name, info.model);
     else if (info.stem == Stem::cifar)
       text +=
-          "note: the stem is CIFAR's; make it one there too: model.conv1 = Conv2d(3, 64, 3, 1, 1, bias=False), "
-          "model.maxpool = Identity()\n";
+          "note: the stem is CIFAR's; change the model there accordingly: model.conv1 = Conv2d(3, 64, 3, 1, 1, "
+          "bias=False), model.maxpool = Identity()\n";
     if (!model.classifier)
       text += f.format == Format::timm
                   ? "note: no classifier; make the model there with num_classes=0\n"
@@ -98,7 +97,7 @@ void check_flags(Flags& f) {
         ExitCode::usage, "--head: {} has no place for a projection head; supcontrast, onnx and npz have",
         f.format_name);
   check(!f.head || f.classifier.empty() || f.format != Format::onnx, ExitCode::usage,
-        "--head and --classifier: an onnx graph ends in one of them; write two files");
+        "--head and --classifier: an onnx graph has only one of the two; write two files");
   check(f.classifier.empty() || f.format != Format::kindred, ExitCode::usage,
         "--classifier: an encoder file of Kindred's holds no classifier; programs take it by --classifier");
   check(f.image_size == 0 || f.format == Format::onnx, ExitCode::usage, "--image-size is for --format onnx");

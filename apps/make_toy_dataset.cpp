@@ -13,7 +13,8 @@ int make_toy_dataset(int argc, char** argv) {
   kindred::ToySetOptions options;
   CLI::App app("Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg",
                "make_toy_dataset");
-  app.add_option("OUT", out, "Folder to make; it must be new, empty, or hold this very set")->required();
+  app.add_option("OUT", out, "Folder to make; it must be new, empty, or already hold exactly this set")
+      ->required();
   app.add_option("--classes", options.classes, "Number of classes")->capture_default_str();
   app.add_option("--per-class", options.per_class,
                  "Training images per class; a quarter as many for validation")

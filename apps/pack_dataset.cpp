@@ -23,7 +23,7 @@ void add_flags(CLI::App& app, Flags& f) {
   f.data.add_to(app);
   app.add_option("OUT", f.out, "the pack to write, for example set.kpack")->required();
   app.add_option("--max-side", f.pack.max_side,
-                 "shrink larger images to this longer side, as JPEG (0: every file as it is)");
+                 "shrink larger images to this longer side, as JPEG (0: files are not changed)");
   app.add_option("--quality", f.quality, "of images that are shrunk, 1 to 100 (90)");
   app.add_flag("--overwrite", f.pack.overwrite, "replace OUT");
 }
@@ -34,7 +34,7 @@ void check_flags(Flags& f) {
   check(f.pack.max_side >= 0 && f.pack.max_side <= 65500, ExitCode::usage,
         "--max-side {}: expected 1 to 65500 pixels", f.pack.max_side);
   check(!f.quality || f.pack.max_side > 0, ExitCode::usage,
-        "--quality is that of images that are shrunk; give --max-side too");
+        "--quality applies only to shrunk images; give --max-side too");
   f.pack.quality = f.quality.value_or(f.pack.quality);
   check(f.pack.quality >= 1 && f.pack.quality <= 100, ExitCode::usage, "--quality {}: expected 1 to 100",
         f.pack.quality);
@@ -44,7 +44,8 @@ void check_flags(Flags& f) {
 }
 
 int pack_dataset(int argc, char** argv) {
-  CLI::App app("Packs a data set into one file. Stopped, it goes on when it is called again.", "pack_dataset");
+  CLI::App app("Packs a data set into one file. If it was interrupted, the same command continues.",
+               "pack_dataset");
   Flags flags;
   add_flags(app, flags);
   if (const auto done = parse_command_line(app, argc, argv)) return *done;

@@ -130,7 +130,7 @@ class Pretraining {
     const std::int64_t steps = batches_.batches_per_epoch();
     fmt::print("{} images in {} classes, {} an epoch, learning rate {}\n", train_.size(), train_.classes(),
                steps == 1 ? "1 step" : fmt::format("{} steps", steps), schedule_.to_string());
-    fmt::print("{}: {} parameters; a loss of {:.3f} is that of {}\n", o_.model,
+    fmt::print("{}: {} parameters; {:.3f} is the loss of {}\n", o_.model,
                learner_.model().store.parameter_count(), collapse_loss_,
                loss_.classifies() ? "equal scores" : "features that are all the same");
     for (const std::string& warning :
@@ -163,7 +163,7 @@ class Pretraining {
 
   Ending end_interrupted() {
     save_for_sure();
-    fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume goes on\n",
+    fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume continues the run\n",
                interrupt_name(), record_.state().steps_done);
     return Ending::interrupted;
   }

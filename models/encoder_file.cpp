@@ -55,7 +55,7 @@ EncoderInfo read_encoder_info(const std::filesystem::path& path) {
   info.model = metadata_value(file, "model");
   const auto names = resnet_names();
   check(std::find(names.begin(), names.end(), info.model) != names.end(), ExitCode::file,
-        "{}: it says that it is a \"{}\", which Kindred does not know; it knows {}", file.path(), info.model,
+        "{}: it names the model \"{}\", which Kindred does not know; it knows {}", file.path(), info.model,
         fmt::join(names, ", "));
   const std::string& stem = metadata_value(file, "stem");
   const auto known_stem = value_named(stem_names, stem);

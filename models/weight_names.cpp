@@ -46,8 +46,8 @@ NamedEntries entries_by_own_name(const SafetensorsFile& file) {
   NamedEntries entries;
   for (const SafetensorsEntry& entry : file.entries()) {
     const auto [place, is_new] = entries.emplace(own_name(entry.name), &entry);
-    check(is_new, ExitCode::file, "{}: {} and {} name the same weights", file.path(), place->second->name,
-          entry.name);
+    check(is_new, ExitCode::file, "{}: {} and {} are names of the same weights", file.path(),
+          place->second->name, entry.name);
   }
   return entries;
 }

@@ -118,12 +118,11 @@ WeightsInfo read_weights_info(const std::filesystem::path& path) {
 }
 
 std::string WeightsReport::to_string() const {
-  std::string text = fmt::format("weights: {} ({}): {} tensors taken", file, kindred::describe(names), taken);
+  std::string text = fmt::format("weights: {} ({}): {} tensors loaded", file, kindred::describe(names), taken);
   text +=
       ignored.empty() ? ", none ignored" : fmt::format(", {} ignored: {}", ignored.size(), some_of(ignored));
-  text += missing.empty()
-              ? ", none missing"
-              : fmt::format(", {} missing and left as they were: {}", missing.size(), some_of(missing));
+  text += missing.empty() ? ", none missing"
+                          : fmt::format(", {} missing and unchanged: {}", missing.size(), some_of(missing));
   return text;
 }
 
@@ -135,7 +134,7 @@ WeightsReport load_weights(const std::filesystem::path& path, ParameterStore& st
   check(std::any_of(match.found.begin(), match.found.end(),
                     [](const WeightMatch::Found& each) { return belongs_to_encoder(each.name); }),
         ExitCode::file,
-        "{} has not one tensor of the model; expected torchvision's, timm's or SupContrast's names of a ResNet",
+        "{} has no tensor of the model; expected torchvision's, timm's or SupContrast's names of a ResNet",
         file.path());
   set_weights(file, match.found, store);
   return {file.path(), names_used_in(file), match.found.size(), match.left_over, match.missing};

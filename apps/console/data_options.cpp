@@ -66,22 +66,22 @@ Dataset DataFlags::open_named(const std::string& split) const {
   const auto named = value_named(splits, split);
   check(named.has_value(), ExitCode::usage, "--split {}: expected {}", split, names_of(splits, " or "));
   const auto dataset = open(*named);
-  check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or take --split train", path,
+  check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or use --split train", path,
         no_evaluation_advice);
   return *dataset;
 }
 
 std::string describe(const PositiveStatistics& positives, int views) {
   std::string text = fmt::format("an anchor has {:.1f} positives in its batch, on average\n", positives.mean);
-  const std::string what_to_do = "--per-class 2 or a larger --batch-size gives them some";
+  const std::string what_to_do = "--per-class 2 or a larger --batch-size gives them";
   if (positives.without > many)
     text += fmt::format(
-        "warning: {:.0f} % of the anchors have no positive at all and teach nothing; --views 2, {}\n",
+        "warning: {:.0f} % of the anchors have no positive and contribute nothing; --views 2, {} positives\n",
         100 * positives.without, what_to_do);
   else if (positives.alone > many)
     text += fmt::format(
         "warning: {:.0f} % of the anchors have no other image of their class in the batch, only their own {}; "
-        "{}\n",
+        "{} more positives\n",
         100 * positives.alone, views == 2 ? "other view" : "other views", what_to_do);
   return text;
 }

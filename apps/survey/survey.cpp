@@ -94,7 +94,7 @@ void add_unused_files(const std::vector<SplitSurvey>& splits, const std::string&
     std::error_code broken;
     if (entry.depth() == 0 || entry->is_directory(broken)) continue;  // a README beside train/ is not unusual
     if (!used.contains(entry->path().lexically_normal().string()))
-      odd.push_back({entry->path().string(), "not part of the set: its name or its place is none of an image"});
+      odd.push_back({entry->path().string(), "not part of the set: no image has such a name or place"});
   }
 }
 

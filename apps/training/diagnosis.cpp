@@ -105,20 +105,20 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
   if (10 * repeated_images_ > rows_)
     warn(
         "repeated images",
-        fmt::format("{:.0f} % of the images stand more than once in their batch; use a smaller --batch-size or "
+        fmt::format("{:.0f} % of the images occur more than once in their batch; use a smaller --batch-size or "
                     "--per-class, or --sampling uniform",
                     100.0 * static_cast<double>(repeated_images_) / static_cast<double>(rows_)));
   if (!loss_.by_image() && classes_ > 1 && batches_ > 0 && 2 * one_class_batches_ > batches_ &&
       images_.size() > 1)
     warn("one class",
-         "most batches hold one class only, so nothing is pushed apart; use a larger --batch-size, or "
+         "most batches hold one class only, so the loss has no negatives; use a larger --batch-size, or "
          "check how the images are labelled");
   if (!features_ || features_->rows < 4) return;
   const FeatureDiagnostics& d = *features_;
   if (d.uniformity > -0.05)
     warn("collapse",
          fmt::format(
-             "all features are nearly alike (uniformity {:.3f}, loss {:.3f}, {:.3f} when alike): the encoder "
+             "all features are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal): the encoder "
              "has collapsed; try a lower --lr, more --warmup-epochs, or a --temperature of 0.1",
              d.uniformity, loss, collapse));
   else if (d.effective_rank < 2)
@@ -131,13 +131,12 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
       epoch >= 3 && d.own_views.count > 0 && d.other_positives.count > 100 && d.negatives.count > 100;
   if (enough && !loss_.by_image() && d.own_views.mean - d.negatives.mean > 0.2 &&
       d.other_positives.mean - d.negatives.mean < 0.02)
-    warn(
-        "shuffled labels",
-        fmt::format(
-            "images of one class are no more alike (similarity {:.2f}) than images of different ones ({:.2f}), "
-            "though views of one image are ({:.2f}): the labels may be shuffled or belong to other images; "
-            "look at some with check_data",
-            d.other_positives.mean, d.negatives.mean, d.own_views.mean));
+    warn("shuffled labels",
+         fmt::format(
+             "images of one class are not more similar (similarity {:.2f}) than images of different classes "
+             "({:.2f}), though views of one image are ({:.2f}): the labels may be shuffled or belong to other "
+             "images; look at some with check_data",
+             d.other_positives.mean, d.negatives.mean, d.own_views.mean));
 }
 
 std::vector<std::string> warnings_at_start(const LossOptions& loss, const std::vector<std::int32_t>& labels,
@@ -157,9 +156,8 @@ std::vector<std::string> warnings_at_start(const LossOptions& loss, const std::v
   });
   if (!loss.by_image() && one_class)
     warnings.push_back(
-        "all training images have the same label, so there is nothing to tell apart; use --loss simclr, which "
-        "needs no "
-        "labels, or check the folders of the classes");
+        "all training images have the same label, so there are no classes to separate; use --loss simclr, "
+        "which needs no labels, or check the folders of the classes");
   return warnings;
 }
 

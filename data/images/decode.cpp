@@ -76,7 +76,7 @@ void Decoder::decode(const Region& wanted, Decoded& out, ReadTo read_to) {
   const ImageHeader& header = impl_->header;
   if (!header.ok()) return detail::reject(out, header.reason);
   check(wanted.height >= 1 && wanted.width >= 1 && Region{0, 0, header.height, header.width}.contains(wanted),
-        ExitCode::internal, "{} x {} pixels at ({}, {}) are wanted of a picture of {} x {}", wanted.width,
+        ExitCode::internal, "{} x {} pixels at ({}, {}) were requested from a picture of {} x {}", wanted.width,
         wanted.height, wanted.left, wanted.top, header.width, header.height);
   out.top = out.left = 0;
   out.picture_height = header.height;

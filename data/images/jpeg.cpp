@@ -200,7 +200,7 @@ std::string failure(const JpegReader& reader, const DecodeLimits& limits) {
   if (reader.fatal_code == JERR_NO_BACKING_STORE) {
     return fmt::format("decoding needs more than {} MiB of memory", limits.max_decoder_bytes >> 20);
   }
-  if (reader.is_truncated()) return "truncated JPEG: the file ends before its pixels do";
+  if (reader.is_truncated()) return "truncated JPEG: the file ends before all pixels are there";
   if (reader.file_ended) return fmt::format("truncated JPEG: {}", reader.message);
   return fmt::format("damaged JPEG: {}", reader.message);
 }

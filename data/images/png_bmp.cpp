@@ -107,7 +107,7 @@ std::string bmp_problem(Bytes bytes, const DecodeLimits& limits, BmpHeader& head
   header.row_bytes = (header.width * bits + 31) / 32 * 4;
   if (header.pixels_at < 14 + header.header_bytes || header.pixels_at > bytes.size() ||
       bytes.size() - header.pixels_at < header.row_bytes * header.height) {
-    return "truncated BMP: the file ends before its pixels do";
+    return "truncated BMP: the file ends before all pixels are there";
   }
   return {};
 }

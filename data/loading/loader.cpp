@@ -317,7 +317,7 @@ struct Loader::Impl {
 
   void start(std::uint32_t new_epoch, std::int64_t first_batch) {
     check(first_batch >= 0 && first_batch <= batches, ExitCode::internal,
-          "epoch of {} batches begun at batch {}", batches, first_batch);
+          "an epoch of {} batches cannot start at batch {}", batches, first_batch);
     std::unique_lock lock(mutex);
     end_epoch(lock);
     epoch = new_epoch;

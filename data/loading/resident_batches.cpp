@@ -97,7 +97,7 @@ bool ResidentBatches::next(ResidentBatch& batch) {
         RandomStream random = view_stream(options_.seed, epoch_, draw.sample, draw.repeat, views, view);
         const auto drawn =
             resident_view(draw.sample, draw_view(height_, width_, group_.recipe, group_.size, random));
-        check(drawn.has_value(), ExitCode::internal, "a view has an operation that is not made on the GPU");
+        check(drawn.has_value(), ExitCode::internal, "a view has an operation that the GPU does not support");
         batch.views[view * rows + at] = *drawn;
       }
     }

@@ -141,7 +141,7 @@ NpzFile::NpzFile(std::shared_ptr<const ByteReader> reader, std::string name)
 // Reads only bytes within the file, so that a wrong size cannot cause a large allocation.
 std::string NpzFile::bytes_at(std::uint64_t offset, std::uint64_t count) const {
   check(offset <= reader_->size() && count <= reader_->size() - offset, ExitCode::file,
-        "{} ends before what it says it holds: {}", name_, advice);
+        "{} ends before its declared content: {}", name_, advice);
   std::string bytes(static_cast<std::size_t>(count), '\0');
   const std::string reason =
       reader_->read(offset, {reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()});
@@ -178,7 +178,7 @@ void NpzFile::read_directory() {
     directory = field<std::uint64_t>(record, 48);
   }
   check(directory <= end && directory_bytes == end - directory && members <= most_members, ExitCode::file,
-        "{}: its directory does not lie before its end: {}", name_, advice);
+        "{}: its directory is not before its end record: {}", name_, advice);
 
   const std::string headers = bytes_at(directory, directory_bytes);
   std::uint64_t covered = 0;
@@ -221,7 +221,8 @@ void NpzFile::read_directory() {
     ranges.emplace_back(offset, entries_.back().file_offset + bytes);
     next += central_bytes + name_bytes + extra_bytes + comment_bytes;
   }
-  check(next == headers.size(), ExitCode::file, "{}: its directory holds more than it says: {}", name_, advice);
+  check(next == headers.size(), ExitCode::file, "{}: its directory is longer than its declared entries: {}",
+        name_, advice);
   std::sort(ranges.begin(), ranges.end());
   for (const auto& [begin, range_end] : ranges) {
     check(begin >= covered, ExitCode::file, "{}: two of its arrays overlap: {}", name_, advice);
@@ -257,7 +258,7 @@ NpzEntry NpzFile::read_member(std::string name, std::uint64_t local_offset, std:
   const std::uint64_t length = short_length ? field<std::uint16_t>(prefix, 8) : field<std::uint32_t>(prefix, 8);
   const std::uint64_t before = short_length ? 10 : 12;
   check(length <= most_header && before + length <= bytes, ExitCode::file,
-        "{}: the header of an array is cut: {}", name_, advice);
+        "{}: the header of an array is truncated: {}", name_, advice);
   const std::string text = bytes_at(entry.file_offset + before, length);
   DictionaryParser parser(text);
   check(parser.parse(), ExitCode::file, "{}: the header of an array is not what numpy writes: {}", name_,

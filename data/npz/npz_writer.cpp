@@ -118,7 +118,7 @@ std::string NpzWriter::npy_header(std::uint64_t rows) const {
   const std::size_t total = (most + npy_alignment - 1) / npy_alignment * npy_alignment;
   std::string header(npy_magic);
   const std::size_t length = total - npy_prefix_bytes;
-  check(length <= 0xffff, ExitCode::internal, "an array of {} axes is too much for .npy", shape_.size());
+  check(length <= 0xffff, ExitCode::internal, "an array of {} axes has too many axes for .npy", shape_.size());
   header += Fields().put(static_cast<std::uint16_t>(length)).bytes;
   header += text;
   header.resize(total - 1, ' ');

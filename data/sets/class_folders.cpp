@@ -90,7 +90,8 @@ void check_same_classes(const std::vector<std::string>& training, const fs::path
   if (!missing.empty()) what += "lacks " + quoted(missing);
   if (!extra.empty())
     what += (what.empty() ? "has " : " and has ") + quoted(extra) + ", which train does not have";
-  fail(ExitCode::data, "{}: its classes differ from train's: it {}; give both the same class folders",
+  fail(ExitCode::data,
+       "{}: its classes differ from the classes of train: it {}; give both the same class folders",
        folder.string(), what);
 }
 

@@ -95,8 +95,9 @@ std::int64_t integer(std::string_view text, const fs::path& path, std::int64_t l
 ClassOfImage read_kit(const fs::path& path) {
   const fs::path meta = path.parent_path() / "meta.mat";
   const FileContent file = read_file(meta.string(), max_label_file);
-  check(file.ok(), ExitCode::data, "{}: {}; the numbers in {} mean nothing without it: unpack the whole kit",
-        meta.string(), file.reason, path.filename().string());
+  check(file.ok(), ExitCode::data,
+        "{}: {}; the class numbers in {} cannot be read without it: unpack the whole kit", meta.string(),
+        file.reason, path.filename().string());
   std::map<std::int64_t, std::string> names;
   for (const Synset& synset : read_synsets(file.bytes, meta.string())) names[synset.id] = synset.wnid;
   ClassOfImage classes;
@@ -129,7 +130,7 @@ std::vector<std::int32_t> flat_validation_labels(const fs::path& validation,
   for (const std::string& file : files) {
     const auto found = class_of_image.find(stem_of(file));
     check(found != class_of_image.end(), ExitCode::data,
-          "{}: says nothing about {}; remove the image or name its class", source->path.string(),
+          "{}: has no entry for {}; remove the image or name its class", source->path.string(),
           (validation / file).string());
     const auto at = std::lower_bound(classes.begin(), classes.end(), found->second);  // they are sorted
     check(at != classes.end() && *at == found->second, ExitCode::data,

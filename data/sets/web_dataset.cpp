@@ -65,8 +65,9 @@ std::vector<fs::path> shards_of(const fs::path& dir, Split split) {
                                  : other)
         .push_back(name);
   check(train.empty() || other.empty(), ExitCode::data,
-        "{}: which split is {}? The names of other shards say train; rename it or move it away", dir.string(),
-        other.empty() ? "" : other.front());
+        "{}: the split of {} is unclear, because other shards have 'train' in their names; rename it or move "
+        "it away",
+        dir.string(), other.empty() ? "" : other.front());
   if (split == Split::train) return joined(dir, train.empty() ? other : train);
   return joined(dir, validation.empty() ? test : validation);
 }

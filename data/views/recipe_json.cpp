@@ -215,7 +215,7 @@ Recipe parse_recipe(const Json& json, const JsonPath& where) {
     for (std::size_t i = 0; i < given->size(); ++i)
       recipe.steps.push_back(parse_step((*given)[i], steps.at(i)));
     if (most_operations(recipe) > ViewParameters::most_operations)
-      steps.fail_here("up to {} operations on a view; at most {} are possible", most_operations(recipe),
+      steps.fail_here("a view may get up to {} operations; the limit is {}", most_operations(recipe),
                       ViewParameters::most_operations);
   }
   reader.done();

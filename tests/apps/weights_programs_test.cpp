@@ -110,7 +110,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_good(exported("--format torchvision"), "");
     fs::rename(out, t.folder / "tv");
     expect_good(run_program("embed", t.set + " --weights " + (t.folder / "tv").string() + " -b 6 --out " + out),
-                "105 tensors taken");
+                "105 tensors loaded");
     const NpzFile again(out);
     const auto others = again.read<float>(again.at("features"));
     REQUIRE(others.size() == features.size());
@@ -278,7 +278,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_error(run_program("pretrain", tuned + "--model resnet18 --weights " + t.encoder), 4,
                  "conv1.weight (is [16, 3, 3, 3], should be [64, 3, 3, 3])");
     expect_good(run_program("pretrain", tuned + "--model resnet32 --weights " + t.encoder),
-                "missing and left as they were");
+                "missing and unchanged");
     expect_error(run_program("linear_probe",
                              t.set + " --weights " + t.classifier + " --out " + (t.folder / "p").string()),
                  4, "no ResNet");

@@ -63,7 +63,7 @@ TEST_CASE("imagenet: the development kit's numbers are its own, meta.mat tells t
       folder.write(below + "meta.mat", meta_mat(three_synsets, compressed));
       check_labels(folder);
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n300\n"));
-      CHECK(contains(validation_error(folder), "says nothing about"));
+      CHECK(contains(validation_error(folder), "has no entry for"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n300\n301\n"));
       CHECK(contains(validation_error(folder), "of class 'n99', which train does not have"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n77\n1\n"));

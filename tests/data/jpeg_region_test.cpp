@@ -139,5 +139,5 @@ TEST_CASE("jpeg region: wishes beyond the picture are cut, impossible ones give 
   Decoded out;
   CHECK(error_of([&] {
           decoder.decode({0, 0, 41, 1}, out);
-        }).find("are wanted of a picture") != std::string::npos);
+        }).find("were requested from a picture") != std::string::npos);
 }

@@ -183,7 +183,8 @@ TEST_CASE("npz: claims that the file cannot keep cost nothing") {
     return changed;
   };
   CHECK(complaint_about(put(12, std::uint16_t{60000})).find("cut short") != std::string::npos);  // members
-  CHECK(complaint_about(put(12, std::uint16_t{1})).find("more than it says") != std::string::npos);
+  CHECK(complaint_about(put(12, std::uint16_t{1})).find("longer than its declared entries") !=
+        std::string::npos);
   CHECK(complaint_about(put(10, std::uint32_t{0xfffffff0})) != "");  // size of the directory
   CHECK(complaint_about(put(6, std::uint32_t{0xfffffff0})) != "");   // its place
   CHECK(complaint_about(put(6, std::uint32_t{0xffffffff})).find("zip64") != std::string::npos);

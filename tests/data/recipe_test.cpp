@@ -202,7 +202,7 @@ TEST_CASE("recipes: a file that cannot be used is refused in one line that says 
         std::string::npos);
   std::string many = R"({"steps": [)";
   for (int i = 0; i < 9; ++i) many += std::string(i == 0 ? "" : ",") + R"({"step": "jitter"})";
-  CHECK(message(many + "]}") == "mine.json: steps: up to 36 operations on a view; at most 32 are possible");
+  CHECK(message(many + "]}") == "mine.json: steps: a view may get up to 36 operations; the limit is 32");
 }
 
 TEST_CASE("recipes: a name or a file") {

@@ -188,5 +188,5 @@ TEST_CASE("shards: samples that lack something, links, and names that say nothin
   folder.write("train-0.tar", as_bytes(tar.finish()));
   CHECK(error_of_set(folder) == "no error");
   folder.write("more.tar", as_bytes(tar.finish()));
-  CHECK(contains(error_of_set(folder), "which split is more.tar?"));
+  CHECK(contains(error_of_set(folder), "the split of more.tar is unclear"));
 }

@@ -117,7 +117,7 @@ std::string describe_totals(const MemoryPrediction& memory, std::size_t other_by
     line("batches on their way to the GPU", memory.input_bytes);
     if (memory.resident_bytes > 0) line("training images that stay on the GPU", memory.resident_bytes);
     line("predicted peak memory of the GPU", memory.on_gpu());
-    text += "CUDA itself takes some hundred megabytes beside it\n";
+    text += "CUDA itself needs a few hundred megabytes more\n";
     return text;
   }
   line("program, libraries and image buffers", other_bytes);

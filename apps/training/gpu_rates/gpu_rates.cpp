@@ -62,7 +62,7 @@ template <typename Read>
 void for_each_rate(const Json& value, const JsonPath& where, Read&& read) {
   if (!value.is_object()) where.fail_here("expected an object of rates, not {}", shown(value));
   if (!value.contains(fallback))
-    where.fail_here("\"{}\" is missing, the rate of all that has no other", fallback);
+    where.fail_here("\"{}\" is missing, the rate of every kind of work without its own", fallback);
   for (const auto& [name, rate] : value.items()) {
     if (!is_known(name))
       where.fail_here("{} is not a kind of work; --dry-run --gpu lists those of a run", printable(name));

@@ -40,18 +40,18 @@ void check_fits_loss(const char* flag, bool is_given, bool fits, const std::stri
 }
 
 void LossFlags::add_to(CLI::App& app) {
-  app.add_option("--variant", variant, "of supcon: the sum over positives out of the logarithm, or in it")
+  app.add_option("--variant", variant, "supcon: take the mean over positives outside or inside the logarithm")
       ->capture_default_str();
-  app.add_option("--denominator", denominator, "of supcon: all, one-positive or only-negatives")
+  app.add_option("--denominator", denominator, "supcon: all, one-positive or only-negatives")
       ->capture_default_str();
   app.add_option("--contrast", contrast, "anchors of supcon and simclr: all views, or one of each image")
       ->capture_default_str();
   app.add_option("--positives-cap", positives_cap,
-                 "at most this many positives of an anchor, its image's views first; 0: all")
+                 "at most this many positives of an anchor (0: all); views of its own image come first")
       ->capture_default_str();
-  app.add_option("--mining", mining, "of triplet: batch-all, batch-hard or semi-hard")->capture_default_str();
+  app.add_option("--mining", mining, "triplet: batch-all, batch-hard or semi-hard")->capture_default_str();
   app.add_option("--triplets", triplets,
-                 "of triplet: the mean over active ones (loss above 0), or over all that were chosen")
+                 "triplet: mean over active triplets (loss above 0), or over all chosen ones")
       ->capture_default_str();
   app.add_option("--margin", margin, "of triplet (0.2) and max_margin (1)");
   app.add_option("--label-smoothing", label_smoothing, "of cross_entropy")->capture_default_str();
@@ -93,7 +93,8 @@ LossOptions LossFlags::resolve(const std::string& loss, double temperature, doub
   only_for("--margin", margin.has_value(), o.kind == LossKind::triplet || o.kind == LossKind::max_margin);
   only_for("--label-smoothing", label_smoothing != 0, o.classifies());
   check(o.kind != LossKind::nt_xent || views >= 2, ExitCode::usage,
-        "--loss {} with --views 1: there are no positives, which are an image's other views; use --views 2",
+        "--loss {} with --views 1: positives are other views of the same image, and there are none; use "
+        "--views 2",
         loss);
   check(o.kind != LossKind::n_pairs || views == 2, ExitCode::usage,
         "--loss n_pairs with --views {}: it compares first views with second ones; use --views 2", views);

@@ -75,7 +75,7 @@ std::vector<AnyOptionRow> make_rows() {
           .otherwise("resnet50")
           .text(known_model),
       Text("--weights", "weights",
-           "begin with these: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights",
+           "file of initial weights: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights",
            &O::weights),
       Count("--views", "views", "augmented views of each image (2)", &O::views)
           .preset(&G::views)
@@ -117,13 +117,12 @@ std::vector<AnyOptionRow> make_rows() {
       // Only runs with this optimizer depend on the two, so PretrainOptions::to_json() writes them. The
       // defaults are those of stage one of google-research/supcon.
       Number("--rmsprop-rho", nullptr,
-             "of rmsprop: the share of the mean square that a step keeps (0.9, as in Google's SupCon)",
+             "rmsprop: the share of the mean square that a step keeps (0.9, as in Google's SupCon)",
              &O::rmsprop_rho)
           .preset(&G::rmsprop_rho)
           .otherwise(0.9)
           .must_be("0 or more and below 1", share_below_one),
-      Number("--rmsprop-eps", nullptr,
-             "of rmsprop: what is added to the mean square under the root (1, as in Google's SupCon)",
+      Number("--rmsprop-eps", nullptr, "rmsprop: epsilon, added inside the root (1, as in Google's SupCon)",
              &O::rmsprop_eps)
           .preset(&G::rmsprop_eps)
           .otherwise(1)
@@ -161,10 +160,10 @@ std::vector<AnyOptionRow> make_rows() {
           .shown()
           .must_be("0 to 64", within<0, 64>),
       Count("--per-class", "per_class",
-            "at least N images of each class that a batch draws, so that anchors have positives", &O::per_class)
+            "at least N images of each class in a batch, so that anchors have positives", &O::per_class)
           .shown()
           .must_be("1 or more", at_least_one),
-      Switch("--online-probe", "online_probe", "train a linear classifier alongside, for its accuracy",
+      Switch("--online-probe", "online_probe", "also train a linear classifier and report its accuracy",
              &O::online_probe),
       Count("--max-bad", "max_bad", "unreadable images that are accepted", &O::max_bad)
           .otherwise(100)
@@ -174,8 +173,9 @@ std::vector<AnyOptionRow> make_rows() {
       Count("--keep-checkpoints", "keep_checkpoints", "the newest N stay, and the best", &O::keep_checkpoints)
           .shown()
           .must_be("1 or more", at_least_one),
-      Switch("--resume", nullptr, "go on with the run in --out; start anew when there is none", &O::resume),
-      Switch("--allow-change", nullptr, "with --resume: go on with other settings or data", &O::allow_change),
+      Switch("--resume", nullptr, "continue the run in --out, or start a new one", &O::resume),
+      Switch("--allow-change", nullptr, "with --resume: continue even with other settings or data",
+             &O::allow_change),
       Switch("--overwrite", nullptr, "replace the run in --out", &O::overwrite),
       Switch("--dry-run", nullptr, "print parameters, activations and peak memory, then end", &O::dry_run),
       OptionRow<HeadKind>("--head", "head", "projection head: linear, mlp or none (mlp)", &O::head)
@@ -206,11 +206,12 @@ std::vector<AnyOptionRow> make_rows() {
           .otherwise("uniform")
           .shown()
           .text(parse_sampling, named),
-      Count("--queue", "queue", "past features that the loss of supcon or simclr sees beside the batch (0)",
+      Count("--queue", "queue", "supcon and simclr: number of past features that are also contrasts (0)",
             &O::queue),
-      Number("--momentum-encoder", "momentum_encoder",
-             "a slow copy of the model makes the contrasts, from all views but the first: its momentum",
-             &O::momentum_encoder)
+      Number(
+          "--momentum-encoder", "momentum_encoder",
+          "momentum of a slow copy of the model, which computes the contrasts from all views except the first",
+          &O::momentum_encoder)
           .preset(&G::momentum_encoder)
           .otherwise(0)
           .must_be("a number above 0 and below 1 (0.999)", [](const double& v) { return v > 0 && v < 1; }),
@@ -233,12 +234,12 @@ std::vector<AnyOptionRow> make_rows() {
           .must_be("0 (never) or more", at_least_zero),
       OptionRow<CheckpointInterval>(
           "--checkpoint-every", "checkpoint_every",
-          "steps (500) or time (90s, 10m, 2h) between checkpoints (epochs and 10m, where that is cheap)",
+          "steps (500) or time (90s, 10m, 2h) between checkpoints (epochs and 10m, if saving is fast)",
           &O::checkpoint_every)
           .preset(&G::checkpoint_every)
           .text(interval_or_none, [](const CheckpointInterval& interval) { return interval.to_string(); }),
       OptionRow<OnNonFinite>("--on-nonfinite", "on_nonfinite",
-                             "of a loss or gradient that is not finite: stop the run, or skip the step",
+                             "if a loss or gradient is not finite: stop the run, or skip the step",
                              &O::on_nonfinite)
           .preset(&G::on_nonfinite)
           .otherwise("stop")

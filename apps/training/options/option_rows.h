@@ -1,7 +1,7 @@
 // The options of `pretrain` that have a single value, as a table. A row defines the flag, its help, its
 // default, which values it accepts, whether a preset may set it, and the entry in config.json. A new option of
-// this kind needs a member of PretrainOptions and a row in option_rows.cpp. pretrain_options.cpp checks what
-// depends on several options.
+// this kind needs a member of PretrainOptions, one of GivenOptions if a preset may set it, and a row in
+// option_rows.cpp. pretrain_options.cpp checks what depends on several options.
 #pragma once
 
 #include <kindred/apps/training/options/pretrain_options.h>
@@ -20,7 +20,10 @@ struct OptionRow {
   using Written = std::conditional_t<std::is_arithmetic_v<T>, T, std::string>;
 
   std::string flag;  // in CLI11's format: "-b,--batch-size"
-  const char* key;   // in config.json; null if the run does not depend on it
+  // In config.json; null if the run does not depend on it. With a new key, runs of earlier versions count as runs
+  // with other settings (run/same_run.h). So an option that is off by default has a null key, and to_json() writes
+  // it only if it is on, as for rmsprop.
+  const char* key;
   std::string help;
   T PretrainOptions::*value;                                    // the resolved value
   std::optional<Written> GivenOptions::*given = nullptr;        // only if a preset may set it
@@ -30,7 +33,8 @@ struct OptionRow {
   T (*parse)(const std::string& text) = nullptr;                // throws Error(usage)
   std::string (*write)(const T& value) = nullptr;               // the reverse, if T is not Written
   const char* expected = nullptr;                               // "0 or more", for the error
-  bool (*accepts)(const T& value) = nullptr;                    // of what a flag or a preset gives
+  bool (*accepts)(const T& value) =
+      nullptr;  // with preset(): of what was given; without it, also of the default
 
   OptionRow(const char* flag_names, const char* config_key, std::string help_text, T PretrainOptions::*member)
       : flag(flag_names), key(config_key), help(std::move(help_text)), value(member) {}

@@ -35,6 +35,8 @@ void add_flag(CLI::App& app, const OptionRow<T>& row, PretrainOptions& plain, Gi
     if (row.default_value) plain.*row.value = *row.default_value;
     CLI::Option* option = app.add_option(row.flag, plain.*row.value, row.help);
     if (row.shows_default) option->capture_default_str();
+  } else {
+    fail(ExitCode::internal, "{}: a row whose text is parsed needs preset()", row.name());
   }
 }
 
@@ -115,10 +117,10 @@ void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
         "--positives-cap does not go with --queue or --momentum-encoder; leave it out");
   const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
   check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
-        "--queue {}: expected at least the {} rows that a batch puts in, and at most 16777216", o.queue, rows);
+        "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
   if (o.momentum_encoder != 0) {
     check(o.views >= 2, ExitCode::usage,
-          "--momentum-encoder with --views 1: it sees all views but the first; use --views 2");
+          "--momentum-encoder with --views 1: it processes all views except the first; use --views 2");
     check(view_sizes(o.view_groups).size() == 1, ExitCode::usage,
           "--momentum-encoder: the views of {} have several sizes; it takes one", o.augment);
   }

@@ -24,7 +24,7 @@ bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
         what);
   ++skipped_in_a_row_;
   check(skipped_in_a_row_ < most_skipped_in_a_row, ExitCode::non_finite,
-        "{}; {} steps in a row were skipped for that; try a lower --lr or a higher --temperature", what,
+        "{}; {} steps in a row were skipped for this reason; try a lower --lr or a higher --temperature", what,
         skipped_in_a_row_);
   fmt::print("warning: {}; the step is skipped\n", what);
   learner_.take_back();

@@ -24,8 +24,8 @@ bool check_run_folder(const fs::path& folder, ExistingRun existing, const std::v
   bool found = false;
   for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
   check(!found || existing != ExistingRun::refuse, ExitCode::usage,
-        "--out {}: it holds results already; give another folder, or --overwrite to replace them; a run goes "
-        "on with --resume",
+        "--out {}: it holds results already; give another folder, or --overwrite to replace them; --resume "
+        "continues a run",
         folder.string());
   return found && existing == ExistingRun::resume;
 }

@@ -32,8 +32,8 @@ RunStart::RunStart(const PretrainOptions& options)
   }
   continues_ = goes_on_ && fs::exists(fs::path(options.out) / "config.json");
   check(!goes_on_ || continues_ || checkpoints_.candidates().empty(), ExitCode::file,
-        "--resume: {} has checkpoints but no config.json, which says what they are of; bring it back, or give "
-        "--overwrite to start anew",
+        "--resume: {} has checkpoints but no config.json with their settings; restore that file, or give "
+        "--overwrite to start from the beginning",
         options.out);
 }
 
@@ -48,7 +48,8 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   for (const std::string& change : changes) fmt::print("changed: {}\n", change);
   found_ = checkpoints_.newest_valid();
   for (const std::string& reason : found_.reasons) fmt::print("warning: skipped: {}\n", reason);
-  if (!found_.newest) fmt::print("no checkpoint that can be used in {}: the run starts anew\n", options_.out);
+  if (!found_.newest)
+    fmt::print("no usable checkpoint in {}: the run starts from the beginning\n", options_.out);
   return found_.newest ? &*found_.newest : nullptr;
 }
 

@@ -31,7 +31,7 @@ void load_head(const fs::path& path, ParameterStore& store) {
   WeightMatch match = match_weights(file, store);
   std::erase_if(match.found, [](const WeightMatch::Found& each) { return !each.name.starts_with("head."); });
   std::erase_if(match.reshaped, [](const std::string& text) { return !text.starts_with("head."); });
-  check(match.reshaped.empty(), ExitCode::file, "{}: the projection head is that of another model: {}",
+  check(match.reshaped.empty(), ExitCode::file, "{}: the projection head belongs to another model: {}",
         file.path(), some_of(match.reshaped));
   set_weights(file, match.found, store);
 }

@@ -40,7 +40,7 @@ class Cursor {
   // Returns `count` if that many things of at least `bytes` each fit into the rest. To be called before
   // anything is allocated.
   std::size_t count(std::uint64_t count, std::size_t bytes) const {
-    if (count > rest_.size() / bytes) damaged(path_, "its index lists more than it holds");
+    if (count > rest_.size() / bytes) damaged(path_, "its index has more entries than data");
     return static_cast<std::size_t>(count);
   }
 
@@ -113,7 +113,7 @@ PackSplit parse_split(Cursor& cursor, std::uint64_t index_offset, std::size_t cl
     const bool placed = record.offset >= detail::header_bytes && record.offset <= index_offset &&
                         record.bytes <= index_offset - record.offset;
     if (!placed || kind > 2 || record.label < 0 || static_cast<std::size_t>(record.label) >= classes)
-      damaged(path, "its index has a record that cannot be");
+      damaged(path, "its index has an impossible record");
   }
   split.names = cursor.table(samples);
   return split;
@@ -137,7 +137,7 @@ PackContents parse_pack(std::span<const std::uint8_t> file, const std::string& p
   contents.class_names = cursor.table(cursor.count(classes, 8));
   for (std::uint32_t s = 0; s < splits; ++s)
     contents.splits.push_back(parse_split(cursor, header.index_offset, contents.class_names.size(), path));
-  if (!cursor.empty()) damaged(path, "its index is longer than what it holds");
+  if (!cursor.empty()) damaged(path, "its index is longer than its content");
   return contents;
 }
 
@@ -146,7 +146,7 @@ bool is_pack(const std::string& path) {
   detail::Magic magic{};
   if (!file.reason().empty() || !file.read(0, magic).empty()) return false;
   check(magic != detail::partial_magic, ExitCode::data,
-        "{}: a pack that is not finished; run pack_dataset again with the same arguments, it goes on", path);
+        "{}: a pack that is not finished; run pack_dataset again with the same arguments, it continues", path);
   return magic == detail::pack_magic;
 }
 
@@ -303,8 +303,8 @@ std::optional<Dataset> open_packs(const OpenRequest& request, const std::vector<
     PackContents contents = parse_pack(part.file->bytes(), part.path);
     if (classes.empty()) classes = contents.class_names;
     check(classes == contents.class_names, ExitCode::data,
-          "{}: its classes are not those of {}; packs of one folder must be of the same classes", part.path,
-          packs.front().string());
+          "{}: its classes differ from the classes of {}; packs of one folder must be of the same classes",
+          part.path, packs.front().string());
     const std::size_t split = request.split == Split::train ? 0 : 1;
     if (split >= contents.splits.size()) continue;
     part.first_number = split == 0 ? 0 : contents.splits[0].records.size();

@@ -106,10 +106,10 @@ class PartialFile {
       if (reader.read(0, head).empty()) {
         // A pack that was completed but not renamed is checked again.
         const bool is_pack = begins_with(head, detail::partial_magic) || begins_with(head, detail::pack_magic);
-        check(
-            is_pack && same_fingerprint(head, header_.fingerprint), ExitCode::usage,
-            "{}: belongs to a pack of other images or settings; give the same arguments to go on, or remove it",
-            path_);
+        check(is_pack && same_fingerprint(head, header_.fingerprint), ExitCode::usage,
+              "{}: belongs to a pack of other images or settings; give the same arguments to continue, or "
+              "remove it",
+              path_);
         while (records.size() < most && read_record(reader, records)) {
         }
       }
@@ -176,7 +176,7 @@ class PartialFile {
  private:
   [[noreturn]] void fail_with_errno(const char* what) const {
     const int error = errno;
-    fail(ExitCode::io, "{} {}: {}; {}, then run pack_dataset again: it goes on", path_, what,
+    fail(ExitCode::io, "{} {}: {}; {}, then run pack_dataset again: it continues", path_, what,
          std::generic_category().message(error), what_to_do_about(error));
   }
 

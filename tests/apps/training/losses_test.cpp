@@ -82,7 +82,7 @@ TEST_CASE("flags that do not fit the loss are refused") {
   refused("--loss triplet --variant in", "--variant");
   refused("--loss cross_entropy --label-smoothing 1", "--label-smoothing");
   refused("--label-smoothing 0.1", "--label-smoothing");
-  refused("--loss nt_xent --views 1", "no positives");
+  refused("--loss nt_xent --views 1", "positives are other views of the same image");
   refused("--loss n_pairs --views 3", "--views");
 }
 

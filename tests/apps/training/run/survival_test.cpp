@@ -266,7 +266,7 @@ TEST_CASE(
   write_bytes(run + "/checkpoint.safetensors", "spoilt");
   const auto anew = run_program("pretrain", flags + "--resume");
   CHECK(anew.code == 0);
-  CHECK(says(anew, "starts anew"));
+  CHECK(says(anew, "starts from the beginning"));
   const std::string lines = read_bytes(run + "/metrics.jsonl");
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 2);
 }

@@ -144,10 +144,22 @@ TEST_CASE("decode: every kind of PNG becomes RGB") {
 
 TEST_CASE("decode: BMP") {
   const Image image = formula_image(7, 5);
-  const Decoded d = decode_image(write_bmp(image));
+  const Bytes bmp = write_bmp(image);
+  const Decoded d = decode_image(bmp);
   CHECK(d.outcome == Outcome::ok);
   CHECK(d.image.pixels == image.pixels);
-  Bytes top_down = write_bmp(image);
+  // The header of OS/2 and Windows 2 has twelve bytes, with numbers of 16 bits.
+  Bytes oldest(bmp.begin(), bmp.begin() + 14);
+  oldest[10] = 26;  // where the pixels begin
+  for (const std::uint8_t number :
+       {12, 0, 5, 7, 1, 24}) {  // bytes of the header (32 bits), width, height, 1, bits
+    oldest.push_back(number);
+    oldest.push_back(0);
+  }
+  oldest.insert(oldest.end(), bmp.begin() + 54, bmp.end());
+  CHECK(decode_image(oldest).outcome == Outcome::ok);
+  CHECK(decode_image(oldest).image.pixels == image.pixels);
+  Bytes top_down = bmp;
   top_down[22] = 0xF9;  // height -7
   top_down[23] = top_down[24] = top_down[25] = 0xFF;
   CHECK(decode_image(top_down).image.height == 7);

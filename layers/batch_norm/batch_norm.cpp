@@ -121,7 +121,7 @@ struct Recorded {
   std::int64_t rows;  // that the statistics were computed from; 0: they do not depend on x
   bool fused, with_residual;
   WholeBatchNorms::Norm* norm;  // null unless x is a micro-batch with the statistics of the whole batch
-  int micro_batch, micro_batches;
+  int micro_batch;
 };
 
 void backward(BackwardStep& step, const Recorded& recorded) {
@@ -144,7 +144,7 @@ void backward(BackwardStep& step, const Recorded& recorded) {
   BatchNormSums sums{.d_scale = d_scale, .d_bias = d_bias, .count = recorded.rows};
   if (recorded.norm) {
     add_gradients(*recorded.norm, recorded.micro_batch, d_scale, d_bias);
-    if (recorded.norm->gradients_seen < recorded.micro_batches) throw WholeBatchNorms::Waiting();
+    if (recorded.norm->gradients_seen < recorded.norm->micro_batches_seen) throw WholeBatchNorms::Waiting();
     sums.d_scale = recorded.norm->d_scale;
     sums.d_bias = recorded.norm->d_bias;
   }
@@ -194,8 +194,7 @@ Tensor batch_norm(const BatchNormArguments& a) {
                             .fused = fused,
                             .with_residual = a.residual.defined(),
                             .norm = norm,
-                            .micro_batch = whole ? whole->micro_batch() : 0,
-                            .micro_batches = whole ? whole->micro_batches() : 1};
+                            .micro_batch = whole ? whole->micro_batch() : 0};
     tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
                  {a.x, s.mean, s.inv_std, a.scale, mask},
                  [recorded](BackwardStep& step) { backward(step, recorded); });

@@ -215,7 +215,7 @@ void forward(const ConvShape& s, const float* x, const float* w, float* y) {
   p.taps = s.kh, p.length = s.kw * s.c;
   p.y_row_step = s.out_w * s.k;
   p.y_pixel_step = s.k;
-  p.past_cache = worth_streaming(y, s.n * s.out_h * s.out_w * s.k);
+  p.past_cache = worth_streaming(y, s.y_elements());
   pack(p,
        [&](std::int64_t tap, std::int64_t q, std::int64_t k) { return w[(k * s.kh + tap) * s.kw * s.c + q]; });
 
@@ -235,7 +235,7 @@ void backward_data(const ConvShape& s, const float* dy, const float* w, const fl
   for (std::int64_t row = 0; row < std::min(s.stride, s.h); ++row)
     for (std::int64_t column = 0; column < std::min(s.stride, s.w); ++column)
       parts.push_back(parity_part(s, w, row, column, reach.before));
-  const bool past_cache = worth_streaming(dx, s.n * s.h * s.w * s.c);
+  const bool past_cache = worth_streaming(dx, s.x_elements());
   for (ParityPart& part : parts) part.product.past_cache = past_cache;
 
   parallel_for(s.n, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -23,7 +23,7 @@ void for_each_tap(const ConvShape& s, Visit&& visit) {
 
 template <typename T>
 void forward(const ConvShape& s, const T* x, const T* w, T* y) {
-  std::fill_n(y, s.n * s.out_h * s.out_w * s.k, T{0});
+  std::fill_n(y, s.y_elements(), T{0});
   for_each_tap(s, [&](std::int64_t out, std::int64_t tap, std::int64_t in) {
     for (std::int64_t k = 0; k < s.k; ++k) {
       T sum = 0;
@@ -35,7 +35,7 @@ void forward(const ConvShape& s, const T* x, const T* w, T* y) {
 
 template <typename T>
 void backward_data(const ConvShape& s, const T* dy, const T* w, const T* addend, T* dx) {
-  const std::int64_t count = s.n * s.h * s.w * s.c;
+  const std::int64_t count = s.x_elements();
   if (addend)
     std::copy_n(addend, count, dx);
   else
@@ -49,7 +49,7 @@ void backward_data(const ConvShape& s, const T* dy, const T* w, const T* addend,
 
 template <typename T>
 void backward_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
-  std::fill_n(dw, s.k * s.kh * s.kw * s.c, T{0});
+  std::fill_n(dw, s.filter_elements(), T{0});
   for_each_tap(s, [&](std::int64_t out, std::int64_t tap, std::int64_t in) {
     for (std::int64_t k = 0; k < s.k; ++k)
       for (std::int64_t c = 0; c < s.c; ++c)

@@ -258,7 +258,7 @@ double collapse_value(double contrasts, double negatives, const SupConOptions& o
 
 double collapse_value(std::int64_t rows, const SupConOptions& options) {
   check_options(options);
-  return rows <= 1 ? 0.0 : scale_of(options) * std::log(static_cast<double>(rows - 1));
+  return scale_of(options) * log_of_denominator(static_cast<double>(rows - 1), 0, SupConDenominator::all);
 }
 
 double collapse_value(const SupConStatistics& statistics, const SupConOptions& options) {

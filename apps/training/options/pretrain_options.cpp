@@ -205,7 +205,8 @@ PretrainOptions PretrainFlags::resolve() const {
   // of its epochs.
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   check_prediction(o);
-  o.precision = usable_precision(o.precision, device_for(o));
+  // A default precision was made for the device, which need not be probed again.
+  if (given_.precision || preset.precision) o.precision = usable_precision(o.precision, device_for(o));
   for_each_option([&](const auto& row) { check_row(row, given_, preset, o); });
   check_relations(o);
   set_views(o, given_);

@@ -8,6 +8,9 @@
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/error.h>
+
+#include <nlohmann/json.hpp>
 
 namespace kindred {
 namespace {
@@ -23,25 +26,23 @@ struct Flags {
   bool strict = false, no_pictures = false;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  f.data.add_to(app);
-  app.add_option("--out", f.out, "folder for classes.png, sizes.png, contact_*.png and views.png")
-      ->capture_default_str();
-  app.add_flag("--no-pictures", f.no_pictures, "draw nothing");
-  app.add_option("--json", f.json, "write the counts to this file");
-  auto* views =
-      app.add_flag("--views{8}", f.views, "draw augmented views too, 8 or --views=N of an image of each class");
-  app.add_option("--augment", f.augment,
-                 "how the views are made: a name or a file, as for pretrain (default: pretrain's choice for "
-                 "--image-size)")
-      ->needs(views);
-  app.add_option("--image-size", f.image_size, "side of a view in pixels")->capture_default_str();
-  add_seed(app, f.seed, "of the views");
-  app.add_option("--list", f.list, "odd files to print; the JSON file has all")->capture_default_str();
-  app.add_option("--max-bad", f.max_bad,
-                 "unreadable training images that are accepted, as pretrain accepts them")
-      ->capture_default_str();
-  app.add_flag("--strict", f.strict, "accept no damaged or unreadable training image");
+void add_flags(CommandLine& line, Flags& f) {
+  f.data.add_to(line);
+  line.add("--out", f.out, "folder for classes.png, sizes.png, contact_*.png and views.png").shows_default();
+  line.add_switch("--no-pictures", f.no_pictures, "draw nothing");
+  line.add("--json", f.json, "write the counts to this file");
+  const Flag views = line.add_switch("--views{8}", f.views,
+                                     "draw augmented views too, 8 or --views=N of an image of each class");
+  line.add("--augment", f.augment,
+           "how the views are made: a name or a file, as for pretrain (default: pretrain's choice for "
+           "--image-size)")
+      .needs(views);
+  line.add("--image-size", f.image_size, "side of a view in pixels").shows_default();
+  line.add_seed(f.seed, "of the views");
+  line.add("--list", f.list, "odd files to print; the JSON file has all").shows_default();
+  line.add("--max-bad", f.max_bad, "unreadable training images that are accepted, as pretrain accepts them")
+      .shows_default();
+  line.add_switch("--strict", f.strict, "accept no damaged or unreadable training image");
 }
 
 void check_flags(const Flags& f) {
@@ -153,10 +154,11 @@ void draw(const Flags& f, const Findings& found) {
 }
 
 int check_data(int argc, char** argv) {
-  CLI::App app("Reads every image of a data set: counts, lists unusual files, draws overviews.", "check_data");
+  CommandLine line("Reads every image of a data set: counts, lists unusual files, draws overviews.",
+                   "check_data");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
   flags.data.check_outside("--json", flags.json);

@@ -4,6 +4,7 @@
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/data/views/augment.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/tape.h>
 
 #include <nlohmann/json.hpp>
@@ -22,13 +23,13 @@ struct Flags {
   bool json = false;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("IMAGE", f.images, "JPEG, PNG or BMP files")->required();
-  f.encoder.add_to(app);
-  app.add_option("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
-      ->required();
-  app.add_option("--top", f.top, "classes to name")->capture_default_str();
-  app.add_flag("--json", f.json, "a list of objects instead of lines");
+void add_flags(CommandLine& line, Flags& f) {
+  line.add("IMAGE", f.images, "JPEG, PNG or BMP files").required();
+  f.encoder.add_to(line);
+  line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
+      .required();
+  line.add("--top", f.top, "classes to name").shows_default();
+  line.add_switch("--json", f.json, "a list of objects instead of lines");
 }
 
 struct Answer {
@@ -88,7 +89,7 @@ void print_json(const Flags& f, const std::vector<Answer>& answers) {
       entry["predictions"].push_back({{"class", name}, {"probability", probability}});
     list.push_back(entry);
   }
-  fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(list, 2));
 }
 
 void print_lines(const Flags& f, const std::vector<Answer>& answers) {
@@ -102,10 +103,10 @@ void print_lines(const Flags& f, const std::vector<Answer>& answers) {
 }
 
 int classify(int argc, char** argv) {
-  CLI::App app("Names the most probable classes of images.", "classify");
+  CommandLine line("Names the most probable classes of images.", "classify");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   flags.encoder.check_values();
   check(flags.top >= 1, ExitCode::usage, "--top {}: expected 1 or more", flags.top);
   const auto frozen = flags.encoder.load(stderr);

@@ -21,12 +21,12 @@ struct Flags {
   std::string out, split = "evaluation", classifier;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  f.data.add_to(app);
-  f.encoder.add_to(app);
-  app.add_option("--out", f.out, "the .npz file to write; an existing file is replaced")->required();
-  app.add_option("--split", f.split, "train or evaluation")->capture_default_str();
-  app.add_option("--classifier", f.classifier, "writes the logits of this classifier in place of the features");
+void add_flags(CommandLine& line, Flags& f) {
+  f.data.add_to(line);
+  f.encoder.add_to(line);
+  line.add("--out", f.out, "the .npz file to write; an existing file is replaced").required();
+  line.add("--split", f.split, "train or evaluation").shows_default();
+  line.add("--classifier", f.classifier, "writes the logits of this classifier in place of the features");
 }
 
 // Writes what is known after the features: which images they belong to.
@@ -49,11 +49,11 @@ void write_labels_and_paths(NpzWriter& writer, const Dataset& dataset, const std
 }
 
 int embed(int argc, char** argv) {
-  CLI::App app("Writes the features of every image: features, labels, paths and classes, as a .npz file.",
-               "embed");
+  CommandLine line("Writes the features of every image: features, labels, paths and classes, as a .npz file.",
+                   "embed");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   flags.data.check_values();
   flags.data.check_outside("--out", flags.out);
   flags.encoder.check_values();

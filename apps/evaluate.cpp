@@ -10,6 +10,7 @@
 #include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
@@ -27,20 +28,20 @@ struct Flags {
   std::uint64_t seed = 0;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  f.data.add_to(app);
-  f.encoder.add_to(app);
-  app.add_option("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
-      ->required();
-  app.add_option("--split", f.split, "train or evaluation")->capture_default_str();
-  auto* corruptions =
-      app.add_option("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
-          ->delimiter(',');
-  app.add_option("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
-      ->delimiter(',')
-      ->needs(corruptions);
-  add_seed(app, f.seed, "of the corruptions' noise");
-  app.add_option("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
+void add_flags(CommandLine& line, Flags& f) {
+  f.data.add_to(line);
+  f.encoder.add_to(line);
+  line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
+      .required();
+  line.add("--split", f.split, "train or evaluation").shows_default();
+  const Flag corruptions =
+      line.add("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
+          .separated_by(',');
+  line.add("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
+      .separated_by(',')
+      .needs(corruptions);
+  line.add_seed(f.seed, "of the corruptions' noise");
+  line.add("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
 }
 
 std::vector<Corruption> chosen_corruptions(const Flags& f) {
@@ -205,11 +206,11 @@ nlohmann::json evaluate_corruptions(const Flags& f, const Evaluation& evaluation
 }
 
 int evaluate(int argc, char** argv) {
-  CLI::App app("Measures an encoder with its classifier: accuracy, calibration, confusion, corruptions.",
-               "evaluate");
+  CommandLine line("Measures an encoder with its classifier: accuracy, calibration, confusion, corruptions.",
+                   "evaluate");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   const Dataset dataset = flags.data.open_named(flags.split);
   const auto frozen = flags.encoder.load();

@@ -247,14 +247,13 @@ int explain_batch(const Arguments& arguments) {
 
 int body(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app("Explains the supervised contrastive loss on a small batch, matrix by matrix.", "explain_loss");
-  app.add_option("--labels", arguments.labels, "The label of each image")
-      ->delimiter(',')
-      ->default_str("3 0 2 3");
-  app.add_option("--views", arguments.views, "Views of each image: 2 or 3")->capture_default_str();
-  app.add_flag("--self-supervised", arguments.self_supervised,
-               "Only views of one image are positives (SimCLR)");
-  if (const auto code = parse_command_line(app, argc, argv)) return *code;
+  CommandLine line("Explains the supervised contrastive loss on a small batch, matrix by matrix.",
+                   "explain_loss");
+  line.add("--labels", arguments.labels, "The label of each image").separated_by(',').shows_default("3 0 2 3");
+  line.add("--views", arguments.views, "Views of each image: 2 or 3").shows_default();
+  line.add_switch("--self-supervised", arguments.self_supervised,
+                  "Only views of one image are positives (SimCLR)");
+  if (const auto code = line.parse(argc, argv)) return *code;
   check_arguments(arguments);
   return explain_batch(arguments);
 }

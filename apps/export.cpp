@@ -6,6 +6,7 @@
 #include <kindred/apps/onnx/onnx_file.h>
 #include <kindred/apps/training/run/weights_source.h>
 #include <kindred/data/npz/npz.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/models/file_order.h>
 
 #include <nlohmann/json.hpp>
@@ -29,16 +30,15 @@ struct Flags {
   bool head = false;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  app.add_option("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
-      ->required();
-  app.add_option("--format", f.format_name, names_of(formats, " or "))->required();
-  app.add_option("--out", f.out, "the file to write; an existing file is replaced")->required();
-  app.add_option("--classifier", f.classifier,
-                 "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
-  app.add_option("--image-size", f.image_size,
-                 "side of the images that an onnx graph takes (as the encoder was trained)");
-  app.add_flag("--head", f.head, "adds the projection head (supcontrast always has it if there is one)");
+void add_flags(CommandLine& line, Flags& f) {
+  line.add("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
+      .required();
+  line.add("--format", f.format_name, names_of(formats, " or ")).required();
+  line.add("--out", f.out, "the file to write; an existing file is replaced").required();
+  line.add("--classifier", f.classifier, "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
+  line.add("--image-size", f.image_size,
+           "side of the images that an onnx graph takes (as the encoder was trained)");
+  line.add_switch("--head", f.head, "adds the projection head (supcontrast always has it if there is one)");
 }
 
 std::string describe(const Flags& f, const LoadedModel& model) {
@@ -84,7 +84,7 @@ void write_npz(const std::string& out, const LoadedModel& model) {
 
 void write_safetensors(const Flags& f, const LoadedModel& model) {
   std::map<std::string, std::string> more;
-  if (model.classifier) more["classes"] = nlohmann::json(model.class_names).dump();
+  if (model.classifier) more["classes"] = json_text(model.class_names);
   const WeightNames names =
       f.format == Format::supcontrast ? WeightNames::supcontrast : WeightNames::torchvision;
   save_weights(f.out, model.store, names, model.info.encoder, model.info.batches_tracked, more);
@@ -106,10 +106,10 @@ void check_flags(Flags& f) {
 }
 
 int export_weights(int argc, char** argv) {
-  CLI::App app("Writes trained weights in the format of other programs.", "export");
+  CommandLine line("Writes trained weights in the format of other programs.", "export");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   const WeightsSource source = find_weights(flags.source);
   LoadOptions options;

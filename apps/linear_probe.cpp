@@ -10,6 +10,8 @@
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/engine/files/safetensors.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <thread>
 
@@ -30,35 +32,34 @@ struct Flags {
   ProbeOptions probe;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  f.data.add_to(app);
-  auto* encoder = app.add_option("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
-  auto* weights =
-      app.add_option("--weights", f.weights,
-                     "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
-          ->excludes(encoder);
-  auto* untrained = app.add_option("--untrained", f.untrained, "probe random weights of this model instead")
-                        ->excludes(encoder)
-                        ->excludes(weights);
-  app.add_option("--out", f.out, "folder for the results")->required();
-  app.add_option("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
-      ->capture_default_str();
-  app.add_option("--epochs", f.probe.epochs, "")->capture_default_str();
-  app.add_option("-b,--batch-size", f.probe.batch_size, "")->capture_default_str();
-  app.add_option("--lr", f.probe.lr, "cosine to 0")->capture_default_str();
-  app.add_option("--momentum", f.probe.momentum, "")->capture_default_str();
-  app.add_option("--weight-decay", f.probe.weight_decay, "")->capture_default_str();
-  app.add_option("--label-smoothing", f.probe.label_smoothing, "")->capture_default_str();
-  add_seed(app, f.probe.seed, "of the order of the images");
-  app.add_option("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
-  app.add_option("--pixels", f.pixels,
-                 "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
-  app.add_option("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)")
-      ->needs(untrained);
-  app.add_option("--precision", f.precision, precision_help);
-  app.add_option("--device", f.device, device_help)->capture_default_str();
-  app.add_option("-j,--workers", f.workers, "threads that load images")->capture_default_str();
-  app.add_flag("--overwrite", f.overwrite, "replace the result in --out");
+void add_flags(CommandLine& line, Flags& f) {
+  f.data.add_to(line);
+  const Flag encoder = line.add("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
+  const Flag weights = line.add("--weights", f.weights,
+                                "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
+                           .excludes(encoder);
+  const Flag untrained = line.add("--untrained", f.untrained, "probe random weights of this model instead")
+                             .excludes(encoder)
+                             .excludes(weights);
+  line.add("--out", f.out, "folder for the results").required();
+  line.add("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
+      .shows_default();
+  line.add("--epochs", f.probe.epochs, "").shows_default();
+  line.add("-b,--batch-size", f.probe.batch_size, "").shows_default();
+  line.add("--lr", f.probe.lr, "cosine to 0").shows_default();
+  line.add("--momentum", f.probe.momentum, "").shows_default();
+  line.add("--weight-decay", f.probe.weight_decay, "").shows_default();
+  line.add("--label-smoothing", f.probe.label_smoothing, "").shows_default();
+  line.add_seed(f.probe.seed, "of the order of the images");
+  line.add("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
+  line.add("--pixels", f.pixels,
+           "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
+  line.add("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)")
+      .needs(untrained);
+  line.add("--precision", f.precision, precision_help);
+  line.add("--device", f.device, device_help).shows_default();
+  line.add("-j,--workers", f.workers, "threads that load images").shows_default();
+  line.add_switch("--overwrite", f.overwrite, "replace the result in --out");
 }
 
 void check_flags(const Flags& f) {
@@ -91,10 +92,10 @@ EncoderInfo encoder_info(const Flags& f) {
 }
 
 int linear_probe(int argc, char** argv) {
-  CLI::App app("Trains a linear classifier on a frozen encoder (stage two).", "linear_probe");
+  CommandLine line("Trains a linear classifier on a frozen encoder (stage two).", "linear_probe");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   const DeviceChoice device = choose_device(flags.device);
   const Precision precision = precision_for(flags.precision, device.device);

@@ -1,8 +1,9 @@
 // Draws a small labelled set of pictures, so that everything runs without a download.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/data/sets/toy_set.h>
+#include <kindred/engine/error.h>
 
 #include <string>
 
@@ -11,17 +12,16 @@ namespace {
 int make_toy_dataset(int argc, char** argv) {
   std::string out;
   kindred::ToySetOptions options;
-  CLI::App app("Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg",
-               "make_toy_dataset");
-  app.add_option("OUT", out, "Folder to make; it must be new, empty, or already hold exactly this set")
-      ->required();
-  app.add_option("--classes", options.classes, "Number of classes")->capture_default_str();
-  app.add_option("--per-class", options.per_class,
-                 "Training images per class; a quarter as many for validation")
-      ->capture_default_str();
-  app.add_option("--image-size", options.image_size, "Side of an image in pixels")->capture_default_str();
-  kindred::add_seed(app, options.seed, "the same seed draws the same images");
-  if (const auto exit_code = kindred::parse_command_line(app, argc, argv)) return *exit_code;
+  kindred::CommandLine line(
+      "Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg",
+      "make_toy_dataset");
+  line.add("OUT", out, "Folder to make; it must be new, empty, or already hold exactly this set").required();
+  line.add("--classes", options.classes, "Number of classes").shows_default();
+  line.add("--per-class", options.per_class, "Training images per class; a quarter as many for validation")
+      .shows_default();
+  line.add("--image-size", options.image_size, "Side of an image in pixels").shows_default();
+  line.add_seed(options.seed, "the same seed draws the same images");
+  if (const auto exit_code = line.parse(argc, argv)) return *exit_code;
   kindred::check(!out.empty(), kindred::ExitCode::usage, "OUT is empty; give the name of a folder");
 
   const bool drawn = kindred::make_toy_set(out, options);

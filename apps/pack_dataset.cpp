@@ -4,6 +4,7 @@
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/data/sets/pack/pack.h>
+#include <kindred/engine/error.h>
 
 #include <filesystem>
 
@@ -19,13 +20,13 @@ struct Flags {
   std::optional<int> quality;
 };
 
-void add_flags(CLI::App& app, Flags& f) {
-  f.data.add_to(app);
-  app.add_option("OUT", f.out, "the pack to write, for example set.kpack")->required();
-  app.add_option("--max-side", f.pack.max_side,
-                 "shrink larger images to this longer side, as JPEG (0: files are not changed)");
-  app.add_option("--quality", f.quality, "of images that are shrunk, 1 to 100 (90)");
-  app.add_flag("--overwrite", f.pack.overwrite, "replace OUT");
+void add_flags(CommandLine& line, Flags& f) {
+  f.data.add_to(line);
+  line.add("OUT", f.out, "the pack to write, for example set.kpack").required();
+  line.add("--max-side", f.pack.max_side,
+           "shrink larger images to this longer side, as JPEG (0: files are not changed)");
+  line.add("--quality", f.quality, "of images that are shrunk, 1 to 100 (90)");
+  line.add_switch("--overwrite", f.pack.overwrite, "replace OUT");
 }
 
 void check_flags(Flags& f) {
@@ -44,11 +45,11 @@ void check_flags(Flags& f) {
 }
 
 int pack_dataset(int argc, char** argv) {
-  CLI::App app("Packs a data set into one file. If it was interrupted, the same command continues.",
-               "pack_dataset");
+  CommandLine line("Packs a data set into one file. If it was interrupted, the same command continues.",
+                   "pack_dataset");
   Flags flags;
-  add_flags(app, flags);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  add_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   const Dataset train = *flags.data.open(Split::train);
   const std::optional<Dataset> evaluation = flags.data.open(Split::evaluation);

@@ -2,6 +2,7 @@
 // batch, Learner::step. What a run saves and reports is in apps/training/run.
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
@@ -185,9 +186,9 @@ class Pretraining {
 };
 
 int pretrain(int argc, char** argv) {
-  CLI::App app("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
-  PretrainFlags flags(app);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  CommandLine line("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
+  PretrainFlags flags(line);
+  if (const auto done = line.parse(argc, argv)) return *done;
   const PretrainOptions options = flags.resolve();
   watch_for_interrupts();
   if (!options.gpu.empty()) {

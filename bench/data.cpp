@@ -18,13 +18,13 @@
 //   read        the encoded bytes of every image, with their checksums if DIR is a pack
 //
 //   page_cache  the file DIR itself, read(2) into one buffer: the limit for reading
-#include <fmt/format.h>
+#include <fmt/core.h>
+#include <kindred/apps/console/command_line.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/engine/error.h>
-#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cstdio>  // jpeglib.h needs FILE
@@ -203,15 +203,15 @@ std::unique_ptr<Work> make_work(const Settings& s) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("One side of bench/data.py.");
+  CommandLine command("One side of bench/data.py.", "bench_data");
   Settings settings;
-  app.add_option("--work", settings.work)
-      ->required()
-      ->check(CLI::IsMember({"crop", "bare", "bare_part", "sim", "cifar", "decode", "read", "page_cache"}));
-  app.add_option("--data", settings.data)->required();
-  app.add_option("--images", settings.images);
-  app.add_option("--workers", settings.workers);
-  CLI11_PARSE(app, argc, argv);
+  command.add("--work", settings.work)
+      .required()
+      .one_of({"crop", "bare", "bare_part", "sim", "cifar", "decode", "read", "page_cache"});
+  command.add("--data", settings.data).required();
+  command.add("--images", settings.images);
+  command.add("--workers", settings.workers);
+  command.parse(argc, argv);
   try {
     const std::unique_ptr<Work> work = make_work(settings);
     for (std::string line; std::getline(std::cin, line);) {

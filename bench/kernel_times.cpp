@@ -4,7 +4,7 @@
 
 #include <cupti.h>
 #include <cxxabi.h>  // defines: __cxa_demangle
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -78,7 +78,10 @@ std::string readable(const std::string& mangled) {
 void count(const std::string& name, const std::string& shape, std::uint64_t start, std::uint64_t end) {
   if (start == 0 || end < start) return;  // CUPTI could not time it
   Tally& tally = records.by_name[name + '\t' + shape];
-  tally.nanoseconds += end - start, ++tally.times, tally.name = name, tally.shape = shape;
+  tally.nanoseconds += end - start;
+  ++tally.times;
+  tally.name = name;
+  tally.shape = shape;
   records.intervals.emplace_back(start, end);
 }
 
@@ -135,7 +138,8 @@ KernelTimes::KernelTimes() {
 void KernelTimes::begin() {
   cupti().must(cupti().flush_all(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED), "cuptiActivityFlushAll");
   const std::lock_guard lock(records.mutex);
-  records.by_name.clear(), records.intervals.clear();
+  records.by_name.clear();
+  records.intervals.clear();
 }
 
 std::string KernelTimes::table(double steps) {
@@ -146,8 +150,11 @@ std::string KernelTimes::table(double steps) {
   std::sort(kernels.begin(), kernels.end(),
             [](const auto& a, const auto& b) { return a.second.nanoseconds > b.second.nanoseconds; });
   std::uint64_t first = ~std::uint64_t{0}, last = 0, sum = 0;
-  for (const auto& [start, end] : records.intervals)
-    first = std::min(first, start), last = std::max(last, end), sum += end - start;
+  for (const auto& [start, end] : records.intervals) {
+    first = std::min(first, start);
+    last = std::max(last, end);
+    sum += end - start;
+  }
   const double microseconds = 1e-3 / steps;
   const auto span = static_cast<double>(last - first), busy = static_cast<double>(union_of(records.intervals));
   std::string text = fmt::format(

@@ -56,18 +56,18 @@ std::size_t bytes_of_a_pass(const Inputs& inputs, Device device) {
 }
 
 int bench(int argc, char** argv) {
-  CLI::App app("SupCon forward and backward for every line on standard input.", "bench_loss");
+  CommandLine command("SupCon forward and backward for every line on standard input.", "bench_loss");
   std::int64_t rows = 2048, dim = 128, steps = 1;
   std::uint32_t classes = 10;
   bool memory = false;
   std::string device_name = "cpu";
-  app.add_option("--rows", rows);
-  app.add_option("--dim", dim);
-  app.add_option("--classes", classes);
-  app.add_option("--device", device_name, device_help);
-  app.add_option("--steps", steps, "for each line, in a row");
-  app.add_flag("--memory", memory);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  command.add("--rows", rows);
+  command.add("--dim", dim);
+  command.add("--classes", classes);
+  command.add("--device", device_name, device_help);
+  command.add("--steps", steps, "for each line, in a row");
+  command.add_switch("--memory", memory);
+  if (const auto done = command.parse(argc, argv)) return *done;
   const DeviceChoice choice = choose_device(device_name);
   const Device device = choice.device;
   report_device(choice, Precision{}, stderr);

@@ -2,7 +2,7 @@
 //   TAB format TAB height TAB width TAB milliseconds TAB bytes held beyond file and pixels TAB reason
 // and with --pixels the raw RGB pixels after each line. A file that kills its process is reported
 // as "crashed". For tests/golden/compare_with_pillow.py.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/decode.h>
 #include <sys/mman.h>

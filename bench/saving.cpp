@@ -10,8 +10,6 @@
 #include <kindred/apps/training/run/checkpoint_writer.h>
 #include <kindred/apps/training/run/saver.h>
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 
 namespace kindred {
@@ -23,18 +21,22 @@ double median(std::vector<double> values) {
 }
 
 int bench(int argc, char** argv) {
-  CLI::App app("What saving a checkpoint costs.", "bench_saving");
+  CommandLine line("What saving a checkpoint costs.", "bench_saving");
   PretrainOptions o;
-  o.model = "resnet50", o.optimizer = "sgd", o.momentum = 0.9, o.pixels = "imagenet", o.temperature = 0.1;
-  o.image_size = 224, o.lr = 0.1;
+  o.model = "resnet50";
+  o.optimizer = "sgd";
+  o.momentum = 0.9;
+  o.pixels = "imagenet";
+  o.temperature = 0.1;
+  o.image_size = 224;
+  o.lr = 0.1;
   std::string device_name = "auto", folder;
   int repeats = 5;
-  app.add_option("FOLDER", folder, "on the disk that is to be measured; what is written there is removed")
-      ->required();
-  app.add_option("--model", o.model)->capture_default_str();
-  app.add_option("--device", device_name, device_help)->capture_default_str();
-  app.add_option("--repeats", repeats)->capture_default_str();
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  line.add("FOLDER", folder, "on the disk that is to be measured; what is written there is removed").required();
+  line.add("--model", o.model).shows_default();
+  line.add("--device", device_name, device_help).shows_default();
+  line.add("--repeats", repeats).shows_default();
+  if (const auto done = line.parse(argc, argv)) return *done;
   check(repeats >= 1, ExitCode::usage, "--repeats {}: expected 1 or more", repeats);
 
   const Device device = choose_device(device_name).device;

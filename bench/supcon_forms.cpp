@@ -99,7 +99,10 @@ void pass(Form& form) {
 double difference(const Tensor& a, const Tensor& b) {
   const auto x = a.to_vector<double>(), y = b.to_vector<double>();
   double apart = 0, length = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) apart += (x[i] - y[i]) * (x[i] - y[i]), length += y[i] * y[i];
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    apart += (x[i] - y[i]) * (x[i] - y[i]);
+    length += y[i] * y[i];
+  }
   return std::sqrt(apart / length);
 }
 
@@ -119,20 +122,22 @@ void print(const Form& form, const Form& loops) {
 }
 
 int bench(int argc, char** argv) {
-  CLI::App app("SupCon from plain loops to tensor cores, forward and backward, each form beside the others.",
-               "bench_supcon_forms");
+  CommandLine line(
+      "SupCon from plain loops to tensor cores, forward and backward, each form beside the others.",
+      "bench_supcon_forms");
   std::int64_t rows = 1024, dim = 128, rounds = 7;
-  app.add_option("--rows", rows, "of the batch, all views counted")->check(CLI::Range(2, 1 << 20));
-  app.add_option("--dim", dim, "elements of a row")->check(CLI::Range(1, 1 << 16));
-  app.add_option("--rounds", rounds, "of all forms in turn")->check(CLI::PositiveNumber);
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  line.add("--rows", rows, "of the batch, all views counted").within(2, 1 << 20);
+  line.add("--dim", dim, "elements of a row").within(1, 1 << 16);
+  line.add("--rounds", rounds, "of all forms in turn").within(1, 1 << 20);
+  if (const auto done = line.parse(argc, argv)) return *done;
   std::vector<Form> forms = make_forms(draw(rows, dim));
   for (Form& form : forms) {
     pass(form);  // libraries set themselves up
     const double loss = difference(form.loss, forms[0].loss), d_rows = difference(form.d_rows, forms[0].d_rows);
     check(loss < 1e-4 && d_rows < 1e-4, ExitCode::internal,
           "{}: loss and gradient are {:.1e} and {:.1e} away from the plain loops'", form.name, loss, d_rows);
-    form.forward.clear(), form.backward.clear();
+    form.forward.clear();
+    form.backward.clear();
   }
   for (std::int64_t round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < forms.size(); ++i)

@@ -48,26 +48,32 @@ void keep_now_and_then(const KnownPlans& plans, const std::stop_token& stop) {
 }
 
 int bench(int argc, char** argv) {
-  CLI::App app("SupCon training steps for every line on standard input.", "bench_train_step");
+  CommandLine command("SupCon training steps for every line on standard input.", "bench_train_step");
   PretrainOptions o;
-  o.model = "resnet20", o.optimizer = "sgd", o.momentum = 0.9, o.weight_decay = 1e-4;
-  o.temperature = 0.1, o.image_size = 32, o.pixels = "imagenet";
+  o.model = "resnet20";
+  o.optimizer = "sgd";
+  o.momentum = 0.9;
+  o.weight_decay = 1e-4;
+  o.temperature = 0.1;
+  o.image_size = 32;
+  o.pixels = "imagenet";
   constexpr double learning_rate = 0.01;
   std::int64_t rows = 512, steps = 1;
   std::string device_name = "cpu", kernels_file, plans_file;
   std::optional<std::string> precision;
-  app.add_option("--model", o.model);
-  app.add_option("--image-size", o.image_size);
-  app.add_option("--views", rows, "rows of the batch: two views of each image");
-  app.add_option("--precision", precision, precision_help);
-  app.add_option("--device", device_name, device_help);
-  app.add_option("--steps", steps, "for each line, in a row");
-  app.add_flag("--deterministic", o.deterministic);
-  app.add_option("--kernels", kernels_file, "file for the time of each kernel; slows the steps down a little");
-  app.add_option("--plans", plans_file, "file for the chosen plans, as pretrain's plans.json");
-  if (const auto done = parse_command_line(app, argc, argv)) return *done;
+  command.add("--model", o.model);
+  command.add("--image-size", o.image_size);
+  command.add("--views", rows, "rows of the batch: two views of each image");
+  command.add("--precision", precision, precision_help);
+  command.add("--device", device_name, device_help);
+  command.add("--steps", steps, "for each line, in a row");
+  command.add_switch("--deterministic", o.deterministic);
+  command.add("--kernels", kernels_file, "file for the time of each kernel; slows the steps down a little");
+  command.add("--plans", plans_file, "file for the chosen plans, as pretrain's plans.json");
+  if (const auto done = command.parse(argc, argv)) return *done;
   check(rows >= 2 && rows % 2 == 0 && steps >= 1, ExitCode::usage, "--views must be even, --steps 1 or more");
-  o.batch_size = rows / 2, o.stem = default_stem(o.image_size);
+  o.batch_size = rows / 2;
+  o.stem = default_stem(o.image_size);
   o.view_groups = {{recipe("none"), static_cast<int>(o.image_size), 2}};
   std::optional<KernelTimes> kernels;
   if (!kernels_file.empty()) kernels.emplace();  // before anything is recorded

@@ -1,3 +1,8 @@
+# Sources that are compiled on their own (KINDRED_UNITY).
+function(kindred_alone)
+  set_source_files_properties(${ARGN} TARGET_DIRECTORY kindred PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
 # kindred_folder(<room> <name> <Table> [more sources...])
 #
 # Adds one folder of a layer or a loss to the library: <room>/<name>/: <name>.cpp, reference.cpp, cpu.cpp, plan.cpp, the
@@ -5,10 +10,10 @@
 # the folder's CUDA table; engine/kernels/select.h turns that into one clear error. So no source file needs an #ifdef.
 function(kindred_folder room name table)
   set(path ${PROJECT_SOURCE_DIR}/${room}/${name})
-  target_sources(kindred PRIVATE ${path}/${name}.cpp ${path}/reference.cpp ${path}/cpu.cpp ${path}/plan.cpp)
-  foreach(source IN LISTS ARGN)
-    target_sources(kindred PRIVATE ${path}/${source})
-  endforeach()
+  set(sources ${name}.cpp reference.cpp cpu.cpp plan.cpp ${ARGN})
+  list(TRANSFORM sources PREPEND ${path}/)
+  target_sources(kindred PRIVATE ${sources})
+  kindred_alone(${sources})
   kindred_cuda_table(${room}/${name}/kernels.h ${room}/${name}/cuda.cu ${name} ${table})
 endfunction()
 

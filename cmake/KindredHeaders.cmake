@@ -24,7 +24,7 @@ set(kindred_private_headers
   data/sets/name_table.h
   data/sets/pack/pack_format.h
   data/sets/tar.h
-  engine/files/hostile_json.h
+  engine/files/json_text.h
   engine/files/safetensors_checksum.h
   engine/files/safetensors_header.h
   models/file_order.h

@@ -1,6 +1,7 @@
 #include <kindred/engine/device.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/names.h>
 
 #include <atomic>
 #include <fstream>
@@ -8,18 +9,15 @@
 
 namespace kindred {
 
+namespace {
+
+constexpr Named<Device> device_names[] = {
+    {Device::reference, "reference"}, {Device::cpu, "cpu"}, {Device::cuda, "cuda"}, {Device::plan, "plan"}};
+
+}  // namespace
+
 const char* name(Device device) {
-  switch (device) {
-    case Device::reference:
-      return "reference";
-    case Device::cpu:
-      return "cpu";
-    case Device::cuda:
-      return "cuda";
-    case Device::plan:
-      return "plan";
-  }
-  return "?";
+  return name_of(device_names, device);
 }
 
 namespace {

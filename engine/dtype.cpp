@@ -1,23 +1,17 @@
 #include <kindred/engine/dtype.h>
+#include <kindred/engine/names.h>
 
 namespace kindred {
 
+namespace {
+
+constexpr Named<DType> dtype_names[] = {{DType::f32, "f32"}, {DType::bf16, "bf16"}, {DType::f16, "f16"},
+                                        {DType::f64, "f64"}, {DType::u8, "u8"},     {DType::i32, "i32"}};
+
+}  // namespace
+
 const char* name(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return "f32";
-    case DType::bf16:
-      return "bf16";
-    case DType::f16:
-      return "f16";
-    case DType::f64:
-      return "f64";
-    case DType::u8:
-      return "u8";
-    case DType::i32:
-      return "i32";
-  }
-  return "?";
+  return name_of(dtype_names, dtype);
 }
 
 }  // namespace kindred

@@ -5,7 +5,7 @@
 // (apps/console/advice.h), and returns the exit code. Checks stay on in release builds.
 #pragma once
 
-#include <fmt/format.h>  // defines: fmt::format, fmt::format_string
+#include <fmt/core.h>  // defines: fmt::format, fmt::format_string
 
 #include <cstdint>
 #include <stdexcept>

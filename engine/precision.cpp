@@ -1,17 +1,25 @@
 #include <kindred/engine/error.h>
+#include <kindred/engine/names.h>
 #include <kindred/engine/precision.h>
 
 namespace kindred {
 
+namespace {
+
+constexpr Named<Precision> precision_names[] = {{Precision{}, "f32"},
+                                                {Precision{DType::f32, true}, "tf32"},
+                                                {Precision{DType::bf16}, "bf16"},
+                                                {Precision{DType::f16}, "f16"}};
+
+}  // namespace
+
 std::string name(const Precision& precision) {
-  return precision.tf32 ? "tf32" : name(precision.compute);
+  return name_of(precision_names, precision);
 }
 
 Precision parse_precision(const std::string& text) {
-  for (const Precision& each :
-       {Precision{}, Precision{DType::f32, true}, Precision{DType::bf16}, Precision{DType::f16}})
-    if (name(each) == text) return each;
-  fail(ExitCode::usage, "precision {}: expected f32, tf32, bf16 or f16", text);
+  if (const auto precision = value_named(precision_names, text)) return *precision;
+  fail(ExitCode::usage, "precision {}: expected {}", text, names_of(precision_names, " or "));
 }
 
 Precision default_precision(Device device) {

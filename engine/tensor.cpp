@@ -4,6 +4,8 @@
 #include <kindred/engine/memory.h>
 #include <kindred/engine/tensor.h>
 
+#include <fmt/format.h>  // defines: fmt::formatter
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -208,3 +210,8 @@ void check_same_device(const Tensor& a, const Tensor& b, const char* what) {
 }
 
 }  // namespace kindred
+
+fmt::format_context::iterator fmt::formatter<kindred::Shape>::format(const kindred::Shape& shape,
+                                                                     fmt::format_context& context) const {
+  return fmt::formatter<std::string_view>::format(shape.to_string(), context);
+}

@@ -130,7 +130,5 @@ void check_same_device(const Tensor& a, const Tensor& b, const char* what);
 // Messages can take a Shape directly, so a check that passes creates no text.
 template <>
 struct fmt::formatter<kindred::Shape> : fmt::formatter<std::string_view> {
-  auto format(const kindred::Shape& shape, fmt::format_context& context) const {
-    return fmt::formatter<std::string_view>::format(shape.to_string(), context);
-  }
+  fmt::format_context::iterator format(const kindred::Shape& shape, fmt::format_context& context) const;
 };

@@ -1,7 +1,8 @@
-#include <kindred/engine/files/hostile_json.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/models/classifier_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 

@@ -1,3 +1,4 @@
+#include <kindred/engine/files/json_text.h>
 #include <kindred/models/file_order.h>
 #include <kindred/models/weights_file.h>
 
@@ -92,8 +93,8 @@ void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("model", info.model);
   writer.set_metadata("stem", name(info.stem));
   writer.set_metadata("image_size", std::to_string(info.image_size));
-  writer.set_metadata("pixel_mean", nlohmann::json(info.pixels.mean).dump());
-  writer.set_metadata("pixel_std", nlohmann::json(info.pixels.deviation).dump());
+  writer.set_metadata("pixel_mean", json_text(info.pixels.mean));
+  writer.set_metadata("pixel_std", json_text(info.pixels.deviation));
 }
 
 WeightsInfo read_weights_info(const std::filesystem::path& path) {

@@ -5,9 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh
-scripts/build.sh release make_toy_dataset pretrain linear_probe # what follows runs only these
+# Only what follows: three programs, and the GPU's kernels only if there is a GPU.
+preset=demo
+if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then preset=release; fi
+scripts/build.sh $preset make_toy_dataset pretrain linear_probe
 
-apps=build/release/apps
+apps=build/$preset/apps
 $apps/make_toy_dataset runs/toy
 
 $apps/pretrain runs/toy --out runs/demo --preset demo --resume # continues an interrupted run, if there is one

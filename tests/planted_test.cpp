@@ -5,7 +5,7 @@
 #include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/tensor.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <chrono>
 #include <csignal>

@@ -1,11 +1,11 @@
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/sets/dataset.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/names.h>
 
-#include <fmt/format.h>
-#include <CLI/CLI.hpp>
+#include <fmt/core.h>
 
 #include <algorithm>
 
@@ -18,15 +18,13 @@ constexpr double many = 0.25;  // from this fraction of the anchors on, a warnin
 
 }  // namespace
 
-void DataFlags::add_to(CLI::App& app) {
-  app.add_option("DIR", path, data_help)->required();
-  app.add_option("--limit-per-class", limit_per_class,
-                 "use the first N images of each class, by name (0: all)");
-  app.add_option("--limit-eval-per-class", limit_eval,
-                 "the same for the evaluation images (as --limit-per-class)");
-  app.add_option("--val-fraction", val_fraction,
-                 "evaluate on this share of the training images, class by class, and train on the rest (0)");
-  app.add_option("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
+void DataFlags::add_to(CommandLine& line) {
+  line.add("DIR", path, data_help).required();
+  line.add("--limit-per-class", limit_per_class, "use the first N images of each class, by name (0: all)");
+  line.add("--limit-eval-per-class", limit_eval, "the same for the evaluation images (as --limit-per-class)");
+  line.add("--val-fraction", val_fraction,
+           "evaluate on this share of the training images, class by class, and train on the rest (0)");
+  line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
 }
 
 void DataFlags::check_values() const {

@@ -6,11 +6,9 @@
 #include <optional>
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace kindred {
+
+class CommandLine;
 
 class Dataset;  // data/sets/dataset.h, which has these three
 struct DatasetOptions;
@@ -24,8 +22,8 @@ struct DataFlags {
   double val_fraction = 0;
   std::uint64_t val_seed = 0;
 
-  void add_to(CLI::App& app);  // this object must outlive the parsing
-  void check_values() const;   // throws Error(usage), which names the flag
+  void add_to(CommandLine& line);  // this object must outlive the parsing
+  void check_values() const;       // throws Error(usage), which names the flag
   std::int64_t limit_eval_per_class() const { return limit_eval.value_or(limit_per_class); }
   // Returns true if a file of that name would lie inside the data set. Nothing may be written there.
   bool contains(const std::filesystem::path& name) const;

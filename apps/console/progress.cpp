@@ -1,7 +1,7 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/progress.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>  // defines: isatty
 
 #include <algorithm>

@@ -1,8 +1,7 @@
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/engine/error.h>
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <thread>
@@ -22,19 +21,19 @@ void load_frozen_weights(const std::string& path, const EncoderInfo& info, Param
              info.pixels.mean[2]);
 }
 
-void EncoderFlags::add_to(CLI::App& app) {
+void EncoderFlags::add_to(CommandLine& line) {
   workers = std::max(1u, std::thread::hardware_concurrency());
-  auto* own = app.add_option("--encoder", encoder, "RUN/encoder.safetensors of a pretrain run");
-  app.add_option("--weights", weights,
-                 "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
-      ->excludes(own);
-  app.add_option("--image-size", image_size, "side of an image in pixels (as the encoder was trained)");
-  app.add_option("--pixels", pixels,
-                 "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
-  app.add_option("-b,--batch-size", batch_size, "images at a time")->capture_default_str();
-  app.add_option("--precision", precision, precision_help);
-  app.add_option("--device", device, device_help)->capture_default_str();
-  app.add_option("-j,--workers", workers, "threads that load images")->capture_default_str();
+  const Flag own = line.add("--encoder", encoder, "RUN/encoder.safetensors of a pretrain run");
+  line.add("--weights", weights,
+           "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
+      .excludes(own);
+  line.add("--image-size", image_size, "side of an image in pixels (as the encoder was trained)");
+  line.add("--pixels", pixels,
+           "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
+  line.add("-b,--batch-size", batch_size, "images at a time").shows_default();
+  line.add("--precision", precision, precision_help);
+  line.add("--device", device, device_help).shows_default();
+  line.add("-j,--workers", workers, "threads that load images").shows_default();
 }
 
 void EncoderFlags::check_values() const {

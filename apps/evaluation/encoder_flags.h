@@ -12,11 +12,9 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace kindred {
+
+class CommandLine;
 
 // load_weights for an encoder that is used without further training. Throws Error(file) if a part of the
 // encoder is missing, because results would then be those of another network. Prints what was loaded and how
@@ -37,8 +35,8 @@ struct EncoderFlags {
   std::optional<std::string> precision;  // empty: the device's default
   std::int64_t image_size = 0, batch_size = 128, workers = 1;
 
-  void add_to(CLI::App& app);  // this object must outlive the parsing
-  void check_values() const;   // throws Error(usage), which names the flag
+  void add_to(CommandLine& line);  // this object must outlive the parsing
+  void check_values() const;       // throws Error(usage), which names the flag
   // Chooses the device, loads the encoder, and reports both to `out`. Throws Error(file) and Error(device).
   std::unique_ptr<FrozenEncoder> load(std::FILE* out = stdout) const;
   const std::string& file() const { return encoder.empty() ? weights : encoder; }

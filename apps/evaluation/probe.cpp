@@ -1,5 +1,6 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/probe.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
@@ -174,8 +175,7 @@ void Probe::save(const std::filesystem::path& path, const std::vector<std::strin
   }
   SafetensorsWriter writer;
   writer.set_metadata("format", "pt");
-  writer.set_metadata(
-      "classes", nlohmann::json(class_names).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  writer.set_metadata("classes", json_text(class_names));
   writer.add("fc.weight", Tensor::from(weight, {classes_, dim_}, probe_device));
   writer.add("fc.bias", Tensor::from(bias, {classes_}, probe_device));
   writer.write(path);

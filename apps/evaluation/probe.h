@@ -7,7 +7,7 @@
 #include <kindred/engine/optimizer/schedule.h>
 #include <kindred/layers/linear/linear.h>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
 #include <memory>

@@ -1,6 +1,6 @@
 #include <kindred/apps/explanation/page.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <sstream>
 

@@ -1,5 +1,6 @@
 #include <kindred/apps/onnx/onnx_file.h>
 #include <kindred/engine/files/atomic_file.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
 #include <kindred/models/file_order.h>
 
@@ -198,9 +199,9 @@ onnx::ModelProto build(const LoadedModel& model) {
   note("model", info.model);
   note("stem", name(info.stem));
   note("image_size", std::to_string(info.image_size));
-  note("pixel_mean", nlohmann::json(info.pixels.mean).dump());
-  note("pixel_std", nlohmann::json(info.pixels.deviation).dump());
-  if (model.classifier) note("classes", nlohmann::json(model.class_names).dump());
+  note("pixel_mean", json_text(info.pixels.mean));
+  note("pixel_std", json_text(info.pixels.deviation));
+  if (model.classifier) note("classes", json_text(model.class_names));
 
   onnx::GraphProto& proto = *file.mutable_graph();
   proto.set_name(info.model);

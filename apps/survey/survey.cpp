@@ -3,7 +3,7 @@
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/engine/cpu/parallel.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <filesystem>

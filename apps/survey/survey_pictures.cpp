@@ -3,7 +3,7 @@
 #include <kindred/data/images/shrink.h>
 #include <kindred/data/views/augment.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>

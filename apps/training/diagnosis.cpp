@@ -1,6 +1,6 @@
 #include <kindred/apps/training/diagnosis.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>

@@ -7,13 +7,13 @@ namespace kindred {
 namespace {
 
 OptimizerOptions optimizer_options(const PretrainOptions& options) {
-  if (options.optimizer == "lars") {
+  if (options.optimizer == OptimizerKind::lars) {
     LarsOptions lars;
     lars.momentum = options.momentum;
     lars.weight_decay = options.weight_decay;
     return lars;
   }
-  if (options.optimizer == "rmsprop") {
+  if (options.optimizer == OptimizerKind::rmsprop) {
     RmsPropOptions rmsprop;
     rmsprop.rho = options.rmsprop_rho;
     rmsprop.momentum = options.momentum;

@@ -1,5 +1,6 @@
 #include <fcntl.h>  // defines: open
 #include <kindred/data/files/byte_reader.h>
+#include <kindred/engine/files/system_message.h>
 #include <sys/stat.h>  // defines: fstat, S_ISREG
 #include <unistd.h>    // defines: pread, close
 
@@ -8,14 +9,6 @@
 #include <system_error>
 
 namespace kindred {
-namespace {
-
-std::string system_message() {
-  return std::generic_category().message(errno);
-}
-
-}  // namespace
-
 std::string MemoryReader::read(std::uint64_t offset, std::span<std::uint8_t> out) const {
   if (offset > bytes_.size() || out.size() > bytes_.size() - offset) return "ends too early";
   if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());

@@ -1,6 +1,7 @@
 #include <fcntl.h>  // defines: open
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
+#include <kindred/engine/files/system_message.h>
 #include <sys/stat.h>  // defines: fstat, S_ISREG
 #include <unistd.h>    // defines: read, close
 
@@ -16,10 +17,6 @@ struct Descriptor {
     if (fd >= 0) ::close(fd);
   }
 };
-
-std::string system_message() {
-  return std::generic_category().message(errno);
-}
 
 }  // namespace
 

@@ -1,5 +1,8 @@
 #include <kindred/data/files/json_fields.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors_header.h>  // defines: printable
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -56,7 +59,7 @@ std::string shown(const Json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "a list";
   if (value.is_string()) return printable(value.get_ref<const std::string&>());
-  return value.dump();
+  return json_text(value);
 }
 
 const std::string& text_of(const Json& value, const JsonPath& where) {

@@ -4,7 +4,7 @@
 
 #include <kindred/engine/error.h>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <cstddef>
 #include <string>

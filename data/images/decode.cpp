@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/decode_formats.h>
 #include <kindred/engine/error.h>

@@ -11,7 +11,7 @@
 // warning is decoded again as a whole, from the start: the effect of the damage must not depend on which part
 // was requested.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/images/decode_formats.h>
 
 #include <algorithm>

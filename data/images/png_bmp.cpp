@@ -4,7 +4,7 @@
 // BMP file, and reads palette entries that were never set. So the structure of the file is checked here first.
 // Only a file with a valid header, length and checksums is passed to stb_image.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/images/decode_formats.h>
 #include <kindred/third_party/stb/stb_image.h>
 

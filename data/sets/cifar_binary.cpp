@@ -2,7 +2,7 @@
 //
 // A record is the label (in CIFAR-100 the coarse label, then the fine one), followed by 32x32 bytes each of
 // red, green and blue. The fine label is the class.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/engine/error.h>

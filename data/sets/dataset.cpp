@@ -2,8 +2,7 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/engine/error.h>
-
-#include <nlohmann/json.hpp>
+#include <kindred/engine/files/json_text.h>
 
 #include <utility>
 
@@ -27,12 +26,7 @@ namespace {
 
 // Class names are saved with the classifier as text, so they must be UTF-8.
 bool is_utf8(const std::string& text) {
-  try {
-    static_cast<void>(nlohmann::json(text).dump());
-    return true;
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
+  return json_string(text).has_value();
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/sets/toy.h>
 
 #include <algorithm>
@@ -11,15 +11,15 @@ namespace {
 
 constexpr float pi = std::numbers::pi_v<float>;
 
-enum class Shape { circle, square, triangle, star, ring, cross };
+enum class Outline { circle, square, triangle, star, ring, cross };
 enum class Texture { stripes, checks, dots, plain, rings, grid };
 
 constexpr std::array<const char*, 6> shape_names{"circle", "square", "triangle", "star", "ring", "cross"};
 constexpr std::array<const char*, 6> texture_names{"stripes", "checks", "dots", "plain", "rings", "grid"};
 
 // Every label has its own pair of shape and texture. Neighbouring labels differ in both.
-Shape shape_of(int label) {
-  return static_cast<Shape>(label % 6);
+Outline shape_of(int label) {
+  return static_cast<Outline>(label % 6);
 }
 Texture texture_of(int label) {
   return static_cast<Texture>((label % 6 + label / 6) % 6);
@@ -69,23 +69,23 @@ struct Frame {
 
 // Returns true if a point lies in the shape. All shapes have about the same area, so that none can be
 // identified by its area.
-bool inside(Shape shape, Point p) {
+bool inside(Outline shape, Point p) {
   const float ax = std::abs(p.x), ay = std::abs(p.y), radius = std::hypot(p.x, p.y);
   switch (shape) {
-    case Shape::circle:
+    case Outline::circle:
       return radius < 0.85f;
-    case Shape::square:
+    case Outline::square:
       return ax < 0.75f && ay < 0.75f;
-    case Shape::triangle:
+    case Outline::triangle:
       return p.y > -0.6f && p.y < 1.2f - 1.75f * ax;
-    case Shape::star: {  // five points: the radius alternates between two values, linearly in the angle
+    case Outline::star: {  // five points: the radius alternates between two values, linearly in the angle
       const float turn = std::atan2(p.x, p.y) / (2 * pi) * 5.0f;
       const float to_point = 2.0f * std::abs(turn - std::round(turn));  // 0 at a point, 1 between two
       return radius < 1.2f - 0.72f * to_point;
     }
-    case Shape::ring:
+    case Outline::ring:
       return radius < 1.0f && radius > 0.5f;
-    case Shape::cross:
+    case Outline::cross:
       return (ax < 0.32f && ay < 1.0f) || (ay < 0.32f && ax < 1.0f);
   }
   return false;
@@ -131,7 +131,7 @@ struct Scene {
   std::vector<Line> lines;
   Frame object, pattern;
   Color first, second;
-  Shape shape;
+  Outline shape;
   Texture texture;
   Point light;  // brightness increases in this direction
   float noise;

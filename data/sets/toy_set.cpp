@@ -3,6 +3,7 @@
 #include <kindred/data/sets/toy.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/system_message.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -41,8 +42,7 @@ void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
   std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "wb"));
   bool written = file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
   if (file) written = std::fclose(file.release()) == 0 && written;  // a full disk may be noticed only here
-  check(written, ExitCode::io, "{}: cannot be written: {}", path.string(),
-        std::generic_category().message(errno));
+  check(written, ExitCode::io, "{}: cannot be written: {}", path.string(), system_message());
 }
 
 fs::path image_path(const fs::path& split, int label, int i) {

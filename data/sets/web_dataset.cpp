@@ -6,6 +6,7 @@
 #include <kindred/data/sets/tar.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -92,13 +93,13 @@ std::string trimmed(const std::string& text) {
 }
 
 std::string label_in_json(const std::string& text) {
-  const nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json value = parse_hostile_json(text);
   if (!value.is_object()) return {};
   for (const char* key : {"cls", "label", "class"}) {
     const auto found = value.find(key);
     if (found == value.end()) continue;
     if (found->is_string()) return trimmed(found->get<std::string>());
-    if (found->is_number_integer()) return found->dump();
+    if (found->is_number_integer()) return json_text(*found);
   }
   return {};
 }

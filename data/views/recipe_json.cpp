@@ -5,6 +5,8 @@
 #include <kindred/data/views/recipe_json.h>
 #include <kindred/engine/files/safetensors_header.h>  // defines: printable
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace kindred {

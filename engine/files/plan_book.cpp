@@ -1,7 +1,9 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
-#include <kindred/engine/files/hostile_json.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/plan_book.h>
+
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <iterator>
@@ -59,7 +61,7 @@ std::size_t PlanBook::size() const {
 std::string PlanBook::to_text(const std::string& gpu) const {
   const std::lock_guard lock(mutex_);
   const nlohmann::json file = {{"for", heading(gpu, rules_)}, {"plans", plans_}};
-  return file.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return json_text(file, 1) + "\n";
 }
 
 std::size_t PlanBook::add(const std::string& text, const std::string& gpu) {

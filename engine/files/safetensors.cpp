@@ -1,5 +1,6 @@
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/engine/files/safetensors_header.h>
+#include <kindred/engine/files/system_message.h>
 
 #include <fcntl.h>     // defines: open and its flags
 #include <sys/stat.h>  // defines: fstat, S_ISREG
@@ -20,10 +21,6 @@ static_assert(std::endian::native == std::endian::little,
               "the files are little-endian and are read as they are");
 
 constexpr std::uint64_t most_header_bytes = 100'000'000;  // the format's own limit
-
-std::string system_message() {
-  return std::generic_category().message(errno);
-}
 
 // A 16-bit IEEE float: 5 bits of exponent, 10 bits of mantissa.
 struct Half {

@@ -1,8 +1,7 @@
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/engine/files/safetensors_checksum.h>
 #include <kindred/engine/files/safetensors_header.h>
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -42,11 +41,9 @@ std::uint64_t bytes_of(const char* dtype, const std::vector<std::int64_t>& shape
 
 // The text as a JSON string, in quotes.
 std::string quoted(const std::string& text) {
-  try {
-    return nlohmann::json(text).dump();
-  } catch (const nlohmann::json::exception&) {
-    fail(ExitCode::internal, "a name or a metadata text to be saved is not UTF-8");
-  }
+  const auto string = json_string(text);
+  check(string.has_value(), ExitCode::internal, "a name or a metadata text to be saved is not UTF-8");
+  return *string;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -27,6 +28,14 @@ def object_of(entry):
     return words[words.index("-o") + 1]
 
 
+def joined_sources(entry):
+    """The sources that an entry compiles at once (KINDRED_UNITY), or an empty list if it has a source of its own."""
+    file = pathlib.Path(entry["file"])
+    if file.parent.name != "Unity":
+        return []
+    return [pathlib.Path(path) for path in re.findall(r'#include "(.*)"', file.read_text())]
+
+
 class Planter:
     """Makes programs with errors from the build in the folder `build`, and puts them into the folder `work`."""
 
@@ -36,7 +45,8 @@ class Planter:
         self.work.mkdir(parents=True, exist_ok=True)
         self.compiled = {}  # how the build compiles each source; some are compiled more than once
         for entry in json.loads((self.build / "compile_commands.json").read_text()):
-            self.compiled.setdefault(pathlib.Path(entry["file"]), []).append(entry)
+            for source in joined_sources(entry) or [pathlib.Path(entry["file"])]:
+                self.compiled.setdefault(source, []).append(entry)
         self.commands = {}
 
     def command(self, target):
@@ -86,6 +96,10 @@ class Planter:
             out += 1
         written = to.with_suffix(".cpp")
         written.write_text(("#define KINDRED_EMULATE\n" if of_gpu else "") + text)
+        if joined_sources(entries[0]):
+            whole = pathlib.Path(entries[0]["file"]).read_text()
+            alone, written = written, to.with_suffix(".joined.cpp")
+            written.write_text(whole.replace(f'"{ROOT / source}"', f'"{alone}"'))
         # Includes are written as <kindred/...>, so that the place of the text does not matter.
         result = subprocess.run([*words[:out], "-Wno-error", "-o", to, "-c", written], cwd=entries[0]["directory"], capture_output=True,
                                 text=True)

@@ -9,8 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
-
 void expect_error(const ProgramResult& result, int code, const std::string& says) {
   CAPTURE(result.output);
   CHECK(result.code == code);

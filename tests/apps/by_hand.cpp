@@ -16,9 +16,12 @@ std::string draw_set(const TemporaryFolder& folder) {
 Loader loader(const std::string& set, std::uint64_t seed, int views, const std::string& recipe_name,
               std::int64_t limit_per_class) {
   LoaderOptions options;
-  options.batch_size = batch, options.views = views, options.size = size,
+  options.batch_size = batch;
+  options.views = views;
+  options.size = size;
   options.recipe = recipe(recipe_name, size);
-  options.workers = 0, options.seed = seed;
+  options.workers = 0;
+  options.seed = seed;
   return Loader(*open_dataset(set, Split::train, {.limit_per_class = limit_per_class}), options);
 }
 

@@ -1,8 +1,9 @@
 // check_data and pack_dataset as a user runs them, and training on the sets that they accept and make.
 #include "programs.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/images/decode.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -11,10 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
-
 nlohmann::json json_of(const fs::path& path) {
-  return nlohmann::json::parse(read_bytes(path));
+  return parse_json(read_bytes(path));
 }
 
 TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it was") {

@@ -1,4 +1,5 @@
 // The programs on a GPU or an emulated GPU, end to end, as a user runs them.
+#include <kindred/engine/files/json_text.h>
 #include "../gpu.h"
 #include "programs.h"
 
@@ -9,10 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string tiny = " --model resnet20 --image-size 8 -b 6 -j 1 ";
+const std::string tinier = " --model resnet20 --image-size 8 -b 6 -j 1 ";
 
 nlohmann::json json_file(const fs::path& path) {
-  return nlohmann::json::parse(read_bytes(path));
+  return parse_json(read_bytes(path));
 }
 
 std::string encoder_of(const fs::path& run) {
@@ -29,7 +30,7 @@ void check_ran(const ProgramResult& result) {
 TEST_CASE("programs on a GPU: both stages, and what reads their weights" * test::needs_gpu) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  check_ran(run_program_on_gpu("pretrain", set + " --out " + run + tiny + "--epochs 1"));
+  check_ran(run_program_on_gpu("pretrain", set + " --out " + run + tinier + "--epochs 1"));
   CHECK(json_file(folder / "run/config.json").at("precision") == "bf16");  // a GPU's default
   const std::string encoder = " --encoder " + encoder_of(run);
   check_ran(run_program_on_gpu("linear_probe", set + encoder + " --out " + run + "/probe --epochs 2 -b 6"));
@@ -44,13 +45,13 @@ TEST_CASE("programs on a GPU: both stages, and what reads their weights" * test:
 TEST_CASE("programs on a GPU: f32 trains to what the CPU trains to" * test::needs_gpu) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  const std::string flags = tiny + "--epochs 1 --precision f32 --seed 3 --lr 0.02 --out ";
+  const std::string flags = tinier + "--epochs 1 --precision f32 --seed 3 --lr 0.02 --out ";
   check_ran(run_program_on_gpu("pretrain", set + flags + (folder / "gpu").string()));
   const auto on_cpu = run_program("pretrain", set + " --device cpu" + flags + (folder / "cpu").string());
   CAPTURE(on_cpu.output);
   REQUIRE(on_cpu.code == 0);
   const auto loss = [&](const char* run) {
-    return nlohmann::json::parse(read_bytes(folder / run / "metrics.jsonl")).at("loss").get<double>();
+    return parse_json(read_bytes(folder / run / "metrics.jsonl")).at("loss").get<double>();
   };
   CHECK(loss("gpu") == doctest::Approx(loss("cpu")).epsilon(1e-3));
 }
@@ -58,7 +59,7 @@ TEST_CASE("programs on a GPU: f32 trains to what the CPU trains to" * test::need
 TEST_CASE("programs on a GPU: a run that was killed resumes to the same bytes" * test::needs_gpu) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  const std::string flags = tiny + "--deterministic --epochs 3 --checkpoint-every 1 ";
+  const std::string flags = tinier + "--deterministic --epochs 3 --checkpoint-every 1 ";
   const std::string whole = folder / "whole", cut = folder / "cut";
   check_ran(run_program_on_gpu("pretrain", set + " --out " + whole + flags));
   run_until_checkpoint(set, cut, flags, true);

@@ -6,8 +6,9 @@
 #include <kindred/apps/survey/survey.h>
 #include <kindred/apps/training/accuracies.h>
 #include <kindred/apps/training/diagnosis.h>
+#include <kindred/engine/files/json_text.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -33,11 +34,13 @@ Means means_of(const std::vector<float>& features, std::size_t dim, const std::v
       double product = 0, apart = 0;
       for (std::size_t d = 0; d < dim; ++d) {
         const double x = features[i * dim + d], y = features[j * dim + d];
-        product += x * y, apart += (x - y) * (x - y);
+        product += x * y;
+        apart += (x - y) * (x - y);
       }
       sum.uniformity += std::exp(-2 * apart);
       if (labels[i] != labels[j]) {
-        sum.negative += product, ++negative;
+        sum.negative += product;
+        ++negative;
         continue;
       }
       sum.alignment += apart;
@@ -96,8 +99,10 @@ TEST_CASE("limits: the diagnosis of more than 1,024 rows is that of the first im
   std::vector<float> first_rows(all.begin(), all.begin() + 1023 * static_cast<std::ptrdiff_t>(dim));
   std::vector<std::int64_t> row_images;
   std::vector<std::int32_t> row_labels;
-  for (std::size_t row = 0; row < 1023; ++row)
-    row_images.push_back(images[row % batch]), row_labels.push_back(labels[row % batch]);
+  for (std::size_t row = 0; row < 1023; ++row) {
+    row_images.push_back(images[row % batch]);
+    row_labels.push_back(labels[row % batch]);
+  }
   CHECK(means_of(first_rows, dim, row_images, row_labels).alignment !=
         doctest::Approx(expected.alignment).epsilon(1e-3));
 
@@ -159,12 +164,21 @@ TEST_CASE("limits: nearest neighbours of more images than are looked at are thos
   const std::string path = draw_tiny_set(folder, 7, 12);
   const Dataset train = *open_dataset(path, Split::train), evaluation = *open_dataset(path, Split::evaluation);
   PretrainOptions o;
-  o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::mlp, o.optimizer = "sgd", o.pixels = "cifar10";
-  o.image_size = 32, o.batch_size = 6, o.views = 2, o.temperature = 0.1, o.online_probe = true;
+  o.model = "resnet20";
+  o.stem = Stem::cifar;
+  o.head = HeadKind::mlp;
+  o.optimizer = "sgd";
+  o.pixels = "cifar10";
+  o.image_size = 32;
+  o.batch_size = 6;
+  o.views = 2;
+  o.temperature = 0.1;
+  o.online_probe = true;
   o.view_groups = {{recipe("none"), 32, 2}};
   Learner learner(o, Device::cpu, 7);
   FeatureOptions how;
-  how.pixels = cifar10_pixels, how.image_size = 32;
+  how.pixels = cifar10_pixels;
+  how.image_size = 32;
   const FeatureTable of_train = extract_features(learner.model().encoder, train, how);
   const FeatureTable of_evaluation = extract_features(learner.model().encoder, evaluation, how);
   REQUIRE(of_train.rows() == 84);
@@ -204,7 +218,9 @@ TEST_CASE("limits: features of several batches, and a survey of more than 256 im
   const ResNet encoder(store, resnet_spec("resnet20"), Stem::cifar);
   store.allocate(Device::cpu, 3);
   FeatureOptions how;
-  how.pixels = cifar10_pixels, how.image_size = 32, how.batch_size = 300;
+  how.pixels = cifar10_pixels;
+  how.image_size = 32;
+  how.batch_size = 300;
   const FeatureTable at_once = extract_features(encoder, set, how);
   how.batch_size = 128;  // as in linear_probe: 128, 128 and 44
   const FeatureTable in_batches = extract_features(encoder, set, how);
@@ -260,7 +276,7 @@ TEST_CASE("limits: evaluate names the ten hardest of twelve classes, the hardest
   std::getline(text, line);
   while (std::getline(text, line) && line.starts_with("  ")) lines.push_back(line);
   REQUIRE(lines.size() == 10);
-  const nlohmann::json whole = nlohmann::json::parse(read_bytes(json));
+  const nlohmann::json whole = parse_json(read_bytes(json));
   std::vector<double> accuracies;
   for (std::size_t c = 0; c < 12; ++c) {
     const auto& each = whole.at("classes")[c];

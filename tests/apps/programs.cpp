@@ -1,7 +1,7 @@
 #include "programs.h"
 #include "../places.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/wait.h>
 
 #include <kindred/data/sets/toy_set.h>

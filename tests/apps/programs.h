@@ -12,6 +12,9 @@ struct ProgramResult {
   std::string output;  // standard output and error together
 };
 
+// Flags of the smallest run that trains something.
+inline const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
+
 // Runs `build/<preset>/apps/<program> <arguments>` through the shell, with two compute threads and without a
 // GPU, because these tests expect the CPU's results.
 ProgramResult run_program(const std::string& program, const std::string& arguments);

@@ -2,6 +2,7 @@
 #include "programs.h"
 
 #include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -13,16 +14,16 @@
 namespace kindred {
 namespace {
 
-const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 ";
+const std::string any_epochs = " --model resnet20 --image-size 32 -b 8 -j 1 ";
 
 nlohmann::json json_file(const std::filesystem::path& path) {
-  return nlohmann::json::parse(read_bytes(path));
+  return parse_json(read_bytes(path));
 }
 
 std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
   std::istringstream text(read_bytes(path));
   std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
   return lines;
 }
 
@@ -30,7 +31,7 @@ TEST_CASE("both stages run and write what they promise") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   const std::size_t before = folder_fingerprint(set);
-  const auto pretrained = run_program("pretrain", set + " --out " + run + tiny + "--epochs 2 --views 3");
+  const auto pretrained = run_program("pretrain", set + " --out " + run + any_epochs + "--epochs 2 --views 3");
   CAPTURE(pretrained.output);
   REQUIRE(pretrained.code == 0);
   CHECK(pretrained.output.starts_with("device "));
@@ -74,7 +75,7 @@ TEST_CASE("bf16 on a processor that cannot multiply it: f32 in its place, and a 
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   const auto result =
       run_program_with("DNNL_MAX_CPU_ISA=AVX2", "pretrain",
-                       set + " --out " + run + tiny + "--device cpu --epochs 1 --precision bf16");
+                       set + " --out " + run + any_epochs + "--device cpu --epochs 1 --precision bf16");
   CHECK(result.code == 0);
   CHECK(says(result, "note: this processor cannot multiply bf16: computing in f32\n"));
   CHECK(json_file(folder / "run/config.json").at("precision") == "f32");
@@ -86,8 +87,8 @@ TEST_CASE("SimCLR, LARS, one view and bf16 run") {
   for (const std::string flags : {"--loss simclr", "--optimizer lars --head linear",
                                   "--views 1 --augment simaugment", "--precision bf16"}) {
     CAPTURE(flags);
-    const auto result = run_program(
-        "pretrain", set + " --overwrite --out " + (folder / "run").string() + tiny + "--epochs 1 " + flags);
+    const auto result = run_program("pretrain", set + " --overwrite --out " + (folder / "run").string() +
+                                                    any_epochs + "--epochs 1 " + flags);
     CAPTURE(result.output);
     CHECK(result.code == 0);
   }
@@ -115,7 +116,7 @@ TEST_CASE("the number of workers does not change the result; the reference devic
 TEST_CASE("a run that was killed resumes to the same bytes") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
-  const std::string flags = tiny + "--epochs 30 --seed 3";
+  const std::string flags = any_epochs + "--epochs 30 --seed 3";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
   run_until_checkpoint(set, cut, flags);
   const auto done = json_lines(cut + "/metrics.jsonl").size();
@@ -135,7 +136,8 @@ TEST_CASE("a run that was killed resumes to the same bytes") {
 TEST_CASE("RMSProp: config.json names its constants, it resumes, and other optimizers refuse its flags") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
-  const std::string flags = tiny + "--epochs 8 --checkpoint-every 1 --optimizer rmsprop --rmsprop-eps 0.5 ";
+  const std::string flags =
+      any_epochs + "--epochs 8 --checkpoint-every 1 --optimizer rmsprop --rmsprop-eps 0.5 ";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
   const auto config = json_file(whole + "/config.json");
   CHECK(config.at("optimizer") == "rmsprop");
@@ -153,15 +155,15 @@ TEST_CASE("RMSProp: config.json names its constants, it resumes, and other optim
 
   // The mean square is as large as the momentum.
   const auto memory = [&](const std::string& optimizer) {
-    const auto predicted = run_program(
-        "pretrain", set + " --dry-run --out " + (folder / "none").string() + tiny + "--optimizer " + optimizer);
+    const auto predicted = run_program("pretrain", set + " --dry-run --out " + (folder / "none").string() +
+                                                       any_epochs + "--optimizer " + optimizer);
     const std::string line = "parameters, gradients and optimizer state";
     REQUIRE(says(predicted, line));
     return std::stod(predicted.output.substr(predicted.output.find(line) + line.size()));
   };
   CHECK(memory("rmsprop") == doctest::Approx(memory("sgd") * 4 / 3).epsilon(0.02));
 
-  const std::string none = set + " --out " + (folder / "none").string() + tiny;
+  const std::string none = set + " --out " + (folder / "none").string() + any_epochs;
   for (const std::string wrong :
        {"--rmsprop-eps 0.1", "--optimizer lars --rmsprop-rho 0.8", "--optimizer rmsprop --rmsprop-rho 1",
         "--optimizer rmsprop --rmsprop-eps 0", "--optimizer rmsprob"}) {
@@ -178,7 +180,7 @@ TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is com
   const std::string set = draw_tiny_set(folder), run = folder / "run", file = folder / "crops.json";
   std::ofstream(file) << R"({"views": [{"recipe": "autoaugment", "count": 2},
       {"recipe": {"crop": {"area": [0.05, 0.3]}, "flip": 0.5}, "size": 16, "count": 3}]})";
-  const std::string command = set + " --out " + run + tiny + "--epochs 1 --augment " + file;
+  const std::string command = set + " --out " + run + any_epochs + "--epochs 1 --augment " + file;
   const auto predicted = run_program("pretrain", command + " --dry-run");
   CAPTURE(predicted.output);
   CHECK(predicted.code == 0);
@@ -211,7 +213,8 @@ TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is com
 TEST_CASE("--dry-run prints the prediction and writes nothing") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + "--dry-run");
+  const auto result =
+      run_program("pretrain", set + " --out " + (folder / "run").string() + any_epochs + "--dry-run");
   CHECK(result.code == 0);
   CHECK(result.output.find("layer3.2.conv2") != std::string::npos);
   CHECK(result.output.find("peak") != std::string::npos);

@@ -4,6 +4,7 @@
 
 #include <kindred/data/npz/npz.h>
 #include <kindred/data/sets/toy_set.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 
 #include <nlohmann/json.hpp>
@@ -14,8 +15,6 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::string tiny = " --model resnet20 --image-size 32 -b 8 -j 1 --epochs 1 ";
 
 // A set, a trained run and a classifier, made once for the cases that only read them.
 struct Trained {
@@ -142,7 +141,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_good(lines, image + ": ");
     const auto quiet = run_program("classify", image + " " + image + model + " --json");
     CHECK(quiet.code == 0);
-    const auto list = nlohmann::json::parse(quiet.output.substr(quiet.output.find("\n[") + 1));
+    const auto list = parse_json(quiet.output.substr(quiet.output.find("\n[") + 1));
     REQUIRE(list.size() == 2);
     CHECK(list[0]["path"] == image);
     CHECK(list[0]["predictions"].size() == 3);  // five were requested, there are three
@@ -164,8 +163,8 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const std::string model = t.set + " --encoder " + t.encoder + " --classifier " + t.classifier + " ";
     const std::string json = t.folder / "e.json";
     expect_good(run_program("evaluate", model + "--json " + json), "expected calibration error");
-    const auto result = nlohmann::json::parse(read_bytes(json));
-    const auto probe = nlohmann::json::parse(read_bytes(t.run + "/probe/result.json"));
+    const auto result = parse_json(read_bytes(json));
+    const auto probe = parse_json(read_bytes(t.run + "/probe/result.json"));
     CHECK(result["top1"] == probe["top1"]);
     CHECK(result["top5"] == 1);
     CHECK(result["images"] == 6);
@@ -181,13 +180,13 @@ TEST_CASE("export, embed and --weights do what they promise") {
 
     expect_good(run_program("evaluate", model + "--corruptions contrast,fog --severities 1,5 --json " + json),
                 "meant for images of 224 pixels");
-    const auto some = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    const auto some = parse_json(read_bytes(json))["corruptions"];
     CHECK(some["errors"]["fog"].size() == 2);
     CHECK(!some.contains("mean_corruption_error"));
     CHECK(some["left_out"][0] == "frost");
     expect_good(run_program("evaluate", model + "--corruptions all --limit-eval-per-class 1 --json " + json),
                 "mean corruption error over 14 of ImageNet-C's 15 corruptions (without frost)");
-    const auto all = nlohmann::json::parse(read_bytes(json))["corruptions"];
+    const auto all = parse_json(read_bytes(json))["corruptions"];
     CHECK(all["errors"].size() == 14);
     double sum = 0;
     for (const auto& ratio : all["corruption_errors"]) sum += ratio.get<double>() / 14;
@@ -205,7 +204,9 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_error(run_program("evaluate", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder), 4,
                  "no classifier");
     ToySetOptions other;
-    other.classes = 4, other.per_class = 4, other.image_size = 32;
+    other.classes = 4;
+    other.per_class = 4;
+    other.image_size = 32;
     make_toy_set((t.folder / "other").string(), other);
     expect_error(run_program("evaluate", (t.folder / "other").string() + " --encoder " + t.encoder +
                                              " --classifier " + t.classifier),

@@ -6,7 +6,7 @@
 
 #include "../apps/programs.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <fstream>
 

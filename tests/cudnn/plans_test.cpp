@@ -37,7 +37,8 @@ std::set<ConvolutionKey> layers_of_resnets(ConvPass pass, DType dtype, DType wei
                                  {256, size, in, 4 * width, 1, stride},
                                  {256, next, 4 * width, width, 1, 1},
                                  {256, next, width, width, 3, 1}});
-    in = 4 * width, size = next;
+    in = 4 * width;
+    size = next;
   }
   for (const std::int64_t first : {64, 16}) {  // basic blocks at 32
     size = 32;

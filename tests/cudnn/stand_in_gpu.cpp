@@ -46,8 +46,12 @@ GpuProbe probe() {
   const char* kind = std::getenv("KINDRED_STAND_IN_GPU");
   GpuFacts facts;
   if (kind == nullptr || std::string_view(kind) != "none") {
-    facts.runtime = 13000, facts.driver = 13010, facts.count = 1;
-    facts.gpu = "NVIDIA H200", facts.major = 9, facts.has_code = true;
+    facts.runtime = 13000;
+    facts.driver = 13010;
+    facts.count = 1;
+    facts.gpu = "NVIDIA H200";
+    facts.major = 9;
+    facts.has_code = true;
     facts.missing_library = missing_gpu_library();
   }
   GpuProbe result;

@@ -1,5 +1,6 @@
 // The operations of AutoAugment and RandAugment against Pillow's and torchvision's (make_augment_golden.py),
 // and how the two recipes draw them.
+#include "../golden/formula.h"
 #include "../places.h"
 #include "test_images.h"
 
@@ -10,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -22,12 +22,6 @@ using namespace kindred::test;
 namespace {
 
 constexpr int side = 24, per_row = 16;
-
-nlohmann::json golden() {
-  std::ifstream file(golden_dir() + "/augment_operations.json");
-  REQUIRE(file.good());
-  return nlohmann::json::parse(file);
-}
 
 // The same as source_image in make_augment_golden.py.
 Image source_image(const std::string& name) {
@@ -72,7 +66,7 @@ std::span<const DrawnOperation> drawn(const ViewParameters& view) {
 }  // namespace
 
 TEST_CASE("augment operations: Pillow's results, to the level; bilinear ones within one") {
-  const nlohmann::json expected = golden();
+  const nlohmann::json expected = golden::load_fixture("augment_operations");
   const Decoded sheet = decode_file(golden_dir() + "/augment_operations.png");
   REQUIRE(sheet.outcome == Outcome::ok);
   REQUIRE(expected["cases"].size() >= 80);
@@ -122,7 +116,7 @@ TEST_CASE("augment operations: cutout clears a square, cut off at the edge") {
 }
 
 TEST_CASE("augment operations: AutoAugment's policies are torchvision's") {
-  const nlohmann::json expected = golden();
+  const nlohmann::json expected = golden::load_fixture("augment_operations");
   for (const auto& [name, policy] : {std::pair{"imagenet", Policy::imagenet}, {"cifar10", Policy::cifar10}}) {
     const auto pairs = policy_pairs(policy);
     const auto& theirs = expected["policies"][name];
@@ -140,7 +134,7 @@ TEST_CASE("augment operations: AutoAugment's policies are torchvision's") {
 }
 
 TEST_CASE("augment operations: strengths are torchvision's") {
-  const nlohmann::json expected = golden();
+  const nlohmann::json expected = golden::load_fixture("augment_operations");
   int compared = 0;
   for (const int levels : {10, 31})
     for (const int size : {32, 224}) {

@@ -1,4 +1,4 @@
-#include "../places.h"
+#include "../golden/formula.h"
 #include "test_images.h"
 
 #include <doctest/doctest.h>
@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -64,9 +63,7 @@ Image run_golden_case(const nlohmann::json& c) {
 }  // namespace
 
 TEST_CASE("augment: torchvision's own results, within a level") {
-  std::ifstream file(golden_dir() + "/augment.json");
-  REQUIRE(file.good());
-  const nlohmann::json golden = nlohmann::json::parse(file);
+  const nlohmann::json golden = golden::load_fixture("augment");
   REQUIRE(golden["cases"].size() >= 20);
   for (const auto& c : golden["cases"]) {
     CAPTURE(c.value("op", ""));

@@ -45,7 +45,8 @@ double clipped(double sigma) {
   double sum = 0, weight = 0;
   for (double z = -6; z < 6; z += 1e-3) {
     const double density = std::exp(-0.5 * z * z), x = std::clamp(sigma * z, -0.5, 0.5);
-    sum += density * x * x, weight += density;
+    sum += density * x * x;
+    weight += density;
   }
   return std::sqrt(sum / weight);
 }
@@ -107,8 +108,10 @@ int spread_of_a_point(Corruption corruption, int severity) {
   const Bytes blurred = applied(pixels, corruption, severity);
   int least = side, most = -1;
   for (int x = 0; x < side; ++x)
-    if (blurred[static_cast<std::size_t>((side / 2 * side + x) * 3)] > 0)
-      least = std::min(least, x), most = std::max(most, x);
+    if (blurred[static_cast<std::size_t>((side / 2 * side + x) * 3)] > 0) {
+      least = std::min(least, x);
+      most = std::max(most, x);
+    }
   return most - least + 1;
 }
 

@@ -84,7 +84,10 @@ TEST_CASE("corruptions: noise has the deviation that it should have") {
     RandomStream random(3, Purpose::test);
     detail::add_noise(plane, which, severity, random);
     double sum = 0, squares = 0;
-    for (const float value : plane.values) sum += double(value), squares += double(value) * double(value);
+    for (const float value : plane.values) {
+      sum += double(value);
+      squares += double(value) * double(value);
+    }
     const double n = static_cast<double>(plane.values.size()), mean = sum / n;
     CHECK(mean == doctest::Approx(which == Corruption::impulse_noise ? level + 0.27 * (0.5 - level) : level)
                       .epsilon(0.02));

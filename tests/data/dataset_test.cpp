@@ -1,7 +1,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/sets/dataset.h>
 #include <sys/stat.h>  // defines: mkfifo
 #include <unistd.h>    // defines: geteuid
@@ -15,10 +15,6 @@ namespace {
 
 std::string open_error(const TempFolder& folder, Split split = Split::train, const std::string& below = "") {
   return error_of([&] { open_dataset(folder.string() + below, split); });
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
 }
 
 // `records` records with labels 0, 1, 2, ... modulo `classes`; every byte of record r's channel c is r + 50 c.

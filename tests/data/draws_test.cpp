@@ -75,10 +75,15 @@ Drawn draw(const Recipe& recipe, int size) {
       all.values[each.operation].push_back(each.value);
       using enum ImageOperation;
       if (each.operation == brightness || each.operation == contrast || each.operation == color ||
-          each.operation == hue)
-        order = order * 32 + static_cast<int>(each.operation), ++of_jitter;
+          each.operation == hue) {
+        order = order * 32 + static_cast<int>(each.operation);
+        ++of_jitter;
+      }
     }
-    if (of_jitter == 4) ++all.jitters, ++all.orders[order];
+    if (of_jitter == 4) {
+      ++all.jitters;
+      ++all.orders[order];
+    }
   }
   return all;
 }

@@ -2,7 +2,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/sets/dataset.h>
 #include <kindred/data/sets/mat_file.h>
 
@@ -10,10 +10,6 @@ using namespace kindred;
 using namespace kindred::test;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 Bytes bytes_of(const std::string& text) {
   return Bytes(text.begin(), text.end());

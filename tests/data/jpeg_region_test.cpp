@@ -2,7 +2,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/images/decode.h>
 #include <kindred/engine/random/philox.h>
 

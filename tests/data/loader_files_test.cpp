@@ -3,7 +3,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/loading/loader.h>

@@ -1,3 +1,4 @@
+#include "batches.h"
 #include "test_images.h"
 
 #include <doctest/doctest.h>
@@ -59,12 +60,6 @@ std::vector<Batch> epoch_of(Loader& loader, std::uint32_t epoch, std::int64_t fi
   loader.start_epoch(epoch, first);
   for (Batch batch; loader.next(batch);) batches.push_back(batch);
   return batches;
-}
-
-bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Batch& x, const Batch& y) {
-    return x.images == y.images && x.labels == y.labels && x.indices == y.indices;
-  });
 }
 
 std::vector<std::int64_t> all_indices(const std::vector<Batch>& batches) {
@@ -338,7 +333,10 @@ TEST_CASE("loader: options out of range") {
   };
   CHECK(error([](auto& o) { o.batch_size = 51; }) ==
         "batch size 51 is larger than the data set, which has 50 images");
-  CHECK(error([](auto& o) { o.batch_size = 51, o.drop_last = false; }) == "no error");
+  CHECK(error([](auto& o) {
+          o.batch_size = 51;
+          o.drop_last = false;
+        }) == "no error");
   CHECK(error([](auto& o) { o.batch_size = 0; }) == "batch size must be at least 1, not 0");
   CHECK(error([](auto& o) { o.views = 0; }) == "views must be at least 1, not 0");
   CHECK(error([](auto& o) { o.groups = {{o.recipe, 16, 0}}; }) == "views must be at least 1, not 0");

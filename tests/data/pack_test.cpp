@@ -1,7 +1,8 @@
+#include "batches.h"
 #include "test_images.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/sets/pack/pack.h>
@@ -17,10 +18,6 @@ using namespace kindred::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 // Three classes; one of the files is no image, another one is truncated.
 void write_set(const TempFolder& folder) {
@@ -52,12 +49,6 @@ std::vector<Batch> batches_of(const std::string& path, int workers, const Datase
     for (Batch batch; loader.next(batch);) batches.push_back(batch);
   }
   return batches;
-}
-
-bool same(const std::vector<Batch>& a, const std::vector<Batch>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Batch& x, const Batch& y) {
-    return x.images == y.images && x.labels == y.labels && x.indices == y.indices;
-  });
 }
 
 Bytes bytes_of(const std::string& path) {
@@ -227,7 +218,10 @@ TEST_CASE("pack: it goes on from whatever is whole, and from nothing else") {
   const PackContents contents = parse_pack(whole, "whole");
   Bytes partial(whole.begin(),
                 whole.begin() + static_cast<std::ptrdiff_t>(contents.splits[0].records[11].offset + 5));
-  partial[3] = 'A', partial[4] = 'R', partial[5] = 'T';  // the magic number of an unfinished pack
+  // The magic number of an unfinished pack.
+  partial[3] = 'A';
+  partial[4] = 'R';
+  partial[5] = 'T';
   partial[static_cast<std::size_t>(contents.splits[0].records[6].offset)] ^= 1;
   folder.write("set.kpack.partial", partial);
   const PackSummary summary = pack(folder);

@@ -48,7 +48,11 @@ Dataset noise_set(std::shared_ptr<Noise> source) {
 
 LoaderOptions options_of(const std::string& recipe_name, int size) {
   LoaderOptions o;
-  o.batch_size = 12, o.views = 2, o.size = size, o.recipe = recipe(recipe_name, size), o.workers = 0,
+  o.batch_size = 12;
+  o.views = 2;
+  o.size = size;
+  o.recipe = recipe(recipe_name, size);
+  o.workers = 0;
   o.seed = 9;
   return o;
 }
@@ -128,7 +132,8 @@ TEST_CASE("resident views: what does not fit is left to the loader") {
   const auto fits = [](int height, int width, const LoaderOptions& options, std::size_t bytes = 1 << 20,
                        std::int64_t spoilt = -1, std::int64_t odd = -1) {
     const auto source = std::make_shared<Noise>(height, width);
-    source->spoilt = spoilt, source->odd = odd;
+    source->spoilt = spoilt;
+    source->odd = odd;
     return resident_pictures(noise_set(source), options, bytes).has_value();
   };
   CHECK(fits(32, 32, options_of("cifar", 32)));

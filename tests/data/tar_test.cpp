@@ -26,10 +26,6 @@ std::string tar_error(const std::string& archive) {
   return error_of([&] { members_of(archive); });
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 std::string jpeg(int phase) {
   const Bytes bytes = encode_jpeg(smooth_image(20, 23, phase), 90);
   return std::string(bytes.begin(), bytes.end());
@@ -180,11 +176,16 @@ TEST_CASE("shards: samples that lack something, links, and names that say nothin
   CHECK(contains(error([](TarWriter& t) { t.add("a.jpg", jpeg(1)); }), "sample 'a' has no label"));
   CHECK(contains(error([](TarWriter& t) { t.add("a.cls", "1"); }), "has a label and no image"));
   CHECK(contains(error([](TarWriter& t) { t.add("a.jpg", "", '2'); }), "'a.jpg' is a link"));
-  CHECK(contains(error([](TarWriter& t) { t.add("a.jpg", "1"), t.add("a.png", "2"); }), "has two images"));
+  CHECK(contains(error([](TarWriter& t) {
+                   t.add("a.jpg", "1");
+                   t.add("a.png", "2");
+                 }),
+                 "has two images"));
   CHECK(contains(error([](TarWriter&) {}), "no images in its shards"));
   const TempFolder folder;
   TarWriter tar;
-  tar.add("a.jpg", jpeg(1)), tar.add("a.cls", "1");
+  tar.add("a.jpg", jpeg(1));
+  tar.add("a.cls", "1");
   folder.write("train-0.tar", as_bytes(tar.finish()));
   CHECK(error_of_set(folder) == "no error");
   folder.write("more.tar", as_bytes(tar.finish()));

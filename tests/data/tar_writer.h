@@ -1,7 +1,7 @@
 // Tar archives written by hand, well-formed and malformed ones.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <cstring>

@@ -1,6 +1,6 @@
 #include "test_images.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <unistd.h>  // defines: getpid
 

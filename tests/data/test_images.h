@@ -16,6 +16,10 @@ namespace kindred::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 // A picture with many colours and some structure; the same in tests/golden/make_augment_golden.py.
 Image formula_image(int height, int width);
 

@@ -29,10 +29,15 @@ struct FaultyFiles : FileOperations {
   int interruptions = 0;                  // EINTR this often, then go on
 
   bool fails(Call call) {
-    if (call == faulty && good_calls-- <= 0) return errno = error, true;
-    return false;
+    if (call != faulty || good_calls-- > 0) return false;
+    errno = error;
+    return true;
   }
-  bool interrupted() { return interruptions-- > 0 ? (errno = EINTR, true) : false; }
+  bool interrupted() {
+    if (interruptions-- <= 0) return false;
+    errno = EINTR;
+    return true;
+  }
 
   int open(const char* path, int flags, mode_t mode) override {
     return interrupted() || fails(opening) ? -1 : FileOperations::open(path, flags, mode);

@@ -10,8 +10,12 @@ namespace {
 
 GpuFacts good_gpu() {
   GpuFacts facts;
-  facts.runtime = 13000, facts.driver = 13010, facts.count = 1;
-  facts.gpu = "NVIDIA H200", facts.major = 9, facts.has_code = true;
+  facts.runtime = 13000;
+  facts.driver = 13010;
+  facts.count = 1;
+  facts.gpu = "NVIDIA H200";
+  facts.major = 9;
+  facts.has_code = true;
   return facts;
 }
 
@@ -34,7 +38,8 @@ TEST_CASE("device: every reason against a GPU is said in words") {
   CHECK(says(facts, "no GPU is there"));
   facts = good_gpu();
   facts.has_code = false;
-  facts.major = 7, facts.minor = 5;
+  facts.major = 7;
+  facts.minor = 5;
   CHECK(says(facts, "architecture 7.5"));
   CHECK(says(facts, "-DCMAKE_CUDA_ARCHITECTURES=75"));
   facts = good_gpu();

@@ -89,7 +89,8 @@ struct PlainOptimizer {
         const double decay = weight ? l->weight_decay : 0;
         double ww = 0, gg = 0, both = 0;
         for (std::size_t i = 0; i < g.size(); ++i) {
-          ww += w[p][i] * w[p][i], gg += g[i] * g[i];
+          ww += w[p][i] * w[p][i];
+          gg += g[i] * g[i];
           both += (g[i] + decay * w[p][i]) * (g[i] + decay * w[p][i]);
         }
         const double below =
@@ -155,7 +156,10 @@ TEST_CASE("optimizer: the result does not depend on the number of threads") {
       Model model(Device::cpu);
       Optimizer optimizer(model.store, options);
       optimizer.set_learning_rate(0.1);
-      for (std::uint32_t step = 0; step < 3; ++step) model.draw_gradients(step), optimizer.step();
+      for (std::uint32_t step = 0; step < 3; ++step) {
+        model.draw_gradients(step);
+        optimizer.step();
+      }
       results.push_back(model.values());
     }
     CHECK(results[0] == results[1]);
@@ -254,8 +258,12 @@ TEST_CASE("optimizer: values and state brought back continue to the bit" * test:
     for (const OptimizerOptions& options : every_optimizer) {
       Model model(device), resumed(device);
       Optimizer optimizer(model.store, options), other(resumed.store, options);
-      optimizer.set_learning_rate(0.1), other.set_learning_rate(0.1);
-      for (std::uint32_t step = 0; step < 3; ++step) model.draw_gradients(step), optimizer.step();
+      optimizer.set_learning_rate(0.1);
+      other.set_learning_rate(0.1);
+      for (std::uint32_t step = 0; step < 3; ++step) {
+        model.draw_gradients(step);
+        optimizer.step();
+      }
       Tensor(resumed.store.flat_values()).copy_from(model.store.flat_values());
       const auto from = optimizer.state();
       auto to = other.state();
@@ -264,8 +272,10 @@ TEST_CASE("optimizer: values and state brought back continue to the bit" * test:
         CHECK(from[i].first == to[i].first);
         to[i].second.copy_from(from[i].second);
       }
-      model.draw_gradients(3), optimizer.step();
-      resumed.draw_gradients(3), other.step();
+      model.draw_gradients(3);
+      optimizer.step();
+      resumed.draw_gradients(3);
+      other.step();
       CHECK(model.values() == resumed.values());
     }
 }
@@ -330,7 +340,8 @@ TEST_CASE("optimizer: the rate of LARS takes in every chunk of a parameter" * te
     double w_squared = 0, g_squared = 0;
     for (std::size_t i = 0; i < g.size(); ++i) {
       g[i] *= 1 + 2 * static_cast<double>(i) / static_cast<double>(g.size());
-      w_squared += w[i] * w[i], g_squared += g[i] * g[i];
+      w_squared += w[i] * w[i];
+      g_squared += g[i] * g[i];
     }
     parameter.gradient.copy_from(Tensor::from(g, parameter.shape, Device::reference));
     Optimizer optimizer(store, LarsOptions{.momentum = 0, .eta = 0.5});

@@ -44,7 +44,9 @@ TEST_CASE("parameters: flat, in windows at multiples of 64 elements, padded with
 TEST_CASE("parameters: initial values depend on the seed and the place in the list") {
   ParameterStore a, b, c;
   for (ParameterStore* store : {&a, &b, &c}) declare(*store);
-  a.allocate(Device::cpu, 3), b.allocate(Device::reference, 3, DType::bf16), c.allocate(Device::cpu, 4);
+  a.allocate(Device::cpu, 3);
+  b.allocate(Device::reference, 3, DType::bf16);
+  c.allocate(Device::cpu, 4);
   CHECK(a.flat_values().to_vector<float>() == b.flat_values().to_vector<float>());
   CHECK(a.flat_values().to_vector<float>() != c.flat_values().to_vector<float>());
   for (const float value : a.find("fc.weight").value.to_vector<float>()) CHECK(std::abs(value) <= 0.5f);
@@ -83,7 +85,8 @@ TEST_CASE("parameters: the bf16 copy stands for its master on the tape") {
 
 TEST_CASE("parameters: float64 masters for checks, and a plan that has only shapes") {
   ParameterStore exact, plan;
-  declare(exact), declare(plan);
+  declare(exact);
+  declare(plan);
   exact.allocate(Device::reference, 3, DType::f64, DType::f64);
   CHECK(exact.find("fc.weight").value.dtype() == DType::f64);
   CHECK(exact.find("fc.weight").gradient.dtype() == DType::f64);

@@ -56,8 +56,10 @@ TEST_CASE("random stream: moments of the distributions") {
   double sum = 0, squares = 0, low = 1, high = 0;
   for (int i = 0; i < n; ++i) {
     const double u = stream.uniform();
-    sum += u, squares += u * u;
-    low = std::min(low, u), high = std::max(high, u);
+    sum += u;
+    squares += u * u;
+    low = std::min(low, u);
+    high = std::max(high, u);
   }
   CHECK(low >= 0);
   CHECK(high < 1);
@@ -68,7 +70,10 @@ TEST_CASE("random stream: moments of the distributions") {
   double cubes = 0, fourths = 0;
   for (int i = 0; i < n; ++i) {
     const double z = stream.normal();
-    sum += z, squares += z * z, cubes += z * z * z, fourths += z * z * z * z;
+    sum += z;
+    squares += z * z;
+    cubes += z * z * z;
+    fourths += z * z * z * z;
   }
   CHECK(std::abs(sum / n) < 5 * std::sqrt(1.0 / n));
   CHECK(std::abs(squares / n - 1) < 5 * std::sqrt(2.0 / n));

@@ -97,7 +97,12 @@ TEST_CASE("recordings on cuda: memory that one uses must still be there when it 
       read_x, [&] { x = {}; }, "given back to its pool"));
   x = on_gpu(1);
   CHECK(says(
-      read_x, [&] { x = {}, held = on_gpu(2); }, "handed out to somebody else"));
+      read_x,
+      [&] {
+        x = {};
+        held = on_gpu(2);
+      },
+      "handed out to somebody else"));
   {
     const PoolScope scope(Device::cuda, new_memory_pool(Device::cuda));
     x = on_gpu(1);
@@ -105,7 +110,12 @@ TEST_CASE("recordings on cuda: memory that one uses must still be there when it 
   CHECK(says(
       read_x, [&] { x = {}; }, "was released"));
   auto pinned = std::make_unique<Pinned>();
-  CHECK(says([&] { pinned->fetch(y, compute); }, [&] { finish(), pinned.reset(); }, "was released"));
+  CHECK(says([&] { pinned->fetch(y, compute); },
+             [&] {
+               finish();
+               pinned.reset();
+             },
+             "was released"));
 }
 
 TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's pool" * test::needs_emulation) {
@@ -126,7 +136,9 @@ TEST_CASE("recordings on cuda: nobody else is given the memory of a recording's 
     const std::size_t reserved = pool->statistics().reserved;
     pool->trim();
     CHECK(pool->statistics().reserved == reserved);
-    first.replay(), second.replay(), first.replay();
+    first.replay();
+    second.replay();
+    first.replay();
     CHECK(all(y, 2));
   }
   CHECK(error_of(others) == fine);

@@ -122,12 +122,17 @@ TEST_CASE("safetensors: what is written is read back, and is the same bytes ever
         [&] {
           writer.add_i64("five.axes", {1, 1, 2, 1, 1}, {5, -6});
         },
-        [&] { writer.set_metadata("model", "resnet50"), writer.set_metadata("note", "a \"quote\" and é\n"); }};
+        [&] {
+          writer.set_metadata("model", "resnet50");
+          writer.set_metadata("note", "a \"quote\" and é\n");
+        }};
     for (std::size_t i = 0; i < std::size(calls); ++i) calls[backwards ? std::size(calls) - 1 - i : i]();
   };
   SafetensorsWriter one, other;
-  add_all(one, false), add_all(other, true);
-  one.write(folder / "one"), other.write(folder / "other");
+  add_all(one, false);
+  add_all(other, true);
+  one.write(folder / "one");
+  other.write(folder / "other");
   CHECK(read_bytes(folder / "one") == read_bytes(folder / "other"));
 
   const SafetensorsFile file(folder / "one");

@@ -26,7 +26,10 @@ TEST_CASE("streams on cuda: work waits until something waits for it" * test::nee
   };
   Event event;
   CHECK(fetch([] { gpu().synchronize(); }) == 0);
-  CHECK(fetch([&] { event.mark(compute), event.wait(); }) == 0);
+  CHECK(fetch([&] {
+          event.mark(compute);
+          event.wait();
+        }) == 0);
   CHECK(fetch([&] { x.to_vector<float>(); }) == 0);                                // a download
   CHECK(fetch([&] { Tensor::from(std::vector{1.0f}, {1}, Device::cuda); }) == 0);  // an upload
   CHECK(fetch([&] {

@@ -1,12 +1,11 @@
 // Small pictures of every kind, against Pillow's decoding (make_decode_golden.py).
-#include "../places.h"
+#include "formula.h"
 
 #include <doctest/doctest.h>
 #include <kindred/data/images/decode.h>
 #include <nlohmann/json.hpp>
 
 #include <cstdlib>
-#include <fstream>
 #include <numeric>
 
 using namespace kindred;
@@ -23,8 +22,7 @@ std::vector<std::uint8_t> from_hex(const std::string& hex) {
 }  // namespace
 
 TEST_CASE("decode golden: as Pillow, within 2 levels; CMYK within 3 in the mean") {
-  std::ifstream file(golden_dir() + "/decode.json");
-  const nlohmann::json golden = nlohmann::json::parse(file);
+  const nlohmann::json golden = golden::load_fixture("decode");
   REQUIRE(golden["cases"].size() >= 20);
   for (const auto& example : golden["cases"]) {
     const std::string name = example["name"];

@@ -1,7 +1,8 @@
 #include "formula.h"
 #include "../places.h"
 
-#include <kindred/engine/error.h>          // defines: check
+#include <kindred/engine/error.h>  // defines: check
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/random/philox.h>  // defines: RandomStream, Purpose
 
 #include <cmath>
@@ -61,7 +62,7 @@ nlohmann::json load_fixture(const std::string& name) {
   const std::string path = golden_dir() + "/" + name + ".json";
   std::ifstream file(path);
   check(file.good(), ExitCode::file, "{}: cannot be opened; tests/golden/make_golden.py makes it", path);
-  return nlohmann::json::parse(file);
+  return parse_json(std::string(std::istreambuf_iterator<char>(file), {}));
 }
 
 }  // namespace kindred::golden

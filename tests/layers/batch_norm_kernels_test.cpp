@@ -50,10 +50,15 @@ struct Setting {
 
   Setting(const Shape& shape_, Device device_) : device(device_), shape(shape_) {
     const Shape channels{shape.back()};
-    x = draw(shape, 1, device), dy = draw(shape, 2, device), residual = draw(shape, 3, device);
-    mean = draw(channels, 4, device), inv_std = draw(channels, 5, device, 0.5f, 2);
-    scale = draw(channels, 6, device, 0.5f, 2), bias = draw(channels, 7, device);
-    d_scale = draw(channels, 8, device), d_bias = draw(channels, 9, device);
+    x = draw(shape, 1, device);
+    dy = draw(shape, 2, device);
+    residual = draw(shape, 3, device);
+    mean = draw(channels, 4, device);
+    inv_std = draw(channels, 5, device, 0.5f, 2);
+    scale = draw(channels, 6, device, 0.5f, 2);
+    bias = draw(channels, 7, device);
+    d_scale = draw(channels, 8, device);
+    d_bias = draw(channels, 9, device);
   }
   const BatchNormKernels& kernels() const { return batch_norm_kernels(device); }
   Tensor like(const Tensor& other) const { return Tensor::full(other.shape(), 99, other.dtype(), device); }

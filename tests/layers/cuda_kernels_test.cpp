@@ -58,7 +58,8 @@ TEST_CASE("on a GPU, what is timed with is random numbers" * test::needs_gpu) {
     for (const double value : values) {
       const double centred = bytes ? (value - 127.5) / 128 : value;
       CHECK(std::abs(centred) <= 1);
-      sum += centred, squares += centred * centred;
+      sum += centred;
+      squares += centred * centred;
     }
     CHECK(std::abs(sum / 5000) < 0.03);
     CHECK(squares / 5000 == doctest::Approx(1.0 / 3).epsilon(0.05));

@@ -68,7 +68,10 @@ TEST_CASE("supcon_against: by hand, for contrasts that are no anchors") {
     for (std::size_t j = 0; j < 4; ++j) {
       const double s = (z[2 * i] * w[2 * j] + z[2 * i + 1] * w[2 * j + 1]) / 0.25;
       total += std::exp(s);
-      if (a[i] == c[j]) positives += s, ++count;
+      if (a[i] == c[j]) {
+        positives += s;
+        ++count;
+      }
     }
     if (count > 0) sum += std::log(total) - positives / count;
   }

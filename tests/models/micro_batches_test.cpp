@@ -141,13 +141,15 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
   Model one("resnet20", Stem::cifar, Device::reference, DType::f64),
       cut("resnet20", Stem::cifar, Device::reference, DType::f64);
   Optimizer first(one.store, SgdOptions{.momentum = 0.9}), second(cut.store, SgdOptions{.momentum = 0.9});
-  first.set_learning_rate(0.01), second.set_learning_rate(0.01);
+  first.set_learning_rate(0.01);
+  second.set_learning_rate(0.01);
   MicroBatches micro_batches(cut, BatchNormScope::full, 3);
   for (std::uint32_t step = 0; step < 10; ++step) {
     const Tensor x = images(Device::reference, DType::f64, 8, step);
     const double loss = whole(one, x);
     CHECK(in_micro_batches(cut, micro_batches, x) == doctest::Approx(loss).epsilon(1e-8));
-    first.step(), second.step();
+    first.step();
+    second.step();
   }
   CHECK(relative_difference(cut.store.flat_values().to_vector<double>(),
                             one.store.flat_values().to_vector<double>()) < 1e-8);

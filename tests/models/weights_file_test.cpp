@@ -172,7 +172,8 @@ TEST_CASE("weights: what does not fit is one error that names it, and changes no
   ParameterStore small, large;
   const ResNet resnet20(small, resnet_spec("resnet20"), Stem::cifar);
   const ResNet resnet18(large, resnet_spec("resnet18"), Stem::cifar);
-  randomize(small, 5), randomize(large, 6);
+  randomize(small, 5);
+  randomize(large, 6);
   save_weights(folder / "small", small, WeightNames::torchvision, {"resnet20", Stem::cifar, 32}, 0);
   const auto before = large.flat_values().to_vector<float>();
   const std::string shapes = complaint([&] { load_weights(folder / "small", large); });

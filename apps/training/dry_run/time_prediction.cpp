@@ -7,6 +7,8 @@
 #include <kindred/data/loading/resident_batches.h>
 #include <kindred/data/loading/resident_views.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 

@@ -3,6 +3,8 @@
 #include <kindred/data/files/json_fields.h>
 #include <kindred/engine/files/safetensors_header.h>  // defines: printable
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace kindred {

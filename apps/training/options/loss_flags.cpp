@@ -1,8 +1,8 @@
 #include <kindred/apps/console/choice.h>
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/options/loss_flags.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
@@ -39,22 +39,20 @@ void check_fits_loss(const char* flag, bool is_given, bool fits, const std::stri
   check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, loss);
 }
 
-void LossFlags::add_to(CLI::App& app) {
-  app.add_option("--variant", variant, "supcon: take the mean over positives outside or inside the logarithm")
-      ->capture_default_str();
-  app.add_option("--denominator", denominator, "supcon: all, one-positive or only-negatives")
-      ->capture_default_str();
-  app.add_option("--contrast", contrast, "anchors of supcon and simclr: all views, or one of each image")
-      ->capture_default_str();
-  app.add_option("--positives-cap", positives_cap,
-                 "at most this many positives of an anchor (0: all); views of its own image come first")
-      ->capture_default_str();
-  app.add_option("--mining", mining, "triplet: batch-all, batch-hard or semi-hard")->capture_default_str();
-  app.add_option("--triplets", triplets,
-                 "triplet: mean over active triplets (loss above 0), or over all chosen ones")
-      ->capture_default_str();
-  app.add_option("--margin", margin, "of triplet (0.2) and max_margin (1)");
-  app.add_option("--label-smoothing", label_smoothing, "of cross_entropy")->capture_default_str();
+void LossFlags::add_to(CommandLine& line) {
+  line.add("--variant", variant, "supcon: take the mean over positives outside or inside the logarithm")
+      .shows_default();
+  line.add("--denominator", denominator, "supcon: all, one-positive or only-negatives").shows_default();
+  line.add("--contrast", contrast, "anchors of supcon and simclr: all views, or one of each image")
+      .shows_default();
+  line.add("--positives-cap", positives_cap,
+           "at most this many positives of an anchor (0: all); views of its own image come first")
+      .shows_default();
+  line.add("--mining", mining, "triplet: batch-all, batch-hard or semi-hard").shows_default();
+  line.add("--triplets", triplets, "triplet: mean over active triplets (loss above 0), or over all chosen ones")
+      .shows_default();
+  line.add("--margin", margin, "of triplet (0.2) and max_margin (1)");
+  line.add("--label-smoothing", label_smoothing, "of cross_entropy").shows_default();
 }
 
 LossOptions LossFlags::resolve(const std::string& loss, double temperature, double base_temperature,

@@ -7,11 +7,9 @@
 #include <optional>
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace kindred {
+
+class CommandLine;
 
 struct LossOptions;  // loss.h
 
@@ -22,7 +20,7 @@ struct LossFlags {
   std::optional<double> margin;
   double label_smoothing = 0;
 
-  void add_to(CLI::App& app);  // this object must outlive the parsing
+  void add_to(CommandLine& line);  // this object must outlive the parsing
   // Throws Error(usage), which names the flag and the values that it accepts. A flag that the loss does not use
   // is an error.
   LossOptions resolve(const std::string& loss, double temperature, double base_temperature,

@@ -17,6 +17,10 @@ namespace {
 
 constexpr Named<OnNonFinite> on_nonfinite_names[] = {{OnNonFinite::stop, "stop"}, {OnNonFinite::skip, "skip"}};
 
+constexpr Named<OptimizerKind> optimizer_names[] = {{OptimizerKind::sgd, "sgd"},
+                                                    {OptimizerKind::lars, "lars"},
+                                                    {OptimizerKind::rmsprop, "rmsprop"}};
+
 // ---- what rows accept
 
 bool positive(const double& v) {
@@ -101,11 +105,12 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::lr_floor)
           .otherwise(0)
           .must_be("0 to 1", [](const double& v) { return v >= 0 && v <= 1; }),
-      Text("--optimizer", "optimizer", "sgd, lars or rmsprop (sgd)", &O::optimizer)
+      OptionRow<OptimizerKind>("--optimizer", "optimizer", names_of(optimizer_names, " or ") + " (sgd)",
+                               &O::optimizer)
           .preset(&G::optimizer)
           .otherwise("sgd")
-          .must_be("one of sgd, lars, rmsprop",
-                   [](const std::string& v) { return v == "sgd" || v == "lars" || v == "rmsprop"; }),
+          .text([](const std::string& text) { return choice("--optimizer", text, optimizer_names); },
+                named<OptimizerKind>),
       Number("--momentum", "momentum", "of the optimizer (0.9)", &O::momentum)
           .preset(&G::momentum)
           .otherwise(0.9)
@@ -254,6 +259,10 @@ std::vector<AnyOptionRow> make_rows() {
 }
 
 }  // namespace
+
+const char* name(OptimizerKind kind) {
+  return name_of(optimizer_names, kind);
+}
 
 const std::vector<AnyOptionRow>& option_rows() {
   static const std::vector<AnyOptionRow> rows = make_rows();

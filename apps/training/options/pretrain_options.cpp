@@ -5,9 +5,9 @@
 #include <kindred/apps/training/options/option_rows.h>
 #include <kindred/apps/training/options/presets.h>
 #include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/layers/image_input/image_input.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -21,20 +21,20 @@ namespace {
 
 // `plain` and `given` are where the flag's value goes.
 template <typename T>
-void add_flag(CLI::App& app, const OptionRow<T>& row, PretrainOptions& plain, GivenOptions& given) {
+void add_flag(CommandLine& line, const OptionRow<T>& row, PretrainOptions& plain, GivenOptions& given) {
   if (row.given != nullptr) {
-    CLI::Option* option = app.add_option(row.flag, given.*row.given, row.help);
-    if (row.shows_default) option->default_str(fmt::format("{}", *row.default_value));
+    Flag flag = line.add(row.flag, given.*row.given, row.help);
+    if (row.shows_default) flag.shows_default(fmt::format("{}", *row.default_value));
     return;
   }
   if constexpr (std::is_same_v<T, bool>) {
-    app.add_flag(row.flag, plain.*row.value, row.help);
+    line.add_switch(row.flag, plain.*row.value, row.help);
   } else if constexpr (std::is_same_v<T, std::uint64_t>) {
-    add_seed(app, plain.*row.value, row.help);
+    line.add_seed(plain.*row.value, row.help);
   } else if constexpr (std::is_same_v<T, typename OptionRow<T>::Written>) {
     if (row.default_value) plain.*row.value = *row.default_value;
-    CLI::Option* option = app.add_option(row.flag, plain.*row.value, row.help);
-    if (row.shows_default) option->capture_default_str();
+    Flag flag = line.add(row.flag, plain.*row.value, row.help);
+    if (row.shows_default) flag.shows_default();
   } else {
     fail(ExitCode::internal, "{}: a row whose text is parsed needs preset()", row.name());
   }
@@ -103,9 +103,9 @@ void check_flags_fit_loss(const GivenOptions& flags, const std::string& name, co
   check_fits_loss("--head", flags.head.has_value(), !loss.classifies(), name);
 }
 
-void check_fits_optimizer(const char* flag, const std::optional<double>& given, const std::string& optimizer) {
-  check(!given || optimizer == "rmsprop", ExitCode::usage,
-        "{} is for --optimizer rmsprop, not for {}; leave it out", flag, optimizer);
+void check_fits_optimizer(const char* flag, const std::optional<double>& given, OptimizerKind optimizer) {
+  check(!given || optimizer == OptimizerKind::rmsprop, ExitCode::usage,
+        "{} is for --optimizer rmsprop, not for {}; leave it out", flag, name(optimizer));
 }
 
 // Checks the options for queue, momentum encoder and micro-batches, which depend on other options.
@@ -131,8 +131,7 @@ void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
 // The augmentation in the form of a file for --augment.
 nlohmann::json augmentation_json(const PretrainOptions& o) {
   const bool plain = o.view_groups.size() == 1 && o.view_groups.front().size == o.image_size;
-  return nlohmann::json::parse(plain ? to_json_text(o.view_groups.front().recipe)
-                                     : to_json_text(o.view_groups));
+  return parse_json(plain ? to_json_text(o.view_groups.front().recipe) : to_json_text(o.view_groups));
 }
 
 }  // namespace
@@ -178,23 +177,22 @@ nlohmann::json PretrainOptions::to_json() const {
   for_each_option([&](const auto& row) {
     if (row.key != nullptr) json[row.key] = row.written(this->*row.value);
   });
-  if (optimizer == "rmsprop") {
+  if (optimizer == OptimizerKind::rmsprop) {
     json["rmsprop_rho"] = rmsprop_rho;
     json["rmsprop_eps"] = rmsprop_eps;
   }
   return json;
 }
 
-PretrainFlags::PretrainFlags(CLI::App& app) {
-  plain_.data.add_to(app);
+PretrainFlags::PretrainFlags(CommandLine& line) {
+  plain_.data.add_to(line);
   for_each_option([&](const auto& row) {
-    add_flag(app, row, plain_, given_);
-    if (row.name() == "--loss") plain_.loss_flags.add_to(app);  // they stand behind it in --help
+    add_flag(line, row, plain_, given_);
+    if (row.name() == "--loss") plain_.loss_flags.add_to(line);  // they stand behind it in --help
   });
   // What one option alone needs.
-  app.get_option("--out")->required();
-  app.get_option("--gpu")->check(
-      [](const std::string& text) { return text.empty() ? "expected h200, h100, a100 or a file" : ""; });
+  line.find("--out").required();
+  line.find("--gpu").not_empty("expected h200, h100, a100 or a file");
 }
 
 PretrainOptions PretrainFlags::resolve() const {

@@ -15,11 +15,9 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}
-
 namespace kindred {
+
+class CommandLine;
 
 struct PixelStatistics;  // layers/image_input
 
@@ -55,12 +53,16 @@ struct CheckpointInterval {
 // What happens if a loss or gradient is not finite: the run ends, or the step is undone.
 enum class OnNonFinite : std::uint8_t { stop, skip };
 
+enum class OptimizerKind : std::uint8_t { sgd, lars, rmsprop };
+const char* name(OptimizerKind kind);
+
 // All values resolved, as written to RUN/config.json.
 struct PretrainOptions {
   DataFlags data;
   std::string out, weights;
   std::string loss = "supcon";
-  std::string model, augment, optimizer, preset, device, pixels;
+  std::string model, augment, preset, device, pixels;
+  OptimizerKind optimizer = OptimizerKind::sgd;
   std::vector<ViewGroup> view_groups;  // the views that `augment` describes; `views` in all
   HeadKind head = HeadKind::mlp;
   Stem stem = Stem::imagenet;
@@ -95,7 +97,7 @@ struct PretrainOptions {
 // The flags, bound to storage that lives as long as this object.
 class PretrainFlags {
  public:
-  explicit PretrainFlags(CLI::App& app);
+  explicit PretrainFlags(CommandLine& line);
   // Flags override the preset, which overrides the defaults. Checks all values. Throws Error(usage), which
   // names the flag and the values that it accepts.
   PretrainOptions resolve() const;

@@ -1,5 +1,5 @@
 #include <kindred/apps/training/run/checkpoint.h>
-#include <kindred/engine/files/hostile_json.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 
 #include <algorithm>
@@ -111,7 +111,7 @@ void Checkpoint::save(const std::filesystem::path& path, FileOperations& files) 
   SafetensorsWriter writer;
   writer.add_checksum();
   writer.set_metadata(kind_key, "checkpoint");
-  writer.set_metadata(run_key, run_.to_json().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  writer.set_metadata(run_key, json_text(run_.to_json()));
   for (const auto& [name, tensor] : tensors_) writer.add(name, tensor);
   writer.write(path, files);
 }

@@ -1,6 +1,6 @@
 #include <kindred/apps/training/run/epoch_report.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace kindred {
 namespace {

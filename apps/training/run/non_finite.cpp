@@ -1,7 +1,8 @@
 #include <kindred/apps/training/run/non_finite.h>
 #include <kindred/apps/training/run/run_folder.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,10 @@
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
-#include <kindred/engine/files/hostile_json.h>
+#include <kindred/engine/files/json_text.h>
+#include <kindred/engine/files/system_message.h>
+
+#include <nlohmann/json.hpp>
 
 #include <cerrno>
 #include <cstring>
@@ -38,22 +41,13 @@ void clear_run_folder(const fs::path& folder, const std::vector<std::string>& ow
   }
 }
 
-namespace {
-
-// File and class names may not be UTF-8. Invalid parts become replacement characters.
-std::string text_of(const nlohmann::json& value, int indent) {
-  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-}  // namespace
-
 void write_json(const fs::path& path, const nlohmann::json& value) {
-  write_file_atomically(path, text_of(value, 2) + "\n");
+  write_file_atomically(path, json_text(value, 2) + "\n");
 }
 
 nlohmann::json read_json(const fs::path& path) {
   std::ifstream file(path);
-  check(file.is_open(), ExitCode::file, "{} cannot be opened: {}", path.string(), std::strerror(errno));
+  check(file.is_open(), ExitCode::file, "{} cannot be opened: {}", path.string(), system_message());
   std::string text(largest_json + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
@@ -66,7 +60,7 @@ nlohmann::json read_json(const fs::path& path) {
 
 void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
   std::string text;
-  for (const nlohmann::json& value : values) text += text_of(value, -1) + "\n";
+  for (const nlohmann::json& value : values) text += json_text(value) + "\n";
   write_file_atomically(path, text);
 }
 
@@ -79,10 +73,10 @@ std::vector<std::string> read_lines(const fs::path& path) {
 
 void append_json_line(const fs::path& path, const nlohmann::json& value) {
   std::ofstream file(path, std::ios::app);
-  file << text_of(value, -1) << '\n' << std::flush;
+  file << json_text(value) << '\n' << std::flush;
   check(file.good(), ExitCode::io,
         "{} cannot be written: {}; free some space or check the folder's permissions", path.string(),
-        std::strerror(errno));
+        system_message());
 }
 
 }  // namespace kindred

@@ -1,7 +1,7 @@
 // The folder that a program writes its results to. It never mixes two runs and never overwrites one silently.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
 

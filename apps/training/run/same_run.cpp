@@ -1,8 +1,10 @@
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
 #include <kindred/data/sets/pack/pack.h>
+#include <kindred/engine/files/json_text.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -43,12 +45,12 @@ std::vector<std::string> changed_settings(const std::filesystem::path& run, cons
   for (const auto& [key, value] : now.items()) {
     if (std::find(free_settings.begin(), free_settings.end(), key) != free_settings.end()) continue;
     if (before.is_object() && before.contains(key) && before[key] == value) continue;
-    const std::string was = before.is_object() && before.contains(key) ? before[key].dump() : "not there";
+    const std::string was = before.is_object() && before.contains(key) ? json_text(before[key]) : "not there";
     if (key == "data_fingerprint" && before.is_object() && before.contains("images"))
       changes.push_back(fmt::format("the data set had {} training images, now {}, or other files",
-                                    before["images"].dump(), now.value("images", 0)));
+                                    json_text(before["images"]), now.value("images", 0)));
     else
-      changes.push_back(fmt::format("{} was {}, now {}", key, was, value.dump()));
+      changes.push_back(fmt::format("{} was {}, now {}", key, was, json_text(value)));
   }
   return changes;
 }

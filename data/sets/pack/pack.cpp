@@ -4,6 +4,7 @@
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/data/sets/pack/pack_format.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/system_message.h>
 #include <sys/mman.h>  // defines: mmap, munmap, madvise
 #include <sys/stat.h>  // defines: fstat
 #include <unistd.h>    // defines: sysconf
@@ -162,8 +163,7 @@ class MappedFile {
     if (file_.size() == 0) return;
     address_ =
         ::mmap(nullptr, static_cast<std::size_t>(file_.size()), PROT_READ, MAP_SHARED, file_.descriptor(), 0);
-    check(address_ != MAP_FAILED, ExitCode::data, "{}: cannot be mapped: {}", path,
-          std::generic_category().message(errno));
+    check(address_ != MAP_FAILED, ExitCode::data, "{}: cannot be mapped: {}", path, system_message());
   }
   ~MappedFile() {
     if (address_ != MAP_FAILED) ::munmap(address_, static_cast<std::size_t>(file_.size()));

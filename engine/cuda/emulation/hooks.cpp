@@ -7,7 +7,7 @@
 #include <kindred/engine/cuda/emulation/places.h>
 #include <kindred/engine/cuda/emulation/threads.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstring>
 

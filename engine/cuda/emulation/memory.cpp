@@ -4,7 +4,7 @@
 #include <kindred/engine/cuda/emulation/threads.h>
 #include <kindred/engine/error.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/mman.h>  // defines: mmap, madvise
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include <kindred/engine/cuda/emulation/places.h>
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <link.h>    // defines: dl_iterate_phdr
 #include <unistd.h>  // defines: getpid
 

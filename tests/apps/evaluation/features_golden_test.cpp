@@ -71,7 +71,8 @@ TEST_CASE("embed: features of pictures are torchvision's, resize, crop and norma
       double difference = 0, length = 0;
       for (std::size_t d = 0; d < 16; ++d) {
         const double theirs = cases[i]->at("first")[d].get<double>();
-        difference += std::pow(rows[i][d] - theirs, 2), length += theirs * theirs;
+        difference += std::pow(rows[i][d] - theirs, 2);
+        length += theirs * theirs;
       }
       CHECK(std::sqrt(difference / length) < tolerance);
     }

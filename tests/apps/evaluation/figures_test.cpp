@@ -8,6 +8,7 @@
 #include <kindred/data/images/resize.h>
 #include <kindred/data/npz/npz.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/encoder_file.h>
@@ -40,12 +41,12 @@ void check_done(const ProgramResult& result) {
 }
 
 // One trained encoder with its probe, shared by all cases.
-struct Trained {
+struct TrainedAndProbed {
   TemporaryFolder folder;
   std::string set = draw_tiny_set(folder, classes, 12), run = folder / "run";
   std::string encoder = run + "/encoder.safetensors", classifier = run + "/probe/classifier.safetensors";
 
-  Trained() {
+  TrainedAndProbed() {
     check_done(run_program(
         "pretrain", set + " --out " + run +
                         " --device cpu --model resnet20 --image-size 32 -b 14 -j 1 --epochs 2 --knn-every 1"));
@@ -63,12 +64,12 @@ struct Trained {
   json evaluated(const std::string& more) const {
     const std::string out = folder / "evaluated.json";
     check_done(run_program("evaluate", set + " --device cpu --encoder " + encoder + " --json " + out + more));
-    return json::parse(read_bytes(out));
+    return parse_json(read_bytes(out));
   }
 };
 
-const Trained& trained() {
-  static const Trained only;
+const TrainedAndProbed& trained() {
+  static const TrainedAndProbed only;
   return only;
 }
 
@@ -122,7 +123,8 @@ Figures figures_of(const Table& table, const std::string& classifier) {
     ++figures.confusion[static_cast<std::size_t>(label)][static_cast<std::size_t>(best)];
     const double confidence = row[static_cast<std::size_t>(best)];
     Bin& bin = bins[std::min<std::size_t>(14, static_cast<std::size_t>(confidence * 15))];
-    bin.confidence += confidence, bin.right += best == label;
+    bin.confidence += confidence;
+    bin.right += best == label;
   }
   for (const Bin& bin : bins) figures.calibration += std::abs(bin.confidence - bin.right) / count;
   return figures;
@@ -149,7 +151,7 @@ TEST_CASE("figures: accuracy, calibration and confusion are those of the feature
   REQUIRE(of_evaluation.top5 < 1);
   check_figures(trained().evaluated(" --classifier " + trained().classifier), of_evaluation);
   check_figures(trained().evaluated(" --split train --classifier " + trained().classifier), of_training);
-  const json probe = json::parse(read_bytes(trained().run + "/probe/result.json"));
+  const json probe = parse_json(read_bytes(trained().run + "/probe/result.json"));
   CHECK(probe.at("top1").get<double>() == doctest::Approx(of_evaluation.top1));
   CHECK(probe.at("top5").get<double>() == doctest::Approx(of_evaluation.top5));
   CHECK(probe.at("images") == 21);
@@ -170,7 +172,7 @@ TEST_CASE("figures: the best five are five, of linear_probe and of evaluate") {
   REQUIRE(with_place[4] > 0);  // place five
   REQUIRE(with_place[5] > 0);
   const double among_five = static_cast<double>(21 - with_place[5] - with_place[6]) / 21;
-  CHECK(json::parse(read_bytes(out + "/result.json")).at("top5").get<double>() == doctest::Approx(among_five));
+  CHECK(parse_json(read_bytes(out + "/result.json")).at("top5").get<double>() == doctest::Approx(among_five));
   CHECK(trained().evaluated(" --classifier " + out + "/classifier.safetensors").at("top5").get<double>() ==
         doctest::Approx(among_five));
 }
@@ -184,7 +186,9 @@ TEST_CASE("figures: nearest neighbours of the last epoch are those of its featur
       double product = 0, a = 0, b = 0;
       for (int d = 0; d < 64; ++d) {
         const double x = evaluation.row(q)[d], y = training.row(row)[d];
-        product += x * y, a += x * x, b += y * y;
+        product += x * y;
+        a += x * x;
+        b += y * y;
       }
       near.emplace_back(product / std::sqrt(a * b), training.labels[static_cast<std::size_t>(row)]);
     }
@@ -198,7 +202,7 @@ TEST_CASE("figures: nearest neighbours of the last epoch are those of its featur
   std::ifstream lines(trained().run + "/metrics.jsonl");
   std::string line, last;
   while (std::getline(lines, line)) last = line;
-  CHECK(json::parse(last).at("knn_top1").get<double>() ==
+  CHECK(parse_json(last).at("knn_top1").get<double>() ==
         doctest::Approx(static_cast<double>(right) / 21).epsilon(1e-9));
 }
 
@@ -206,7 +210,7 @@ TEST_CASE("figures: a classifier whose classes stand in another order gives the 
   const SafetensorsFile file(trained().classifier);
   const std::vector<float> weight = file.read<float>(*file.find("fc.weight"));
   const std::vector<float> bias = file.read<float>(*file.find("fc.bias"));
-  const json names = json::parse(file.metadata().at("classes"));
+  const json names = parse_json(file.metadata().at("classes"));
   std::vector<float> turned_weight, turned_bias;
   json turned_names = json::array();
   for (std::size_t c = classes; c-- > 0;) {
@@ -217,7 +221,7 @@ TEST_CASE("figures: a classifier whose classes stand in another order gives the 
   }
   const std::string turned = trained().folder / "turned.safetensors";
   SafetensorsWriter writer;
-  writer.set_metadata("classes", turned_names.dump());
+  writer.set_metadata("classes", json_text(turned_names));
   writer.add("fc.weight", Tensor::from(turned_weight, {classes, 64}, Device::cpu));
   writer.add("fc.bias", Tensor::from(turned_bias, {classes}, Device::cpu));
   writer.write(turned);

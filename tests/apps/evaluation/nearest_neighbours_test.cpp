@@ -62,7 +62,9 @@ double cosine(const FeatureTable& a, std::int64_t i, const FeatureTable& b, std:
   for (std::int64_t d = 0; d < a.dim; ++d) {
     const double x = a.features[static_cast<std::size_t>(i * a.dim + d)];
     const double y = b.features[static_cast<std::size_t>(j * b.dim + d)];
-    product += x * y, of_a += x * x, of_b += y * y;
+    product += x * y;
+    of_a += x * x;
+    of_b += y * y;
   }
   return product / std::sqrt(of_a * of_b);
 }

@@ -5,6 +5,7 @@
 
 #include <kindred/data/images/decode.h>
 #include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/layers/linear/linear.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
@@ -24,7 +25,7 @@ namespace {
 
 using by_hand::for_each_view;
 
-constexpr std::size_t dim = 64;
+constexpr std::size_t feature_dim = 64;
 
 // All images of a set, unchanged and in the order of the set.
 Batch whole(const Dataset& set) {
@@ -55,15 +56,15 @@ struct Frozen {
 // softmax(W (x - mean) / deviation + b), by SGD on cross-entropy.
 struct Classifier {
   Classifier(const std::vector<float>& training, std::uint64_t seed, const SgdOptions& sgd, float smoothing)
-      : fc(store, "fc", dim, 3), label_smoothing(smoothing) {
+      : fc(store, "fc", feature_dim, 3), label_smoothing(smoothing) {
     store.allocate(Device::cpu, seed);
     optimizer.emplace(store, sgd);
-    const std::size_t rows = training.size() / dim;
-    for (std::size_t d = 0; d < dim; ++d) {
+    const std::size_t rows = training.size() / feature_dim;
+    for (std::size_t d = 0; d < feature_dim; ++d) {
       double sum = 0, squares = 0;
-      for (std::size_t i = 0; i < rows; ++i) sum += training[i * dim + d];
+      for (std::size_t i = 0; i < rows; ++i) sum += training[i * feature_dim + d];
       const double average = sum / static_cast<double>(rows);
-      for (std::size_t i = 0; i < rows; ++i) squares += std::pow(training[i * dim + d] - average, 2);
+      for (std::size_t i = 0; i < rows; ++i) squares += std::pow(training[i * feature_dim + d] - average, 2);
       mean.push_back(static_cast<float>(average));
       deviation.push_back(static_cast<float>(std::sqrt(squares / static_cast<double>(rows))));
     }
@@ -71,10 +72,10 @@ struct Classifier {
   void step(std::vector<float> features, const std::vector<std::int32_t>& labels, double rate) {
     const auto rows = static_cast<std::int64_t>(labels.size());
     for (std::size_t i = 0; i < features.size(); ++i)
-      features[i] = (features[i] - mean[i % dim]) / deviation[i % dim];
+      features[i] = (features[i] - mean[i % feature_dim]) / deviation[i % feature_dim];
     Tape tape;
     store.attach(tape);
-    tape.backward(cross_entropy(fc(Tensor::from(features, {rows, dim}, Device::cpu)),
+    tape.backward(cross_entropy(fc(Tensor::from(features, {rows, feature_dim}, Device::cpu)),
                                 Tensor::from(labels, {rows}, Device::cpu), label_smoothing));
     optimizer->set_learning_rate(rate);
     optimizer->step();
@@ -83,14 +84,14 @@ struct Classifier {
   std::string bytes(const std::vector<std::string>& names) const {
     std::vector<float> weight = fc.weight.value.to_vector<float>(), bias = fc.bias.value.to_vector<float>();
     for (std::size_t c = 0; c < 3; ++c)
-      for (std::size_t d = 0; d < dim; ++d) {
-        weight[c * dim + d] /= deviation[d];
-        bias[c] -= weight[c * dim + d] * mean[d];
+      for (std::size_t d = 0; d < feature_dim; ++d) {
+        weight[c * feature_dim + d] /= deviation[d];
+        bias[c] -= weight[c * feature_dim + d] * mean[d];
       }
     SafetensorsWriter writer;
     writer.set_metadata("format", "pt");
-    writer.set_metadata("classes", nlohmann::json(names).dump());
-    writer.add("fc.weight", Tensor::from(weight, {3, dim}, Device::cpu));
+    writer.set_metadata("classes", json_text(names));
+    writer.add("fc.weight", Tensor::from(weight, {3, feature_dim}, Device::cpu));
     writer.add("fc.bias", Tensor::from(bias, {3}, Device::cpu));
     const TemporaryFolder folder;
     writer.write(folder / "classifier.safetensors");
@@ -135,7 +136,7 @@ std::string trained_on_features(const Batch& training, const std::vector<float>&
       std::vector<std::int32_t> labels;
       for (std::int64_t i = step * batch; i < (step + 1) * batch; ++i) {
         const std::size_t row = order[static_cast<std::size_t>(i)];
-        rows.insert(rows.end(), &features[row * dim], &features[row * dim] + dim);
+        rows.insert(rows.end(), &features[row * feature_dim], &features[row * feature_dim] + feature_dim);
         labels.push_back(training.labels[row]);
       }
       classifier.step(rows, labels, cosine(peak, epoch * batches + step, epochs * batches));
@@ -219,8 +220,8 @@ TEST_CASE("by hand: an online probe's loss, weights and accuracy") {
   model.store.allocate(Device::cpu, 0);
   Optimizer optimizer(model.store, SgdOptions{.momentum = 0.9, .weight_decay = 1e-4});
   ParameterStore beside;
-  const BatchNorm norm(beside, "norm", dim);
-  const Linear fc(beside, "fc", dim, 3);
+  const BatchNorm norm(beside, "norm", feature_dim);
+  const Linear fc(beside, "fc", feature_dim, 3);
   beside.allocate(Device::cpu, 0);
   Optimizer probe_optimizer(beside, SgdOptions{.momentum = 0.9, .weight_decay = 0});
   Loader loader = by_hand::loader(set, 0, 2, "cifar", 8);
@@ -266,7 +267,7 @@ TEST_CASE("by hand: an online probe's loss, weights and accuracy") {
   };
   const double accuracy = accuracy_on(whole(*open_dataset(set, Split::evaluation)));
   const double of_training = accuracy_on(whole(*open_dataset(set, Split::train, {.limit_per_class = 8})));
-  const auto line = nlohmann::json::parse(read_bytes(run + "/metrics.jsonl"));
+  const auto line = parse_json(read_bytes(run + "/metrics.jsonl"));
   CHECK(line.at("probe_loss").get<double>() == doctest::Approx(probe_loss).epsilon(1e-6));
   CHECK(line.at("probe_top1").get<double>() == doctest::Approx(accuracy).epsilon(1e-9));
   CHECK(accuracy > 0);

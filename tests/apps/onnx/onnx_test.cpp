@@ -2,6 +2,7 @@
 #include "../programs.h"
 #include "onnx_reader.h"
 
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/models/contrastive_model.h>
 #include <kindred/models/weights_file.h>
@@ -106,7 +107,7 @@ TEST_CASE("onnx: constants and metadata") {
   CHECK(file.metadata.at("stem") == "cifar");
   CHECK(file.metadata.at("image_size") == "32");
   const auto numbers = [&](const char* key) {
-    return nlohmann::json::parse(file.metadata.at(key)).get<std::vector<double>>();
+    return parse_json(file.metadata.at(key)).get<std::vector<double>>();
   };
   const std::vector<double> mean = {0.5071, 0.4867, 0.4408}, deviation = {0.2675, 0.2565, 0.2761};
   for (std::size_t c = 0; c < 3; ++c) {

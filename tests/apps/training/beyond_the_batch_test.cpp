@@ -1,7 +1,7 @@
 // pretrain with micro-batches, a queue, a momentum encoder, an online probe.
 #include "../programs.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/online_probe.h>
 #include <kindred/apps/training/run/checkpoint.h>
@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* tiny = " --model resnet20 --image-size 16 -b 12 --augment cifar --seed 3 -j 1 ";
+constexpr const char* batches_of_twelve =
+    " --model resnet20 --image-size 16 -b 12 --augment cifar --seed 3 -j 1 ";
 constexpr const char* two_epochs = "--epochs 2 ";
 
 std::vector<nlohmann::json> metrics_of(const std::string& run) {
@@ -26,8 +27,9 @@ TEST_CASE(
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder, 3, 16);
   const auto run = [&](const std::string& name, const std::string& flags) {
-    const auto result = run_program("pretrain", set + " --knn-every 0 --lr 0.01 --out " +
-                                                    (folder / name).string() + tiny + two_epochs + flags);
+    const auto result =
+        run_program("pretrain", set + " --knn-every 0 --lr 0.01 --out " + (folder / name).string() +
+                                    batches_of_twelve + two_epochs + flags);
     CAPTURE(result.output);
     REQUIRE(result.code == 0);
     return (folder / name).string();
@@ -61,7 +63,7 @@ TEST_CASE(
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
   const std::string flags =
-      std::string(tiny) +
+      std::string(batches_of_twelve) +
       "--epochs 8 --knn-every 4 --checkpoint-every 1 --queue 30 --momentum-encoder 0.9 --online-probe ";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
   run_until_checkpoint(set, cut, flags);
@@ -81,7 +83,8 @@ TEST_CASE(
   CHECK(metrics[7]["probe_top1"].get<double>() >= 0);
   CHECK(metrics[7]["probe_loss"].get<double>() > 0);
   // A run without them cannot resume from this checkpoint.
-  const auto changed = run_program("pretrain", set + " --out " + cut + tiny + "--epochs 8 --resume");
+  const auto changed =
+      run_program("pretrain", set + " --out " + cut + batches_of_twelve + "--epochs 8 --resume");
   CHECK(changed.code == 2);
   CHECK(says(changed, "queue was 30, now 0"));
 }
@@ -113,8 +116,8 @@ TEST_CASE("an online probe leaves the encoder as it would be without") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
   for (const char* flag : {"", "--online-probe"})
-    REQUIRE(run_program("pretrain", set + " --out " + (folder / (std::string("run") + flag)).string() + tiny +
-                                        two_epochs + flag)
+    REQUIRE(run_program("pretrain", set + " --out " + (folder / (std::string("run") + flag)).string() +
+                                        batches_of_twelve + two_epochs + flag)
                 .code == 0);
   CHECK(read_bytes(folder / "run/encoder.safetensors") ==
         read_bytes(folder / "run--online-probe/encoder.safetensors"));
@@ -131,16 +134,16 @@ TEST_CASE("a queue with every loss that has one, and steps that are skipped") {
         "--queue 24 --online-probe --on-nonfinite skip", "--head none --momentum-encoder .9",
         "--micro-batch 3 --loss cross_entropy --online-probe"}) {
     CAPTURE(flags);
-    const auto result =
-        run_program("pretrain", set + " --overwrite --knn-every 0 --out " + run + tiny + two_epochs + flags);
+    const auto result = run_program(
+        "pretrain", set + " --overwrite --knn-every 0 --out " + run + batches_of_twelve + two_epochs + flags);
     CAPTURE(result.output);
     REQUIRE(result.code == 0);
     for (const auto& line : metrics_of(run)) CHECK(std::isfinite(line.at("loss").get<double>()));
     // The positives of an anchor include those in the queue: a batch of 12 alone cannot have so many.
     if (std::string(flags).starts_with("--queue 64 --momentum-encoder"))
       CHECK(metrics_of(run).back().at("features").at("positives_mean").get<double>() > 12);
-    CHECK(run_program("pretrain",
-                      set + " --dry-run --out " + (folder / "dry").string() + tiny + two_epochs + flags)
+    CHECK(run_program("pretrain", set + " --dry-run --out " + (folder / "dry").string() + batches_of_twelve +
+                                      two_epochs + flags)
               .code == 0);
   }
 }
@@ -150,8 +153,8 @@ TEST_CASE("memories and micro-batches that cannot be are refused") {
   const std::string set = draw_tiny_set(folder);
   const auto refused = [&](const std::string& flags, const std::string& what) {
     CAPTURE(flags);
-    const auto result =
-        run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + two_epochs + flags);
+    const auto result = run_program(
+        "pretrain", set + " --out " + (folder / "run").string() + batches_of_twelve + two_epochs + flags);
     CHECK(result.code == 2);
     CHECK(is_one_line_error(result));
     CHECK(says(result, what));

@@ -124,7 +124,8 @@ TEST_CASE("by hand: cross-entropy on a classifier, with label smoothing, and one
   const TemporaryFolder folder;
   const std::string set = by_hand::draw_set(folder);
   Plan plan;
-  plan.classes = 3, plan.views = 1;
+  plan.classes = 3;
+  plan.views = 1;
   plan.loss = [](const Tensor& logits, const Batch& batch) {
     return cross_entropy(logits, for_each_view(batch.labels, 1), 0.1f);
   };

@@ -5,6 +5,7 @@
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/options/loss_flags.h>
 #include <kindred/data/loading/loader.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/losses/supcon/supcon.h>
 
 #include "../../engine/temporary_folder.h"
@@ -23,11 +24,11 @@ namespace {
 std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+  for (std::string line; std::getline(file, line);) lines.push_back(parse_json(line));
   return lines;
 }
 
-constexpr const char* tiny = " --model resnet20 --image-size 16 -b 12 --epochs 1 --augment cifar ";
+constexpr const char* twelve_images = " --model resnet20 --image-size 16 -b 12 --epochs 1 --augment cifar ";
 
 TEST_CASE("pretrain takes every loss") {
   const TemporaryFolder folder;
@@ -39,7 +40,8 @@ TEST_CASE("pretrain takes every loss") {
         "--loss n_pairs --temperature 0.3", "--loss max_margin", "--loss cross_entropy --label-smoothing 0.1",
         "--loss cross_entropy --precision bf16 --views 1"}) {
     CAPTURE(flags);
-    const auto result = run_program("pretrain", set + " --overwrite --knn-every 0 --out " + run + tiny + flags);
+    const auto result =
+        run_program("pretrain", set + " --overwrite --knn-every 0 --out " + run + twelve_images + flags);
     CAPTURE(result.output);
     REQUIRE(result.code == 0);
     const auto line = json_lines(std::filesystem::path(run) / "metrics.jsonl").at(0);
@@ -50,8 +52,8 @@ TEST_CASE("pretrain takes every loss") {
       CHECK(line.at("features").at("effective_rank").get<double>() >= 1);
       CHECK(line.at("features").at("positives_mean").get<double>() >= 0);
     }
-    CHECK(run_program("pretrain", set + " --dry-run --out " + (folder / "dry").string() + tiny + flags).code ==
-          0);
+    CHECK(run_program("pretrain", set + " --dry-run --out " + (folder / "dry").string() + twelve_images + flags)
+              .code == 0);
   }
   // The encoder of the one-stage baseline is like any other.
   CHECK(run_program("linear_probe",
@@ -64,7 +66,8 @@ TEST_CASE("flags that do not fit the loss are refused") {
   const std::string set = draw_tiny_set(folder);
   const auto refused = [&](const std::string& flags, const std::string& what) {
     CAPTURE(flags);
-    const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + flags);
+    const auto result =
+        run_program("pretrain", set + " --out " + (folder / "run").string() + twelve_images + flags);
     CHECK(result.code == 2);
     CHECK(is_one_line_error(result));
     CHECK(result.output.find(what) != std::string::npos);

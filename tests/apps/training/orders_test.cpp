@@ -25,7 +25,7 @@ using test::DrawnOrder;
 
 // ---- the feed alone: kernels that copy their input, recorded like training steps
 
-constexpr std::int64_t steps_a_launch = 2, bytes = 50, labels = 6, rates = 2;
+constexpr std::int64_t steps_a_launch = 2, input_bytes = 50, labels = 6, rates = 2;
 
 std::uint8_t byte_of(std::int64_t step) {
   return static_cast<std::uint8_t>(step * 7 + 1);
@@ -33,8 +33,8 @@ std::uint8_t byte_of(std::int64_t step) {
 
 // The values that the steps of `launches` launches read, in order.
 std::vector<float> fed(std::int64_t launches) {
-  std::optional<InputFeed> feed(std::in_place, steps_a_launch, bytes, labels, rates);
-  const std::int64_t each = bytes + labels + rates;
+  std::optional<InputFeed> feed(std::in_place, steps_a_launch, input_bytes, labels, rates);
+  const std::int64_t each = input_bytes + labels + rates;
   const Tensor read = Tensor::zeros({launches * steps_a_launch, each}, DType::f32, Device::cuda);
   const Tensor last = Tensor::zeros({steps_a_launch, each}, DType::f32, Device::cuda);
   const auto pool = new_memory_pool(Device::cuda);
@@ -43,7 +43,7 @@ std::vector<float> fed(std::int64_t launches) {
     const int slot = static_cast<int>(launch % InputFeed::slots);
     for (std::int64_t place = 0; place < steps_a_launch; ++place) {
       const std::int64_t step = launch * steps_a_launch + place;
-      const std::vector<std::uint8_t> image(bytes, byte_of(step));
+      const std::vector<std::uint8_t> image(input_bytes, byte_of(step));
       const std::vector<std::int32_t> classes(labels, static_cast<std::int32_t>(step));
       feed->put(slot, place, image, classes, std::array{0.5f * static_cast<float>(step), 1.0f});
     }
@@ -57,8 +57,8 @@ std::vector<float> fed(std::int64_t launches) {
             last.window(place * each + first, from.shape()).copy_from(between);
           };
           part(0, feed->bytes(slot, place));
-          part(bytes, feed->labels(slot, place));
-          part(bytes + labels, feed->rates(slot, place));
+          part(input_bytes, feed->labels(slot, place));
+          part(input_bytes + labels, feed->rates(slot, place));
         }
       });
     feed->wait_for(slot);
@@ -77,12 +77,12 @@ TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * test::nee
     const AtOnce order;
     return fed(launches);
   }();
-  const std::int64_t each = bytes + labels + rates;
+  const std::int64_t each = input_bytes + labels + rates;
   for (std::int64_t step = 0; step < launches * steps_a_launch; ++step) {
     const float* row = at_once.data() + step * each;
-    CHECK(row[bytes - 1] == static_cast<float>(byte_of(step)));
-    CHECK(row[bytes] == static_cast<float>(step));
-    CHECK(row[bytes + labels] == 0.5f * static_cast<float>(step));
+    CHECK(row[input_bytes - 1] == static_cast<float>(byte_of(step)));
+    CHECK(row[input_bytes] == static_cast<float>(step));
+    CHECK(row[input_bytes + labels] == 0.5f * static_cast<float>(step));
   }
   std::uint64_t same = 0;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
@@ -98,11 +98,18 @@ TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * test::nee
 
 // ---- training steps, with saving
 
-PretrainOptions tiny(std::int64_t steps_in_a_launch) {
+PretrainOptions tiny_options(std::int64_t steps_in_a_launch) {
   PretrainOptions o;
-  o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::linear, o.optimizer = "sgd",
+  o.model = "resnet20";
+  o.stem = Stem::cifar;
+  o.head = HeadKind::linear;
+  o.optimizer = "sgd";
   o.pixels = "cifar10";
-  o.image_size = 4, o.batch_size = 2, o.views = 2, o.momentum = 0.9, o.temperature = 0.1;
+  o.image_size = 4;
+  o.batch_size = 2;
+  o.views = 2;
+  o.momentum = 0.9;
+  o.temperature = 0.1;
   o.view_groups = {{recipe("none"), 4, 2}};
   o.steps_a_launch = steps_in_a_launch;
   o.checkpoint_every.steps = 6;
@@ -230,16 +237,16 @@ void check_orders(const PretrainOptions& o, const std::optional<ResidentPictures
 const ResidentPictures three_pictures{random_bytes(3 * 4 * 4 * 3, 1000), 4, 4};
 
 TEST_CASE("steps on cuda: as late as can be, they do the same" * test::needs_emulation) {
-  check_orders(tiny(1), three_pictures, 10, Order::latest);
+  check_orders(tiny_options(1), three_pictures, 10, Order::latest);
 }
 
 TEST_CASE("steps on cuda: fed and saved in a hundred drawn orders, they do the same" * test::needs_emulation) {
-  check_orders(tiny(2), {}, 50);
+  check_orders(tiny_options(2), {}, 50);
 }
 
 TEST_CASE("steps on cuda: with resident pictures in a hundred drawn orders, they do the same" *
           test::needs_emulation) {
-  check_orders(tiny(1), three_pictures, 50);
+  check_orders(tiny_options(1), three_pictures, 50);
 }
 
 }  // namespace

@@ -15,10 +15,19 @@
 namespace kindred {
 namespace {
 
-PretrainOptions tiny(Precision precision) {
+PretrainOptions tiny_options(Precision precision) {
   PretrainOptions o;
-  o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::mlp, o.optimizer = "sgd", o.pixels = "cifar10";
-  o.image_size = 8, o.batch_size = 3, o.views = 2, o.momentum = 0.9, o.weight_decay = 1e-4, o.temperature = 0.1;
+  o.model = "resnet20";
+  o.stem = Stem::cifar;
+  o.head = HeadKind::mlp;
+  o.optimizer = "sgd";
+  o.pixels = "cifar10";
+  o.image_size = 8;
+  o.batch_size = 3;
+  o.views = 2;
+  o.momentum = 0.9;
+  o.weight_decay = 1e-4;
+  o.temperature = 0.1;
   o.precision = precision;
   o.view_groups = {{recipe("none"), 8, 2}};
   return o;
@@ -33,8 +42,8 @@ std::vector<std::uint8_t> pictures(std::uint32_t step) {
 
 const std::vector<std::int32_t> labels = {0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0};  // of the loss, and classes
 
-struct Trained : Learner {
-  Trained(const PretrainOptions& o, Device on) : Learner(o, on, 2), options(o), device(on) {}
+struct TrainedLearner : Learner {
+  TrainedLearner(const PretrainOptions& o, Device on) : Learner(o, on, 2), options(o), device(on) {}
 
   std::vector<float> values() const {
     std::vector<float> all = model().store.flat_values().to_vector<float>();
@@ -54,12 +63,18 @@ struct Trained : Learner {
 
 TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * test::needs_gpu) {
   const test::DeterministicPlans rule;
-  std::vector<PretrainOptions> cases = {tiny({}), tiny({DType::f16}), tiny({}), tiny({}), tiny({})};
-  cases[2].momentum_encoder = 0.9, cases[2].queue = 7, cases[2].online_probe = true;
-  cases[3].micro_batch = 1, cases[3].batch_norm_scope = BatchNormScope::micro;
-  cases[4].micro_batch = 1, cases[4].batch_norm_scope = BatchNormScope::full, cases[4].queue = 9;
+  std::vector<PretrainOptions> cases = {tiny_options({}), tiny_options({DType::f16}), tiny_options({}),
+                                        tiny_options({}), tiny_options({})};
+  cases[2].momentum_encoder = 0.9;
+  cases[2].queue = 7;
+  cases[2].online_probe = true;
+  cases[3].micro_batch = 1;
+  cases[3].batch_norm_scope = BatchNormScope::micro;
+  cases[4].micro_batch = 1;
+  cases[4].batch_norm_scope = BatchNormScope::full;
+  cases[4].queue = 9;
   for (const PretrainOptions& o : cases) {
-    Trained plain(o, Device::cuda), recorded(o, Device::cuda);
+    TrainedLearner plain(o, Device::cuda), recorded(o, Device::cuda);
     const auto steps = make_training_steps(o, Device::cuda, recorded);
     std::vector<double> expected, losses;
     const auto keep = [&](const std::vector<StepResult>& results) {
@@ -87,10 +102,10 @@ TEST_CASE("steps on cuda: recorded ones equal single ones to the bit" * test::ne
 
 TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * test::needs_gpu) {
   const test::DeterministicPlans rule;
-  PretrainOptions o = tiny({});
+  PretrainOptions o = tiny_options({});
   o.online_probe = true;
   o.steps_a_launch = 2;
-  Trained plain(o, Device::cuda), recorded(o, Device::cuda);
+  TrainedLearner plain(o, Device::cuda), recorded(o, Device::cuda);
   const auto steps = make_training_steps(o, Device::cuda, recorded);
   std::vector<double> expected, losses, features;
   const auto keep = [&](const std::vector<StepResult>& results) {
@@ -126,8 +141,8 @@ TEST_CASE("steps on cuda: several in a launch equal single ones to the bit" * te
 }
 
 TEST_CASE("steps on cuda: a loss that is not finite stops the updates" * test::needs_gpu) {
-  const PretrainOptions o = tiny({});
-  Trained trained(o, Device::cuda);
+  const PretrainOptions o = tiny_options({});
+  TrainedLearner trained(o, Device::cuda);
   const auto steps = make_training_steps(o, Device::cuda, trained);
   steps->run(pictures(0), labels, 0.1);
   steps->run(pictures(1), labels, 0.1);
@@ -163,10 +178,10 @@ TEST_CASE("recordings on cuda: the host can take no part, and an error leaves th
 
 TEST_CASE("memory prediction: what is predicted for cuda is what a step takes there" * test::needs_gpu) {
   for (const Precision precision : {Precision{}, Precision{DType::bf16}}) {
-    const PretrainOptions o = tiny(precision);
+    const PretrainOptions o = tiny_options(precision);
     const MemoryPrediction memory = predict_memory(o, Device::cuda);
     const PoolScope scope(Device::cuda, new_memory_pool(Device::cuda));
-    Trained trained(o, Device::cuda);
+    TrainedLearner trained(o, Device::cuda);
     const std::size_t parameters = scope.pool()->statistics().in_use;
     CHECK(parameters == memory.parameter_bytes);
     for (std::uint32_t step = 0; step < 2; ++step) trained.step_on(step);
@@ -178,7 +193,7 @@ TEST_CASE("memory prediction: what is predicted for cuda is what a step takes th
 }
 
 TEST_CASE("memory prediction: the largest batch fits and a larger one does not") {
-  const PretrainOptions o = tiny({});
+  const PretrainOptions o = tiny_options({});
   for (const Device device : {Device::cpu, Device::cuda}) {
     const std::size_t bytes = std::size_t{300} << 20;
     const std::int64_t batch = largest_batch(o, device, bytes);
@@ -197,8 +212,8 @@ TEST_CASE("memory prediction: the largest batch fits and a larger one does not")
 }
 
 TEST_CASE("steps on the cpu give their own result at once") {
-  const PretrainOptions o = tiny({});
-  Trained trained(o, Device::cpu);
+  const PretrainOptions o = tiny_options({});
+  TrainedLearner trained(o, Device::cpu);
   const auto steps = make_training_steps(o, Device::cpu, trained);
   const auto result = steps->run(pictures(0), labels, 0.1);
   REQUIRE(result.size() == 1);

@@ -3,6 +3,7 @@
 #include "../../programs.h"
 
 #include <kindred/apps/training/dry_run/time_prediction.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -17,11 +18,20 @@ namespace {
 
 PretrainOptions options_for(const std::string& model, int size, std::int64_t batch, Stem stem) {
   PretrainOptions o;
-  o.model = model, o.stem = stem, o.head = HeadKind::mlp;
-  o.augment = "cifar", o.pixels = "imagenet", o.optimizer = "sgd";
-  o.image_size = size, o.batch_size = batch, o.views = 2, o.epochs = 1;
+  o.model = model;
+  o.stem = stem;
+  o.head = HeadKind::mlp;
+  o.augment = "cifar";
+  o.pixels = "imagenet";
+  o.optimizer = "sgd";
+  o.image_size = size;
+  o.batch_size = batch;
+  o.views = 2;
+  o.epochs = 1;
   o.view_groups = {ViewGroup{recipe("cifar", size), size, 2}};
-  o.lr = 0.1, o.momentum = 0.9, o.temperature = 0.1;
+  o.lr = 0.1;
+  o.momentum = 0.9;
+  o.temperature = 0.1;
   o.precision = Precision{DType::bf16};
   return o;
 }
@@ -198,7 +208,10 @@ TEST_CASE("predicted: SupCon by the tiles that it multiplies") {
 
 TEST_CASE("predicted: layers, kinds and the step are one sum, and each layer has a place") {
   PretrainOptions o = resnet50();
-  o.momentum_encoder = 0.99, o.queue = 4096, o.online_probe = true, o.micro_batch = 32;
+  o.momentum_encoder = 0.99;
+  o.queue = 4096;
+  o.online_probe = true;
+  o.micro_batch = 32;
   for (const PretrainOptions& options : {resnet50(), o}) {
     const TimePrediction times = predicted(options);
     double layers = 0, kinds = 0;
@@ -239,7 +252,10 @@ TEST_CASE("predicted: what costs more in a run costs more here") {
   CHECK(exact.kernels > micro_batches.kernels);
   CHECK(micro_batches.kernels > 1.2 * plain.kernels);
   // The momentum encoder sees the second views, and has no backward pass.
-  const TimePrediction keys = with([](PretrainOptions& o) { o.momentum_encoder = 0.999, o.queue = 8192; });
+  const TimePrediction keys = with([](PretrainOptions& o) {
+    o.momentum_encoder = 0.999;
+    o.queue = 8192;
+  });
   CHECK(sum_of(keys, "conv2d.forward").operations == sum_of(plain, "conv2d.forward").operations);
   CHECK(sum_of(keys, "conv2d.filter").operations == sum_of(plain, "conv2d.filter").operations / 2);
   CHECK(sum_of(keys, "move_average").launches == 1);
@@ -249,7 +265,10 @@ TEST_CASE("predicted: what costs more in a run costs more here") {
   const TimePrediction lars = with([](PretrainOptions& o) { o.optimizer = "lars"; });
   CHECK(sum_of(lars, "optimizer").launches == sum_of(plain, "optimizer").launches + 2);
   // RMSProp also reads and writes the mean square of each parameter, 4 bytes.
-  const TimePrediction rmsprop = with([](PretrainOptions& o) { o.optimizer = "rmsprop", o.rmsprop_eps = 1; });
+  const TimePrediction rmsprop = with([](PretrainOptions& o) {
+    o.optimizer = "rmsprop";
+    o.rmsprop_eps = 1;
+  });
   const std::int64_t mean_square =
       sum_of(rmsprop, "optimizer.update").read - sum_of(plain, "optimizer.update").read;
   CHECK(sum_of(rmsprop, "optimizer").launches == sum_of(plain, "optimizer").launches);
@@ -328,8 +347,7 @@ TEST_CASE("--dry-run --gpu: one's own rates, the figures as JSON, and a GPU that
   REQUIRE(result.code == 0);
   CHECK(says(result, "it does not fit the mine: "));
   CHECK(std::regex_match(lines_of(result).back(), last_line));
-  std::ifstream stream(figures);
-  const auto json = nlohmann::json::parse(stream);
+  const auto json = parse_json(read_bytes(figures));
   CHECK(json.at("gpu") == "mine");
   CHECK(json.at("fits") == false);
   CHECK(json.at("views") == 16);

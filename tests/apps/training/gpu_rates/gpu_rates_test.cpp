@@ -2,6 +2,7 @@
 #include "../../../errors.h"
 
 #include <kindred/apps/training/gpu_rates/gpu_rates.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -59,7 +60,7 @@ TEST_CASE("rates: the tables that come along name a source for every number") {
     CHECK(rates.gpu.find(each.name[0] == 'a'   ? "A100"
                          : each.name[1] == '1' ? "H100"
                                                : "H200") != std::string::npos);
-    const auto json = nlohmann::json::parse(each.text);
+    const auto json = parse_json(each.text);
     std::size_t sources = 0;
     const auto look = [&](const nlohmann::json& rate) {
       CHECK(rate.at("source").get<std::string>().size() > 5);

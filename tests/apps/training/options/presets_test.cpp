@@ -4,10 +4,11 @@
 #include "../../onnx/onnx_reader.h"
 #include "../../programs.h"
 
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/training/options/pretrain_options.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 namespace kindred {
@@ -19,7 +20,7 @@ const std::vector<std::string> presets = {"imagenet", "cifar", "cifar-quick", "d
 
 // imagenet: Khosla et al. 2020, with a learning rate of 0.4 for each 256 images. cifar: the README of
 // HobbitLong/SupContrast. The other presets are our own.
-const std::vector<std::pair<std::string, std::vector<std::string>>> settings = {
+const std::vector<std::pair<std::string, std::vector<std::string>>> preset_settings = {
     {"model", {"resnet50", "resnet50", "resnet20", "resnet20"}},
     {"head", {"mlp", "mlp", "mlp", "mlp"}},
     {"stem", {"imagenet", "cifar", "cifar", "cifar"}},
@@ -43,11 +44,14 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> settings = {
 
 TEST_CASE("presets: every number of every recipe") {
   for (std::size_t column = 0; column < presets.size(); ++column) {
-    CLI::App app;
-    const PretrainFlags flags(app);
-    app.parse("set --out run --device cpu --preset " + presets[column]);
+    CommandLine line("", "pretrain");
+    const PretrainFlags flags(line);
+    const std::string& preset = presets[column];
+    const char* const arguments[] = {"pretrain", "set", "--out",    "run",
+                                     "--device", "cpu", "--preset", preset.c_str()};
+    line.parse(std::size(arguments), arguments);
     const json config = flags.resolve().to_json();
-    for (const auto& [setting, values] : settings) {
+    for (const auto& [setting, values] : preset_settings) {
       CAPTURE(presets[column]);
       CAPTURE(setting);
       const json& value = config.at(setting);
@@ -65,7 +69,7 @@ TEST_CASE("presets: docs/recipes.md says the same, and --help names them all") {
     return text + "\n";
   };
   std::string table = row("| |", presets) + "|---|---|---|---|---|\n";
-  for (const auto& [setting, values] : settings) table += row("| `" + setting + "` |", values);
+  for (const auto& [setting, values] : preset_settings) table += row("| `" + setting + "` |", values);
   const std::string page = read_bytes(golden_dir() + "/../../docs/recipes.md");
   CAPTURE(table);
   CHECK(page.find("\n" + table + "\n") != std::string::npos);
@@ -79,7 +83,7 @@ TEST_CASE("presets: docs/recipes.md says the same, and --help names them all") {
 // Three numbers of a file's metadata.
 void check_numbers(const std::map<std::string, std::string>& metadata, const char* key,
                    const std::vector<double>& expected) {
-  const auto numbers = json::parse(metadata.at(key)).get<std::vector<double>>();
+  const auto numbers = parse_json(metadata.at(key)).get<std::vector<double>>();
   REQUIRE(numbers.size() == 3);
   for (std::size_t c = 0; c < 3; ++c) CHECK(numbers[c] == doctest::Approx(expected[c]).epsilon(1e-6));
 }

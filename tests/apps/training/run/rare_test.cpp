@@ -3,6 +3,7 @@
 
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -27,7 +28,7 @@ TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl") 
   std::istringstream lines(read_bytes(run + "/metrics.jsonl"));
   std::vector<double> figures;
   for (std::string line; std::getline(lines, line);)
-    figures.push_back(nlohmann::json::parse(line).at("knn_top1").get<double>());
+    figures.push_back(parse_json(line).at("knn_top1").get<double>());
   REQUIRE(figures.size() == 8);
   const auto best = std::max_element(figures.begin(), figures.end());  // the first of equals
   REQUIRE(*best > *std::min_element(figures.begin(), figures.end()));
@@ -41,10 +42,21 @@ TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl") 
 
 TEST_CASE("a step that is taken back leaves no trace: statistics, queue and momentum encoder to the bit") {
   PretrainOptions o;
-  o.model = "resnet20", o.stem = Stem::cifar, o.head = HeadKind::mlp, o.optimizer = "sgd", o.pixels = "cifar10";
-  o.image_size = 8, o.batch_size = 3, o.views = 2, o.momentum = 0.9, o.temperature = 0.1, o.lr = 0.1;
+  o.model = "resnet20";
+  o.stem = Stem::cifar;
+  o.head = HeadKind::mlp;
+  o.optimizer = "sgd";
+  o.pixels = "cifar10";
+  o.image_size = 8;
+  o.batch_size = 3;
+  o.views = 2;
+  o.momentum = 0.9;
+  o.temperature = 0.1;
+  o.lr = 0.1;
   o.view_groups = {{recipe("none"), 8, 2}};
-  o.queue = 7, o.momentum_encoder = 0.9, o.online_probe = true;
+  o.queue = 7;
+  o.momentum_encoder = 0.9;
+  o.online_probe = true;
   Learner learner(o, Device::cpu, 2);
   learner.set_learning_rate(0.1);
   const auto step = [&](float first) {

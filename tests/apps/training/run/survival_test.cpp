@@ -1,9 +1,10 @@
 // Runs that are killed, interrupted, or meet a failing disk, as a user sees them.
 #include "../../programs.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <nlohmann/json.hpp>
 
@@ -25,13 +26,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string tiny = " --model resnet20 --image-size 32 -b 8 --knn-every 5 ";
+const std::string survivor = " --model resnet20 --image-size 32 -b 8 --knn-every 5 ";
 
 // scripts/hundred_kills.py does the same a hundred times.
 TEST_CASE("a run that is killed at random moments ends with the same bytes") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
-  const std::string flags = tiny + "--epochs 12 --seed 3 --checkpoint-every 1 -j ";
+  const std::string flags = survivor + "--epochs 12 --seed 3 --checkpoint-every 1 -j ";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags + "1").code == 0);
   std::mt19937 random(7);
   int kills = 0;
@@ -53,7 +54,7 @@ TEST_CASE("a run that is killed at random moments ends with the same bytes") {
 TEST_CASE("a signal ends the step, saves, and the run goes on from there") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole";
-  const std::string flags = tiny + "--epochs 40 --seed 5 -j 1 ";
+  const std::string flags = survivor + "--epochs 40 --seed 5 -j 1 ";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
   for (const char* signal : {"INT", "TERM", "USR1"}) {
     const std::string run = folder / signal;
@@ -70,8 +71,9 @@ TEST_CASE("a signal ends the step, saves, and the run goes on from there") {
     CHECK(read_bytes(run + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
   }
   // The program's own exit code.
-  const auto result = run_program_with("timeout --preserve-status -s TERM 0.6 env", "pretrain",
-                                       set + " --out " + (folder / "code").string() + tiny + "--epochs 4000");
+  const auto result =
+      run_program_with("timeout --preserve-status -s TERM 0.6 env", "pretrain",
+                       set + " --out " + (folder / "code").string() + survivor + "--epochs 4000");
   CHECK(result.code == 8);
 }
 
@@ -118,7 +120,7 @@ TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished 
     std::istringstream text(read_bytes(run + "/metrics.jsonl"));
     std::vector<nlohmann::json> all;
     for (std::string line; std::getline(text, line);) {
-      all.push_back(nlohmann::json::parse(line));
+      all.push_back(parse_json(line));
       for (const char* timing : {"views_per_second", "step_views_per_second", "data_wait"})
         CHECK(all.back().erase(timing) == 1);
     }
@@ -148,7 +150,7 @@ TEST_CASE(
     "--resume: without a run it starts one, a finished run ends with 0, a damaged checkpoint is skipped") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  const std::string flags = set + " --out " + run + tiny + "--epochs 3 -j 1 --checkpoint-every 2 --resume";
+  const std::string flags = set + " --out " + run + survivor + "--epochs 3 -j 1 --checkpoint-every 2 --resume";
   REQUIRE(run_program("pretrain", flags).code == 0);
   const std::string encoder = read_bytes(run + "/encoder.safetensors");
   const auto again = run_program("pretrain", flags);
@@ -168,7 +170,7 @@ TEST_CASE(
 TEST_CASE("--resume: changed settings and data are listed and refused, unless they are allowed") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  const std::string flags = set + " --out " + run + tiny + "-j 1 ";
+  const std::string flags = set + " --out " + run + survivor + "-j 1 ";
   REQUIRE(run_program("pretrain", flags + "--epochs 2").code == 0);
   const auto changed = run_program("pretrain", flags + "--epochs 3 --lr 0.02 --resume");
   CHECK(changed.code == 2);
@@ -213,7 +215,7 @@ TEST_CASE("a small disk that fills: training goes on, the last good checkpoint s
     std::puts("skipped: mounting a small file system needs root");
     return;
   }
-  const std::string flags = tiny + "-j 1 --keep-checkpoints 1 --epochs 40 ";
+  const std::string flags = survivor + "-j 1 --keep-checkpoints 1 --epochs 40 ";
   run_until_checkpoint(set, run, flags);
   const std::int64_t steps = Checkpoint(run + "/checkpoint.safetensors").run().steps_done;
   CHECK(std::system(("head -c 12000000 /dev/zero > " + disk + "/filler 2>/dev/null").c_str()) != 0);
@@ -231,11 +233,11 @@ TEST_CASE("a small disk that fills: training goes on, the last good checkpoint s
 TEST_CASE("--overwrite: a run that another process is at stays whole") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  run_until_checkpoint(set, run, tiny + "--epochs 4000 --checkpoint-every 1 ");
+  run_until_checkpoint(set, run, survivor + "--epochs 4000 --checkpoint-every 1 ");
   const int lock = ::open(run.c_str(), O_RDONLY | O_DIRECTORY);  // like a process that trains into this folder
   REQUIRE(::flock(lock, LOCK_EX | LOCK_NB) == 0);
   const std::size_t before = folder_fingerprint(run);
-  const auto refused = run_program("pretrain", set + " --out " + run + tiny + "--epochs 1 --overwrite");
+  const auto refused = run_program("pretrain", set + " --out " + run + survivor + "--epochs 1 --overwrite");
   ::close(lock);
   CHECK(refused.code == 2);
   CHECK(says(refused, "another process is training into it"));
@@ -246,12 +248,13 @@ TEST_CASE(
     "--resume: checkpoints without config.json are kept, and a run that starts anew writes its lines anew") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
-  const std::string flags = set + " --out " + run + tiny + "--epochs 2 ";
+  const std::string flags = set + " --out " + run + survivor + "--epochs 2 ";
   REQUIRE(run_program("pretrain", flags).code == 0);
   const std::string config = read_bytes(run + "/config.json");
 
   // A finished run does not change, whatever is allowed.
-  CHECK(run_program("pretrain", set + " --out " + run + tiny + "--epochs 1 --resume --allow-change").code == 0);
+  CHECK(run_program("pretrain", set + " --out " + run + survivor + "--epochs 1 --resume --allow-change").code ==
+        0);
   CHECK(read_bytes(run + "/config.json") == config);
 
   fs::remove(run + "/config.json");

@@ -24,7 +24,7 @@ int bench(int argc, char** argv) {
   CommandLine line("What saving a checkpoint costs.", "bench_saving");
   PretrainOptions o;
   o.model = "resnet50";
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.momentum = 0.9;
   o.pixels = "imagenet";
   o.temperature = 0.1;

@@ -51,7 +51,7 @@ int bench(int argc, char** argv) {
   CommandLine command("SupCon training steps for every line on standard input.", "bench_train_step");
   PretrainOptions o;
   o.model = "resnet20";
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.momentum = 0.9;
   o.weight_decay = 1e-4;
   o.temperature = 0.1;

@@ -53,7 +53,6 @@ Flag& Flag::not_empty(const std::string& expected) {
 
 CommandLine::CommandLine(const std::string& what_the_program_does, const std::string& program)
     : app_(std::make_unique<CLI::App>(what_the_program_does, program)) {
-  app_->set_version_flag("--version", version_report);
   app_->get_formatter()->column_width(34);
 }
 
@@ -78,6 +77,7 @@ Flag CommandLine::find(const std::string& name) {
 }
 
 std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
+  app_->set_version_flag("--version", version_report);  // the last one in --help
   try {
     app_->parse(argc, argv);
     return std::nullopt;
@@ -92,6 +92,7 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
 }
 
 template Flag CommandLine::add(const std::string&, int&, const std::string&);
+template Flag CommandLine::add(const std::string&, unsigned&, const std::string&);
 template Flag CommandLine::add(const std::string&, std::int64_t&, const std::string&);
 template Flag CommandLine::add(const std::string&, std::uint64_t&, const std::string&);
 template Flag CommandLine::add(const std::string&, double&, const std::string&);

@@ -12,10 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-nlohmann::json json_of(const fs::path& path) {
-  return parse_json(read_bytes(path));
-}
-
 TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it was") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
@@ -25,7 +21,7 @@ TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it wa
       run_program("check_data", set + " --views --image-size 32 --out " + out + " --json " + json);
   CAPTURE(result.output);
   CHECK(result.code == 0);
-  const auto counts = json_of(json);
+  const auto counts = json_file(json);
   CHECK(counts["files"] == 30);  // 3 classes of 8 and 2
   CHECK(counts["ok"] == 30);
   CHECK(counts["damaged"] == 0);
@@ -56,7 +52,7 @@ TEST_CASE("check_data: what is odd is named, and what training would not accept 
   CHECK(says(result, "00003.png: its name says PNG, it is JPEG"));
   CHECK(says(result, "the same bytes as "));
   CHECK(says(result, "notes.txt: not part of the set"));
-  auto counts = json_of(json);
+  auto counts = json_file(json);
   CHECK(counts["files"] == 31);
   CHECK(counts["ok"] == 29);
   CHECK(counts["damaged"] == 1);
@@ -69,7 +65,7 @@ TEST_CASE("check_data: what is odd is named, and what training would not accept 
   result = run_program("check_data", set + flags);
   CHECK(result.code == 3);
   CHECK(says(result, "none of its 8 images can be decoded"));
-  CHECK(json_of(json)["accepted"] == false);
+  CHECK(json_file(json)["accepted"] == false);
 }
 
 TEST_CASE("check_data: a folder that is no set is looked at all the same") {
@@ -80,7 +76,7 @@ TEST_CASE("check_data: a folder that is no set is looked at all the same") {
       run_program("check_data", class_folder.string() + " --no-pictures --json " + (folder / "j").string());
   CHECK(result.code == 3);
   CHECK(says(result, "there is no folder 'train' in it"));
-  CHECK(json_of(folder / "j")["ok"] == 8);
+  CHECK(json_file(folder / "j")["ok"] == 8);
   CHECK(run_program("check_data", (folder / "missing").string()).code == 3);
   CHECK(run_program("check_data", set + " --out " + set + "/pictures").code == 2);  // never into the set
   CHECK(!fs::exists(set + "/pictures"));
@@ -138,13 +134,13 @@ TEST_CASE("pretrain and linear_probe hold out images where a set has none to eva
   CHECK(run_program("pretrain", set + held + "--per-class 4 --sampling inverse-frequency --out " + run + tiny)
             .code == 0);
   CHECK(read_bytes(run + "/metrics.jsonl").find("\"knn_top1\":null") == std::string::npos);
-  CHECK(json_of(run + "/config.json")["sampling"] == "inverse-frequency");
+  CHECK(json_file(run + "/config.json")["sampling"] == "inverse-frequency");
   const std::string probe = (folder / "probe").string();
   CHECK(run_program("linear_probe",
                     set + held + "--encoder " + run + "/encoder.safetensors --epochs 2 --out " + probe)
             .code == 0);
-  CHECK(json_of(probe + "/result.json")["images"] == 6);
-  CHECK(json_of(probe + "/result.json")["train_images"] == 18);
+  CHECK(json_file(probe + "/result.json")["images"] == 6);
+  CHECK(json_file(probe + "/result.json")["train_images"] == 18);
   CHECK(run_program("pretrain", set + " --per-class 3 --out " + run + "2" + tiny).code == 2);
 }
 

@@ -12,10 +12,6 @@ namespace fs = std::filesystem;
 
 const std::string tinier = " --model resnet20 --image-size 8 -b 6 -j 1 ";
 
-nlohmann::json json_file(const fs::path& path) {
-  return parse_json(read_bytes(path));
-}
-
 std::string encoder_of(const fs::path& run) {
   return (run / "encoder.safetensors").string();
 }

@@ -167,7 +167,7 @@ TEST_CASE("limits: nearest neighbours of more images than are looked at are thos
   o.model = "resnet20";
   o.stem = Stem::cifar;
   o.head = HeadKind::mlp;
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.pixels = "cifar10";
   o.image_size = 32;
   o.batch_size = 6;

@@ -6,11 +6,14 @@
 
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/device_kernels.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <array>
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace kindred {
 
@@ -106,6 +109,17 @@ std::size_t folder_fingerprint(const std::filesystem::path& folder) {
   for (const auto& [name, bytes] : files)
     fingerprint = fingerprint * 1000003 + std::hash<std::string>{}(name) + 31 * std::hash<std::string>{}(bytes);
   return fingerprint;
+}
+
+nlohmann::json json_file(const std::filesystem::path& path) {
+  return parse_json(read_bytes(path));
+}
+
+std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
+  std::istringstream text(read_bytes(path));
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
+  return lines;
 }
 
 }  // namespace kindred

@@ -3,7 +3,10 @@
 
 #include "../engine/temporary_folder.h"
 
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -50,5 +53,9 @@ bool says(const ProgramResult& result, const std::string& text);
 
 // Names, sizes and contents of everything under a folder, as one number.
 std::size_t folder_fingerprint(const std::filesystem::path& folder);
+
+// A file of one JSON value, and one with a value on each line.
+nlohmann::json json_file(const std::filesystem::path& path);
+std::vector<nlohmann::json> json_lines(const std::filesystem::path& path);
 
 }  // namespace kindred

@@ -16,17 +16,6 @@ namespace {
 
 const std::string any_epochs = " --model resnet20 --image-size 32 -b 8 -j 1 ";
 
-nlohmann::json json_file(const std::filesystem::path& path) {
-  return parse_json(read_bytes(path));
-}
-
-std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
-  std::istringstream text(read_bytes(path));
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
-  return lines;
-}
-
 TEST_CASE("both stages run and write what they promise") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";

@@ -21,13 +21,6 @@
 namespace kindred {
 namespace {
 
-std::vector<nlohmann::json> json_lines(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::vector<nlohmann::json> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(parse_json(line));
-  return lines;
-}
-
 constexpr const char* twelve_images = " --model resnet20 --image-size 16 -b 12 --epochs 1 --augment cifar ";
 
 TEST_CASE("pretrain takes every loss") {

@@ -103,7 +103,7 @@ PretrainOptions tiny_options(std::int64_t steps_in_a_launch) {
   o.model = "resnet20";
   o.stem = Stem::cifar;
   o.head = HeadKind::linear;
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.pixels = "cifar10";
   o.image_size = 4;
   o.batch_size = 2;

@@ -20,7 +20,7 @@ PretrainOptions tiny_options(Precision precision) {
   o.model = "resnet20";
   o.stem = Stem::cifar;
   o.head = HeadKind::mlp;
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.pixels = "cifar10";
   o.image_size = 8;
   o.batch_size = 3;

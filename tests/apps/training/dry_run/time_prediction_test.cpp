@@ -23,7 +23,7 @@ PretrainOptions options_for(const std::string& model, int size, std::int64_t bat
   o.head = HeadKind::mlp;
   o.augment = "cifar";
   o.pixels = "imagenet";
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.image_size = size;
   o.batch_size = batch;
   o.views = 2;
@@ -262,11 +262,11 @@ TEST_CASE("predicted: what costs more in a run costs more here") {
   // A scaled loss has one kernel more; LARS two and the norms.
   const TimePrediction scaled = with([](PretrainOptions& o) { o.precision = Precision{DType::f16}; });
   CHECK(sum_of(scaled, "optimizer").launches == sum_of(plain, "optimizer").launches + 1);
-  const TimePrediction lars = with([](PretrainOptions& o) { o.optimizer = "lars"; });
+  const TimePrediction lars = with([](PretrainOptions& o) { o.optimizer = OptimizerKind::lars; });
   CHECK(sum_of(lars, "optimizer").launches == sum_of(plain, "optimizer").launches + 2);
   // RMSProp also reads and writes the mean square of each parameter, 4 bytes.
   const TimePrediction rmsprop = with([](PretrainOptions& o) {
-    o.optimizer = "rmsprop";
+    o.optimizer = OptimizerKind::rmsprop;
     o.rmsprop_eps = 1;
   });
   const std::int64_t mean_square =

@@ -45,7 +45,7 @@ TEST_CASE("a step that is taken back leaves no trace: statistics, queue and mome
   o.model = "resnet20";
   o.stem = Stem::cifar;
   o.head = HeadKind::mlp;
-  o.optimizer = "sgd";
+  o.optimizer = OptimizerKind::sgd;
   o.pixels = "cifar10";
   o.image_size = 8;
   o.batch_size = 3;

@@ -1,8 +1,3 @@
-# Sources that are compiled on their own (KINDRED_UNITY).
-function(kindred_alone)
-  set_source_files_properties(${ARGN} TARGET_DIRECTORY kindred PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-endfunction()
-
 # kindred_folder(<room> <name> <Table> [more sources...])
 #
 # Adds one folder of a layer or a loss to the library: <room>/<name>/: <name>.cpp, reference.cpp, cpu.cpp, plan.cpp, the
@@ -13,7 +8,6 @@ function(kindred_folder room name table)
   set(sources ${name}.cpp reference.cpp cpu.cpp plan.cpp ${ARGN})
   list(TRANSFORM sources PREPEND ${path}/)
   target_sources(kindred PRIVATE ${sources})
-  kindred_alone(${sources})
   kindred_cuda_table(${room}/${name}/kernels.h ${room}/${name}/cuda.cu ${name} ${table})
 endfunction()
 

@@ -20,6 +20,7 @@ set(kindred_private_headers
   data/images/decode_formats.h
   data/npz/npz_format.h
   data/sets/dataset_sources.h
+  data/sets/folders
   data/sets/mat_file.h
   data/sets/name_table.h
   data/sets/pack/pack_format.h

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Refuses what the house does not allow: includes that docs/architecture.md has no arrow for, device #ifdefs outside
-the engine, flags of programs below apps, folders and files that the table or the build forgets, and folders that hold
-more sources than the page says. Then plants an include that points up in every room, one at a time, a flag, a room and
-a crowded folder, and expects to refuse each."""
+the engine, flags of programs below apps, folders and files that the table or the build forgets, folders that hold
+more sources than the page says, and names that sources compiled at once could take from each other. Then plants an include that points up in every room, one at a time, a flag, a room,
+a shared name and a crowded folder, and expects to refuse each."""
 import collections
 import re
 
 from checking import ROOT, end, files
+from house.own_names import shared_names
 
 PAGE = "docs/architecture.md"
 HEADERS = "cmake/KindredHeaders.cmake"
@@ -85,6 +86,17 @@ def forgotten(rooms, text):
             for top in sorted({top_of(room) for room in rooms} - {"apps"} - set(named))]
 
 
+def joined(paths):
+    """The sources that are compiled at once (apps/CMakeLists.txt): of the rooms in apps, without the programs."""
+    return {path: (ROOT / path).read_text() for path in paths
+            if path.startswith("apps/") and path.count("/") > 1 and path.endswith(".cpp") and not path.startswith("apps/onnx/")}
+
+
+def shared(sources):
+    return [f"{path} uses {name}, a name of {other} alone; sources of apps are compiled at once, so rename one"
+            for name, path, other in shared_names(sources)]
+
+
 def main():
     page = (ROOT / PAGE).read_text()
     headers = (ROOT / HEADERS).read_text()
@@ -98,6 +110,7 @@ def main():
         found += complaints(path, (ROOT / path).read_text(), rooms)
         if path.endswith(".h"):
             some_header.setdefault(room_of(path, rooms), path)
+    found += shared(joined(sources))
     # Test of this check.
     planted = 0
     for path in {room_of(s, rooms): s for s in sources}.values():
@@ -112,11 +125,14 @@ def main():
             ("flag", complaints("engine/error.h", 'fail(ExitCode::usage, "use a smaller --batch-size");', rooms)),
             ("source outside of the rooms", complaints("attic/trunk.h", "", rooms)),
             ("room without installed headers", forgotten({**rooms, "attic": set()}, headers)),
+            ("name of two sources", shared({
+                "apps/a.cpp": "namespace kindred {\nnamespace {\n\nconstexpr int least = 1, most = 2;\n\n}  // namespace\n}\n",
+                "apps/b.cpp": "int limit() {\n  using namespace kindred::detail;\n  return most;\n}\n"})),
             ("crowded folder", crowded([f"attic/{i}.h" for i in range(most + 1)], most))):
         if not refused:
             found.append(f"a planted {what} was not refused")
     end(found, f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows, and no folder holds more than "
-               f"{most}; {planted} planted includes, a flag, a room and a crowded folder refused")
+               f"{most}; {planted} planted includes, a flag, a room, a shared name and a crowded folder refused")
 
 
 if __name__ == "__main__":

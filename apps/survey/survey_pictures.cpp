@@ -13,11 +13,11 @@
 namespace kindred {
 namespace {
 
-constexpr int margin = 16, line = Canvas::line_height;
+constexpr int page_margin = 16, text_line = Canvas::line_height;
 constexpr std::array<Color, 2> split_colors{blue, orange};
 
 // At most `most` of the numbers below `count`, evenly spread.
-std::vector<std::size_t> spread(std::size_t count, std::size_t most) {
+std::vector<std::size_t> few_of(std::size_t count, std::size_t most) {
   std::vector<std::size_t> chosen;
   const std::size_t shown = std::min(count, most);
   for (std::size_t i = 0; i < shown; ++i) chosen.push_back(i * count / shown);
@@ -47,14 +47,14 @@ struct Bars {
 
 // Draws columns of bars upwards from the line `bottom`.
 void draw_bars(Canvas& canvas, int top, int height, const Bars& bars) {
-  const int left = margin, width = canvas.width() - 2 * margin, bottom = top + height;
+  const int left = page_margin, width = canvas.width() - 2 * page_margin, bottom = top + height;
   canvas.text(top, left, bars.title);
   std::int64_t largest = 1;
   for (const auto& values : bars.values)
     for (const std::int64_t value : values) largest = std::max(largest, value);
   canvas.fill(bottom, left, 2, width, black);
   const int slots = static_cast<int>(bars.values.size());
-  const int room = height - 2 * line - 8;  // for bars, below the title and the number at the top
+  const int room = height - 2 * text_line - 8;  // for bars, below the title and the number at the top
   for (int i = 0; i < slots; ++i) {
     const auto& values = bars.values[static_cast<std::size_t>(i)];
     const int from = left + width * i / slots, slot = left + width * (i + 1) / slots - from;
@@ -66,7 +66,7 @@ void draw_bars(Canvas& canvas, int top, int height, const Bars& bars) {
                   split_colors[static_cast<std::size_t>(s) % 2]);
       const std::string number = fmt::format("{}", value);
       if (value > 0 && Canvas::text_width(number) + 2 <= bar)
-        canvas.text(bottom - length - line, x + 2, number);
+        canvas.text(bottom - length - text_line, x + 2, number);
     }
     const std::string label = bars.labels[static_cast<std::size_t>(i)];
     if (Canvas::text_width(label) <= slot) canvas.text(bottom + 8, from + 3, label);
@@ -123,40 +123,40 @@ void paste_centred(Canvas& canvas, int top, int left, int cell, const Image& pic
 // One class per line, so that names of any length can be read.
 void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path) {
   const std::vector<std::string>& names = splits.front().set.class_names();
-  const std::vector<std::size_t> shown = spread(names.size(), 1000);
+  const std::vector<std::size_t> shown = few_of(names.size(), 1000);
   const bool small = shown.size() > 60;
-  const int bar = small ? 6 : 14, scale = small ? 1 : 2, line_of_name = scale * line / 2;
+  const int bar = small ? 6 : 14, scale = small ? 1 : 2, line_of_name = scale * text_line / 2;
   const int row = std::max(bar * static_cast<int>(splits.size()), small ? line_of_name : 0) + (small ? 2 : 10);
   constexpr int name_width = 260, number_width = 90, width = 1100;
-  Canvas canvas(3 * margin + 2 * line + row * static_cast<int>(shown.size()), width);
-  canvas.text(margin, margin,
+  Canvas canvas(3 * page_margin + 2 * text_line + row * static_cast<int>(shown.size()), width);
+  canvas.text(page_margin, page_margin,
               fmt::format("images of each of the {} classes{}", names.size(),
                           shown.size() < names.size() ? fmt::format(", {} shown", shown.size()) : ""));
-  draw_legend(canvas, margin + line, margin, splits);
+  draw_legend(canvas, page_margin + text_line, page_margin, splits);
   std::vector<std::vector<OutcomeCounts>> counts;
   std::int64_t largest = 1;
   for (const SplitSurvey& split : splits) {
     counts.push_back(split.counts_by_class());
     for (const OutcomeCounts& of_class : counts.back()) largest = std::max(largest, of_class.files());
   }
-  int top = 2 * margin + 2 * line;
+  int top = 2 * page_margin + 2 * text_line;
   for (const std::size_t c : shown) {
-    canvas.text(top + row / 2 - line_of_name / 2, margin, Canvas::fitting(names[c], name_width - 10, scale),
-                black, scale);
+    canvas.text(top + row / 2 - line_of_name / 2, page_margin,
+                Canvas::fitting(names[c], name_width - 10, scale), black, scale);
     std::vector<std::int64_t> numbers;
     int longest = 0;
     for (std::size_t s = 0; s < splits.size(); ++s) {
       const std::int64_t files = counts[s][c].files();
-      const int y = top + static_cast<int>(s) * bar, left = margin + name_width;
-      const int length = scaled(files, largest, width - 2 * margin - name_width - number_width);
+      const int y = top + static_cast<int>(s) * bar, left = page_margin + name_width;
+      const int length = scaled(files, largest, width - 2 * page_margin - name_width - number_width);
       canvas.fill(y, left, bar - 1, length, split_colors[s % 2]);
       if (!small) canvas.text(y, left + length + 6, fmt::format("{}", files), black, 1);
       longest = std::max(longest, length);
       numbers.push_back(files);
     }
     if (small)
-      canvas.text(top, margin + name_width + longest + 6, fmt::format("{}", fmt::join(numbers, " / ")), black,
-                  1);
+      canvas.text(top, page_margin + name_width + longest + 6, fmt::format("{}", fmt::join(numbers, " / ")),
+                  black, 1);
     top += row;
   }
   canvas.save(path);
@@ -164,9 +164,9 @@ void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::fil
 
 void draw_size_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path) {
   constexpr int panel = 300, gap = 60;
-  Canvas canvas(2 * panel + 2 * gap + line + 3 * margin, 1100);
-  draw_legend(canvas, margin, margin, splits);
-  int top = margin + line + margin;
+  Canvas canvas(2 * panel + 2 * gap + text_line + 3 * page_margin, 1100);
+  draw_legend(canvas, page_margin, page_margin, splits);
+  int top = page_margin + text_line + page_margin;
   draw_bars(canvas, top, panel,
             side_bars(splits, "images by shorter side: pixels, from the number below the bar on",
                       [](const SampleFinding& s) { return std::min(s.height, s.width); }));
@@ -180,15 +180,15 @@ void draw_size_histogram(const std::vector<SplitSurvey>& splits, const std::file
 void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& path) {
   constexpr int cell = 96, gap = 6, columns = 10, name_width = 240;
   const auto images = first_of_classes(split, columns);
-  const std::vector<std::size_t> shown = spread(images.size(), 50);
-  Canvas canvas(2 * margin + line + static_cast<int>(shown.size()) * (cell + gap),
-                2 * margin + name_width + columns * (cell + gap));
-  canvas.text(margin, margin,
+  const std::vector<std::size_t> shown = few_of(images.size(), 50);
+  Canvas canvas(2 * page_margin + text_line + static_cast<int>(shown.size()) * (cell + gap),
+                2 * page_margin + name_width + columns * (cell + gap));
+  canvas.text(page_margin, page_margin,
               fmt::format("{}: the first images of {} of {} classes", split.name, shown.size(), images.size()));
-  int top = margin + line;
+  int top = page_margin + text_line;
   for (const std::size_t c : shown) {
-    canvas.text(top + cell / 2 - 10, margin, Canvas::fitting(split.set.class_names()[c], name_width - 10));
-    int left = margin + name_width;
+    canvas.text(top + cell / 2 - 10, page_margin, Canvas::fitting(split.set.class_names()[c], name_width - 10));
+    int left = page_margin + name_width;
     for (const std::int64_t i : images[c]) {
       canvas.fill(top, left, cell, cell, faint);
       paste_centred(canvas, top, left, cell, shrink_to(split.set.load(i).image, cell));
@@ -230,7 +230,7 @@ void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, 
   const int cell = std::min(largest, 224);
   const auto images = first_of_classes(split, 1);
   std::vector<std::int64_t> shown;
-  for (const std::size_t c : spread(images.size(), 12))
+  for (const std::size_t c : few_of(images.size(), 12))
     if (!images[c].empty()) shown.push_back(images[c].front());
   int wanted = std::max(600, (views + 1) * (cell + gap) + gap);
   std::vector<std::string> titles;
@@ -240,18 +240,19 @@ void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, 
                     group.size, describe(group.recipe));
     for (const std::string& part : wrapped(title, wanted)) titles.push_back(part);
   }
-  const int head = static_cast<int>(titles.size()) * line;
+  const int head = static_cast<int>(titles.size()) * text_line;
   for (const std::string& title : titles) wanted = std::max(wanted, Canvas::text_width(title));
-  Canvas canvas(2 * margin + head + static_cast<int>(shown.size()) * (cell + gap), 2 * margin + wanted);
-  int top = margin;
+  Canvas canvas(2 * page_margin + head + static_cast<int>(shown.size()) * (cell + gap),
+                2 * page_margin + wanted);
+  int top = page_margin;
   for (const std::string& title : titles) {
-    canvas.text(top, margin, title);
-    top += line;
+    canvas.text(top, page_margin, title);
+    top += text_line;
   }
   AugmentScratch scratch;
   for (const std::int64_t i : shown) {
     const Image image = split.set.load(i).image;
-    int left = margin;
+    int left = page_margin;
     canvas.fill(top, left, cell, cell, faint);
     paste_centred(canvas, top, left, cell, shrink_to(image, cell));
     left += 2 * gap;

@@ -10,12 +10,12 @@ namespace {
 
 constexpr std::int64_t most_rows = 1024;  // rows from which the figures of an epoch are computed
 
-nlohmann::json to_json(const Spread& spread) {
+nlohmann::json figures_json(const Spread& spread) {
   if (spread.count == 0) return nullptr;
   return {{"mean", spread.mean}, {"deviation", spread.deviation}};
 }
 
-nlohmann::json to_json(const FeatureDiagnostics& d) {
+nlohmann::json figures_json(const FeatureDiagnostics& d) {
   nlohmann::json histogram = nlohmann::json::array();
   for (const auto& [positives, anchors] : d.anchors_by_positives) histogram.push_back({positives, anchors});
   return {{"rows", d.rows},
@@ -26,18 +26,19 @@ nlohmann::json to_json(const FeatureDiagnostics& d) {
           {"positives_mean", d.mean_positives()},
           {"positives_histogram", histogram},
           {"anchors_without_positives", d.anchors_without_positives()},
-          {"similarity_own_views", to_json(d.own_views)},
-          {"similarity_other_positives", to_json(d.other_positives)},
-          {"similarity_negatives", to_json(d.negatives)}};
+          {"similarity_own_views", figures_json(d.own_views)},
+          {"similarity_other_positives", figures_json(d.other_positives)},
+          {"similarity_negatives", figures_json(d.negatives)}};
 }
 
 }  // namespace
 
-void Diagnosis::see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices) {
+void Diagnosis::see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices,
+                    const std::vector<std::int64_t>& drawn) {
   images_ = indices;
   labels_ = labels;
   ++batches_;
-  std::vector<std::int64_t> sorted = indices;
+  std::vector<std::int64_t> sorted = drawn;
   std::sort(sorted.begin(), sorted.end());
   if (sorted == sorted_before_) ++repeated_batches_;
   rows_ += static_cast<std::int64_t>(sorted.size());
@@ -71,12 +72,13 @@ nlohmann::json Diagnosis::look_at(const Tensor& features, const Tensor& positive
     for (const std::int32_t count : positives.to_vector<std::int32_t>())
       ++features_->anchors_by_positives[count];
   }
-  return to_json(*features_);
+  return figures_json(*features_);
 }
 
-void Diagnosis::finish_epoch(std::int64_t epoch, double loss, double collapse) {
+void Diagnosis::finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse) {
   warnings_.clear();
   line_.clear();
+  if (!loss) features_.reset();
   if (features_) {
     const FeatureDiagnostics& d = *features_;
     line_ = fmt::format(
@@ -87,7 +89,7 @@ void Diagnosis::finish_epoch(std::int64_t epoch, double loss, double collapse) {
         d.anchors_by_positives.rbegin()->first, d.mean_positives(), d.anchors_without_positives(),
         1 - d.alignment / 2, d.negatives.mean, d.negatives.deviation);
   }
-  judge(epoch, loss, collapse);
+  judge(epoch, loss.value_or(0), collapse);
   batches_ = repeated_batches_ = one_class_batches_ = rows_ = repeated_images_ = 0;
   features_.reset();
 }

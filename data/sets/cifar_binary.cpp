@@ -19,13 +19,13 @@ constexpr std::size_t plane_bytes = side * side;
 constexpr std::size_t image_bytes = 3 * plane_bytes;
 constexpr std::size_t max_file_bytes = std::size_t{512} << 20;  // the real files have 31 and 154 MB
 
-struct Layout {
+struct RecordLayout {
   std::vector<std::string> train, test;
   std::string class_file;
   std::size_t label_bytes;
 };
 
-Layout layout_of(int fine_classes) {
+RecordLayout record_layout(int fine_classes) {
   if (fine_classes == 100) return {{"train.bin"}, {"test.bin"}, "fine_label_names.txt", 2};
   return {{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
           {"test_batch.bin"},
@@ -92,7 +92,8 @@ std::vector<std::string> parse_cifar_classes(std::span<const std::uint8_t> bytes
 
 std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes, int fine_classes,
                                              const std::string& path) {
-  const std::size_t label_bytes = layout_of(fine_classes).label_bytes, record_bytes = label_bytes + image_bytes;
+  const std::size_t label_bytes = record_layout(fine_classes).label_bytes,
+                    record_bytes = label_bytes + image_bytes;
   check(!bytes.empty() && bytes.size() % record_bytes == 0, ExitCode::data,
         "{}: {} bytes are not a whole number of {}-byte CIFAR-{} records; unpack the archive again", path,
         bytes.size(), record_bytes, fine_classes);
@@ -118,7 +119,7 @@ std::optional<CifarLocation> find_cifar_binary(const fs::path& dir) {
 }
 
 std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const CifarLocation& location) {
-  const Layout layout = layout_of(location.fine_classes);
+  const RecordLayout layout = record_layout(location.fine_classes);
   const bool train = request.split == Split::train;
   std::error_code ignored;
   if (!train && !fs::exists(location.dir / layout.test.front(), ignored)) return std::nullopt;

@@ -10,28 +10,29 @@
 namespace kindred {
 namespace {
 
-constexpr Named<LossKind> kinds[] = {{LossKind::supcon, "supcon"},
-                                     {LossKind::nt_xent, "simclr"},
-                                     {LossKind::nt_xent, "nt_xent"},
-                                     {LossKind::triplet, "triplet"},
-                                     {LossKind::n_pairs, "n_pairs"},
-                                     {LossKind::max_margin, "max_margin"},
-                                     {LossKind::cross_entropy, "cross_entropy"}};
+constexpr Named<LossKind> loss_names[] = {{LossKind::supcon, "supcon"},
+                                          {LossKind::nt_xent, "simclr"},
+                                          {LossKind::nt_xent, "nt_xent"},
+                                          {LossKind::triplet, "triplet"},
+                                          {LossKind::n_pairs, "n_pairs"},
+                                          {LossKind::max_margin, "max_margin"},
+                                          {LossKind::cross_entropy, "cross_entropy"}};
 
-constexpr Named<SupConVariant> variants[] = {{SupConVariant::out, "out"}, {SupConVariant::in, "in"}};
+constexpr Named<SupConVariant> variant_names[] = {{SupConVariant::out, "out"}, {SupConVariant::in, "in"}};
 
-constexpr Named<SupConDenominator> denominators[] = {{SupConDenominator::all, "all"},
-                                                     {SupConDenominator::one_positive, "one-positive"},
-                                                     {SupConDenominator::only_negatives, "only-negatives"}};
+constexpr Named<SupConDenominator> denominator_names[] = {
+    {SupConDenominator::all, "all"},
+    {SupConDenominator::one_positive, "one-positive"},
+    {SupConDenominator::only_negatives, "only-negatives"}};
 
-constexpr Named<SupConContrast> contrasts[] = {{SupConContrast::all, "all"}, {SupConContrast::one, "one"}};
+constexpr Named<SupConContrast> contrast_names[] = {{SupConContrast::all, "all"}, {SupConContrast::one, "one"}};
 
-constexpr Named<TripletMining> minings[] = {{TripletMining::batch_all, "batch-all"},
-                                            {TripletMining::batch_hard, "batch-hard"},
-                                            {TripletMining::semi_hard, "semi-hard"}};
+constexpr Named<TripletMining> mining_names[] = {{TripletMining::batch_all, "batch-all"},
+                                                 {TripletMining::batch_hard, "batch-hard"},
+                                                 {TripletMining::semi_hard, "semi-hard"}};
 
-constexpr Named<TripletReduction> reductions[] = {{TripletReduction::active, "active"},
-                                                  {TripletReduction::chosen, "chosen"}};
+constexpr Named<TripletReduction> reduction_names[] = {{TripletReduction::active, "active"},
+                                                       {TripletReduction::chosen, "chosen"}};
 
 }  // namespace
 
@@ -58,15 +59,15 @@ void LossFlags::add_to(CommandLine& line) {
 LossOptions LossFlags::resolve(const std::string& loss, double temperature, double base_temperature,
                                std::int64_t views) const {
   LossOptions o;
-  o.kind = choice("--loss", loss, kinds);
+  o.kind = choice("--loss", loss, loss_names);
   o.supcon.temperature = static_cast<float>(temperature);
   o.supcon.base_temperature = static_cast<float>(base_temperature);
   o.supcon.views = static_cast<int>(views);
-  o.supcon.variant = choice("--variant", variant, variants);
-  o.supcon.denominator = choice("--denominator", denominator, denominators);
-  o.supcon.contrast = choice("--contrast", contrast, contrasts);
-  o.triplet.mining = choice("--mining", mining, minings);
-  o.triplet.reduction = choice("--triplets", triplets, reductions);
+  o.supcon.variant = choice("--variant", variant, variant_names);
+  o.supcon.denominator = choice("--denominator", denominator, denominator_names);
+  o.supcon.contrast = choice("--contrast", contrast, contrast_names);
+  o.triplet.mining = choice("--mining", mining, mining_names);
+  o.triplet.reduction = choice("--triplets", triplets, reduction_names);
   check(positives_cap >= 0 && positives_cap <= 1 << 20, ExitCode::usage,
         "--positives-cap {}: expected 0 (all) or more", positives_cap);
   o.supcon.positives_cap = static_cast<int>(positives_cap);

@@ -77,7 +77,7 @@ GivenOptions demo() {
   return p;
 }
 
-const std::vector<Preset>& presets() {
+const std::vector<Preset>& all_presets() {
   static const std::vector<Preset> list = {
       {imagenet(), "imagenet", "the paper's ResNet-50: 350 epochs of 6144 images, LARS"},
       {cifar(), "cifar", "SupContrast's ResNet-50 at 32x32: 1000 epochs of 1024 images"},
@@ -90,13 +90,13 @@ const std::vector<Preset>& presets() {
 }  // namespace
 
 GivenOptions preset_named(const std::string& preset) {
-  if (const auto values = value_named(presets(), preset)) return *values;
-  fail(ExitCode::usage, "--preset {}: unknown preset; use one of {}", preset, names_of(presets()));
+  if (const auto values = value_named(all_presets(), preset)) return *values;
+  fail(ExitCode::usage, "--preset {}: unknown preset; use one of {}", preset, names_of(all_presets()));
 }
 
 std::string preset_help() {
   std::string text = "hyper-parameters by name; flags override them:";
-  for (const Preset& known : presets()) text += fmt::format("\n  {}: {}", known.name, known.help);
+  for (const Preset& known : all_presets()) text += fmt::format("\n  {}: {}", known.name, known.help);
   return text;
 }
 

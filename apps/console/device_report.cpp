@@ -4,6 +4,7 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
 #include <kindred/third_party/onednn/onednn.h>
+#include <kindred/third_party/pictures/codec.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
@@ -26,8 +27,25 @@ Precision precision_for(const std::optional<std::string>& asked, Device device) 
   return usable_precision(asked ? parse_precision(*asked) : default_precision(device), device);
 }
 
+namespace {
+
+// "pictures: JPEG, PNG, BMP, PPM and PGM; WebP (libwebp 1.2.4), TIFF (not built in)"
+std::string picture_report() {
+  std::vector<std::string> others;
+  const auto add = [&](const char* formats, const third_party::PictureCodec& codec) {
+    others.push_back(fmt::format("{} ({})", formats, codec.is_built_in() ? codec.library() : "not built in"));
+  };
+  add("WebP", third_party::webp_codec);
+  add("TIFF", third_party::tiff_codec);
+  add("GIF", third_party::gif_codec);
+  add("HEIC and AVIF", third_party::heif_codec);
+  return fmt::format("pictures: JPEG, PNG, BMP, PPM and PGM; {}", fmt::join(others, ", "));
+}
+
+}  // namespace
+
 std::string version_report() {
-  return fmt::format("kindred 0.1.0\n{}", fmt::join(describe_cuda(), "\n"));
+  return fmt::format("kindred 0.1.0\n{}\n{}", fmt::join(describe_cuda(), "\n"), picture_report());
 }
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {

@@ -25,10 +25,11 @@ constexpr std::uint64_t max_side = 1 << 17;
 constexpr Named<Outcome> outcomes[] = {
     {Outcome::ok, "ok"}, {Outcome::damaged, "damaged"}, {Outcome::rejected, "rejected"}};
 
-constexpr Named<ImageFormat> formats[] = {{ImageFormat::none, "none"},
-                                          {ImageFormat::jpeg, "JPEG"},
-                                          {ImageFormat::png, "PNG"},
-                                          {ImageFormat::bmp, "BMP"}};
+constexpr Named<ImageFormat> formats[] = {{ImageFormat::none, "none"}, {ImageFormat::jpeg, "JPEG"},
+                                          {ImageFormat::png, "PNG"},   {ImageFormat::bmp, "BMP"},
+                                          {ImageFormat::webp, "WebP"}, {ImageFormat::tiff, "TIFF"},
+                                          {ImageFormat::gif, "GIF"},   {ImageFormat::heic, "HEIC"},
+                                          {ImageFormat::avif, "AVIF"}, {ImageFormat::ppm, "PPM"}};
 
 }  // namespace
 
@@ -66,8 +67,15 @@ const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const Deco
   } else if (starts_with(bytes, bmp_signature)) {
     header.format = ImageFormat::bmp;
     detail::open_bmp(bytes, limits, header);
+  } else if (detail::is_netpbm(bytes)) {
+    header.format = ImageFormat::ppm;
+    detail::open_netpbm(bytes, limits, header);
+  } else if (const auto format = value_named(formats, detail::picture_kind(bytes));
+             format && detail::has_library_for(*format)) {
+    header.format = *format;
+    detail::open_by_library(bytes, limits, header);
   } else {
-    header.reason = "not a JPEG, PNG or BMP file";
+    header.reason = detail::why_no_picture(bytes);
   }
   return header;
 }
@@ -88,6 +96,14 @@ void Decoder::decode(const Region& wanted, Decoded& out, ReadTo read_to) {
       return detail::decode_png(impl_->bytes, header, out);
     case ImageFormat::bmp:
       return detail::decode_bmp(impl_->bytes, header, out);
+    case ImageFormat::ppm:
+      return detail::decode_netpbm(impl_->bytes, header, out);
+    case ImageFormat::webp:
+    case ImageFormat::tiff:
+    case ImageFormat::gif:
+    case ImageFormat::heic:
+    case ImageFormat::avif:
+      return detail::decode_by_library(impl_->bytes, header, out);
     case ImageFormat::none:
       break;
   }

@@ -1,7 +1,8 @@
 // Decodes image files that are not trusted.
 //
-// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG and BMP (stb_image). Every kind of
-// pixel (gray, palette, alpha, 16 bits, CMYK) is converted to 8-bit RGB like Pillow's convert("RGB"): gray is
+// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG and BMP (stb_image), PPM and PGM, and
+// WebP, TIFF, GIF, HEIC and AVIF where the build found their libraries (third_party/pictures/codec.h). Of a file with
+// several pictures the first is taken. Every kind of pixel (gray, palette, alpha, 16 bits, CMYK) is converted to 8-bit RGB like Pillow's convert("RGB"): gray is
 // repeated, alpha is dropped, CMYK is multiplied out. There is one difference: Pillow clips 16-bit gray PNG
 // files to white, while here the high byte is kept. EXIF orientation is ignored, as in torchvision.
 //
@@ -41,9 +42,9 @@ struct DecodeLimits {
   std::size_t max_file_bytes = std::size_t{512} << 20;
 };
 
-enum class ImageFormat { none, jpeg, png, bmp };
+enum class ImageFormat { none, jpeg, png, bmp, webp, tiff, gif, heic, avif, ppm };
 
-const char* format_name(ImageFormat format);  // "none", "JPEG", "PNG", "BMP"
+const char* format_name(ImageFormat format);  // "none", "JPEG", "PNG", "BMP", "WebP" ...
 
 // The information in a header.
 struct ImageHeader {

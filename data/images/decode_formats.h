@@ -3,6 +3,8 @@
 
 #include <kindred/data/images/decode.h>
 
+#include <string_view>
+
 namespace kindred::detail {
 
 using ByteSpan = std::span<const std::uint8_t>;
@@ -32,6 +34,24 @@ void open_png(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
 void open_bmp(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
 void decode_png(ByteSpan bytes, const ImageHeader& header, Decoded& out);
 void decode_bmp(ByteSpan bytes, const ImageHeader& header, Decoded& out);
+
+// library_formats.cpp: formats whose library this build may lack.
+bool has_library_for(ImageFormat format);
+void open_by_library(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);  // header.format is set
+void decode_by_library(ByteSpan bytes, const ImageHeader& header, Decoded& out);
+
+// netpbm.cpp: PGM and PPM.
+bool is_netpbm(ByteSpan bytes);
+void open_netpbm(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
+void decode_netpbm(ByteSpan bytes, const ImageHeader& header, Decoded& out);
+
+// foreign_formats.cpp. The name of the picture format of a file by its first bytes, as format_name() has it for
+// formats that Kindred reads: "WebP", "JPEG XL"; empty if it is none.
+std::string_view picture_kind(ByteSpan bytes);
+
+// Why a file that no decoder takes is no picture: "WebP; this build cannot read it", "a Git LFS
+// pointer: run git lfs pull", "an HTML page". Its first bytes decide, never its name.
+std::string why_no_picture(ByteSpan bytes);
 
 // Turns `out` into a rejected picture without pixels. It keeps its memory.
 void reject(Decoded& out, std::string reason);

@@ -3,8 +3,12 @@
 #include <doctest/doctest.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/decode.h>
+#include <kindred/data/images/decode_formats.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <sys/stat.h>  // defines: mkfifo
+
+#include <string>
+#include <utility>
 
 using namespace kindred;
 using namespace kindred::test;
@@ -101,7 +105,7 @@ TEST_CASE("decode: headers alone") {
   CHECK(probed(encode_jpeg(image, 90), ImageFormat::jpeg));
   CHECK(probed(write_png({30, 41, 8, 2, {}}, image.pixels), ImageFormat::png));
   CHECK(probed(write_bmp(image), ImageFormat::bmp));
-  CHECK(probe_image(Bytes{1, 2, 3}).reason == "not a JPEG, PNG or BMP file");
+  CHECK(probe_image(Bytes{1, 2, 3}).reason == "not an image file of a known format");
   CHECK(probe_image({}).format == ImageFormat::none);
 }
 
@@ -231,13 +235,54 @@ TEST_CASE("decode: limits on scans and memory") {
 }
 
 TEST_CASE("decode: what is no image is rejected with a reason") {
-  const std::string not_one = "not a JPEG, PNG or BMP file";
+  const std::string not_one = "not an image file of a known format";
   CHECK(decode_image({}).reason == "the file is empty");
-  CHECK(decode_image(Bytes{'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}).reason == not_one);
   CHECK(decode_image(Bytes{'h', 'e', 'l', 'l', 'o'}).reason == not_one);
   CHECK(decode_image(Bytes{0xFF}).reason == not_one);
   CHECK(decode_image(Bytes{0xFF, 0xD8}).outcome == Outcome::rejected);
   CHECK(decode_image(Bytes{'B', 'M'}).outcome == Outcome::rejected);
+}
+
+TEST_CASE("decode: what is no image, or of a format that the build cannot read, is named by its first bytes") {
+  using namespace std::string_literals;  // for texts with zeros in them
+  const auto why = [](const std::string& text) {
+    return detail::why_no_picture(Bytes(text.begin(), text.end()));
+  };
+  const std::pair<std::string, const char*> pictures[] = {
+      {"GIF89a\1\0\1\0"s, "GIF"},
+      {"RIFF\x10\0\0\0WEBPVP8 "s, "WebP"},
+      {"II*\0\x8\0\0\0"s, "TIFF"},
+      {"MM\0*\0\0\0\x8"s, "TIFF"},
+      {"\0\0\0\x18"s + "ftypheic\0\0\0\0mif1heic"s, "HEIC"},
+      {"\0\0\0\x1C"s + "ftypmif1\0\0\0\0mif1avifmiaf"s, "AVIF"},
+      {"\xFF\x0A\x10"s, "JPEG XL"},
+      {"\0\0\0\x0CJXL \r\n\x87\n"s, "JPEG XL"},
+      {"\0\0\0\x0CjP  \r\n\x87\n"s, "JPEG 2000"},
+      {"P4\n8 1\n\1"s, "PBM"},
+      {"\0\0\0\x18"s + "ftypisom\0\0\0\0isomiso2"s, "a video (MP4 or QuickTime)"},
+      {"<?xml version=\"1.0\"?>\n<svg width=\"9\">"s, "SVG"}};
+  for (const auto& [text, name] : pictures) {
+    CAPTURE(name);
+    CHECK(why(text) == std::string(name) + "; this build cannot read it");
+  }
+  CHECK(why("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n") ==
+        "a Git LFS pointer: run git lfs pull");
+  CHECK(why("/annex/objects/SHA256E-s9--0.jpg\n") == "a git-annex pointer: run git annex get");
+  for (const char* page : {"<!DOCTYPE html>\n", "\xEF\xBB\xBF \r\n<html lang=en>", "<HTML>", "<head>"})
+    CHECK(why(page) == "an HTML page");
+  CHECK(why("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>") == "an XML file");
+  CHECK(why("%PDF-1.7") == "a PDF document");
+  CHECK(why("PK\3\4....") == "a zip archive: unpack it");
+  CHECK(why(std::string(64, '\0')) == "holds only zeros: it was not copied or downloaded completely");
+  // Not mistaken for one of them.
+  for (const char* text : {"P8 1", "P5", "GIF90a", "version 1", "<hello", "ftyp", "\xEF\xBB\xBF"}) {
+    CAPTURE(text);
+    CHECK(why(text) == "not an image file of a known format");
+  }
+  // Decoding says the same, whatever the file is called.
+  const TempFolder folder;
+  folder.write("a.jpg", Bytes{'<', 'h', 't', 'm', 'l', '>'});
+  CHECK(decode_file((folder.path() / "a.jpg").string()).reason == "an HTML page");
 }
 
 TEST_CASE("file: folders, FIFOs, large and missing files are refused without blocking") {

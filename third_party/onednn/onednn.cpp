@@ -1,5 +1,7 @@
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/third_party/onednn/onednn.h>
 
+#include <sys/mman.h>  // defines: mmap, munmap
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <map>
@@ -14,7 +16,10 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine cpu = [] {
+    check_threads_start();  // oneDNN computes on OpenMP's threads
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return cpu;
 }
 
@@ -29,12 +34,24 @@ memory::data_type type_of(DType dtype) {
   fail(ExitCode::internal, "oneDNN is not used for {}", name(dtype));
 }
 
+// Whether oneDNN failed for lack of memory. It has a status for this, but the code generator of oneDNN 2 reports a
+// runtime error if it cannot map a page, and the search for an implementation goes on to "unimplemented".
+bool lacks_memory(const dnnl::error& error) {
+  if (error.status == dnnl_out_of_memory) return true;
+  constexpr std::size_t some = std::size_t{64} << 20;  // much more than generated code needs
+  void* const map = mmap(nullptr, some, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) return true;
+  munmap(map, some);
+  return false;
+}
+
 // oneDNN reports failure by dnnl::error. This says which call failed.
 template <typename Body>
 auto checked(const char* call, Body&& body) {
   try {
     return body();
   } catch (const dnnl::error& error) {
+    if (lacks_memory(error)) throw OutOfMemory(fmt::format("out of memory: oneDNN: {} failed", call));
     fail(ExitCode::internal, "oneDNN: {} failed: {}", call, error.message);
   }
 }
@@ -196,7 +213,8 @@ bool can_make(Make&& make) {
   try {
     make();
     return true;
-  } catch (const dnnl::error&) {
+  } catch (const dnnl::error& error) {
+    if (lacks_memory(error)) throw OutOfMemory("out of memory: oneDNN cannot create a primitive");
     return false;
   }
 }
@@ -255,8 +273,9 @@ bool has_winograd(Convolution key) {
   try {
     plan_of(key);
     return known[key] = true;
-  } catch (const Error&) {  // oneDNN's "unimplemented", for unsupported shapes, processors or versions
-    return known[key] = false;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::internal) throw;  // there is no memory, or no threads
+    return known[key] = false;  // oneDNN's "unimplemented", for unsupported shapes, processors or versions
   }
 }
 

@@ -1,0 +1,49 @@
+// WebP, TIFF, GIF, HEIC and AVIF, by libraries of the system.
+#include <kindred/data/images/decode_formats.h>
+#include <kindred/third_party/pictures/codec.h>
+
+#include <fmt/core.h>
+
+namespace kindred::detail {
+namespace {
+
+const third_party::PictureCodec* codec_of(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::webp:
+      return &third_party::webp_codec;
+    case ImageFormat::tiff:
+      return &third_party::tiff_codec;
+    case ImageFormat::gif:
+      return &third_party::gif_codec;
+    case ImageFormat::heic:
+    case ImageFormat::avif:
+      return &third_party::heif_codec;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+bool has_library_for(ImageFormat format) {
+  const third_party::PictureCodec* codec = codec_of(format);
+  return codec != nullptr && codec->is_built_in();
+}
+
+void open_by_library(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header) {
+  const third_party::PictureSize size = codec_of(header.format)->size(bytes);
+  header.reason = size.reason;
+  if (header.ok()) set_size(size.height, size.width, limits, header);
+}
+
+void decode_by_library(ByteSpan bytes, const ImageHeader& header, Decoded& out) {
+  out.image.resize(header.height, header.width);
+  const third_party::PictureSize size = {static_cast<std::uint64_t>(header.height),
+                                         static_cast<std::uint64_t>(header.width), ""};
+  std::string reason = codec_of(header.format)->decode(bytes, size, out.image.pixels.data());
+  if (!reason.empty()) return reject(out, std::move(reason));
+  out.outcome = Outcome::ok;
+  out.reason.clear();
+}
+
+}  // namespace kindred::detail

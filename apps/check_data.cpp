@@ -3,7 +3,9 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/survey/strays.h>
 #include <kindred/apps/survey/survey.h>
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
@@ -12,6 +14,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <utility>
+
 namespace kindred {
 namespace {
 
@@ -19,9 +23,8 @@ namespace fs = std::filesystem;
 
 struct Flags {
   DataFlags data;
-  std::string out = "check_data", json, augment;
+  std::string out = "check_data", json, augment, max_bad = "100";
   int views = 0, image_size = 224, list = 20;
-  std::int64_t max_bad = 100;
   std::uint64_t seed = 0;
   bool strict = false, no_pictures = false;
 };
@@ -40,7 +43,9 @@ void add_flags(CommandLine& line, Flags& f) {
   line.add("--image-size", f.image_size, "side of a view in pixels").shows_default();
   line.add_seed(f.seed, "of the views");
   line.add("--list", f.list, "odd files to print; the JSON file has all").shows_default();
-  line.add("--max-bad", f.max_bad, "unreadable training images that are accepted, as pretrain accepts them")
+  line.add("--max-bad", f.max_bad,
+           "unreadable training images that are accepted, as pretrain accepts them: a number, or a share such "
+           "as 5%")
       .shows_default();
   line.add_switch("--strict", f.strict, "accept no damaged or unreadable training image");
 }
@@ -53,6 +58,8 @@ void check_flags(const Flags& f) {
         "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   if (!f.augment.empty()) image_views(f.augment, f.image_size, 1);  // reports a mistake before the long read
   check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
+  check(accepted_bad_images(f.max_bad, 0).has_value(), ExitCode::usage, "--max-bad {}: expected {}", f.max_bad,
+        max_bad_expected);
 }
 
 struct Findings {
@@ -60,6 +67,15 @@ struct Findings {
   std::vector<OddThing> odd;
   std::string problem;  // why training would not accept the set
 };
+
+// A folder that cannot be opened as a set can still be inspected as a folder of images, if it holds any.
+Dataset loose_images(const std::string& path, const std::string& problem) {
+  try {
+    return open_loose_images(path);
+  } catch (const Error&) {
+    fail(ExitCode::data, "training would not accept this: {}", problem);
+  }
+}
 
 Findings examine(const Flags& f) {
   Findings found;
@@ -71,10 +87,14 @@ Findings examine(const Flags& f) {
     if (error.code() != ExitCode::data || !fs::is_directory(f.data.path)) throw;
     found.problem = error.what();
   }
-  // A folder that cannot be opened as a set can still be inspected as a folder of images.
-  found.splits.push_back(train ? survey("train", *train) : survey("files", open_loose_images(f.data.path)));
+  const Dataset first = train ? *train : loose_images(f.data.path, found.problem);
+  print_notes(first);
+  if (evaluation) print_notes(*evaluation, &first);
+  found.splits.push_back(survey(train ? "train" : "files", first));
   if (evaluation) found.splits.push_back(survey("evaluation", *evaluation));
-  found.odd = odd_things(found.splits, f.data.path);
+  found.odd = odd_things(found.splits);
+  if (train)
+    for (OddThing& stray : find_strays(found.splits, f.data.path)) found.odd.push_back(std::move(stray));
   if (found.problem.empty()) found.problem = training_problem(found.splits.front(), f.max_bad, f.strict);
   return found;
 }
@@ -103,6 +123,7 @@ nlohmann::json to_json(const Flags& f, const Findings& found) {
   for (const SplitSurvey& split : found.splits) {
     nlohmann::json& entry = json["splits"][split.name];
     entry = to_json(split.counts());
+    entry["notes"] = split.set.notes();
     for (const auto& [format, counts] : split.counts_by_format()) entry["formats"][format] = to_json(counts);
     const auto by_class = split.counts_by_class();
     for (std::size_t c = 0; c < by_class.size(); ++c)
@@ -162,11 +183,13 @@ int check_data(int argc, char** argv) {
   check_flags(flags);
   if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
   flags.data.check_outside("--json", flags.json);
+  watch_for_interrupts();
 
   const double start = now_seconds();
   const Findings found = examine(flags);
   const double seconds = now_seconds() - start;
   print(found, flags.list);
+  end_if_interrupted("nothing was written; the same command begins anew");
   const auto files = static_cast<double>(total(found.splits).files());
   fmt::print("{:.0f} files in {:.1f} s, {:.0f} a second\n", files, seconds, files / std::max(seconds, 1e-9));
   if (!flags.json.empty()) write_json(flags.json, to_json(flags, found));

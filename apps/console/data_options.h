@@ -19,7 +19,7 @@ struct DataFlags {
   std::string path;
   std::int64_t limit_per_class = 0;
   std::optional<std::int64_t> limit_eval;  // empty: the same as limit_per_class
-  double val_fraction = 0;
+  std::optional<double> val_fraction;      // empty: 0, or 0.1 for class folders alone (default_val_fraction)
   std::uint64_t val_seed = 0;
 
   void add_to(CommandLine& line);  // this object must outlive the parsing
@@ -31,19 +31,30 @@ struct DataFlags {
   // accepted.
   void check_outside(const char* flag, const std::string& name) const;
   DatasetOptions options(Split split) const;
+  // The part of the training images that is held out, for a record of the settings.
+  double held_out_fraction() const;
   // Returns nullopt if there is no such split. Throws Error(data).
   std::optional<Dataset> open(Split split) const;
-  // `split` is "train" or "evaluation". Throws Error(usage) for any other name, and Error(data) if there is no
-  // such split.
+  // `split` is "train" or "evaluation". Prints the notes of the set. Throws Error(usage) for any other name, and
+  // Error(data) if there is no such split.
   Dataset open_named(const std::string& split) const;
 };
 
+// Prints the notes of a set (Dataset::notes), a line each, without those that were printed for another split of it.
+void print_notes(const Dataset& set, const Dataset* printed = nullptr);
+
 // The description of DIR in --help, and the message for missing evaluation images.
 inline constexpr const char* data_help =
-    "class folders (DIR/train/<class>/*, DIR/val or DIR/test), ImageNet, tar shards, CIFAR's binary files, or "
-    "a pack";
+    "class folders (DIR/train/<class>/* and DIR/val or DIR/test; or DIR/<class>/* alone), ImageNet, tar "
+    "shards, "
+    "CIFAR's binary files, or a pack";
 inline constexpr const char* no_evaluation_advice =
     "give it DIR/val/<class>/*, or hold some out by --val-fraction";
+
+// --max-bad: the number of unreadable images that `text` accepts out of `images`. The text is a number ("100"), or a
+// share ("5%"), which is rounded down. Returns nullopt if it is neither.
+std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::int64_t images);
+inline constexpr const char* max_bad_expected = "a number of images, 0 or more, or a share of them, 0% to 100%";
 
 // "an anchor has 3.4 positives in a batch, on average". A warning line follows if many anchors have only their
 // own other views as positives, or none at all.

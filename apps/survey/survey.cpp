@@ -1,23 +1,23 @@
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/survey.h>
+#include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace kindred {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::int64_t images_at_once = 256;
 
-void add(OutcomeCounts& counts, Outcome outcome) {
+void count_outcome(OutcomeCounts& counts, Outcome outcome) {
   counts.ok += outcome == Outcome::ok;
   counts.damaged += outcome == Outcome::damaged;
   counts.rejected += outcome == Outcome::rejected;
@@ -52,15 +52,10 @@ std::string format_of(const SampleFinding& finding) {
   return finding.format == ImageFormat::none ? "unknown" : format_name(finding.format);
 }
 
-// The format that a name's extension indicates; empty if it indicates none.
-std::string promised_format(const std::string& name) {
-  std::string ending = fs::path(name).extension().string();
-  while (!ending.empty() && ending.back() == ')') ending.pop_back();  // "..., record 3 (a/b.jpg)"
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (ending == ".jpg" || ending == ".jpeg" || ending == ".jpe" || ending == ".jfif") return "JPEG";
-  if (ending == ".png") return "PNG";
-  if (ending == ".bmp") return "BMP";
-  return "";
+// The format that the name of a sample promises.
+std::string_view promised_by_sample(std::string_view name) {
+  while (name.ends_with(')')) name.remove_suffix(1);  // "..., record 3 (a/b.jpg)"
+  return promised_format(name);
 }
 
 struct SampleOfSplit {
@@ -80,42 +75,25 @@ std::string same_content(const SampleOfSplit& first, const SampleOfSplit& second
   return fmt::format("the same bytes as {}", other);
 }
 
-void add_unused_files(const std::vector<SplitSurvey>& splits, const std::string& dir,
-                      std::vector<OddThing>& odd) {
-  std::error_code error;
-  if (!fs::is_directory(dir, error) || !fs::exists(fs::symlink_status(splits.front().set.name(0), error)))
-    return;
-  std::unordered_set<std::string> used;
-  for (const SplitSurvey& split : splits)
-    for (std::int64_t i = 0; i < split.set.size(); ++i)
-      used.insert(fs::path(split.set.name(i)).lexically_normal().string());
-  fs::recursive_directory_iterator entry(dir, fs::directory_options::skip_permission_denied, error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    std::error_code broken;
-    if (entry.depth() == 0 || entry->is_directory(broken)) continue;  // a README beside train/ is not unusual
-    if (!used.contains(entry->path().lexically_normal().string()))
-      odd.push_back({entry->path().string(), "not part of the set: no image has such a name or place"});
-  }
-}
-
 }  // namespace
 
 OutcomeCounts SplitSurvey::counts() const {
   OutcomeCounts total;
-  for (const SampleFinding& sample : samples) add(total, sample.outcome);
+  for (const SampleFinding& sample : samples) count_outcome(total, sample.outcome);
   return total;
 }
 
 std::map<std::string, OutcomeCounts> SplitSurvey::counts_by_format() const {
   std::map<std::string, OutcomeCounts> formats;
-  for (const SampleFinding& sample : samples) add(formats[format_of(sample)], sample.outcome);
+  for (const SampleFinding& sample : samples) count_outcome(formats[format_of(sample)], sample.outcome);
   return formats;
 }
 
 std::vector<OutcomeCounts> SplitSurvey::counts_by_class() const {
   std::vector<OutcomeCounts> classes(static_cast<std::size_t>(set.classes()));
   for (std::size_t i = 0; i < samples.size(); ++i)
-    add(classes[static_cast<std::size_t>(set.label(static_cast<std::int64_t>(i)))], samples[i].outcome);
+    count_outcome(classes[static_cast<std::size_t>(set.label(static_cast<std::int64_t>(i)))],
+                  samples[i].outcome);
   return classes;
 }
 
@@ -136,11 +114,15 @@ SplitSurvey survey(const std::string& name, const Dataset& set) {
     for (std::int64_t i = first; i < first + count; ++i)
       bad += result.samples[static_cast<std::size_t>(i)].outcome != Outcome::ok;
     progress.advance(count, fmt::format("{} damaged or rejected", bad));
+    end_if_interrupted(
+        fmt::format("stopped after {} of {} images ({}), and nothing was written; the same command "
+                    "begins anew",
+                    first + count, set.size(), name));
   }
   return result;
 }
 
-std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits, const std::string& dir) {
+std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits) {
   std::vector<OddThing> odd;
   std::unordered_map<std::uint64_t, SampleOfSplit> seen;
   for (const SplitSurvey& split : splits)
@@ -149,18 +131,17 @@ std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits, const s
       const std::string name = split.set.name(i);
       if (sample.outcome != Outcome::ok)
         odd.push_back({name, fmt::format("{}: {}", outcome_name(sample.outcome), sample.reason)});
-      const std::string promised = promised_format(name);
+      const std::string_view promised = promised_by_sample(name);
       if (sample.format != ImageFormat::none && !promised.empty() && promised != format_name(sample.format))
         odd.push_back({name, fmt::format("its name says {}, it is {}", promised, format_name(sample.format))});
       if (sample.hash == 0) continue;
       const auto [entry, is_new] = seen.try_emplace(sample.hash, SampleOfSplit{&split, i});
       if (!is_new) odd.push_back({name, same_content(entry->second, {&split, i})});
     }
-  add_unused_files(splits, dir, odd);
   return odd;
 }
 
-std::string training_problem(const SplitSurvey& train, std::int64_t max_bad, bool strict) {
+std::string training_problem(const SplitSurvey& train, const std::string& max_bad, bool strict) {
   const std::vector<OutcomeCounts> classes = train.counts_by_class();
   for (std::size_t c = 0; c < classes.size(); ++c)
     if (classes[c].files() > 0 && classes[c].files() == classes[c].rejected)
@@ -170,8 +151,9 @@ std::string training_problem(const SplitSurvey& train, std::int64_t max_bad, boo
   if (strict && total.ok < total.files())
     return fmt::format("{} training images are damaged or rejected; with --strict none may be",
                        total.files() - total.ok);
-  if (max_bad >= 0 && total.rejected > max_bad)
-    return fmt::format("{} training images are rejected, more than --max-bad {}", total.rejected, max_bad);
+  if (total.rejected > accepted_bad_images(max_bad, total.files()).value())
+    return fmt::format("{} of {} training images are rejected, more than --max-bad {}", total.rejected,
+                       total.files(), max_bad);
   return "";
 }
 

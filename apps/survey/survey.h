@@ -36,7 +36,7 @@ struct SplitSurvey {
   std::vector<OutcomeCounts> counts_by_class() const;  // [set.classes()]
 };
 
-// Decodes every image, on all cores. Shows progress.
+// Decodes every image, on all cores. Shows progress. Throws Error(interrupted) after a signal.
 SplitSurvey survey(const std::string& name, const Dataset& set);
 
 // Something that the owner of the data set may not know.
@@ -44,11 +44,12 @@ struct OddThing {
   std::string name, what;
 };
 
-// Rejected and damaged images, names whose extension does not match the content, the same content twice (in two
-// classes, in training and evaluation, or within a class), and files below `dir` that are not part of the set.
-std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits, const std::string& dir);
+// Rejected and damaged images, names whose extension does not match the content, and the same content twice (in two
+// classes, in training and evaluation, or within a class).
+std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits);
 
-// Why training would not accept the set; empty if it would. The limits are those of pretrain.
-std::string training_problem(const SplitSurvey& train, std::int64_t max_bad, bool strict);
+// Why training would not accept the set; empty if it would. The limits are those of pretrain; accepted_bad_images()
+// accepts `max_bad`.
+std::string training_problem(const SplitSurvey& train, const std::string& max_bad, bool strict);
 
 }  // namespace kindred

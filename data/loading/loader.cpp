@@ -120,9 +120,11 @@ void compact(Batch& batch, const std::vector<std::uint8_t>& present, const std::
   for (std::size_t row = 0; row < present.size(); ++row) {
     if (present[row] == 0) continue;
     batch.labels[kept] = batch.labels[row];
+    batch.drawn[kept] = batch.drawn[row];
     batch.indices[kept++] = batch.indices[row];
   }
   batch.labels.resize(kept);
+  batch.drawn.resize(kept);
   batch.indices.resize(kept);
 }
 
@@ -164,7 +166,9 @@ struct Loader::Impl {
     upcoming.batch = batches;
     slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
     try {
-      for (int i = 0; i < options.workers; ++i) threads.emplace_back([this] { work(); });
+      // Their memory is allocated here: an exception that leaves a thread's function would end the program.
+      for (int i = 0; i < options.workers; ++i)
+        threads.emplace_back([this, memory = std::make_unique<WorkerMemory>()] { work(*memory); });
     } catch (...) {  // the threads that run must be joined before this object is destroyed
       stop();
       throw;
@@ -196,6 +200,7 @@ struct Loader::Impl {
     slot.batch.images.resize(rows * (kinds.back().before + kinds.back().bytes));
     slot.batch.labels.resize(rows);
     slot.batch.indices.resize(rows);
+    slot.batch.drawn.resize(rows);
     slot.bad.resize(rows);
     for (auto& list : slot.bad) list.clear();
     slot.present.assign(rows, 1);
@@ -223,6 +228,7 @@ struct Loader::Impl {
     slot.present[at] = sample.decoded != nullptr;
     slot.batch.labels[at] = reader.dataset().label(wanted);
     slot.batch.indices[at] = sample.index;
+    slot.batch.drawn[at] = wanted;
     if (sample.decoded == nullptr) return;
     const std::size_t rows = slot.present.size();
     for (std::size_t view = 0; view < drawn.views.size(); ++view) {
@@ -269,8 +275,7 @@ struct Loader::Impl {
     return piece;
   }
 
-  void work() {
-    WorkerMemory memory;
+  void work(WorkerMemory& memory) {
     std::unique_lock lock(mutex);
     for (;;) {
       work_there.wait(lock, [this] { return stopping || work_is_there(); });
@@ -297,22 +302,35 @@ struct Loader::Impl {
     waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
+  // Adds an image to the list. Returns its entry if it is new, otherwise null.
+  const BadImage* add_bad(BadImage&& image) {
+    const bool is_rejected = image.outcome == Outcome::rejected;
+    const auto [entry, added] = bad.try_emplace(image.index, std::move(image));
+    if (added) rejected += is_rejected;
+    return added ? &entry->second : nullptr;
+  }
+
+  // Fails if no image like the newest one on the list, or not as many, are accepted.
+  void check_accepted(const BadImage& newest) const {
+    check(!options.strict, ExitCode::data, Cause::bad_image, "{}: {} ({}), and no bad image is accepted",
+          newest.path, newest.reason, outcome_name(newest.outcome));
+    check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data, Cause::bad_images,
+          "{} images could not be decoded, more than the limit of {}; the last, {}: {}", rejected,
+          options.max_bad, newest.path, newest.reason);
+  }
+
   // Adds the bad images of a batch to the list, and fails if there are too many.
   void report(Slot& slot) {
-    for (std::vector<BadImage>& list : slot.bad) {
-      for (BadImage& image : list) {
-        const bool is_rejected = image.outcome == Outcome::rejected;
-        const auto [entry, added] = bad.try_emplace(image.index, std::move(image));
-        if (!added) continue;
-        rejected += is_rejected;
-        const BadImage& listed = entry->second;
-        check(!options.strict, ExitCode::data, Cause::bad_image, "{}: {} ({}), and no bad image is accepted",
-              listed.path, listed.reason, outcome_name(listed.outcome));
-        check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data, Cause::bad_images,
-              "{} images could not be decoded, more than the limit of {}; the last, {}: {}", rejected,
-              options.max_bad, listed.path, listed.reason);
-      }
-    }
+    for (std::vector<BadImage>& list : slot.bad)
+      for (BadImage& image : list)
+        if (const BadImage* added = add_bad(std::move(image))) check_accepted(*added);
+  }
+
+  void know_bad(std::vector<BadImage> images) {
+    const BadImage* newest = nullptr;  // all are listed, and then judged
+    for (BadImage& image : images)
+      if (const BadImage* added = add_bad(std::move(image))) newest = added;
+    if (newest != nullptr) check_accepted(*newest);
   }
 
   void start(std::uint32_t new_epoch, std::int64_t first_batch) {
@@ -377,6 +395,13 @@ LoaderPosition Loader::position() const {
 }
 double Loader::wait_seconds() const {
   return impl_->waited;
+}
+
+void Loader::know_bad(std::vector<BadImage> images) {
+  impl_->know_bad(std::move(images));
+}
+std::size_t Loader::bad_count() const {
+  return impl_->bad.size();
 }
 
 std::vector<BadImage> Loader::bad_images() const {

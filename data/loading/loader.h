@@ -30,6 +30,7 @@ struct Batch {
   std::vector<std::uint8_t> images;
   std::vector<std::int32_t> labels;   // [rows]
   std::vector<std::int64_t> indices;  // [rows], index in the data set: the image's identity (SimCLR's label)
+  std::vector<std::int64_t> drawn;  // [rows], the image that was asked for; `indices` differs if it is rejected
 
   std::int64_t rows() const { return static_cast<std::int64_t>(labels.size()); }
 };
@@ -87,8 +88,13 @@ class Loader {
   // worker is rethrown here. After an error the epoch has ended. Must be called from one thread.
   bool next(Batch& batch);
 
-  // The images of the batches so far that were not ok, each once, in ascending order of index.
+  // Lists images that are known not to be ok before a batch shows them. They count for max_bad and strict. Throws
+  // as next() does.
+  void know_bad(std::vector<BadImage> images);
+
+  // The images so far that were not ok, each once, in ascending order of index; and how many these are.
   std::vector<BadImage> bad_images() const;
+  std::size_t bad_count() const;
 
   // The time that next() has waited for a batch since the loader was created.
   double wait_seconds() const;

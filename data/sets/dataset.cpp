@@ -1,5 +1,8 @@
 #include <kindred/data/images/decode_formats.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/layout.h>
+#include <kindred/data/sets/folders/names.h>
+#include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
@@ -49,43 +52,114 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// All images of a split, for any layout.
-std::optional<Dataset> open_split(const fs::path& path, Split split, const DecodeLimits& limits) {
+constexpr double val_fraction_alone = 0.1;
+
+enum class Layout { packs, shards, class_folders, kaggle, cifar, classes_alone, none };
+
+Layout layout_of(const fs::path& path) {
   std::error_code ignored;
-  const detail::OpenRequest request{path, split, limits};
+  if (!detail::find_packs(path).empty()) return Layout::packs;
+  if (!fs::is_directory(path, ignored)) return Layout::none;
+  if (detail::has_shards(path)) return Layout::shards;
+  if (!find_split_folders(path).train.empty()) return Layout::class_folders;
+  if (detail::find_kaggle_imagenet(path)) return Layout::kaggle;
+  if (detail::find_cifar_binary(path)) return Layout::cifar;
+  return detail::classes_alone(path).empty() ? Layout::none : Layout::classes_alone;
+}
+
+// All images of a split. `layout` is that of request.dir.
+std::optional<Dataset> open_split(const detail::OpenRequest& request, Layout layout) {
+  const fs::path& path = request.dir;
+  switch (layout) {
+    case Layout::packs:
+      return detail::open_packs(request, detail::find_packs(path));
+    case Layout::shards:
+      return detail::open_web_dataset(request);
+    case Layout::class_folders:
+      return detail::open_class_folders(request, detail::label_folders_of(path));
+    case Layout::kaggle:
+      return detail::open_class_folders(
+          {*detail::find_kaggle_imagenet(path), request.split, request.limits, request.holds_out}, {path});
+    case Layout::cifar:
+      return detail::open_cifar_binary(request, *detail::find_cifar_binary(path));
+    case Layout::classes_alone:
+      return detail::open_classes_alone(request);
+    case Layout::none:
+      break;
+  }
+  std::error_code ignored;
   check(fs::exists(path, ignored), ExitCode::data, "{}: no such folder; give the folder that holds train/",
         path.string());
-  if (const auto packs = detail::find_packs(path); !packs.empty()) return detail::open_packs(request, packs);
   check(fs::is_directory(path, ignored), ExitCode::data,
         "{}: not a folder and not a pack; give the folder that holds train/, or a file that pack_dataset made",
         path.string());
-  if (detail::has_shards(path)) return detail::open_web_dataset(request);
-  if (fs::is_directory(path / "train", ignored))
-    return detail::open_class_folders(request, detail::label_folders_of(path));
-  if (const auto images = detail::find_kaggle_imagenet(path))
-    return detail::open_class_folders({*images, split, limits}, {path});
-  if (const auto cifar = detail::find_cifar_binary(path)) return detail::open_cifar_binary(request, *cifar);
+  detail::fail_no_set(path);
+}
 
-  const bool empty = fs::directory_iterator(path, ignored) == fs::directory_iterator();
-  fail(ExitCode::data,
-       "{}: {}; expected {}/train/<class>/*.jpg (and val/<class>/*.jpg or test/<class>/*.jpg to evaluate), tar "
-       "shards, a pack, or the binary files of CIFAR-10 or CIFAR-100",
-       path.string(), empty ? "the folder is empty" : "there is no folder 'train' in it", path.string());
+bool has_class_of_two(const Dataset& set) {
+  std::vector<std::int64_t> images(static_cast<std::size_t>(set.classes()));
+  for (const std::int32_t label : set.labels())
+    if (++images[static_cast<std::size_t>(label)] >= 2) return true;
+  return false;
+}
+
+// `held` of the images of `whole`, which are class folders alone, are for evaluation.
+std::string note_about_classes_alone(const std::string& path, const Dataset& whole, std::int64_t held,
+                                     double fraction, std::uint64_t seed) {
+  const std::string text = fmt::format(
+      "note: {} has no folder 'train': its {} class folders are the training set", path, whole.classes());
+  if (held == 0) return fmt::format("{}, and nothing is held out for evaluation", text);
+  return fmt::format(
+      "{}, of which {} of {} images, the same share of each class, are held out for evaluation "
+      "(validation fraction {}, seed {})",
+      text, held, whole.size(), fraction, seed);
+}
+
+// A class without images to evaluate on is no error, but the figures are not about it.
+void note_missing_classes(Dataset& evaluation, const std::string& path) {
+  std::vector<char> has_images(static_cast<std::size_t>(evaluation.classes()));
+  for (const std::int32_t label : evaluation.labels()) has_images[static_cast<std::size_t>(label)] = 1;
+  std::vector<std::string> missing;
+  for (std::size_t c = 0; c < has_images.size(); ++c)
+    if (!has_images[c]) missing.push_back(evaluation.class_names()[c]);
+  if (missing.empty()) return;
+  const std::size_t left = has_images.size() - missing.size();
+  evaluation.add_note(
+      fmt::format("warning: {}: nothing to evaluate {} of the {} classes on: {}; accuracies are those of the "
+                  "other {}, and say nothing about {}",
+                  path, missing.size(), has_images.size(), detail::quoted_names(missing), left,
+                  missing.size() == 1 ? "this class" : "these classes"));
 }
 
 }  // namespace
 
+double default_val_fraction(const std::string& path) {
+  return layout_of(path) == Layout::classes_alone ? val_fraction_alone : 0;
+}
+
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options) {
   check(options.limit_per_class >= 0, ExitCode::usage,
         "images per class must be at least 1, or 0 for all; {} was given", options.limit_per_class);
-  check(options.val_fraction >= 0 && options.val_fraction < 1, ExitCode::usage,
-        "validation fraction {}: expected a share of the training images, above 0 and below 1",
-        options.val_fraction);
+  const double given = options.val_fraction.value_or(0);
+  check(given >= 0 && given < 1, ExitCode::usage,
+        "validation fraction {}: expected a share of the training images, above 0 and below 1", given);
+  const Layout layout = layout_of(path);
+  const bool alone = layout == Layout::classes_alone;
+  double fraction = options.val_fraction.value_or(alone ? val_fraction_alone : 0);
   // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
   std::optional<Dataset> set =
-      open_split(path, options.val_fraction > 0 ? Split::train : split, options.limits);
-  if (set && options.val_fraction > 0)
-    set = held_out_split(*set, split, options.val_fraction, options.val_seed);
+      open_split({path, fraction > 0 || alone ? Split::train : split, options.limits, fraction > 0}, layout);
+  if (alone && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
+  if (fraction > 0) {
+    Dataset part = held_out_split(*set, split, fraction, options.val_seed);
+    const std::int64_t held = split == Split::evaluation ? part.size() : set->size() - part.size();
+    if (alone) part.add_note(note_about_classes_alone(path, *set, held, fraction, options.val_seed));
+    set = std::move(part);
+  } else if (alone) {
+    if (split == Split::evaluation) return std::nullopt;
+    set->add_note(note_about_classes_alone(path, *set, 0, fraction, options.val_seed));
+  }
+  if (set && split == Split::evaluation) note_missing_classes(*set, path);
   if (set && options.limit_per_class > 0) set = first_of_each_class(*set, options.limit_per_class);
   return set;
 }

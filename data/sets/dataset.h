@@ -1,19 +1,24 @@
 // A labelled set of images: which images there are, what they are called, and how to get the pixels of one.
 //
 // Layouts (docs/data.md describes each):
-//   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (val has priority if both exist)
+//   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (validation has priority if both exist; the
+//     names of these folders may be others: folders/split_folders.h)
+//   DIR/<class>/* alone: a part of it is held out for evaluation
 //   ImageNet: the same with a flat DIR/val/*.JPEG, whose classes come from Kaggle's LOC_val_solution.csv, a
-//     list of "image class" lines or the devkit; or Kaggle's folder that holds ILSVRC/Data/CLS-LOC
+//     list of "image class" lines or the devkit; or Kaggle's folder that holds ILSVRC/Data/CLS-LOC; or
+//     Tiny-ImageNet's DIR/val/images with DIR/val/val_annotations.txt
 //   the tar shards of WebDataset: DIR/train/*.tar, or DIR/*train*.tar, or DIR/*.tar
 //   the original binary files of CIFAR-10 or CIFAR-100: in DIR, DIR/cifar-10-batches-bin or
 //     DIR/cifar-100-binary
 //   a pack that pack_dataset made, or a folder of packs, DIR/*.kpack
 //
-// Class folders: classes and files are sorted by the bytes of their names, so the result does not depend on the
-// file system. Symbolic links are followed. Names that begin with a dot are skipped. Images lie directly in the
-// class folder. The extension decides which files are candidates (.jpg .jpeg .jpe .jfif .png .bmp, in upper or
-// lower case); the content decides the format. Extensions of image formats that Kindred cannot read (.gif .tif
-// .tiff .webp .ppm .pgm) are candidates too, so that such files are rejected by name and not overlooked.
+// Class folders: classes are sorted by the bytes of their names and files by the bytes of their paths, so the result
+// does not depend on the file system. Images lie at any depth in a class folder. Symbolic links are followed, and
+// each real folder is read once (folders/walk.h). Names that begin with a dot are skipped. The extension decides
+// which files are candidates (.jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm, and .heic .heif .avif
+// if this build reads them; in upper or lower case); the content decides the format. Candidates of a format that this
+// build cannot read are rejected by name and not overlooked. All files of such formats are counted in a note. Classes
+// of training and evaluation are matched by name: a class that evaluation lacks, or has in addition, is a note.
 //
 // Nothing is ever written. Errors are Error(data), one line that says what to do.
 #pragma once
@@ -25,6 +30,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -61,7 +67,7 @@ class SampleSource {
   DecodeLimits limits_;
 };
 
-// A value type: copies share the source. It never changes after construction, so it is thread-safe.
+// A value type: copies share the source. It never changes once it is open, so it is thread-safe.
 class Dataset {
  public:
   // labels: one per sample, in [0, class_names.size()).
@@ -83,19 +89,26 @@ class Dataset {
   // True if the pixels are in memory already, so that caching decoded copies gains nothing.
   bool in_memory() const { return in_memory_; }
 
+  // What the owner of the set should know about how it was read: lines that begin with "note: " or "warning: ".
+  // Both splits of a set have the notes that concern both.
+  const std::vector<std::string>& notes() const { return notes_; }
+  void add_note(std::string note) { notes_.push_back(std::move(note)); }  // for those who open or select
+
  private:
   std::vector<std::string> class_names_;
   std::vector<std::int32_t> labels_;  // [samples]
   std::shared_ptr<const SampleSource> source_;
   bool in_memory_;
+  std::vector<std::string> notes_;
 };
 
 struct DatasetOptions {
   // Keeps only the first images of each class, in the order of the set (by name). 0 keeps all.
   std::int64_t limit_per_class = 0;
   // In (0, 1): evaluates on this fraction of the training images, drawn class by class (subset.h), and trains
-  // on the rest. An evaluation split of the set is then ignored. 0: nothing is held out.
-  double val_fraction = 0;
+  // on the rest. An evaluation split of the set is then ignored. 0: nothing is held out. Empty: as
+  // default_val_fraction() says.
+  std::optional<double> val_fraction{};
   std::uint64_t val_seed = 0;  // selects the held-out images; not the run's seed, so that all stages agree
   DecodeLimits limits{};
 };
@@ -105,9 +118,13 @@ struct DatasetOptions {
 // listed here, and opened when an image is loaded.
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
 
-// Opens every file below a folder, at any depth and with any name; the class of a file is the name of its
-// folder. This serves to inspect sets that open_dataset refuses. Folders behind symbolic links are not entered,
-// so loops are harmless. Throws Error(data) if there are no files.
+// The part of the images that is held out if the options do not say it: 0.1 for class folders alone (not if each
+// class has a single image: then nothing is), and 0 for every other layout, and if there is no set at `path`.
+double default_val_fraction(const std::string& path);
+
+// Opens every file below a folder, at any depth, whose name has the ending of an image format, whether Kindred reads
+// it or not; the class of a file is the name of its folder. This serves to inspect sets that open_dataset refuses.
+// Links are followed, and each real folder is read once. Throws Error(data) if there are no such files.
 Dataset open_loose_images(const std::string& dir);
 
 }  // namespace kindred

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kindred::detail {
@@ -12,23 +13,38 @@ namespace kindred::detail {
 struct OpenRequest {
   std::filesystem::path dir;
   Split split = Split::train;
-  DecodeLimits limits;
+  DecodeLimits limits{};
+  // Images of train are held out for evaluation, so an evaluation split of the set is not used.
+  bool holds_out = false;
 };
 
-// class_folders.cpp. Precondition: request.dir / "train" is a folder. The labels of a flat validation folder
-// are also looked for in `label_folders`.
+// class_folders.cpp. Precondition: find_split_folders(request.dir) has a folder for training. The labels of a flat
+// validation folder are also looked for in `label_folders`.
 std::optional<Dataset> open_class_folders(const OpenRequest& request,
-                                          const std::vector<std::filesystem::path>& label_folders = {});
+                                          std::vector<std::filesystem::path> label_folders = {});
+// Precondition: classes_alone(request.dir) is not empty (folders/layout.h). All images are for training.
+std::optional<Dataset> open_classes_alone(const OpenRequest& request);
 
-// Returns true if a name has an image extension, whether Kindred can read the format or not (dataset.h).
+// folders/image_names.cpp. Returns true if files with such a name are samples of class folders (dataset.h).
 bool is_image_name(const std::string& name);
 
-// imagenet.cpp. The class of each image of a validation folder without class folders. It uses the first source
-// that it finds: Kaggle's CSV, a list, the devkit. Throws Error(data) if there is none or if it does not fit.
-std::vector<std::int32_t> flat_validation_labels(const std::filesystem::path& validation,
-                                                 const std::vector<std::filesystem::path>& label_folders,
-                                                 const std::vector<std::string>& files,
-                                                 const std::vector<std::string>& classes);
+// imagenet.cpp. The classes of images that lie in no class folders.
+struct FlatLabels {
+  std::vector<std::int32_t> labels;        // one for each file; -1 for a class that train does not have
+  std::vector<std::string> extra_classes;  // the names of those classes, sorted
+};
+// It uses the first source that it finds: Kaggle's CSV, a list, Tiny-ImageNet's annotations, the devkit. Throws
+// Error(data) if there is none or if it does not fit. A class that train does not have is an error only if it is a
+// number, because numbers mean different things in different lists.
+FlatLabels flat_validation_labels(const std::filesystem::path& validation,
+                                  const std::vector<std::filesystem::path>& label_folders,
+                                  const std::vector<std::string>& files,
+                                  const std::vector<std::string>& classes);
+// Whether there is such a source.
+bool has_flat_labels(const std::filesystem::path& validation,
+                     const std::vector<std::filesystem::path>& label_folders);
+// Whether a file of this name may be such a source.
+bool is_label_file_name(std::string_view name);
 
 // DIR/ILSVRC/Data/CLS-LOC, where Kaggle's archive puts the images, if it exists.
 std::optional<std::filesystem::path> find_kaggle_imagenet(const std::filesystem::path& dir);

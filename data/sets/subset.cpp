@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace kindred {
@@ -38,8 +39,10 @@ std::vector<std::vector<std::int64_t>> members_of_classes(const Dataset& set) {
 Dataset subset(const Dataset& whole, std::vector<std::int64_t> chosen) {
   std::vector<std::int32_t> labels;
   for (const std::int64_t i : chosen) labels.push_back(whole.label(i));
-  return Dataset(whole.class_names(), std::move(labels),
-                 std::make_shared<SubsetSource>(whole, std::move(chosen)), whole.in_memory());
+  Dataset part(whole.class_names(), std::move(labels), std::make_shared<SubsetSource>(whole, std::move(chosen)),
+               whole.in_memory());
+  for (const std::string& note : whole.notes()) part.add_note(note);
+  return part;
 }
 
 Dataset evenly_spread(const Dataset& whole, std::int64_t count) {

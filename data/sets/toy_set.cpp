@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/sets/toy.h>
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr int quality = 90;
 constexpr const char* marker_name = "toy_dataset.txt";
+constexpr const char* unfinished_name = "toy_dataset.unfinished.txt";  // the marker until the set is complete
 
 std::string settings(const ToySetOptions& o) {
   return fmt::format("kindred toy data set, version 1: classes {}, per class {}, image size {}, seed {}\n",
@@ -35,13 +37,17 @@ void validate(const ToySetOptions& o) {
         "the image size must be 16 to 1024 pixels, not {}", o.image_size);
 }
 
+// A file that has its name is complete, because a later call would keep it: it is written under another name, which
+// the next attempt uses again.
 void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
   struct Closer {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  std::unique_ptr<std::FILE, Closer> file(std::fopen(path.c_str(), "wb"));
+  const fs::path temporary = path.parent_path() / fmt::format(".{}.tmp", path.filename().string());
+  std::unique_ptr<std::FILE, Closer> file(std::fopen(temporary.c_str(), "wb"));
   bool written = file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
   if (file) written = std::fclose(file.release()) == 0 && written;  // a full disk may be noticed only here
+  written = written && std::rename(temporary.c_str(), path.c_str()) == 0;
   check(written, ExitCode::io, "{}: cannot be written: {}", path.string(), system_message());
 }
 
@@ -49,17 +55,20 @@ fs::path image_path(const fs::path& split, int label, int i) {
   return split / toy_class_name(label) / fmt::format("{:05}.jpg", i);
 }
 
-void draw_split(const fs::path& split, const ToySetOptions& o, int per_class, std::uint32_t split_key) {
+void draw_split(const fs::path& split, const ToySetOptions& o, int per_class, std::uint32_t split_key,
+                const std::function<void()>& before_image) {
   for (int label = 0; label < o.classes; ++label) {
     std::error_code error;
     fs::create_directories(split / toy_class_name(label), error);
     check(!error, ExitCode::io, "{}: cannot be created: {}", (split / toy_class_name(label)).string(),
           error.message());
     for (int i = 0; i < per_class; ++i) {
+      const fs::path path = image_path(split, label, i);
+      if (fs::is_regular_file(path, error)) continue;  // drawn by an earlier call
+      if (before_image) before_image();
       RandomStream random(o.seed, Purpose::toy_data, split_key, static_cast<std::uint32_t>(i),
                           static_cast<std::uint32_t>(label));
-      write_file(image_path(split, label, i),
-                 encode_jpeg(draw_toy_image(label, o.image_size, random), quality));
+      write_file(path, encode_jpeg(draw_toy_image(label, o.image_size, random), quality));
     }
   }
 }
@@ -74,7 +83,15 @@ bool split_is_complete(const fs::path& split, const ToySetOptions& o, int per_cl
   return true;
 }
 
-// Returns true if `out` holds exactly this set. Anything else in it is an error.
+// Whether this file marks a set with these settings.
+bool marks(const fs::path& marker, const ToySetOptions& o) {
+  const FileContent content = read_file(marker.string(), 4096);
+  const std::string wanted = settings(o);
+  return content.ok() && std::equal(wanted.begin(), wanted.end(), content.bytes.begin(), content.bytes.end());
+}
+
+// Returns true if `out` holds exactly this set, and false if it holds nothing or a part of this set. Anything else in
+// it is an error.
 bool is_there(const fs::path& out, const ToySetOptions& o) {
   std::error_code error;
   if (!fs::exists(out, error)) return false;
@@ -82,12 +99,8 @@ bool is_there(const fs::path& out, const ToySetOptions& o) {
         out.string());
   const bool empty = fs::is_empty(out, error);
   check(!error, ExitCode::io, "{}: cannot be listed: {}", out.string(), error.message());
-  if (empty) return false;
-  const FileContent marker = read_file((out / marker_name).string(), 4096);
-  const std::string wanted = settings(o);
-  const bool same =
-      marker.ok() && std::equal(wanted.begin(), wanted.end(), marker.bytes.begin(), marker.bytes.end());
-  const bool complete = same && split_is_complete(out / "train", o, o.per_class) &&
+  if (empty || marks(out / unfinished_name, o)) return false;
+  const bool complete = marks(out / marker_name, o) && split_is_complete(out / "train", o, o.per_class) &&
                         split_is_complete(out / "val", o, toy_validation_images(o));
   check(complete, ExitCode::usage,
         "{}: exists and does not hold a complete toy set of these settings; remove it or give another folder",
@@ -101,15 +114,21 @@ int toy_validation_images(const ToySetOptions& options) {
   return std::max(1, options.per_class / 4);
 }
 
-bool make_toy_set(const std::string& out, const ToySetOptions& options) {
+bool make_toy_set(const std::string& out, const ToySetOptions& options,
+                  const std::function<void()>& before_image) {
   validate(options);
   const fs::path folder(out);
   if (is_there(folder, options)) return false;
-  draw_split(folder / "train", options, options.per_class, 0);
-  draw_split(folder / "val", options, toy_validation_images(options), 1);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, ExitCode::io, "{}: cannot be created: {}", out, error.message());
   const std::string text = settings(options);
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
-  write_file(folder / marker_name, {bytes, text.size()});
+  write_file(folder / unfinished_name, {bytes, text.size()});
+  draw_split(folder / "train", options, options.per_class, 0, before_image);
+  draw_split(folder / "val", options, toy_validation_images(options), 1, before_image);
+  fs::rename(folder / unfinished_name, folder / marker_name, error);
+  check(!error, ExitCode::io, "{}: cannot be written: {}", (folder / marker_name).string(), error.message());
   return true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace kindred {
@@ -16,9 +17,11 @@ struct ToySetOptions {
 int toy_validation_images(const ToySetOptions& options);  // per class
 
 // Draws the set and returns true. If `out` already holds a complete set with exactly these settings, it is left
-// unchanged and the result is false. A small file with the settings, written last, marks a complete set. Throws
-// Error(usage) if an option is out of range or if `out` exists and holds anything else, and Error(io) if
-// writing fails.
-bool make_toy_set(const std::string& out, const ToySetOptions& options);
+// unchanged and the result is false. If an earlier call with these settings was interrupted, its images are kept
+// and the others drawn. A small file with the settings marks a set; its name says whether the set is complete.
+// `before_image` is called before each image that is drawn, and may throw to stop. Throws Error(usage) if an option is
+// out of range or if `out` exists and holds anything else, and Error(io) if writing fails.
+bool make_toy_set(const std::string& out, const ToySetOptions& options,
+                  const std::function<void()>& before_image = {});
 
 }  // namespace kindred

@@ -2,6 +2,7 @@
 // path component: "n01/0007.jpg" and "n01/0007.cls". Only headers and labels are read when a set is opened.
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/name_table.h>
 #include <kindred/data/sets/tar.h>
 #include <kindred/engine/cpu/parallel.h>
@@ -47,15 +48,13 @@ std::vector<fs::path> joined(const fs::path& dir, const std::vector<std::string>
 }
 
 std::vector<fs::path> shards_of(const fs::path& dir, Split split) {
-  std::error_code ignored;
-  const auto in_folder = [&](const char* name) {
-    return fs::is_directory(dir / name, ignored) ? joined(dir / name, list_files(dir / name, is_tar_name))
-                                                 : std::vector<fs::path>{};
-  };
-  if (fs::is_directory(dir / "train", ignored)) {
-    if (split == Split::train) return in_folder("train");
-    for (const char* name : {"val", "validation", "test"})
-      if (auto shards = in_folder(name); !shards.empty()) return shards;
+  const auto in_folder = [](const fs::path& folder) { return joined(folder, list_files(folder, is_tar_name)); };
+  const SplitFolders folders = find_split_folders(dir);
+  if (!folders.train.empty()) {
+    if (split == Split::train) return in_folder(folders.train.front());
+    for (const std::vector<fs::path>& role : {folders.validation, folders.test})
+      for (const fs::path& folder : role)
+        if (auto shards = in_folder(folder); !shards.empty()) return shards;
     return {};
   }
   std::vector<std::string> train, validation, test, other;
@@ -295,11 +294,10 @@ class ShardSource : public SampleSource {
 }  // namespace
 
 bool has_shards(const fs::path& dir) {
-  std::error_code ignored;
-  const fs::path train = dir / "train";
-  if (fs::is_directory(train, ignored))
-    return list_folders(train).empty() && !list_files(train, is_tar_name).empty();
-  return !list_files(dir, is_tar_name).empty();
+  const SplitFolders folders = find_split_folders(dir);
+  if (folders.train.empty()) return !list_files(dir, is_tar_name).empty();
+  const fs::path& train = folders.train.front();
+  return list_folders(train).empty() && !list_files(train, is_tar_name).empty();
 }
 
 std::optional<Dataset> open_web_dataset(const OpenRequest& request) {

@@ -220,6 +220,7 @@ TEST_CASE("loader: in evaluation a rejected image is left out") {
     const auto batches = epoch_of(loader, epoch), whole = epoch_of(well, epoch);
     REQUIRE(batches.size() == 2);
     CHECK(batches[0].indices == std::vector<std::int64_t>{1, 2, 4, 5, 6, 7});
+    CHECK(batches[0].drawn == batches[0].indices);
     CHECK(batches[0].labels == std::vector<std::int32_t>{1, 2, 1, 2, 0, 1});
     CHECK(batches[1].indices == std::vector<std::int64_t>{16, 17, 18, 19});
     const std::size_t bytes = 16 * 16 * 3;
@@ -264,6 +265,29 @@ TEST_CASE("loader: max_bad and strict fail with the same batch for any number of
   o.max_bad = 3;  // damaged images do not count
   Loader loader(fake_set(50, source), o);
   CHECK(epoch_of(loader, 0).size() == 6);
+}
+
+TEST_CASE("loader: a batch says which images were asked for, and known bad images count at once") {
+  FakeSource source;
+  source.rejected = {4, 7};  // of class b, like 1 and 10
+  LoaderOptions o = small_options();
+  o.shuffle = false;
+  Loader loader(fake_set(12, source), o);
+  const auto batches = epoch_of(loader, 0);
+  REQUIRE(batches.size() == 1);
+  CHECK(batches[0].drawn == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(batches[0].indices == std::vector<std::int64_t>{0, 1, 2, 3, 10, 5, 6, 10});
+
+  o.max_bad = 1;
+  Loader told(fake_set(12, source), o);
+  const BadImage four{4, "sample 4", Outcome::rejected, "planted"},
+      seven{7, "sample 7", Outcome::rejected, "planted"};
+  told.know_bad({four});
+  told.know_bad({four});  // it is listed once
+  CHECK(told.bad_count() == 1);
+  CHECK(error_of([&] { told.know_bad({seven}); }) ==
+        "2 images could not be decoded, more than the limit of 1; the last, sample 7: planted");
+  CHECK(told.bad_images().size() == 2);
 }
 
 TEST_CASE("loader: a class without a single good image") {

@@ -209,6 +209,25 @@ TEST_CASE("pack: a full disk leaves nothing that looks whole, and the next call 
   CHECK(bytes_of(file) == bytes_of(folder.string() + "/whole.kpack"));
 }
 
+TEST_CASE("pack: a caller that stops loses nothing, whether images are packed or checked again") {
+  const TempFolder folder;
+  write_class_folders(folder, "set/train", {"a", "b"}, 50);
+  const std::string dir = folder.string() + "/set", file = folder.string() + "/set.kpack";
+  const auto pack_until = [&](std::int64_t most) {
+    return error_of([&] {
+      write_pack(*open_dataset(dir, Split::train), std::nullopt, dir, file, {},
+                 [&](std::int64_t done) { check(done < most, ExitCode::interrupted, "stopped at {}", done); });
+    });
+  };
+  CHECK(pack_until(1) == "stopped at 64");
+  CHECK(!fs::exists(file));
+  CHECK(pack_until(10) == "stopped at 10");  // while the 64 are checked
+  const PackSummary rest = write_pack(*open_dataset(dir, Split::train), std::nullopt, dir, file, {});
+  CHECK(rest.images == 100);
+  CHECK(rest.resumed == 64);
+  CHECK(open_dataset(file, Split::train)->size() == 100);
+}
+
 TEST_CASE("pack: it goes on from whatever is whole, and from nothing else") {
   const TempFolder folder;
   write_set(folder);

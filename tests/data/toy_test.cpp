@@ -1,6 +1,7 @@
 #include "test_images.h"
 
 #include <doctest/doctest.h>
+#include <kindred/data/files/file.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/sets/dataset.h>
 #include <kindred/data/sets/toy.h>
@@ -102,4 +103,35 @@ TEST_CASE("toy: a set is drawn once, and nothing is overwritten") {
   folder.write("plain", {1});
   CHECK(error_of([&] { make_toy_set((folder.path() / "plain").string(), o); }).find("not a folder") !=
         std::string::npos);
+}
+
+TEST_CASE("toy: a call that was stopped is continued by the next one, with the same pictures") {
+  const TempFolder folder;
+  const std::filesystem::path out = folder.path() / "toy", whole = folder.path() / "whole";
+  ToySetOptions o;
+  o.classes = 3;
+  o.per_class = 4;
+  o.image_size = 16;
+  int asked = 0;
+  const auto stop = [&] { check(++asked <= 5, ExitCode::interrupted, "stopped"); };
+  CHECK(error_of([&] { make_toy_set(out.string(), o, stop); }) == "stopped");
+  ToySetOptions other = o;
+  other.seed = 2;
+  CHECK(error_of([&] { make_toy_set(out.string(), other); }).find("remove it or give another folder") !=
+        std::string::npos);
+  asked = 0;
+  CHECK(make_toy_set(out.string(), o, [&] { ++asked; }));
+  CHECK(asked == 10);  // of 12 and 3 images, five were there
+  CHECK(!make_toy_set(out.string(), o));
+  REQUIRE(make_toy_set(whole.string(), o));
+  int files = 0, files_of_whole = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(out)) files += entry.is_regular_file();
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(whole)) {
+    if (!entry.is_regular_file()) continue;
+    ++files_of_whole;
+    const auto same_name = out / std::filesystem::relative(entry.path(), whole);
+    CHECK(read_file(same_name.string(), 1 << 20).bytes == read_file(entry.path().string(), 1 << 20).bytes);
+  }
+  CHECK(files == 16);
+  CHECK(files_of_whole == 16);
 }

@@ -80,7 +80,8 @@ struct PackSummary {
 // Packs both splits into `out`. If an earlier call with the same arguments was interrupted, it continues from
 // out + ".partial". Throws Error(usage) if `out` holds anything else and overwrite is not set. Throws Error(io)
 // if writing fails; the partial file then stays, so that a later call can continue, and `out` is unchanged.
-// `progress` receives the number of images done.
+// `progress` receives the number of images done, after every few. It may throw to stop; then a later call
+// continues from there.
 PackSummary write_pack(const Dataset& train, const std::optional<Dataset>& evaluation,
                        const std::string& prefix, const std::string& out, const PackOptions& options,
                        const std::function<void(std::int64_t done)>& progress = {},

@@ -95,8 +95,8 @@ class PartialFile {
   std::uint64_t size() const { return size_; }  // bytes passed to it, whether written to disk or not
 
   // Keeps the complete records, at most `most` of them, and cuts off the rest. Writes the header if the file is
-  // new.
-  std::vector<PackRecord> resume(std::uint64_t most) {
+  // new. Checking a large file takes minutes, so `progress` is called after every record.
+  std::vector<PackRecord> resume(std::uint64_t most, const std::function<void(std::int64_t done)>& progress) {
     std::vector<PackRecord> records;
     {
       const FileReader reader(path_);
@@ -110,8 +110,8 @@ class PartialFile {
               "{}: belongs to a pack of other images or settings; give the same arguments to continue, or "
               "remove it",
               path_);
-        while (records.size() < most && read_record(reader, records)) {
-        }
+        while (records.size() < most && read_record(reader, records))
+          if (progress) progress(static_cast<std::int64_t>(records.size()));
       }
     }
     if (::ftruncate(file_, static_cast<off_t>(records.empty() ? 0 : size_)) != 0)
@@ -308,7 +308,7 @@ PackSummary write_pack(const Dataset& train, const std::optional<Dataset>& evalu
   }
 
   PartialFile partial(out + ".partial", fingerprint, files);
-  std::vector<PackRecord> records = partial.resume(static_cast<std::uint64_t>(summary.images));
+  std::vector<PackRecord> records = partial.resume(static_cast<std::uint64_t>(summary.images), progress);
   summary.resumed = static_cast<std::int64_t>(records.size());
   for (std::size_t i = 0; i < records.size(); ++i)
     if (records[i].kind == RecordKind::missing)
@@ -331,7 +331,13 @@ PackSummary write_pack(const Dataset& train, const std::optional<Dataset>& evalu
                                                 std::string(record.data.begin(), record.data.end())));
       }
       begin += count;
-      if (progress) progress(static_cast<std::int64_t>(records.size()));
+      if (!progress) continue;
+      try {
+        progress(static_cast<std::int64_t>(records.size()));
+      } catch (...) {  // what is packed is kept for the call that continues
+        partial.flush();
+        throw;
+      }
     }
     first += part.set.size();
   }

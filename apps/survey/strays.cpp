@@ -1,0 +1,122 @@
+#include <kindred/apps/survey/strays.h>
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/image_names.h>
+#include <kindred/data/sets/folders/split_folders.h>
+#include <kindred/data/sets/folders/walk.h>
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The path of a file, with the links to its folder resolved. Each folder is resolved once.
+class RealPaths {
+ public:
+  std::string of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) return path;
+    const auto [entry, is_new] = known_.try_emplace(path.substr(0, slash));
+    if (is_new) {
+      std::error_code error;
+      entry->second = fs::weakly_canonical(entry->first, error).string();
+      if (error) entry->second = entry->first;
+    }
+    return entry->second + path.substr(slash);
+  }
+
+ private:
+  std::unordered_map<std::string, std::string> known_;
+};
+
+// What lies below a folder: the files that are no samples, and the folders with samples in them, at any depth. All
+// paths are relative to it.
+struct StrayWalk {
+  std::vector<std::string> strays;
+  std::unordered_set<std::string> used_folders;
+
+  void mark_used(const std::string& below) {
+    for (std::size_t end = below.size(); end-- > 0;)
+      if (below[end] == '/' && !used_folders.insert(below.substr(0, end)).second) return;
+  }
+
+  // The topmost folder of a stray without samples; empty if there are samples beside it.
+  std::string unused_folder_of(const std::string& stray) const {
+    for (std::size_t end = stray.find('/'); end != std::string::npos; end = stray.find('/', end + 1))
+      if (!used_folders.contains(stray.substr(0, end))) return stray.substr(0, end);
+    return {};
+  }
+};
+
+// The files with the labels of ImageNet's images, and with Tiny-ImageNet's boxes.
+bool holds_labels(const std::string& below, const std::string& name) {
+  const std::size_t begin = below.rfind('/', below.size() - 2);
+  const std::string folder = below.substr(begin == std::string::npos ? 0 : begin + 1);
+  return detail::is_label_file_name(name) || name == folder.substr(0, folder.size() - 1) + "_boxes.txt";
+}
+
+StrayWalk walk_strays(const std::vector<SplitSurvey>& splits, const std::string& dir) {
+  RealPaths real;
+  std::unordered_set<std::string> samples;
+  for (const SplitSurvey& split : splits)
+    for (std::int64_t i = 0; i < split.set.size(); ++i) samples.insert(real.of(split.set.name(i)));
+  StrayWalk found;
+  walk_files(dir, {.with_hidden = true, .skip_unlistable = true},
+             [&](const std::string& below, const std::string& name) {
+               if (below.empty()) return true;
+               if (samples.contains(real.of((fs::path(dir) / (below + name)).string())))
+                 found.mark_used(below);
+               else if (!holds_labels(below, name))
+                 found.strays.push_back(below + name);
+               return true;
+             });
+  std::sort(found.strays.begin(), found.strays.end());
+  return found;
+}
+
+bool is_unused_split(const std::string& folder) {
+  return folder.find('/') == std::string::npos && split_role(folder);
+}
+
+std::string what_a_stray_is(const std::string& path) {
+  const std::string_view format = promised_format(path);
+  if (format.empty() || detail::is_image_name(path))
+    return "not part of the set: no image has such a name or place";
+  return fmt::format("not part of the set: this build cannot read {}", format);
+}
+
+}  // namespace
+
+std::vector<OddThing> find_strays(const std::vector<SplitSurvey>& splits, const std::string& dir) {
+  std::error_code error;
+  if (!fs::is_directory(dir, error) || splits.front().set.size() == 0 ||
+      !fs::exists(fs::symlink_status(splits.front().set.name(0), error)))
+    return {};
+  const StrayWalk found = walk_strays(splits, dir);
+  std::map<std::string, std::int64_t> files;  // in each folder without samples
+  std::vector<std::pair<std::string, std::string>> entries;
+  for (const std::string& stray : found.strays) {
+    const std::string folder = found.unused_folder_of(stray);
+    if (folder.empty())
+      entries.emplace_back(stray, what_a_stray_is(stray));
+    else if (!is_unused_split(folder))
+      ++files[folder];
+  }
+  for (const auto& [folder, count] : files)
+    entries.emplace_back(folder, fmt::format("not part of the set: no image is read from its {}",
+                                             count == 1 ? "only file" : fmt::format("{} files", count)));
+  std::sort(entries.begin(), entries.end());
+  std::vector<OddThing> odd;
+  for (const auto& [path, what] : entries) odd.push_back({(fs::path(dir) / path).string(), what});
+  return odd;
+}
+
+}  // namespace kindred

@@ -1,0 +1,36 @@
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/class_tree.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace kindred::detail {
+
+ClassTree::ClassTree(std::filesystem::path folder) : folder_(std::move(folder)), names_(list_folders(folder_)) {
+  closed_.add_with_parents(folder_);
+  closed_.add_with_parents(folder_.parent_path());  // others, if `folder` is a link
+  for (const std::string& name : names_) closed_.add(folder_ / name);
+}
+
+bool ClassTree::has(const std::string& name) const {
+  return std::binary_search(names_.begin(), names_.end(), name);
+}
+
+std::vector<std::string> ClassTree::images(const std::string& name, UnreadFormats& unread) const {
+  return list_files_below(folder_ / name, {.closed = &closed_}, [&](const std::string& file) {
+    unread.add(file);
+    return is_image_name(file);
+  });
+}
+
+bool ClassTree::has_images(const std::string& name) const {
+  bool found = false;
+  walk_files(folder_ / name, {.closed = &closed_, .skip_unlistable = true},
+             [&](const std::string&, const std::string& file) {
+               found = is_image_name(file);
+               return !found;
+             });
+  return found;
+}
+
+}  // namespace kindred::detail

@@ -1,0 +1,35 @@
+// A folder that holds a folder for each class. The images of a class lie at any depth in its folder.
+#pragma once
+
+#include <kindred/data/sets/folders/image_names.h>
+#include <kindred/data/sets/folders/walk.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kindred::detail {
+
+class ClassTree {
+ public:
+  // Lists the class folders. Throws Error(data).
+  explicit ClassTree(std::filesystem::path folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  const std::vector<std::string>& names() const { return names_; }  // of the class folders, sorted by bytes
+  bool has(const std::string& name) const;
+
+  // The images of a class, relative to its folder, sorted by their paths. Links are followed (walk.h), but not to
+  // the folders of other classes, nor to folders above this one: those images are of other classes. Files of
+  // formats that this build cannot read are counted in `unread`. Precondition: has(name). Throws Error(data).
+  std::vector<std::string> images(const std::string& name, UnreadFormats& unread) const;
+  // Returns true if there is an image. Folders that cannot be listed are skipped.
+  bool has_images(const std::string& name) const;
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::string> names_;
+  RealFolders closed_;
+};
+
+}  // namespace kindred::detail

@@ -1,0 +1,102 @@
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/class_tree.h>
+#include <kindred/data/sets/folders/evaluation_folder.h>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>  // defines: fmt::join
+
+#include <algorithm>
+
+namespace kindred::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a folder for evaluation holds.
+enum class EvaluationContent {
+  known_classes,  // images in folders of classes that train has
+  other_classes,  // images in other folders only
+  flat,           // images in one folder
+  nothing
+};
+
+// The folder that holds all images, if they lie in no class folders; otherwise empty. `split` can be listed.
+fs::path find_flat_images(const fs::path& split, const std::vector<std::string>& classes) {
+  const std::string images = "images";  // Tiny-ImageNet's
+  const std::vector<std::string> inside = list_folders(split);
+  const bool below = inside.size() == 1 && inside.front() == images &&
+                     !std::binary_search(classes.begin(), classes.end(), images) &&
+                     can_be_listed(split / images) && list_folders(split / images).empty();
+  if (!inside.empty() && !below) return {};
+  const fs::path folder = below ? split / images : split;
+  return list_files(folder, is_image_name).empty() ? fs::path() : folder;
+}
+
+EvaluationContent content_of(const EvaluationFolder& folder, const std::vector<std::string>& classes) {
+  if (!folder.images.empty()) return EvaluationContent::flat;
+  const ClassTree tree(folder.split);
+  bool has_others = false;
+  for (const std::string& name : tree.names()) {
+    const bool known = std::binary_search(classes.begin(), classes.end(), name);
+    if ((!known && has_others) || !tree.has_images(name)) continue;
+    if (known) return EvaluationContent::known_classes;
+    has_others = true;
+  }
+  return has_others ? EvaluationContent::other_classes : EvaluationContent::nothing;
+}
+
+std::string all_paths(const std::vector<fs::path>& folders) {
+  std::vector<std::string> texts;
+  for (const fs::path& folder : folders) texts.push_back(folder.string());
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+}  // namespace
+
+std::vector<fs::path> EvaluationFolder::label_folders(std::vector<fs::path> others) const {
+  if (images != split) others.insert(others.begin(), split);  // the images' own folder is searched anyway
+  return others;
+}
+
+EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, const std::vector<std::string>& classes,
+                                          const std::vector<fs::path>& label_folders) {
+  EvaluationChoice choice;
+  std::vector<fs::path> unused;
+  bool on_test = false;
+  const auto consider = [&](const fs::path& split, bool is_test) {
+    if (choice.folder) return unused.push_back(split);
+    EvaluationFolder found{split, {}};
+    const bool listable = can_be_listed(split);
+    if (listable) found.images = find_flat_images(split, classes);
+    const EvaluationContent content = listable ? content_of(found, classes) : EvaluationContent::known_classes;
+    const char* problem = nullptr;
+    if (content == EvaluationContent::nothing)
+      problem = "there are no images in it";
+    else if (is_test && content == EvaluationContent::other_classes)
+      problem = "none of its folders is a class of train";
+    else if (is_test && content == EvaluationContent::flat &&
+             !has_flat_labels(found.images, found.label_folders(label_folders)))
+      problem = "its images lie in no class folders, so their classes are unknown";
+    if (problem != nullptr)
+      return choice.notes.push_back(fmt::format("note: {} is not used: {}", split.string(), problem));
+    choice.folder = found;
+    on_test = is_test;
+  };
+  for (const fs::path& split : folders.validation) consider(split, false);
+  for (const fs::path& split : folders.test) consider(split, true);
+  if (on_test || !unused.empty())
+    choice.notes.push_back(fmt::format("note: evaluation is on {}{}{}", choice.folder->split.string(),
+                                       on_test ? ", because there is no validation split" : "",
+                                       unused.empty() ? "" : "; not used: " + all_paths(unused)));
+  return choice;
+}
+
+std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders) {
+  std::vector<fs::path> unused = folders.validation;
+  unused.insert(unused.end(), folders.test.begin(), folders.test.end());
+  if (unused.empty()) return {};
+  return {
+      fmt::format("note: evaluation is on images that are held out of train; not used: {}", all_paths(unused))};
+}
+
+}  // namespace kindred::detail

@@ -1,0 +1,37 @@
+// Which folder of a set the evaluation images come from.
+#pragma once
+
+#include <kindred/data/sets/folders/split_folders.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred::detail {
+
+struct EvaluationFolder {
+  std::filesystem::path split{};  // DIR/val
+  std::filesystem::path
+      images{};  // if they lie in no class folders, the folder that holds them all: the same, or
+                 // DIR/val/images; otherwise empty
+
+  // Where the labels of such images may lie: in `others`, whose last one an error names, and beside the images.
+  std::vector<std::filesystem::path> label_folders(std::vector<std::filesystem::path> others) const;
+};
+
+struct EvaluationChoice {
+  std::optional<EvaluationFolder> folder{};  // empty: the set has nothing to evaluate on
+  std::vector<std::string> notes{};          // what the owner of the set may not expect (Dataset::notes)
+};
+
+// The first folder for validation that has images, or else the first one for tests whose images have classes of
+// `classes`, which are sorted. A folder for tests is often without labels, so it is then left out and named. Does
+// not throw for folders that cannot be listed: opening them says what is wrong.
+EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, const std::vector<std::string>& classes,
+                                          const std::vector<std::filesystem::path>& label_folders);
+
+// The note for a set of which images are held out, so that these folders are not used. Empty if it has none.
+std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders);
+
+}  // namespace kindred::detail

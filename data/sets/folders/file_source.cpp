@@ -1,0 +1,26 @@
+#include <kindred/data/files/file.h>
+#include <kindred/data/sets/folders/file_source.h>
+
+namespace kindred::detail {
+
+std::string FileSource::name(std::int64_t i) const {
+  std::string path;
+  set_path(path, i);
+  return path;
+}
+
+std::optional<Encoded> FileSource::encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const {
+  thread_local std::string path;  // kept, so that loading an image allocates nothing
+  set_path(path, i);
+  Encoded file;
+  file.reason = read_file(path, limits().max_file_bytes, scratch);
+  file.bytes = scratch;
+  return file;
+}
+
+void FileSource::set_path(std::string& path, std::int64_t i) const {
+  const auto at = static_cast<std::size_t>(i);
+  path.assign(folders_[folder_of_[at]]).append(names_[at]);
+}
+
+}  // namespace kindred::detail

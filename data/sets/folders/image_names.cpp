@@ -1,0 +1,96 @@
+#include <kindred/data/images/decode_formats.h>
+#include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/image_names.h>
+#include <kindred/data/sets/folders/names.h>
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+struct ImageEnding {
+  std::string_view ending, format;
+  ImageFormat read_as;    // none: no build reads it
+  bool is_always_sample;  // see is_image_name
+};
+
+constexpr ImageEnding image_endings[] = {
+    {".jpg", "JPEG", ImageFormat::jpeg, true},      {".jpeg", "JPEG", ImageFormat::jpeg, true},
+    {".jpe", "JPEG", ImageFormat::jpeg, true},      {".jfif", "JPEG", ImageFormat::jpeg, true},
+    {".png", "PNG", ImageFormat::png, true},        {".bmp", "BMP", ImageFormat::bmp, true},
+    {".gif", "GIF", ImageFormat::gif, true},        {".tif", "TIFF", ImageFormat::tiff, true},
+    {".tiff", "TIFF", ImageFormat::tiff, true},     {".webp", "WebP", ImageFormat::webp, true},
+    {".ppm", "PPM", ImageFormat::ppm, true},        {".pgm", "PPM", ImageFormat::ppm, true},
+    {".heic", "HEIC", ImageFormat::heic, false},    {".heif", "HEIC", ImageFormat::heic, false},
+    {".avif", "AVIF", ImageFormat::avif, false},    {".jxl", "JPEG XL", ImageFormat::none, false},
+    {".jp2", "JPEG 2000", ImageFormat::none, false}};
+
+bool is_read_here(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::none:
+      return false;
+    case ImageFormat::jpeg:
+    case ImageFormat::png:
+    case ImageFormat::bmp:
+    case ImageFormat::ppm:
+      return true;
+    default:
+      return detail::has_library_for(format);
+  }
+}
+
+const ImageEnding* image_ending_of(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot == 0 || name[dot - 1] == '/') return nullptr;  // ".jpg" is all name
+  const std::string ending = detail::lower_case(name.substr(dot));
+  for (const ImageEnding& known : image_endings)
+    if (known.ending == ending) return &known;
+  return nullptr;
+}
+
+}  // namespace
+
+std::string_view promised_format(std::string_view name) {
+  const ImageEnding* ending = image_ending_of(name);
+  return ending == nullptr ? std::string_view() : ending->format;
+}
+
+void UnreadFormats::add(std::string_view name) {
+  const ImageEnding* ending = image_ending_of(name);
+  if (ending != nullptr && !is_read_here(ending->read_as)) ++counts_[std::string(ending->ending)];
+}
+
+void UnreadFormats::add(const UnreadFormats& more) {
+  for (const auto& [ending, count] : more.counts_) counts_[ending] += count;
+}
+
+std::string UnreadFormats::to_string() const {
+  std::vector<std::pair<std::string, std::int64_t>> sorted(counts_.begin(), counts_.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::int64_t files = 0;
+  std::string endings;
+  for (const auto& [ending, count] : sorted) {
+    files += count;
+    endings += fmt::format("{}{} ({})", endings.empty() ? "" : ", ", ending, count);
+  }
+  return fmt::format("{} of formats that this build cannot read: {}",
+                     files == 1 ? "1 file" : fmt::format("{} files", files), endings);
+}
+
+std::string UnreadFormats::warning(std::string_view where) const {
+  return fmt::format("warning: {}: {}; convert them to JPEG or PNG to use them", where, to_string());
+}
+
+// The endings that were always samples stay samples in a build that cannot read them: the samples of a set do not
+// change, so that runs can be resumed.
+bool detail::is_image_name(const std::string& name) {
+  const ImageEnding* ending = image_ending_of(name);
+  return ending != nullptr && (ending->is_always_sample || is_read_here(ending->read_as));
+}
+
+}  // namespace kindred

@@ -1,0 +1,125 @@
+// DIR/<class>/* without a folder for training, and folders one level above or below a set.
+#include "set_notes.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace kindred;
+using namespace kindred::test;
+
+TEST_CASE("classes alone: a tenth of each class is held out, the seed says which") {
+  const TempFolder folder;
+  write_class_folders(folder, "ant", {"inside"}, 20, 8);
+  write_class_folders(folder, "bee", {""}, 10, 8);
+  write_class_folders(folder, "cat", {""}, 3, 8);
+  folder.write("docs/readme.txt", {1});
+  folder.write("README.md", {1});
+  CHECK(default_val_fraction(folder.string()) == 0.1);
+  const Dataset train = *open_dataset(folder.string(), Split::train);
+  const Dataset held = *open_dataset(folder.string(), Split::evaluation);
+  CHECK(train.class_names() == Texts{"ant", "bee", "cat"});
+  CHECK(train.size() == 29);
+  CHECK(held.labels() == std::vector<std::int32_t>{0, 0, 1, 2});
+  const Texts expected{"note: DIR: not taken for classes, because there are no images in them: 'docs'",
+                       "note: DIR has no folder 'train': its 3 class folders are the training set, of which 4 "
+                       "of 33 images, the same "
+                       "share of each class, are held out for evaluation (validation fraction 0.1, seed 0)"};
+  CHECK(notes_of(folder, train) == expected);
+  CHECK(notes_of(folder, held) == expected);
+
+  Texts both = paths_in(folder, train);
+  for (const std::string& path : paths_in(folder, held)) both.push_back(path);
+  std::sort(both.begin(), both.end());
+  CHECK(std::adjacent_find(both.begin(), both.end()) == both.end());
+  CHECK(both.size() == 33);
+  CHECK(paths_in(folder, held) == paths_in(folder, *open_dataset(folder.string(), Split::evaluation)));
+  CHECK(paths_in(folder, held) !=
+        paths_in(folder, *open_dataset(folder.string(), Split::evaluation, {.val_seed = 1})));
+  CHECK(open_dataset(folder.string(), Split::evaluation, {.val_fraction = 0.5})->size() == 17);  // 10, 5 and 2
+}
+
+TEST_CASE("classes alone: with a fraction of 0 all images are for training") {
+  const TempFolder folder;
+  write_class_folders(folder, "ant", {""}, 3, 8);
+  write_class_folders(folder, "bee", {""}, 2, 8);
+  const DatasetOptions all{.val_fraction = 0};
+  const Dataset train = *open_dataset(folder.string(), Split::train, all);
+  CHECK(train.labels() == std::vector<std::int32_t>{0, 0, 0, 1, 1});
+  CHECK(notes_of(folder, train) == Texts{"note: DIR has no folder 'train': its 2 class folders are the "
+                                         "training set, and nothing is held out for "
+                                         "evaluation"});
+  CHECK(!open_dataset(folder.string(), Split::evaluation, all));
+}
+
+TEST_CASE("classes alone: with one image of each class there is nothing to hold out") {
+  const TempFolder folder;
+  write_class_folders(folder, "ant", {""}, 1, 8);
+  write_class_folders(folder, "bee", {""}, 1, 8);
+  CHECK(open_dataset(folder.string(), Split::train)->size() == 2);
+  CHECK(!open_dataset(folder.string(), Split::evaluation));
+  CHECK(contains(error_of([&] { open_dataset(folder.string(), Split::train, {.val_fraction = 0.1}); }),
+                 "no class has two images"));
+}
+
+TEST_CASE("classes alone: a class of one image is not evaluated, which is a warning") {
+  const TempFolder folder;
+  write_class_folders(folder, "ant", {""}, 4, 8);
+  write_class_folders(folder, "bee", {""}, 1, 8);
+  const Dataset held = *open_dataset(folder.string(), Split::evaluation);
+  CHECK(held.labels() == std::vector<std::int32_t>{0});
+  CHECK(notes_of(folder, held).back() ==
+        "warning: DIR: nothing to evaluate 1 of the 2 classes on: 'bee'; accuracies are those of the other 1, "
+        "and say "
+        "nothing about this class");
+}
+
+TEST_CASE("classes alone: what is a set, or a part of one, is not taken for classes") {
+  const TempFolder folder;
+  write_class_folders(folder, "one/train", {"a", "b"}, 1, 8);
+  CHECK(set_error(folder) == "DIR: the set is one level below: give DIR/one");
+  folder.write("photos/1.jpg", {1});  // beside the set
+  CHECK(set_error(folder) == "DIR: the set is one level below: give DIR/one");
+  write_class_folders(folder, "two/Training", {"a", "b"}, 1, 8);
+  CHECK(set_error(folder) == "DIR: there are several sets in it: give one of 'one', 'two'");
+  CHECK(set_error(folder, "/one") == "no error");
+
+  for (const std::string below : {"/one/train", "/one/train/", "/one/train/."})
+    CHECK(set_error(folder, below) ==
+          "DIR" + below + ": this is the folder for training of a set; give the set, DIR/one");
+  write_class_folders(folder, "one/val", {"a", "b"}, 1, 8);
+  CHECK(set_error(folder, "/one/val") ==
+        "DIR/one/val: this is the folder for evaluation of a set; give the set, DIR/one");
+  CHECK(default_val_fraction(folder.string() + "/one/train") == 0);
+  CHECK(default_val_fraction(folder.string() + "/one") == 0);
+  CHECK(default_val_fraction(folder.string() + "/none") == 0);
+}
+
+TEST_CASE("classes alone: one level too high, one class, only evaluation, no class folders") {
+  const TempFolder folder;
+  write_class_folders(folder, "flowers", {"rose", "tulip"}, 1, 8);
+  CHECK(set_error(folder) == "DIR: the class folders are one level below: give DIR/flowers");
+  CHECK(set_error(folder, "/flowers") == "no error");
+  CHECK(contains(
+      set_error(folder, "/flowers/rose"),
+      "there is no folder 'train' in it, and the images in it lie in no class folders; expected DIR/flowers"));
+  const TempFolder single;
+  write_class_folders(single, "rose", {""}, 2, 8);
+  CHECK(contains(set_error(single),
+                 "there is no folder 'train' in it, and only one class folder, 'rose'; expected"));
+  write_class_folders(single, "tulip", {""}, 2, 8);
+  CHECK(set_error(single) == "no error");
+  write_class_folders(single, "test", {"rose"}, 2, 8);
+  CHECK(contains(
+      set_error(single),
+      "there is no folder 'train' in it, but 'test', which is for evaluation; expected DIR/train/<class>"));
+}
+
+TEST_CASE("classes alone: a class may have a folder 'train'") {
+  const TempFolder folder;
+  folder.write("vehicle/train/1.jpg", {1});
+  folder.write("vehicle/car/2.jpg", {1});
+  folder.write("animal/3.jpg", {1});
+  CHECK(paths_in(folder, *open_dataset(folder.string(), Split::train, {.val_fraction = 0})) ==
+        Texts{"animal/3.jpg", "vehicle/car/2.jpg", "vehicle/train/1.jpg"});
+}

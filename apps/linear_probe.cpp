@@ -3,11 +3,13 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/probe.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/engine/files/safetensors.h>
 
 #include <nlohmann/json.hpp>
@@ -19,8 +21,6 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::vector<std::string> probe_files = {"result.json", "classifier.safetensors", "bad_images.tsv"};
 
 struct Flags {
   DataFlags data;
@@ -97,10 +97,17 @@ int linear_probe(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
+  watch_for_interrupts();
   const DeviceChoice device = choose_device(flags.device);
   const Precision precision = precision_for(flags.precision, device.device);
   report_device(device, precision);
   const KnownPlans known_plans(device, {.allow_tf32 = precision.tf32});
+
+  // First of all that is read, because a killed process may have left something to put right, also in the run
+  // that the encoder is of.
+  if (!flags.encoder.empty()) put_right_folder_of(flags.encoder);
+  OutputFolder folder(flags.out, FolderOf::probe,
+                      flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
 
   const EncoderInfo info = encoder_info(flags);
   ParameterStore store;
@@ -110,12 +117,12 @@ int linear_probe(int argc, char** argv) {
   if (!flags.weights.empty()) load_frozen_weights(flags.weights, info, store);
 
   const Dataset train = *flags.data.open(Split::train);
+  print_notes(train);
   const auto evaluation = flags.data.open(Split::evaluation);
   check(evaluation.has_value(), ExitCode::data,
         "{} has no val or test images: a probe needs some to be measured on; {}", flags.data.path,
         no_evaluation_advice);
-  check_run_folder(flags.out, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse, probe_files);
-  if (flags.overwrite) clear_run_folder(flags.out, probe_files);
+  print_notes(*evaluation, &train);
 
   FeatureOptions features;
   features.device = device.device;
@@ -123,6 +130,10 @@ int linear_probe(int argc, char** argv) {
   features.pixels = info.pixels;
   features.image_size = static_cast<int>(info.image_size);
   features.workers = static_cast<int>(flags.workers);
+  features.stop = [] {
+    end_if_interrupted(probe_stopped);
+    return false;
+  };
   std::vector<BadImage> bad, bad_evaluation;
   features.what = "training features";
   const FeatureTable training = extract_features(encoder, train, features, &bad);
@@ -140,6 +151,7 @@ int linear_probe(int argc, char** argv) {
   const ProbeAccuracy accuracy = probe.evaluate(testing);
 
   const fs::path out = flags.out;
+  folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
   probe.save(out / "classifier.safetensors", train.class_names());
   write_bad_images(out / "bad_images.tsv", bad);
   write_json(out / "result.json", {{"top1", accuracy.top1},
@@ -154,6 +166,7 @@ int linear_probe(int argc, char** argv) {
                                    {"augment", flags.augment},
                                    {"image_size", info.image_size},
                                    {"settings", flags.probe.to_json()}});
+  folder.saved();
   if (!bad.empty())
     fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
                (out / "bad_images.tsv").string());

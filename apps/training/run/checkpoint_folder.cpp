@@ -1,4 +1,5 @@
 #include <kindred/apps/training/run/checkpoint_folder.h>
+#include <kindred/apps/training/run/run_folder.h>
 #include <kindred/engine/error.h>
 
 #include <fcntl.h>     // defines: open and its flags
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <string_view>
 
 namespace kindred {
 namespace {
@@ -15,24 +17,17 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char *newest_name = "checkpoint.safetensors", *best_name = "best.txt";
-constexpr std::string_view step_prefix = "step-", step_suffix = ".safetensors";
+constexpr std::string_view step_prefix = "step-", step_suffix = ".safetensors", damaged_suffix = ".damaged";
 
 std::string step_name(std::int64_t step) {
   return fmt::format("{}{:09}{}", step_prefix, step, step_suffix);
 }
 
 bool is_step_name(const std::string& name) {
-  return name.starts_with(step_prefix) && name.ends_with(step_suffix);
-}
-
-// Names of the files in a folder that `wanted` accepts; empty if the folder cannot be read.
-std::vector<std::string> names_in(const fs::path& folder, bool (*wanted)(const std::string&)) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    if (std::string name = entry->path().filename().string(); wanted(name)) names.push_back(std::move(name));
-  return names;
+  if (!name.starts_with(step_prefix) || !name.ends_with(step_suffix)) return false;
+  const std::string_view number =
+      std::string_view(name).substr(step_prefix.size(), name.size() - step_prefix.size() - step_suffix.size());
+  return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 // Names of the numbered checkpoints, newest first. A longer number is a larger one.
@@ -69,6 +64,20 @@ void remove_leftovers(const fs::path& folder) {
   };
   std::error_code ignored;
   for (const std::string& name : names_in(folder, is_leftover)) fs::remove(folder / name, ignored);
+}
+
+struct TriedLock {
+  int folder;     // the open folder, which holds the lock; -1 if it is not open
+  bool is_taken;  // by another process
+};
+
+TriedLock tried_lock(const fs::path& run) {
+  const int folder = ::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return {-1, false};  // the folder may be writable but not readable
+  // Some network file systems have no locks. There the user is responsible.
+  const bool is_taken = ::flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (is_taken) ::close(folder);
+  return {is_taken ? -1 : folder, is_taken};
 }
 
 }  // namespace
@@ -125,33 +134,33 @@ CheckpointFolder::Found CheckpointFolder::newest_valid() const {
 
 void CheckpointFolder::set_aside(const Found& found) {
   std::error_code ignored;
-  for (const fs::path& path : found.passed_over) fs::rename(path, path.string() + ".damaged", ignored);
+  for (const fs::path& path : found.passed_over)
+    fs::rename(path, path.string() + std::string(damaged_suffix), ignored);
 }
 
-void CheckpointFolder::clear() {
-  std::error_code error;
-  std::vector<fs::path> paths = candidates();
-  paths.push_back(folder_ / best_name);
-  for (const fs::path& path : paths) {
-    fs::remove(path, error);
-    check(!error, ExitCode::io, "{} cannot be removed: {}", path.string(), error.message());
-  }
+bool is_checkpoint_name(const std::string& name) {
+  if (name.ends_with(damaged_suffix)) return is_step_name(name.substr(0, name.size() - damaged_suffix.size()));
+  return name == best_name || is_step_name(name);
 }
 
 RunLock::RunLock(const fs::path& run) {
-  folder_ = ::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_ < 0) return;  // the folder may be writable but not readable
-  // Some network file systems have no locks. There the user is responsible.
-  const bool taken = ::flock(folder_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  if (taken) ::close(std::exchange(folder_, -1));
-  check(!taken, ExitCode::usage,
+  const TriedLock lock = tried_lock(run);
+  check(!lock.is_taken, ExitCode::usage,
         "--out {}: another process is training into it; wait for it, or give another folder", run.string());
+  folder_ = lock.folder;
+  if (folder_ < 0) return;
   remove_leftovers(run);
   remove_leftovers(run / "checkpoints");
 }
 
 RunLock::~RunLock() {
   if (folder_ >= 0) ::close(folder_);
+}
+
+bool is_locked(const fs::path& run) {
+  const TriedLock lock = tried_lock(run);
+  if (lock.folder >= 0) ::close(lock.folder);
+  return lock.is_taken;
 }
 
 }  // namespace kindred

@@ -36,9 +36,6 @@ class CheckpointFolder {
   // The files that may be checkpoints, newest first.
   std::vector<std::filesystem::path> candidates() const;
 
-  // Removes every checkpoint, when a run is overwritten.
-  void clear();
-
  private:
   void prune();
 
@@ -46,6 +43,9 @@ class CheckpointFolder {
   int keep_;
   FileOperations& files_;
 };
+
+// Returns true if a run gives this name to a file in RUN/checkpoints.
+bool is_checkpoint_name(const std::string& name);
 
 // Locks RUN for one process, because two processes that write to the same run would mix their files. Throws
 // Error(usage) if another process holds the lock. Also removes the temporary files that a killed process left
@@ -60,5 +60,8 @@ class RunLock {
  private:
   int folder_ = -1;
 };
+
+// Returns true if another process holds the lock.
+bool is_locked(const std::filesystem::path& run);
 
 }  // namespace kindred

@@ -5,10 +5,14 @@
 
 namespace kindred {
 
-CheckpointWriter::CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep, FileOperations& files)
-    : run_(std::move(run)), info_(std::move(info)), folder_(run_, keep, files), files_(files), thread_([this] {
-        work();
-      }) {}
+CheckpointWriter::CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep, FileOperations& files,
+                                   std::function<void()> saved)
+    : run_(std::move(run)),
+      info_(std::move(info)),
+      folder_(run_, keep, files),
+      files_(files),
+      saved_(std::move(saved)),
+      thread_([this] { work(); }) {}
 
 CheckpointWriter::~CheckpointWriter() {
   {
@@ -79,6 +83,7 @@ void CheckpointWriter::work() {
 void CheckpointWriter::write(const Job& job) {
   save_encoder(run_ / "encoder.safetensors", job.checkpoint.model(), info_, job.checkpoint.run().steps_done,
                files_);
+  if (saved_) saved_();
   folder_.save(job.checkpoint, job.is_best);
 }
 

@@ -5,6 +5,7 @@
 #include <kindred/models/encoder_file.h>
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -13,9 +14,10 @@ namespace kindred {
 class CheckpointWriter {
  public:
   // Writes RUN/encoder.safetensors first and then the checkpoint, so that the checkpoint of a finished run
-  // always has its encoder beside it.
+  // always has its encoder beside it. Calls `saved` between the two, in the thread that writes: what it removes is
+  // room for the checkpoint, which is larger.
   CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep,
-                   FileOperations& files = system_files());
+                   FileOperations& files = system_files(), std::function<void()> saved = {});
   ~CheckpointWriter();  // waits until the current write is done
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -45,6 +47,7 @@ class CheckpointWriter {
   const EncoderInfo info_;
   CheckpointFolder folder_;
   FileOperations& files_;
+  const std::function<void()> saved_;  // may be empty
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -13,7 +13,7 @@ nlohmann::json number_or_null(const std::optional<double>& value) {
 
 nlohmann::json EpochReport::to_json() const {
   nlohmann::json line = {{"epoch", epoch},
-                         {"loss", loss},
+                         {"loss", number_or_null(loss)},
                          {"chance_loss", chance_loss},
                          {"lr", learning_rate},
                          {"views_per_second", views_per_second},
@@ -21,8 +21,8 @@ nlohmann::json EpochReport::to_json() const {
                          {"data_wait", data_wait},
                          {"knn_top1", number_or_null(neighbours)},
                          {"features", features}};
-  if (probe_loss) {
-    line["probe_loss"] = *probe_loss;
+  if (has_probe) {
+    line["probe_loss"] = number_or_null(probe_loss);
     line["probe_top1"] = number_or_null(probe_accuracy);
   }
   if (skipped_steps > 0) line["skipped_steps"] = skipped_steps;
@@ -32,8 +32,10 @@ nlohmann::json EpochReport::to_json() const {
 std::string EpochReport::to_string() const {
   std::string accuracies = neighbours ? fmt::format("neighbours {:.3f}  ", *neighbours) : "";
   if (probe_accuracy) accuracies += fmt::format("probe {:.3f}  ", *probe_accuracy);
-  return fmt::format("epoch {}/{}  loss {:.4f} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %",
-                     epoch, epochs, loss, chance_loss, accuracies, views_per_second, 100 * data_wait);
+  const std::string mean = loss ? fmt::format("{:.4f}", *loss) : "none";
+  const std::string skipped = skipped_steps > 0 ? fmt::format("  {} steps skipped", skipped_steps) : "";
+  return fmt::format("epoch {}/{}  loss {} (chance {:.3f})  {}{:.0f} views/s  waiting for data {:.0f} %{}",
+                     epoch, epochs, mean, chance_loss, accuracies, views_per_second, 100 * data_wait, skipped);
 }
 
 }  // namespace kindred

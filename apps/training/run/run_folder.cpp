@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <system_error>
+#include <utility>
 
 namespace kindred {
 
@@ -16,29 +18,13 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t largest_json = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
 
-bool check_run_folder(const fs::path& folder, ExistingRun existing, const std::vector<std::string>& own_files) {
+std::vector<std::string> names_in(const fs::path& folder, bool (*wanted)(const std::string&)) {
+  std::vector<std::string> names;
   std::error_code error;
-  check(!folder.empty(), ExitCode::usage, "--out: the name is empty; give the name of a folder");
-  check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
-        "--out {}: it is a file; give the name of a folder", folder.string());
-  fs::create_directories(folder, error);
-  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
-
-  bool found = false;
-  for (const std::string& file : own_files) found |= fs::exists(folder / file, error);
-  check(!found || existing != ExistingRun::refuse, ExitCode::usage,
-        "--out {}: it holds results already; give another folder, or --overwrite to replace them; --resume "
-        "continues a run",
-        folder.string());
-  return found && existing == ExistingRun::resume;
-}
-
-void clear_run_folder(const fs::path& folder, const std::vector<std::string>& own_files) {
-  std::error_code error;
-  for (const std::string& file : own_files) {
-    fs::remove(folder / file, error);
-    check(!error, ExitCode::io, "{} cannot be removed: {}", (folder / file).string(), error.message());
-  }
+  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error))
+    if (std::string name = entry->path().filename().string(); wanted(name)) names.push_back(std::move(name));
+  return names;
 }
 
 void write_json(const fs::path& path, const nlohmann::json& value) {

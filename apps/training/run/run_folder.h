@@ -1,22 +1,16 @@
-// The folder that a program writes its results to. It never mixes two runs and never overwrites one silently.
+// The small files of a run: JSON, alone or in lines. Also the names in a folder.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 namespace kindred {
 
-enum class ExistingRun { refuse, resume, overwrite };
-
-// Creates the folder if it does not exist and checks whether it already holds a run (one of `own_files`).
-// Depending on `existing` an earlier run is refused with Error(usage) or accepted; nothing is removed. Returns
-// true if there is an earlier run to continue. Throws Error(io) if the folder cannot be created.
-bool check_run_folder(const std::filesystem::path& folder, ExistingRun existing,
-                      const std::vector<std::string>& own_files);
-
-// Removes `own_files`, when a run is overwritten. Other files are never touched. Throws Error(io).
-void clear_run_folder(const std::filesystem::path& folder, const std::vector<std::string>& own_files);
+// The names in a folder that `wanted` accepts, in no order; none if the folder cannot be read.
+std::vector<std::string> names_in(const std::filesystem::path& folder, bool (*wanted)(const std::string&));
 
 // Writes formatted JSON through a temporary file, so the old file survives if the disk is full. Throws
 // Error(io).

@@ -6,9 +6,17 @@
 
 #include <algorithm>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 namespace kindred {
+namespace {
+
+constexpr const char* bad_images_name = "bad_images.tsv";
+constexpr const char* refused_name =
+    "bad_images.refused.tsv";  // of a run that did not replace the one that is there
+
+}  // namespace
 
 RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::int64_t steps_per_epoch,
                      std::function<std::vector<BadImage>()> bad_images)
@@ -20,6 +28,12 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
   state_.data = data_fingerprint(train);
 }
 
+void RunRecord::begin() {
+  files_are_stale_ = true;
+  std::error_code ignored;
+  std::filesystem::remove(out_ / refused_name, ignored);
+}
+
 void RunRecord::resume(const RunState& saved) {
   const std::string data = state_.data;
   state_ = saved;
@@ -28,7 +42,7 @@ void RunRecord::resume(const RunState& saved) {
     state_.steps_done = state_.epochs_done * steps_per_epoch_;
     state_.data = data;
   }
-  known_bad_ = read_lines(out_ / "bad_images.tsv");
+  known_bad_ = read_lines(out_ / bad_images_name);
   files_are_stale_ = true;  // a killed run may have come further than its checkpoint
   write_files();
 }
@@ -66,30 +80,31 @@ void RunRecord::end_steps(nlohmann::json features) {
 
 EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                               bool has_probe) const {
-  const auto updates = static_cast<double>(std::max<std::int64_t>(1, steps_per_epoch_ - state_.skipped));
+  const bool has_updates = state_.skipped < steps_per_epoch_;
+  const auto updates = static_cast<double>(steps_per_epoch_ - state_.skipped);
   const auto views = static_cast<double>(steps_per_epoch_ * views_per_step_);
   EpochReport report;
   report.epoch = state_.epochs_done + 1;
   report.epochs = epochs_;
-  report.loss = state_.loss_sum / updates;
+  if (has_updates) report.loss = state_.loss_sum / updates;
   report.chance_loss = chance_loss;
   report.learning_rate = learning_rate;
   report.views_per_second = views / state_.seconds;
   report.step_views_per_second = views / state_.step_seconds;
   report.data_wait = data_wait();
   report.neighbours = accuracies.neighbours;
-  if (has_probe) {
-    report.probe_loss = state_.probe_loss_sum / updates;
-    report.probe_accuracy = accuracies.probe;
-  }
+  report.has_probe = has_probe;
+  if (has_probe && has_updates) report.probe_loss = state_.probe_loss_sum / updates;
+  if (has_probe) report.probe_accuracy = accuracies.probe;
   report.skipped_steps = state_.skipped;
   report.features = state_.features;
   return report;
 }
 
-bool RunRecord::end_epoch(const EpochReport& report, double score) {
+bool RunRecord::end_epoch(const EpochReport& report, std::optional<double> score) {
   state_.metrics.push_back(report.to_json());
   state_.features = nullptr;
+  // An empty optional is not greater than any number.
   const bool is_best = score > state_.best.value_or(-std::numeric_limits<double>::infinity());
   if (is_best) state_.best = score;
   ++state_.epochs_done;
@@ -98,14 +113,26 @@ bool RunRecord::end_epoch(const EpochReport& report, double score) {
   return is_best;
 }
 
+bool RunRecord::has_learned_nothing() const {
+  const auto has_no_loss = [](const nlohmann::json& line) {
+    return line.contains("loss") && line.at("loss").is_null();
+  };
+  return !state_.metrics.empty() && std::all_of(state_.metrics.begin(), state_.metrics.end(), has_no_loss);
+}
+
 void RunRecord::write_files() {
   try {
     if (files_are_stale_)
       write_json_lines(out_ / "metrics.jsonl", state_.metrics);
     else
       append_json_line(out_ / "metrics.jsonl", state_.metrics.back());
-    write_bad_images(out_ / "bad_images.tsv", bad_images_(), known_bad_);
+    const std::vector<BadImage> bad = bad_images_();
+    write_bad_images(out_ / bad_images_name, bad, known_bad_);
     files_are_stale_ = false;
+    if (bad.size() > bad_told_ && !is_finished())  // the end of the run says it again
+      fmt::print("{} images so far could not be read or are damaged; they are listed in {}\n", bad.size(),
+                 (out_ / bad_images_name).string());
+    bad_told_ = bad.size();
   } catch (const Error& error) {
     files_are_stale_ = true;
     fmt::print("warning: {}; tried again after the next epoch\n", error.what());
@@ -114,7 +141,24 @@ void RunRecord::write_files() {
 
 void RunRecord::write_files_for_sure() {
   if (files_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
-  write_bad_images(out_ / "bad_images.tsv", bad_images_(), known_bad_);
+  write_bad_images(out_ / bad_images_name, bad_images_(), known_bad_);
+}
+
+void RunRecord::rethrow_with_list(const Error& error, bool comes_back) const {
+  const std::filesystem::path list = out_ / (comes_back ? refused_name : bad_images_name);
+  bool is_listed = false;
+  try {
+    if (const std::vector<BadImage> bad = bad_images_(); !bad.empty()) {
+      write_bad_images(list, bad, known_bad_);
+      is_listed = true;
+    }
+  } catch (const Error& unwritten) {
+    fmt::print("warning: {}\n", unwritten.what());
+  }
+  if (is_listed && error.code() == ExitCode::data)
+    throw Error(error.code(), fmt::format("{}; {} lists all so far", error.what(), list.string()),
+                error.cause());
+  throw;
 }
 
 }  // namespace kindred

@@ -8,6 +8,7 @@
 #include <kindred/apps/training/run/epoch_report.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/data/loading/sample_reader.h>
+#include <kindred/engine/error.h>
 
 #include <deque>
 #include <filesystem>
@@ -28,7 +29,7 @@ class RunRecord {
   bool is_finished() const { return state_.epochs_done >= epochs_; }
 
   // Starts a new run. The folder may hold files of an earlier run that failed at its start.
-  void begin() { files_are_stale_ = true; }
+  void begin();
   // Resumes from a checkpoint. If the data or the batch size has changed (with --allow-change), the current
   // epoch starts again.
   void resume(const RunState& saved);
@@ -50,13 +51,19 @@ class RunRecord {
   EpochReport report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                      bool has_probe) const;
   // Ends the epoch: writes its line and begins the next epoch. The epoch with the highest `score` is kept as
-  // the best. Returns true if this one is the best so far.
-  bool end_epoch(const EpochReport& report, double score);
+  // the best; one without a score is no candidate. Returns true if this one is the best so far.
+  bool end_epoch(const EpochReport& report, std::optional<double> score);
+  // True if every step of the epochs so far was skipped.
+  bool has_learned_nothing() const;
 
   // Writes both files. A full disk does not end the run, because they are written again later from memory.
   void write_files();
   // The same at the end of a run. Throws Error(io).
   void write_files_for_sure();
+  // For the handler of an error that ends the run: lists the images that were not ok and throws the error again. An
+  // error of the data names the list. If an earlier run `comes_back`, which has a list of its own, this one gets
+  // another name.
+  [[noreturn]] void rethrow_with_list(const Error& error, bool comes_back) const;
 
  private:
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
@@ -65,6 +72,7 @@ class RunRecord {
   const std::int64_t epochs_, steps_per_epoch_, views_per_step_;
   const std::function<std::vector<BadImage>()> bad_images_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv written before this process
+  std::size_t bad_told_ = 0;            // how many bad images the last line about them counted
   RunState state_;
   std::deque<std::vector<std::int64_t>> images_;  // of the steps whose results are not known yet
   std::optional<Progress> progress_;              // of the current epoch

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <system_error>
 
 namespace kindred {
 namespace {
@@ -37,6 +38,12 @@ std::string data_fingerprint(const Dataset& dataset) {
     add(line);
   }
   return fmt::format("{:016x}", hash);
+}
+
+nlohmann::json settings_of_run(const std::filesystem::path& run) {
+  std::error_code ignored;
+  const std::filesystem::path file = run / "config.json";
+  return std::filesystem::exists(file, ignored) ? read_json(file) : nlohmann::json();
 }
 
 std::vector<std::string> changed_settings(const std::filesystem::path& run, const nlohmann::json& now) {

@@ -15,6 +15,9 @@ namespace kindred {
 // their folder, so it does not change if the set is moved or packed.
 std::string data_fingerprint(const Dataset& dataset);
 
+// RUN/config.json, or null if there is none. Throws Error(file) if it cannot be read.
+nlohmann::json settings_of_run(const std::filesystem::path& run);
+
 // "lr was 0.1, now 0.5": every setting that affects the course of a run and that differs from RUN/config.json.
 std::vector<std::string> changed_settings(const std::filesystem::path& run, const nlohmann::json& now);
 

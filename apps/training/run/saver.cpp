@@ -12,11 +12,11 @@ constexpr double cheap_share = 0.01, retry_seconds = 60;
 
 }  // namespace
 
-Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture)
+Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture, std::function<void()> saved)
     : every_(o.checkpoint_every),
       capture_(std::move(capture)),
       writer_(o.out, EncoderInfo{o.model, o.stem, o.image_size, o.pixel_statistics()},
-              static_cast<int>(o.keep_checkpoints)),
+              static_cast<int>(o.keep_checkpoints), system_files(), std::move(saved)),
       steps_seen_(steps_done),
       last_save_(now_seconds()) {}
 

@@ -8,6 +8,8 @@
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint_writer.h>
 
+#include <functional>
+
 namespace kindred {
 
 // The default interval.
@@ -17,8 +19,10 @@ class Saver {
  public:
   using Capture = std::function<Checkpoint()>;
 
-  // `steps_done` is the position of the run.
-  Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture);
+  // `steps_done` is the position of the run. A thread calls `saved` after each save, when the encoder is on the
+  // disk.
+  Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture,
+        std::function<void()> saved = {});
 
   void after_step(std::int64_t steps_done);
   void after_epoch(bool is_best);

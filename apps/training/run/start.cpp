@@ -8,30 +8,17 @@ namespace kindred {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> run_files = {
-    "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
-    "bad_images.tsv", "non_finite.json", "plans.json"};
-
-namespace {
-
-ExistingRun what_becomes_of_a_run(const PretrainOptions& options) {
+ExistingRun existing_run(const PretrainOptions& options) {
   if (options.resume) return ExistingRun::resume;
   return options.overwrite ? ExistingRun::overwrite : ExistingRun::refuse;
 }
 
-}  // namespace
-
-RunStart::RunStart(const PretrainOptions& options)
+RunStart::RunStart(const PretrainOptions& options, OutputFolder& folder)
     : options_(options),
-      goes_on_(check_run_folder(options.out, what_becomes_of_a_run(options), run_files)),
-      lock_(options.out),  // first, before anything is removed, because another process may use the folder
+      folder_(folder),
       checkpoints_(options.out, static_cast<int>(options.keep_checkpoints)) {
-  if (options.overwrite) {
-    clear_run_folder(options.out, run_files);
-    checkpoints_.clear();
-  }
-  continues_ = goes_on_ && fs::exists(fs::path(options.out) / "config.json");
-  check(!goes_on_ || continues_ || checkpoints_.candidates().empty(), ExitCode::file,
+  continues_ = folder_.goes_on() && fs::exists(fs::path(options.out) / "config.json");
+  check(!folder_.goes_on() || continues_ || checkpoints_.candidates().empty(), ExitCode::file,
         "--resume: {} has checkpoints but no config.json with their settings; restore that file, or give "
         "--overwrite to start from the beginning",
         options.out);
@@ -62,6 +49,7 @@ void RunStart::done(const nlohmann::json& config) {
     is_finished = at.epochs_done >= options_.epochs;
   }
   if (continues_) checkpoints_.set_aside(found_);
+  if (!folder_.goes_on()) folder_.take_over();
   if (!continues_ || (has_changed_ && !is_finished)) write_json(fs::path(options_.out) / "config.json", config);
   found_.newest.reset();  // frees it, because it is as large as the model
 }

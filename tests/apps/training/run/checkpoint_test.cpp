@@ -220,6 +220,41 @@ TEST_CASE("checkpoint writer: writes while the caller goes on, and tells what fa
   CHECK(Checkpoint(folder / "checkpoint.safetensors").run().steps_done == 7);
 }
 
+TEST_CASE("checkpoint writer: tells when the encoder is on the disk, before it writes the checkpoint") {
+  const TemporaryFolder folder;
+  const SmallRun run;
+  std::vector<bool> seen;  // whether each of the two files was there
+  const auto look = [&] {
+    for (const char* name : {"encoder.safetensors", "checkpoint.safetensors"})
+      seen.push_back(fs::exists(folder / name));
+  };
+  const EncoderInfo info{"resnet20", Stem::cifar, 32, cifar10_pixels};
+  {
+    FailingCall files(1, ENOSPC);  // the first write
+    CheckpointWriter writer(folder.path, info, 2, files, look);
+    writer.submit(checkpoint_of(run, 7), false);
+    writer.wait();
+  }
+  CHECK(seen.empty());
+  CheckpointWriter writer(folder.path, info, 2, system_files(), look);
+  writer.submit(checkpoint_of(run, 8), false);
+  writer.wait();
+  CHECK(seen == std::vector<bool>{true, false});
+}
+
+TEST_CASE("checkpoint folder: names that a run gives, and names that are the user's") {
+  for (const char* name : {"best.txt", "step-000000001.safetensors", "step-12345678901.safetensors",
+                           "step-000000001.safetensors.damaged"}) {
+    CAPTURE(name);
+    CHECK(is_checkpoint_name(name));
+  }
+  for (const char* name : {"notes.txt", "step-.safetensors", "step-best.safetensors", "step-1.safetensors.txt",
+                           "step-1", "best.txt.damaged", "step-1a.safetensors.damaged"}) {
+    CAPTURE(name);
+    CHECK(!is_checkpoint_name(name));
+  }
+}
+
 TEST_CASE("--checkpoint-every: steps and times") {
   CHECK(CheckpointInterval::parse("500").steps == 500);
   CHECK(CheckpointInterval::parse("10m").seconds == 600);

@@ -4,6 +4,7 @@
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/engine/files/json_text.h>
+#include <kindred/models/weights_file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -38,6 +39,68 @@ TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl") 
   MESSAGE("best of 32 steps: " << steps);
   CHECK(read_bytes(run + "/checkpoints/best.txt") == name + "\n");
   CHECK(Checkpoint(run + "/checkpoints/" + name).run().best == *best);
+}
+
+std::vector<nlohmann::json> epochs_of(const std::string& run) {
+  std::istringstream text(read_bytes(run + "/metrics.jsonl"));
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line));
+  return lines;
+}
+
+const std::string skips =
+    " --device cpu --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 0 --on-nonfinite skip ";
+
+TEST_CASE("an epoch in which every step was skipped has no loss, and is no candidate for the best") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  // The first of nine steps spoils the weights.
+  const auto result =
+      run_program("pretrain", set + " --out " + run + skips + "--epochs 3 --lr 1e30 --warmup-epochs 0");
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  CHECK(says(result, "epoch 2/3  loss none (chance 2.708)"));
+  CHECK(says(result, "3 steps skipped\n"));
+  CHECK(!says(result, "loss 0.0000"));
+  const auto epochs = epochs_of(run);
+  REQUIRE(epochs.size() == 3);
+  CHECK(epochs[0].at("loss").get<double>() > 0.5);
+  CHECK(epochs[0].at("skipped_steps") == 2);
+  for (const std::size_t later : {1, 2}) {
+    CHECK(epochs[later].at("loss").is_null());
+    CHECK(epochs[later].at("skipped_steps") == 3);
+  }
+  CHECK(read_bytes(run + "/checkpoints/best.txt") == "step-000000003.safetensors\n");
+}
+
+TEST_CASE("a run whose every step was skipped saves, says that it learned nothing, and ends with code 7") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run", weights = folder / "huge.safetensors";
+  ParameterStore store;
+  const ResNet encoder(store, resnet_spec("resnet20"), Stem::cifar);
+  store.allocate(Device::cpu, 3);
+  Tensor first = store.find("conv1.weight").value;  // finite, but its products with pixels are not
+  first.copy_from(Tensor::full(first.shape(), 3e38, DType::f32, Device::cpu));
+  save_weights(weights, store, WeightNames::torchvision,
+               EncoderInfo{"resnet20", Stem::cifar, 32, cifar10_pixels}, 0);
+  const std::string command = set + " --out " + run + skips + "--online-probe --epochs 2 --weights " + weights;
+  for (const char* again : {"", " --resume"}) {
+    const auto result = run_program("pretrain", command + again);
+    CAPTURE(result.output);
+    CHECK(result.code == 7);
+    CHECK(is_one_line_error(result));
+    CHECK(says(result, "error: the run has learned nothing: every step was skipped"));
+    CHECK(Checkpoint(run + "/checkpoint.safetensors").run().steps_done == 6);
+    CHECK(fs::exists(run + "/encoder.safetensors"));
+    CHECK(!fs::exists(run + "/checkpoints/best.txt"));
+    const auto epochs = epochs_of(run);
+    REQUIRE(epochs.size() == 2);
+    for (const nlohmann::json& epoch : epochs) {
+      CHECK(epoch.at("loss").is_null());
+      CHECK(epoch.at("probe_loss").is_null());
+      CHECK(epoch.at("skipped_steps") == 3);
+    }
+  }
 }
 
 TEST_CASE("a step that is taken back leaves no trace: statistics, queue and momentum encoder to the bit") {
@@ -84,6 +147,17 @@ TEST_CASE("a step that is taken back leaves no trace: statistics, queue and mome
   learner.take_back();
   learner.optimizer().clear_non_finite();
   CHECK(everything() == before);
+  // The online probe learns again, too.
+  const auto probe_weight = [&] {
+    std::vector<double> values;
+    for (const auto& [name, tensor] : learner.online_probe()->state())
+      if (name == "online_probe.fc.weight") values = tensor.to_vector<double>();
+    return values;
+  };
+  const std::vector<double> weight_before = probe_weight();
+  REQUIRE(!weight_before.empty());
+  step(0.5f);
+  CHECK(probe_weight() != weight_before);
 }
 
 }  // namespace

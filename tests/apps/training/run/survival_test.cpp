@@ -8,18 +8,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include <fcntl.h>        // defines: open
-#include <signal.h>       // defines: kill
-#include <sys/file.h>     // defines: flock
-#include <sys/inotify.h>  // defines: inotify_init1
-#include <unistd.h>       // defines: geteuid, close, read
+#include <fcntl.h>     // defines: open
+#include <signal.h>    // defines: SIGINT and others
+#include <sys/file.h>  // defines: flock
+#include <unistd.h>    // defines: geteuid, close
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <random>
 #include <sstream>
-#include <thread>
 
 namespace kindred {
 namespace {
@@ -56,10 +52,11 @@ TEST_CASE("a signal ends the step, saves, and the run goes on from there") {
   const std::string set = draw_tiny_set(folder), whole = folder / "whole";
   const std::string flags = survivor + "--epochs 40 --seed 5 -j 1 ";
   REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
-  for (const char* signal : {"INT", "TERM", "USR1"}) {
+  for (const char* signal : {"INT", "TERM", "USR1", "HUP"}) {
     const std::string run = folder / signal;
-    const auto result = run_program_with(fmt::format("timeout -s {} 0.6 env", signal), "pretrain",
-                                         set + " --out " + run + flags);
+    // The tests themselves may have been started by nohup.
+    const auto result = run_program_with(fmt::format("timeout -s {} 0.6 env --default-signal=HUP", signal),
+                                         "pretrain", set + " --out " + run + flags);
     CAPTURE(result.output);
     if (result.code == 0) {
       MESSAGE("the run was over before the signal came");
@@ -75,36 +72,6 @@ TEST_CASE("a signal ends the step, saves, and the run goes on from there") {
       run_program_with("timeout --preserve-status -s TERM 0.6 env", "pretrain",
                        set + " --out " + (folder / "code").string() + survivor + "--epochs 4000");
   CHECK(result.code == 8);
-}
-
-// Runs `pretrain` and sends it a signal when it opens the first file of a folder, so in the middle of reading
-// that folder.
-ProgramResult run_until_it_opens(const std::string& folder, int signal, const std::string& arguments) {
-  const TemporaryFolder place;
-  const std::string id = place / "id";
-  const int watch = ::inotify_init1(0);
-  REQUIRE(::inotify_add_watch(watch, folder.c_str(), IN_OPEN) >= 0);
-  std::atomic<bool> over = false;
-  std::thread sender([&] {
-    alignas(inotify_event) std::array<char, 4096> events;
-    for (bool opened = false; !opened;) {
-      const ssize_t length = ::read(watch, events.data(), events.size());
-      if (length <= 0) return;
-      for (const char* at = events.data(); at < events.data() + length;) {
-        const auto* event = reinterpret_cast<const inotify_event*>(at);
-        opened |= event->len > 0 && (event->mask & IN_ISDIR) == 0;
-        at += sizeof(inotify_event) + event->len;
-      }
-    }
-    if (!over) ::kill(std::stoi(read_bytes(id)), signal);
-  });
-  const auto result =
-      run_program_with("sh -c 'echo $$ > " + id + "; exec env \"$@\"' sh", "pretrain", arguments);
-  over = true;
-  read_bytes(folder + "/00000.jpg");  // otherwise the thread would wait for ever if the program opened nothing
-  sender.join();
-  ::close(watch);
-  return result;
 }
 
 TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished by the run that goes on") {
@@ -128,7 +95,7 @@ TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished 
   };
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string run = folder / std::to_string(signal);
-    const auto result = run_until_it_opens(last, signal, set + " --out " + run + flags);
+    const auto result = run_until_it_opens(last, signal, "pretrain", set + " --out " + run + flags);
     CAPTURE(result.output);
     CHECK(result.code == 8);
     CHECK(says(result, signal == SIGINT ? "SIGINT: a checkpoint of step 3 was saved"
@@ -144,6 +111,40 @@ TEST_CASE("a signal during the nearest-neighbour figures: the epoch is finished 
     CHECK(read_bytes(run + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
     CHECK(lines(run) == lines(whole));
   }
+}
+
+TEST_CASE("SIGHUP saves as well, and a run that nohup started goes on") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const std::string images = set + "/val/" + open_dataset(set, Split::train)->class_names().front();
+  const std::string flags = " --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 1 --epochs ";
+  const auto hung_up =
+      run_until_it_opens(images, SIGHUP, "pretrain", set + " --out " + (folder / "a").string() + flags + "400",
+                         "--default-signal=HUP");
+  CAPTURE(hung_up.output);
+  CHECK(hung_up.code == 8);
+  CHECK(says(hung_up, "SIGHUP: a checkpoint of step "));
+  CHECK(fs::exists(folder / "a/checkpoint.safetensors"));
+  const auto kept =
+      run_until_it_opens(images, SIGHUP, "pretrain", set + " --out " + (folder / "b").string() + flags + "3",
+                         "--ignore-signal=HUP");
+  CAPTURE(kept.output);
+  CHECK(kept.code == 0);
+  CHECK(!says(kept, "SIGHUP"));
+  CHECK(says(kept, "epoch 3/3"));
+}
+
+TEST_CASE("a pipe gets every line at once: a log shows what happened before the program was killed") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const std::string images = set + "/train/" + open_dataset(set, Split::train)->class_names().back();
+  const auto result = run_until_it_opens(
+      images, SIGKILL, "pretrain", set + " --out " + (folder / "run").string() + survivor + "--epochs 4000");
+  CAPTURE(result.output);
+  CHECK(result.code == 137);
+  CHECK(says(result, "24 images in 3 classes, 3 steps an epoch"));
+  // Every write to /dev/full fails, as on a full disk.
+  CHECK(run_program_with("exec >/dev/full;", "check_data", set + " --no-pictures").code == 6);
 }
 
 TEST_CASE(

@@ -1,0 +1,174 @@
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
+#include <kindred/engine/error.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+#include <unistd.h>      // defines: rmdir
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a start writes before there are results. metrics.jsonl has no line then.
+constexpr const char* files_of_start[] = {"config.json", "metrics.jsonl", "plans.json", "bad_images.tsv",
+                                          "non_finite.json"};
+
+// Creates the output folder. Returns the folders that were missing, the innermost first.
+std::vector<fs::path> make_output_folder(const fs::path& folder) {
+  std::error_code error;
+  check(!folder.empty(), ExitCode::usage, "--out: the name is empty; give the name of a folder");
+  check(!fs::exists(folder, error) || fs::is_directory(folder, error), ExitCode::usage,
+        "--out {}: it is a file; give the name of a folder", folder.string());
+  std::vector<fs::path> missing;
+  for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path())
+    if (at.has_filename()) missing.push_back(at);  // "RUN/" ends with an empty name
+  fs::create_directories(folder, error);
+  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
+  return missing;
+}
+
+// The folder that a file or a folder is in, whatever the current folder is.
+fs::path folder_around(const fs::path& path) {
+  std::error_code ignored;
+  const fs::path whole = fs::absolute(path, ignored).lexically_normal();
+  return whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path();  // "RUN/probe/"
+}
+
+bool has_set_aside(const fs::path& folder) {
+  return SetAside(folder, FolderOf::run).is_there() || SetAside(folder, FolderOf::probe).is_there();
+}
+
+// The caller holds the folder's lock.
+void put_right_locked(const fs::path& folder) {
+  if (SetAside(folder, FolderOf::run).put_right())
+    fmt::print(
+        "{}: the run that was to replace the one there was killed before it had saved; the earlier run is "
+        "back\n",
+        one_line(folder.string()));
+  if (SetAside(folder, FolderOf::probe).put_right())
+    fmt::print("{}: the probe that was to replace the one there was killed; the earlier result is back\n",
+               one_line(folder.string()));
+}
+
+void put_right(const fs::path& folder) {
+  if (!has_set_aside(folder) || is_locked(folder)) return;
+  const RunLock lock(folder);
+  put_right_locked(folder);
+}
+
+// A probe's folder lies inside its run's, whose earlier files may include that probe's.
+void put_run_around_right(const fs::path& folder) {
+  const fs::path run = folder_around(folder);
+  check(!has_set_aside(run) || !is_locked(run), ExitCode::usage,
+        "--out {}: the run in {} is being replaced by another process; wait until it has saved, or give "
+        "another folder",
+        folder.string(), run.string());
+  put_right(run);
+}
+
+}  // namespace
+
+void put_right_folder_of(const fs::path& file) {
+  put_right(folder_around(file));
+}
+
+OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun existing)
+    : folder_(folder),
+      what_(what),
+      existing_(existing),
+      made_(make_output_folder(folder)),
+      lock_(folder),  // before anything is moved or removed, because another process may be using the folder
+      earlier_(folder, what) {
+  try {
+    if (what == FolderOf::probe) put_run_around_right(folder);
+    put_right_locked(folder);
+    check_free();
+  } catch (...) {
+    remove_made_folders();
+    throw;
+  }
+  goes_on_ = existing == ExistingRun::resume && holds_run(folder);
+}
+
+OutputFolder::~OutputFolder() {
+  try {
+    if (!replaces_) {
+      if (has_begun_) clean_up();
+    } else if (earlier_.put_right()) {
+      fmt::print("{}: nothing new was saved; the earlier {} is back\n", one_line(folder_.string()),
+                 what_ == FolderOf::run ? "run" : "result");
+    }
+  } catch (const std::exception& error) {
+    std::printf("warning: %s; the next start in this folder tries again\n", error.what());
+  }
+  remove_made_folders();
+}
+
+void OutputFolder::check_free() const {
+  const std::string name = folder_.string();
+  check(what_ == FolderOf::run || !holds_run(folder_), ExitCode::usage,
+        "--out {}: it holds a run of pretrain; give a folder for the result alone, such as {}", name,
+        (folder_ / "probe").string());
+  if (existing_ != ExistingRun::refuse || !holds_results(folder_, what_)) return;
+  const bool is_run = what_ == FolderOf::run;
+  const bool is_inside = is_run && !holds_run(folder_) && !holds_probe(folder_);
+  fail(ExitCode::usage, "--out {}: {} already; give another folder, or --overwrite to replace them{}", name,
+       is_inside ? "a folder inside it holds results of a probe" : "it holds results",
+       is_run && !is_inside ? "; --resume continues a run" : "");
+}
+
+void OutputFolder::take_over() {
+  if (existing_ == ExistingRun::overwrite && holds_results(folder_, what_))
+    replace();
+  else if (what_ == FolderOf::run)
+    for (const char* name : files_of_start) remove_own(folder_ / name);
+  has_begun_ = true;
+}
+
+void OutputFolder::replace() {
+  std::vector<std::string> probes;
+  if (what_ == FolderOf::run)
+    for (const std::string& name : folders_inside(folder_)) {
+      const fs::path inside = folder_ / name;
+      if (!holds_probe(inside) && !SetAside(inside, FolderOf::probe).is_there()) continue;
+      check(!is_locked(inside), ExitCode::usage,
+            "--out {}: another process is writing to {}; wait for it, or give another folder", folder_.string(),
+            inside.string());
+      put_right(inside);
+      if (holds_probe(inside)) probes.push_back(one_line(name));
+    }
+  earlier_.move_away();
+  replaces_ = true;
+  if (what_ == FolderOf::run)
+    fmt::print("{}: the earlier run{} is set aside, and removed when this one has saved\n",
+               one_line(folder_.string()),
+               probes.empty() ? "" : fmt::format(", with the probe results in {},", fmt::join(probes, ", ")));
+}
+
+void OutputFolder::saved() {
+  if (replaces_.exchange(false)) earlier_.remove();
+}
+
+void OutputFolder::clean_up() const {
+  if (what_ == FolderOf::probe && !holds_save(folder_, what_)) {
+    remove_own(folder_ / "classifier.safetensors");
+    if (!is_report(folder_ / "bad_images.tsv")) remove_own(folder_ / "bad_images.tsv");
+  }
+  if (what_ == FolderOf::run && !holds_run(folder_)) {
+    for (const char* name : files_of_start)
+      if (!is_report(folder_ / name)) remove_own(folder_ / name);
+    ::rmdir((folder_ / "checkpoints").c_str());
+  }
+}
+
+void OutputFolder::remove_made_folders() const {
+  for (const fs::path& each : made_) ::rmdir(each.c_str());  // fails if there is anything in it
+}
+
+}  // namespace kindred

@@ -1,0 +1,61 @@
+// The folder that a program writes its results to, from its start to its end. Two runs are never mixed, results
+// are never replaced silently, and a run without results leaves nothing behind.
+#pragma once
+
+#include <kindred/apps/training/run/checkpoint_folder.h>
+#include <kindred/apps/training/run/takeover/set_aside.h>
+
+#include <atomic>
+#include <filesystem>
+#include <vector>
+
+namespace kindred {
+
+enum class ExistingRun { refuse, resume, overwrite };
+
+class OutputFolder {
+ public:
+  // Creates the folder, locks it, and puts right what a killed process left there. Nothing else changes. Throws
+  // Error(usage) if it holds results and `existing` does not say what to do with them, or if another process is
+  // using it; also Error(io).
+  OutputFolder(const std::filesystem::path& folder, FolderOf what, ExistingRun existing);
+  // If the earlier results are still set aside, they come back. If there is no result, the files of the new run
+  // are removed, except for reports, and so is the folder if it was created here and is empty.
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  // Returns true if the folder holds a run that is to be resumed.
+  bool goes_on() const { return goes_on_; }
+
+  // To be called before the first file is written, when everything that can fail was read. Sets earlier results
+  // aside and prints a line about it; files of a start without results are removed. Throws Error(usage) if
+  // another process is writing a probe's results inside the folder, and Error(io).
+  void take_over();
+  // To be called after each save. The first one removes the earlier results. May be called by another thread.
+  void saved();
+  // Returns true while earlier results are set aside.
+  bool replaces() const { return replaces_; }
+
+ private:
+  void check_free() const;
+  void replace();
+  void clean_up() const;
+  void remove_made_folders() const;
+
+  const std::filesystem::path folder_;
+  const FolderOf what_;
+  const ExistingRun existing_;
+  const std::vector<std::filesystem::path> made_;  // those that had to be created, the innermost first
+  const RunLock lock_;
+  SetAside earlier_;
+  bool goes_on_ = false;
+  bool has_begun_ = false;  // files may have been written
+  std::atomic<bool> replaces_{false};
+};
+
+// Puts right what a killed process left in the folder of a file that is about to be read. Does nothing while
+// another process is using that folder. Throws Error(io).
+void put_right_folder_of(const std::filesystem::path& file);
+
+}  // namespace kindred

@@ -1,0 +1,125 @@
+#include <kindred/apps/training/run/checkpoint_folder.h>
+#include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/engine/error.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 8> names_of_run = {
+    "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
+    "bad_images.tsv", "non_finite.json", "plans.json",          "checkpoint.safetensors.damaged"};
+constexpr std::array<std::string_view, 2> names_of_result = {"result.json", "classifier.safetensors"};
+
+bool is_name_of_run(const std::string& name) {
+  return std::find(names_of_run.begin(), names_of_run.end(), name) != names_of_run.end();
+}
+
+bool is_name_of_result(const std::string& name) {
+  return std::find(names_of_result.begin(), names_of_result.end(), name) != names_of_result.end();
+}
+
+bool is_name_of_probe(const std::string& name) {
+  return is_name_of_result(name) || name == "bad_images.tsv";
+}
+
+bool is_name_of_run_or_result(const std::string& name) {
+  return is_name_of_run(name) || is_name_of_result(name);
+}
+
+// A file, or a link to one, through which a program writes.
+bool is_own_file(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(path, ignored).type();
+  return type == fs::file_type::regular || type == fs::file_type::symlink;
+}
+
+}  // namespace
+
+fs::path path_at(const fs::path& folder, const fs::path& file, const HidingPlace& place) {
+  const bool is_inside = file.has_parent_path();
+  const fs::path holder = is_inside ? folder / file.parent_path() : folder;
+  const std::string& hidden = is_inside ? place.inner : place.outer;
+  return (hidden.empty() ? holder : holder / hidden) / file.filename();
+}
+
+std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const HidingPlace& place) {
+  std::vector<fs::path> files;
+  const auto add = [&](const fs::path& below, bool (*is_own)(const std::string&)) {
+    const fs::path holder = path_at(folder, below / "any", place).parent_path();
+    for (const std::string& name : names_in(holder, is_own))
+      if (is_own_file(holder / name)) files.push_back(below / name);
+  };
+  const bool is_hidden = !place.outer.empty();
+  if (what == FolderOf::probe) {
+    add({}, is_name_of_probe);
+    return files;
+  }
+  // In a hidden folder everything belongs to the run. In place, a lone result.json may be the user's.
+  add({}, is_hidden || holds_probe(folder) ? is_name_of_run_or_result : is_name_of_run);
+  add("checkpoints", is_checkpoint_name);
+  for (const std::string& name : folders_inside(folder)) {
+    if (is_hidden)
+      add(name, is_name_of_probe);
+    else if (holds_probe(folder / name))  // a run in that folder has a bad_images.tsv of its own
+      add(name, holds_run(folder / name) ? is_name_of_result : is_name_of_probe);
+  }
+  return files;
+}
+
+std::vector<std::string> folders_inside(const fs::path& folder) {
+  std::vector<std::string> names = names_in(
+      folder, [](const std::string& name) { return name != "checkpoints" && !name.starts_with(".kindred-"); });
+  std::erase_if(names, [&](const std::string& name) {
+    std::error_code ignored;
+    return fs::symlink_status(folder / name, ignored).type() != fs::file_type::directory;
+  });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool holds_run(const fs::path& folder) {
+  std::error_code error;
+  const auto bytes = fs::file_size(folder / "metrics.jsonl", error);
+  return (!error && bytes > 0) || holds_save(folder, FolderOf::run);
+}
+
+bool holds_probe(const fs::path& folder) {
+  return std::all_of(names_of_result.begin(), names_of_result.end(),
+                     [&](std::string_view name) { return is_own_file(folder / name); });
+}
+
+bool holds_results(const fs::path& folder, FolderOf what) {
+  if (what == FolderOf::probe)
+    return std::any_of(names_of_result.begin(), names_of_result.end(),
+                       [&](std::string_view name) { return is_own_file(folder / name); });
+  const std::vector<std::string> names = folders_inside(folder);
+  return holds_run(folder) || holds_probe(folder) ||
+         std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return holds_probe(folder / name); });
+}
+
+bool holds_save(const fs::path& folder, FolderOf what) {
+  if (what == FolderOf::probe) return is_own_file(folder / "result.json");
+  return is_own_file(folder / "encoder.safetensors") || !CheckpointFolder(folder, 1).candidates().empty();
+}
+
+bool is_report(const fs::path& file) {
+  if (file.filename() == "bad_images.tsv") return read_lines(file).size() > 1;  // the first one is the header
+  return file.filename() == "non_finite.json";
+}
+
+void remove_own(const fs::path& file) {
+  std::error_code error;
+  fs::remove(file, error);
+  check(!error, ExitCode::io, "{} cannot be removed: {}", file.string(), error.message());
+}
+
+}  // namespace kindred

@@ -1,0 +1,49 @@
+// Which files of an output folder are Kindred's, by their names, and which of them are results. All other files
+// are the user's, and are never moved or removed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// What an output folder is for: a run of pretrain, or the result of linear_probe.
+enum class FolderOf { run, probe };
+
+// Where an output folder's files are: in place (both names empty), or in hidden folders.
+struct HidingPlace {
+  std::string outer = {};  // the hidden folder inside the output folder
+  std::string inner = {};  // the one inside each of its folders: checkpoints/, and those of probes
+};
+
+// The path of a file that own_files() returned, at a place.
+std::filesystem::path path_at(const std::filesystem::path& folder, const std::filesystem::path& file,
+                              const HidingPlace& place);
+
+// Kindred's files in an output folder that are at this place, as paths below the folder. Those of a run include
+// its checkpoints, and the files of probes in folders directly inside. Other folders, and links to folders of
+// probes, are left out.
+std::vector<std::filesystem::path> own_files(const std::filesystem::path& folder, FolderOf what,
+                                             const HidingPlace& place = {});
+
+// The names of the folders directly inside, in order, without checkpoints/, Kindred's hidden folders and links.
+std::vector<std::string> folders_inside(const std::filesystem::path& folder);
+
+// Returns true if there is a line of metrics, an encoder or a checkpoint.
+bool holds_run(const std::filesystem::path& folder);
+// Returns true if there are both files that every probe ends with: result.json and classifier.safetensors.
+bool holds_probe(const std::filesystem::path& folder);
+// Returns true if there are results that a new run or probe would replace, or mix with its own.
+bool holds_results(const std::filesystem::path& folder, FolderOf what);
+// Returns true if there is what a new run or probe counts as its save: an encoder or a checkpoint, or
+// result.json, which is written last.
+bool holds_save(const std::filesystem::path& folder, FolderOf what);
+
+// Returns true if the file tells the user why a run ended: non_finite.json, or a bad_images.tsv that lists any.
+bool is_report(const std::filesystem::path& file);
+
+// Removes a file, if it is there. Throws Error(io).
+void remove_own(const std::filesystem::path& file);
+
+}  // namespace kindred

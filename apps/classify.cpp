@@ -24,7 +24,7 @@ struct Flags {
 };
 
 void add_flags(CommandLine& line, Flags& f) {
-  line.add("IMAGE", f.images, "JPEG, PNG or BMP files").required();
+  line.add("IMAGE", f.images, "image files").required();
   f.encoder.add_to(line);
   line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
       .required();

@@ -26,7 +26,8 @@ void add_flags(CommandLine& line, Flags& f) {
   f.encoder.add_to(line);
   line.add("--out", f.out, "the .npz file to write; an existing file is replaced").required();
   line.add("--split", f.split, "train or evaluation").shows_default();
-  line.add("--classifier", f.classifier, "writes the logits of this classifier in place of the features");
+  line.add("--classifier", f.classifier,
+           "writes the logits of this classifier.safetensors in place of the features");
 }
 
 // Writes what is known after the features: which images they belong to.
@@ -73,8 +74,7 @@ int embed(int argc, char** argv) {
   for_each_feature_batch(
       *frozen->encoder, dataset, options,
       [&](const Batch& batch, const Tensor& features) {
-        check(interrupt_signal() == 0, ExitCode::interrupted, "{}: {} was not written", interrupt_name(),
-              flags.out);
+        end_if_interrupted(fmt::format("{} was not written; the same command begins anew", flags.out));
         Tensor rows = features.to(Device::cpu, DType::f32);
         if (classifier) rows = linear(rows, classifier->weight, classifier->bias);
         writer.append<float>(

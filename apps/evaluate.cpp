@@ -2,6 +2,7 @@
 // corruptions.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
@@ -212,8 +213,13 @@ int evaluate(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
+  watch_for_interrupts();
   const Dataset dataset = flags.data.open_named(flags.split);
   const auto frozen = flags.encoder.load();
+  frozen->features.stop = [] {
+    end_if_interrupted("the evaluation was stopped, and nothing was written; the same command begins anew");
+    return false;
+  };
   const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
   const Evaluation evaluation(flags, dataset, *frozen, classifier);
   const int side = frozen->features.image_size;

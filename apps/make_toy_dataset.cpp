@@ -1,6 +1,7 @@
 // Draws a small labelled set of pictures, so that everything runs without a download.
 #include <fmt/core.h>
 #include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/error.h>
@@ -15,7 +16,9 @@ int make_toy_dataset(int argc, char** argv) {
   kindred::CommandLine line(
       "Draws a small labelled set of pictures: OUT/train/<class>/*.jpg, OUT/val/<class>/*.jpg",
       "make_toy_dataset");
-  line.add("OUT", out, "Folder to make; it must be new, empty, or already hold exactly this set").required();
+  line.add("OUT", out,
+           "Folder to make; it must be new, empty, or already hold exactly this set or a part of it")
+      .required();
   line.add("--classes", options.classes, "Number of classes").shows_default();
   line.add("--per-class", options.per_class, "Training images per class; a quarter as many for validation")
       .shows_default();
@@ -24,7 +27,10 @@ int make_toy_dataset(int argc, char** argv) {
   if (const auto exit_code = line.parse(argc, argv)) return *exit_code;
   kindred::check(!out.empty(), kindred::ExitCode::usage, "OUT is empty; give the name of a folder");
 
-  const bool drawn = kindred::make_toy_set(out, options);
+  kindred::watch_for_interrupts();
+  const bool drawn = kindred::make_toy_set(out, options, [&] {
+    kindred::end_if_interrupted(fmt::format("{} is not complete; the same command goes on", out));
+  });
   fmt::print("{}: {} {} classes, {} training and {} validation images each, {} x {} pixels\n", out,
              drawn ? "drew" : "there already, complete:", options.classes, options.per_class,
              kindred::toy_validation_images(options), options.image_size, options.image_size);

@@ -1,6 +1,7 @@
 // Packs a data set into one file, which training can read at memory speed.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/data/sets/pack/pack.h>
@@ -51,8 +52,11 @@ int pack_dataset(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
+  watch_for_interrupts();
   const Dataset train = *flags.data.open(Split::train);
+  print_notes(train);
   const std::optional<Dataset> evaluation = flags.data.open(Split::evaluation);
+  if (evaluation) print_notes(*evaluation, &train);
 
   PackSummary summary;
   {
@@ -61,6 +65,8 @@ int pack_dataset(int argc, char** argv) {
     std::int64_t before = 0;
     summary = write_pack(train, evaluation, flags.data.path, flags.out, flags.pack, [&](std::int64_t done) {
       for (; before < done; ++before) progress.advance(1, "");
+      end_if_interrupted(
+          fmt::format("{} of {} images are packed; the same command goes on from there", done, images));
     });
   }
   fmt::print("{}: {}{} images of {} classes, {}\n", flags.out,

@@ -9,9 +9,12 @@
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/diagnosis.h>
+#include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/time_prediction.h>
+#include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
 #include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/saver.h>
 #include <kindred/apps/training/run/start.h>
 #include <kindred/apps/training/training_data.h>
@@ -25,9 +28,10 @@ enum class Ending { finished, interrupted };
 class Pretraining {
  public:
   Pretraining(const PretrainOptions& options, Device device, Dataset train, std::optional<Dataset> evaluation,
-              const std::optional<ResidentPictures>& pictures)
+              const std::optional<ResidentPictures>& pictures, OutputFolder& folder)
       : o_(options),
         device_(device),
+        folder_(folder),
         train_(std::move(train)),
         evaluation_(std::move(evaluation)),
         batches_(o_, train_, pictures),
@@ -66,8 +70,13 @@ class Pretraining {
   // For each epoch, for each batch: draw views, embed them, compute the loss, run backward, update.
   Ending train() {
     announce();
-    while (!record_.is_finished())
-      if (!train_epoch() || !finish_epoch()) return end_interrupted();
+    try {
+      if (!record_.is_finished()) batches_.look_at_headers();
+      while (!record_.is_finished())
+        if (!train_epoch() || !finish_epoch()) return end_interrupted();
+    } catch (const Error& error) {
+      record_.rethrow_with_list(error, folder_.replaces());
+    }
     return end_finished();
   }
 
@@ -80,7 +89,7 @@ class Pretraining {
     batches_.start_epoch(static_cast<std::uint32_t>(at.epochs_done), at.batches_done);
     for (std::int64_t step = at.steps_done; !interrupt_signal() && batches_.next(); ++step) {
       if (o_.skips_nonfinite()) learner_.remember();
-      diagnosis_.see(batches_.labels(), batches_.indices());
+      diagnosis_.see(batches_.labels(), batches_.indices(), batches_.drawn());
       record_.begin_step(batches_.indices());
       const std::vector<std::int32_t> labels = view_labels(o_, batches_.labels(), batches_.indices());
       take(steps_->run(batches_.bytes(), labels, schedule_.at(step)));  // Learner::step
@@ -121,8 +130,9 @@ class Pretraining {
     std::fflush(stdout);
 
     const bool by_neighbours = evaluation_ && o_.knn_every > 0;
-    const bool is_best =
-        record_.end_epoch(report, by_neighbours ? report.neighbours.value_or(-1) : -report.loss);
+    std::optional<double> score;  // of an epoch in which the model has learned
+    if (report.loss) score = by_neighbours ? report.neighbours.value_or(-1) : -*report.loss;
+    const bool is_best = record_.end_epoch(report, score);
     if (!record_.is_finished()) saver_->after_epoch(is_best);
     return true;
   }
@@ -138,10 +148,13 @@ class Pretraining {
          warnings_at_start(loss_, train_.labels(), o_.precision.compute != DType::f32))
       fmt::print("warning: {}\n", warning);
     if (batches_.stays_on_gpu()) fmt::print("the training images stay on the GPU, which makes the views\n");
-    saver_.emplace(o_, record_.state().steps_done, [this] {
-      take(steps_->finish());  // a GPU may have finished steps whose results have not been read
-      return Checkpoint(learner_.model().store, learner_.state(), record_.state());
-    });
+    saver_.emplace(
+        o_, record_.state().steps_done,
+        [this] {
+          take(steps_->finish());  // a GPU may have finished steps whose results have not been read
+          return Checkpoint(learner_.model().store, learner_.state(), record_.state());
+        },
+        [this] { folder_.saved(); });
     if (record_.is_finished()) fmt::print("the run is finished already\n");
   }
 
@@ -159,10 +172,18 @@ class Pretraining {
                  (out / "bad_images.tsv").string());
     fmt::print("encoder: {}\n", (out / "encoder.safetensors").string());
     fmt::print("peak memory of the process: {}\n", format_bytes(static_cast<double>(peak_resident_bytes())));
+    check(!record_.has_learned_nothing(), ExitCode::non_finite,
+          "the run has learned nothing: every step was skipped, because its loss or a gradient was not finite; "
+          "try a "
+          "lower --lr or a higher --temperature");
     return Ending::finished;
   }
 
   Ending end_interrupted() {
+    if (folder_.replaces() && record_.state().steps_done == 0) {  // an untrained model replaces no run
+      fmt::print("{}: no step was done, and nothing was saved\n", interrupt_name());
+      return Ending::interrupted;
+    }
     save_for_sure();
     fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume continues the run\n",
                interrupt_name(), record_.state().steps_done);
@@ -171,6 +192,7 @@ class Pretraining {
 
   const PretrainOptions o_;
   const Device device_;
+  OutputFolder& folder_;
   const Dataset train_;
   const std::optional<Dataset> evaluation_;
   BatchSource batches_;
@@ -185,24 +207,42 @@ class Pretraining {
   std::optional<Saver> saver_;  // the last member, because its thread must end before the others are destroyed
 };
 
+// The options, of which some depend on the training images.
+PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
+                            const Dataset& train) {
+  const nlohmann::json earlier =
+      asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
+  const PretrainOptions options = flags.resolve(choose_defaults(flags, asked, device, train, earlier));
+  check_training_set(options, train);
+  return options;
+}
+
 int pretrain(int argc, char** argv) {
   CommandLine line("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
   PretrainFlags flags(line);
   if (const auto done = line.parse(argc, argv)) return *done;
-  const PretrainOptions options = flags.resolve();
+  const PretrainOptions asked = flags.resolve();  // refuses wrong flags before the set is read
   watch_for_interrupts();
-  if (!options.gpu.empty()) {
-    predict(options, open_training_set(options));
+  if (!asked.gpu.empty()) {
+    const Dataset train = *asked.data.open(Split::train);
+    print_notes(train);
+    predict(resolve_for(flags, asked, Device::cuda, train), train);
     return 0;
   }
-  const DeviceChoice device = choose_device(options.device);
-  report_device(device, options.precision);
-  const std::filesystem::path plans = std::filesystem::path(options.out) / "plans.json";
+  const DeviceChoice device = choose_device(asked.device);
+  report_device(device, asked.precision);
+  // First of all that is read, because a killed process may have left something to put right; and the last to
+  // end, when nothing writes to it any more.
+  std::optional<OutputFolder> folder;
+  if (!asked.dry_run) folder.emplace(asked.out, FolderOf::run, existing_run(asked));
+  const std::filesystem::path plans = std::filesystem::path(asked.out) / "plans.json";
   const KnownPlans known_plans(device,
-                               {.deterministic = options.deterministic, .allow_tf32 = options.precision.tf32},
-                               options.resume ? plans : std::filesystem::path());
+                               {.deterministic = asked.deterministic, .allow_tf32 = asked.precision.tf32},
+                               asked.resume ? plans : std::filesystem::path());
 
-  const Dataset train = open_training_set(options);
+  const Dataset train = *asked.data.open(Split::train);
+  print_notes(train);
+  const PretrainOptions options = resolve_for(flags, asked, device.device, train);
   if (options.dry_run) {
     const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
     fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
@@ -212,9 +252,13 @@ int pretrain(int argc, char** argv) {
   if (!evaluation)
     fmt::print("no val or test images in {}: no nearest-neighbour figure; {}\n", options.data.path,
                no_evaluation_advice);
+  else
+    print_notes(*evaluation, &train);
+  check_memory(options, device.device, train);
   try {
-    Pretraining run(options, device.device, train, evaluation, pictures_for_gpu(options, device.device, train));
-    RunStart start(options);
+    Pretraining run(options, device.device, train, evaluation, pictures_for_gpu(options, device.device, train),
+                    *folder);
+    RunStart start(options, *folder);
     if (const Checkpoint* checkpoint = start.checkpoint(run.config()))
       run.resume(*checkpoint);
     else
@@ -223,7 +267,7 @@ int pretrain(int argc, char** argv) {
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {
-    explain_out_of_memory(error, options, device.device, train.classes());  // the run's memory is free again
+    explain_out_of_memory(error, options, device.device, train);  // the run's memory is free again
   }
 }
 

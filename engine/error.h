@@ -21,16 +21,17 @@ enum class ExitCode : int {
   usage = 2,        // a flag or an argument cannot be used
   data = 3,         // the data set, or an image in it, cannot be used
   file = 4,         // a weights, checkpoint or configuration file cannot be read or does not fit
-  device = 5,       // the device is missing or out of memory
+  device = 5,       // the device is missing, or memory or threads are
   io = 6,           // writing failed: full disk, read-only folder
   non_finite = 7,   // the loss or a gradient is not finite: training stopped before using it
-  interrupted = 8,  // a signal asked the program to end; it saved a checkpoint, and --resume continues
+  interrupted = 8,  // a signal asked the program to end; it said what the same command does next
 };
 
 // Why something failed, where the user can change a setting to avoid it.
 enum class Cause : std::uint8_t {
   other,            // the message says everything
   out_of_memory,    // of the host or of the GPU
+  out_of_threads,   // the system starts no more for this process
   needs_cpu,        // the chosen device cannot do this, and the CPU can
   needs_reference,  // only the plain kernels can do this
   needs_gpu,        // only a GPU can do this

@@ -25,8 +25,8 @@ class HostSlabs : public SlabSource {
     // Two megabytes more than requested, so that the slab can start on a huge page, which reduces TLB misses.
     void* map =
         mmap(nullptr, bytes + slab_granularity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    check(map != MAP_FAILED, ExitCode::device, Cause::out_of_memory,
-          "out of memory: the host has no {} MiB more", bytes >> 20);
+    if (map == MAP_FAILED)
+      throw OutOfMemory(fmt::format("out of memory: the host has no {} MiB more", bytes >> 20));
     auto* slab =
         reinterpret_cast<std::byte*>(round_up(reinterpret_cast<std::uintptr_t>(map), slab_granularity));
     madvise(slab, bytes, MADV_HUGEPAGE);  // only a hint: if it fails, only speed is lost

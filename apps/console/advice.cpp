@@ -8,6 +8,8 @@ const char* advice(Cause cause) {
       return "";
     case Cause::out_of_memory:
       return "use a smaller --batch-size or --image-size";
+    case Cause::out_of_threads:
+      return "raise the limit (ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS";
     case Cause::needs_cpu:
       return "use --device cpu";
     case Cause::needs_reference:

@@ -1,10 +1,127 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/typed_flags.h>
 #include <kindred/engine/error.h>
 
+#include <fmt/ranges.h>  // defines: fmt::join
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
 namespace kindred {
+namespace {
+
+constexpr const char* word_for_integer = "N";
+
+// What a flag's variable holds: T itself, or the T of an optional or a list.
+template <typename T>
+struct FlagVariable {
+  using Value = T;
+  static constexpr bool is_list = false;
+};
+template <typename T>
+struct FlagVariable<std::optional<T>> : FlagVariable<T> {};
+template <typename T>
+struct FlagVariable<std::vector<T>> {
+  using Value = T;
+  static constexpr bool is_list = true;
+};
+
+// The word for a text in --help.
+std::string word_for_text(const std::string& help) {
+  const auto says = [&](const char* words) { return help.find(words) != std::string::npos; };
+  if (help.starts_with("folder ")) return "FOLDER";
+  if (says(".safetensors")) return "FILE";
+  const bool file = help.starts_with("file ") || says(" file");
+  return file && !says("or a file") ? "FILE" : "VALUE";
+}
+
+template <typename Value>
+std::string word_for_value([[maybe_unused]] const std::string& help) {
+  if constexpr (std::is_same_v<Value, std::string>)
+    return word_for_text(help);
+  else if constexpr (std::is_same_v<Value, bool>)
+    return "VALUE";
+  else
+    return std::is_integral_v<Value> ? word_for_integer : "NUMBER";
+}
+
+void add_to_help(CLI::Option& option, const std::string& words) {
+  const std::string help = option.get_description();
+  option.description(help.empty() ? words : help + "; " + words);
+}
+
+std::string shown_argument(const std::string& text) {
+  return text.empty() ? "''" : text;
+}
+
+[[noreturn]] void refuse_value(const CLI::Option& option, const std::string& text,
+                               const std::string& expected) {
+  fail(ExitCode::usage, "{} {}: expected {} (see --help)", option.get_name(), shown_argument(text), expected);
+}
+
+// Returns false if the text is more than a number, or none. A long double has room for every 64-bit integer.
+bool read_number(const std::string& text, long double& number) {
+  char* end = nullptr;
+  number = std::strtold(text.c_str(), &end);
+  return !text.empty() && end == text.c_str() + text.size();
+}
+
+// Returns the text of a number in a form that CLI11 reads as we do. CLI11 alone would take "010" for eight, nothing
+// for 0, and an integer that is too large for the largest one.
+template <typename Value>
+std::string checked_number(const CLI::Option& option, const std::string& text) {
+  if constexpr (std::is_integral_v<Value>) {
+    using Limits = std::numeric_limits<Value>;
+    Value value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc::result_out_of_range)
+      refuse_value(option, text, fmt::format("an integer from {} to {}", Limits::min(), Limits::max()));
+    if (error != std::errc() || rest != end)
+      refuse_value(option, text, std::is_unsigned_v<Value> ? "an integer, 0 or more" : "an integer");
+    return fmt::format("{}", value);
+  } else {
+    long double number = 0;
+    if (!read_number(text, number)) refuse_value(option, text, "a number");
+    return text;
+  }
+}
+
+std::vector<KnownFlag> known_flags_of(const CLI::App& app) {
+  std::vector<KnownFlag> flags;
+  for (const CLI::Option* const option : app.get_options()) {
+    if (!option->nonpositional()) continue;
+    KnownFlag flag;
+    for (const std::string& letter : option->get_snames()) flag.names.push_back("-" + letter);
+    for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
+    if (option->get_items_expected_max() > 0) flag.value = option->get_type_name();
+    flags.push_back(std::move(flag));
+  }
+  return flags;
+}
+
+// Throws if an argument is left over that belongs to no flag and has no name.
+void check_nothing_is_left(const CLI::App& app) {
+  if (app.remaining_size() == 0) return;
+  const std::vector<std::string> left = app.remaining();
+  const auto first =
+      std::find_if(left.begin(), left.end(), [](const std::string& text) { return text != "--"; });
+  std::vector<std::string> taken;
+  for (const CLI::Option* const option : app.get_options())
+    if (option->get_positional()) taken.push_back(option->get_name(true));
+  fail(ExitCode::usage, "{}: one argument too many; {} takes {} (see --help)",
+       first == left.end() ? "--" : shown_argument(*first), app.get_name(),
+       taken.empty() ? "only flags" : fmt::format("{}", fmt::join(taken, " and ")));
+}
+
+}  // namespace
 
 Flag& Flag::required() {
   option_->required();
@@ -36,13 +153,29 @@ Flag& Flag::needs(const Flag& other) {
   return *this;
 }
 
+// The checks of a flag run before those of add(), so that an error says all that is expected.
 Flag& Flag::within(double least, double most) {
-  option_->check(CLI::Range(least, most));
+  const std::string expected = option_->get_type_name() == word_for_integer
+                                   ? fmt::format("an integer from {:.0f} to {:.0f}", least, most)
+                                   : fmt::format("a number from {} to {}", least, most);
+  add_to_help(*option_, expected);
+  option_->transform([option = option_, least, most, expected](const std::string& text) {
+    long double number = 0;
+    if (!read_number(text, number) || !(number >= least && number <= most))
+      refuse_value(*option, text, expected);
+    return text;
+  });
   return *this;
 }
 
 Flag& Flag::one_of(std::initializer_list<const char*> texts) {
-  option_->check(CLI::IsMember(std::vector<std::string>(texts.begin(), texts.end())));
+  const std::vector<std::string> known(texts.begin(), texts.end());
+  const std::string expected = fmt::format("one of {}", fmt::join(known, ", "));
+  add_to_help(*option_, expected);
+  option_->transform([option = option_, known, expected](const std::string& text) {
+    if (std::find(known.begin(), known.end(), text) == known.end()) refuse_value(*option, text, expected);
+    return text;
+  });
   return *this;
 }
 
@@ -60,12 +193,29 @@ CommandLine::~CommandLine() = default;
 
 template <typename T>
 Flag CommandLine::add(const std::string& names, T& value, const std::string& help) {
-  return Flag(app_->add_option(names, value, help));
+  using Value = typename FlagVariable<T>::Value;
+  CLI::Option* const option = app_->add_option(names, value, help);
+  option->type_name(option->get_positional() ? "" : word_for_value<Value>(help));
+  if constexpr (!FlagVariable<T>::is_list) option->take_last();
+  if constexpr (std::is_arithmetic_v<Value> && !std::is_same_v<Value, bool>)
+    option->transform([option](const std::string& text) { return checked_number<Value>(*option, text); });
+  return Flag(option);
 }
 
 template <typename T>
 Flag CommandLine::add_switch(const std::string& names, T& value, const std::string& help) {
-  return Flag(app_->add_flag(names, value, help));
+  CLI::Option* const option = app_->add_flag(names, value, help);
+  option->take_last();
+  option->transform([option](const std::string& text) -> std::string {
+    if constexpr (std::is_same_v<T, bool>) {
+      bool read = false;
+      if (!CLI::detail::lexical_cast(text, read)) refuse_value(*option, text, "no value, or =true or =false");
+      return text;
+    } else {
+      return checked_number<T>(*option, text);
+    }
+  });
+  return Flag(option);
 }
 
 void CommandLine::add_seed(std::uint64_t& seed, const std::string& help) {
@@ -78,12 +228,16 @@ Flag CommandLine::find(const std::string& name) {
 
 std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   app_->set_version_flag("--version", version_report);  // the last one in --help
+  const std::vector<std::string> typed(argv + std::min(argc, 1), argv + argc);
+  std::vector<std::string> arguments = plain_arguments(typed, known_flags_of(*app_));
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
-    app_->parse(argc, argv);
+    app_->parse(std::move(arguments));
     return std::nullopt;
   } catch (const CLI::Success& success) {  // CLI11 throws this for --help and --version
     return app_->exit(success);
   } catch (const CLI::ParseError& error) {
+    check_nothing_is_left(*app_);  // named before a required flag that is missing
     std::string message = error.what();
     for (char& c : message)
       if (c == '\n') c = ' ';

@@ -1,4 +1,5 @@
 #include <kindred/apps/console/interrupt.h>
+#include <kindred/engine/error.h>
 
 #include <signal.h>  // defines: sigaction, SA_RESTART
 #include <unistd.h>  // defines: _exit
@@ -35,7 +36,12 @@ void watch_for_interrupts() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // interrupted reads and writes continue
   sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) {
+    struct sigaction before {};
+    sigaction(signal, nullptr, &before);
+    if (signal == SIGHUP && before.sa_handler == SIG_IGN) continue;
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 int interrupt_signal() {
@@ -50,9 +56,15 @@ const char* interrupt_name() {
       return "SIGINT";
     case SIGTERM:
       return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
     default:
       return "SIGUSR1";
   }
+}
+
+void end_if_interrupted(const std::string& what) {
+  check(interrupt_signal() == 0, ExitCode::interrupted, "{}: {}", interrupt_name(), what);
 }
 
 }  // namespace kindred

@@ -1,18 +1,26 @@
-// Signals that ask a program to end: SIGINT (Ctrl-C), SIGTERM (Kubernetes, systemd, Slurm's scancel) and
-// SIGUSR1 (which Slurm's --signal=USR1@60 sends before the time limit).
+// Signals that ask a program to end: SIGINT (Ctrl-C), SIGTERM (Kubernetes, systemd, Slurm's scancel), SIGHUP (the
+// terminal was closed, or the connection to it was lost) and SIGUSR1 (which Slurm's --signal=USR1@60 sends before
+// the time limit).
 //
 // The first signal is remembered, and the program ends at the next suitable point. A second one ends it at
 // once. A signal that follows within a fifth of a second is ignored, because schedulers signal a process and
 // then its group.
 #pragma once
 
+#include <string>
+
 namespace kindred {
 
-// Call once, before threads are started.
+// Call once, before threads are started. A program that was started with SIGHUP ignored, as nohup does, goes on
+// ignoring it.
 void watch_for_interrupts();
 
 // The signal that arrived, or 0.
 int interrupt_signal();
 const char* interrupt_name();  // "SIGTERM"; "" if none arrived
+
+// Throws Error(interrupted) if a signal has arrived: "SIGINT: <what>". `what` says what was stopped, and whether the
+// same command goes on or begins anew.
+void end_if_interrupted(const std::string& what);
 
 }  // namespace kindred

@@ -1,24 +1,43 @@
 #include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/engine/error.h>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
 
 namespace kindred {
 namespace {
 
-// Prints one line, whatever names it contains: control characters become question marks.
-int report(const char* program, ExitCode code, std::string message) {
+constexpr const char* no_host_memory = "out of memory on the host";
+const std::terminate_handler ordinary_end = std::get_terminate();
+
+int end_with(const char* program, ExitCode code, const std::string& message) {
   std::fflush(stdout);
-  for (char& c : message)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  std::fprintf(stderr, "%s: error: %s\n", program, message.c_str());
+  // A program that was asked to end has not failed.
+  const char* const kind = code == ExitCode::interrupted ? "" : "error: ";
+  std::fprintf(stderr, "%s: %s%s\n", program, kind, one_line(message).c_str());
   return static_cast<int>(code);
+}
+
+// An exception that nothing can catch (in a destructor, or in a library's thread) ends the program. If memory was
+// exhausted, this says so. It must do without memory itself.
+[[noreturn]] void end_uncaught() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "error: %s; %s\n", no_host_memory, advice(Cause::out_of_memory));
+    std::_Exit(static_cast<int>(ExitCode::device));
+  } catch (...) {
+  }
+  ordinary_end();
+  std::abort();
 }
 
 bool processor_is_supported() {
@@ -34,21 +53,31 @@ bool processor_is_supported() {
 int run_main(int argc, char** argv, int (*body)(int, char**)) {
   const std::string program = std::filesystem::path(argc > 0 ? argv[0] : "kindred").filename().string();
   if (!processor_is_supported())
-    return report(program.c_str(), ExitCode::device,
-                  "this build needs a processor with AVX2; build with -DKINDRED_ARCH=x86-64 for older ones");
+    return end_with(program.c_str(), ExitCode::device,
+                    "this build needs a processor with AVX2; build with -DKINDRED_ARCH=x86-64 for older ones");
   // Writing to a closed pipe, or beyond a file size limit, must be reported as an error and not kill the
   // program.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  // A pipe or a file gets every line at once, so that a log shows what happened before the program was killed.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  std::set_terminate(end_uncaught);
   try {
     return body(argc, argv);
   } catch (const Error& error) {
-    return report(program.c_str(), error.code(), message_with_advice(error));
+    return end_with(program.c_str(), error.code(), message_with_advice(error));
   } catch (const std::bad_alloc&) {
-    return report(program.c_str(), ExitCode::device,
-                  std::string("out of memory on the host; ") + advice(Cause::out_of_memory));
+    return end_with(program.c_str(), ExitCode::device,
+                    std::string(no_host_memory) + "; " + advice(Cause::out_of_memory));
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again && std::ferror(stdout) == 0)  // std::thread
+      return end_with(program.c_str(), ExitCode::device,
+                      std::string("no more threads can be started; ") + advice(Cause::out_of_threads));
+    if (std::ferror(stdout) == 0) return end_with(program.c_str(), ExitCode::internal, error.what());
+    return end_with(program.c_str(), ExitCode::io,  // fmt cannot print
+                    std::string("standard output: ") + error.what() + "; send it to another place");
   } catch (const std::exception& error) {
-    return report(program.c_str(), ExitCode::internal, error.what());
+    return end_with(program.c_str(), ExitCode::internal, error.what());
   }
 }
 

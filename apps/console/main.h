@@ -1,4 +1,5 @@
-// What every program does around its own work: it turns an error into one line and a documented exit code.
+// What every program does around its own work: it turns an error into one line and a documented exit code, and
+// prints line by line, also into a pipe or a file.
 #pragma once
 
 namespace kindred {

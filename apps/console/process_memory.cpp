@@ -1,25 +1,119 @@
 #include <kindred/apps/console/process_memory.h>
 
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <fstream>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 namespace kindred {
 namespace {
 
-std::size_t status_line(const char* key) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(key)) return std::stoull(line.substr(line.find(':') + 1)) << 10;  // kibibytes
-  return 0;
+namespace fs = std::filesystem;
+
+// The number at the beginning of the text; nullopt if there is none ("max", "unlimited").
+std::optional<std::size_t> leading_number(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  std::size_t value = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() ? std::optional(value) : std::nullopt;
 }
+
+// The number behind `key` in the line that begins with it; nullopt if there is no such file, line or number.
+std::optional<std::size_t> number_behind(const fs::path& path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(key)) return leading_number(std::string_view(line).substr(key.size()));
+  return std::nullopt;
+}
+
+std::optional<std::size_t> kibibytes_behind(const fs::path& path, const std::string& key) {
+  const std::optional<std::size_t> number = number_behind(path, key);
+  return number ? std::optional(*number << 10) : std::nullopt;
+}
+
+std::size_t rest_of(std::size_t limit, std::size_t used) {
+  return limit - std::min(limit, used);
+}
+
+// The pseudo files of a control group.
+struct GroupFiles {
+  const char *mount, *limit, *used, *inactive_files;
+};
+constexpr GroupFiles version_1{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
+                               "total_inactive_file "};
+constexpr GroupFiles version_2{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "};
+
+// What the limit of one group leaves; nullopt if it has none.
+std::optional<std::size_t> left_by_group(const fs::path& folder, const GroupFiles& files) {
+  const std::optional<std::size_t> limit = number_behind(folder / files.limit, "");
+  if (!limit) return std::nullopt;
+  const std::size_t used = number_behind(folder / files.used, "").value_or(0);
+  const std::size_t inactive = number_behind(folder / "memory.stat", files.inactive_files).value_or(0);
+  return rest_of(*limit, rest_of(used, inactive));
+}
+
+// The group's path below the mount point. Within a container it may name a folder that is outside ("/../job"); the
+// container's own group is then at the mount point.
+fs::path below_mount(const std::string& group) {
+  const fs::path path = fs::path(group).relative_path();
+  return std::find(path.begin(), path.end(), fs::path("..")) == path.end() ? path : fs::path();
+}
+
+class LeastBytes {
+ public:
+  void consider(const std::optional<std::size_t>& bytes) {
+    if (bytes && (!least_ || *bytes < *least_)) least_ = bytes;
+  }
+  // The group and all groups above it.
+  void consider_groups(const fs::path& root, const GroupFiles& files, const std::string& group) {
+    fs::path below = below_mount(group);
+    consider(left_by_group(root / files.mount / below, files));
+    while (!below.empty()) {
+      below = below.parent_path();
+      consider(left_by_group(root / files.mount / below, files));
+    }
+  }
+  const std::optional<std::size_t>& value() const { return least_; }
+
+ private:
+  std::optional<std::size_t> least_;
+};
 
 }  // namespace
 
 std::size_t resident_bytes() {
-  return status_line("VmRSS");
+  return kibibytes_behind("/proc/self/status", "VmRSS:").value_or(0);
 }
 std::size_t peak_resident_bytes() {
-  return status_line("VmHWM");
+  return kibibytes_behind("/proc/self/status", "VmHWM:").value_or(0);
+}
+
+std::optional<std::size_t> available_memory(const fs::path& root) {
+  LeastBytes least;
+  least.consider(kibibytes_behind(root / "proc/meminfo", "MemAvailable:"));
+  if (const auto limit = number_behind(root / "proc/self/limits", "Max address space"))
+    least.consider(rest_of(*limit, kibibytes_behind(root / "proc/self/status", "VmSize:").value_or(0)));
+
+  // "4:cpu,memory:/job" in version 1, "0::/job" in version 2.
+  std::ifstream groups(root / "proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string group = line.substr(second + 1);
+    if (controllers == ",,") least.consider_groups(root, version_2, group);
+    if (controllers.find(",memory,") != std::string::npos) least.consider_groups(root, version_1, group);
+  }
+  return least.value();
+}
+
+std::optional<std::size_t> available_memory() {
+  const char* const other = std::getenv("KINDRED_PSEUDO_FILES");
+  return available_memory(fs::path(other == nullptr ? "/" : other));
 }
 
 }  // namespace kindred

@@ -68,4 +68,10 @@ std::string format_bytes(double bytes) {
   return fmt::format("{:.1f} MiB", bytes / mebi);
 }
 
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  return text;
+}
+
 }  // namespace kindred

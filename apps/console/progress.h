@@ -31,5 +31,7 @@ class Progress {
 std::string format_duration(double seconds);
 // "1.4 GiB", "37.2 MiB".
 std::string format_bytes(double bytes);
+// The text on one line, whatever names it contains: control characters become question marks.
+std::string one_line(std::string text);
 
 }  // namespace kindred

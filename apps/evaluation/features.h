@@ -20,7 +20,7 @@ struct FeatureOptions {
   int workers = 0;
   std::int64_t limit = 0;      // at most this many images, evenly spread over the set; 0: all
   std::string what;            // shown with the progress: "training features"
-  std::function<bool()> stop;  // called after each batch; true ends early with what is there
+  std::function<bool()> stop;  // called after each batch; true ends early with what is there; it may throw
 };
 
 // Calls visit(batch, features [rows, dim]) for one batch after the other, in the order of the set. Memory use

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/probe.h>
 #include <kindred/engine/files/json_text.h>
@@ -86,6 +87,7 @@ void Probe::begin(std::int64_t steps) {
 }
 
 void Probe::step(const Tensor& features, const std::vector<std::int32_t>& labels) {
+  end_if_interrupted(probe_stopped);
   Tape tape;
   store_.attach(tape);
   const Tensor targets = Tensor::from(labels, {features.dim(0)}, probe_device);

@@ -29,13 +29,18 @@ struct ProbeOptions {
   nlohmann::json to_json() const;
 };
 
+// What is said when a signal stops the training of a probe.
+inline constexpr const char* probe_stopped =
+    "the probe was stopped, and no result was written; the same command begins anew";
+
 struct ProbeAccuracy {
   double top1 = 0, top5 = 0;  // fractions; top5 counts the best five classes, or all if there are fewer
 };
 
 class Probe {
  public:
-  // Features are standardized by their mean and deviation over `training`.
+  // Features are standardized by their mean and deviation over `training`. The two functions that train throw
+  // Error(interrupted) after a signal.
   Probe(const FeatureTable& training, int classes, const ProbeOptions& options);
 
   void train_on_features(const FeatureTable& training);

@@ -1,12 +1,80 @@
+#include <kindred/apps/console/clock.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/engine/cpu/parallel.h>
+
+#include <fmt/core.h>
+
+#include <string>
+#include <utility>
 
 namespace kindred {
+namespace {
+
+constexpr std::size_t most_announced = 3;  // unreadable images with a line of their own
+
+// No further headers are looked at after this time, in seconds. By then a small set is done, and of a large one a
+// part was seen that is spread over all its classes.
+constexpr double look_seconds = 3;
+constexpr std::int64_t looked_at_once = 256;  // images, between two looks at the clock
+
+LoaderOptions loader_with_limit(const PretrainOptions& options, const Dataset& train) {
+  LoaderOptions loading = training_loader(options);
+  loading.max_bad = accepted_bad_images(options.max_bad, train.size()).value();
+  return loading;
+}
+
+// Why the header alone shows that the image cannot be read; empty if it does not.
+std::string unreadable_by_header(const Dataset& set, std::int64_t i, std::vector<std::uint8_t>& bytes,
+                                 Decoder& decoder) {
+  const std::optional<Encoded> file = set.source().encoded(i, bytes);
+  if (!file) return "";  // the source has the pixels
+  return file->ok() ? decoder.open(file->bytes, set.source().limits()).reason : file->reason;
+}
+
+}  // namespace
 
 BatchSource::BatchSource(const PretrainOptions& options, const Dataset& train,
                          const std::optional<ResidentPictures>& pictures)
-    : loader_(train, training_loader(options)) {
+    : train_(train), loader_(train, loader_with_limit(options, train)) {
   if (pictures) resident_.emplace(train, training_loader(options), pictures->height, pictures->width);
+}
+
+void BatchSource::look_at_headers() {
+  if (resident_ || train_.in_memory()) return;  // pixels that are in memory were read already
+  const double start = now_seconds();
+  const std::int64_t rounds = (train_.size() + looked_at_once - 1) / looked_at_once;
+  std::vector<BadImage> bad;
+  for (std::int64_t first = 0; first < rounds; ++first) {  // looks at images first, first + rounds, ...
+    std::vector<std::string> reasons(static_cast<std::size_t>((train_.size() - first + rounds - 1) / rounds));
+    parallel_for(static_cast<std::int64_t>(reasons.size()), 8, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<std::uint8_t> bytes;
+      Decoder decoder;
+      for (std::int64_t k = begin; k < end; ++k)
+        reasons[static_cast<std::size_t>(k)] = unreadable_by_header(train_, first + k * rounds, bytes, decoder);
+    });
+    for (std::size_t k = 0; k < reasons.size(); ++k) {
+      if (reasons[k].empty()) continue;
+      const std::int64_t index = first + static_cast<std::int64_t>(k) * rounds;
+      bad.push_back({index, train_.name(index), Outcome::rejected, reasons[k]});
+    }
+    if (interrupt_signal() != 0 || now_seconds() - start > look_seconds) break;
+  }
+  loader_.know_bad(std::move(bad));
+  announce_bad_images();
+}
+
+void BatchSource::announce_bad_images() {
+  if (announced_.size() == most_announced || loader_.bad_count() == bad_seen_) return;
+  bad_seen_ = loader_.bad_count();
+  for (const BadImage& image : loader_.bad_images()) {
+    if (announced_.size() == most_announced) return;
+    if (image.outcome == Outcome::rejected && announced_.insert(image.index).second)
+      fmt::print("warning: unreadable image {}: {}\n", one_line(image.path), one_line(image.reason));
+  }
 }
 
 void BatchSource::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
@@ -17,7 +85,10 @@ void BatchSource::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
 }
 
 bool BatchSource::next() {
-  return resident_ ? resident_->next(drawn_) : loader_.next(made_);
+  if (resident_) return resident_->next(drawn_);
+  const bool is_there = loader_.next(made_);
+  announce_bad_images();
+  return is_there;
 }
 
 std::span<const std::uint8_t> BatchSource::bytes() const {
@@ -30,6 +101,10 @@ const std::vector<std::int32_t>& BatchSource::labels() const {
 
 const std::vector<std::int64_t>& BatchSource::indices() const {
   return resident_ ? drawn_.indices : made_.indices;
+}
+
+const std::vector<std::int64_t>& BatchSource::drawn() const {
+  return resident_ ? drawn_.indices : made_.drawn;
 }
 
 std::optional<ResidentPictures> pictures_for_gpu(const PretrainOptions& options, Device device,

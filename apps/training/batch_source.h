@@ -6,8 +6,10 @@
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/loading/resident_batches.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -16,30 +18,40 @@ namespace kindred {
 class BatchSource {
  public:
   // If `pictures` is given, it holds the whole set, and batches are drawn but not rendered
-  // (resident_batches.h).
+  // (resident_batches.h). `train` must outlive this object.
   BatchSource(const PretrainOptions& options, const Dataset& train,
               const std::optional<ResidentPictures>& pictures);
 
   std::int64_t batches_per_epoch() const { return loader_.batches_per_epoch(); }
   bool stays_on_gpu() const { return resident_.has_value(); }
 
+  // Before the first step: lists the images whose headers show that they cannot be read, so that a set with too
+  // many of them is refused at once. Looks for a few seconds at most. Throws Error(data) as next() does.
+  void look_at_headers();
   // Begins an epoch at batch `first_batch`.
   void start_epoch(std::uint32_t epoch, std::int64_t first_batch);
   // Draws the next batch. Returns false at the end of the epoch. The values below are valid until the next
-  // call.
+  // call. Prints a line for each of the first three unreadable images. Throws Error(data) if there are more of
+  // them than --max-bad accepts, or, with --strict, any that is not ok.
   bool next();
   // The argument of TrainingSteps::run: the views' pixels, or the instructions by which the GPU makes them.
   std::span<const std::uint8_t> bytes() const;
   const std::vector<std::int32_t>& labels() const;
-  const std::vector<std::int64_t>& indices() const;
+  const std::vector<std::int64_t>& indices() const;  // the images that are shown
+  const std::vector<std::int64_t>& drawn() const;  // those that were asked for, of which some may be unreadable
 
   std::vector<BadImage> bad_images() const { return loader_.bad_images(); }
 
  private:
+  void announce_bad_images();
+
+  const Dataset& train_;
   Loader loader_;
   Batch made_;
   std::optional<ResidentBatches> resident_;  // used instead of the loader
   ResidentBatch drawn_;
+  std::set<std::int64_t> announced_;  // unreadable images for which a line was printed
+  std::size_t bad_seen_ = 0;          // how many bad images there were then
 };
 
 // Returns the training pictures if all of them can stay on the device for the whole run, and nullopt otherwise.

@@ -19,16 +19,21 @@ class Diagnosis {
  public:
   Diagnosis(const LossOptions& loss, int classes) : loss_(loss), classes_(classes) {}
 
-  // The batch of the next step.
-  void see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices);
+  // The batch of the next step: its labels, the images that it shows, and those that were asked for. These differ
+  // where an image cannot be read and another one stands in for it.
+  void see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices,
+           const std::vector<std::int64_t>& drawn);
+  void see(const std::vector<std::int32_t>& labels, const std::vector<std::int64_t>& indices) {
+    see(labels, indices, indices);
+  }
   // features f32 [views*batch, dim] of the latest batch, and the positives i32 [anchors] that the loss counted,
   // or an undefined tensor; both on any device. Returns their figures for metrics.jsonl, or null if the loss
   // compares a classifier's logits.
   nlohmann::json look_at(const Tensor& features, const Tensor& positives = {});
 
   // Judges the epoch that has ended and begins a new one. `epoch` counts from 1, and `loss` is the epoch's
-  // mean.
-  void finish_epoch(std::int64_t epoch, double loss, double collapse);
+  // mean. Without a loss the model did not learn, so its features are not judged.
+  void finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse);
   // The figures on one line: "positives 3.2 an anchor, ...".
   const std::string& line() const { return line_; }
   // Warnings, each a sentence that says what to try. Each kind occurs once per run.
@@ -41,7 +46,7 @@ class Diagnosis {
   LossOptions loss_;
   int classes_;
   std::vector<std::int64_t> images_;         // of the last batch
-  std::vector<std::int64_t> sorted_before_;  // the same, sorted, to be compared with the next batch
+  std::vector<std::int64_t> sorted_before_;  // those asked for, sorted, to be compared with the next batch
   std::vector<std::int32_t> labels_;
   std::int64_t batches_ = 0, repeated_batches_ = 0, one_class_batches_ = 0, rows_ = 0, repeated_images_ = 0;
   std::optional<FeatureDiagnostics> features_;

@@ -204,6 +204,7 @@ void Learner::remember() {
 void Learner::take_back() {
   std::vector<Tensor> tensors = changing();
   for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].copy_from(remembered_[i]);
+  if (probe_) probe_->optimizer().clear_non_finite();  // it would not learn again
   restored();
 }
 

@@ -12,7 +12,6 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   loading.groups = o.view_groups;
   loading.workers = static_cast<int>(o.workers);
   loading.seed = o.seed;
-  loading.max_bad = o.max_bad;
   loading.strict = o.strict;
   loading.sampling = o.sampling;
   loading.per_class = o.per_class;
@@ -55,8 +54,7 @@ std::int64_t steps_of_an_epoch(const PretrainOptions& o, const Dataset& train) {
   return training_sampler(o, train).epoch_size() / o.batch_size;
 }
 
-Dataset open_training_set(const PretrainOptions& o) {
-  Dataset train = *o.data.open(Split::train);
+void check_training_set(const PretrainOptions& o, const Dataset& train) {
   check(train.size() >= o.batch_size, ExitCode::usage,
         "--batch-size {}: the data set has only {} training images; use a smaller batch", o.batch_size,
         train.size());
@@ -65,7 +63,6 @@ Dataset open_training_set(const PretrainOptions& o) {
     fmt::print(
         "{}",
         describe(expected_positives(training_sampler(o, train), train.labels(), o.batch_size, views), views));
-  return train;
 }
 
 }  // namespace kindred

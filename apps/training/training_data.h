@@ -8,6 +8,7 @@
 
 namespace kindred {
 
+// Without the limit of unreadable images, which may be a share of a set (BatchSource).
 LoaderOptions training_loader(const PretrainOptions& options);
 
 // Data sets up to this size stay on a GPU. Larger ones would take memory that a batch needs.
@@ -19,8 +20,7 @@ std::int64_t steps_of_an_epoch(const PretrainOptions& options, const Dataset& tr
 // images that the loader holds, and the copy of `parameters` values from which a checkpoint is written.
 std::size_t other_memory(const PretrainOptions& options, const Dataset& train, std::int64_t parameters);
 
-// Opens the training images and prints whether anchors will have positives. Throws Error(usage) if there are
-// too few images for a batch.
-Dataset open_training_set(const PretrainOptions& options);
+// Throws Error(usage) if there are too few training images for a batch. Prints whether anchors will have positives.
+void check_training_set(const PretrainOptions& options, const Dataset& train);
 
 }  // namespace kindred

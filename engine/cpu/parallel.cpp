@@ -1,10 +1,14 @@
 #include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/error.h>
 
 #include <omp.h>  // defines: omp_get_max_threads, omp_set_num_threads
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -39,6 +43,30 @@ void run_on_threads(int ranges, const Run& run) {
 
 }  // namespace
 
+void check_threads_start() {
+  static std::atomic<int> most_started{1};  // the calling thread counts
+  const int wanted = compute_threads();
+  if (most_started >= wanted) return;
+  std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(wanted));
+  std::string refusal;
+  std::mutex all_wait;
+  {
+    const std::lock_guard hold(all_wait);
+    try {
+      for (int thread = 1; thread < wanted; ++thread)
+        threads.emplace_back([&all_wait] { const std::lock_guard until_all_are_there(all_wait); });
+    } catch (const std::exception& error) {
+      refusal = error.what();
+    }
+  }
+  const std::size_t started = threads.size() + 1;
+  for (std::thread& thread : threads) thread.join();
+  check(refusal.empty(), ExitCode::device, Cause::out_of_threads,
+        "{} compute threads are wanted, and only {} can be started: {}", wanted, started, refusal);
+  most_started = wanted;
+}
+
 void parallel_ranges(std::int64_t count, std::int64_t grain,
                      const std::function<void(int, std::int64_t, std::int64_t)>& body) {
   if (count <= 0) return;
@@ -48,6 +76,7 @@ void parallel_ranges(std::int64_t count, std::int64_t grain,
     body(0, 0, count);
     return;
   }
+  check_threads_start();
   std::exception_ptr first_error;
   std::mutex mutex;
   run_on_threads(ranges, [&](int range) {

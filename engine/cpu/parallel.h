@@ -14,6 +14,11 @@ namespace kindred {
 int compute_threads();
 void set_compute_threads(int threads);
 
+// Starts as many threads as a loop uses, all at once, and ends them. Throws Error(device) if the system refuses
+// (`ulimit -u`), because the OpenMP library would then end the program. Loops call this; so must other code before it
+// uses OpenMP's threads for the first time. Does nothing if as many have been started before.
+void check_threads_start();
+
 // Calls body(begin, end) on disjoint ranges that cover [0, count), one range per thread. A range holds at least
 // `grain` items, so short loops stay on one core. An exception thrown in a range reaches the caller.
 void parallel_for(std::int64_t count, std::int64_t grain,

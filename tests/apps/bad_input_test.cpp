@@ -2,7 +2,11 @@
 // lost or changed.
 #include "programs.h"
 
+#include <kindred/apps/console/data_options.h>
 #include <kindred/engine/files/safetensors.h>
+
+#include <algorithm>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -92,13 +96,19 @@ TEST_CASE("flags that cannot be used are refused") {
   expect_error(run_program("make_toy_dataset", set + " --classes 1"), 2, "class");
 }
 
-TEST_CASE("images that cannot be read are skipped, counted and named") {
-  const TemporaryFolder folder;
-  const std::string set = draw_tiny_set(folder);
+// The training images of a set, by name.
+std::vector<fs::path> training_images(const std::string& set) {
   std::vector<fs::path> images;
   for (const auto& entry : fs::recursive_directory_iterator(set + "/train"))
     if (entry.is_regular_file()) images.push_back(entry.path());
   std::sort(images.begin(), images.end());
+  return images;
+}
+
+TEST_CASE("images that cannot be read are skipped, counted and named") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const std::vector<fs::path> images = training_images(set);
   write_file(images[0], "");                                    // empty
   write_file(images[9], read_bytes(images[9]).substr(0, 200));  // truncated
   write_file(images[17], "this is not a picture");              // mislabelled
@@ -121,6 +131,87 @@ TEST_CASE("images that cannot be read are skipped, counted and named") {
   expect_error(run_program("pretrain", set + out + "--overwrite --strict"), 3, "strict");
   expect_error(run_program("pretrain", set + out + "--overwrite --max-bad 2"), 3, "max-bad");
   CHECK(folder_fingerprint(set) == before);
+}
+
+TEST_CASE("--max-bad: a number, or a share of the images that is rounded down") {
+  CHECK(accepted_bad_images("100", 7) == 100);
+  CHECK(accepted_bad_images("0", 7) == 0);
+  CHECK(accepted_bad_images("5%", 200) == 10);
+  CHECK(accepted_bad_images("5%", 39) == 1);
+  CHECK(accepted_bad_images("0.1%", 3000) == 3);
+  CHECK(accepted_bad_images("0%", 7) == 0);
+  CHECK(accepted_bad_images("100%", 7) == 7);
+  for (const char* text : {"", "%", "-1", "-1%", "1.5", "101%", "5 %", "5%%", "nan%", "1e99999%", "many"}) {
+    CAPTURE(text);
+    CHECK(!accepted_bad_images(text, 7).has_value());
+  }
+}
+
+TEST_CASE("--max-bad: images whose headers say enough end a run before its first step, and are listed") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::vector<fs::path> images = training_images(set);  // 24
+  write_file(images[0], "");
+  write_file(images[9], read_bytes(images[9]).substr(0, 200));
+  write_file(images[17], "this is not a picture");
+  const std::string command = set + " --out " + run + tiny + "--max-bad ";
+  for (const std::string limit : {"2", "5%", "12%"}) {  // 5 % is 1.2 images, 12 % is 2.88
+    CAPTURE(limit);
+    const auto result = run_program("pretrain", command + limit);
+    expect_error(result, 3,
+                 "error: 3 images could not be decoded, more than the limit of " +
+                     std::string(limit == "5%" ? "1" : "2"));
+    CHECK(says(result, run + "/bad_images.tsv lists all so far; raise --max-bad to accept more"));
+    CHECK(!says(result, "epoch 1/1"));
+    const std::string listed = read_bytes(run + "/bad_images.tsv");
+    for (const std::size_t bad : {0, 9, 17}) CHECK(listed.find(images[bad].string()) != std::string::npos);
+  }
+  for (const std::string limit : {"3", "13%"})
+    CHECK(run_program("pretrain", command + limit + " --overwrite").code == 0);
+  const std::string encoder = read_bytes(run + "/encoder.safetensors");
+
+  // A run that was to replace that one gives it back, and its list has another name.
+  const auto refused = run_program("pretrain", command + "2 --overwrite");
+  expect_error(refused, 3, run + "/bad_images.refused.tsv lists all so far");
+  CHECK(read_bytes(run + "/encoder.safetensors") == encoder);
+  CHECK(read_bytes(run + "/bad_images.refused.tsv") == read_bytes(run + "/bad_images.tsv"));
+  CHECK(run_program("pretrain", command + "3 --overwrite").code == 0);
+  CHECK(!fs::exists(run + "/bad_images.refused.tsv"));
+
+  // The headers of these say nothing: the run ends when it meets them.
+  for (const std::size_t bad : {0, 9, 17}) {
+    const std::string whole = read_bytes(images[1]);
+    write_file(images[bad], whole.substr(0, whole.size() - 100));
+  }
+  const std::string other = folder / "other";
+  const auto late = run_program("pretrain", set + " --out " + other + tiny + "--max-bad 0");
+  expect_error(late, 3, "error: 1 images could not be decoded, more than the limit of 0");
+  CHECK(says(late, other + "/bad_images.tsv lists all so far"));
+  CHECK(read_bytes(other + "/bad_images.tsv").find("rejected\ttruncated JPEG") != std::string::npos);
+}
+
+TEST_CASE("unreadable images: a line for each of the first three, a count after the epoch, no other warning") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::vector<fs::path> images = training_images(set);
+  // The sixth image of the class stands in for the first five, so a fifth of the batch shows it.
+  for (std::size_t bad = 0; bad < 5; ++bad) write_file(images[bad], "this is not a picture");
+  const auto result = run_program("pretrain", set + " --out " + run +
+                                                  " --device cpu --model resnet20 --image-size 32 -b 24 -j 1 "
+                                                  "--knn-every 0 --epochs 2");
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  const auto at = [&](const std::string& text) { return result.output.find(text); };
+  const auto announced = [&](std::size_t i) {
+    return "warning: unreadable image " + images[i].string() + ": ";
+  };
+  for (const std::size_t i : {0, 1, 2}) CHECK(at(announced(i)) < at("epoch 1/2"));
+  for (const std::size_t i : {3, 4}) CHECK(at(announced(i)) == std::string::npos);
+  const std::size_t counted = at("5 images so far could not be read or are damaged; they are listed in " + run);
+  CHECK(at("epoch 1/2") < counted);
+  CHECK(counted < at("epoch 2/2"));
+  CHECK(says(result, "\n5 images could not be read or are damaged; they are listed in " + run));
+  CHECK(!says(result, "occur more than once"));
 }
 
 TEST_CASE("encoder files that are truncated, hostile or of another model are refused") {
@@ -207,8 +298,8 @@ TEST_CASE("a loss that is not finite stops the run before an update is made from
 TEST_CASE("values that would be taken for others are refused, and names with line ends cost one line") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
-  for (const char* flag : {"--seed -1", "--seed 99999999999999999999", "--max-bad -1", "--lr-floor 2",
-                           "--epochs -1", "--warmup-epochs 1e30"}) {
+  for (const char* flag : {"--seed -1", "--seed 99999999999999999999", "--max-bad -1", "--max-bad 101%",
+                           "--lr-floor 2", "--epochs -1", "--warmup-epochs 1e30"}) {
     CAPTURE(flag);
     const auto result = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny + flag);
     CHECK(result.code == 2);

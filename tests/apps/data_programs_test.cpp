@@ -48,7 +48,7 @@ TEST_CASE("check_data: what is odd is named, and what training would not accept 
   auto result = run_program("check_data", set + flags);
   CHECK(result.code == 0);
   CHECK(says(result, "damaged: "));
-  CHECK(says(result, "00002.jpg: rejected: not a JPEG, PNG or BMP file"));
+  CHECK(says(result, "00002.jpg: rejected: not an image file of a known format"));
   CHECK(says(result, "00003.png: its name says PNG, it is JPEG"));
   CHECK(says(result, "the same bytes as "));
   CHECK(says(result, "notes.txt: not part of the set"));
@@ -59,6 +59,14 @@ TEST_CASE("check_data: what is odd is named, and what training would not accept 
   CHECK(counts["rejected"] == 1);
   CHECK(counts["odd"].size() == 5);
   CHECK(run_program("check_data", set + flags + " --max-bad 0").code == 3);
+  const auto share = run_program("check_data", set + flags + " --max-bad 3%");  // of 25 images, rounded down
+  CHECK(share.code == 3);
+  CHECK(says(share, "1 of 25 training images are rejected, more than --max-bad 3%"));
+  CHECK(run_program("check_data", set + flags + " --max-bad 4%").code == 0);
+  const auto no_limit = run_program("check_data", set + flags + " --max-bad many");
+  CHECK(no_limit.code == 2);
+  CHECK(
+      says(no_limit, "--max-bad many: expected a number of images, 0 or more, or a share of them, 0% to 100%"));
   CHECK(run_program("check_data", set + flags + " --strict").code == 3);
   for (int i = 0; i < 8; ++i) write_bytes(one / fmt::format("{:05}.jpg", i), "no image");
   fs::remove(one / "00003.png");

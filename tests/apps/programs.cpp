@@ -2,18 +2,24 @@
 #include "../places.h"
 
 #include <fmt/core.h>
+#include <poll.h>         // defines: poll
+#include <signal.h>       // defines: kill
+#include <sys/inotify.h>  // defines: inotify_init1
 #include <sys/wait.h>
+#include <unistd.h>  // defines: close, read
 
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/files/json_text.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 namespace kindred {
 
@@ -71,6 +77,39 @@ void run_until_checkpoint(const std::string& set, const std::string& run, const 
   REQUIRE(std::filesystem::exists(run + "/checkpoint.safetensors"));
 }
 
+ProgramResult run_until_it_opens(const std::string& folder, int signal, const std::string& program,
+                                 const std::string& arguments, const std::string& env_flags) {
+  const TemporaryFolder place;
+  const std::string id = place / "id";
+  const int watch = ::inotify_init1(0);
+  REQUIRE(::inotify_add_watch(watch, folder.c_str(), IN_OPEN) >= 0);
+  std::atomic<bool> over = false;
+  std::thread sender([&] {
+    alignas(inotify_event) std::array<char, 4096> events;
+    for (bool opened = false; !opened;) {
+      pollfd ready{watch, POLLIN, 0};
+      if (::poll(&ready, 1, 20) == 0) {  // milliseconds
+        if (over) return;
+        continue;
+      }
+      const ssize_t length = ::read(watch, events.data(), events.size());
+      if (length <= 0) return;
+      for (const char* at = events.data(); at < events.data() + length;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(at);
+        opened |= event->len > 0 && (event->mask & IN_ISDIR) == 0;
+        at += sizeof(inotify_event) + event->len;
+      }
+    }
+    if (!over) ::kill(std::stoi(read_bytes(id)), signal);
+  });
+  const auto result =
+      run_program_with("sh -c 'echo $$ > " + id + "; exec env \"$@\"' sh " + env_flags, program, arguments);
+  over = true;
+  sender.join();
+  ::close(watch);
+  return result;
+}
+
 bool has_onnx() {
   const auto result = run_program("export", "none --format onnx --out none.onnx");
   if (result.output.find("libonnx") == std::string::npos) return true;
@@ -109,6 +148,14 @@ std::size_t folder_fingerprint(const std::filesystem::path& folder) {
   for (const auto& [name, bytes] : files)
     fingerprint = fingerprint * 1000003 + std::hash<std::string>{}(name) + 31 * std::hash<std::string>{}(bytes);
   return fingerprint;
+}
+
+std::map<std::string, std::string> folder_contents(const std::filesystem::path& folder) {
+  std::map<std::string, std::string> contents;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+    contents[entry.path().lexically_relative(folder).string()] =
+        entry.is_regular_file() ? read_bytes(entry.path()) : "";
+  return contents;
 }
 
 nlohmann::json json_file(const std::filesystem::path& path) {

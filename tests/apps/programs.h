@@ -4,6 +4,7 @@
 #include "../engine/temporary_folder.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ ProgramResult run_these_tests(const std::string& prefix, const std::string& argu
 void run_until_checkpoint(const std::string& set, const std::string& run, const std::string& flags,
                           bool on_gpu = false);
 
+// Runs a program and sends it a signal when it opens the first file of a folder, so in the middle of its work.
+// `env_flags` are flags of the command `env` that starts it.
+ProgramResult run_until_it_opens(const std::string& folder, int signal, const std::string& program,
+                                 const std::string& arguments, const std::string& env_flags = "");
+
 // Returns true if the output has at most one line after "error:", as for every error that a user sees.
 bool is_one_line_error(const ProgramResult& result);
 
@@ -53,6 +59,9 @@ bool says(const ProgramResult& result, const std::string& text);
 
 // Names, sizes and contents of everything under a folder, as one number.
 std::size_t folder_fingerprint(const std::filesystem::path& folder);
+
+// The paths below a folder of everything in it, with the bytes of files; folders have none.
+std::map<std::string, std::string> folder_contents(const std::filesystem::path& folder);
 
 // A file of one JSON value, and one with a value on each line.
 nlohmann::json json_file(const std::filesystem::path& path);

@@ -2,7 +2,6 @@
 #include <kindred/apps/training/dry_run/memory_prediction.h>
 #include <kindred/apps/training/dry_run/planned_steps.h>
 #include <kindred/apps/training/training_steps.h>
-#include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
@@ -62,37 +61,6 @@ MemoryPrediction predict_memory(const PretrainOptions& options, Device device, i
     layer_called(memory.layers, parameter.name.substr(0, parameter.name.rfind('.'))).parameters +=
         parameter.shape.numel();
   return memory;
-}
-
-std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes) {
-  const auto fits = [&](std::int64_t batch) {
-    options.batch_size = batch;
-    const MemoryPrediction memory = predict_memory(options, device, classes);
-    return memory.on_gpu() <= bytes;
-  };
-  std::int64_t low = 0, high = std::int64_t{1} << 20;  // low fits, high does not
-  for (std::int64_t batch = 1; batch < high; batch *= 2) {
-    if (fits(batch))
-      low = batch;
-    else
-      high = batch;
-  }
-  while (high - low > std::max<std::int64_t>(1, low / 64)) {
-    const std::int64_t middle = low + (high - low) / 2;
-    (fits(middle) ? low : high) = middle;
-  }
-  return low >= 8 ? low / 8 * 8 : low;
-}
-
-void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
-                           int classes) {
-  memory_pool(device).trim();
-  std::size_t free = 0, total = 0;
-  gpu().free_and_total(free, total);
-  const std::int64_t batch = largest_batch(options, device, free, classes);
-  check(batch > 0, ExitCode::device, error.cause(), "{}; not even one image of {} pixels fits", error.what(),
-        options.image_size);
-  fail(ExitCode::device, "{}; --batch-size {} should fit", error.what(), batch);
 }
 
 std::string describe(const MemoryPrediction& memory, std::size_t other_bytes, Device device) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <kindred/apps/training/options/pretrain_options.h>
-#include <kindred/engine/error.h>
 #include <kindred/engine/tensor.h>
 
 #include <string>
@@ -33,15 +32,6 @@ struct MemoryPrediction {
 
 // The prediction for training on `device`. `classes` is used if the loss trains a classifier.
 MemoryPrediction predict_memory(const PretrainOptions& options, Device device, int classes = 2);
-
-// The largest batch, in images, whose training step fits into `bytes` of the device's memory: a multiple of 8
-// if possible, otherwise any number. 0 if not even one image fits.
-std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes = 2);
-
-// Rethrows `error` with the advice which --batch-size would fit into the GPU memory that is free now that the
-// run has ended.
-[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
-                                        int classes = 2);
 
 // The table of --dry-run: a line for each layer, and the totals. `other_bytes` is the memory that the process
 // needs in addition to the step.

@@ -1,4 +1,5 @@
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/planned_steps.h>
 #include <kindred/apps/training/dry_run/time_prediction.h>
 #include <kindred/apps/training/run/run_folder.h>
@@ -79,7 +80,7 @@ std::string kind_table(const TimePrediction& times) {
   return text;
 }
 
-bool fits(const MemoryPrediction& memory, const GpuRates& rates) {
+bool gpu_holds(const MemoryPrediction& memory, const GpuRates& rates) {
   return static_cast<double>(memory.on_gpu()) <= rates.memory;
 }
 
@@ -131,7 +132,7 @@ std::string describe(const TimePrediction& times, const MemoryPrediction& memory
   std::string text = layer_table(times, memory) + "\n" + kind_table(times);
   text += describe_totals(memory, 0, Device::cuda);
   text += fmt::format("{:52} {:>14}\n", "memory of the GPU", format_bytes(rates.memory));
-  if (!fits(memory, rates)) text += fmt::format("it does not fit the {}: {}\n", rates.gpu, advice);
+  if (!gpu_holds(memory, rates)) text += fmt::format("it does not fit the {}: {}\n", rates.gpu, advice);
   const auto line = [&](const char* what, double seconds) {
     text += fmt::format("{:52} {:>11} ms\n", what, three_digits(milliseconds(seconds)));
   };
@@ -157,7 +158,7 @@ nlohmann::json to_json(const TimePrediction& times, const MemoryPrediction& memo
                          {"run_h", times.run_hours()},
                          {"peak_bytes", memory.on_gpu()},
                          {"gpu_bytes", rates.memory},
-                         {"fits", fits(memory, rates)},
+                         {"fits", gpu_holds(memory, rates)},
                          {"layers", nlohmann::json::array()},
                          {"kinds", nlohmann::json::array()}};
   for (const LayerTime& layer : times.layers)
@@ -184,7 +185,7 @@ void predict(const PretrainOptions& options, const Dataset& train) {
   const TimePrediction times =
       predict_time(options, rates, train.classes(), steps_of_an_epoch(options, train), pictures);
   std::string advice;
-  if (!fits(memory, rates)) {
+  if (!gpu_holds(memory, rates)) {
     const auto room = static_cast<std::size_t>(rates.memory) -
                       std::min(static_cast<std::size_t>(rates.memory), memory.resident_bytes);
     const std::int64_t batch = largest_batch(options, Device::cuda, room, train.classes());

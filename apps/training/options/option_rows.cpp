@@ -17,9 +17,8 @@ namespace {
 
 constexpr Named<OnNonFinite> on_nonfinite_names[] = {{OnNonFinite::stop, "stop"}, {OnNonFinite::skip, "skip"}};
 
-constexpr Named<OptimizerKind> optimizer_names[] = {{OptimizerKind::sgd, "sgd"},
-                                                    {OptimizerKind::lars, "lars"},
-                                                    {OptimizerKind::rmsprop, "rmsprop"}};
+constexpr Named<OptimizerKind> optimizer_names[] = {
+    {OptimizerKind::sgd, "sgd"}, {OptimizerKind::lars, "lars"}, {OptimizerKind::rmsprop, "rmsprop"}};
 
 // ---- what rows accept
 
@@ -46,7 +45,7 @@ bool within(const std::int64_t& v) {
 // ---- texts of values
 
 template <typename T>
-std::string named(const T& value) {
+std::string name_text(const T& value) {
   return name(value);
 }
 
@@ -74,7 +73,10 @@ std::vector<AnyOptionRow> make_rows() {
       Text("--out", nullptr, "folder for the results", &O::out),
       // Its key is its old name, so that earlier runs can resume.
       Text("--preset,--recipe", "recipe", preset_help(), &O::preset),
-      Text("--model", "model", "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50)", &O::model)
+      Text("--model", "model",
+           "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50; on a CPU, if --image-size is not "
+           "given either: resnet20 or resnet18, by the size of the pictures)",
+           &O::model)
           .preset(&G::model)
           .otherwise("resnet50")
           .text(known_model),
@@ -85,11 +87,14 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::views)
           .otherwise(2)
           .must_be("1 to 64", within<1, 64>),
-      Count("--image-size", "image_size", "side of a view in pixels (224)", &O::image_size)
+      Count("--image-size", "image_size",
+            "side of a view in pixels (224; on a CPU, if --model is not given either: 32 to 128)",
+            &O::image_size)
           .preset(&G::image_size)
           .otherwise(224)
           .must_be("8 to 4096 pixels", within<8, 4096>),
-      Count("-b,--batch-size", "batch_size", "images in a batch, over all processes (256)", &O::batch_size)
+      Count("-b,--batch-size", "batch_size",
+            "images in a batch, over all processes (256, or as many as a smaller set has)", &O::batch_size)
           .preset(&G::batch_size)
           .otherwise(256)
           .must_be("1 to 1048576", within<1, 1 << 20>),
@@ -110,7 +115,7 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::optimizer)
           .otherwise("sgd")
           .text([](const std::string& text) { return choice("--optimizer", text, optimizer_names); },
-                named<OptimizerKind>),
+                name_text<OptimizerKind>),
       Number("--momentum", "momentum", "of the optimizer (0.9)", &O::momentum)
           .preset(&G::momentum)
           .otherwise(0.9)
@@ -170,10 +175,11 @@ std::vector<AnyOptionRow> make_rows() {
           .must_be("1 or more", at_least_one),
       Switch("--online-probe", "online_probe", "also train a linear classifier and report its accuracy",
              &O::online_probe),
-      Count("--max-bad", "max_bad", "unreadable images that are accepted", &O::max_bad)
-          .otherwise(100)
+      Text("--max-bad", "max_bad", "unreadable images that are accepted: a number, or a share such as 5%",
+           &O::max_bad)
           .shown()
-          .must_be("0 or more", at_least_zero),
+          .must_be(max_bad_expected,
+                   [](const std::string& text) { return accepted_bad_images(text, 0).has_value(); }),
       Switch("--strict", "strict", "fail on the first unreadable or damaged image", &O::strict),
       Count("--keep-checkpoints", "keep_checkpoints", "the newest N stay, and the best", &O::keep_checkpoints)
           .shown()
@@ -186,11 +192,11 @@ std::vector<AnyOptionRow> make_rows() {
       OptionRow<HeadKind>("--head", "head", "projection head: linear, mlp or none (mlp)", &O::head)
           .preset(&G::head)
           .otherwise("mlp")
-          .text(parse_head, named),
+          .text(parse_head, name_text),
       OptionRow<Stem>("--stem", "stem", "imagenet or cifar (cifar up to 32 pixels)", &O::stem)
           .preset(&G::stem)
-          .otherwise_from([](const O& o) { return named(default_stem(o.image_size)); })
-          .text(parse_stem, named),
+          .otherwise_from([](const O& o) { return name_text(default_stem(o.image_size)); })
+          .text(parse_stem, name_text),
       Text("--loss", "loss",
            "supcon, simclr (nt_xent), triplet, n_pairs, max_margin, or cross_entropy on a classifier", &O::loss)
           .shown(),
@@ -200,8 +206,8 @@ std::vector<AnyOptionRow> make_rows() {
               [](const O& o) -> std::string { return o.image_size <= 64 ? "cifar" : "simaugment"; }),
       OptionRow<Precision>("--precision", "precision", precision_help, &O::precision)
           .preset(&G::precision)
-          .otherwise_from([](const O& o) { return named(default_precision(device_for(o))); })
-          .text(parse_precision, named),
+          .otherwise_from([](const O& o) { return name_text(default_precision(device_for(o))); })
+          .text(parse_precision, name_text),
       Text("--device", "device", device_help, &O::device).otherwise("auto").shown(),
       OptionRow<std::uint64_t>("--seed", "seed", "of everything random", &O::seed),
       OptionRow<Sampling>(
@@ -210,7 +216,7 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::sampling)
           .otherwise("uniform")
           .shown()
-          .text(parse_sampling, named),
+          .text(parse_sampling, name_text),
       Count("--queue", "queue", "supcon and simclr: number of past features that are also contrasts (0)",
             &O::queue),
       Number(
@@ -231,7 +237,7 @@ std::vector<AnyOptionRow> make_rows() {
           &O::batch_norm_scope)
           .preset(&G::batch_norm_scope)
           .otherwise("micro")
-          .text(parse_batch_norm_scope, named),
+          .text(parse_batch_norm_scope, name_text),
       Count("--knn-every", "knn_every",
             "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)", &O::knn_every)
           .preset(&G::knn_every)

@@ -89,11 +89,11 @@ struct OptionRow {
   }
 };
 
-using AnyOptionRow = std::variant<OptionRow<std::string>, OptionRow<std::int64_t>, OptionRow<std::uint64_t>,
-                                  OptionRow<double>, OptionRow<bool>, OptionRow<Stem>, OptionRow<HeadKind>,
-                                  OptionRow<Precision>, OptionRow<Sampling>, OptionRow<BatchNormScope>,
-                                  OptionRow<CheckpointInterval>, OptionRow<OnNonFinite>,
-                                  OptionRow<OptimizerKind>>;
+using AnyOptionRow =
+    std::variant<OptionRow<std::string>, OptionRow<std::int64_t>, OptionRow<std::uint64_t>, OptionRow<double>,
+                 OptionRow<bool>, OptionRow<Stem>, OptionRow<HeadKind>, OptionRow<Precision>,
+                 OptionRow<Sampling>, OptionRow<BatchNormScope>, OptionRow<CheckpointInterval>,
+                 OptionRow<OnNonFinite>, OptionRow<OptimizerKind>>;
 
 // In the order of --help.
 const std::vector<AnyOptionRow>& option_rows();

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -40,24 +41,29 @@ void add_flag(CommandLine& line, const OptionRow<T>& row, PretrainOptions& plain
   }
 }
 
-// Sets the value of an option that a preset may set: the flag's, or else the preset's, or else the default.
+// What gives values, the most important first: the flags, the preset, what was chosen for the training images.
+using Givers = std::array<const GivenOptions*, 3>;
+
+// Sets the value of an option that a preset may set: the first that is given, or else the default.
 template <typename T>
-void resolve_row(const OptionRow<T>& row, const GivenOptions& flags, const GivenOptions& preset,
-                 PretrainOptions& o) {
+void resolve_row(const OptionRow<T>& row, const Givers& givers, PretrainOptions& o) {
   if (row.given == nullptr) return;
-  for (const auto& written : {flags.*row.given, preset.*row.given, row.default_value})
-    if (written) {
+  for (const GivenOptions* giver : givers)
+    if (const auto& written = giver->*row.given) {
       o.*row.value = row.parsed(*written);
       return;
     }
-  if (row.default_from != nullptr) o.*row.value = row.parsed(row.default_from(o));
+  if (row.default_value)
+    o.*row.value = row.parsed(*row.default_value);
+  else if (row.default_from != nullptr)
+    o.*row.value = row.parsed(row.default_from(o));
 }
 
 template <typename T>
-void check_row(const OptionRow<T>& row, const GivenOptions& flags, const GivenOptions& preset,
-               const PretrainOptions& o) {
+void check_row(const OptionRow<T>& row, const Givers& givers, const PretrainOptions& o) {
   if (row.accepts == nullptr) return;
-  if (row.given != nullptr && !(flags.*row.given) && !(preset.*row.given)) return;
+  const auto gives = [&](const GivenOptions* giver) { return (giver->*row.given).has_value(); };
+  if (row.given != nullptr && std::none_of(givers.begin(), givers.end(), gives)) return;
   const T& value = o.*row.value;
   check(row.accepts(value), ExitCode::usage, "{} {}: expected {}", row.name(), row.written(value),
         row.expected);
@@ -68,8 +74,6 @@ void check_row(const OptionRow<T>& row, const GivenOptions& flags, const GivenOp
 void check_relations(const PretrainOptions& o) {
   o.data.check_values();
   o.data.check_outside("--out", o.out);
-  check(o.batch_size % o.per_class == 0, ExitCode::usage,
-        "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
   check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
   check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
 }
@@ -108,24 +112,34 @@ void check_fits_optimizer(const char* flag, const std::optional<double>& given, 
         "{} is for --optimizer rmsprop, not for {}; leave it out", flag, name(optimizer));
 }
 
-// Checks the options for queue, momentum encoder and micro-batches, which depend on other options.
+// Checks what a batch is divided into, and what takes in its features.
+void check_batch(const PretrainOptions& o) {
+  check(o.batch_size % o.per_class == 0, ExitCode::usage,
+        "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
+  const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
+  check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
+        "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
+  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
+        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+}
+
+// Checks the options for queue and momentum encoder, which depend on other options.
 void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
   const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
   check(!remembers || loss.is_softmax(), ExitCode::usage,
         "--queue and --momentum-encoder are for --loss supcon and simclr, not for {}", o.loss);
   check(!remembers || loss.supcon.positives_cap == 0, ExitCode::usage,
         "--positives-cap does not go with --queue or --momentum-encoder; leave it out");
-  const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
-  check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
-        "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
   if (o.momentum_encoder != 0) {
     check(o.views >= 2, ExitCode::usage,
           "--momentum-encoder with --views 1: it processes all views except the first; use --views 2");
     check(view_sizes(o.view_groups).size() == 1, ExitCode::usage,
           "--momentum-encoder: the views of {} have several sizes; it takes one", o.augment);
   }
-  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
-        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+}
+
+GivenOptions preset_of(const PretrainOptions& plain) {
+  return plain.preset.empty() ? GivenOptions{} : preset_named(plain.preset);
 }
 
 // The augmentation in the form of a file for --augment.
@@ -168,7 +182,7 @@ nlohmann::json PretrainOptions::to_json() const {
   nlohmann::json json = {{"data", data.path},
                          {"limit_per_class", data.limit_per_class},
                          {"limit_eval_per_class", data.limit_eval_per_class()},
-                         {"val_fraction", data.val_fraction},
+                         {"val_fraction", data.held_out_fraction()},
                          {"val_seed", data.val_seed},
                          {"loss_options", loss_flags.to_json()},
                          {"augmentation", augmentation_json(*this)},
@@ -195,17 +209,31 @@ PretrainFlags::PretrainFlags(CommandLine& line) {
   line.find("--gpu").not_empty("expected h200, h100, a100 or a file");
 }
 
-PretrainOptions PretrainFlags::resolve() const {
-  const GivenOptions preset = plain_.preset.empty() ? GivenOptions{} : preset_named(plain_.preset);
+bool PretrainFlags::leaves_batch_size_open() const {
+  return !given_.batch_size && !preset_of(plain_).batch_size;
+}
+
+bool PretrainFlags::leaves_model_open() const {
+  const GivenOptions preset = preset_of(plain_);
+  return !given_.model && !given_.image_size && !preset.model && !preset.image_size && plain_.weights.empty();
+}
+
+PretrainOptions PretrainFlags::resolve(const GivenOptions& chosen) const {
+  const GivenOptions preset = preset_of(plain_);
+  const Givers givers = {&given_, &preset, &chosen};
   PretrainOptions o = plain_;
-  for_each_option([&](const auto& row) { resolve_row(row, given_, preset, o); });
+  for_each_option([&](const auto& row) { resolve_row(row, givers, o); });
   // A preset's warm-up is meant for the preset's number of epochs. A shorter run warms up for at most a tenth
   // of its epochs.
   if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   check_prediction(o);
-  // A default precision was made for the device, which need not be probed again.
-  if (given_.precision || preset.precision) o.precision = usable_precision(o.precision, device_for(o));
-  for_each_option([&](const auto& row) { check_row(row, given_, preset, o); });
+  // A default precision was made for the device, which need not be probed again. A chosen one was found usable, and
+  // said so if it replaces another.
+  if (chosen.precision)
+    o.precision = parse_precision(*chosen.precision);
+  else if (given_.precision || preset.precision)
+    o.precision = usable_precision(o.precision, device_for(o));
+  for_each_option([&](const auto& row) { check_row(row, givers, o); });
   check_relations(o);
   set_views(o, given_);
   check(!given_.batch_norm_scope || given_.micro_batch, ExitCode::usage,
@@ -215,6 +243,7 @@ PretrainOptions PretrainFlags::resolve() const {
   check_fits_optimizer("--rmsprop-rho", given_.rmsprop_rho, o.optimizer);
   check_fits_optimizer("--rmsprop-eps", given_.rmsprop_eps, o.optimizer);
   check_beyond_the_batch(o, loss);
+  if (!leaves_batch_size_open() || chosen.batch_size) check_batch(o);
   return o;
 }
 

@@ -72,7 +72,8 @@ struct PretrainOptions {
   double rmsprop_rho = 0, rmsprop_eps = 0;  // used by this optimizer only
   double temperature = 0, base_temperature = 0;
   LossFlags loss_flags;
-  std::int64_t workers = 0, knn_every = 0, max_bad = 0, per_class = 1;
+  std::int64_t workers = 0, knn_every = 0, per_class = 1;
+  std::string max_bad = "100";  // accepted_bad_images() in data_options.h
   Sampling sampling = Sampling::uniform;
   std::uint64_t seed = 0;
   std::int64_t queue = 0;        // past features that the loss also uses
@@ -98,9 +99,15 @@ struct PretrainOptions {
 class PretrainFlags {
  public:
   explicit PretrainFlags(CommandLine& line);
-  // Flags override the preset, which overrides the defaults. Checks all values. Throws Error(usage), which
-  // names the flag and the values that it accepts.
-  PretrainOptions resolve() const;
+  // Flags override the preset, which overrides what was chosen for the training images (set_defaults.h), which
+  // overrides the defaults. Checks all values. Throws Error(usage), which names the flag and the values that it
+  // accepts. Before a batch size is chosen, nothing is checked against it.
+  PretrainOptions resolve(const GivenOptions& chosen = {}) const;
+
+  // True if neither flags nor a preset say it, so that it is chosen for the training images:
+  bool leaves_batch_size_open() const;
+  bool leaves_model_open()
+      const;  // neither --model nor --image-size, nor a file of --weights, which has a model
 
  private:
   GivenOptions given_;

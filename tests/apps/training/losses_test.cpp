@@ -184,5 +184,23 @@ TEST_CASE("warnings: a healthy run is left alone, the others are told what to tr
   says(warnings_at_start(cold, {0, 1}, false), "--temperature");
 }
 
+TEST_CASE("warnings: an image that stands in for unreadable ones is no repeated image") {
+  std::vector<std::int32_t> labels;
+  std::vector<std::int64_t> drawn, shown;
+  for (int i = 0; i < 30; ++i) {
+    labels.push_back(i % 3);
+    drawn.push_back(i);
+    shown.push_back(i < 9 ? 9 + i % 3 : i);  // the first nine cannot be read
+  }
+  Diagnosis diagnosis(options_of("supcon"), 3);
+  diagnosis.see(labels, shown, drawn);
+  diagnosis.finish_epoch(1, 1, 2);
+  CHECK(diagnosis.warnings().empty());
+  diagnosis.see(labels, shown);
+  diagnosis.finish_epoch(2, 1, 2);
+  REQUIRE(diagnosis.warnings().size() == 1);
+  CHECK(diagnosis.warnings()[0].starts_with("30 % of the images occur more than once in their batch"));
+}
+
 }  // namespace
 }  // namespace kindred

@@ -98,7 +98,7 @@ TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * test::nee
 
 // ---- training steps, with saving
 
-PretrainOptions tiny_options(std::int64_t steps_in_a_launch) {
+PretrainOptions options_of_orders(std::int64_t steps_in_a_launch) {
   PretrainOptions o;
   o.model = "resnet20";
   o.stem = Stem::cifar;
@@ -237,16 +237,16 @@ void check_orders(const PretrainOptions& o, const std::optional<ResidentPictures
 const ResidentPictures three_pictures{random_bytes(3 * 4 * 4 * 3, 1000), 4, 4};
 
 TEST_CASE("steps on cuda: as late as can be, they do the same" * test::needs_emulation) {
-  check_orders(tiny_options(1), three_pictures, 10, Order::latest);
+  check_orders(options_of_orders(1), three_pictures, 10, Order::latest);
 }
 
 TEST_CASE("steps on cuda: fed and saved in a hundred drawn orders, they do the same" * test::needs_emulation) {
-  check_orders(tiny_options(2), {}, 50);
+  check_orders(options_of_orders(2), {}, 50);
 }
 
 TEST_CASE("steps on cuda: with resident pictures in a hundred drawn orders, they do the same" *
           test::needs_emulation) {
-  check_orders(tiny_options(1), three_pictures, 50);
+  check_orders(options_of_orders(1), three_pictures, 50);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Steps that are recorded once and replayed, against the same steps run one by one. On a GPU or its emulation.
 #include "../../gpu.h"
 
+#include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/memory_prediction.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/engine/device_kernels.h>

@@ -1,0 +1,29 @@
+// Whether a run fits into memory, and if not, which smaller batch would. predict_memory() says what a run takes.
+#pragma once
+
+#include <kindred/apps/training/options/pretrain_options.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/engine/device.h>
+#include <kindred/engine/error.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kindred {
+
+// The largest batch, in images, whose training step fits into `bytes` of the device's memory: a multiple of 8
+// if possible, otherwise any number that --per-class and --micro-batch divide. 0 if not even the smallest fits.
+std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes = 2);
+
+// Throws Error(device) if training on the host takes more memory than is available
+// (apps/console/process_memory.h). The line says what is needed, what is available, and which --batch-size or
+// --micro-batch should fit. Does nothing for a GPU, or if it is not known what is available. Takes no memory for
+// tensors, and writes nothing. Throws Error(usage) for options that every step would refuse, as for images that
+// are too small for the network.
+void check_memory(const PretrainOptions& options, Device device, const Dataset& train);
+
+// Rethrows `error` with the same advice, for the memory that is free now that the run has ended.
+[[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
+                                        const Dataset& train);
+
+}  // namespace kindred

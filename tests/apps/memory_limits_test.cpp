@@ -1,0 +1,76 @@
+// Programs under limits of memory and threads: one line, code 5, and nothing written by a run that never began.
+#include "programs.h"
+#include "pseudo_files.h"
+
+#include <doctest/doctest.h>
+
+namespace kindred {
+namespace {
+
+// Sanitizers reserve terabytes of addresses, which these limits forbid.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool limits_are_forbidden = true;
+#else
+constexpr bool limits_are_forbidden = false;
+#endif
+
+constexpr const char* memory_limit =
+    "ulimit -v 1000000; ";  // kibibytes: the program, and a few hundred megabytes
+// Every thread would get a stack that is larger than all memory.
+constexpr const char* no_threads = "ulimit -s 8000000; ulimit -v 4000000; ";
+
+void check_ends_with_line(const ProgramResult& result, const std::string& what, const std::string& advice) {
+  CAPTURE(result.output);
+  CHECK(result.code == 5);
+  CHECK(is_one_line_error(result));
+  CHECK(says(result, what));
+  CHECK(says(result, advice));
+}
+
+TEST_CASE("memory limits: a probe without memory for its tensors, or for its pictures" *
+          doctest::skip(limits_are_forbidden)) {
+  const TemporaryFolder folder;
+  const std::string command =
+      draw_tiny_set(folder) + " --untrained resnet20 -j 1 --out " + (folder / "probe").string();
+  // The f32 images of a batch have 300 MB, and the results of the first layer 400.
+  check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + " --image-size 1024"),
+                       "out of memory", "; use a smaller --batch-size or --image-size\n");
+  // The bytes of its pictures alone have 1.2 GB: std::bad_alloc.
+  check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + " --image-size 4096"),
+                       "out of memory on the host; ", "; use a smaller --batch-size or --image-size\n");
+}
+
+TEST_CASE(
+    "memory limits: pretrain sees ulimit -v before it starts, and says what fits if it meets another limit" *
+    doctest::skip(limits_are_forbidden)) {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const std::string command =
+      draw_tiny_set(folder) + " --out " + run + " --model resnet18 --image-size 224 -b 24 -j 1 --epochs 1";
+  check_ends_with_line(run_program_with(memory_limit, "pretrain", command), "this run needs ", "--batch-size ");
+  CHECK(!std::filesystem::exists(run));
+
+  const std::filesystem::path root = folder / "root";  // pseudo files that know nothing of the limit
+  write_pseudo_file(root, "proc/meminfo", "MemAvailable:   99999999 kB\n");
+  check_ends_with_line(
+      run_program_with(memory_limit + ("KINDRED_PSEUDO_FILES=" + root.string()), "pretrain", command),
+      "out of memory", "--batch-size ");
+}
+
+TEST_CASE("memory limits: too few threads" * doctest::skip(limits_are_forbidden)) {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const std::string advice =
+      "; raise the limit (ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS\n";
+  check_ends_with_line(
+      run_program_with(no_threads, "pretrain", set + " --out " + (folder / "run").string() + tiny),
+      "2 compute threads are wanted, and only 1 can be started: ", advice);
+  CHECK(!std::filesystem::exists(folder / "run"));
+  check_ends_with_line(
+      run_program_with(no_threads, "linear_probe",
+                       set + " --untrained resnet20 --image-size 32 -j 1 --out " + (folder / "probe").string()),
+      "threads ", advice);
+}
+
+}  // namespace
+}  // namespace kindred

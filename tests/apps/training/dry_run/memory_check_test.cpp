@@ -1,0 +1,106 @@
+// Runs that do not fit into memory are refused before they start, and what is advised then fits. The memory is that
+// of written pseudo files.
+#include "../../programs.h"
+#include "../../pseudo_files.h"
+
+#include <kindred/apps/training/dry_run/memory_check.h>
+
+#include <doctest/doctest.h>
+
+#include <regex>
+
+namespace kindred {
+namespace {
+
+// A set of 64 images, and `pretrain` on it with a given memory.
+struct SmallMachine {
+  TemporaryFolder folder;
+  std::string set = draw_tiny_set(folder, 4, 16), run = folder / "run";
+  std::filesystem::path root = folder / "root";
+
+  ProgramResult pretrain(const std::string& flags) const {
+    return run_program_with("KINDRED_PSEUDO_FILES=" + root.string(), "pretrain",
+                            set + " --out " + run +
+                                " --model resnet20 --image-size 32 -j 1 --epochs 1 --knn-every 0 "
+                                "--overwrite " +
+                                flags);
+  }
+};
+
+TEST_CASE("memory check: a run that does not fit is refused, and what is advised fits and is the largest") {
+  const SmallMachine machine;
+  // A control group of 200 MiB, of which 150 MiB are used and 40 MiB of these are files: 90 MiB are left.
+  write_pseudo_file(machine.root, "proc/meminfo", "MemAvailable:   16777216 kB\n");
+  write_pseudo_file(machine.root, "proc/self/cgroup", "0::/jobs/one\n");
+  write_pseudo_file(machine.root, "sys/fs/cgroup/jobs/memory.max", "209715200\n");
+  write_pseudo_file(machine.root, "sys/fs/cgroup/jobs/memory.current", "157286400\n");
+  write_pseudo_file(machine.root, "sys/fs/cgroup/jobs/memory.stat", "inactive_file 41943040\n");
+  const auto refused = machine.pretrain("-b 64");
+  CAPTURE(refused.output);
+  CHECK(refused.code == 5);
+  CHECK(is_one_line_error(refused));
+  CHECK(says(refused, " of memory, and 90.0 MiB are available; --batch-size "));
+  CHECK(!std::filesystem::exists(machine.run));
+
+  std::smatch sizes;
+  REQUIRE(std::regex_search(refused.output, sizes,
+                            std::regex("--batch-size ([0-9]+) or --micro-batch ([0-9]+) should fit\n$")));
+  const int batch = std::stoi(sizes[1].str()), micro_batch = std::stoi(sizes[2].str());
+  CHECK(batch >= 2);
+  CHECK(batch < 64);
+  CHECK(machine.pretrain(fmt::format("-b {}", batch)).code == 0);
+  CHECK(machine.pretrain(fmt::format("-b {}", batch + 8)).code == 5);
+  CHECK(64 % micro_batch == 0);
+  CHECK(machine.pretrain(fmt::format("-b 64 --micro-batch {}", micro_batch)).code == 0);
+  CHECK(machine.pretrain(fmt::format("-b 64 --micro-batch {}", 2 * micro_batch)).code == 5);
+}
+
+TEST_CASE("memory check: where not even the smallest batch fits, and where the memory is not known") {
+  const SmallMachine machine;
+  write_pseudo_file(machine.root, "proc/meminfo", "MemAvailable:   1024 kB\n");
+  for (const char* const device : {"cpu", "reference"}) {
+    CAPTURE(device);
+    const auto refused = machine.pretrain(std::string("-b 64 --device ") + device);
+    CAPTURE(refused.output);
+    CHECK(refused.code == 5);
+    CHECK(is_one_line_error(refused));
+    CHECK(says(refused,
+               "and 1.0 MiB are available; not even a batch of 2 fits with resnet20 at 32 pixels: a "
+               "smaller --image-size or --model is needed"));
+  }
+  CHECK(says(machine.pretrain("-b 64 --loss cross_entropy"), "not even a batch of 1 fits"));
+  CHECK(!std::filesystem::exists(machine.run));
+  CHECK(machine.pretrain("-b 64 --dry-run").code == 0);  // says what is needed, and starts nothing
+  std::filesystem::remove_all(machine.root);
+  CHECK(machine.pretrain("-b 8").code == 0);
+}
+
+TEST_CASE("memory check: a batch is advised that --per-class and --micro-batch divide") {
+  PretrainOptions o;
+  o.model = "resnet20";
+  o.stem = Stem::cifar;
+  o.pixels = "cifar10";
+  o.image_size = 32;
+  o.batch_size = 240;
+  o.views = 2;
+  o.momentum = 0.9;
+  o.temperature = 0.1;
+  o.view_groups = {{recipe("none"), 32, 2}};
+  const std::size_t bytes = std::size_t{200} << 20;
+  const std::int64_t batch = largest_batch(o, Device::cpu, bytes);
+  CHECK(batch % 8 == 0);
+  CHECK(batch >= 16);
+  o.per_class = 5;
+  const std::int64_t of_classes = largest_batch(o, Device::cpu, bytes);
+  CHECK(of_classes % 5 == 0);
+  CHECK(of_classes > batch / 2);
+  CHECK(of_classes < batch * 2);
+  o.per_class = 1;
+  o.micro_batch = 12;
+  const std::int64_t of_micro_batches = largest_batch(o, Device::cpu, bytes);
+  CHECK(of_micro_batches % 12 == 0);
+  CHECK(of_micro_batches > 2 * batch);  // the activations are those of 12 images
+}
+
+}  // namespace
+}  // namespace kindred

@@ -133,7 +133,8 @@ class Pretraining {
     std::optional<double> score;  // of an epoch in which the model has learned
     if (report.loss) score = by_neighbours ? report.neighbours.value_or(-1) : -*report.loss;
     const bool is_best = record_.end_epoch(report, score);
-    if (!record_.is_finished()) saver_->after_epoch(is_best);
+    const bool would_replace = folder_.replaces() && record_.has_learned_nothing();
+    if (!record_.is_finished() && !would_replace) saver_->after_epoch(is_best);
     return true;
   }
 
@@ -165,7 +166,7 @@ class Pretraining {
   }
 
   Ending end_finished() {
-    save_for_sure();
+    if (!folder_.replaces() || !record_.has_learned_nothing()) save_for_sure();  // it would replace a good run
     const std::filesystem::path out = o_.out;
     if (const auto bad = batches_.bad_images(); !bad.empty())
       fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),

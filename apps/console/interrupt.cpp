@@ -22,10 +22,11 @@ void on_signal(int signal) {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const std::int64_t at = now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-  int none = 0;
-  if (received.compare_exchange_strong(none, signal))
-    received_at = at;
-  else if (at - received_at > repeat_nanoseconds)
+  // The time decides which signal is the first, so that another one never finds a first signal without a time.
+  std::int64_t first = 0;
+  if (received_at.compare_exchange_strong(first, at))
+    received = signal;
+  else if (at - first > repeat_nanoseconds)
     _exit(128 + signal);
 }
 

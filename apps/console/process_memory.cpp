@@ -40,19 +40,22 @@ std::size_t rest_of(std::size_t limit, std::size_t used) {
 
 // The pseudo files of a control group.
 struct GroupFiles {
-  const char *mount, *limit, *used, *inactive_files;
+  const char *mount, *limit, *used, *inactive_files, *active_files;
 };
 constexpr GroupFiles version_1{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                               "total_inactive_file "};
-constexpr GroupFiles version_2{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "};
+                               "total_inactive_file ", "total_active_file "};
+constexpr GroupFiles version_2{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file ",
+                               "active_file "};
 
 // What the limit of one group leaves; nullopt if it has none.
 std::optional<std::size_t> left_by_group(const fs::path& folder, const GroupFiles& files) {
   const std::optional<std::size_t> limit = number_behind(folder / files.limit, "");
   if (!limit) return std::nullopt;
   const std::size_t used = number_behind(folder / files.used, "").value_or(0);
-  const std::size_t inactive = number_behind(folder / "memory.stat", files.inactive_files).value_or(0);
-  return rest_of(*limit, rest_of(used, inactive));
+  // Pages of files are given up when memory is needed, whether they were read once or often.
+  const std::size_t of_files = number_behind(folder / "memory.stat", files.inactive_files).value_or(0) +
+                               number_behind(folder / "memory.stat", files.active_files).value_or(0);
+  return rest_of(*limit, rest_of(used, of_files));
 }
 
 // The group's path below the mount point. Within a container it may name a folder that is outside ("/../job"); the

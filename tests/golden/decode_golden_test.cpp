@@ -83,3 +83,15 @@ TEST_CASE("decode golden: formats of the system's libraries, as Pillow") {
   if (read < 33) MESSAGE("skipped: formats whose libraries this build lacks: " << 33 - read << " of 33 files");
   CHECK(read >= 4);  // PPM and PGM need no library
 }
+
+// 1000 x 1 pixels of 65535 samples of 16 bits: a row would take 131 MB.
+TEST_CASE("decode: a TIFF with thousands of samples a pixel is refused by its header") {
+  const std::vector<std::uint8_t> file = from_hex(
+      "49492a000800000009000001040001000000e80300000101040001000000010000000201030001000000100000000301"
+      "030001000000010000000601030001000000020000001101040001000000820000001501030001000000ffff00001601"
+      "0400010000000100000017010400010000000a000000000000000000000000000000000000000000000000000000");
+  const ImageHeader header = probe_image(file);
+  if (header.reason == "TIFF; this build cannot read it") return;
+  CHECK(header.format == ImageFormat::tiff);
+  CHECK(header.reason == "a TIFF with more than 32 samples a pixel, which is no photo");
+}

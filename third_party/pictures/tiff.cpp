@@ -119,6 +119,10 @@ std::string tiff_library() {
 PictureSize tiff_size(std::span<const std::uint8_t> bytes) {
   const OpenedTiff tiff(bytes);
   if (tiff.file == nullptr) return {0, 0, tiff.problem()};
+  // A row of a picture that says it has thousands of samples a pixel would take gigabytes.
+  constexpr std::uint16_t most_samples = 32;
+  if (tiff.field<std::uint16_t>(TIFFTAG_SAMPLESPERPIXEL) > most_samples)
+    return {0, 0, "a TIFF with more than 32 samples a pixel, which is no photo"};
   return {tiff.field<std::uint32_t>(TIFFTAG_IMAGELENGTH), tiff.field<std::uint32_t>(TIFFTAG_IMAGEWIDTH), ""};
 }
 

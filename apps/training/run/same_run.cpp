@@ -16,10 +16,10 @@ namespace {
 
 // Settings that may change without changing the final weights of a run. The data set is compared by its
 // fingerprint.
-constexpr std::array<std::string_view, 13> free_settings = {
-    "workers",          "steps_per_launch", "device",  "data",   "knn_every",
-    "recipe",           "augment",          "max_bad", "strict", "checkpoint_every",
-    "keep_checkpoints", "on_nonfinite",     "images"};
+constexpr std::array<std::string_view, 15> free_settings = {
+    "workers",          "steps_per_launch", "device",  "data",         "knn_every",
+    "recipe",           "augment",          "max_bad", "strict",       "checkpoint_every",
+    "keep_checkpoints", "on_nonfinite",     "images",  "val_fraction", "val_seed"};
 
 }  // namespace
 

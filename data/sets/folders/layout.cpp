@@ -89,7 +89,11 @@ std::vector<std::string> classes_alone(const fs::path& dir) {
   for (const std::string& name : folders)
     if (split_role(name) || is_set(dir / name)) return {};
   std::vector<std::string> classes = folders_with_images(ClassTree(dir));
-  if (classes.size() < 2) classes.clear();
+  if (classes.size() < 2) return {};
+  // A class that is left out would give the classes behind it other labels.
+  for (const std::string& name : folders)
+    check(can_be_listed(dir / name), ExitCode::data, "{}: the folder cannot be read; check its permissions",
+          (dir / name).string());
   return classes;
 }
 

@@ -35,15 +35,15 @@ TEST_CASE("available memory: of control groups, version 2") {
   write_pseudo_file(root.path, slice + "memory.current", "700000000\n");
   CHECK(available_memory(root.path) == 300'000'000u);
   write_pseudo_file(root.path, slice + "memory.stat",
-                    "anon 5\nfile 200000000\ninactive_file 150000000\nactive_file 50000000\n");
-  CHECK(available_memory(root.path) == 450'000'000u);
+                    "anon 5\nfile 200000000\ninactive_file 150000000\nactive_file 20000000\n");
+  CHECK(available_memory(root.path) == 470'000'000u);
 
   // Its own group has less.
   write_pseudo_file(root.path, job + "memory.max", "500000000\n");
   write_pseudo_file(root.path, job + "memory.current", "100000000\n");
   CHECK(available_memory(root.path) == 400'000'000u);
   write_pseudo_file(root.path, job + "memory.stat", "inactive_file 200000000\n");
-  CHECK(available_memory(root.path) == 450'000'000u);  // 500,000,000, and the group above allows less
+  CHECK(available_memory(root.path) == 470'000'000u);  // 500,000,000, and the group above allows less
   write_pseudo_file(root.path, job + "memory.current", "900000000\n");
   CHECK(available_memory(root.path) == 0u);
 
@@ -63,8 +63,9 @@ TEST_CASE("available memory: of control groups, version 1") {
   write_pseudo_file(root.path, "proc/self/cgroup", "5:freezer:/\n4:cpu,memory:/docker/a:b\n");
   CHECK(available_memory(root.path) == 300'000'000u);
   write_pseudo_file(root.path, mount + "memory.usage_in_bytes", "50000000\n");
-  write_pseudo_file(root.path, mount + "memory.stat", "inactive_file 30000000\ntotal_inactive_file 10000000\n");
-  CHECK(available_memory(root.path) == 260'000'000u);
+  write_pseudo_file(root.path, mount + "memory.stat", "inactive_file 30000000\ntotal_inactive_file 10000000\n"
+                    "total_active_file 5000000\n");
+  CHECK(available_memory(root.path) == 265'000'000u);
   write_pseudo_file(root.path, mount + "docker/a:b/memory.limit_in_bytes", "77000000\n");
   CHECK(available_memory(root.path) == 77'000'000u);
   // Without a limit the file has a number that no machine has.

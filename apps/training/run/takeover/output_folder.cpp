@@ -112,6 +112,10 @@ OutputFolder::~OutputFolder() {
 
 void OutputFolder::check_free() const {
   const std::string name = folder_.string();
+  if (what_ == FolderOf::run && !holds_run(folder_))
+    if (const auto foreign = foreign_file_of_start(folder_))
+      fail(ExitCode::usage, "--out {}: its {} is not of a run of pretrain; give another folder", name,
+           *foreign);
   check(what_ == FolderOf::run || !holds_run(folder_), ExitCode::usage,
         "--out {}: it holds a run of pretrain; give a folder for the result alone, such as {}", name,
         (folder_ / "probe").string());
@@ -136,10 +140,11 @@ void OutputFolder::replace() {
   if (what_ == FolderOf::run)
     for (const std::string& name : folders_inside(folder_)) {
       const fs::path inside = folder_ / name;
-      if (!holds_probe(inside) && !SetAside(inside, FolderOf::probe).is_there()) continue;
+      // Also if there is no result yet: a probe that is being trained would write the earlier encoder's.
       check(!is_locked(inside), ExitCode::usage,
             "--out {}: another process is writing to {}; wait for it, or give another folder", folder_.string(),
             inside.string());
+      if (!holds_probe(inside) && !SetAside(inside, FolderOf::probe).is_there()) continue;
       put_right(inside);
       if (holds_probe(inside)) probes.push_back(one_line(name));
     }

@@ -3,6 +3,8 @@
 #include <kindred/apps/training/run/takeover/own_files.h>
 #include <kindred/engine/error.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -120,6 +122,24 @@ void remove_own(const fs::path& file) {
   std::error_code error;
   fs::remove(file, error);
   check(!error, ExitCode::io, "{} cannot be removed: {}", file.string(), error.message());
+}
+
+std::optional<std::string> foreign_file_of_start(const fs::path& folder) {
+  const auto has_content = [&](const char* name) {
+    std::error_code error;
+    const auto bytes = fs::file_size(folder / name, error);
+    return !error && bytes > 0;
+  };
+  if (has_content("config.json")) {
+    try {
+      const nlohmann::json config = read_json(folder / "config.json");
+      if (config.is_object() && config.contains("data_fingerprint")) return std::nullopt;
+    } catch (const Error&) {
+      // It is not JSON, or cannot be read.
+    }
+    return "config.json";
+  }
+  return has_content("plans.json") ? std::optional<std::string>("plans.json") : std::nullopt;
 }
 
 }  // namespace kindred

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,5 +46,9 @@ bool is_report(const std::filesystem::path& file);
 
 // Removes a file, if it is there. Throws Error(io).
 void remove_own(const std::filesystem::path& file);
+
+// The name of a file that a start would replace although no run of pretrain wrote it, such as another program's
+// config.json. Only for folders without a run.
+std::optional<std::string> foreign_file_of_start(const std::filesystem::path& folder);
 
 }  // namespace kindred

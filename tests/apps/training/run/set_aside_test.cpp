@@ -213,5 +213,25 @@ TEST_CASE("output folder: what the program wrote before its first result is remo
         std::string::npos);
 }
 
+TEST_CASE("output folder: files of a start that no run of pretrain wrote are refused, and stay") {
+  const TemporaryFolder folder;
+  const fs::path run = folder / "run";
+  fs::create_directory(run);
+  const auto complaint = [&](ExistingRun existing) {
+    return error_of([&] { OutputFolder(run, FolderOf::run, existing).take_over(); });
+  };
+  for (const char* content : {"{\"architectures\": []}", "not JSON", "[1]"}) {
+    write_bytes(run / "config.json", content);
+    for (const ExistingRun existing : {ExistingRun::refuse, ExistingRun::resume, ExistingRun::overwrite})
+      CHECK(complaint(existing).find("its config.json is not of a run") != std::string::npos);
+    CHECK(read_bytes(run / "config.json") == content);
+  }
+  write_bytes(run / "config.json", "{\"data_fingerprint\": \"0\"}");  // of a start that was killed
+  CHECK(complaint(ExistingRun::refuse) == "no error");
+  fs::create_directory(run);
+  write_bytes(run / "plans.json", "{}");
+  CHECK(complaint(ExistingRun::refuse).find("its plans.json is not of a run") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace kindred

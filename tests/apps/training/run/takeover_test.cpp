@@ -261,8 +261,10 @@ TEST_CASE("a folder with files of a start and no results is taken over without a
 
     fs::remove_all(run);
     fs::create_directories(run + "/checkpoints");
-    for (const char* name : {"/config.json", "/plans.json", "/bad_images.tsv", "/non_finite.json"})
+    for (const char* name : {"/plans.json", "/bad_images.tsv", "/non_finite.json"})
       write_bytes(run + name, "path\toutcome\treason\nof a start before\n");
+    write_bytes(run + "/config.json",
+                "{\"data_fingerprint\": \"of other images\"}");  // by this a start's is known
     write_bytes(run + "/metrics.jsonl", "");
     const auto after_rubbish = run_program("pretrain", set + " --out " + run + tiny + flag);
     CAPTURE(after_rubbish.output);

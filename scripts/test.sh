@@ -112,6 +112,9 @@ if [ $# -eq 0 ]; then
   else failed=$((failed + 1)); fi
 fi
 
+# What new users type wrong, and what comes of it.
+if scripts/new_user.sh build/release/apps; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+
 if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 passed=$((passed + pages)) failed=$((failed + 1 - pages))
 if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi

@@ -57,7 +57,7 @@ TEST_CASE("decode golden: formats of the system's libraries, as Pillow") {
     CAPTURE(name);
     const std::vector<std::uint8_t> file = from_hex(example["file"]), expected = from_hex(example["pixels"]);
     const Decoded d = decode_image(file);
-    if (d.reason.ends_with("this build cannot read it")) continue;
+    if (d.reason.ends_with("this build cannot read it") || d.reason.ends_with("install libheif")) continue;
     ++read;
     CHECK(d.reason == "");
     CHECK(d.outcome == Outcome::ok);

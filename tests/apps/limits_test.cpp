@@ -1,6 +1,7 @@
 // Programs process some data in pieces, or use only a part of it. Here there is more than one piece or part,
 // and the results equal plain loops over all data, or over the promised part.
 #include "programs.h"
+#include "training/small_options.h"
 
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/survey/survey.h>
@@ -163,18 +164,8 @@ TEST_CASE("limits: nearest neighbours of more images than are looked at are thos
   const TemporaryFolder folder;
   const std::string path = draw_tiny_set(folder, 7, 12);
   const Dataset train = *open_dataset(path, Split::train), evaluation = *open_dataset(path, Split::evaluation);
-  PretrainOptions o;
-  o.model = "resnet20";
-  o.stem = Stem::cifar;
-  o.head = HeadKind::mlp;
-  o.optimizer = OptimizerKind::sgd;
-  o.pixels = "cifar10";
-  o.image_size = 32;
-  o.batch_size = 6;
-  o.views = 2;
-  o.temperature = 0.1;
+  PretrainOptions o = small_options(32, 6);
   o.online_probe = true;
-  o.view_groups = {{recipe("none"), 32, 2}};
   Learner learner(o, Device::cpu, 7);
   FeatureOptions how;
   how.pixels = cifar10_pixels;

@@ -3,6 +3,7 @@
 #include "../../emulated_gpu.h"
 #include "../../engine/temporary_folder.h"
 #include "../../errors.h"
+#include "small_options.h"
 
 #include <kindred/apps/training/input_feed.h>
 #include <kindred/apps/training/run/saver.h>
@@ -99,18 +100,9 @@ TEST_CASE("input feed on cuda: a hundred drawn orders feed the same" * test::nee
 // ---- training steps, with saving
 
 PretrainOptions options_of_orders(std::int64_t steps_in_a_launch) {
-  PretrainOptions o;
-  o.model = "resnet20";
-  o.stem = Stem::cifar;
+  PretrainOptions o = small_options(4, 2);
   o.head = HeadKind::linear;
-  o.optimizer = OptimizerKind::sgd;
-  o.pixels = "cifar10";
-  o.image_size = 4;
-  o.batch_size = 2;
-  o.views = 2;
   o.momentum = 0.9;
-  o.temperature = 0.1;
-  o.view_groups = {{recipe("none"), 4, 2}};
   o.steps_a_launch = steps_in_a_launch;
   o.checkpoint_every.steps = 6;
   return o;

@@ -1,5 +1,6 @@
 // Steps that are recorded once and replayed, against the same steps run one by one. On a GPU or its emulation.
 #include "../../gpu.h"
+#include "small_options.h"
 
 #include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/memory_prediction.h>
@@ -17,20 +18,10 @@ namespace kindred {
 namespace {
 
 PretrainOptions tiny_options(Precision precision) {
-  PretrainOptions o;
-  o.model = "resnet20";
-  o.stem = Stem::cifar;
-  o.head = HeadKind::mlp;
-  o.optimizer = OptimizerKind::sgd;
-  o.pixels = "cifar10";
-  o.image_size = 8;
-  o.batch_size = 3;
-  o.views = 2;
+  PretrainOptions o = small_options(8, 3);
   o.momentum = 0.9;
   o.weight_decay = 1e-4;
-  o.temperature = 0.1;
   o.precision = precision;
-  o.view_groups = {{recipe("none"), 8, 2}};
   return o;
 }
 

@@ -2,6 +2,7 @@
 // of written pseudo files.
 #include "../../programs.h"
 #include "../../pseudo_files.h"
+#include "../small_options.h"
 
 #include <kindred/apps/training/dry_run/memory_check.h>
 
@@ -76,16 +77,8 @@ TEST_CASE("memory check: where not even the smallest batch fits, and where the m
 }
 
 TEST_CASE("memory check: a batch is advised that --per-class and --micro-batch divide") {
-  PretrainOptions o;
-  o.model = "resnet20";
-  o.stem = Stem::cifar;
-  o.pixels = "cifar10";
-  o.image_size = 32;
-  o.batch_size = 240;
-  o.views = 2;
+  PretrainOptions o = small_options(32, 240);
   o.momentum = 0.9;
-  o.temperature = 0.1;
-  o.view_groups = {{recipe("none"), 32, 2}};
   const std::size_t bytes = std::size_t{200} << 20;
   const std::int64_t batch = largest_batch(o, Device::cpu, bytes);
   CHECK(batch % 8 == 0);

@@ -1,5 +1,6 @@
 // What a run does after rare events: a best checkpoint, a skipped step.
 #include "../../programs.h"
+#include "../small_options.h"
 
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/checkpoint.h>
@@ -104,19 +105,9 @@ TEST_CASE("a run whose every step was skipped saves, says that it learned nothin
 }
 
 TEST_CASE("a step that is taken back leaves no trace: statistics, queue and momentum encoder to the bit") {
-  PretrainOptions o;
-  o.model = "resnet20";
-  o.stem = Stem::cifar;
-  o.head = HeadKind::mlp;
-  o.optimizer = OptimizerKind::sgd;
-  o.pixels = "cifar10";
-  o.image_size = 8;
-  o.batch_size = 3;
-  o.views = 2;
+  PretrainOptions o = small_options(8, 3);
   o.momentum = 0.9;
-  o.temperature = 0.1;
   o.lr = 0.1;
-  o.view_groups = {{recipe("none"), 8, 2}};
   o.queue = 7;
   o.momentum_encoder = 0.9;
   o.online_probe = true;

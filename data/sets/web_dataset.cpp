@@ -2,6 +2,7 @@
 // path component: "n01/0007.jpg" and "n01/0007.cls". Only headers and labels are read when a set is opened.
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/name_table.h>
 #include <kindred/data/sets/tar.h>
@@ -81,8 +82,7 @@ bool split_name(const std::string& name, std::string& key, std::string& ending) 
   const std::size_t dot = name.find('.', base);
   if (dot == std::string::npos || dot == base) return false;
   key = name.substr(0, dot);
-  ending = name.substr(dot + 1);
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  ending = lower_case(name.substr(dot + 1));
   return true;
 }
 

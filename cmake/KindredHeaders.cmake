@@ -11,6 +11,7 @@ set(kindred_private_headers
   # How operations reach their kernels, and what kernels are made of. A user calls the function.
   engine/cpu/vec8.h
   engine/cpu/vector_math.h
+  engine/cpu/waiting.h
   engine/cuda
   engine/device_kernels.h
   engine/kernels

@@ -1,6 +1,7 @@
 #include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/engine/cpu/waiting.h>
 #include <kindred/engine/error.h>
 
 #include <csignal>
@@ -62,6 +63,7 @@ int run_main(int argc, char** argv, int (*body)(int, char**)) {
   // A pipe or a file gets every line at once, so that a log shows what happened before the program was killed.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   std::set_terminate(end_uncaught);
+  const AdaptiveWaiting waiting;
   try {
     return body(argc, argv);
   } catch (const Error& error) {

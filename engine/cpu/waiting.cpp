@@ -1,0 +1,162 @@
+#include <kindred/engine/cpu/waiting.h>
+
+#include <omp.h>  // defines: omp_get_max_threads, omp_get_num_procs
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+
+namespace kindred {
+namespace {
+
+constexpr std::chrono::milliseconds window{200};
+constexpr int most_extra_threads = 8;
+
+bool environment_decides() {
+  return std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr;
+}
+
+// Nanoseconds for which the threads of this process have had no core, by thread. nullopt if the system does not say.
+std::optional<std::map<std::string, std::uint64_t>> delays() {
+  std::map<std::string, std::uint64_t> of_threads;
+  std::error_code error;
+  for (std::filesystem::directory_iterator thread("/proc/self/task", error), end; !error && thread != end;
+       thread.increment(error)) {
+    std::ifstream file(thread->path() / "schedstat");
+    std::uint64_t ran = 0, waited = 0;
+    if (file >> ran >> waited) of_threads[thread->path().filename().string()] = waited;
+  }
+  if (of_threads.empty()) return std::nullopt;
+  return of_threads;
+}
+
+double seconds_between(const std::map<std::string, std::uint64_t>& before,
+                       const std::map<std::string, std::uint64_t>& after) {
+  double sum = 0;
+  for (const auto& [thread, waited] : after) {
+    const auto earlier = before.find(thread);
+    const std::uint64_t since = earlier == before.end() ? 0 : earlier->second;
+    if (waited > since) sum += 1e-9 * static_cast<double>(waited - since);
+  }
+  return sum;
+}
+
+// A thread that can be told to end, also while it waits.
+class EndSignal {
+ public:
+  void give() {
+    const std::lock_guard lock(mutex_);
+    given_ = true;
+    changed_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return given_; });
+  }
+  // Returns true if it was given.
+  bool wait_for(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, time, [this] { return given_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool given_ = false;
+};
+
+}  // namespace
+
+bool WaitingRule::see(double delayed) {
+  if (delayed > crowded) {
+    asleep_ = true;
+    quiet_windows_ = 0;
+  } else if (asleep_) {
+    quiet_windows_ = delayed < quiet ? quiet_windows_ + 1 : 0;
+    asleep_ = quiet_windows_ < windows_of_quiet;
+  }
+  return asleep_;
+}
+
+struct WaitAsleep::Extra {
+  EndSignal end;
+  std::atomic<int> started{0};
+  std::thread thread;
+};
+
+WaitAsleep::WaitAsleep() {
+  // OpenMP counts the calling thread's team, and one thread for each further team beyond its first.
+  const int extra = omp_get_num_procs() - omp_get_max_threads() + 2;
+  if (environment_decides() || extra < 2 || extra > most_extra_threads) return;
+  auto made = std::make_unique<Extra>();
+  try {
+    // OpenMP ends the program if it gets no thread, so it is tried before.
+    std::thread([] {}).join();
+    made->thread = std::thread([made = made.get(), extra] {
+    // The threads of this team sleep once it has ended, and are counted until this thread ends. Without any work the
+    // compiler would leave the team out.
+#pragma omp parallel num_threads(extra)
+      made->started.fetch_add(1);
+      made->end.wait();
+    });
+  } catch (const std::system_error&) {
+    return;
+  }
+  extra_ = std::move(made);
+}
+
+WaitAsleep::~WaitAsleep() {
+  if (!extra_) return;
+  extra_->end.give();
+  extra_->thread.join();
+}
+
+struct AdaptiveWaiting::Watch {
+  EndSignal end;
+  std::thread thread;
+
+  void look() {
+    WaitingRule rule;
+    std::optional<WaitAsleep> asleep;
+    auto before = delays();
+    while (before && !end.wait_for(window)) {
+      auto after = delays();
+      if (!after) return;
+      const double delayed = seconds_between(*before, *after) / std::chrono::duration<double>(window).count();
+      if (!rule.see(delayed))
+        asleep.reset();
+      else if (!asleep)
+        asleep.emplace();
+      before = std::move(after);
+    }
+  }
+};
+
+AdaptiveWaiting::AdaptiveWaiting() {
+  if (environment_decides()) return;
+  auto made = std::make_unique<Watch>();
+  try {
+    made->thread = std::thread([watch = made.get()] { watch->look(); });
+  } catch (const std::system_error&) {
+    return;
+  }
+  watch_ = std::move(made);
+}
+
+AdaptiveWaiting::~AdaptiveWaiting() {
+  if (!watch_) return;
+  watch_->end.give();
+  watch_->thread.join();
+}
+
+}  // namespace kindred

@@ -5,11 +5,15 @@
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/preparation_flags.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/strays.h>
 #include <kindred/apps/survey/survey.h>
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
 #include <nlohmann/json.hpp>
@@ -23,7 +27,7 @@ namespace fs = std::filesystem;
 
 struct Flags {
   DataFlags data;
-  std::string out = "check_data", json, augment, max_bad = "100";
+  std::string out = "check_data", json, augment, exif = "ignore", max_bad = "100";
   int views = 0, image_size = 224, list = 20;
   std::uint64_t seed = 0;
   bool strict = false, no_pictures = false;
@@ -40,24 +44,25 @@ void add_flags(CommandLine& line, Flags& f) {
            "how the views are made: a name or a file, as for pretrain (default: pretrain's choice for "
            "--image-size)")
       .needs(views);
-  line.add("--image-size", f.image_size, "side of a view in pixels").shows_default();
+  line.add("--image-size", f.image_size, "side of a view").shows_default().within(sides_in_pixels);
   line.add_seed(f.seed, "of the views");
-  line.add("--list", f.list, "odd files to print; the JSON file has all").shows_default();
+  line.add("--exif", f.exif, exif_help).shows_default();
+  line.add("--list", f.list, "odd files to print; the JSON file has all")
+      .shows_default()
+      .within(not_negative_numbers);
   line.add("--max-bad", f.max_bad,
-           "unreadable training images that are accepted, as pretrain accepts them: a number, or a share such "
-           "as 5%")
+           fmt::format("how many unreadable training images are accepted, as pretrain accepts them; {}",
+                       max_bad_expected))
       .shows_default();
   line.add_switch("--strict", f.strict, "accept no damaged or unreadable training image");
+  line.add_quiet();
 }
 
 void check_flags(const Flags& f) {
   f.data.check_values();
   check(f.views >= 0 && f.views <= 64, ExitCode::usage,
         "--views: expected --views or --views=N, N from 1 to 64");
-  check(f.image_size >= 8 && f.image_size <= 4096, ExitCode::usage,
-        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
   if (!f.augment.empty()) image_views(f.augment, f.image_size, 1);  // reports a mistake before the long read
-  check(f.list >= 0, ExitCode::usage, "--list {}: expected 0 or more", f.list);
   check(accepted_bad_images(f.max_bad, 0).has_value(), ExitCode::usage, "--max-bad {}: expected {}", f.max_bad,
         max_bad_expected);
 }
@@ -65,13 +70,16 @@ void check_flags(const Flags& f) {
 struct Findings {
   std::vector<SplitSurvey> splits;
   std::vector<OddThing> odd;
-  std::string problem;  // why training would not accept the set
+  std::int64_t unlisted_images = 0;  // in DIR, which --labels does not name
+  std::string problem;               // why training would not accept the set
 };
 
 // A folder that cannot be opened as a set can still be inspected as a folder of images, if it holds any.
-Dataset loose_images(const std::string& path, const std::string& problem) {
+Dataset loose_images(const DataFlags& data, const std::string& problem) {
   try {
-    return open_loose_images(path);
+    DecodeLimits limits;
+    limits.exif = data.exif;
+    return open_loose_images(data.path, limits);
   } catch (const Error&) {
     fail(ExitCode::data, "training would not accept this: {}", problem);
   }
@@ -87,14 +95,17 @@ Findings examine(const Flags& f) {
     if (error.code() != ExitCode::data || !fs::is_directory(f.data.path)) throw;
     found.problem = error.what();
   }
-  const Dataset first = train ? *train : loose_images(f.data.path, found.problem);
+  const Dataset first = train ? *train : loose_images(f.data, found.problem);
   print_notes(first);
   if (evaluation) print_notes(*evaluation, &first);
   found.splits.push_back(survey(train ? "train" : "files", first));
   if (evaluation) found.splits.push_back(survey("evaluation", *evaluation));
   found.odd = odd_things(found.splits);
-  if (train)
-    for (OddThing& stray : find_strays(found.splits, f.data.path)) found.odd.push_back(std::move(stray));
+  if (train) {
+    Strays strays = find_strays(found.splits, f.data.path, f.data.labels);
+    for (OddThing& stray : strays.odd) found.odd.push_back(std::move(stray));
+    found.unlisted_images = strays.unlisted_images;
+  }
   if (found.problem.empty()) found.problem = training_problem(found.splits.front(), f.max_bad, f.strict);
   return found;
 }
@@ -124,21 +135,30 @@ nlohmann::json to_json(const Flags& f, const Findings& found) {
     nlohmann::json& entry = json["splits"][split.name];
     entry = to_json(split.counts());
     entry["notes"] = split.set.notes();
+    entry["oriented"] = split.oriented();
     for (const auto& [format, counts] : split.counts_by_format()) entry["formats"][format] = to_json(counts);
     const auto by_class = split.counts_by_class();
     for (std::size_t c = 0; c < by_class.size(); ++c)
       entry["classes"].push_back({{"name", split.set.class_names()[c]}, {"files", by_class[c].files()}});
   }
+  if (!f.data.labels.empty()) json["unlisted_images"] = found.unlisted_images;
   json["odd"] = nlohmann::json::array();
   for (const OddThing& thing : found.odd) json["odd"].push_back({{"name", thing.name}, {"what", thing.what}});
   return json;
 }
 
+void print_unlisted(const DataFlags& data, std::int64_t images) {
+  if (images == 0) return;
+  fmt::print("{}\n",
+             one_line(fmt::format("{} does not name {} in {}: {} no part of the set", data.labels,
+                                  counted(images, "image"), data.path, images == 1 ? "it is" : "they are")));
+}
+
 void print(const Findings& found, int list) {
   for (const SplitSurvey& split : found.splits) {
     const OutcomeCounts counts = split.counts();
-    fmt::print("{}: {} files in {} classes: {} ok, {} damaged, {} rejected\n", split.name, counts.files(),
-               split.set.classes(), counts.ok, counts.damaged, counts.rejected);
+    fmt::print("{}: {} in {}: {} ok, {} damaged, {} rejected\n", split.name, counted(counts.files(), "file"),
+               counted(split.set.classes(), "class"), counts.ok, counts.damaged, counts.rejected);
     for (const auto& [format, of_format] : split.counts_by_format())
       fmt::print("  {:<8} {:>8} ok {:>6} damaged {:>6} rejected\n", format, of_format.ok, of_format.damaged,
                  of_format.rejected);
@@ -147,12 +167,15 @@ void print(const Findings& found, int list) {
       smallest = std::min(smallest, of_class.files());
       largest = std::max(largest, of_class.files());
     }
-    fmt::print("  {} to {} images in a class\n", smallest, largest);
+    if (smallest < largest)
+      fmt::print("  {} to {} images in a class\n", smallest, largest);
+    else
+      fmt::print("  {} in each class\n", counted(largest, "image"));
   }
   if (found.odd.empty()) return;
-  fmt::print("{} odd things\n", found.odd.size());
+  fmt::print("{}\n", counted(found.odd.size(), "odd thing"));
   for (std::size_t i = 0; i < found.odd.size() && i < static_cast<std::size_t>(list); ++i)
-    fmt::print("  {}: {}\n", found.odd[i].name, found.odd[i].what);
+    fmt::print("  {}\n", one_line(fmt::format("{}: {}", found.odd[i].name, found.odd[i].what)));
   if (found.odd.size() > static_cast<std::size_t>(list))
     fmt::print("  and {} more; --json FILE lists all\n", found.odd.size() - static_cast<std::size_t>(list));
 }
@@ -181,6 +204,7 @@ int check_data(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
+  flags.data.exif = parse_exif(flags.exif);
   if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
   flags.data.check_outside("--json", flags.json);
   watch_for_interrupts();
@@ -188,10 +212,16 @@ int check_data(int argc, char** argv) {
   const double start = now_seconds();
   const Findings found = examine(flags);
   const double seconds = now_seconds() - start;
+  results_follow();
   print(found, flags.list);
+  print_unlisted(flags.data, found.unlisted_images);
+  if (const std::string line_of_exif = describe_orientations(found.splits, flags.data.exif);
+      !line_of_exif.empty())
+    fmt::print("{}\n", line_of_exif);
   end_if_interrupted("nothing was written; the same command begins anew");
-  const auto files = static_cast<double>(total(found.splits).files());
-  fmt::print("{:.0f} files in {:.1f} s, {:.0f} a second\n", files, seconds, files / std::max(seconds, 1e-9));
+  const std::int64_t files = total(found.splits).files();
+  fmt::print("{} in {:.1f} s, {:.0f} a second\n", counted(files, "file"), seconds,
+             static_cast<double>(files) / std::max(seconds, 1e-9));
   if (!flags.json.empty()) write_json(flags.json, to_json(flags, found));
   if (!flags.no_pictures) draw(flags, found);
   check(found.problem.empty(), ExitCode::data, "training would not accept this: {}", found.problem);
@@ -199,9 +229,8 @@ int check_data(int argc, char** argv) {
   return 0;
 }
 
+const Program check_data_program("check_data", "reads every image of a data set, and says what is unusual",
+                                 check_data);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::check_data);
-}

@@ -1,16 +1,23 @@
 // Classifies images: prints the most probable classes of each.
 #include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/images/given_images.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/answers.h>
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/data/views/augment.h>
-#include <kindred/engine/files/json_text.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/tape.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -20,22 +27,21 @@ struct Flags {
   EncoderFlags encoder;
   std::string classifier;
   std::int64_t top = 5;
-  bool json = false;
+  bool json = false, csv = false;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
-  line.add("IMAGE", f.images, "image files").required();
+  line.add("IMAGE", f.images,
+           "image files, folders of images, and lists: text files (.txt) with a path on each line")
+      .required();
   f.encoder.add_to(line);
   line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
       .required();
-  line.add("--top", f.top, "classes to name").shows_default();
-  line.add_switch("--json", f.json, "a list of objects instead of lines");
+  line.add("--top", f.top, "classes to name").shows_default().within(positive_integers);
+  const Flag json = line.add_switch("--json", f.json, "a list of objects instead of lines");
+  line.add_switch("--csv", f.csv, "a table instead: path, class1, probability1, class2 ... error")
+      .excludes(json);
 }
-
-struct Answer {
-  std::string problem;                                      // empty if the picture could be read
-  std::vector<std::pair<std::string, double>> predictions;  // class and probability, best first
-};
 
 std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier, const double* probabilities,
                                                     std::int64_t top) {
@@ -49,17 +55,21 @@ std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier
   return best;
 }
 
-// Classifies the images [first, first + answers.size()) as one batch.
-void classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifier& classifier,
-                    std::size_t first, std::span<Answer> answers) {
+// Classifies these images as one batch.
+std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifier& classifier,
+                                   std::span<const std::string> images) {
   const int side = frozen.features.image_size;
   const std::size_t view_bytes = std::size_t(side) * std::size_t(side) * 3;
-  const Recipe plain = recipe("none", side);
+  Recipe plain = recipe("none", side);
+  plain.resize = frozen.info.resize;
+  DecodeLimits limits;
+  limits.exif = frozen.info.exif;
+  std::vector<Answer> answers(images.size());
   std::vector<std::uint8_t> pixels;
   std::vector<std::size_t> readable;
   AugmentScratch scratch;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const Decoded decoded = decode_file(f.images[first + i]);
+    const Decoded decoded = decode_file(images[i], limits);
     if (decoded.outcome == Outcome::rejected) {
       answers[i].problem = decoded.reason;
       continue;
@@ -69,7 +79,7 @@ void classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifie
     make_view(decoded.image, plain, side, unused, pixels.data() + pixels.size() - view_bytes, scratch);
     readable.push_back(i);
   }
-  if (readable.empty()) return;
+  if (readable.empty()) return answers;
   const Tensor bytes =
       Tensor::from(pixels, {static_cast<std::int64_t>(readable.size()), side, side, 3}, frozen.features.device);
   const Tensor features =
@@ -78,28 +88,7 @@ void classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifie
   for (std::size_t row = 0; row < readable.size(); ++row)
     answers[readable[row]].predictions =
         best_of(classifier, &probabilities[row * static_cast<std::size_t>(classifier.classes())], f.top);
-}
-
-void print_json(const Flags& f, const std::vector<Answer>& answers) {
-  nlohmann::json list = nlohmann::json::array();
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    nlohmann::json entry{{"path", f.images[i]}};
-    if (!answers[i].problem.empty()) entry["error"] = answers[i].problem;
-    for (const auto& [name, probability] : answers[i].predictions)
-      entry["predictions"].push_back({{"class", name}, {"probability", probability}});
-    list.push_back(entry);
-  }
-  fmt::print("{}\n", json_text(list, 2));
-}
-
-void print_lines(const Flags& f, const std::vector<Answer>& answers) {
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    std::string line = f.images[i] + ":";
-    if (!answers[i].problem.empty()) line += " cannot be read: " + answers[i].problem;
-    for (const auto& [name, probability] : answers[i].predictions)
-      line += fmt::format("{} {} {:.4f}", line.ends_with(':') ? "" : ",", name, probability);
-    fmt::print("{}\n", line);
-  }
+  return answers;
 }
 
 int classify(int argc, char** argv) {
@@ -108,29 +97,39 @@ int classify(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   flags.encoder.check_values();
-  check(flags.top >= 1, ExitCode::usage, "--top {}: expected 1 or more", flags.top);
+  watch_for_interrupts();
+  const std::vector<std::string> images = image_paths(flags.images);
   const auto frozen = flags.encoder.load(stderr);
   const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
+  if (const auto warning = other_encoder_warning(classifier, flags.classifier, frozen->store); !warning.empty())
+    fmt::print(stderr, "{}\n", one_line(warning));
 
   const NoGrad no_grad;
-  std::vector<Answer> answers(flags.images.size());
+  AnswerPrinter printer(flags.csv    ? AnswerForm::csv
+                        : flags.json ? AnswerForm::json
+                                     : AnswerForm::lines,
+                        std::min(flags.top, classifier.classes()));
   const auto batch = static_cast<std::size_t>(flags.encoder.batch_size);
-  for (std::size_t first = 0; first < answers.size(); first += batch)
-    classify_batch(flags, *frozen, classifier, first,
-                   std::span(answers).subspan(first, std::min(batch, answers.size() - first)));
-  if (flags.json)
-    print_json(flags, answers);
-  else
-    print_lines(flags, answers);
-  std::size_t unreadable = 0;
-  for (const Answer& answer : answers) unreadable += !answer.problem.empty();
-  check(unreadable == 0, ExitCode::data, "{} of {} images could not be read", unreadable, answers.size());
+  std::size_t done = 0, unreadable = 0;
+  while (done < images.size() && interrupt_signal() == 0) {
+    const auto some = std::span(images).subspan(done, std::min(batch, images.size() - done));
+    const std::vector<Answer> answers = classify_batch(flags, *frozen, classifier, some);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      printer.print(some[i], answers[i]);
+      unreadable += !answers[i].problem.empty();
+    }
+    done += some.size();
+  }
+  printer.finish();  // also after a signal: what is printed is whole, and the code says that images are missing
+  if (done < images.size())
+    end_if_interrupted(fmt::format("{} of {} were classified; the same command begins anew", done,
+                                   counted(images.size(), "image")));
+  check(unreadable == 0, ExitCode::data, "{} of {} could not be read", unreadable,
+        counted(images.size(), "image"));
   return 0;
 }
 
+const Program classify_program("classify", "names the most probable classes of images", classify);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::classify);
-}

@@ -1,16 +1,25 @@
-// Writes the features of a whole data set to a file for NumPy: for search, clustering, or another classifier.
+// Writes the features of images to a file for NumPy or a table: for search, clustering, or another classifier.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/images/given_images.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/embedding_file.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
-#include <kindred/data/npz/npz.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/linear.h>
 #include <kindred/models/classifier_file.h>
 
-#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -18,56 +27,52 @@ namespace {
 struct Flags {
   DataFlags data;
   EncoderFlags encoder;
-  std::string out, split = "evaluation", classifier;
+  std::string out, classifier;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
   f.encoder.add_to(line);
-  line.add("--out", f.out, "the .npz file to write; an existing file is replaced").required();
-  line.add("--split", f.split, "train or evaluation").shows_default();
+  line.add("--out", f.out, "the file to write, .npz or .csv; an existing file is replaced").required();
+  f.data.add_split_to(line,
+                      "the images of a set to use (val if there are some, else test; all of a folder without "
+                      "such parts)");
   line.add("--classifier", f.classifier,
            "writes the logits of this classifier.safetensors in place of the features");
-}
-
-// Writes what is known after the features: which images they belong to.
-void write_labels_and_paths(NpzWriter& writer, const Dataset& dataset, const std::vector<std::int64_t>& used) {
-  writer.begin<std::int64_t>("labels", {});
-  for (const std::int64_t i : used) {
-    const std::int64_t label = dataset.label(i);
-    writer.append<std::int64_t>(std::span(&label, 1));
-  }
-  const auto write_texts = [&](const char* what, std::int64_t count, const auto& text_of) {
-    std::size_t widest = 0;
-    for (std::int64_t i = 0; i < count; ++i) widest = std::max(widest, text_width(text_of(i)));
-    writer.begin_texts(what, widest);
-    for (std::int64_t i = 0; i < count; ++i) writer.append_text(text_of(i));
-  };
-  write_texts("paths", static_cast<std::int64_t>(used.size()),
-              [&](std::int64_t i) { return dataset.name(used[static_cast<std::size_t>(i)]); });
-  write_texts("classes", dataset.classes(),
-              [&](std::int64_t i) { return dataset.class_names()[static_cast<std::size_t>(i)]; });
+  line.add_quiet();
 }
 
 int embed(int argc, char** argv) {
-  CommandLine line("Writes the features of every image: features, labels, paths and classes, as a .npz file.",
-                   "embed");
+  CommandLine line(
+      "Writes the features of every image, with paths and classes. DIR may also be a folder of images, a text "
+      "file "
+      "(.txt) with a path on each line, or an image.",
+      "embed");
   Flags flags;
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   flags.data.check_values();
   flags.data.check_outside("--out", flags.out);
+  check_embedding_name(flags.out);
   flags.encoder.check_values();
   watch_for_interrupts();
-  const Dataset dataset = flags.data.open_named(flags.split);
+  flags.data.exif = flags.encoder.encoder_info().exif;
+  const Dataset dataset = open_images(flags.data);
   const auto frozen = flags.encoder.load();
   std::optional<Classifier> classifier;
-  if (!flags.classifier.empty()) classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
+  if (!flags.classifier.empty()) {
+    classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
+    if (const auto warning = other_encoder_warning(*classifier, flags.classifier, frozen->store);
+        !warning.empty())
+      fmt::print("{}\n", one_line(warning));
+  }
 
-  std::vector<std::int64_t> used;
-  NpzWriter writer(flags.out);
-  const std::int64_t columns = classifier ? classifier->classes() : frozen->encoder->feature_dim;
-  writer.begin<float>(classifier ? "logits" : "features", {columns});
+  EmbeddingContent content{dataset};
+  content.columns = classifier ? classifier->classes() : frozen->encoder->feature_dim;
+  content.logits = classifier.has_value();
+  content.has_classes = dataset.origin().has_classes();
+  const auto file = begin_embedding(flags.out, content);
+  std::int64_t images = 0;
   FeatureOptions& options = frozen->features;
   options.what = "embedding";
   std::vector<BadImage> bad;
@@ -77,26 +82,24 @@ int embed(int argc, char** argv) {
         end_if_interrupted(fmt::format("{} was not written; the same command begins anew", flags.out));
         Tensor rows = features.to(Device::cpu, DType::f32);
         if (classifier) rows = linear(rows, classifier->weight, classifier->bias);
-        writer.append<float>(
-            std::span<const float>(rows.data<float>(), static_cast<std::size_t>(rows.numel())));
-        used.insert(used.end(), batch.indices.begin(), batch.indices.end());
+        const std::span<const float> values(rows.data<float>(), static_cast<std::size_t>(rows.numel()));
+        file->append(values, batch.indices);
+        images += batch.rows();
       },
       &bad);
-  check(!used.empty(), ExitCode::data, "{}: not one image could be read", flags.data.path);
-  write_labels_and_paths(writer, dataset, used);
-  writer.commit();
-  fmt::print("{}: {} images of {} classes, {} {} each\n", flags.out, used.size(), dataset.classes(), columns,
-             classifier ? "logits" : "features");
   std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
-  if (!bad.empty())
-    fmt::print("{} images could not be read and are left out, for example {}: {}\n", bad.size(), bad[0].path,
-               bad[0].reason);
+  check(images > 0, ExitCode::data, "{}: not one image could be read{}", flags.data.path,
+        bad.empty() ? "" : fmt::format(", for example {}: {}", bad[0].path, bad[0].reason));
+  file->commit();
+  results_follow();
+  fmt::print("{}: {}{} from {} ({}), {} {} each\n", flags.out, counted(images, "image"),
+             content.has_classes ? " of " + counted(dataset.classes(), "class") : "", dataset.origin().folder,
+             dataset.origin().part, content.columns, classifier ? "logits" : "features");
+  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
   return 0;
 }
 
+const Program embed_program("embed", "writes the features of images as a .npz or .csv file", embed);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::embed);
-}

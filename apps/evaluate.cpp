@@ -2,12 +2,20 @@
 // corruptions.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/images/evaluated_on.h>
+#include <kindred/apps/console/images/given_images.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/known_images.h>
+#include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/data/corruption/corruption.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
@@ -23,7 +31,7 @@ constexpr std::size_t most_lines = 10;  // per list on the terminal; the JSON ha
 struct Flags {
   DataFlags data;
   EncoderFlags encoder;
-  std::string classifier, split = "evaluation", json;
+  std::string classifier, json;
   std::vector<std::string> corruptions;
   std::vector<int> severities = {1, 2, 3, 4, 5};
   std::uint64_t seed = 0;
@@ -34,7 +42,9 @@ void add_flags(CommandLine& line, Flags& f) {
   f.encoder.add_to(line);
   line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
       .required();
-  line.add("--split", f.split, "train or evaluation").shows_default();
+  f.data.add_split_to(line,
+                      "the images of a set to use (val if there are some, else test; all of class folders "
+                      "without such parts)");
   const Flag corruptions =
       line.add("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
           .separated_by(',');
@@ -43,12 +53,18 @@ void add_flags(CommandLine& line, Flags& f) {
       .needs(corruptions);
   line.add_seed(f.seed, "of the corruptions' noise");
   line.add("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
+  line.add_quiet();
 }
 
 std::vector<Corruption> chosen_corruptions(const Flags& f) {
   if (f.corruptions == std::vector<std::string>{"all"}) return all_corruptions();
   std::vector<Corruption> chosen;
-  for (const std::string& each : f.corruptions) chosen.push_back(parse_corruption(each));
+  for (const std::string& each : f.corruptions) {
+    const Corruption corruption = parse_corruption(each);
+    check(std::find(chosen.begin(), chosen.end(), corruption) == chosen.end(), ExitCode::usage,
+          "--corruptions {}: expected all, or names, each once", each);
+    chosen.push_back(corruption);
+  }
   return chosen;
 }
 
@@ -141,11 +157,13 @@ void print_worst_classes(const Scores& scores, const std::vector<std::string>& n
     for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
       if (other != c && scores.confused(c, other) > (mistaken < 0 ? 0 : scores.confused(c, mistaken)))
         mistaken = other;
-    fmt::print("  {:.4f}  {} ({} images){}\n", accuracy_of(scores, c), names[static_cast<std::size_t>(c)],
-               scores.images_of(c),
-               mistaken < 0 ? ""
-                            : fmt::format(", taken for {} {} times", names[static_cast<std::size_t>(mistaken)],
-                                          scores.confused(c, mistaken)));
+    const std::string taken_for =
+        mistaken < 0 ? ""
+                     : fmt::format(", taken for {} {}", names[static_cast<std::size_t>(mistaken)],
+                                   counted(scores.confused(c, mistaken), "time"));
+    fmt::print("  {:.4f}  {}\n", accuracy_of(scores, c),
+               one_line(fmt::format("{} ({}){}", names[static_cast<std::size_t>(c)],
+                                    counted(scores.images_of(c), "image"), taken_for)));
   }
 }
 
@@ -214,13 +232,24 @@ int evaluate(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   watch_for_interrupts();
-  const Dataset dataset = flags.data.open_named(flags.split);
+  flags.data.exif = flags.encoder.encoder_info().exif;
+  const Dataset asked = open_labelled(flags.data);
   const auto frozen = flags.encoder.load();
   frozen->features.stop = [] {
     end_if_interrupted("the evaluation was stopped, and nothing was written; the same command begins anew");
     return false;
   };
   const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
+  for (const std::string& warning :
+       {other_encoder_warning(classifier, flags.classifier, frozen->store),
+        frozen->is_assumed ? std::string() : seen_images_warning(frozen->info, flags.data, asked)})
+    if (!warning.empty()) fmt::print("{}\n", one_line(warning));
+  if (!classifier.has_names)
+    fmt::print(
+        "note: {} has no class names; they are the numbers from 0, or else those of the set in their order\n",
+        flags.classifier);
+  const KnownImages known = known_images(asked, classifier);
+  const Dataset& dataset = known.set;
   const Evaluation evaluation(flags, dataset, *frozen, classifier);
   const int side = frozen->features.image_size;
   check(flags.corruptions.empty() || side >= smallest_corrupted_side, ExitCode::usage,
@@ -229,17 +258,20 @@ int evaluate(int argc, char** argv) {
 
   std::vector<BadImage> bad;
   const Scores clean = evaluation.run("evaluating", {}, &bad);
+  results_follow();
   nlohmann::json result = to_json(clean, classifier.class_names);
-  fmt::print("top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", clean.top1(), clean.top5(),
-             clean.images(), dataset.classes());
+  result["evaluated_on"] = evaluated_on(dataset, clean.images());
+  result["left_out"] = {{"classes", known.unknown}, {"images", known.left_out}};
+  print_evaluated_on(dataset, clean.images());
+  fmt::print("top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", clean.top1(), clean.top5(),
+             counted(clean.images(), "image"),
+             counted(dataset.classes() - static_cast<int>(known.unknown.size()), "class"));
   fmt::print("expected calibration error {:.4f}, negative log-likelihood {:.4f}\n", clean.calibration_error(),
              clean.negative_log_likelihood());
   print_worst_classes(clean, classifier.class_names);
   std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
   result["unreadable"] = bad.size();
-  if (!bad.empty())
-    fmt::print("{} images could not be read and are left out, for example {}: {}\n", bad.size(), bad[0].path,
-               bad[0].reason);
+  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
   if (!flags.corruptions.empty()) {
     fmt::print("errors under ImageNet-C's corruptions, severity {}:\n", fmt::join(flags.severities, " "));
     if (side != 224)
@@ -250,9 +282,9 @@ int evaluate(int argc, char** argv) {
   return 0;
 }
 
+const Program evaluate_program(
+    "evaluate", "measures an encoder with its classifier: accuracy, calibration, confusion, corruptions",
+    evaluate);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::evaluate);
-}

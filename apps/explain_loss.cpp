@@ -258,9 +258,8 @@ int body(int argc, char** argv) {
   return explain_batch(arguments);
 }
 
+const Program explain_loss_program("explain_loss", "explains the loss of a small batch, matrix by matrix",
+                                   body);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::body);
-}

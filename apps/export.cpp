@@ -3,13 +3,21 @@
 #include <kindred/apps/console/choice.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/preparation_flags.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/onnx/onnx_file.h>
 #include <kindred/apps/training/run/weights_source.h>
 #include <kindred/data/npz/npz.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/models/file_order.h>
 
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
 
 namespace kindred {
 namespace {
@@ -24,20 +32,29 @@ constexpr Named<Format> formats[] = {{Format::torchvision, "torchvision"},
                                      {Format::kindred, "kindred"}};
 
 struct Flags {
-  std::string source, format_name, out, classifier;
+  std::string source, format_name, out, classifier, resize;
   Format format = Format::kindred;  // what format_name means, once the flags have been checked
   std::int64_t image_size = 0;
-  bool head = false;
+  bool head = false, best = false, with_preparation = false;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
-  line.add("SOURCE", f.source, "the --out folder of a pretrain run, or a .safetensors file of weights")
+  line.add("SOURCE", f.source,
+           "the --out folder of a pretrain run, a checkpoint, or a .safetensors file of weights")
       .required();
+  line.add_switch("--best", f.best, best_help);
   line.add("--format", f.format_name, names_of(formats, " or ")).required();
   line.add("--out", f.out, "the file to write; an existing file is replaced").required();
   line.add("--classifier", f.classifier, "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
   line.add("--image-size", f.image_size,
-           "side of the images that an onnx graph takes (as the encoder was trained)");
+           "side of the images that an onnx graph takes (as the encoder was trained)")
+      .within(sides_in_pixels);
+  line.add(
+      "--resize", f.resize,
+      fmt::format("how images of an onnx graph are resized; {} (as the encoder was trained)", resize_help));
+  line.add_switch(
+      "--with-preparation", f.with_preparation,
+      "onnx: the graph takes RGB bytes of pictures of any size, and resizes and normalizes them itself");
   line.add_switch("--head", f.head, "adds the projection head (supcontrast always has it if there is one)");
 }
 
@@ -45,7 +62,8 @@ std::string describe(const Flags& f, const LoadedModel& model) {
   std::string text = fmt::format("{}: {} with the {} stem, {} parameters", f.out, model.info.encoder.model,
                                  name(model.info.encoder.stem), model.store.parameter_count());
   if (model.head) text += fmt::format(", with its {} projection head", name(model.head->kind));
-  if (model.classifier) text += fmt::format(", with a classifier of {} classes", model.class_names.size());
+  if (model.classifier)
+    text += fmt::format(", with a classifier of {}", counted(model.class_names.size(), "class"));
   return text + "\n";
 }
 
@@ -65,6 +83,10 @@ std::string advice(const Flags& f, const LoadedModel& model) {
                   ? "note: no classifier; make the model there with num_classes=0\n"
                   : "note: no classifier; set model.fc = torch.nn.Identity() there before loading\n";
   }
+  if (f.with_preparation && info.exif == ExifMode::apply)
+    text +=
+        "note: the encoder was trained with --exif apply, but a graph sees only pixels; turn pictures before "
+        "it\n";
   if (f.format == Format::supcontrast && info.stem == Stem::imagenet)
     text += "note: SupContrast's own ResNets have CIFAR's 3x3 stem; this one has ImageNet's\n";
   if (f.format == Format::supcontrast && !model.head)
@@ -90,8 +112,32 @@ void write_safetensors(const Flags& f, const LoadedModel& model) {
   save_weights(f.out, model.store, names, model.info.encoder, model.info.batches_tracked, more);
 }
 
+const char* ending_of(Format format) {
+  return format == Format::onnx ? ".onnx" : format == Format::npz ? ".npz" : ".safetensors";
+}
+
+// Throws Error(usage) if the file's name promises another format. Names that promise none are the user's choice.
+void check_ending(const Flags& f) {
+  std::filesystem::path out = f.out;
+  std::string ending = out.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  const bool is_pickle = ending == ".pth" || ending == ".pt";
+  const std::string right = ending_of(f.format);
+  if (ending == right || !(is_pickle || ending == ".onnx" || ending == ".npz" || ending == ".safetensors"))
+    return;
+  const std::string better = out.replace_extension(right).string();
+  check(!is_pickle, ExitCode::usage,
+        "--out {}: --format {} writes a {} file, not a pickle of PyTorch's; give --out {}{}", f.out,
+        f.format_name, right, better,
+        right == ".safetensors" ? ", which safetensors.torch.load_file reads there" : "");
+  fail(ExitCode::usage, "--out {}: --format {} writes a {} file; give --out {}, or another --format", f.out,
+       f.format_name, right, better);
+}
+
 void check_flags(Flags& f) {
   f.format = choice("--format", f.format_name, formats);
+  check_ending(f);
   if (f.format == Format::onnx) require_onnx();
   check(!f.head || f.format == Format::supcontrast || f.format == Format::onnx || f.format == Format::npz,
         ExitCode::usage, "--head: {} has no place for a projection head; supcontrast, onnx and npz have",
@@ -101,8 +147,10 @@ void check_flags(Flags& f) {
   check(f.classifier.empty() || f.format != Format::kindred, ExitCode::usage,
         "--classifier: an encoder file of Kindred's holds no classifier; programs take it by --classifier");
   check(f.image_size == 0 || f.format == Format::onnx, ExitCode::usage, "--image-size is for --format onnx");
-  check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
-        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
+  check(f.resize.empty() || f.format == Format::onnx, ExitCode::usage, "--resize is for --format onnx");
+  if (!f.resize.empty()) parse_resize(f.resize);
+  check(!f.with_preparation || f.format == Format::onnx, ExitCode::usage,
+        "--with-preparation: --format {} has no place for it; onnx has", f.format_name);
 }
 
 int export_weights(int argc, char** argv) {
@@ -111,16 +159,18 @@ int export_weights(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
-  const WeightsSource source = find_weights(flags.source);
+  const WeightsSource source = find_weights("SOURCE", flags.source, flags.best);
   LoadOptions options;
   options.with_head = flags.head || (flags.format == Format::supcontrast && source.head);
   options.classifier = flags.classifier;
   const auto model = load_model(source, options);
+  if (!model->warning.empty()) fmt::print("{}\n", one_line(model->warning));
   if (flags.image_size) model->info.encoder.image_size = flags.image_size;
+  if (!flags.resize.empty()) model->info.encoder.resize = parse_resize(flags.resize);
   if (flags.format == Format::npz)
     write_npz(flags.out, *model);
   else if (flags.format == Format::onnx)
-    write_onnx(flags.out, *model);
+    write_onnx(flags.out, *model, flags.with_preparation);
   else
     write_safetensors(flags, *model);
   fmt::print("{}{}", describe(flags, *model), advice(flags, *model));
@@ -131,9 +181,9 @@ int export_weights(int argc, char** argv) {
   return 0;
 }
 
+const Program export_program("export",
+                             "writes trained weights for torchvision, timm, SupContrast, ONNX or NumPy",
+                             export_weights, "export_weights");
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::export_weights);
-}

@@ -3,14 +3,24 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/images/evaluated_on.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/messages/start_facts.h>
+#include <kindred/apps/console/preparation_flags.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/probe.h>
+#include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/files/safetensors.h>
+#include <kindred/models/classifier_file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -26,40 +36,45 @@ struct Flags {
   DataFlags data;
   std::string out, encoder, weights, untrained, augment = "none", device = "auto";
   std::optional<std::string> precision;
-  std::string stem, pixels;
+  std::string stem, pixels, resize, exif;
   std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
-  bool overwrite = false;
+  bool best = false, overwrite = false;
   ProbeOptions probe;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
-  const Flag encoder = line.add("--encoder", f.encoder, "RUN/encoder.safetensors of a pretrain run");
-  const Flag weights = line.add("--weights", f.weights,
-                                "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
-                           .excludes(encoder);
+  f.data.add_evaluation_split_to(line);
+  const Flag encoder = line.add("--encoder", f.encoder, encoder_help);
+  const Flag weights = line.add("--weights", f.weights, weights_help).excludes(encoder);
+  const Flag best = line.add_switch("--best", f.best, best_help);
   const Flag untrained = line.add("--untrained", f.untrained, "probe random weights of this model instead")
                              .excludes(encoder)
-                             .excludes(weights);
+                             .excludes(weights)
+                             .excludes(best);
   line.add("--out", f.out, "folder for the results").required();
   line.add("--augment", f.augment, "none: features once, without augmentation; probe: augmented images")
       .shows_default();
-  line.add("--epochs", f.probe.epochs, "").shows_default();
-  line.add("-b,--batch-size", f.probe.batch_size, "").shows_default();
-  line.add("--lr", f.probe.lr, "cosine to 0").shows_default();
-  line.add("--momentum", f.probe.momentum, "").shows_default();
-  line.add("--weight-decay", f.probe.weight_decay, "").shows_default();
-  line.add("--label-smoothing", f.probe.label_smoothing, "").shows_default();
+  line.add("--epochs", f.probe.epochs).shows_default().within(positive_integers);
+  line.add("-b,--batch-size", f.probe.batch_size).shows_default().within(positive_integers);
+  line.add("--lr", f.probe.lr, "cosine to 0").shows_default().within(not_negative_numbers);
+  line.add("--momentum", f.probe.momentum).shows_default().within(shares_below_one);
+  line.add("--weight-decay", f.probe.weight_decay).shows_default().within(not_negative_numbers);
+  line.add("--label-smoothing", f.probe.label_smoothing).shows_default().within(shares_below_one);
   line.add_seed(f.probe.seed, "of the order of the images");
-  line.add("--image-size", f.image_size, "side of an image in pixels (as the encoder was trained)");
+  line.add("--image-size", f.image_size, "side of an image (as the encoder was trained)")
+      .within(sides_in_pixels);
   line.add("--pixels", f.pixels,
            "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
+  line.add("--resize", f.resize, fmt::format("{} (as the encoder was trained)", resize_help));
+  line.add("--exif", f.exif, fmt::format("{} (as the encoder was trained)", exif_help));
   line.add("--stem", f.stem, "of an untrained model: imagenet or cifar (cifar up to 32 pixels)")
       .needs(untrained);
   line.add("--precision", f.precision, precision_help);
   line.add("--device", f.device, device_help).shows_default();
-  line.add("-j,--workers", f.workers, "threads that load images").shows_default();
+  line.add("-j,--workers", f.workers, "threads that load images").shows_default().within(numbers_of_workers);
   line.add_switch("--overwrite", f.overwrite, "replace the result in --out");
+  line.add_quiet();
 }
 
 void check_flags(const Flags& f) {
@@ -67,9 +82,8 @@ void check_flags(const Flags& f) {
         "give --encoder RUN/encoder.safetensors, --weights FILE, or --untrained MODEL");
   check(f.augment == "none" || f.augment == "probe", ExitCode::usage, "--augment {}: expected none or probe",
         f.augment);
-  check(f.image_size == 0 || (f.image_size >= 8 && f.image_size <= 4096), ExitCode::usage,
-        "--image-size {}: expected 8 to 4096 pixels", f.image_size);
-  check(f.workers >= 0 && f.workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", f.workers);
+  if (!f.resize.empty()) parse_resize(f.resize);
+  if (!f.exif.empty()) parse_exif(f.exif);
   f.data.check_values();
   f.data.check_outside("--out", f.out);
   f.probe.check_values();
@@ -78,9 +92,9 @@ void check_flags(const Flags& f) {
 EncoderInfo encoder_info(const Flags& f) {
   EncoderInfo info;
   if (!f.encoder.empty()) {
-    info = read_encoder_info(f.encoder);
+    info = encoder_info_of(f.encoder);
   } else if (!f.weights.empty()) {
-    info = read_weights_info(f.weights).encoder;
+    info = weights_info_of(f.weights).encoder;
   } else {
     info.model = resnet_spec(f.untrained).name;
     info.image_size = f.image_size ? f.image_size : 224;
@@ -88,6 +102,8 @@ EncoderInfo encoder_info(const Flags& f) {
   }
   if (f.image_size) info.image_size = f.image_size;
   if (!f.pixels.empty()) info.pixels = pixel_statistics(f.pixels);
+  if (!f.resize.empty()) info.resize = parse_resize(f.resize);
+  if (!f.exif.empty()) info.exif = parse_exif(f.exif);
   return info;
 }
 
@@ -99,17 +115,22 @@ int linear_probe(int argc, char** argv) {
   check_flags(flags);
   watch_for_interrupts();
   const DeviceChoice device = choose_device(flags.device);
+  const nlohmann::json facts = facts_of_start(line, device);
   const Precision precision = precision_for(flags.precision, device.device);
   report_device(device, precision);
   const KnownPlans known_plans(device, {.allow_tf32 = precision.tf32});
 
   // First of all that is read, because a killed process may have left something to put right, also in the run
   // that the encoder is of.
-  if (!flags.encoder.empty()) put_right_folder_of(flags.encoder);
+  for (const std::string& given : {flags.encoder, flags.weights})
+    if (!given.empty()) put_right_folder_of(given);
   OutputFolder folder(flags.out, FolderOf::probe,
                       flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
 
+  if (!flags.encoder.empty()) flags.encoder = weights_file("--encoder", flags.encoder, flags.best).string();
+  if (!flags.weights.empty()) flags.weights = weights_file("--weights", flags.weights, flags.best).string();
   const EncoderInfo info = encoder_info(flags);
+  flags.data.exif = info.exif;
   ParameterStore store;
   const ResNet encoder(store, resnet_spec(info.model), info.stem);
   store.allocate(device.device, flags.probe.seed, precision.compute);
@@ -123,12 +144,19 @@ int linear_probe(int argc, char** argv) {
         "{} has no val or test images: a probe needs some to be measured on; {}", flags.data.path,
         no_evaluation_advice);
   print_notes(*evaluation, &train);
+  // Nobody knows what another program's weights were trained on.
+  const bool is_known =
+      !flags.encoder.empty() || (!flags.weights.empty() && !weights_info_of(flags.weights).assumed);
+  if (is_known)
+    if (const auto warning = seen_images_warning(info, flags.data, *evaluation); !warning.empty())
+      fmt::print("{}\n", one_line(warning));
 
   FeatureOptions features;
   features.device = device.device;
   features.precision = precision.compute;
   features.pixels = info.pixels;
   features.image_size = static_cast<int>(info.image_size);
+  features.resize = info.resize;
   features.workers = static_cast<int>(flags.workers);
   features.stop = [] {
     end_if_interrupted(probe_stopped);
@@ -152,32 +180,36 @@ int linear_probe(int argc, char** argv) {
 
   const fs::path out = flags.out;
   folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
-  probe.save(out / "classifier.safetensors", train.class_names());
+  probe.save(out / "classifier.safetensors", train.class_names(), encoder_checksum(store));
   write_bad_images(out / "bad_images.tsv", bad);
-  write_json(out / "result.json", {{"top1", accuracy.top1},
-                                   {"top5", accuracy.top5},
-                                   {"images", testing.rows()},
-                                   {"classes", train.classes()},
-                                   {"train_images", training.rows()},
-                                   {"model", info.model},
-                                   {"encoder", !flags.encoder.empty()   ? flags.encoder
-                                               : !flags.weights.empty() ? flags.weights
-                                                                        : "untrained"},
-                                   {"augment", flags.augment},
-                                   {"image_size", info.image_size},
-                                   {"settings", flags.probe.to_json()}});
+  nlohmann::json result = {{"top1", accuracy.top1},
+                           {"top5", accuracy.top5},
+                           {"images", testing.rows()},
+                           {"evaluated_on", evaluated_on(*evaluation, testing.rows())},
+                           {"classes", train.classes()},
+                           {"train_images", training.rows()},
+                           {"model", info.model},
+                           {"encoder", !flags.encoder.empty()   ? flags.encoder
+                                       : !flags.weights.empty() ? flags.weights
+                                                                : "untrained"},
+                           {"augment", flags.augment},
+                           {"image_size", info.image_size},
+                           {"resize", name_of(resize_names, info.resize)},
+                           {"exif", name_of(exif_names, info.exif)},
+                           {"settings", flags.probe.to_json()}};
+  result.update(facts);
+  write_json(out / "result.json", result);
   folder.saved();
-  if (!bad.empty())
-    fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
-               (out / "bad_images.tsv").string());
-  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} images of {} classes\n", info.model,
-             accuracy.top1, accuracy.top5, testing.rows(), train.classes());
+  results_follow();
+  if (!bad.empty()) fmt::print("{}\n", bad_images_line(bad.size(), out / "bad_images.tsv"));
+  print_evaluated_on(*evaluation, testing.rows());
+  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", info.model, accuracy.top1,
+             accuracy.top5, counted(testing.rows(), "image"), counted(train.classes(), "class"));
   return 0;
 }
 
+const Program linear_probe_program("linear_probe", "trains a linear classifier on a frozen encoder (stage two)",
+                                   linear_probe);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::linear_probe);
-}

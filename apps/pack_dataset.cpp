@@ -3,8 +3,11 @@
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/preparation_flags.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/data/sets/pack/pack.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
 #include <filesystem>
@@ -14,9 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr NumberRange sides_of_shrunk{"1 to 65500 pixels", 1, 65500}, jpeg_qualities{"1 to 100", 1, 100};
+
 struct Flags {
   DataFlags data;
-  std::string out;
+  std::string out, exif = "ignore";
   PackOptions pack;
   std::optional<int> quality;
 };
@@ -25,24 +30,52 @@ void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
   line.add("OUT", f.out, "the pack to write, for example set.kpack").required();
   line.add("--max-side", f.pack.max_side,
-           "shrink larger images to this longer side, as JPEG (0: files are not changed)");
-  line.add("--quality", f.quality, "of images that are shrunk, 1 to 100 (90)");
+           "shrink larger images to this longer side, as JPEG (files are not changed)")
+      .within(sides_of_shrunk);
+  line.add("--quality", f.quality, "of images that are shrunk (90)").within(jpeg_qualities);
+  line.add("--exif", f.exif, fmt::format("of images that are shrunk: {}", exif_help)).shows_default();
   line.add_switch("--overwrite", f.pack.overwrite, "replace OUT");
+  line.add_quiet();
 }
 
 void check_flags(Flags& f) {
   f.data.check_values();
+  f.data.exif = parse_exif(f.exif);
   check(!f.out.empty(), ExitCode::usage, "OUT is empty; give the name of the pack to write");
-  check(f.pack.max_side >= 0 && f.pack.max_side <= 65500, ExitCode::usage,
-        "--max-side {}: expected 1 to 65500 pixels", f.pack.max_side);
   check(!f.quality || f.pack.max_side > 0, ExitCode::usage,
         "--quality applies only to shrunk images; give --max-side too");
   f.pack.quality = f.quality.value_or(f.pack.quality);
-  check(f.pack.quality >= 1 && f.pack.quality <= 100, ExitCode::usage, "--quality {}: expected 1 to 100",
-        f.pack.quality);
   std::error_code ignored;
-  check(!f.data.contains(fs::weakly_canonical(f.out, ignored).parent_path()), ExitCode::usage,
-        "{}: lies in the data set, which is never changed; give another place", f.out);
+  check(!f.data.contains(fs::weakly_canonical(f.out, ignored).parent_path()) && !f.data.contains(f.out),
+        ExitCode::usage, "{}: lies in the data set, which is never changed; give another place", f.out);
+}
+
+// The images for tests, which often have no labels: then they are left out, and a line says why.
+std::optional<Dataset> open_test(const DataFlags& data) {
+  if (data.held_out_fraction() > 0) return std::nullopt;  // what is held out replaces both
+  try {
+    return data.open(Split::test);
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::data) throw;
+    fmt::print("note: the images for tests are not in the pack: {}\n", one_line(error.what()));
+    return std::nullopt;
+  }
+}
+
+// What became of EXIF orientations; files that are not shrunk keep theirs.
+void print_orientations(const Flags& f, const PackSummary& summary) {
+  if (summary.oriented > 0 && f.data.exif == ExifMode::ignore)
+    fmt::print(
+        "warning: {} of the shrunk images had an EXIF orientation, which shrinking loses, and lie as they are "
+        "stored; pack "
+        "with --exif apply to turn them\n",
+        summary.oriented);
+  if (f.data.exif == ExifMode::apply)
+    fmt::print(
+        "{} turned as {} EXIF orientation says; files that were not shrunk keep theirs, so give --exif apply "
+        "to the programs that read the pack too\n",
+        summary.oriented == 1 ? "1 shrunk image was" : fmt::format("{} shrunk images were", summary.oriented),
+        summary.oriented == 1 ? "its" : "their");
 }
 
 int pack_dataset(int argc, char** argv) {
@@ -53,34 +86,43 @@ int pack_dataset(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   watch_for_interrupts();
+  flags.data.named_split = "val";  // no note says that the images for tests are not used
   const Dataset train = *flags.data.open(Split::train);
   print_notes(train);
-  const std::optional<Dataset> evaluation = flags.data.open(Split::evaluation);
-  if (evaluation) print_notes(*evaluation, &train);
+  const std::optional<Dataset> validation = flags.data.open(Split::val), test = open_test(flags.data);
+  if (validation) print_notes(*validation, &train);
+  if (test) print_notes(*test, &train);
 
   PackSummary summary;
   {
-    const std::int64_t images = train.size() + (evaluation ? evaluation->size() : 0);
+    const std::int64_t images =
+        train.size() + (validation ? validation->size() : 0) + (test ? test->size() : 0);
     Progress progress("packing", images, "images");
     std::int64_t before = 0;
-    summary = write_pack(train, evaluation, flags.data.path, flags.out, flags.pack, [&](std::int64_t done) {
+    const auto show = [&](std::int64_t done) {
       for (; before < done; ++before) progress.advance(1, "");
       end_if_interrupted(
           fmt::format("{} of {} images are packed; the same command goes on from there", done, images));
-    });
+    };
+    summary = write_pack(PackSets{train, validation, test}, flags.data.path, flags.out, flags.pack, show);
   }
-  fmt::print("{}: {}{} images of {} classes, {}\n", flags.out,
-             summary.was_there ? "there already, complete: " : "", summary.images, train.classes(),
+  results_follow();
+  fmt::print("{}: {}{} of {}, {}\n", flags.out, summary.was_there ? "there already, complete: " : "",
+             counted(summary.images, "image"), counted(train.classes(), "class"),
              format_bytes(static_cast<double>(summary.bytes)));
-  if (summary.resumed > 0) fmt::print("{} of them were packed before\n", summary.resumed);
-  if (summary.shrunk > 0) fmt::print("{} were shrunk to {} pixels\n", summary.shrunk, flags.pack.max_side);
+  if (summary.resumed > 0)
+    fmt::print("{} of them {} packed before\n", summary.resumed, summary.resumed == 1 ? "was" : "were");
+  if (summary.shrunk > 0)
+    fmt::print("{} {} shrunk to {} pixels\n", summary.shrunk, summary.shrunk == 1 ? "was" : "were",
+               flags.pack.max_side);
+  print_orientations(flags, summary);
   for (const std::string& missing : summary.missing) fmt::print("warning: not in the pack: {}\n", missing);
   return 0;
 }
 
+const Program pack_dataset_program("pack_dataset",
+                                   "packs a data set into one file, which is read at memory speed",
+                                   pack_dataset);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::pack_dataset);
-}

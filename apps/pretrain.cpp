@@ -3,21 +3,29 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/images/evaluated_on.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/messages/start_facts.h>
+#include <kindred/apps/console/messages/step_log.h>
 #include <kindred/apps/console/process_memory.h>
+#include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/training/announcement.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/time_prediction.h>
-#include <kindred/apps/training/options/set_defaults.h>
+#include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
 #include <kindred/apps/training/run/run_record.h>
-#include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/saver.h>
 #include <kindred/apps/training/run/start.h>
+#include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/apps/training/training_images.h>
 #include <kindred/models/weights_file.h>
 
 namespace kindred {
@@ -43,12 +51,14 @@ class Pretraining {
         learner_(o_, device_, train_.classes()),
         steps_(make_training_steps(o_, device_, learner_, pictures)),
         non_finite_(o_, train_, learner_, *steps_),
-        record_(o_, train_, batches_.batches_per_epoch(), [this] { return batches_.bad_images(); }) {}
+        record_(o_, train_, batches_.batches_per_epoch(), [this] { return batches_.bad_images(); }),
+        step_log_(o_.log_every, o_.views * o_.batch_size, o_.epochs * batches_.batches_per_epoch()) {}
 
   // The content of config.json: the settings and what they are applied to.
   nlohmann::json config() const {
     nlohmann::json config = o_.to_json();
     config["images"] = train_.size();
+    if (evaluation_) config["evaluated_on"] = evaluated_on(*evaluation_, evaluation_->size());
     config["data_fingerprint"] = record_.state().data;
     return config;
   }
@@ -57,7 +67,8 @@ class Pretraining {
   void begin() {
     record_.begin();
     if (o_.weights.empty()) return;
-    fmt::print("{}\n", load_weights(o_.weights, learner_.model().store).to_string());
+    const auto file = weights_file("--weights", o_.weights, o_.best);
+    fmt::print("{}\n", load_weights(file, learner_.model().store).to_string());
     learner_.weights_changed();
   }
 
@@ -72,6 +83,8 @@ class Pretraining {
     announce();
     try {
       if (!record_.is_finished()) batches_.look_at_headers();
+      if (record_.state().steps_done == 0)
+        record_.set_untrained(measure_start(learner_, o_, device_, train_, evaluation_));
       while (!record_.is_finished())
         if (!train_epoch() || !finish_epoch()) return end_interrupted();
     } catch (const Error& error) {
@@ -95,18 +108,27 @@ class Pretraining {
       take(steps_->run(batches_.bytes(), labels, schedule_.at(step)));  // Learner::step
       saver_->after_step(at.steps_done);
     }
+    finish_steps();
+    record_.end_steps();
+    return record_.epoch_has_all_steps();
+  }
+
+  // A GPU may have finished steps whose results have not been read. After the epoch's last one looks at its batch, so
+  // that a checkpoint holds the figures.
+  void finish_steps() {
     take(steps_->finish());
     const StepOutputs& last = steps_->outputs();  // undefined before this process's first step
-    const bool is_whole = record_.epoch_has_all_steps();
-    record_.end_steps(is_whole && last.features.defined() ? diagnosis_.look_at(last.features, last.positives)
-                                                          : nlohmann::json());
-    return is_whole;
+    if (record_.epoch_has_all_steps() && record_.state().features.is_null() && last.features.defined())
+      record_.set_features(diagnosis_.look_at(last.features, last.positives));
   }
 
   // Takes the results of finished steps. A GPU's results become known only after later steps have been started.
   void take(const std::vector<StepResult>& results) {
-    for (const StepResult& result : results)
+    for (const StepResult& result : results) {
       record_.end_step(result, non_finite_.is_update(result, record_.state(), record_.images_of_step()));
+      const std::int64_t step = record_.state().steps_done;
+      step_log_.end_step(step, result.loss, schedule_.at(step - 1), result.step_seconds + result.wait_seconds);
+    }
   }
 
   // Measures accuracies, reports, and saves. Returns false if interrupted; a resumed run then finishes the
@@ -123,39 +145,31 @@ class Pretraining {
     const double rate = schedule_.at(record_.state().steps_done - 1);
     const EpochReport report =
         record_.report(accuracies, rate, collapse_loss_, learner_.online_probe() != nullptr);
-    diagnosis_.finish_epoch(epoch, report.loss, collapse_loss_);
+    diagnosis_.finish_epoch(epoch, report.loss, collapse_loss_,
+                            static_cast<double>(epoch) <= o_.warmup_epochs &&
+                                is_above_chance(record_.state(), report.neighbours, evaluation_));
     fmt::print("{}\n", report.to_string());
     if (!diagnosis_.line().empty()) fmt::print("  {}\n", diagnosis_.line());
     for (const std::string& warning : diagnosis_.warnings()) fmt::print("warning: {}\n", warning);
     std::fflush(stdout);
 
-    const bool by_neighbours = evaluation_ && o_.knn_every > 0;
-    std::optional<double> score;  // of an epoch in which the model has learned
-    if (report.loss) score = by_neighbours ? report.neighbours.value_or(-1) : -*report.loss;
-    const bool is_best = record_.end_epoch(report, score);
-    const bool would_replace = folder_.replaces() && record_.has_learned_nothing();
+    EpochFigure figure = report.figure(evaluation_ && o_.knn_every > 0);
+    if (record_.has_diverged()) figure.score.reset();  // the model has not learned
+    const bool is_best = record_.end_epoch(report, figure);
+    const bool would_replace = folder_.replaces() && !record_.failure().empty();
     if (!record_.is_finished() && !would_replace) saver_->after_epoch(is_best);
     return true;
   }
 
   void announce() {
-    const std::int64_t steps = batches_.batches_per_epoch();
-    fmt::print("{} images in {} classes, {} an epoch, learning rate {}\n", train_.size(), train_.classes(),
-               steps == 1 ? "1 step" : fmt::format("{} steps", steps), schedule_.to_string());
-    fmt::print("{}: {} parameters; {:.3f} is the loss of {}\n", o_.model,
-               learner_.model().store.parameter_count(), collapse_loss_,
-               loss_.classifies() ? "equal scores" : "features that are all the same");
-    for (const std::string& warning :
-         warnings_at_start(loss_, train_.labels(), o_.precision.compute != DType::f32))
-      fmt::print("warning: {}\n", warning);
-    if (batches_.stays_on_gpu()) fmt::print("the training images stay on the GPU, which makes the views\n");
+    announce_run(o_, train_, batches_, schedule_, learner_, loss_, collapse_loss_);
     saver_.emplace(
         o_, record_.state().steps_done,
         [this] {
-          take(steps_->finish());  // a GPU may have finished steps whose results have not been read
+          finish_steps();
           return Checkpoint(learner_.model().store, learner_.state(), record_.state());
         },
-        [this] { folder_.saved(); });
+        [this] { folder_.saved(); }, train_.class_names());
     if (record_.is_finished()) fmt::print("the run is finished already\n");
   }
 
@@ -165,22 +179,35 @@ class Pretraining {
     if (device_ == Device::cuda) save_plans(std::filesystem::path(o_.out) / "plans.json");
   }
 
+  // Measures the classifier that was trained with the encoder. Returns false if interrupted.
+  bool finish_classifier() {
+    if (!evaluation_) return true;
+    const Scores scores = measure_classifier(learner_, o_, device_, *evaluation_);
+    if (interrupt_signal()) return false;
+    write_classifier_result(o_, scores, record_.state().epochs_done, train_, *evaluation_);
+    return true;
+  }
+
   Ending end_finished() {
-    if (!folder_.replaces() || !record_.has_learned_nothing()) save_for_sure();  // it would replace a good run
+    results_follow();
+    const std::string failure = record_.failure();
+    if (!folder_.replaces() || failure.empty()) save_for_sure();  // it would replace a good run
+    if (failure.empty() && loss_.classifies() && !finish_classifier()) return end_interrupted();
     const std::filesystem::path out = o_.out;
     if (const auto bad = batches_.bad_images(); !bad.empty())
-      fmt::print("{} images could not be read or are damaged; they are listed in {}\n", bad.size(),
-                 (out / "bad_images.tsv").string());
-    fmt::print("encoder: {}\n", (out / "encoder.safetensors").string());
+      fmt::print("{}\n", bad_images_line(bad.size(), out / "bad_images.tsv"));
+    fmt::print("encoder: {}\n", (out / encoder_name).string());
+    if (const auto best = record_.best_epoch())
+      fmt::print("best encoder: {} (epoch {})\n", (out / best_encoder_name).string(), *best);
+    if (loss_.classifies()) fmt::print("classifier: {}\n", (out / classifier_name).string());
     fmt::print("peak memory of the process: {}\n", format_bytes(static_cast<double>(peak_resident_bytes())));
-    check(!record_.has_learned_nothing(), ExitCode::non_finite,
-          "the run has learned nothing: every step was skipped, because its loss or a gradient was not finite; "
-          "try a "
-          "lower --lr or a higher --temperature");
+    check(failure.empty(), ExitCode::non_finite, "{}", failure);
+    fmt::print("{}", closing_lines(o_, record_.state(), record_.best_epoch(), train_, evaluation_));
     return Ending::finished;
   }
 
   Ending end_interrupted() {
+    results_follow();
     if (folder_.replaces() && record_.state().steps_done == 0) {  // an untrained model replaces no run
       fmt::print("{}: no step was done, and nothing was saved\n", interrupt_name());
       return Ending::interrupted;
@@ -205,18 +232,9 @@ class Pretraining {
   std::unique_ptr<TrainingSteps> steps_;
   NonFiniteSteps non_finite_;
   RunRecord record_;
+  StepLog step_log_;
   std::optional<Saver> saver_;  // the last member, because its thread must end before the others are destroyed
 };
-
-// The options, of which some depend on the training images.
-PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
-                            const Dataset& train) {
-  const nlohmann::json earlier =
-      asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
-  const PretrainOptions options = flags.resolve(choose_defaults(flags, asked, device, train, earlier));
-  check_training_set(options, train);
-  return options;
-}
 
 int pretrain(int argc, char** argv) {
   CommandLine line("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
@@ -224,13 +242,14 @@ int pretrain(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   const PretrainOptions asked = flags.resolve();  // refuses wrong flags before the set is read
   watch_for_interrupts();
+  if (asked.dry_run) results_follow();
   if (!asked.gpu.empty()) {
-    const Dataset train = *asked.data.open(Split::train);
-    print_notes(train);
+    const Dataset train = open_training_images(asked);
     predict(resolve_for(flags, asked, Device::cuda, train), train);
     return 0;
   }
   const DeviceChoice device = choose_device(asked.device);
+  const nlohmann::json facts = facts_of_start(line, device);
   report_device(device, asked.precision);
   // First of all that is read, because a killed process may have left something to put right; and the last to
   // end, when nothing writes to it any more.
@@ -241,20 +260,14 @@ int pretrain(int argc, char** argv) {
                                {.deterministic = asked.deterministic, .allow_tf32 = asked.precision.tf32},
                                asked.resume ? plans : std::filesystem::path());
 
-  const Dataset train = *asked.data.open(Split::train);
-  print_notes(train);
+  const Dataset train = open_training_images(asked);
   const PretrainOptions options = resolve_for(flags, asked, device.device, train);
   if (options.dry_run) {
     const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
     fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
     return 0;
   }
-  const auto evaluation = options.data.open(Split::evaluation);
-  if (!evaluation)
-    fmt::print("no val or test images in {}: no nearest-neighbour figure; {}\n", options.data.path,
-               no_evaluation_advice);
-  else
-    print_notes(*evaluation, &train);
+  const auto evaluation = open_evaluation_images(options, train);
   check_memory(options, device.device, train);
   try {
     Pretraining run(options, device.device, train, evaluation, pictures_for_gpu(options, device.device, train),
@@ -264,7 +277,7 @@ int pretrain(int argc, char** argv) {
       run.resume(*checkpoint);
     else
       run.begin();
-    start.done(run.config());
+    start.done(run.config(), facts);
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {
@@ -272,9 +285,8 @@ int pretrain(int argc, char** argv) {
   }
 }
 
+const Program pretrain_program("pretrain", "trains an encoder by supervised contrastive learning (stage one)",
+                               pretrain);
+
 }  // namespace
 }  // namespace kindred
-
-int main(int argc, char** argv) {
-  return kindred::run_main(argc, argv, kindred::pretrain);
-}

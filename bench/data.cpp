@@ -15,12 +15,15 @@
 //
 //   decode      whole pictures, nothing else
 //
+//   pictures    whole pictures of any format, by Kindred's decoder (bench/png.py)
+//
 //   read        the encoded bytes of every image, with their checksums if DIR is a pack
 //
 //   page_cache  the file DIR itself, read(2) into one buffer: the limit for reading
 #include <fmt/core.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/data/files/file.h>
+#include <kindred/data/images/decode.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/data/views/augment.h>
@@ -157,6 +160,26 @@ class BareWork : public Work {
   std::uint32_t epoch_ = 0;
 };
 
+// Nothing but Kindred's decoder.
+class PicturesWork : public Work {
+ public:
+  explicit PicturesWork(Dataset dataset) : dataset_(std::move(dataset)) {}
+  void repeat() override {
+    for (std::int64_t i = 0; i < dataset_.size(); ++i) {
+      const auto file = dataset_.source().encoded(i, bytes_);
+      decoder_.open(file->bytes);
+      decoder_.decode_whole(decoded_);
+      check(decoded_.outcome == Outcome::ok, ExitCode::data, "{}: {}", dataset_.name(i), decoded_.reason);
+    }
+  }
+
+ private:
+  Dataset dataset_;
+  std::vector<std::uint8_t> bytes_;
+  Decoder decoder_;
+  Decoded decoded_;
+};
+
 // No picture is decoded.
 class ReadWork : public Work {
  public:
@@ -196,6 +219,7 @@ std::unique_ptr<Work> make_work(const Settings& s) {
   const Dataset dataset = evenly_spread(all, s.images);
   if (s.work == "bare" || s.work == "bare_part")
     return std::make_unique<BareWork>(dataset, s.work != "bare", true);
+  if (s.work == "pictures") return std::make_unique<PicturesWork>(dataset);
   if (s.work == "decode") return std::make_unique<BareWork>(dataset, false, false);
   return std::make_unique<LoaderWork>(dataset, s);
 }
@@ -207,7 +231,7 @@ int main(int argc, char** argv) {
   Settings settings;
   command.add("--work", settings.work)
       .required()
-      .one_of({"crop", "bare", "bare_part", "sim", "cifar", "decode", "read", "page_cache"});
+      .one_of({"crop", "bare", "bare_part", "sim", "cifar", "decode", "pictures", "read", "page_cache"});
   command.add("--data", settings.data).required();
   command.add("--images", settings.images);
   command.add("--workers", settings.workers);

@@ -11,6 +11,13 @@ function(kindred_folder room name table)
   kindred_cuda_table(${room}/${name}/kernels.h ${room}/${name}/cuda.cu ${name} ${table})
 endfunction()
 
+# Sources of the library that are compiled at once as `group`: small ones, most of whose time goes into headers that they can
+# share. scripts/check_house.sh refuses names that two of them could take from each other. A program that needs one of
+# them gets all, so a group must not reach further up than each of its sources.
+function(kindred_compiled_at_once group)
+  set_source_files_properties(${ARGN} TARGET_DIRECTORY kindred PROPERTIES UNITY_GROUP ${group})
+endfunction()
+
 # The sources of device `cuda` are two object libraries beside `kindred`, so that programs and tests that differ in that
 # device alone compile everything else once:
 #   kindred_gpu       for a GPU, or without CUDA the null pointers
@@ -71,12 +78,13 @@ function(kindred_emulated_options target file)
 endfunction()
 
 # Links <program> once more, from the same objects, with the emulation in place of the GPU: <folder>/emulated/<program>.
-# Does nothing in a build that has no such programs (apps/CMakeLists.txt).
+# Objects that it is linked with but does not compile follow its name. Does nothing in a build that has no such programs
+# (apps/CMakeLists.txt).
 function(kindred_emulated_program program)
   if(NOT TARGET kindred_with_emulation)
     return()
   endif()
-  add_executable(${program}_emulated $<TARGET_OBJECTS:${program}>)
+  add_executable(${program}_emulated $<TARGET_OBJECTS:${program}> ${ARGN})
   set_target_properties(${program}_emulated PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME ${program}
                                                        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/emulated)
   target_link_libraries(${program}_emulated PRIVATE kindred_with_emulation kindred_options)

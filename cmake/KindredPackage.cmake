@@ -1,9 +1,10 @@
 # `cpack` in the build folder: one .tar.gz that is unpacked anywhere on an x86-64 Linux with a C library no older than this
 # machine's, and runs without anything installed.
 #
-#   bin/         the programs
+#   bin/kindred  the programs
 #   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files
-#   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh
+#   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh; bin/ also has a link to
+#                    bin/kindred for each program
 #
 # CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/search/library_search.h says.
 #
@@ -25,7 +26,7 @@ install(FILES LICENSE README.md CHANGELOG.md DESTINATION . COMPONENT portable EX
 
 install(CODE "
   file(GET_RUNTIME_DEPENDENCIES
-    EXECUTABLES $<TARGET_FILE:pretrain> $<TARGET_FILE:check_data> $<TARGET_FILE:export>
+    EXECUTABLES $<TARGET_FILE:kindred_program>
     RESOLVED_DEPENDENCIES_VAR libraries
     PRE_EXCLUDE_REGEXES \"^(libc|libm|libdl|librt|libpthread|libresolv)[.]so\" \"^ld-linux\" \"^libcuda[.]so\")
   set(prefix \"\${CMAKE_INSTALL_PREFIX}\")

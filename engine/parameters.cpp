@@ -64,6 +64,7 @@ void ParameterStore::allocate(Device device, std::uint64_t seed, DType compute, 
     parameter.value = values_.window(offsets_[i], parameter.shape);
     parameter.gradient = gradients_.window(offsets_[i], parameter.shape);
     parameter.value.set_requires_grad();
+    parameter.value.set_needs_gradient_buffer();
     if (low_.defined()) {
       parameter.low = low_.window(offsets_[i], parameter.shape);
       parameter.low.stand_for(parameter.value);

@@ -17,7 +17,8 @@ std::vector<const Operation*>& operations() {
 
 Tape::Edge edge_of(const Tensor& tensor) {
   if (!tensor.defined()) return {};
-  return {tensor.id(), tensor.shape(), tensor.gradient_dtype(), tensor.device(), tensor.requires_grad()};
+  return {tensor.id(),     tensor.shape(),         tensor.gradient_dtype(),
+          tensor.device(), tensor.requires_grad(), tensor.needs_gradient_buffer()};
 }
 
 struct WalkBack {
@@ -77,6 +78,11 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
     slot.holds_gradient = true;
     return;
   }
+  check(!edge.needs_buffer, ExitCode::internal,
+        "backward(): the gradient of a parameter of shape {} would be lost, because its store is not attached "
+        "to this "
+        "tape; call ParameterStore::attach(tape) before backward()",
+        edge.shape);
   Tensor& so_far = gradients_[edge.id];
   if (!so_far.defined() || replaces) {
     so_far = gradient;
@@ -90,8 +96,20 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
 }
 
 void Tape::backward(const Tensor& output, const Tensor& cotangent) {
+  check(output.defined(), ExitCode::internal, "backward() from an undefined tensor");
   check(output.requires_grad(), ExitCode::internal,
-        "backward() from a tensor that depends on nothing recorded");
+        "backward() from a tensor that depends on nothing recorded: no input of it requires a gradient, it was "
+        "computed "
+        "under NoGrad or before the tape was made, or it is a view (reshape, rows), through which no gradient "
+        "flows");
+  const auto makes_output = [&](const Entry& entry) {
+    return std::any_of(entry.outputs.begin(), entry.outputs.end(),
+                       [&](const Edge& edge) { return edge.id == output.id(); });
+  };
+  check(std::any_of(entries_.rbegin(), entries_.rend(), makes_output), ExitCode::internal,
+        "backward() from a tensor that this tape has not recorded: another tape was active when it was "
+        "computed, or "
+        "backward() has walked this tape back already");
   Tensor seed = cotangent;
   if (!seed.defined()) {
     check(output.numel() == 1, ExitCode::internal, "backward() from a tensor of shape {} needs a cotangent",

@@ -48,6 +48,7 @@ class Tape {
     DType gradient_dtype = DType::f32;
     Device device = Device::cpu;
     bool requires_grad = false;
+    bool needs_buffer = false;  // Tensor::needs_gradient_buffer()
   };
   struct Entry {
     const Operation* operation;
@@ -79,6 +80,10 @@ class Tape {
 
   // Walks the list in reverse from `output` with the given cotangent (default: one, for a scalar). The list is
   // consumed. The gradients of leaves can be read afterwards with gradient().
+  //
+  // Throws Error(internal) where gradients would silently be zero or lost: if `output` is undefined, depends on nothing
+  // recorded, or was recorded on another tape or walked back already; and if a gradient belongs to a parameter whose
+  // store is not attached to this tape (ParameterStore::attach).
   void backward(const Tensor& output, const Tensor& cotangent = {});
 
   // The gradient of a tensor after backward(). Undefined if no gradient reached it or if it was not a leaf.

@@ -101,6 +101,13 @@ template Tensor Tensor::from(std::span<const double>, const Shape&, Device);
 template Tensor Tensor::from(std::span<const std::int32_t>, const Shape&, Device);
 template Tensor Tensor::from(std::span<const std::uint8_t>, const Shape&, Device);
 
+void Tensor::refuse_undefined() {
+  fail(ExitCode::internal,
+       "a tensor was used that is undefined: it was made by Tensor() and never set, or belongs to a "
+       "ParameterStore "
+       "without allocate()");
+}
+
 void* Tensor::raw() const {
   return storage_ ? storage_->data + offset_bytes_ : nullptr;
 }
@@ -124,6 +131,7 @@ Tensor Tensor::window(std::int64_t first_element, const Shape& shape) const {
   view.shape_ = shape;
   view.id_ = next_id();
   view.requires_grad_ = false;
+  view.needs_gradient_buffer_ = false;
   view.gradient_dtype_ = dtype_;
   return view;
 }
@@ -140,6 +148,7 @@ Tensor Tensor::rows(std::int64_t begin, std::int64_t end) const {
 }
 
 void Tensor::fill(double value) {
+  if (!defined()) refuse_undefined();
   if (device_ == Device::plan) return record_work(fill_kind, {.written = bytes_of({*this})});
   if (device_ == Device::cuda) return gpu().fill(Output(*this), value);
   if (value == 0) {
@@ -170,13 +179,14 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 Tensor Tensor::to(Device device, DType dtype) const {
-  Tensor copy = empty(shape_, dtype, device);
+  Tensor copy = empty(shape(), dtype, device);
   copy.copy_from(*this);
   return copy;
 }
 
 template <typename T>
 std::vector<T> Tensor::to_vector() const {
+  if (!defined()) refuse_undefined();
   if (device_ == Device::cuda) return to(Device::cpu, dtype_).to_vector<T>();
   check(is_host(device_), ExitCode::internal, "a tensor on device {} was read", name(device_));
   std::vector<T> values(static_cast<std::size_t>(numel()));
@@ -195,6 +205,7 @@ void Tensor::stand_for(const Tensor& other) {
         shape_, other.shape());
   id_ = other.id_;
   requires_grad_ = other.requires_grad_;
+  needs_gradient_buffer_ = other.needs_gradient_buffer_;
   gradient_dtype_ = other.gradient_dtype_;
 }
 

@@ -42,7 +42,8 @@ class Shape {
 
 class Tensor {
  public:
-  Tensor() = default;  // undefined: means "no tensor"
+  // Undefined: means "no tensor". It has no shape and no elements; whoever asks for them gets an Error(internal).
+  Tensor() = default;
 
   static Tensor empty(const Shape& shape, DType dtype, Device device);  // the bytes are not initialized
   static Tensor zeros(const Shape& shape, DType dtype, Device device);
@@ -56,9 +57,12 @@ class Tensor {
   }
 
   bool defined() const { return storage_ != nullptr; }
-  const Shape& shape() const { return shape_; }
-  std::int64_t dim(int axis) const { return shape_[axis]; }
-  std::int64_t numel() const { return shape_.numel(); }
+  const Shape& shape() const {
+    if (!defined()) refuse_undefined();
+    return shape_;
+  }
+  std::int64_t dim(int axis) const { return shape()[axis]; }
+  std::int64_t numel() const { return shape().numel(); }
   std::size_t bytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
@@ -66,11 +70,12 @@ class Tensor {
   // The elements. T must be the tensor's type. This is a host pointer only if is_host(device()).
   template <typename T>
   T* data() const {
+    if (!defined()) refuse_undefined();
     check(dtype_of<T> == dtype_, ExitCode::internal, "a {} tensor was read as {}", name(dtype_),
           name(dtype_of<T>));
     return static_cast<T*>(raw());
   }
-  void* raw() const;
+  void* raw() const;  // of any type; null if the tensor is undefined, for kernels with optional arguments
 
   // Views of the same bytes. To the tape they are new tensors: no gradient flows through them.
   Tensor reshape(const Shape& shape) const;
@@ -90,6 +95,10 @@ class Tensor {
     requires_grad_ = value;
     return *this;
   }
+  // Whether a gradient of this tensor must have a buffer on the tape. True for parameters (engine/parameters.h): an
+  // optimizer reads their gradients there, and a gradient that is elsewhere would be lost without a word.
+  bool needs_gradient_buffer() const { return needs_gradient_buffer_; }
+  void set_needs_gradient_buffer() { needs_gradient_buffer_ = true; }
   // Makes this tensor represent `other` on the tape: its gradient becomes the gradient of `other`, in that
   // tensor's shape and type. Used for low-precision copies of master weights.
   void stand_for(const Tensor& other);
@@ -102,6 +111,8 @@ class Tensor {
  private:
   struct Storage;
 
+  [[noreturn]] static void refuse_undefined();
+
   std::shared_ptr<Storage> storage_;
   std::size_t offset_bytes_ = 0;
   Shape shape_;
@@ -109,6 +120,7 @@ class Tensor {
   DType gradient_dtype_ = DType::f32;
   Device device_ = Device::cpu;
   bool requires_grad_ = false;
+  bool needs_gradient_buffer_ = false;
   std::uint64_t id_ = 0;
 };
 

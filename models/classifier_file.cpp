@@ -2,12 +2,18 @@
 #include <kindred/models/classifier_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
+#include <xxhash.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace kindred {
 namespace {
+
+constexpr const char* encoder_key = "encoder_xxh3";  // in the metadata
 
 std::vector<std::string> names_in(const SafetensorsFile& file, std::int64_t classes) {
   std::vector<std::string> names;
@@ -46,6 +52,9 @@ Classifier load_classifier(const std::filesystem::path& path, std::int64_t featu
         file.path(), w[1], feature_dim);
   Classifier classifier{Tensor::empty({w[0], w[1]}, DType::f32, Device::cpu),
                         Tensor::empty({b[0]}, DType::f32, Device::cpu), names_in(file, w[0])};
+  classifier.has_names = file.metadata().contains("classes");
+  if (const auto encoder = file.metadata().find(encoder_key); encoder != file.metadata().end())
+    classifier.encoder = encoder->second;
   file.read_into(*weight->second, classifier.weight);
   file.read_into(*bias->second, classifier.bias);
   for (const Tensor& tensor : {classifier.weight, classifier.bias})
@@ -53,6 +62,57 @@ Classifier load_classifier(const std::filesystem::path& path, std::int64_t featu
       check(std::isfinite(value), ExitCode::file, "{}: the classifier has a value that is not finite",
             file.path());
   return classifier;
+}
+
+bool has_classifier(const ParameterStore& store) {
+  const auto& parameters = store.parameters();
+  return std::any_of(parameters.begin(), parameters.end(),
+                     [](const Parameter& parameter) { return parameter.name == "fc.weight"; });
+}
+
+Classifier classifier_in(const ParameterStore& store, std::vector<std::string> class_names) {
+  const auto on_host = [&](const char* name) { return store.find(name).value.to(Device::cpu, DType::f32); };
+  return {on_host("fc.weight"), on_host("fc.bias"), std::move(class_names)};
+}
+
+std::string encoder_checksum(const ParameterStore& store) {
+  std::map<std::string, Tensor> tensors;  // in an order that does not depend on the store's
+  for (const auto& [name, value] : store.tensors())
+    if (belongs_to_encoder(name)) tensors.emplace(name, value);
+  XXH64_hash_t hash = 0;
+  for (const auto& [name, value] : tensors) {
+    const std::vector<float> values = value.to_vector<float>();
+    hash = XXH3_64bits_withSeed(name.data(), name.size(), hash);
+    hash = XXH3_64bits_withSeed(values.data(), values.size() * sizeof(float), hash);
+  }
+  return fmt::format("{:016x}", hash);
+}
+
+std::string other_encoder_warning(const Classifier& classifier, const std::string& path,
+                                  const ParameterStore& store) {
+  if (classifier.encoder.empty() || classifier.encoder == encoder_checksum(store)) return {};
+  return fmt::format(
+      "warning: {}: this classifier was trained on the features of another encoder, so what it says about "
+      "those of "
+      "this one means nothing; give the encoder that it was trained on, or train a classifier with "
+      "linear_probe",
+      path);
+}
+
+Classifier trained_classifier(const ParameterStore& store, std::vector<std::string> class_names) {
+  Classifier classifier = classifier_in(store, std::move(class_names));
+  classifier.encoder = encoder_checksum(store);
+  return classifier;
+}
+
+void save_classifier(const std::filesystem::path& path, const Classifier& classifier, FileOperations& files) {
+  SafetensorsWriter writer;
+  writer.set_metadata("format", "pt");
+  writer.set_metadata("classes", json_text(classifier.class_names));
+  if (!classifier.encoder.empty()) writer.set_metadata(encoder_key, classifier.encoder);
+  writer.add("fc.weight", classifier.weight);
+  writer.add("fc.bias", classifier.bias);
+  writer.write(path, files);
 }
 
 }  // namespace kindred

@@ -11,33 +11,66 @@
 namespace kindred {
 namespace {
 
-const std::string& metadata_value(const SafetensorsFile& file, const std::string& key) {
-  const auto found = file.metadata().find(key);
-  check(found != file.metadata().end(), ExitCode::file,
+// Texts by name, from a file that errors name.
+struct NamedTexts {
+  const std::string& path;
+  const std::map<std::string, std::string>& texts;
+};
+
+const std::string& text_of(const NamedTexts& file, const std::string& key) {
+  const auto found = file.texts.find(key);
+  check(found != file.texts.end(), ExitCode::file,
         "{} is not an encoder of Kindred: its metadata has no \"{}\"; give the encoder.safetensors of a "
         "pretrain run",
-        file.path(), key);
+        file.path, key);
   return found->second;
 }
 
-std::array<float, 3> three_numbers(const SafetensorsFile& file, const std::string& key, bool positive) {
-  const auto value = parse_hostile_json(metadata_value(file, key));
+std::array<float, 3> three_numbers(const NamedTexts& file, const std::string& key, bool positive) {
+  const auto value = parse_hostile_json(text_of(file, key));
   bool good = value.is_array() && value.size() == 3;
   for (std::size_t i = 0; good && i < 3; ++i)
     good = value[i].is_number() && std::isfinite(value[i].get<float>()) &&
            (!positive || value[i].get<float>() > 0);
-  check(good, ExitCode::file, "{}: the metadata's \"{}\" should be three{} numbers", file.path(), key,
+  check(good, ExitCode::file, "{}: the metadata's \"{}\" should be three{} numbers", file.path, key,
         positive ? " positive" : "");
   return {value[0].get<float>(), value[1].get<float>(), value[2].get<float>()};
 }
 
-std::int64_t image_size_of(const SafetensorsFile& file) {
-  const std::string& text = metadata_value(file, "image_size");
+std::int64_t image_size_of(const NamedTexts& file) {
+  const std::string& text = text_of(file, "image_size");
   std::int64_t size = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
   check(error == std::errc() && end == text.data() + text.size() && size >= 8 && size <= 4096, ExitCode::file,
-        "{}: the metadata's \"image_size\" should be a number from 8 to 4096", file.path());
+        "{}: the metadata's \"image_size\" should be a number from 8 to 4096", file.path);
   return size;
+}
+
+// The two stand in the metadata only if images were held out.
+std::optional<HeldOutImages> held_out_in(const NamedTexts& file) {
+  if (!file.texts.contains("val_fraction")) return std::nullopt;
+  HeldOutImages held;
+  const std::string &fraction = text_of(file, "val_fraction"), &seed = text_of(file, "val_seed");
+  const auto whole = [](const std::string& text, auto& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  check(whole(fraction, held.fraction) && held.fraction > 0 && held.fraction < 1, ExitCode::file,
+        "{}: the metadata's \"val_fraction\" should be a number above 0 and below 1", file.path);
+  check(whole(seed, held.seed), ExitCode::file, "{}: the metadata's \"val_seed\" should be a number",
+        file.path);
+  return held;
+}
+
+// A value of a table (engine/names.h), which the metadata have only if it is another one than the first.
+template <typename T, std::size_t N>
+T choice_in(const NamedTexts& file, const std::string& key, const Named<T> (&table)[N]) {
+  if (!file.texts.contains(key)) return table[0].value;
+  const std::string& text = text_of(file, key);
+  const std::optional<T> value = value_named(table, text);
+  check(value.has_value(), ExitCode::file, "{}: the metadata's \"{}\" should be {}, not {}", file.path, key,
+        names_of(table, " or "), text);
+  return *value;
 }
 
 }  // namespace
@@ -50,22 +83,34 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
   writer.write(path, files);
 }
 
-EncoderInfo read_encoder_info(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
+EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::string, std::string>& metadata) {
+  const NamedTexts file{path, metadata};
   EncoderInfo info;
-  info.model = metadata_value(file, "model");
+  info.model = text_of(file, "model");
   const auto names = resnet_names();
   check(std::find(names.begin(), names.end(), info.model) != names.end(), ExitCode::file,
-        "{}: it names the model \"{}\", which Kindred does not know; it knows {}", file.path(), info.model,
+        "{}: it names the model \"{}\", which Kindred does not know; it knows {}", path, info.model,
         fmt::join(names, ", "));
-  const std::string& stem = metadata_value(file, "stem");
+  const std::string& stem = text_of(file, "stem");
   const auto known_stem = value_named(stem_names, stem);
-  check(known_stem.has_value(), ExitCode::file, "{}: the metadata's \"stem\" should be {}, not {}", file.path(),
+  check(known_stem.has_value(), ExitCode::file, "{}: the metadata's \"stem\" should be {}, not {}", path,
         names_of(stem_names, " or "), stem);
   info.stem = *known_stem;
   info.image_size = image_size_of(file);
   info.pixels = {three_numbers(file, "pixel_mean", false), three_numbers(file, "pixel_std", true)};
+  info.held_out = held_out_in(file);
+  info.resize = choice_in(file, "resize", resize_names);
+  info.exif = choice_in(file, "exif", exif_names);
   return info;
+}
+
+EncoderInfo read_encoder_info(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  check(!is_checkpoint(file) || file.metadata().contains("model"), ExitCode::file,
+        "{} is a checkpoint of an earlier version, which does not say how its images are prepared; give the "
+        "encoder.safetensors of its run",
+        file.path());
+  return parse_encoder_info(file.path(), file.metadata());
 }
 
 void load_encoder(const std::filesystem::path& path, ParameterStore& store) {
@@ -77,9 +122,10 @@ void load_encoder(const std::filesystem::path& path, ParameterStore& store) {
   std::vector<std::string> complaints;
   if (!match.missing.empty()) complaints.push_back("missing: " + some_of(match.missing));
   if (!match.reshaped.empty()) complaints.push_back("of another shape: " + some_of(match.reshaped));
-  if (!match.left_over.empty()) complaints.push_back("not part of the model: " + some_of(match.left_over));
-  check(complaints.empty(), ExitCode::file, "{} does not fit the model; {}", file.path(),
-        fmt::join(complaints, "; "));
+  if (!match.left_over.empty() && !is_checkpoint(file))  // which also holds the optimizer's state
+    complaints.push_back("not part of the model: " + some_of(match.left_over));
+  check(complaints.empty(), ExitCode::file, "{} does not fit the model; {}; give weights of this model",
+        file.path(), fmt::join(complaints, "; "));
   set_weights(file, match.found, store);
 }
 

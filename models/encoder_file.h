@@ -2,23 +2,41 @@
 //
 // A file holds the encoder's parameters, running statistics and num_batches_tracked counters, and nothing of
 // the head. The metadata give the model, its stem, and the image size and pixel statistics that it was trained
-// with. The file holds no time, path or run name, so the same training gives the same bytes.
+// with; "preparation" says in words how images become what the network takes. The file holds no time, path or
+// run name, so the same training gives the same bytes.
 #pragma once
 
-#include <kindred/engine/files/atomic_file.h>
+#include <kindred/data/images/preparation.h>
 #include <kindred/engine/parameters.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/resnet.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
 
 namespace kindred {
+
+class FileOperations;  // engine/files/atomic_file.h
+FileOperations& system_files();
+
+// Images of the training set that an encoder has not seen: DatasetOptions::val_fraction and val_seed of its run.
+struct HeldOutImages {
+  double fraction = 0;
+  std::uint64_t seed = 0;
+};
 
 struct EncoderInfo {
   std::string model;
   Stem stem = Stem::imagenet;
   std::int64_t image_size = 224;
   PixelStatistics pixels = imagenet_pixels;
+  std::optional<HeldOutImages> held_out{};  // empty: none, or not known
+  // How images are prepared. Files of earlier versions do not say it; those encoders were made with the first of each.
+  ResizeMode resize = ResizeMode::crop;
+  ExifMode exif = ExifMode::ignore;
 };
 
 // Writes the encoder's part of `store`: everything whose name does not begin with "head." or "fc.". Throws
@@ -26,11 +44,13 @@ struct EncoderInfo {
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
                   std::int64_t batches_tracked, FileOperations& files = system_files());
 
-// Throws Error(file) if it is not an encoder that Kindred wrote.
+// Throws Error(file) if it is neither an encoder that Kindred wrote nor a checkpoint of pretrain.
 EncoderInfo read_encoder_info(const std::filesystem::path& path);
+// The same from texts by name, which are those of the metadata. Errors name `path`.
+EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::string, std::string>& metadata);
 
-// Sets the encoder's part of an allocated store. Throws Error(file), which lists tensors that are missing,
-// superfluous or of another shape.
+// Sets the encoder's part of an allocated store, also from a checkpoint of pretrain. Throws Error(file), which
+// lists tensors that are missing, superfluous or of another shape.
 void load_encoder(const std::filesystem::path& path, ParameterStore& store);
 
 }  // namespace kindred

@@ -61,6 +61,10 @@ Tensor MicroBatches::run(std::size_t segment, const Tensor& x, Mode mode) const 
   return segment < model_.encoder.segments() ? model_.encoder.segment(segment, x, mode) : model_.project(x);
 }
 
+std::size_t MicroBatches::first_trained() const {
+  return model_.encoder.frozen_segments();
+}
+
 void MicroBatches::forward_segment(std::size_t segment, const std::vector<Tensor>& x, Mode mode,
                                    std::vector<Tensor>& y) {
   y.assign(x.size(), {});
@@ -90,7 +94,7 @@ Embedding MicroBatches::forward(const Tensor& images, double momentum, bool keep
     if (segment == last) features = joined(x);
     forward_segment(segment, x, Mode::train_with(momentum), y);
     x = std::move(y);
-    if (keep && segment < last) inputs_.push_back(x);
+    if (keep && segment < last) inputs_.push_back(segment + 1 < first_trained() ? std::vector<Tensor>() : x);
   }
   if (!keep) {
     inputs_.clear();
@@ -127,7 +131,8 @@ void MicroBatches::backward(const Tensor& d_output) {
     inputs_.clear();
     return;
   }
-  for (std::size_t segment = inputs_.size(); segment-- > 0;) {
+  const std::size_t first = first_trained();
+  for (std::size_t segment = inputs_.size(); segment-- > first;) {
     WholeBatchNorms& norms = norms_[segment];
     if (count_ > 1) learn_gradients_of_norms(segment, d_y);
     for (int k = 0; k < count_; ++k) {
@@ -136,9 +141,9 @@ void MicroBatches::backward(const Tensor& d_output) {
       Tape tape;
       model_.store.attach(tape, true);
       Tensor x = inputs_[segment][i];
-      if (segment > 0) x = x.reshape(x.shape()).set_requires_grad();
+      if (segment > first) x = x.reshape(x.shape()).set_requires_grad();
       tape.backward(run(segment, x, Mode::train), d_y[i]);
-      d_y[i] = segment > 0 ? tape.gradient(x) : Tensor();
+      d_y[i] = segment > first ? tape.gradient(x) : Tensor();
       inputs_[segment][i] = {};
     }
   }

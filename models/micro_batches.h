@@ -50,6 +50,7 @@ class MicroBatches {
 
  private:
   Tensor run(std::size_t segment, const Tensor& x, Mode mode) const;
+  std::size_t first_trained() const;  // the first segment that is not frozen: the gradient ends there
   void forward_segment(std::size_t segment, const std::vector<Tensor>& x, Mode mode, std::vector<Tensor>& y);
   void learn_gradients_of_norms(std::size_t segment, const std::vector<Tensor>& d_y);
 

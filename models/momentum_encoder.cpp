@@ -8,6 +8,7 @@ MomentumEncoder::MomentumEncoder(const ContrastiveModel& model, HeadKind head, D
   const Tensor& values = model.store.flat_values();
   copy_.store.allocate(values.device(), 0, compute, values.dtype());
   copy_.store.set_trainable(false);
+  copy_.encoder.freeze_like(model.encoder);
   copy_from(model);
 }
 

@@ -1,6 +1,12 @@
 #include <kindred/engine/names.h>
+#include <kindred/engine/tape.h>
 #include <kindred/layers/pooling/pooling.h>
 #include <kindred/models/resnet.h>
+#include <kindred/models/weight_names.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+
+#include <string_view>
 
 namespace kindred {
 namespace {
@@ -44,6 +50,25 @@ std::vector<std::string> resnet_names() {
 const ResNetSpec& resnet_spec(const std::string& model) {
   if (const ResNetSpec* spec = entry_named(known_specs(), model)) return *spec;
   fail(ExitCode::usage, "unknown model {}; use one of {}", model, names_of(known_specs()));
+}
+
+std::vector<std::string> freezable_stages(const ResNetSpec& spec) {
+  std::vector<std::string> stages = {"stem"};
+  for (std::size_t stage = 1; stage <= spec.depths.size(); ++stage)
+    stages.push_back(fmt::format("layer{}", stage));
+  stages.emplace_back("encoder");
+  return stages;
+}
+
+std::size_t frozen_stages(const ResNetSpec& spec, const std::string& stage) {
+  const std::vector<std::string> stages = freezable_stages(spec);
+  const std::size_t all = stages.size() - 1;
+  for (std::size_t i = 0; i < all; ++i)
+    if (stage == stages[i]) return i + 1;
+  if (stage == "conv1") return 1;
+  check(stage == stages.back(), ExitCode::usage, "{} has no stage called {}; use one of {}", spec.name, stage,
+        fmt::join(stages, ", "));
+  return all;
 }
 
 Shortcut::Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,
@@ -107,7 +132,35 @@ ResNet::ResNet(ParameterStore& store, const ResNetSpec& spec, Stem stem_kind)
     }
 }
 
+void ResNet::freeze_until(const std::string& stage) {
+  const std::vector<int>& depths = resnet_spec(model).depths;
+  frozen_stages_ = frozen_stages(resnet_spec(model), stage);
+  frozen_segments_ = 1;
+  for (std::size_t i = 1; i < frozen_stages_; ++i) frozen_segments_ += static_cast<std::size_t>(depths[i - 1]);
+  if (frozen_stages_ > depths.size()) frozen_segments_ = segments();  // with the pooling
+}
+
+void ResNet::freeze_like(const ResNet& other) {
+  frozen_stages_ = other.frozen_stages_;
+  frozen_segments_ = other.frozen_segments_;
+}
+
+bool ResNet::is_frozen(const std::string& parameter) const {
+  constexpr std::string_view layer = "layer";
+  if (!belongs_to_encoder(parameter)) return false;
+  const bool is_of_stem = !parameter.starts_with(layer);
+  const std::size_t stage =
+      is_of_stem ? 0 : static_cast<std::size_t>(parameter[layer.size()] - '0');  // "layer2.0.bn1"
+  return stage < frozen_stages_;
+}
+
 Tensor ResNet::segment(std::size_t index, const Tensor& x, Mode mode) const {
+  if (index >= frozen_segments_) return run_segment(index, x, mode);
+  const NoGrad no_grad;
+  return run_segment(index, x, Mode::evaluate);
+}
+
+Tensor ResNet::run_segment(std::size_t index, const Tensor& x, Mode mode) const {
   if (index == 0) {
     const Tensor y = bn1.with_relu(conv1(x), mode);
     return stem == Stem::imagenet ? max_pool2d(y, 3, 2, 1) : y;

@@ -30,6 +30,11 @@ struct ResNetSpec {
 const ResNetSpec& resnet_spec(const std::string& model);
 std::vector<std::string> resnet_names();
 
+// The stages of a model, from its input on: "stem", "layer1", ..., and "encoder", which means all of them.
+std::vector<std::string> freezable_stages(const ResNetSpec& spec);
+// How many stages freeze_until(stage) freezes. "conv1" is another name of the stem. Throws Error(usage).
+std::size_t frozen_stages(const ResNetSpec& spec, const std::string& stage);
+
 // The 1x1 convolution that gives a shortcut the shape of the tensor it is added to.
 struct Shortcut {
   Shortcut(ParameterStore& store, const std::string& name, std::int64_t in, std::int64_t out,
@@ -79,9 +84,18 @@ struct ResNet {
   // Normalized images [n, h, w, 3] -> features [n, feature_dim]. Throws Error(usage) if the image is too small.
   Tensor operator()(const Tensor& images, Mode mode) const;
 
-  // The same as a chain of segments: the stem, each block, and the pooling.
+  // The same as a chain of segments: the stem, each block, and the pooling. A frozen segment runs in evaluation mode,
+  // whatever `mode` is, and records nothing.
   std::size_t segments() const { return blocks.size() + 2; }
   Tensor segment(std::size_t index, const Tensor& x, Mode mode) const;
+
+  // Freezes the first stages, up to and including this one (freezable_stages): batch norms use and keep their running
+  // statistics, and no gradient is computed there. An optimizer must leave out the parameters for which is_frozen()
+  // is true. Throws Error(usage), which lists the stages, for an unknown one.
+  void freeze_until(const std::string& stage);
+  void freeze_like(const ResNet& other);  // of the same model
+  bool is_frozen(const std::string& parameter) const;
+  std::size_t frozen_segments() const { return frozen_segments_; }
 
   std::string model;
   Stem stem;
@@ -89,6 +103,12 @@ struct ResNet {
   BatchNorm bn1;
   std::vector<std::unique_ptr<ResidualBlock>> blocks;  // all stages, in order
   std::int64_t feature_dim;
+
+ private:
+  Tensor run_segment(std::size_t index, const Tensor& x, Mode mode) const;
+
+  std::size_t frozen_stages_ = 0;    // 1: the stem; 2: also layer1; ...
+  std::size_t frozen_segments_ = 0;  // the first ones
 };
 
 }  // namespace kindred

@@ -6,6 +6,7 @@ namespace kindred {
 namespace {
 
 constexpr std::string_view encoder_prefix = "encoder.";
+constexpr const char *kind_key = "kindred", *checkpoint_kind = "checkpoint";
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())
@@ -17,6 +18,15 @@ bool has(const NamedEntries& entries, const std::string& name) {
 }
 
 }  // namespace
+
+bool is_checkpoint(const SafetensorsFile& file) {
+  const auto kind = file.metadata().find(kind_key);
+  return kind != file.metadata().end() && kind->second == checkpoint_kind;
+}
+
+void mark_as_checkpoint(SafetensorsWriter& writer) {
+  writer.set_metadata(kind_key, checkpoint_kind);
+}
 
 const char* describe(WeightNames names) {
   return names == WeightNames::supcontrast ? "SupContrast's names" : "torchvision's names";
@@ -53,6 +63,8 @@ NamedEntries entries_by_own_name(const SafetensorsFile& file) {
 }
 
 WeightNames names_used_in(const SafetensorsFile& file) {
+  if (is_checkpoint(file))
+    return WeightNames::torchvision;  // "momentum_encoder.conv1.weight" is no name of others
   for (const SafetensorsEntry& entry : file.entries())
     if (entry.name.find(encoder_prefix) != entry.name.npos) return WeightNames::supcontrast;
   return WeightNames::torchvision;
@@ -71,13 +83,14 @@ ResNetKind recognize_resnet(const SafetensorsFile& file) {
   }
   const bool bottleneck = has(entries, "layer1.0.conv3.weight");
   const std::vector<std::int64_t>& filters = stem->second->shape;  // [out, in, kh, kw]
+  const std::size_t kh = is_checkpoint(file) ? 1 : 2;              // or [out, kh, kw, in]
   for (const std::string& model : resnet_names()) {
     const ResNetSpec& spec = resnet_spec(model);
     if (spec.depths != depths || spec.bottleneck != bottleneck || spec.width != filters[0]) continue;
-    check(filters[2] == filters[3] && (filters[2] == 7 || filters[2] == 3), ExitCode::file,
+    check(filters[kh] == filters[kh + 1] && (filters[kh] == 7 || filters[kh] == 3), ExitCode::file,
           "{}: its conv1 has filters of {}x{} pixels; Kindred knows 7x7 (stem imagenet) and 3x3 (stem cifar)",
-          file.path(), filters[2], filters[3]);
-    return {model, filters[2] == 7 ? Stem::imagenet : Stem::cifar};
+          file.path(), filters[kh], filters[kh + 1]);
+    return {model, filters[kh] == 7 ? Stem::imagenet : Stem::cifar};
   }
   fail(ExitCode::file,
        "{} holds a network of stages with {} {} blocks that begins with {} channels; Kindred knows {}",

@@ -15,6 +15,13 @@ namespace kindred {
 
 enum class WeightNames : std::uint8_t { torchvision, supcontrast };
 
+// A checkpoint of pretrain holds tensors as they are in memory, so its filters are [out, kh, kw, in], and beside
+// the model everything else that learns. Its metadata say so.
+bool is_checkpoint(const SafetensorsFile& file);
+void mark_as_checkpoint(SafetensorsWriter& writer);
+// Values in its record of the run (JSON), which has about fifty for each epoch.
+inline constexpr std::size_t most_record_values = std::size_t{1} << 23;
+
 const char* describe(WeightNames names);  // "torchvision's names", "SupContrast's names"
 
 bool belongs_to_encoder(const std::string& own_name);  // false for a head ("head") or classifier ("fc")

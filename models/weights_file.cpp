@@ -24,6 +24,23 @@ std::string counter_name(const std::string& buffer) {
   return buffer.ends_with(mean) ? buffer.substr(0, buffer.size() - mean.size()) + counter : "";
 }
 
+// The shape that a tensor has in this file. Its elements have the order of the shape.
+std::vector<std::int64_t> shape_in(const SafetensorsFile& file, const Shape& shape) {
+  if (!is_checkpoint(file)) return file_shape(shape);
+  std::vector<std::int64_t> extents;
+  for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+  return extents;
+}
+
+// A checkpoint has no counters, because it counts the steps of the run.
+std::int64_t steps_of_checkpoint(const SafetensorsFile& file) {
+  const auto record = file.metadata().find("run");
+  if (record == file.metadata().end()) return 0;
+  const auto run = parse_hostile_json(record->second, {.values = most_record_values});
+  if (!run.is_object() || !run.contains("steps_done") || !run["steps_done"].is_number_integer()) return 0;
+  return run["steps_done"].get<std::int64_t>();
+}
+
 }  // namespace
 
 std::string some_of(const std::vector<std::string>& names) {
@@ -42,12 +59,15 @@ WeightMatch match_weights(const SafetensorsFile& file, const ParameterStore& sto
       match.missing.push_back(name);
       return;
     }
-    if (entry->second->shape == file_shape(value.shape()))
+    const std::vector<std::int64_t> expected = shape_in(file, value.shape());
+    if (entry->second->shape == expected)
       match.found.push_back({name, entry->second, value});
-    else
+    else if (name.starts_with("fc.")) {  // a classifier of another number of classes is another one
+      match.missing.push_back(name);
+      match.left_over.push_back(entry->second->name);
+    } else
       match.reshaped.push_back(fmt::format("{} (is [{}], should be [{}])", entry->second->name,
-                                           fmt::join(entry->second->shape, ", "),
-                                           fmt::join(file_shape(value.shape()), ", ")));
+                                           fmt::join(entry->second->shape, ", "), fmt::join(expected, ", ")));
     entries.erase(entry);
   };
   for (const Parameter& parameter : store.parameters()) look_up(parameter.name, parameter.value);
@@ -68,7 +88,13 @@ void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Fou
       check(std::isfinite(value), ExitCode::file, "{}: {} has a value that is not finite", file.path(),
             each.entry->name);
   }
-  for (std::size_t i = 0; i < found.size(); ++i) from_file_order(values[i], found[i].value);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Tensor value = found[i].value;
+    if (is_checkpoint(file))
+      value.copy_from(Tensor::from(values[i], value.shape(), value.device()));
+    else
+      from_file_order(values[i], value);
+  }
   store.refresh_low_precision();
 }
 
@@ -90,11 +116,22 @@ void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightN
 void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.add_checksum();
   writer.set_metadata("format", "pt");  // tensors are in PyTorch's layout
+  add_encoder_info(writer, info);
+  writer.set_metadata("preparation", preparation_text(info.image_size, info.resize, info.exif));
+}
+
+void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("model", info.model);
   writer.set_metadata("stem", name(info.stem));
   writer.set_metadata("image_size", std::to_string(info.image_size));
   writer.set_metadata("pixel_mean", json_text(info.pixels.mean));
   writer.set_metadata("pixel_std", json_text(info.pixels.deviation));
+  if (info.held_out) {
+    writer.set_metadata("val_fraction", fmt::format("{}", info.held_out->fraction));
+    writer.set_metadata("val_seed", std::to_string(info.held_out->seed));
+  }
+  if (info.resize != ResizeMode::crop) writer.set_metadata("resize", name_of(resize_names, info.resize));
+  if (info.exif != ExifMode::ignore) writer.set_metadata("exif", name_of(exif_names, info.exif));
 }
 
 WeightsInfo read_weights_info(const std::filesystem::path& path) {
@@ -112,6 +149,7 @@ WeightsInfo read_weights_info(const std::filesystem::path& path) {
       info.encoder.pixels = cifar10_pixels;
     }
   }
+  if (is_checkpoint(file)) info.batches_tracked = steps_of_checkpoint(file);
   for (const SafetensorsEntry& entry : file.entries())
     if (own_name(entry.name) == std::string("bn1.") + counter && entry.shape.empty())
       info.batches_tracked = file.read<std::int64_t>(entry)[0];

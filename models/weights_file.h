@@ -22,7 +22,7 @@ namespace kindred {
 struct WeightsInfo {
   EncoderInfo encoder;
   bool assumed = false;              // image size and pixel statistics are assumptions
-  std::int64_t batches_tracked = 0;  // bn1.num_batches_tracked; 0 if there is none
+  std::int64_t batches_tracked = 0;  // bn1.num_batches_tracked, or a checkpoint's steps; 0 if there is neither
 };
 WeightsInfo read_weights_info(const std::filesystem::path& path);  // throws Error(file)
 
@@ -38,9 +38,9 @@ struct WeightsReport {
 };
 
 // Sets every tensor of an allocated store that the file has: parameters and running statistics of the encoder,
-// and of a head and a classifier if both store and file have them. Throws Error(file), which names the tensors,
-// if shapes differ, if values are not finite, or if the file has no tensor of the encoder. The store is then
-// unchanged. Types are converted (F16, BF16, F32, F64).
+// and of a head and a classifier if both store and file have them; a classifier of another number of classes is
+// left out. Throws Error(file), which names the tensors, if shapes differ, if values are not finite, or if the
+// file has no tensor of the encoder. The store is then unchanged. Types are converted (F16, BF16, F32, F64).
 WeightsReport load_weights(const std::filesystem::path& path, ParameterStore& store);
 
 // Writes every parameter, running statistic and counter of the store under these names. The metadata are the
@@ -71,8 +71,10 @@ void set_weights(const SafetensorsFile& file, const std::vector<WeightMatch::Fou
 
 void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightNames names,
                  std::int64_t batches_tracked, bool (*wanted)(const std::string& own_name));
-// Also adds a checksum over the whole file.
+// The whole metadata of an encoder file. Also adds a checksum over the whole file.
 void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info);
+// Only what read_encoder_info() reads.
+void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info);
 
 std::string some_of(const std::vector<std::string>& names);  // "a, b, c, d and 7 more"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the built library into a fresh folder, compiles each installed header alone, builds examples/ against it as a
-# user would, and runs them. Also installs the content of a package: nothing may be written outside of the prefix.
+# Installs the built library into a fresh folder, counts its headers and compiles each alone, builds examples/ against it as
+# a user would, without CUDA's toolkit, and runs them. Also installs the content of a package: nothing may be written
+# outside of the prefix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=$(realpath "${1:-build/release}")
@@ -33,6 +34,12 @@ if command -v dpkg-query >/dev/null && [ -z "$(find "$portable" -path '*/license
   exit 1
 fi
 
+if [ "$(ls "$prefix/bin")" != kindred ]; then
+  echo "error: bin holds" $(ls "$prefix/bin") "and not only kindred: short names may be those of other packages" >&2
+  exit 1
+fi
+"$prefix/share/kindred/bin/make_toy_dataset" --help >/dev/null
+
 # Each installed header alone, with nothing of Kindred around it but what is installed. Takes half a minute, so only when a
 # header has changed.
 compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[A-Z]*=//p' "$build/CMakeCache.txt")
@@ -42,10 +49,15 @@ compile_header() {  # FOLDER HEADER
 }
 export -f compile_header
 headers=$(cd "$prefix/include" && find kindred -name '*.h' | sort)
+count=$(wc -l <<<"$headers")
+if [ "$count" -gt 30 ] || ! grep -qx kindred/kindred.h <<<"$headers"; then
+  echo "error: $count headers are installed; expected at most 30, kindred.h among them. They are those that kindred.h includes" >&2
+  exit 1
+fi
 state=$({ (cd "$prefix/include" && xargs sha256sum <<<"$headers"); cat scripts/check_install.sh; "$compiler" --version; } | sha256sum)
 if [ "$(cat "$build/headers.passed" 2>/dev/null)" != "$state" ]; then
   if ! xargs -P 2 -I HEADER bash -c "compile_header '$prefix/include' HEADER" <<<"$headers"; then
-    echo "error: an installed header does not compile alone; cmake/KindredHeaders.cmake says which headers are installed" >&2
+    echo "error: an installed header does not compile alone; it may include only what kindred.h includes too (cmake/KindredHeaders.cmake)" >&2
     exit 1
   fi
   # The check of the check: without a header that another one includes.
@@ -58,10 +70,12 @@ if [ "$(cat "$build/headers.passed" 2>/dev/null)" != "$state" ]; then
   echo "$state" >"$build/headers.passed"
 fi
 
+# As on a machine without CUDA's toolkit: whoever looks for it does not find it.
 for example in examples/*/; do
   name=$(basename "$example")
-  cmake -S "$example" -B "$build/examples/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+  cmake -S "$example" -B "$build/examples/$name" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$prefix" \
+    -DCMAKE_DISABLE_FIND_PACKAGE_CUDAToolkit=ON --no-warn-unused-cli >/dev/null
   cmake --build "$build/examples/$name" >/dev/null
   "$build/examples/$name/$name"
 done
-echo "installed: $(wc -l <<<"$headers") headers that compile alone; the examples run"
+echo "installed: $count headers that compile alone; the examples run, without CUDA's toolkit"

@@ -6,7 +6,8 @@
 Trains two small networks for a step, exports the encoder alone, with its head and with a classifier, and runs the graphs on
 the pictures' pixels, normalized as the graphs' metadata say, in batches of 1, 5 and all. Features and logits are compared
 with those of `embed`, embeddings with the head's weights (`export --format npz --head`) applied to the features. A
-difference of a hundredth in the pixels must be found. onnxruntime and NumPy come from this Python or from pip. Without
+difference of a hundredth in the pixels must be found. Graphs with the preparation take pictures that are no squares, and are
+compared with `embed` for each way to resize. onnxruntime and NumPy come from this Python or from pip. Without
 them, or if Kindred was built without libonnx, nothing is checked, and a message says so.
 """
 import argparse
@@ -24,7 +25,9 @@ import from_pip
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 1e-5  # of the largest magnitude
+PREPARED_LIMIT = 2e-2  # where a pixel may be off by one level of 255
 SIDE, IMAGES = 32, 12
+TALL = 50  # rows of pictures of SIDE columns
 
 
 def find_onnxruntime():
@@ -50,19 +53,19 @@ def write_png(path, pixels):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    rows = b"".join(b"\0" + pixels[at:at + 3 * SIDE] for at in range(0, len(pixels), 3 * SIDE))
+    rows = [b"\0" + pixels[at:at + 3 * SIDE] for at in range(0, len(pixels), 3 * SIDE)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
-                     + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, len(rows), 8, 2, 0, 0, 0))
+                     + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b""))
 
 
-def draw_set(folder):
-    """Draws two classes of random pictures of the size of a view, so a view is the picture itself. Returns their pixels
-    in the set's order."""
+def draw_set(folder, height=SIDE):
+    """Draws two classes of random pictures, by default of the size of a view, so a view is the picture itself. Returns
+    their pixels in the set's order."""
     dice, pixels = random.Random(5), []
     for i in range(IMAGES):
         mean = dice.randrange(40, 200)
-        pixels.append(bytes(min(255, mean + dice.randrange(56)) for _ in range(3 * SIDE * SIDE)))
+        pixels.append(bytes(min(255, mean + dice.randrange(56)) for _ in range(3 * SIDE * height)))
         write_png(folder / "train" / f"{i * 2 // IMAGES}" / f"{i:02}.png", pixels[-1])
     return pixels
 
@@ -108,9 +111,18 @@ def main():
         if difference(IMAGES, np.float32(1.01)) <= LIMIT:
             unnoticed.append(what)
 
+    def check_prepared(what, path, pixels, expected):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        images = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, TALL, SIDE, 3)
+        theirs = session.run(None, {session.get_inputs()[0].name: images})[0]
+        difference = float(np.abs(theirs - expected).max() / np.abs(expected).max())
+        if not difference <= PREPARED_LIMIT:
+            wrong.append(f"{what}: off by {difference:.1e}")
+
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         pixels = draw_set(work / "set")
+        tall = draw_set(work / "tall", TALL)
         for model, stem, statistics in (("resnet20", "cifar", "cifar100"), ("resnet18", "imagenet", "imagenet")):
             out = work / model
             must_run("pretrain", work / "set", "--device", "cpu", "--model", model, "--stem", stem, "--pixels", statistics,
@@ -132,6 +144,13 @@ def main():
                                           ("logits", ["--classifier", classifier], logits)):
                 must_run("export", out, "--format", "onnx", *flags, "--out", out / "model.onnx")
                 check_graph(f"{model}, {what}", out / "model.onnx", pixels, expected)
+            for mode in ("crop", "pad", "squash"):
+                must_run("embed", work / "tall", "--device", "cpu", "--split", "train", "--encoder", encoder, "--resize", mode,
+                         "--out", out / "given.npz")
+                must_run("export", out, "--format", "onnx", "--with-preparation", "--resize", mode, "--out",
+                         out / "model.onnx")
+                check_prepared(f"{model}, pictures of {SIDE} x {TALL}, {mode}", out / "model.onnx", tall,
+                               np.load(out / "given.npz")["features"])
     print(f"graphs in onnxruntime {onnxruntime.__version__}: {len(differences)} outputs compared, off by at most "
           f"{max(differences):.1e}, {len(wrong)} too far")
     wrong += [f"{what}: pixels that are off by a hundredth were not noticed" for what in unnoticed]

@@ -15,6 +15,13 @@ trap 'rm -rf "$folder"' EXIT
 tar -xzf "$build"/kindred-*.tar.gz -C "$folder"
 root=$(echo "$folder"/kindred-*)
 
+# One program, and a link to it for each of its words.
+links=$(cd "$root/share/kindred/bin" && find . -type l -lname ../../../bin/kindred | wc -l)
+if [ "$(ls "$root/bin")" != kindred ] || [ "$links" -lt 10 ]; then
+  echo "error: bin holds" $(ls "$root/bin") "and share/kindred/bin $links links to bin/kindred; expected kindred, and a link a program" >&2
+  exit 1
+fi
+
 # Every library except the C library must come from the package, also those that its libraries need.
 stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/*; do ldd "$program"; done |
   grep '=>' | grep -vE "=> $folder|lib(c|m|dl|rt|pthread)\.so" || true)

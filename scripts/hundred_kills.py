@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Kills a small training with SIGKILL at random moments, again and again, until it has finished, and compares the
-weights with an undisturbed run. Every tenth process is killed as soon as it writes a checkpoint.
+weights, those of the last step and of the best epoch, with an undisturbed run. Every tenth process is killed as soon as it writes a checkpoint.
 
     scripts/hundred_kills.py [--kills 100] [--build build/release] [--seed 0]
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+ENCODERS = ("encoder.safetensors", "best_encoder.safetensors")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +50,7 @@ def main():
                     "--epochs", "6", "--checkpoint-every", "1", "--knn-every", "3", "-j", str(workers), "--resume"]
 
         subprocess.run(command(folder / "whole", 1), check=True, stdout=subprocess.DEVNULL, env=environment)
-        wanted = digest(folder / "whole/encoder.safetensors")
+        wanted = {name: digest(folder / "whole" / name) for name in ENCODERS}
         kills = in_save = runs = 0
         while kills < a.kills:
             run = folder / f"run{runs}"
@@ -68,9 +69,11 @@ def main():
                 if process.returncode != 0:
                     sys.exit(f"after {kills} kills: exit code {process.returncode}: {process.stderr.read().decode()}")
                 break
-            if digest(run / "encoder.safetensors") != wanted:
-                sys.exit(f"after {kills} kills: run {runs} ended with other weights")
-        print(f"{kills} kills in {runs} runs, {in_save} of them inside a save: every run ended with the same weights, {wanted}")
+            for name in ENCODERS:
+                if digest(run / name) != wanted[name]:
+                    sys.exit(f"after {kills} kills: run {runs} ended with another {name}")
+        print(f"{kills} kills in {runs} runs, {in_save} of them inside a save: every run ended with the same weights, "
+              f"{' and '.join(wanted.values())}")
 
 
 if __name__ == "__main__":

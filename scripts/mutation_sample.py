@@ -27,10 +27,11 @@ from mutation.drawing import ROOMS, draw, sources, universalmutator
 from mutation.planting import ROOT, CannotCompile, Planter, object_of
 
 # By room, the rooms of tests that can see it: arrows point downwards only.
-SEEN_BY = {"apps": ["apps"], "models": ["models", "apps"], "data": ["data", "apps"],
+SEEN_BY = {"apps": ["apps"], "encoder": ["encoder", "apps"], "models": ["models", "apps"], "data": ["data", "apps"],
            "losses": ["losses", "gradcheck", "models", "apps"], "layers": ["layers", "gradcheck", "losses", "models", "apps"]}
 # Files of tests that take most of the suite's time: they are run last, and only for the sources that they test.
 SLOW = {"apps": ["survival", "bad_input", "beyond_the_batch", "stages", "weights_programs"],
+        "encoder": ["stages", "weights_programs"],
         "models": ["resnet_golden", "recipe_golden", "micro_batches", "beyond_the_batch", "weights_programs"],
         "data": ["stages", "bad_input"], "losses": ["recipe_golden", "beyond_the_batch"],
         "layers": ["resnet_golden", "recipe_golden", "micro_batches"]}

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from mutation import errors_beside, errors_in_kernels, errors_in_programs
+from mutation import errors_beside, errors_in_features, errors_in_kernels, errors_in_programs
 from mutation.planting import ROOT, Planter
 
 
@@ -37,15 +37,24 @@ def red(program, cases, **environment):
     return result.returncode == 1  # doctest's code for failed checks
 
 
-def noticed_in_kernel(planter, source, before, after, cases=errors_in_kernels.GRADIENT_TESTS, through=None):
+def noticed_by(tests, planter, source, before, after, cases=errors_in_kernels.GRADIENT_TESTS, through=None):
     objects = planter.plant(source, text_with(source, before, after), [through] if through else [])
     program = next(iter(objects.values())).with_suffix(".tests")
-    # There kernels of the GPU run on the host.
-    planter.link("tests/emulated_tests", objects, program)
+    planter.link(tests, objects, program)
     try:
         return red(program, cases)
     finally:
         program.unlink()
+
+
+def noticed_in_kernel(planter, *error):
+    return noticed_by("tests/emulated_tests", planter, *error)  # there kernels of the GPU run on the host
+
+
+def noticed_in_library(planter, source, *error):
+    # Cases that need no GPU are known to pass only in the program that runs them in every run of the tests.
+    tests = "tests/emulated_tests" if source.endswith(".cu") else "tests/kindred_tests"
+    return noticed_by(tests, planter, source, *error)
 
 
 def noticed_in_program(planter, source, before, after, cases):
@@ -67,7 +76,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--force", action="store_true", help="run even when nothing changed since the last pass")
     parser.add_argument("--only", default="", metavar="TEXT", help="only errors in sources whose path contains TEXT")
-    parser.add_argument("--all", action="store_true", help="the list beside as well: some minutes more")
+    parser.add_argument("--all", action="store_true", help="the lists beside as well: half an hour more")
     a = parser.parse_args()
     planter = Planter(a.build, a.build / "mutation")
     state = hashlib.sha256()
@@ -82,7 +91,8 @@ def main():
     planted = [(noticed_in_kernel, e) for e in errors_in_kernels.ERRORS]
     planted += [(noticed_in_program, e) for e in errors_in_programs.ERRORS]
     if a.all:
-        planted += [(noticed_in_program, e) for e in errors_beside.ERRORS]
+        planted += [(noticed_in_program, e) for e in errors_beside.ERRORS + errors_in_features.ERRORS_IN_PROGRAMS]
+        planted += [(noticed_in_library, e) for e in errors_in_features.ERRORS_IN_LIBRARY]
     planted = [(notice, error) for notice, error in planted if a.only in error[0]]
     for _, error in planted:
         text_with(*error[:3])  # check that all texts are in their sources, before hours are spent

@@ -39,6 +39,7 @@ mistake 2 "unknown model resnet51; use one of resnet18" pretrain set --out a --m
 mistake 2 "--preset imagnet: unknown preset; use one of imagenet" pretrain set --out a --preset imagnet
 mistake 2 "--loss supercon: expected one of supcon" pretrain set --out a --loss supercon
 mistake 2 "--out" pretrain set
+mistake 2 "pretrian: no such program; did you mean pretrain?" kindred pretrian set --out a
 # Flags that do not go together.
 mistake 2 "--margin is not for --loss supcon" pretrain set --out a --margin 0.2 $tiny
 mistake 2 "--loss simclr with --views 1" pretrain set --out a --loss simclr --views 1 $tiny

@@ -17,7 +17,7 @@ if python3 scripts/check_docs.py && scripts/check_layer.py --self-test; then pag
 fingerprint() {
   {
     find build/release/apps build/release/tests build/release/bench -maxdepth 1 -type f -executable -print0
-    find engine third_party layers losses models data apps tests scripts bench examples cmake ./*.txt -type f -not -name '*.pyc' -print0
+    find engine third_party layers losses models data encoder apps tests scripts bench examples cmake ./*.txt ./*.h -type f -not -name '*.pyc' -print0
   } | sort -z | xargs -0 sha256sum | cat - <(nvidia-smi -L 2>/dev/null || true) | sha256sum | cut -d' ' -f1
 }
 stamp=build/release/tests.passed

@@ -1,5 +1,8 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/typed_flags.h>
 #include <kindred/engine/error.h>
 
@@ -7,10 +10,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
-#include <limits>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 
@@ -57,44 +56,7 @@ void add_to_help(CLI::Option& option, const std::string& words) {
   option.description(help.empty() ? words : help + "; " + words);
 }
 
-std::string shown_argument(const std::string& text) {
-  return text.empty() ? "''" : text;
-}
-
-[[noreturn]] void refuse_value(const CLI::Option& option, const std::string& text,
-                               const std::string& expected) {
-  fail(ExitCode::usage, "{} {}: expected {} (see --help)", option.get_name(), shown_argument(text), expected);
-}
-
-// Returns false if the text is more than a number, or none. A long double has room for every 64-bit integer.
-bool read_number(const std::string& text, long double& number) {
-  char* end = nullptr;
-  number = std::strtold(text.c_str(), &end);
-  return !text.empty() && end == text.c_str() + text.size();
-}
-
-// Returns the text of a number in a form that CLI11 reads as we do. CLI11 alone would take "010" for eight, nothing
-// for 0, and an integer that is too large for the largest one.
-template <typename Value>
-std::string checked_number(const CLI::Option& option, const std::string& text) {
-  if constexpr (std::is_integral_v<Value>) {
-    using Limits = std::numeric_limits<Value>;
-    Value value = 0;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, value);
-    if (error == std::errc::result_out_of_range)
-      refuse_value(option, text, fmt::format("an integer from {} to {}", Limits::min(), Limits::max()));
-    if (error != std::errc() || rest != end)
-      refuse_value(option, text, std::is_unsigned_v<Value> ? "an integer, 0 or more" : "an integer");
-    return fmt::format("{}", value);
-  } else {
-    long double number = 0;
-    if (!read_number(text, number)) refuse_value(option, text, "a number");
-    return text;
-  }
-}
-
-std::vector<KnownFlag> known_flags_of(const CLI::App& app) {
+std::vector<KnownFlag> known_flags_of(const CLI::App& app, const std::vector<std::string>& may_have_value) {
   std::vector<KnownFlag> flags;
   for (const CLI::Option* const option : app.get_options()) {
     if (!option->nonpositional()) continue;
@@ -102,9 +64,19 @@ std::vector<KnownFlag> known_flags_of(const CLI::App& app) {
     for (const std::string& letter : option->get_snames()) flag.names.push_back("-" + letter);
     for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
     if (option->get_items_expected_max() > 0) flag.value = option->get_type_name();
+    flag.may_have_value =
+        std::find(may_have_value.begin(), may_have_value.end(), flag.names.back()) != may_have_value.end();
     flags.push_back(std::move(flag));
   }
   return flags;
+}
+
+// How many arguments the program takes that are no flags.
+std::size_t places_of(const CLI::App& app) {
+  std::size_t places = 0;
+  for (const CLI::Option* const option : app.get_options())
+    if (option->get_positional()) places += static_cast<std::size_t>(option->get_items_expected_max());
+  return places;
 }
 
 // Throws if an argument is left over that belongs to no flag and has no name.
@@ -123,8 +95,8 @@ void check_nothing_is_left(const CLI::App& app) {
 
 }  // namespace
 
-Flag& Flag::required() {
-  option_->required();
+Flag& Flag::required(bool is_so) {
+  option_->required(is_so);
   return *this;
 }
 
@@ -162,8 +134,20 @@ Flag& Flag::within(double least, double most) {
   option_->transform([option = option_, least, most, expected](const std::string& text) {
     long double number = 0;
     if (!read_number(text, number) || !(number >= least && number <= most))
-      refuse_value(*option, text, expected);
+      refuse_value(option->get_name(), text, expected);
     return text;
+  });
+  return *this;
+}
+
+// This check runs after those of add(), so that the text is a number.
+Flag& Flag::within(const NumberRange& range) {
+  add_to_help(*option_, range.expected);
+  option_->check([option = option_, &range](const std::string& text) -> std::string {
+    long double number = 0;
+    const bool is_inside = read_number(text, number) && range.holds(static_cast<double>(number));
+    check(is_inside, ExitCode::usage, "{} {}: expected {}", option->get_name(), text, range.expected);
+    return "";
   });
   return *this;
 }
@@ -173,7 +157,8 @@ Flag& Flag::one_of(std::initializer_list<const char*> texts) {
   const std::string expected = fmt::format("one of {}", fmt::join(known, ", "));
   add_to_help(*option_, expected);
   option_->transform([option = option_, known, expected](const std::string& text) {
-    if (std::find(known.begin(), known.end(), text) == known.end()) refuse_value(*option, text, expected);
+    if (std::find(known.begin(), known.end(), text) == known.end())
+      refuse_value(option->get_name(), text, expected);
     return text;
   });
   return *this;
@@ -185,7 +170,7 @@ Flag& Flag::not_empty(const std::string& expected) {
 }
 
 CommandLine::CommandLine(const std::string& what_the_program_does, const std::string& program)
-    : app_(std::make_unique<CLI::App>(what_the_program_does, program)) {
+    : app_(std::make_unique<CLI::App>(what_the_program_does, shown_program(program))), program_(program) {
   app_->get_formatter()->column_width(34);
 }
 
@@ -198,7 +183,8 @@ Flag CommandLine::add(const std::string& names, T& value, const std::string& hel
   option->type_name(option->get_positional() ? "" : word_for_value<Value>(help));
   if constexpr (!FlagVariable<T>::is_list) option->take_last();
   if constexpr (std::is_arithmetic_v<Value> && !std::is_same_v<Value, bool>)
-    option->transform([option](const std::string& text) { return checked_number<Value>(*option, text); });
+    option->transform(
+        [option](const std::string& text) { return checked_number<Value>(option->get_name(), text); });
   return Flag(option);
 }
 
@@ -209,17 +195,41 @@ Flag CommandLine::add_switch(const std::string& names, T& value, const std::stri
   option->transform([option](const std::string& text) -> std::string {
     if constexpr (std::is_same_v<T, bool>) {
       bool read = false;
-      if (!CLI::detail::lexical_cast(text, read)) refuse_value(*option, text, "no value, or =true or =false");
+      if (!CLI::detail::lexical_cast(text, read))
+        refuse_value(option->get_name(), text, "no value, or =true or =false");
       return text;
     } else {
-      return checked_number<T>(*option, text);
+      return checked_number<T>(option->get_name(), text);
     }
   });
   return Flag(option);
 }
 
+Flag CommandLine::add_switch_with_text(const std::string& names, std::string& value, const std::string& help) {
+  CLI::Option* const option = app_->add_flag(names, value, help);
+  option->take_last();
+  may_have_value_.push_back(option->get_name());
+  return Flag(option);
+}
+
+void CommandLine::add_quiet() {
+  add_switch("--quiet", quiet_, "print only warnings, errors and the last lines");
+}
+
+void CommandLine::read_first(const std::string& name, std::function<void(const std::string& value)> read) {
+  first_readers_.push_back({name, std::move(read)});
+}
+
 void CommandLine::add_seed(std::uint64_t& seed, const std::string& help) {
   add("--seed", seed, help).shows_default().within(0, 9007199254740992.0);
+}
+
+void CommandLine::when_parsed(std::function<void()> act) {
+  when_parsed_.push_back(std::move(act));
+}
+
+bool CommandLine::has(const std::string& name) const {
+  return app_->get_option(name)->count() > 0;
 }
 
 Flag CommandLine::find(const std::string& name) {
@@ -228,11 +238,16 @@ Flag CommandLine::find(const std::string& name) {
 
 std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   app_->set_version_flag("--version", version_report);  // the last one in --help
-  const std::vector<std::string> typed(argv + std::min(argc, 1), argv + argc);
-  std::vector<std::string> arguments = plain_arguments(typed, known_flags_of(*app_));
+  typed_.assign(argv + std::min(argc, 1), argv + argc);
+  std::vector<std::string> arguments =
+      plain_arguments(typed_, known_flags_of(*app_, may_have_value_), places_of(*app_));
+  for (const FirstReader& reader : first_readers_)
+    if (const auto value = value_in(arguments, reader.flag)) reader.read(*value);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));
+    if (quiet_) print_only_warnings();
+    for (const auto& act : when_parsed_) act();
     return std::nullopt;
   } catch (const CLI::Success& success) {  // CLI11 throws this for --help and --version
     return app_->exit(success);
@@ -243,6 +258,12 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
       if (c == '\n') c = ' ';
     fail(ExitCode::usage, "{} (see --help)", message);
   }
+}
+
+std::string CommandLine::typed() const {
+  std::string command = command_of_program(program_);
+  for (const std::string& argument : typed_) command += " " + shell_word(argument);
+  return command;
 }
 
 template Flag CommandLine::add(const std::string&, int&, const std::string&);

@@ -1,5 +1,6 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/sets/dataset.h>
@@ -7,44 +8,80 @@
 #include <kindred/engine/names.h>
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
 #include <charconv>
 #include <system_error>
+#include <vector>
 
 namespace kindred {
 namespace {
 
-constexpr Named<Split> split_names[] = {{Split::train, "train"}, {Split::evaluation, "evaluation"}};
+constexpr Named<Split> split_names[] = {
+    {Split::train, "train"}, {Split::val, "val"}, {Split::test, "test"}, {Split::evaluation, "evaluation"}};
+
+constexpr NumberRange limits_per_class{"0 (no limit) or more", 0},
+    held_out_shares{"a share of the training images below 1, or 0 to train on all", 0, 1, true};
 
 constexpr double many = 0.25;  // from this fraction of the anchors on, a warning is printed
+
+Split split_of_flag(const std::string& text) {
+  return value_named(split_names, text).value_or(Split::evaluation);
+}
+
+[[noreturn]] void fail_no_split(const DataFlags& data) {
+  std::vector<const char*> parts;
+  for (const auto& [split, name] : split_names) {
+    if (split == Split::evaluation) continue;
+    try {
+      if (open_dataset(data.path, split, data.options(split))) parts.push_back(name);
+    } catch (const Error&) {  // it cannot be used either
+    }
+  }
+  fail(ExitCode::usage, "--split {}: {} has no such images; it has {}", data.named_split, data.path,
+       fmt::join(parts, " and "));
+}
 
 }  // namespace
 
 void DataFlags::add_to(CommandLine& line) {
   line.add("DIR", path, data_help).required();
-  line.add("--limit-per-class", limit_per_class, "use the first N images of each class, by name (0: all)");
-  line.add("--limit-eval-per-class", limit_eval, "the same for the evaluation images (as --limit-per-class)");
+  line.add("--labels", labels,
+           "a CSV file: the path of an image in DIR, its label, and in a third column, if there is one, train, "
+           "val or "
+           "test");
+  line.add("--limit-per-class", limit_per_class, "use the first N images of each class, by name (0)")
+      .within(limits_per_class);
+  line.add("--limit-eval-per-class", limit_eval, "the same for the evaluation images (as --limit-per-class)")
+      .within(limits_per_class);
   line.add("--val-fraction", val_fraction,
            "evaluate on this share of the training images, class by class, and train on the rest (0; 0.1 for "
-           "DIR/<class>/* alone)");
+           "DIR/<class>/* alone)")
+      .within(held_out_shares);
   line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
 }
 
+void DataFlags::add_split_to(CommandLine& line, const std::string& default_help) {
+  line.add("--split", named_split, default_help).one_of({"train", "val", "test", "evaluation"});
+}
+
+void DataFlags::add_evaluation_split_to(CommandLine& line) {
+  line.add("--split", named_split, "what the encoder is evaluated on (val if there is one, else test)")
+      .one_of({"val", "test", "evaluation"});
+}
+
 void DataFlags::check_values() const {
-  check(limit_per_class >= 0, ExitCode::usage, "--limit-per-class {}: expected 0 (no limit) or more",
-        limit_per_class);
-  check(limit_eval_per_class() >= 0, ExitCode::usage,
-        "--limit-eval-per-class {}: expected 0 (no limit) or more", limit_eval_per_class());
-  check(!val_fraction || (*val_fraction >= 0 && *val_fraction < 1), ExitCode::usage,
-        "--val-fraction {}: expected a share of the training images below 1, or 0 to train on all",
-        val_fraction.value_or(0));
+  check_range("--limit-per-class", limit_per_class, limits_per_class);
+  check_range("--limit-eval-per-class", limit_eval_per_class(), limits_per_class);
+  check_range("--val-fraction", val_fraction.value_or(0), held_out_shares);
 }
 
 bool DataFlags::contains(const std::filesystem::path& name) const {
   std::error_code ignored;
   const auto inside = std::filesystem::weakly_canonical(name, ignored),
              set = std::filesystem::weakly_canonical(path, ignored);
+  if (!labels.empty() && inside == std::filesystem::weakly_canonical(labels, ignored)) return true;
   return !set.empty() && std::mismatch(set.begin(), set.end(), inside.begin(), inside.end()).first == set.end();
 }
 
@@ -58,21 +95,37 @@ DatasetOptions DataFlags::options(Split split) const {
   o.limit_per_class = split == Split::train ? limit_per_class : limit_eval_per_class();
   o.val_fraction = val_fraction;
   o.val_seed = val_seed;
+  if (const Split asked = split_of_flag(named_split); asked != Split::train) o.evaluate_on = asked;
+  o.limits.exif = exif;
+  o.list = labels;
   return o;
 }
 
 double DataFlags::held_out_fraction() const {
-  return val_fraction ? *val_fraction : default_val_fraction(path);
+  return val_fraction ? *val_fraction : default_val_fraction(path, labels);
+}
+
+std::string DataFlags::words() const {
+  std::string text = shell_path(path);
+  if (!labels.empty()) text += " --labels " + shell_path(labels);
+  if (limit_per_class > 0) text += fmt::format(" --limit-per-class {}", limit_per_class);
+  if (limit_eval) text += fmt::format(" --limit-eval-per-class {}", *limit_eval);
+  if (val_fraction) text += fmt::format(" --val-fraction {}", *val_fraction);
+  if (val_seed > 0) text += fmt::format(" --val-seed {}", val_seed);
+  if (!named_split.empty()) text += " --split " + named_split;
+  return text;
 }
 
 std::optional<Dataset> DataFlags::open(Split split) const {
-  return open_dataset(path, split, options(split));
+  std::optional<Dataset> set = open_dataset(path, split, options(split));
+  const Split asked = split_of_flag(named_split);
+  if (!set && split == Split::evaluation && asked != Split::evaluation) fail_no_split(*this);
+  return set;
 }
 
-Dataset DataFlags::open_named(const std::string& split) const {
-  const auto named = value_named(split_names, split);
-  check(named.has_value(), ExitCode::usage, "--split {}: expected {}", split, names_of(split_names, " or "));
-  const auto dataset = open(*named);
+Dataset DataFlags::open_asked() const {
+  const bool of_train = split_of_flag(named_split) == Split::train;
+  const auto dataset = open(of_train ? Split::train : Split::evaluation);
   check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or use --split train", path,
         no_evaluation_advice);
   print_notes(*dataset);
@@ -100,18 +153,25 @@ std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::in
   return is_share ? static_cast<std::int64_t>(percent / 100 * static_cast<double>(images) + 1e-6) : count;
 }
 
-std::string describe(const PositiveStatistics& positives, int views) {
-  std::string text = fmt::format("an anchor has {:.1f} positives in its batch, on average\n", positives.mean);
-  const std::string what_to_do = "--per-class 2 or a larger --batch-size gives them";
+std::string describe(const PositiveStatistics& positives, int views, const MorePositives& more) {
+  std::string text = fmt::format("an anchor has {:.1f} {} in its batch, on average\n", positives.mean,
+                                 fmt::format("{:.1f}", positives.mean) == "1.0" ? "positive" : "positives");
+  const std::string flags = more.per_class && more.batch_size ? "--per-class 2 or a larger --batch-size"
+                            : more.per_class                  ? "--per-class 2"
+                            : more.batch_size                 ? "a larger --batch-size"
+                                                              : "";
   if (positives.without > many)
     text += fmt::format(
-        "warning: {:.0f} % of the anchors have no positive and contribute nothing; --views 2, {} positives\n",
-        100 * positives.without, what_to_do);
+        "warning: {:.0f} % of the anchors have no positive and contribute nothing; --views 2{} gives them "
+        "positives\n",
+        100 * positives.without,
+        flags.empty() ? "" : (more.per_class && more.batch_size ? ", " : " or ") + flags);
   else if (positives.alone > many)
     text += fmt::format(
         "warning: {:.0f} % of the anchors have no other image of their class in the batch, only their own {}; "
-        "{} more positives\n",
-        100 * positives.alone, views == 2 ? "other view" : "other views", what_to_do);
+        "{}\n",
+        100 * positives.alone, views == 2 ? "other view" : "other views",
+        flags.empty() ? "the set has no others" : flags + " gives them more positives");
   return text;
 }
 

@@ -1,6 +1,8 @@
 // The flags for the data set that programs share.
 #pragma once
 
+#include <kindred/data/images/preparation.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -17,15 +19,22 @@ struct PositiveStatistics;  // data/loading/sampler.h
 
 struct DataFlags {
   std::string path;
+  std::string labels;  // a CSV file with the labels of the images; empty: the layout of the set says them
   std::int64_t limit_per_class = 0;
   std::optional<std::int64_t> limit_eval;  // empty: the same as limit_per_class
   std::optional<double> val_fraction;      // empty: 0, or 0.1 for class folders alone (default_val_fraction)
   std::uint64_t val_seed = 0;
+  ExifMode exif = ExifMode::ignore;  // no flag of its own: an encoder may say it (preparation_flags.h)
+  std::string named_split;  // by --split: a name of a part; empty: "evaluation", which is val, else test
 
   void add_to(CommandLine& line);  // this object must outlive the parsing
-  void check_values() const;       // throws Error(usage), which names the flag
+  void add_split_to(CommandLine& line,
+                    const std::string& default_help);  // --split of programs that do not train
+  void add_evaluation_split_to(CommandLine& line);     // --split of those that do
+  void check_values() const;                           // throws Error(usage), which names the flag
   std::int64_t limit_eval_per_class() const { return limit_eval.value_or(limit_per_class); }
-  // Returns true if a file of that name would lie inside the data set. Nothing may be written there.
+  // Returns true if a file of that name would lie inside the data set, or is the list of labels. Nothing may be written
+  // there.
   bool contains(const std::filesystem::path& name) const;
   // Throws Error(usage) if the file given by --flag NAME would lie inside the data set. An empty name is
   // accepted.
@@ -33,11 +42,14 @@ struct DataFlags {
   DatasetOptions options(Split split) const;
   // The part of the training images that is held out, for a record of the settings.
   double held_out_fraction() const;
-  // Returns nullopt if there is no such split. Throws Error(data).
+  // DIR and the flags that were given, as words of a shell's command: "DIR --val-fraction 0.2".
+  std::string words() const;
+  // Returns nullopt if there is no such split. Throws Error(data); and Error(usage) if `split` is evaluation, --split
+  // names what that is, and there is no such split: it names those that there are.
   std::optional<Dataset> open(Split split) const;
-  // `split` is "train" or "evaluation". Prints the notes of the set. Throws Error(usage) for any other name, and
-  // Error(data) if there is no such split.
-  Dataset open_named(const std::string& split) const;
+  // The part that --split names. Prints the notes of the set. Throws Error(usage) if there is no such part, and
+  // Error(data) if none was named and there is nothing to evaluate on.
+  Dataset open_asked() const;
 };
 
 // Prints the notes of a set (Dataset::notes), a line each, without those that were printed for another split of it.
@@ -45,9 +57,9 @@ void print_notes(const Dataset& set, const Dataset* printed = nullptr);
 
 // The description of DIR in --help, and the message for missing evaluation images.
 inline constexpr const char* data_help =
-    "class folders (DIR/train/<class>/* and DIR/val or DIR/test; or DIR/<class>/* alone), ImageNet, tar "
-    "shards, "
-    "CIFAR's binary files, or a pack";
+    "class folders (DIR/train/<class>/* and DIR/val or DIR/test; or DIR/<class>/* alone), images with "
+    "--labels, "
+    "ImageNet, tar shards, CIFAR's binary files, or a pack";
 inline constexpr const char* no_evaluation_advice =
     "give it DIR/val/<class>/*, or hold some out by --val-fraction";
 
@@ -56,8 +68,13 @@ inline constexpr const char* no_evaluation_advice =
 std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::int64_t images);
 inline constexpr const char* max_bad_expected = "a number of images, 0 or more, or a share of them, 0% to 100%";
 
+// What would give many anchors more positives.
+struct MorePositives {
+  bool per_class = true, batch_size = true;  // by these flags
+};
+
 // "an anchor has 3.4 positives in a batch, on average". A warning line follows if many anchors have only their
 // own other views as positives, or none at all.
-std::string describe(const PositiveStatistics& positives, int views);
+std::string describe(const PositiveStatistics& positives, int views, const MorePositives& more = {});
 
 }  // namespace kindred

@@ -3,6 +3,7 @@
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
+#include <kindred/third_party/deflate/deflate.h>
 #include <kindred/third_party/onednn/onednn.h>
 #include <kindred/third_party/pictures/codec.h>
 
@@ -29,7 +30,7 @@ Precision precision_for(const std::optional<std::string>& asked, Device device) 
 
 namespace {
 
-// "pictures: JPEG, PNG, BMP, PPM and PGM; WebP (libwebp 1.2.4), TIFF (not built in)"
+// "pictures: JPEG, PNG (libdeflate 1.14), BMP, PPM and PGM; WebP (libwebp 1.2.4), TIFF (not built in)"
 std::string picture_report() {
   std::vector<std::string> others;
   const auto add = [&](const char* formats, const third_party::PictureCodec& codec) {
@@ -39,13 +40,14 @@ std::string picture_report() {
   add("TIFF", third_party::tiff_codec);
   add("GIF", third_party::gif_codec);
   add("HEIC and AVIF", third_party::heif_codec);
-  return fmt::format("pictures: JPEG, PNG, BMP, PPM and PGM; {}", fmt::join(others, ", "));
+  return fmt::format("pictures: JPEG, PNG ({}), BMP, PPM and PGM; {}", third_party::deflate_library(),
+                     fmt::join(others, ", "));
 }
 
 }  // namespace
 
 std::string version_report() {
-  return fmt::format("kindred 0.1.0\n{}\n{}", fmt::join(describe_cuda(), "\n"), picture_report());
+  return fmt::format("kindred {}\n{}\n{}", kindred_version, fmt::join(describe_cuda(), "\n"), picture_report());
 }
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {

@@ -25,6 +25,8 @@ Precision usable_precision(Precision precision, Device device);
 // if it is unknown.
 Precision precision_for(const std::optional<std::string>& asked, Device device);
 
+inline constexpr const char* kindred_version = "0.1.0";
+
 // The text of --version: the program's own version, then describe_cuda(), one line each.
 std::string version_report();
 

@@ -1,17 +1,19 @@
 #include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/engine/cpu/waiting.h>
 #include <kindred/engine/error.h>
 
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <new>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -19,11 +21,28 @@ namespace {
 constexpr const char* no_host_memory = "out of memory on the host";
 const std::terminate_handler ordinary_end = std::get_terminate();
 
-int end_with(const char* program, ExitCode code, const std::string& message) {
+// How the user started this process.
+struct ProcessStart {
+  std::string program = "kindred";  // as messages begin
+  std::string folder;               // that was typed before the program's name, with its last '/'; empty: none
+  bool by_word = false;             // `kindred pretrain`
+};
+
+ProcessStart& this_start() {
+  static ProcessStart start;
+  return start;
+}
+
+std::vector<const Program*>& linked_programs() {
+  static std::vector<const Program*> list;
+  return list;
+}
+
+int end_with(ExitCode code, const std::string& message) {
   std::fflush(stdout);
   // A program that was asked to end has not failed.
   const char* const kind = code == ExitCode::interrupted ? "" : "error: ";
-  std::fprintf(stderr, "%s: %s%s\n", program, kind, one_line(message).c_str());
+  std::fprintf(stderr, "%s: %s%s\n", this_start().program.c_str(), kind, one_line(message).c_str());
   return static_cast<int>(code);
 }
 
@@ -51,10 +70,41 @@ bool processor_is_supported() {
 
 }  // namespace
 
-int run_main(int argc, char** argv, int (*body)(int, char**)) {
-  const std::string program = std::filesystem::path(argc > 0 ? argv[0] : "kindred").filename().string();
+Program::Program(const char* name, const char* summary, ProgramBody body, const char* other_name)
+    : name_(name), summary_(summary), body_(body), other_name_(other_name) {
+  linked_programs().push_back(this);
+}
+
+const std::vector<const Program*>& Program::all() {
+  return linked_programs();
+}
+
+int Program::run_as_word(int argc, char** argv) const {
+  this_start().by_word = true;
+  this_start().program = shown_program(name_);
+  return body_(argc, argv);
+}
+
+int Program::run_alone(int argc, char** argv) const {
+  return run_main(argc, argv, body_);
+}
+
+std::string shown_program(const std::string& name) {
+  return this_start().by_word ? "kindred " + name : name;
+}
+
+std::string command_of_program(const std::string& name) {
+  if (this_start().by_word) return shell_word(this_start().folder + "kindred") + " " + name;
+  return shell_word(this_start().folder + name);
+}
+
+int run_main(int argc, char** argv, ProgramBody body) {
+  const std::string typed = argc > 0 ? argv[0] : "kindred";
+  const std::size_t name_begins = typed.rfind('/') + 1;  // 0 without a '/'
+  this_start().folder = typed.substr(0, name_begins);
+  this_start().program = typed.substr(name_begins);
   if (!processor_is_supported())
-    return end_with(program.c_str(), ExitCode::device,
+    return end_with(ExitCode::device,
                     "this build needs a processor with AVX2; build with -DKINDRED_ARCH=x86-64 for older ones");
   // Writing to a closed pipe, or beyond a file size limit, must be reported as an error and not kill the
   // program.
@@ -67,19 +117,18 @@ int run_main(int argc, char** argv, int (*body)(int, char**)) {
   try {
     return body(argc, argv);
   } catch (const Error& error) {
-    return end_with(program.c_str(), error.code(), message_with_advice(error));
+    return end_with(error.code(), message_with_advice(error));
   } catch (const std::bad_alloc&) {
-    return end_with(program.c_str(), ExitCode::device,
-                    std::string(no_host_memory) + "; " + advice(Cause::out_of_memory));
+    return end_with(ExitCode::device, std::string(no_host_memory) + "; " + advice(Cause::out_of_memory));
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::resource_unavailable_try_again && std::ferror(stdout) == 0)  // std::thread
-      return end_with(program.c_str(), ExitCode::device,
+      return end_with(ExitCode::device,
                       std::string("no more threads can be started; ") + advice(Cause::out_of_threads));
-    if (std::ferror(stdout) == 0) return end_with(program.c_str(), ExitCode::internal, error.what());
-    return end_with(program.c_str(), ExitCode::io,  // fmt cannot print
+    if (std::ferror(stdout) == 0) return end_with(ExitCode::internal, error.what());
+    return end_with(ExitCode::io,  // fmt cannot print
                     std::string("standard output: ") + error.what() + "; send it to another place");
   } catch (const std::exception& error) {
-    return end_with(program.c_str(), ExitCode::internal, error.what());
+    return end_with(ExitCode::internal, error.what());
   }
 }
 

@@ -4,10 +4,17 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <iterator>
+#include <limits>
 #include <numeric>
+#include <optional>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace kindred {
@@ -98,25 +105,16 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return before[b.size()];
 }
 
-// The long name that is at most a third of the typed letters away and nearest, or "".
+// The long name that is nearest to a typed one, or "".
 std::string nearest_name(const std::string& typed, const std::vector<KnownFlag>& flags) {
-  const std::string with_dashes = with_hyphens(typed);
-  const std::string_view name =
-      std::string_view(with_dashes).substr(std::min(with_dashes.find_first_not_of('-'), with_dashes.size()));
-  std::string nearest;
-  std::size_t limit = name.size() / 3 + 1;  // distances from here on are too large
+  std::string name = with_hyphens(typed);
+  name.erase(0, std::min(name.find_first_not_of('-'), name.size()));
+  std::vector<std::string> long_names;
   for (const KnownFlag& flag : flags)
-    for (const std::string& known : flag.names) {
-      if (!known.starts_with("--")) continue;
-      const std::string_view other = std::string_view(known).substr(2);
-      const std::size_t at_least = std::max(name.size(), other.size()) - std::min(name.size(), other.size());
-      if (at_least >= limit) continue;  // also saves the work for an endless argument
-      const std::size_t distance = edit_distance(name, other);
-      if (distance >= limit) continue;
-      limit = distance;
-      nearest = known;
-    }
-  return nearest;
+    for (const std::string& known : flag.names)
+      if (known.starts_with("--")) long_names.push_back(known.substr(2));
+  const std::string nearest = nearest_word(name, long_names);
+  return nearest.empty() ? "" : "--" + nearest;
 }
 
 std::string no_such_flag(const std::string& name, const std::vector<KnownFlag>& flags) {
@@ -138,22 +136,48 @@ std::string missing_value(const TypedFlag& flag, const std::string& next) {
                      next.empty() ? "" : " before " + next, flag.known->value);
 }
 
+// Makes the argument behind a flag its value, if there is one.
+void give_next_argument(std::vector<std::string>& plain, std::size_t flag) {
+  const std::size_t next = flag + 1;
+  if (next == plain.size() || looks_like_flag(plain[next])) return;
+  plain[flag] += "=" + plain[next];
+  plain.erase(plain.begin() + static_cast<std::ptrdiff_t>(next));
+}
+
 void keep_first(std::string& first, const std::string& text) {
   if (first.empty()) first = text;
 }
 
 }  // namespace
 
+std::string nearest_word(std::string_view word, const std::vector<std::string>& known) {
+  std::string nearest;
+  std::size_t limit = word.size() / 3 + 1;  // distances from here on are too large
+  for (const std::string& other : known) {
+    const std::size_t at_least = std::max(word.size(), other.size()) - std::min(word.size(), other.size());
+    if (at_least >= limit) continue;  // also saves the work for an endless argument
+    const std::size_t distance = edit_distance(word, other);
+    if (distance >= limit) continue;
+    limit = distance;
+    nearest = other;
+  }
+  return nearest;
+}
+
 std::vector<std::string> plain_arguments(const std::vector<std::string>& typed,
-                                         const std::vector<KnownFlag>& flags) {
+                                         const std::vector<KnownFlag>& flags, std::size_t places) {
   std::vector<std::string> plain;
-  std::string unknown, problem;  // the first of each
+  std::string unknown, problem;              // the first of each
+  std::size_t arguments = 0;                 // that are no flags
+  std::optional<std::size_t> without_value;  // where in `plain` the last flag stands that may have one
   for (auto at = typed.begin(); at != typed.end(); ++at) {
     if (*at == "--") {
+      arguments += static_cast<std::size_t>(typed.end() - at) - 1;
       plain.insert(plain.end(), at, typed.end());
       break;
     }
     if (!looks_like_flag(*at)) {
+      ++arguments;
       plain.push_back(*at);
       continue;
     }
@@ -170,6 +194,7 @@ std::vector<std::string> plain_arguments(const std::vector<std::string>& typed,
       continue;
     }
     if (flag.known->value.empty()) {
+      if (flag.known->may_have_value) without_value = plain.size();
       plain.push_back(name);
       continue;
     }
@@ -190,7 +215,57 @@ std::vector<std::string> plain_arguments(const std::vector<std::string>& typed,
   }
   check(unknown.empty(), ExitCode::usage, "{} (see --help)", unknown);
   check(problem.empty(), ExitCode::usage, "{} (see --help)", problem);
+  if (arguments > places && without_value) give_next_argument(plain, *without_value);
   return plain;
 }
+
+std::optional<std::string> value_in(const std::vector<std::string>& plain, const std::string& flag) {
+  const std::string beginning = flag + "=";
+  std::optional<std::string> value;
+  for (const std::string& argument : plain) {
+    if (argument == "--") break;
+    if (argument.starts_with(beginning)) value = argument.substr(beginning.size());
+  }
+  return value;
+}
+
+std::string shown_argument(const std::string& text) {
+  return text.empty() ? "''" : text;
+}
+
+void refuse_value(const std::string& flag, const std::string& text, const std::string& expected) {
+  fail(ExitCode::usage, "{} {}: expected {} (see --help)", flag, shown_argument(text), expected);
+}
+
+bool read_number(const std::string& text, long double& number) {
+  char* end = nullptr;
+  number = std::strtold(text.c_str(), &end);
+  return !text.empty() && end == text.c_str() + text.size();
+}
+
+template <typename Value>
+std::string checked_number(const std::string& flag, const std::string& text) {
+  if constexpr (std::is_integral_v<Value>) {
+    using Limits = std::numeric_limits<Value>;
+    Value value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error == std::errc::result_out_of_range)
+      refuse_value(flag, text, fmt::format("an integer from {} to {}", Limits::min(), Limits::max()));
+    if (error != std::errc() || rest != end)
+      refuse_value(flag, text, std::is_unsigned_v<Value> ? "an integer, 0 or more" : "an integer");
+    return fmt::format("{}", value);
+  } else {
+    long double number = 0;
+    if (!read_number(text, number)) refuse_value(flag, text, "a number");
+    return text;
+  }
+}
+
+template std::string checked_number<int>(const std::string&, const std::string&);
+template std::string checked_number<unsigned>(const std::string&, const std::string&);
+template std::string checked_number<std::int64_t>(const std::string&, const std::string&);
+template std::string checked_number<std::uint64_t>(const std::string&, const std::string&);
+template std::string checked_number<double>(const std::string&, const std::string&);
 
 }  // namespace kindred

@@ -1,4 +1,5 @@
 #include <kindred/apps/evaluation/classifying.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/layers/linear/linear.h>
 
@@ -30,18 +31,19 @@ std::vector<std::int32_t> match_classes(const Classifier& classifier,
     places.emplace(classifier.class_names[i], static_cast<std::int32_t>(i));
     numbered = numbered && classifier.class_names[i] == std::to_string(i);
   }
+  const bool in_order = numbered && !classifier.has_names && class_names.size() == places.size();
   std::vector<std::int32_t> matched;
   for (std::size_t i = 0; i < class_names.size(); ++i) {
     const auto place = places.find(class_names[i]);
     if (place != places.end())
       matched.push_back(place->second);
-    else if (numbered && class_names.size() == places.size())
-      matched.push_back(static_cast<std::int32_t>(i));
     else
-      fail(ExitCode::data,
-           "the classifier does not know the class {} of the data set; it knows {} classes, {} among them",
-           class_names[i], places.size(), classifier.class_names.front());
+      matched.push_back(in_order ? static_cast<std::int32_t>(i) : unknown_class);
   }
+  check(std::any_of(matched.begin(), matched.end(), [](std::int32_t c) { return c != unknown_class; }),
+        ExitCode::data,
+        "the classifier does not know the class {} of the data set, nor any other; it knows {}, {} among them",
+        class_names.front(), counted(places.size(), "class"), classifier.class_names.front());
   return matched;
 }
 
@@ -56,16 +58,25 @@ void Scores::add(const double* probabilities, std::int32_t label) {
   const auto predicted = std::max_element(probabilities, probabilities + classes_) - probabilities;
   const double right = probabilities[label], confidence = probabilities[predicted];
   const auto rank =
-      std::count_if(probabilities, probabilities + classes_, [&](double p) { return p >= right; });
+      std::count_if(probabilities, probabilities + classes_, [&](double p) { return !(p < right); });
   ++images_;
   best_ += rank <= 1;
   among_five_ += rank <= 5;
   log_likelihood_ += std::log(std::max(right, std::numeric_limits<double>::min()));
   ++confusion_[static_cast<std::size_t>(label * classes_ + predicted)];
-  const auto bin = static_cast<std::size_t>(std::min(bins - 1, static_cast<int>(confidence * bins)));
+  const bool is_number = confidence >= 0;  // the features of a diverged encoder give none
+  const auto bin =
+      static_cast<std::size_t>(is_number ? std::min(bins - 1, static_cast<int>(confidence * bins)) : 0);
   ++bin_images_[bin];
   bin_right_[bin] += predicted == label;
   bin_confidence_[bin] += confidence;
+}
+
+void Scores::add(const Classifier& classifier, const Tensor& features,
+                 const std::vector<std::int32_t>& labels) {
+  const std::vector<double> probabilities = class_probabilities(classifier, features);
+  for (std::size_t row = 0; row < labels.size(); ++row)
+    add(&probabilities[row * static_cast<std::size_t>(classes_)], labels[row]);
 }
 
 double Scores::top1() const {

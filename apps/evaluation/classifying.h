@@ -14,8 +14,11 @@ namespace kindred {
 // f64.
 std::vector<double> class_probabilities(const Classifier& classifier, const Tensor& features);
 
-// Maps each class of the set to its index in the classifier: by name, or by number if the classifier's file has
-// no class names ("0", "1", ...). Throws Error(data) for a class that the classifier does not have.
+inline constexpr std::int32_t unknown_class = -1;
+
+// Maps each class of the set to its index in the classifier, by name; unknown_class if the classifier does not have it.
+// Only if the classifier's file has no class names, and as many classes as the set, are they the set's in their order.
+// Throws Error(data) if the classifier has none of the classes.
 std::vector<std::int32_t> match_classes(const Classifier& classifier,
                                         const std::vector<std::string>& class_names);
 
@@ -26,9 +29,12 @@ class Scores {
 
   // Adds one image: its probabilities [classes] and its true class.
   void add(const double* probabilities, std::int32_t label);
+  // Adds several: their features [n, dim], on any device, and their classes [n], as the classifier counts them.
+  void add(const Classifier& classifier, const Tensor& features, const std::vector<std::int32_t>& labels);
 
   std::int64_t images() const { return images_; }
-  double top1() const;  // fractions in [0, 1]; among equal probabilities the right class counts as the last
+  // Fractions in [0, 1]. Among equal probabilities, and if one is not a number, the right class counts as the last.
+  double top1() const;
   double top5() const;
   double negative_log_likelihood() const;  // mean, in nats
   // Expected calibration error (Guo et al. 2017, arXiv 1706.04599): the mean distance between confidence and

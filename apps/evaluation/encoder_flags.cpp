@@ -1,12 +1,24 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/preparation_flags.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
 #include <thread>
 
 namespace kindred {
+
+namespace {
+
+constexpr NumberRange batch_sizes{"1 to 65536", 1, 65536};
+
+std::string path_of_weights(const EncoderFlags& f) {
+  return weights_file(f.encoder.empty() ? "--weights" : "--encoder", f.file(), f.best).string();
+}
+
+}  // namespace
 
 void load_frozen_weights(const std::string& path, const EncoderInfo& info, ParameterStore& store,
                          std::FILE* out) {
@@ -23,28 +35,37 @@ void load_frozen_weights(const std::string& path, const EncoderInfo& info, Param
 
 void EncoderFlags::add_to(CommandLine& line) {
   workers = std::max(1u, std::thread::hardware_concurrency());
-  const Flag own = line.add("--encoder", encoder, "RUN/encoder.safetensors of a pretrain run");
-  line.add("--weights", weights,
-           "a .safetensors file of torchvision's, timm's or SupContrast's weights instead")
-      .excludes(own);
-  line.add("--image-size", image_size, "side of an image in pixels (as the encoder was trained)");
+  const Flag own = line.add("--encoder", encoder, encoder_help);
+  line.add("--weights", weights, weights_help).excludes(own);
+  line.add_switch("--best", best, best_help);
+  line.add("--image-size", image_size, "side of an image (as the encoder was trained)").within(sides_in_pixels);
   line.add("--pixels", pixels,
            "mean and deviation of pixels: imagenet, cifar10 or cifar100 (as the encoder was trained)");
-  line.add("-b,--batch-size", batch_size, "images at a time").shows_default();
+  line.add("--resize", resize, fmt::format("{} (as the encoder was trained)", resize_help));
+  line.add("--exif", exif, fmt::format("{} (as the encoder was trained)", exif_help));
+  line.add("-b,--batch-size", batch_size, "images at a time").shows_default().within(batch_sizes);
   line.add("--precision", precision, precision_help);
   line.add("--device", device, device_help).shows_default();
-  line.add("-j,--workers", workers, "threads that load images").shows_default();
+  line.add("-j,--workers", workers, "threads that load images").shows_default().within(numbers_of_workers);
 }
 
 void EncoderFlags::check_values() const {
   check(!encoder.empty() || !weights.empty(), ExitCode::usage,
         "give --encoder RUN/encoder.safetensors, or --weights FILE");
-  check(image_size == 0 || (image_size >= 8 && image_size <= 4096), ExitCode::usage,
-        "--image-size {}: expected 8 to 4096 pixels", image_size);
-  check(batch_size >= 1 && batch_size <= 1 << 16, ExitCode::usage, "--batch-size {}: expected 1 to 65536",
-        batch_size);
-  check(workers >= 0 && workers <= 1024, ExitCode::usage, "--workers {}: expected 0 to 1024", workers);
+  if (best) path_of_weights(*this);  // before anything else is read
   if (!pixels.empty()) pixel_statistics(pixels);
+  if (!resize.empty()) parse_resize(resize);
+  if (!exif.empty()) parse_exif(exif);
+}
+
+EncoderInfo EncoderFlags::encoder_info() const {
+  const std::string path = path_of_weights(*this);
+  EncoderInfo info = encoder.empty() ? weights_info_of(path).encoder : encoder_info_of(path);
+  if (image_size) info.image_size = image_size;
+  if (!pixels.empty()) info.pixels = pixel_statistics(pixels);
+  if (!resize.empty()) info.resize = parse_resize(resize);
+  if (!exif.empty()) info.exif = parse_exif(exif);
+  return info;
 }
 
 std::unique_ptr<FrozenEncoder> EncoderFlags::load(std::FILE* out) const {
@@ -55,20 +76,21 @@ std::unique_ptr<FrozenEncoder> EncoderFlags::load(std::FILE* out) const {
   auto frozen = std::make_unique<FrozenEncoder>();
   frozen->known_plans.emplace(choice, PlanRules{.allow_tf32 = computed.tf32});
   EncoderInfo& info = frozen->info;
-  info = encoder.empty() ? read_weights_info(weights).encoder : read_encoder_info(encoder);
-  if (image_size) info.image_size = image_size;
-  if (!pixels.empty()) info.pixels = pixel_statistics(pixels);
+  const std::string path = path_of_weights(*this);
+  info = encoder_info();
+  frozen->is_assumed = encoder.empty() && weights_info_of(path).assumed;
   frozen->encoder = std::make_unique<ResNet>(frozen->store, resnet_spec(info.model), info.stem);
   frozen->store.allocate(choice.device, 0, type);
   if (encoder.empty())
-    load_frozen_weights(weights, info, frozen->store, out);
+    load_frozen_weights(path, info, frozen->store, out);
   else
-    load_encoder(encoder, frozen->store);
+    load_encoder(path, frozen->store);
   FeatureOptions& features = frozen->features;
   features.device = choice.device;
   features.precision = type;
   features.pixels = info.pixels;
   features.image_size = static_cast<int>(info.image_size);
+  features.resize = info.resize;
   features.batch_size = static_cast<int>(batch_size);
   features.workers = static_cast<int>(workers);
   return frozen;

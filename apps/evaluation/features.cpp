@@ -1,7 +1,6 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/data/sets/subset.h>
-#include <kindred/engine/tape.h>
 
 #include <algorithm>
 
@@ -10,32 +9,14 @@ namespace kindred {
 void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                             const std::function<void(const Batch&, const Tensor& features)>& visit,
                             std::vector<BadImage>* bad_images, const std::function<void(Batch&)>& change) {
-  LoaderOptions loading;
-  loading.batch_size = options.batch_size;
-  loading.views = 1;
-  loading.size = options.image_size;
-  loading.recipe = recipe("none", options.image_size);
-  loading.workers = options.workers;
-  loading.shuffle = false;
-  loading.drop_last = false;
-  loading.skip_bad = true;
-  loading.cache_bytes = 0;  // each image is read once
-  Loader loader(options.limit > 0 ? evenly_spread(dataset, options.limit) : dataset, loading);
-
-  const NoGrad no_grad;
-  Progress progress(options.what, loader.batches_per_epoch(), "images");
-  loader.start_epoch(0);
-  for (Batch batch; loader.next(batch);) {
-    if (change) change(batch);
-    const std::int64_t side = options.image_size;
-    const Tensor bytes = Tensor::from(batch.images, {batch.rows(), side, side, 3}, options.device);
-    const Tensor features =
-        encoder(normalize_images(bytes, options.pixels, options.precision), Mode::evaluate);  // [rows, dim]
+  const Dataset used = options.limit > 0 ? evenly_spread(dataset, options.limit) : dataset;
+  Progress progress(options.what, (used.size() + options.batch_size - 1) / options.batch_size, "images");
+  const auto visit_and_show = [&](const Batch& batch, const Tensor& features) {
     visit(batch, features);
     progress.advance(batch.rows(), "");
-    if (options.stop && options.stop()) break;
-  }
-  if (bad_images) *bad_images = loader.bad_images();
+    return !(options.stop && options.stop());
+  };
+  visit_features(encoder, used, options, visit_and_show, bad_images, change);
 }
 
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,

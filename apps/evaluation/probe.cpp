@@ -1,10 +1,10 @@
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/probe.h>
-#include <kindred/engine/files/json_text.h>
-#include <kindred/engine/files/safetensors.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
+#include <kindred/models/classifier_file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -30,15 +30,12 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::
 }  // namespace
 
 void ProbeOptions::check_values() const {
-  check(epochs >= 1, ExitCode::usage, "--epochs {}: expected 1 or more", epochs);
-  check(batch_size >= 1, ExitCode::usage, "--batch-size {}: expected 1 or more", batch_size);
-  check(std::isfinite(lr) && lr >= 0, ExitCode::usage, "--lr {}: expected 0 or more", lr);
-  check(momentum >= 0 && momentum < 1, ExitCode::usage, "--momentum {}: expected 0 or more and below 1",
-        momentum);
-  check(std::isfinite(weight_decay) && weight_decay >= 0, ExitCode::usage,
-        "--weight-decay {}: expected 0 or more", weight_decay);
-  check(label_smoothing >= 0 && label_smoothing < 1, ExitCode::usage,
-        "--label-smoothing {}: expected 0 or more and below 1", label_smoothing);
+  check_range("--epochs", epochs, positive_integers);
+  check_range("--batch-size", batch_size, positive_integers);
+  check_range("--lr", lr, not_negative_numbers);
+  check_range("--momentum", momentum, shares_below_one);
+  check_range("--weight-decay", weight_decay, not_negative_numbers);
+  check_range("--label-smoothing", label_smoothing, shares_below_one);
 }
 
 nlohmann::json ProbeOptions::to_json() const {
@@ -157,8 +154,9 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* row = &logits[static_cast<std::size_t>(r * classes_)];
     const std::int32_t label = testing.labels[static_cast<std::size_t>(r)];
-    // The number of classes with a score at least as high as the right one's; ties count against it.
-    const auto rank = std::count_if(row, row + classes_, [&](float score) { return score >= row[label]; });
+    // The number of classes with a score at least as high as the right one's; ties count against it, and so does a
+    // score that is not a number.
+    const auto rank = std::count_if(row, row + classes_, [&](float score) { return !(score < row[label]); });
     best += rank <= 1;
     among_five += rank <= 5;
   }
@@ -166,7 +164,8 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
           .top5 = static_cast<double>(among_five) / static_cast<double>(rows)};
 }
 
-void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const {
+void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names,
+                 const std::string& encoder) const {
   // W (x - mean) / deviation + b = W' x + b'
   std::vector<float> weight = classifier_.weight.value.to_vector<float>();
   std::vector<float> bias = classifier_.bias.value.to_vector<float>();
@@ -175,12 +174,8 @@ void Probe::save(const std::filesystem::path& path, const std::vector<std::strin
     weight[i] /= deviation_[d];
     bias[i / static_cast<std::size_t>(dim_)] -= weight[i] * mean_[d];
   }
-  SafetensorsWriter writer;
-  writer.set_metadata("format", "pt");
-  writer.set_metadata("classes", json_text(class_names));
-  writer.add("fc.weight", Tensor::from(weight, {classes_, dim_}, probe_device));
-  writer.add("fc.bias", Tensor::from(bias, {classes_}, probe_device));
-  writer.write(path);
+  save_classifier(path, {Tensor::from(weight, {classes_, dim_}, probe_device),
+                         Tensor::from(bias, {classes_}, probe_device), class_names, true, encoder});
 }
 
 }  // namespace kindred

@@ -50,8 +50,10 @@ class Probe {
   ProbeAccuracy evaluate(const FeatureTable& testing) const;
 
   // Writes fc.weight [classes, dim] and fc.bias [classes] for the encoder's features; the standardization is
-  // folded in. The class names are in the metadata. Throws Error(io).
-  void save(const std::filesystem::path& path, const std::vector<std::string>& class_names) const;
+  // folded in. The class names and the checksum of the encoder (encoder_checksum) are in the metadata. Throws
+  // Error(io).
+  void save(const std::filesystem::path& path, const std::vector<std::string>& class_names,
+            const std::string& encoder) const;
 
  private:
   Tensor standardized(const float* rows, std::int64_t count) const;  // [count, dim]

@@ -1,9 +1,10 @@
 #include <kindred/apps/onnx/onnx_file.h>
+#include <kindred/apps/onnx/preparation.h>
 #include <kindred/engine/files/atomic_file.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/layers/l2_normalize/l2_normalize.h>
-#include <kindred/models/file_order.h>
 
+#include <fmt/core.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <onnx/checker.h>
 #include <onnx/onnx_pb.h>
@@ -18,62 +19,10 @@ constexpr int operator_set = 17;
 constexpr int ir_version = 8;  // the version that belongs to operator set 17
 constexpr const char* batch_name = "batch";
 
+using Graph = detail::OnnxGraph;
 using Names = std::vector<std::string>;
 using Integers = std::vector<std::int64_t>;
-
-// Appends nodes. Each node produces one tensor, which has the name of the node.
-class Graph {
- public:
-  explicit Graph(onnx::GraphProto& graph) : graph_(graph) {}
-
-  onnx::NodeProto& node(const char* operation, const std::string& name, const Names& inputs) {
-    onnx::NodeProto& node = *graph_.add_node();
-    node.set_op_type(operation);
-    node.set_name(name);
-    for (const std::string& input : inputs) node.add_input(input);
-    node.add_output(name);
-    last_ = &node;
-    return node;
-  }
-
-  // Adds the weights under their own name, in the element order of files.
-  std::string weights(const std::string& name, const Tensor& value) {
-    onnx::TensorProto& tensor = *graph_.add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(onnx::TensorProto::FLOAT);
-    for (const std::int64_t extent : file_shape(value.shape())) tensor.add_dims(extent);
-    const std::vector<float> elements = to_file_order<float>(value);
-    tensor.set_raw_data(elements.data(), elements.size() * sizeof(float));
-    return name;
-  }
-
-  void rename_last(const std::string& name) { last_->set_output(0, name); }
-
- private:
-  onnx::GraphProto& graph_;
-  onnx::NodeProto* last_ = nullptr;
-};
-
-void set(onnx::NodeProto& node, const char* name, const Integers& values) {
-  onnx::AttributeProto& attribute = *node.add_attribute();
-  attribute.set_name(name);
-  attribute.set_type(onnx::AttributeProto::INTS);
-  for (const std::int64_t value : values) attribute.add_ints(value);
-}
-
-void set(onnx::NodeProto& node, const char* name, std::int64_t value) {
-  onnx::AttributeProto& attribute = *node.add_attribute();
-  attribute.set_name(name);
-  attribute.set_type(onnx::AttributeProto::INT);
-  attribute.set_i(value);
-}
-
-void set(onnx::NodeProto& node, const char* name, double value) {
-  onnx::AttributeProto& attribute = *node.add_attribute();
-  attribute.set_name(name);
-  attribute.set_type(onnx::AttributeProto::FLOAT);
-  attribute.set_f(static_cast<float>(value));
-}
+using detail::set;
 
 // ---- layers; each takes the name of its input and returns the name of its output
 
@@ -183,7 +132,26 @@ void describe_tensor(onnx::ValueInfoProto& value, const char* name, const Intege
   for (const std::int64_t extent : extents) type.mutable_shape()->add_dim()->set_dim_value(extent);
 }
 
-onnx::ModelProto build(const LoadedModel& model) {
+// Pictures of any size, each batch of one.
+void describe_pictures(onnx::ValueInfoProto& value, const char* name) {
+  value.set_name(name);
+  onnx::TypeProto::Tensor& type = *value.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(onnx::TensorProto::UINT8);
+  for (const char* extent : {batch_name, "height", "width"})
+    type.mutable_shape()->add_dim()->set_dim_param(extent);
+  type.mutable_shape()->add_dim()->set_dim_value(3);
+}
+
+// The text of the metadata: what the caller has to do with images.
+std::string preparation_note(const EncoderInfo& info, bool in_graph) {
+  const std::string all = preparation_text(info.image_size, info.resize, info.exif);
+  return in_graph
+             ? fmt::format("the graph takes pixels of any size and does all of this but EXIF orientations: {}",
+                           all)
+             : all;
+}
+
+onnx::ModelProto build(const LoadedModel& model, bool with_preparation) {
   const EncoderInfo& info = model.info.encoder;
   onnx::ModelProto file;
   file.set_ir_version(ir_version);
@@ -201,13 +169,22 @@ onnx::ModelProto build(const LoadedModel& model) {
   note("image_size", std::to_string(info.image_size));
   note("pixel_mean", json_text(info.pixels.mean));
   note("pixel_std", json_text(info.pixels.deviation));
+  note("resize", name_of(resize_names, info.resize));
+  note("exif", name_of(exif_names, info.exif));
+  note("preparation", preparation_note(info, with_preparation));
   if (model.classifier) note("classes", json_text(model.class_names));
 
   onnx::GraphProto& proto = *file.mutable_graph();
   proto.set_name(info.model);
-  describe_tensor(*proto.add_input(), "images", {3, info.image_size, info.image_size});
   Graph graph(proto);
-  const std::string features = encoder(graph, *model.encoder, "images");
+  std::string images = "images";
+  if (with_preparation) {
+    describe_pictures(*proto.add_input(), "images");
+    images = detail::add_preparation(graph, info, images);
+  } else {
+    describe_tensor(*proto.add_input(), "images", {3, info.image_size, info.image_size});
+  }
+  const std::string features = encoder(graph, *model.encoder, images);
   const char* output = "features";
   std::int64_t width = model.encoder->feature_dim;
   if (model.head) {
@@ -247,8 +224,8 @@ class AtomicStream : public google::protobuf::io::CopyingOutputStream {
 
 void require_onnx() {}
 
-void write_onnx(const std::filesystem::path& path, const LoadedModel& model) {
-  const onnx::ModelProto built = build(model);
+void write_onnx(const std::filesystem::path& path, const LoadedModel& model, bool with_preparation) {
+  const onnx::ModelProto built = build(model, with_preparation);
   try {
     onnx::checker::check_model(built);
   } catch (const std::exception& error) {

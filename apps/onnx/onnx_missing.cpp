@@ -11,7 +11,7 @@ void require_onnx() {
        "and build again");
 }
 
-void write_onnx(const std::filesystem::path&, const LoadedModel&) {
+void write_onnx(const std::filesystem::path&, const LoadedModel&, bool) {
   require_onnx();
 }
 

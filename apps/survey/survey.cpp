@@ -2,6 +2,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/survey.h>
+#include <kindred/data/images/exif.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/engine/cpu/parallel.h>
@@ -38,6 +39,7 @@ SampleFinding examine(const Dataset& set, std::int64_t i, std::vector<std::uint8
     finding.hash = record_hash(file->bytes, 0);
     const ImageHeader& header = decoder.open(file->bytes, set.source().limits());
     finding.format = header.format;
+    finding.orientation = exif_orientation(file->bytes, header.format);
     decoder.decode_whole(decoded);
   }
   finding.outcome = decoded.outcome;
@@ -56,6 +58,11 @@ std::string format_of(const SampleFinding& finding) {
 std::string_view promised_by_sample(std::string_view name) {
   while (name.ends_with(')')) name.remove_suffix(1);  // "..., record 3 (a/b.jpg)"
   return promised_format(name);
+}
+
+// A pack holds pictures that it shrank as JPEG, under the names that they had.
+bool may_be_shrunk(std::string_view name, ImageFormat format) {
+  return name.ends_with(')') && format == ImageFormat::jpeg;
 }
 
 struct SampleOfSplit {
@@ -97,6 +104,27 @@ std::vector<OutcomeCounts> SplitSurvey::counts_by_class() const {
   return classes;
 }
 
+std::int64_t SplitSurvey::oriented() const {
+  return std::count_if(samples.begin(), samples.end(), [](const SampleFinding& sample) {
+    return sample.outcome != Outcome::rejected && sample.orientation != upright;
+  });
+}
+
+std::string describe_orientations(const std::vector<SplitSurvey>& splits, ExifMode exif) {
+  std::int64_t oriented = 0;
+  for (const SplitSurvey& split : splits) oriented += split.oriented();
+  if (oriented == 0) return "";
+  if (exif == ExifMode::apply)
+    return fmt::format(
+        "{} turned as {} EXIF orientation says; give --exif apply to pretrain too, whose encoder remembers it",
+        oriented == 1 ? "1 image is" : fmt::format("{} images are", oriented), oriented == 1 ? "its" : "their");
+  return fmt::format(
+      "{} an EXIF orientation that is ignored, so the network sees {} turned or mirrored; --exif apply, here "
+      "and for pretrain, turns {} upright",
+      oriented == 1 ? "1 image has" : fmt::format("{} images have", oriented), oriented == 1 ? "it" : "them",
+      oriented == 1 ? "it" : "them");
+}
+
 SplitSurvey survey(const std::string& name, const Dataset& set) {
   SplitSurvey result{
       .name = name, .set = set, .samples = std::vector<SampleFinding>(static_cast<std::size_t>(set.size()))};
@@ -132,7 +160,8 @@ std::vector<OddThing> odd_things(const std::vector<SplitSurvey>& splits) {
       if (sample.outcome != Outcome::ok)
         odd.push_back({name, fmt::format("{}: {}", outcome_name(sample.outcome), sample.reason)});
       const std::string_view promised = promised_by_sample(name);
-      if (sample.format != ImageFormat::none && !promised.empty() && promised != format_name(sample.format))
+      if (sample.format != ImageFormat::none && !promised.empty() && promised != format_name(sample.format) &&
+          !may_be_shrunk(name, sample.format))
         odd.push_back({name, fmt::format("its name says {}, it is {}", promised, format_name(sample.format))});
       if (sample.hash == 0) continue;
       const auto [entry, is_new] = seen.try_emplace(sample.hash, SampleOfSplit{&split, i});
@@ -145,12 +174,16 @@ std::string training_problem(const SplitSurvey& train, const std::string& max_ba
   const std::vector<OutcomeCounts> classes = train.counts_by_class();
   for (std::size_t c = 0; c < classes.size(); ++c)
     if (classes[c].files() > 0 && classes[c].files() == classes[c].rejected)
-      return fmt::format("class '{}': none of its {} images can be decoded", train.set.class_names()[c],
-                         classes[c].files());
+      return fmt::format("class '{}': {} be decoded", train.set.class_names()[c],
+                         classes[c].files() == 1
+                             ? "its only image cannot"
+                             : fmt::format("none of its {} images can", classes[c].files()));
   const OutcomeCounts total = train.counts();
   if (strict && total.ok < total.files())
-    return fmt::format("{} training images are damaged or rejected; with --strict none may be",
-                       total.files() - total.ok);
+    return fmt::format("{} damaged or rejected; with --strict none may be",
+                       total.files() - total.ok == 1
+                           ? "1 training image is"
+                           : fmt::format("{} training images are", total.files() - total.ok));
   if (total.rejected > accepted_bad_images(max_bad, total.files()).value())
     return fmt::format("{} of {} training images are rejected, more than --max-bad {}", total.rejected,
                        total.files(), max_bad);

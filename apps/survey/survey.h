@@ -17,6 +17,7 @@ struct SampleFinding {
   ImageFormat format = ImageFormat::none;
   bool raw = false;  // its pixels are stored without encoding
   int height = 0, width = 0;
+  int orientation = 1;     // EXIF's number, whether it is applied or not (data/images/exif.h)
   std::uint64_t hash = 0;  // of its bytes; 0 if they could not be read
   std::string reason;      // set if it is not ok
 };
@@ -34,10 +35,15 @@ struct SplitSurvey {
   OutcomeCounts counts() const;
   std::map<std::string, OutcomeCounts> counts_by_format() const;
   std::vector<OutcomeCounts> counts_by_class() const;  // [set.classes()]
+  std::int64_t oriented() const;                       // readable images whose EXIF orientation is not upright
 };
 
 // Decodes every image, on all cores. Shows progress. Throws Error(interrupted) after a signal.
 SplitSurvey survey(const std::string& name, const Dataset& set);
+
+// A line about the images whose EXIF orientation is not upright, and what follows; empty if there are none. `exif` is how
+// the set was read.
+std::string describe_orientations(const std::vector<SplitSurvey>& splits, ExifMode exif);
 
 // Something that the owner of the data set may not know.
 struct OddThing {

@@ -4,18 +4,27 @@
 #include <kindred/engine/memory.h>
 
 namespace kindred {
+namespace {
 
-Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device device, const Dataset& train,
-                              const Dataset& evaluation, std::int64_t most_images) {
+FeatureOptions feature_options(const PretrainOptions& o, Device device) {
   FeatureOptions options;
   options.device = device;
   options.precision = o.precision.compute;
   options.pixels = o.pixel_statistics();
   options.image_size = static_cast<int>(o.image_size);
+  options.resize = o.resize;
   options.workers = static_cast<int>(o.workers);
+  options.stop = [] { return interrupt_signal() != 0; };
+  return options;
+}
+
+}  // namespace
+
+Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device device, const Dataset& train,
+                              const Dataset& evaluation, std::int64_t most_images) {
+  FeatureOptions options = feature_options(o, device);
   options.limit = most_images;
   options.what = "neighbours";
-  options.stop = [] { return interrupt_signal() != 0; };
   const ResNet& encoder = learner.model().encoder;
   const FeatureTable bank = extract_features(encoder, train, options);
   const FeatureTable queries = extract_features(encoder, evaluation, options);
@@ -24,7 +33,27 @@ Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device
   Accuracies accuracies;
   accuracies.neighbours = nearest_neighbour_accuracy(bank, queries, train.classes());
   if (learner.online_probe() != nullptr) accuracies.probe = learner.online_probe()->accuracy(queries);
+  if (learner.model().classifier) {
+    const Classifier classifier = classifier_in(learner.model().store, train.class_names());
+    Scores scores(classifier.classes());
+    scores.add(classifier, Tensor::from(queries.features, {queries.rows(), queries.dim}, Device::cpu),
+               queries.labels);
+    accuracies.classifier = scores.top1();
+    accuracies.classifier_top5 = scores.top5();
+  }
   return accuracies;
+}
+
+Scores measure_classifier(const Learner& learner, const PretrainOptions& o, Device device,
+                          const Dataset& evaluation) {
+  const Classifier classifier = classifier_in(learner.model().store, evaluation.class_names());
+  Scores scores(classifier.classes());
+  FeatureOptions options = feature_options(o, device);
+  options.what = "classifier";
+  for_each_feature_batch(
+      learner.model().encoder, evaluation, options,
+      [&](const Batch& batch, const Tensor& features) { scores.add(classifier, features, batch.labels); });
+  return scores;
 }
 
 }  // namespace kindred

@@ -1,9 +1,11 @@
 // Accuracies of the encoder during training.
 #pragma once
 
+#include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/training/learner.h>
 #include <kindred/data/loading/loader.h>
 
+#include <cstdint>
 #include <optional>
 
 namespace kindred {
@@ -11,13 +13,24 @@ namespace kindred {
 struct Accuracies {
   std::optional<double> neighbours;  // top-1 of the nearest training images, 0 to 1
   std::optional<double> probe;       // of the online probe, if there is one
+  // Of the classifier that cross-entropy trains: the share of images whose class has the highest score, or one of the
+  // five highest.
+  std::optional<double> classifier, classifier_top5;
 };
+
+// So many images of a set are measured during training.
+inline constexpr std::int64_t most_images_measured = 10000;
 
 // Measured without augmentation on at most `most_images` of each set, evenly spread over it, because each image
 // needs a forward pass. Values are empty if no image could be read. If a signal interrupts the measurement,
 // they are those of the images so far.
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
                               const Dataset& train, const Dataset& evaluation,
-                              std::int64_t most_images = 10000);
+                              std::int64_t most_images = most_images_measured);
+
+// The scores of the classifier that cross-entropy trains, on all images of a set that can be read. If a signal
+// interrupts the measurement, those of the images so far.
+Scores measure_classifier(const Learner& learner, const PretrainOptions& options, Device device,
+                          const Dataset& evaluation);
 
 }  // namespace kindred

@@ -1,9 +1,11 @@
 #include <kindred/apps/training/diagnosis.h>
+#include <kindred/engine/counted.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace kindred {
 namespace {
@@ -29,6 +31,10 @@ nlohmann::json figures_json(const FeatureDiagnostics& d) {
           {"similarity_own_views", figures_json(d.own_views)},
           {"similarity_other_positives", figures_json(d.other_positives)},
           {"similarity_negatives", figures_json(d.negatives)}};
+}
+
+bool has_temperature(const LossOptions& loss) {
+  return loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent || loss.kind == LossKind::n_pairs;
 }
 
 }  // namespace
@@ -75,21 +81,23 @@ nlohmann::json Diagnosis::look_at(const Tensor& features, const Tensor& positive
   return figures_json(*features_);
 }
 
-void Diagnosis::finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse) {
+void Diagnosis::finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse,
+                             bool learns_in_warm_up) {
   warnings_.clear();
   line_.clear();
   if (!loss) features_.reset();
   if (features_) {
     const FeatureDiagnostics& d = *features_;
     line_ = fmt::format(
-        "alignment {:.3f}  uniformity {:.2f}  rank {:.1f}  positives {} to {} (mean {:.1f}), {} anchors "
+        "alignment {:.3f}  uniformity {:.2f}  rank {:.1f}  positives {} to {} (mean {:.1f}), {} "
         "without  "
         "similarity of positives {:.2f}, negatives {:.2f} +- {:.2f}",
         d.alignment, d.uniformity, d.effective_rank, d.anchors_by_positives.begin()->first,
-        d.anchors_by_positives.rbegin()->first, d.mean_positives(), d.anchors_without_positives(),
-        1 - d.alignment / 2, d.negatives.mean, d.negatives.deviation);
+        d.anchors_by_positives.rbegin()->first, d.mean_positives(),
+        counted(d.anchors_without_positives(), "anchor"), 1 - d.alignment / 2, d.negatives.mean,
+        d.negatives.deviation);
   }
-  judge(epoch, loss.value_or(0), collapse);
+  judge(epoch, loss.value_or(0), collapse, learns_in_warm_up);
   batches_ = repeated_batches_ = one_class_batches_ = rows_ = repeated_images_ = 0;
   features_.reset();
 }
@@ -100,7 +108,21 @@ void Diagnosis::warn(const char* kind, const std::string& sentence) {
   warnings_.push_back(sentence);
 }
 
-void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
+void Diagnosis::judge_collapse(double loss, double collapse) {
+  const FeatureDiagnostics& d = *features_;
+  if (d.uniformity > collapsed_uniformity)
+    warn("collapse",
+         fmt::format(
+             "all features are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal): the encoder "
+             "has collapsed; {}",
+             d.uniformity, loss, collapse, advice_on_collapse(loss_)));
+  else if (d.effective_rank < 2)
+    warn("collapse",
+         fmt::format("the features use {:.1f} directions of many: they are collapsing; try a lower --lr{}",
+                     d.effective_rank, has_temperature(loss_) ? " or a higher --temperature" : ""));
+}
+
+void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up) {
   if (batches_ > 1 && 2 * repeated_batches_ > batches_)
     warn("repeated batches",
          "most batches hold the same images as the one before; use a smaller --batch-size, or more images");
@@ -116,18 +138,8 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
          "most batches hold one class only, so the loss has no negatives; use a larger --batch-size, or "
          "check how the images are labelled");
   if (!features_ || features_->rows < 4) return;
+  if (!learns_in_warm_up) judge_collapse(loss, collapse);
   const FeatureDiagnostics& d = *features_;
-  if (d.uniformity > -0.05)
-    warn("collapse",
-         fmt::format(
-             "all features are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal): the encoder "
-             "has collapsed; try a lower --lr, more --warmup-epochs, or a --temperature of 0.1",
-             d.uniformity, loss, collapse));
-  else if (d.effective_rank < 2)
-    warn("collapse",
-         fmt::format("the features use {:.1f} directions of many: they are collapsing; try a lower --lr or "
-                     "a higher --temperature",
-                     d.effective_rank));
   // Meaningless labels: an image's own views have come together, but those of its class have not.
   const bool enough =
       epoch >= 3 && d.own_views.count > 0 && d.other_positives.count > 100 && d.negatives.count > 100;
@@ -141,13 +153,18 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse) {
              d.other_positives.mean, d.negatives.mean, d.own_views.mean));
 }
 
+std::string advice_on_collapse(const LossOptions& loss) {
+  constexpr double usual = 0.1;  // the temperature in float, which is not exactly this
+  if (has_temperature(loss) && std::abs(static_cast<double>(loss.supcon.temperature) - usual) > 0.01)
+    return "try a lower --lr, more --warmup-epochs, or a --temperature of 0.1";
+  return "try a lower --lr or more --warmup-epochs";
+}
+
 std::vector<std::string> warnings_at_start(const LossOptions& loss, const std::vector<std::int32_t>& labels,
                                            bool half_precision) {
   std::vector<std::string> warnings;
-  const bool has_temperature =
-      loss.kind == LossKind::supcon || loss.kind == LossKind::nt_xent || loss.kind == LossKind::n_pairs;
   const double temperature = loss.supcon.temperature, risky = half_precision ? 0.03 : 0.01;
-  if (has_temperature && temperature < risky)
+  if (has_temperature(loss) && temperature < risky)
     warnings.push_back(
         fmt::format("--temperature {:g} multiplies gradients by {:.0f}, which makes values that are not finite "
                     "likely; 0.05 to "

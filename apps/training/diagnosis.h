@@ -32,8 +32,10 @@ class Diagnosis {
   nlohmann::json look_at(const Tensor& features, const Tensor& positives = {});
 
   // Judges the epoch that has ended and begins a new one. `epoch` counts from 1, and `loss` is the epoch's
-  // mean. Without a loss the model did not learn, so its features are not judged.
-  void finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse);
+  // mean. Without a loss the model did not learn, so its features are not judged. `learns_in_warm_up` says that the
+  // learning rate still rises and that the features are better than chance: nearly equal features are then no collapse.
+  void finish_epoch(std::int64_t epoch, std::optional<double> loss, double collapse,
+                    bool learns_in_warm_up = false);
   // The figures on one line: "positives 3.2 an anchor, ...".
   const std::string& line() const { return line_; }
   // Warnings, each a sentence that says what to try. Each kind occurs once per run.
@@ -41,7 +43,8 @@ class Diagnosis {
 
  private:
   void warn(const char* kind, const std::string& sentence);
-  void judge(std::int64_t epoch, double loss, double collapse);
+  void judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up);
+  void judge_collapse(double loss, double collapse);
 
   LossOptions loss_;
   int classes_;
@@ -53,6 +56,12 @@ class Diagnosis {
   std::string line_;
   std::vector<std::string> warnings_, said_;
 };
+
+// Features with a uniformity above this are nearly equal: the encoder has collapsed.
+inline constexpr double collapsed_uniformity = -0.05;
+
+// "try a lower --lr, ...": what may help an encoder that has collapsed with this loss.
+std::string advice_on_collapse(const LossOptions& loss);
 
 // Warnings before the first step: a temperature that makes NaN likely, a set with a single class. Empty if
 // there are none.

@@ -8,7 +8,8 @@ namespace kindred {
 Learner::Learner(const PretrainOptions& o, Device device, int classes)
     : loss_(loss_options(o)), views_(o.views), peak_rate_(o.lr), model_(make_model(o, classes)) {
   model_.store.allocate(device, o.seed, o.precision.compute);
-  optimizer_ = make_optimizer(o, model_.store);
+  if (!o.freeze_until.empty()) model_.encoder.freeze_until(o.freeze_until);
+  optimizer_ = make_optimizer(o, model_);
   if (o.momentum_encoder > 0) momentum_.emplace(model_, o.head, o.precision.compute, o.momentum_encoder);
   if (o.queue > 0) queue_.emplace(o.queue, model_.head->dim, o.seed, device);
   if (o.online_probe) probe_.emplace(model_.encoder.feature_dim, classes, o.seed, device, o.precision.compute);
@@ -18,6 +19,13 @@ Learner::Learner(const PretrainOptions& o, Device device, int classes)
       micro_batches_.emplace_back(model_, o.batch_norm_scope, count);
     if (momentum_) key_micro_batches_.emplace(momentum_->copy(), o.batch_norm_scope, count);
   }
+}
+
+std::int64_t Learner::learning_parameters() const {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : model_.store.parameters())
+    if (!model_.encoder.is_frozen(parameter.name)) count += parameter.shape.numel();
+  return count;
 }
 
 void Learner::weights_changed() {

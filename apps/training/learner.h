@@ -37,6 +37,8 @@ class Learner {
   ContrastiveModel& model() { return model_; }
   const ContrastiveModel& model() const { return model_; }
   Optimizer& optimizer() { return *optimizer_; }
+  // The number of parameters that are not frozen.
+  std::int64_t learning_parameters() const;
   const OnlineProbe* online_probe() const { return probe_ ? &*probe_ : nullptr; }
 
   // To be called when the model's weights were replaced: everything that follows the model starts again from

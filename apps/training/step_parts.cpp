@@ -1,4 +1,5 @@
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/models/weight_names.h>
 
 #include <cmath>
 
@@ -21,6 +22,13 @@ OptimizerOptions optimizer_options(const PretrainOptions& options) {
     rmsprop.weight_decay = options.weight_decay;
     return rmsprop;
   }
+  if (options.optimizer == OptimizerKind::adamw) {
+    AdamWOptions adamw;
+    adamw.beta1 = options.momentum;
+    adamw.beta2 = options.beta2;
+    adamw.weight_decay = options.weight_decay;
+    return adamw;
+  }
   SgdOptions sgd;
   sgd.momentum = options.momentum;
   sgd.weight_decay = options.weight_decay;
@@ -29,8 +37,12 @@ OptimizerOptions optimizer_options(const PretrainOptions& options) {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store) {
-  auto optimizer = std::make_unique<Optimizer>(store, optimizer_options(options));
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ContrastiveModel& model) {
+  const auto rate_factor = [&](const Parameter& parameter) {
+    if (model.encoder.is_frozen(parameter.name)) return 0.0;
+    return belongs_to_encoder(parameter.name) ? options.encoder_lr_factor : 1.0;
+  };
+  auto optimizer = std::make_unique<Optimizer>(model.store, optimizer_options(options), rate_factor);
   if (options.precision.scales_loss()) optimizer->scale_loss();
   return optimizer;
 }

@@ -14,7 +14,8 @@
 
 namespace kindred {
 
-std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ParameterStore& store);
+// Of an allocated model. The encoder's parameters have their own learning rate, and those that are frozen have none.
+std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, ContrastiveModel& model);
 
 // The learning rate of every step.
 Schedule make_schedule(const PretrainOptions& options, std::int64_t steps_per_epoch);

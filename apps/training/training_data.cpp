@@ -1,6 +1,7 @@
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/engine/counted.h>
 
 #include <algorithm>
 
@@ -48,6 +49,18 @@ Sampler training_sampler(const PretrainOptions& o, const Dataset& train) {
            .seed = o.seed}};
 }
 
+// A batch of all images has all the positives that there are, and a class of one image has none.
+MorePositives more_positives(const PretrainOptions& o, const Dataset& train, const PositiveStatistics& now) {
+  constexpr double worthwhile = 0.05;  // of the anchors
+  std::vector<std::int64_t> images(static_cast<std::size_t>(train.classes()));
+  for (const std::int32_t label : train.labels()) ++images[static_cast<std::size_t>(label)];
+  std::int64_t with_others = 0;
+  for (const std::int64_t count : images) with_others += count >= 2 ? count : 0;
+  const double possible = static_cast<double>(with_others) / static_cast<double>(train.size());
+  const bool helps = o.batch_size < train.size() && possible > 1 - now.alone + worthwhile;
+  return {.per_class = helps && o.per_class == 1 && o.batch_size % 2 == 0, .batch_size = helps};
+}
+
 }  // namespace
 
 std::int64_t steps_of_an_epoch(const PretrainOptions& o, const Dataset& train) {
@@ -56,13 +69,14 @@ std::int64_t steps_of_an_epoch(const PretrainOptions& o, const Dataset& train) {
 
 void check_training_set(const PretrainOptions& o, const Dataset& train) {
   check(train.size() >= o.batch_size, ExitCode::usage,
-        "--batch-size {}: the data set has only {} training images; use a smaller batch", o.batch_size,
-        train.size());
+        "--batch-size {}: the data set has only {}; use a smaller batch", o.batch_size,
+        counted(train.size(), "training image"));
+  const LossOptions loss = loss_options(o);
+  if (loss.by_image() || loss.classifies()) return;
   const auto views = static_cast<int>(o.views);
-  if (const LossOptions loss = loss_options(o); !loss.by_image() && !loss.classifies())
-    fmt::print(
-        "{}",
-        describe(expected_positives(training_sampler(o, train), train.labels(), o.batch_size, views), views));
+  const PositiveStatistics positives =
+      expected_positives(training_sampler(o, train), train.labels(), o.batch_size, views);
+  fmt::print("{}", describe(positives, views, more_positives(o, train, positives)));
 }
 
 }  // namespace kindred

@@ -1,11 +1,14 @@
 #include <fmt/core.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/images/decode_formats.h>
+#include <kindred/data/images/exif.h>
+#include <kindred/data/images/png/png_decoder.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/names.h>
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -19,7 +22,7 @@ constexpr std::array<std::uint8_t, 2> jpeg_signature{0xFF, 0xD8};
 constexpr std::array<std::uint8_t, 8> png_signature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
 constexpr std::array<std::uint8_t, 2> bmp_signature{'B', 'M'};
 
-// stb_image's limit; JPEG has 65,500.
+// Of JPEG it is 65,500.
 constexpr std::uint64_t max_side = 1 << 17;
 
 constexpr Named<Outcome> outcomes[] = {
@@ -43,8 +46,15 @@ const char* format_name(ImageFormat format) {
 
 struct Decoder::Impl {
   std::span<const std::uint8_t> bytes;
-  ImageHeader header;
+  ImageHeader stored;  // with the size of the pixels in the file
+  ImageHeader header;  // with the size of the picture that the caller gets, which may be turned
+  int orientation = upright;
+  Image spare;
   detail::JpegDecoder jpeg;
+  detail::PngDecoder png;
+
+  void decode_stored(const Region& wanted, ReadTo read_to, Decoded& out);
+  void turn(Decoded& out);
 };
 
 Decoder::Decoder() : impl_(std::make_unique<Impl>()) {}
@@ -53,7 +63,7 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
 const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const DecodeLimits& limits) {
-  ImageHeader& header = impl_->header;
+  ImageHeader& header = impl_->stored;
   header = {};
   impl_->bytes = bytes;
   if (bytes.empty()) {
@@ -63,7 +73,7 @@ const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const Deco
     impl_->jpeg.open(bytes, limits, header);
   } else if (starts_with(bytes, png_signature)) {
     header.format = ImageFormat::png;
-    detail::open_png(bytes, limits, header);
+    impl_->png.open(bytes, limits, header);
   } else if (starts_with(bytes, bmp_signature)) {
     header.format = ImageFormat::bmp;
     detail::open_bmp(bytes, limits, header);
@@ -77,7 +87,12 @@ const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const Deco
   } else {
     header.reason = detail::why_no_picture(bytes);
   }
-  return header;
+  if (!header.ok()) header.height = header.width = 0;  // it may have been set before the problem was found
+  const bool may_turn = limits.exif == ExifMode::apply && header.ok();
+  impl_->orientation = may_turn ? exif_orientation(bytes, header.format) : upright;
+  impl_->header = header;
+  if (swaps_sides(impl_->orientation)) std::swap(impl_->header.height, impl_->header.width);
+  return impl_->header;
 }
 
 void Decoder::decode(const Region& wanted, Decoded& out, ReadTo read_to) {
@@ -86,27 +101,42 @@ void Decoder::decode(const Region& wanted, Decoded& out, ReadTo read_to) {
   check(wanted.height >= 1 && wanted.width >= 1 && Region{0, 0, header.height, header.width}.contains(wanted),
         ExitCode::internal, "{} x {} pixels at ({}, {}) were requested from a picture of {} x {}", wanted.width,
         wanted.height, wanted.left, wanted.top, header.width, header.height);
+  impl_->decode_stored(stored_region(wanted, impl_->orientation, impl_->stored.height, impl_->stored.width),
+                       read_to, out);
+  if (out.outcome != Outcome::rejected && impl_->orientation != upright) impl_->turn(out);
+}
+
+void Decoder::Impl::decode_stored(const Region& wanted, ReadTo read_to, Decoded& out) {
   out.top = out.left = 0;
-  out.picture_height = header.height;
-  out.picture_width = header.width;
-  switch (header.format) {
+  out.picture_height = stored.height;
+  out.picture_width = stored.width;
+  switch (stored.format) {
     case ImageFormat::jpeg:
-      return impl_->jpeg.decode(wanted, read_to, out);
+      return jpeg.decode(wanted, read_to, out);
     case ImageFormat::png:
-      return detail::decode_png(impl_->bytes, header, out);
+      return png.decode(out);
     case ImageFormat::bmp:
-      return detail::decode_bmp(impl_->bytes, header, out);
+      return detail::decode_bmp(bytes, stored, out);
     case ImageFormat::ppm:
-      return detail::decode_netpbm(impl_->bytes, header, out);
+      return detail::decode_netpbm(bytes, stored, out);
     case ImageFormat::webp:
     case ImageFormat::tiff:
     case ImageFormat::gif:
     case ImageFormat::heic:
     case ImageFormat::avif:
-      return detail::decode_by_library(impl_->bytes, header, out);
+      return detail::decode_by_library(bytes, stored, out);
     case ImageFormat::none:
       break;
   }
+}
+
+// `out` holds the picture, or a part of it, as it is stored.
+void Decoder::Impl::turn(Decoded& out) {
+  const Region held = upright_region(out.held(), orientation, out.picture_height, out.picture_width);
+  turn_upright(out.image, orientation, spare);
+  out.top = held.top;
+  out.left = held.left;
+  if (swaps_sides(orientation)) std::swap(out.picture_height, out.picture_width);
 }
 
 void Decoder::decode_whole(Decoded& out) {

@@ -1,10 +1,11 @@
 // Decodes image files that are not trusted.
 //
-// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG and BMP (stb_image), PPM and PGM, and
+// The content decides the format, never the name: JPEG (libjpeg-turbo), PNG (data/images/png), BMP, PPM and PGM, and
 // WebP, TIFF, GIF, HEIC and AVIF where the build found their libraries (third_party/pictures/codec.h). Of a file with
 // several pictures the first is taken. Every kind of pixel (gray, palette, alpha, 16 bits, CMYK) is converted to 8-bit RGB like Pillow's convert("RGB"): gray is
 // repeated, alpha is dropped, CMYK is multiplied out. There is one difference: Pillow clips 16-bit gray PNG
-// files to white, while here the high byte is kept. EXIF orientation is ignored, as in torchvision.
+// files to white, while here the high byte is kept. DecodeLimits::exif says whether pictures are turned as their EXIF
+// orientation says; by default it is ignored, as in torchvision.
 //
 // There are three outcomes, because an image can be decoded and still be damaged:
 //   ok        the picture
@@ -15,6 +16,7 @@
 #pragma once
 
 #include <kindred/data/images/image.h>
+#include <kindred/data/images/preparation.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -35,11 +37,13 @@ struct DecodeLimits {
   // Each scan of a progressive JPEG is a pass over the whole picture, and a file can request one with a few
   // bytes. Encoders write about ten scans.
   int max_scans = 100;
-  // The memory that libjpeg may use besides the result (a progressive picture's coefficients: up to 6 bytes per
-  // pixel).
+  // The memory that a decoder may use besides the result, in each thread: libjpeg's (a progressive picture's
+  // coefficients: up to 6 bytes per pixel), and a PNG's rows before they are converted (up to 8 bytes per pixel).
   std::size_t max_decoder_bytes = std::size_t{1} << 30;
   // For decode_file: larger files are not read.
   std::size_t max_file_bytes = std::size_t{512} << 20;
+  // Sizes and regions are those of the turned picture.
+  ExifMode exif = ExifMode::ignore;
 };
 
 enum class ImageFormat { none, jpeg, png, bmp, webp, tiff, gif, heic, avif, ppm };

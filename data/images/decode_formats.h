@@ -28,11 +28,9 @@ class JpegDecoder {
   std::vector<std::uint8_t> row_;  // for unwanted pixels and for CMYK
 };
 
-// png_bmp.cpp. The open functions check the structure of the whole file. The decode functions expect files that
-// passed this check.
-void open_png(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
+// bmp.cpp. The open function checks the structure of the whole file, except run-length codes. The decode function
+// expects a file that passed this check. PNG has a folder of its own.
 void open_bmp(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header);
-void decode_png(ByteSpan bytes, const ImageHeader& header, Decoded& out);
 void decode_bmp(ByteSpan bytes, const ImageHeader& header, Decoded& out);
 
 // library_formats.cpp: formats whose library this build may lack.

@@ -1,3 +1,4 @@
+#include <kindred/data/images/preparation.h>
 #include <kindred/data/images/resample_math.h>
 #include <kindred/data/images/resize.h>
 
@@ -38,9 +39,11 @@ struct PlaneRows {
   std::uint8_t *red, *green, *blue;
 };
 
-void blend_columns(const float* row, const ResizeAxis& columns, bool mirror, int size, PlaneRows out) {
-  for (int x = 0; x < size; ++x) {
-    const FilterTap& tap = columns.taps[std::size_t(x)];
+// Computes the outputs of `columns`, the first of which is column `first` of a row of `size`.
+void blend_columns(const float* row, const ResizeAxis& columns, bool mirror, int size, int first,
+                   PlaneRows out) {
+  for (int x = first; x < first + static_cast<int>(columns.taps.size()); ++x) {
+    const FilterTap& tap = columns.taps[std::size_t(x - first)];
     const float* weights = columns.weights.data() + tap.weights;
     const float* in = row + std::size_t(tap.first) * 3;
     float red = 0.5f, green = 0.5f, blue = 0.5f;  // so that the truncation below rounds
@@ -81,8 +84,13 @@ void ResizeAxis::compute(int in, int out, int first, int count) {
 void resize_region(const Image& image, const Region& region, int virtual_height, int virtual_width, int top,
                    int left, bool mirror, Planes& out, ResizeScratch& scratch) {
   const int size = out.size;
-  scratch.rows.compute(region.height, virtual_height, top, size);
-  scratch.columns.compute(region.width, virtual_width, left, size);
+  // The rows and columns of the square that show the region.
+  const int first_row = std::max(0, -top), row_count = std::min(size, virtual_height - top) - first_row;
+  const int first_column = std::max(0, -left),
+            column_count = std::min(size, virtual_width - left) - first_column;
+  if (row_count < size || column_count < size) std::fill(out.values.begin(), out.values.end(), pad_gray);
+  scratch.rows.compute(region.height, virtual_height, top + first_row, row_count);
+  scratch.columns.compute(region.width, virtual_width, left + first_column, column_count);
 
   // Columns that the wanted columns do not use need not be blended. (Copies, because the loop below shifts the
   // taps.)
@@ -94,11 +102,11 @@ void resize_region(const Image& image, const Region& region, int virtual_height,
   for (FilterTap& tap : scratch.columns.taps) tap.first -= leftmost.first;
 
   scratch.row.resize(std::size_t(needed.width) * 3);
-  for (int y = 0; y < size; ++y) {
+  for (int y = 0; y < row_count; ++y) {
     const FilterTap& tap = scratch.rows.taps[std::size_t(y)];
     blend_rows(image, needed, tap, scratch.rows.weights.data() + tap.weights, scratch.row.data());
-    const std::size_t at = std::size_t(y) * std::size_t(size);
-    blend_columns(scratch.row.data(), scratch.columns, mirror, size,
+    const std::size_t at = std::size_t(first_row + y) * std::size_t(size);
+    blend_columns(scratch.row.data(), scratch.columns, mirror, size, first_column,
                   {out.plane(0) + at, out.plane(1) + at, out.plane(2) + at});
   }
 }

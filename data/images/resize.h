@@ -35,8 +35,9 @@ struct ResizeScratch {
 };
 
 // Resizes `region` of `image` to virtual_height x virtual_width and keeps only the square of side out.size
-// whose corner is (top, left). Only the rows and columns that this square needs are computed. `mirror` writes
-// the columns from right to left.
+// whose corner is (top, left). Only the rows and columns that this square needs are computed. The corner may be
+// negative, and the square larger than the resized region; what lies outside of it is pad_gray (preparation.h).
+// `mirror` writes the columns from right to left.
 void resize_region(const Image& image, const Region& region, int virtual_height, int virtual_width, int top,
                    int left, bool mirror, Planes& out, ResizeScratch& scratch);
 

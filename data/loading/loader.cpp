@@ -1,6 +1,7 @@
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/data/views/view_stream.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -91,7 +92,8 @@ Dataset validated(Dataset dataset, const LoaderOptions& o) {
   check(o.prefetch_batches >= 1, ExitCode::usage, "prefetched batches must be at least 1, not {}",
         o.prefetch_batches);
   check(!o.drop_last || o.batch_size <= dataset.size(), ExitCode::usage,
-        "batch size {} is larger than the data set, which has {} images", o.batch_size, dataset.size());
+        "batch size {} is larger than the data set, which has {}", o.batch_size,
+        counted(dataset.size(), "image"));
   return dataset;
 }
 
@@ -315,7 +317,7 @@ struct Loader::Impl {
     check(!options.strict, ExitCode::data, Cause::bad_image, "{}: {} ({}), and no bad image is accepted",
           newest.path, newest.reason, outcome_name(newest.outcome));
     check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data, Cause::bad_images,
-          "{} images could not be decoded, more than the limit of {}; the last, {}: {}", rejected,
+          "{} could not be decoded, more than the limit of {}; the last, {}: {}", counted(rejected, "image"),
           options.max_bad, newest.path, newest.reason);
   }
 

@@ -68,9 +68,10 @@ SampleReader::Sample SampleReader::read_or_substitute(std::int64_t i, WantedRegi
     const Sample sample = read(members[(first + step) % members.size()], wanted, memory, bad);
     if (sample.decoded != nullptr) return sample;
   }
-  fail(ExitCode::data, "class '{}': none of its {} images can be decoded; one of them, {}: {}",
-       dataset_.class_names()[static_cast<std::size_t>(label)], members.size(), bad.back().path,
-       bad.back().reason);
+  fail(ExitCode::data, "class '{}': {} be decoded{}{}: {}",
+       dataset_.class_names()[static_cast<std::size_t>(label)],
+       members.size() == 1 ? "its only image cannot" : fmt::format("none of its {} images can", members.size()),
+       members.size() == 1 ? ": " : "; one of them, ", bad.back().path, bad.back().reason);
 }
 
 }  // namespace kindred

@@ -33,7 +33,7 @@ RecordLayout record_layout(int fine_classes) {
           1};
 }
 
-struct Record {
+struct CifarRecord {
   int file;           // which file
   std::size_t index;  // record in the file, from 0
 };
@@ -41,11 +41,11 @@ struct Record {
 class CifarSource : public SampleSource {
  public:
   std::vector<std::string> files;    // paths
-  std::vector<Record> records;       // [samples]
+  std::vector<CifarRecord> records;  // [samples]
   std::vector<std::uint8_t> planes;  // [samples, 3, 32, 32]
 
   std::string name(std::int64_t i) const override {
-    const Record& record = records[static_cast<std::size_t>(i)];
+    const CifarRecord& record = records[static_cast<std::size_t>(i)];
     return fmt::format("{}, record {}", files[static_cast<std::size_t>(record.file)], record.index);
   }
 
@@ -122,7 +122,9 @@ std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const Cifar
   const RecordLayout layout = record_layout(location.fine_classes);
   const bool train = request.split == Split::train;
   std::error_code ignored;
-  if (!train && !fs::exists(location.dir / layout.test.front(), ignored)) return std::nullopt;
+  const bool has_part = request.evaluate_on != Split::val &&  // CIFAR has images for training and for tests
+                        fs::exists(location.dir / layout.test.front(), ignored);
+  if (!train && !has_part) return std::nullopt;
 
   auto source = std::make_shared<CifarSource>();
   std::vector<std::int32_t> labels;
@@ -142,7 +144,9 @@ std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const Cifar
   const fs::path class_file = location.dir / layout.class_file;
   std::vector<std::string> names =
       parse_cifar_classes(read_or_fail(class_file), location.fine_classes, class_file.string());
-  return Dataset(std::move(names), std::move(labels), std::move(source), true);
+  Dataset set(std::move(names), std::move(labels), std::move(source), true);
+  set.set_origin({location.dir.string(), train ? "train" : "test"});
+  return set;
 }
 
 }  // namespace kindred::detail

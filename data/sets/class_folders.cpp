@@ -6,6 +6,7 @@
 #include <kindred/data/sets/folders/file_source.h>
 #include <kindred/data/sets/folders/layout.h>
 #include <kindred/data/sets/folders/names.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -24,13 +25,19 @@ Dataset with_notes(Dataset set, const Notes& notes) {
   return set;
 }
 
-void check_training_classes(const ClassTree& train) {
+// `dir` holds the folder of `train`.
+void check_training_classes(const ClassTree& train, const fs::path& dir) {
+  if (train.names().size() >= 2) return;
   const std::string folder = train.folder().string();
+  const std::string hint = hint_about_names(dir, {train.folder().filename().string()});
   check(!train.names().empty(), ExitCode::data,
-        "{}: no class folders in it; expected {}/<class>/*.jpg, a folder per class", folder, folder);
-  check(train.names().size() >= 2, ExitCode::data,
-        "{}: only one class, '{}'; at least two are needed to learn from labels", folder,
-        train.names().front());
+        "{}: no class folders in it; expected {}/<class>/*.jpg, a folder per class{}", folder, folder, hint);
+  fail(ExitCode::data, "{}: only one class, '{}'; at least two are needed to learn from labels{}", folder,
+       train.names().front(), hint);
+}
+
+Origin origin_of(const EvaluationFolder& folder) {
+  return {folder.split.string(), folder.is_test ? "test" : "val"};
 }
 
 // The images of these classes, whose folders lie in `tree`; a class without a folder there has none.
@@ -56,14 +63,41 @@ Dataset read_classes(const ClassTree& tree, std::vector<std::string> classes, co
   return with_notes(Dataset(std::move(classes), std::move(labels), std::move(source), false), notes);
 }
 
+// The images in these folders of request.dir; the others are named.
+Dataset read_folders(const OpenRequest& request, const std::vector<std::string>& classes) {
+  const ClassTree tree(request.dir);
+  Notes notes;
+  if (const auto others = names_without(tree.names(), classes); !others.empty())
+    notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
+                                request.dir.string(), quoted_names(others)));
+  return read_classes(tree, classes, request, std::move(notes));
+}
+
+// The folder for evaluation, or folders of classes in it, may be links to those for training.
+void warn_of_training_images(const ClassTree& train, const fs::path& evaluation, Notes& notes) {
+  if (const std::string warning = same_folder_warning(evaluation, train.folder()); !warning.empty())
+    return notes.push_back(warning);
+  if (!can_be_listed(evaluation)) return;  // opening it says what is wrong
+  RealFolders of_train;
+  for (const std::string& name : train.names()) of_train.add(train.folder() / name);
+  std::vector<std::string> shared = list_folders(evaluation);
+  std::erase_if(shared, [&](const std::string& name) { return !of_train.contains(evaluation / name); });
+  if (shared.empty()) return;
+  notes.push_back(fmt::format("warning: {}: {} of {}, by {}: evaluation is on training images",
+                              evaluation.string(),
+                              quoted_names(shared) + (shared.size() == 1 ? " is a folder" : " are folders"),
+                              train.folder().string(), shared.size() == 1 ? "a link" : "links"));
+}
+
 void note_extra_classes(const fs::path& folder, const std::vector<std::string>& extra, Notes& notes) {
   if (extra.empty()) return;
   notes.push_back(fmt::format("warning: {}: left out, because train does not have {}: {}", folder.string(),
                               extra.size() == 1 ? "this class" : "these classes", quoted_names(extra)));
 }
 
-Dataset open_evaluation_classes(const OpenRequest& request, const fs::path& folder,
+Dataset open_evaluation_classes(const OpenRequest& request, const EvaluationFolder& chosen,
                                 const std::vector<std::string>& classes, Notes notes) {
+  const fs::path& folder = chosen.split;
   const ClassTree tree(folder);
   std::vector<std::string> extra = names_without(tree.names(), classes);
   std::erase_if(extra, [&](const std::string& name) { return !tree.has_images(name); });
@@ -73,6 +107,7 @@ Dataset open_evaluation_classes(const OpenRequest& request, const fs::path& fold
         "{}: it has images of {}, which train does not have, and none of a class of train; give both the same "
         "class folders",
         folder.string(), quoted_names(extra));
+  set.set_origin(origin_of(chosen));
   return set;
 }
 
@@ -103,7 +138,9 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
     source->add_file(files[i]);
     labels.push_back(found.labels[i]);
   }
-  return with_notes(Dataset(std::move(classes), std::move(labels), std::move(source), false), notes);
+  Dataset set = with_notes(Dataset(std::move(classes), std::move(labels), std::move(source), false), notes);
+  set.set_origin(origin_of(folder));
+  return set;
 }
 
 }  // namespace
@@ -111,32 +148,40 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
 std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vector<fs::path> label_folders) {
   const SplitFolders folders = find_split_folders(request.dir);
   const ClassTree train(folders.train.front());
-  check_training_classes(train);
+  check_training_classes(train, request.dir);
   label_folders.push_back(request.dir);
   EvaluationChoice choice;
   if (request.holds_out)
     choice.notes = notes_of_unused_evaluation(folders);
   else
-    choice = choose_evaluation_folder(folders, train.names(), label_folders);
+    choice = choose_evaluation_folder(folders, request.evaluate_on, train.names(), label_folders);
   for (std::size_t i = 1; i < folders.train.size(); ++i)
     choice.notes.push_back(fmt::format("note: training is on {}; not used: {}", train.folder().string(),
                                        folders.train[i].string()));
-  if (request.split == Split::train) return read_classes(train, train.names(), request, choice.notes);
+  if (choice.folder) warn_of_training_images(train, choice.folder->split, choice.notes);
+  if (request.split == Split::train) {
+    Dataset set = read_classes(train, train.names(), request, choice.notes);
+    set.set_origin({train.folder().string(), "train"});
+    return set;
+  }
   if (!choice.folder) return std::nullopt;
   if (!choice.folder->images.empty())
     return open_flat(request, *choice.folder, train.names(), label_folders, choice.notes);
-  return open_evaluation_classes(request, choice.folder->split, train.names(), choice.notes);
+  return open_evaluation_classes(request, *choice.folder, train.names(), choice.notes);
 }
 
 std::optional<Dataset> open_classes_alone(const OpenRequest& request) {
   if (request.split == Split::evaluation) return std::nullopt;
-  const ClassTree tree(request.dir);
-  const std::vector<std::string> classes = classes_alone(request.dir);
-  Notes notes;
-  if (const auto others = names_without(tree.names(), classes); !others.empty())
-    notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
-                                request.dir.string(), quoted_names(others)));
-  return read_classes(tree, classes, request, std::move(notes));
+  return read_folders(request, classes_alone(request.dir));
+}
+
+Dataset open_classes(const fs::path& dir, const std::vector<std::string>& classes, const DecodeLimits& limits) {
+  Dataset set = read_folders({.dir = dir, .limits = limits}, classes);
+  if (const auto beside = list_files(dir, is_image_name); !beside.empty())
+    set.add_note(fmt::format("note: {}: left out, because they lie in no class folder: {}, such as {}",
+                             dir.string(), counted(beside.size(), "image"), beside.front()));
+  set.set_origin({dir.string(), "all"});
+  return set;
 }
 
 }  // namespace kindred::detail

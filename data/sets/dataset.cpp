@@ -3,6 +3,8 @@
 #include <kindred/data/sets/folders/layout.h>
 #include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
+#include <kindred/data/sets/lists/label_rows.h>
+#include <kindred/data/sets/lists/open_list.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
@@ -13,6 +15,13 @@ namespace kindred {
 
 std::optional<Encoded> SampleSource::encoded(std::int64_t, std::vector<std::uint8_t>&) const {
   return std::nullopt;
+}
+
+std::string SampleSource::id(std::int64_t i) const {
+  std::string id = name(i);
+  id.erase(0, id.find_last_of('/') + 1);
+  while (id.ends_with(')')) id.pop_back();  // "set.kpack, record 3 (train/a/b.jpg)"
+  return id;
 }
 
 void SampleSource::load(std::int64_t i, Decoded& out) const {
@@ -54,9 +63,10 @@ namespace fs = std::filesystem;
 
 constexpr double val_fraction_alone = 0.1;
 
-enum class Layout { packs, shards, class_folders, kaggle, cifar, classes_alone, none };
+enum class Layout { list, packs, shards, class_folders, kaggle, cifar, classes_alone, none };
 
-Layout layout_of(const fs::path& path) {
+Layout layout_of(const fs::path& path, const std::string& list) {
+  if (!list.empty()) return Layout::list;
   std::error_code ignored;
   if (!detail::find_packs(path).empty()) return Layout::packs;
   if (!fs::is_directory(path, ignored)) return Layout::none;
@@ -71,6 +81,8 @@ Layout layout_of(const fs::path& path) {
 std::optional<Dataset> open_split(const detail::OpenRequest& request, Layout layout) {
   const fs::path& path = request.dir;
   switch (layout) {
+    case Layout::list:
+      return detail::open_list(request);
     case Layout::packs:
       return detail::open_packs(request, detail::find_packs(path));
     case Layout::shards:
@@ -78,8 +90,9 @@ std::optional<Dataset> open_split(const detail::OpenRequest& request, Layout lay
     case Layout::class_folders:
       return detail::open_class_folders(request, detail::label_folders_of(path));
     case Layout::kaggle:
-      return detail::open_class_folders(
-          {*detail::find_kaggle_imagenet(path), request.split, request.limits, request.holds_out}, {path});
+      return detail::open_class_folders({*detail::find_kaggle_imagenet(path), request.split, request.limits,
+                                         request.holds_out, request.evaluate_on, request.list},
+                                        {path});
     case Layout::cifar:
       return detail::open_cifar_binary(request, *detail::find_cifar_binary(path));
     case Layout::classes_alone:
@@ -103,11 +116,20 @@ bool has_class_of_two(const Dataset& set) {
   return false;
 }
 
-// `held` of the images of `whole`, which are class folders alone, are for evaluation.
-std::string note_about_classes_alone(const std::string& path, const Dataset& whole, std::int64_t held,
-                                     double fraction, std::uint64_t seed) {
-  const std::string text = fmt::format(
-      "note: {} has no folder 'train': its {} class folders are the training set", path, whole.classes());
+// Nothing says which images are for evaluation: class folders alone, or a list without a column for the split.
+bool has_one_part(const fs::path& path, const std::string& list, Layout layout) {
+  if (layout == Layout::list) return !detail::list_has_splits(path, list);
+  return layout == Layout::classes_alone;
+}
+
+// `held` of the images of `whole`, which has one part, are for evaluation.
+std::string note_about_one_part(const std::string& path, const std::string& list, const Dataset& whole,
+                                std::int64_t held, double fraction, std::uint64_t seed) {
+  const std::string text =
+      list.empty() ? fmt::format("note: {} has no folder 'train': its {} class folders are the training set",
+                                 path, whole.classes())
+                   : fmt::format("note: {} has no column for the split: its {} classes are the training set",
+                                 list, whole.classes());
   if (held == 0) return fmt::format("{}, and nothing is held out for evaluation", text);
   return fmt::format(
       "{}, of which {} of {} images, the same share of each class, are held out for evaluation "
@@ -131,34 +153,66 @@ void note_missing_classes(Dataset& evaluation, const std::string& path) {
                   missing.size() == 1 ? "this class" : "these classes"));
 }
 
+// Class folders and lists have notes of their own, which also name what is not used.
+void note_tests(Dataset& evaluation, const std::string& path, const DatasetOptions& options, Layout layout) {
+  const bool is_noted = layout == Layout::list || layout == Layout::class_folders || layout == Layout::kaggle;
+  if (is_noted || options.evaluate_on != Split::evaluation || evaluation.origin().part != "test") return;
+  evaluation.add_note(
+      fmt::format("note: {}: evaluation is on test, because there is no validation split", path));
+}
+
 }  // namespace
 
-double default_val_fraction(const std::string& path) {
-  return layout_of(path) == Layout::classes_alone ? val_fraction_alone : 0;
+double default_val_fraction(const std::string& path, const std::string& list) {
+  return has_one_part(path, list, layout_of(path, list)) ? val_fraction_alone : 0;
+}
+
+bool is_set_with_parts(const std::string& path) {
+  const Layout layout = layout_of(path, {});
+  return layout != Layout::none && layout != Layout::classes_alone;
+}
+
+std::optional<Dataset> open_class_images(const std::string& dir, const DecodeLimits& limits) {
+  std::error_code ignored;
+  if (!fs::is_directory(dir, ignored) || is_set_with_parts(dir)) return std::nullopt;
+  const std::vector<std::string> classes = detail::all_classes(dir);
+  return classes.empty() ? std::nullopt : std::optional(detail::open_classes(dir, classes, limits));
 }
 
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options) {
   check(options.limit_per_class >= 0, ExitCode::usage,
         "images per class must be at least 1, or 0 for all; {} was given", options.limit_per_class);
+  if (split == Split::val || split == Split::test) {  // the set is evaluated on the part that is asked for
+    DatasetOptions named = options;
+    named.evaluate_on = split;
+    return open_dataset(path, Split::evaluation, named);
+  }
+  check(options.evaluate_on != Split::train, ExitCode::internal, "{}: evaluation on the training images", path);
   const double given = options.val_fraction.value_or(0);
   check(given >= 0 && given < 1, ExitCode::usage,
         "validation fraction {}: expected a share of the training images, above 0 and below 1", given);
-  const Layout layout = layout_of(path);
-  const bool alone = layout == Layout::classes_alone;
+  const Layout layout = layout_of(path, options.list);
+  const bool alone = has_one_part(path, options.list, layout);
   double fraction = options.val_fraction.value_or(alone ? val_fraction_alone : 0);
+  const bool on_test = options.evaluate_on == Split::test;  // which are never held out of train
+  if (alone && on_test && split == Split::evaluation) return std::nullopt;
+  const bool from_train = split == Split::train || alone || (fraction > 0 && !on_test);
   // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
-  std::optional<Dataset> set =
-      open_split({path, fraction > 0 || alone ? Split::train : split, options.limits, fraction > 0}, layout);
+  std::optional<Dataset> set = open_split({path, from_train ? Split::train : split, options.limits,
+                                           fraction > 0 && !on_test, options.evaluate_on, options.list},
+                                          layout);
+  if (set && set->origin().folder.empty()) set->set_origin({path, from_train ? "train" : "val"});
   if (alone && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
-  if (fraction > 0) {
+  if (fraction > 0 && from_train) {
     Dataset part = held_out_split(*set, split, fraction, options.val_seed);
     const std::int64_t held = split == Split::evaluation ? part.size() : set->size() - part.size();
-    if (alone) part.add_note(note_about_classes_alone(path, *set, held, fraction, options.val_seed));
+    if (alone) part.add_note(note_about_one_part(path, options.list, *set, held, fraction, options.val_seed));
     set = std::move(part);
   } else if (alone) {
     if (split == Split::evaluation) return std::nullopt;
-    set->add_note(note_about_classes_alone(path, *set, 0, fraction, options.val_seed));
+    set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
   }
+  if (set && split == Split::evaluation && !from_train) note_tests(*set, path, options, layout);
   if (set && split == Split::evaluation) note_missing_classes(*set, path);
   if (set && options.limit_per_class > 0) set = first_of_each_class(*set, options.limit_per_class);
   return set;

@@ -11,6 +11,7 @@
 //   the original binary files of CIFAR-10 or CIFAR-100: in DIR, DIR/cifar-10-batches-bin or
 //     DIR/cifar-100-binary
 //   a pack that pack_dataset made, or a folder of packs, DIR/*.kpack
+//   any folder of images and a CSV file with their labels (DatasetOptions::list)
 //
 // Class folders: classes are sorted by the bytes of their names and files by the bytes of their paths, so the result
 // does not depend on the file system. Images lie at any depth in a class folder. Symbolic links are followed, and
@@ -35,7 +36,13 @@
 
 namespace kindred {
 
-enum class Split { train, evaluation };
+// The images of a set that are asked for. A set has at most three parts: for training, for validation and for tests.
+enum class Split {
+  train,
+  evaluation,  // what a run is evaluated on: DatasetOptions::evaluate_on
+  val,         // the images for validation, or those that are held out of train
+  test
+};
 
 // The bytes of a sample as they are in its file.
 struct Encoded {
@@ -52,6 +59,8 @@ class SampleSource {
   explicit SampleSource(const DecodeLimits& limits = {}) : limits_(limits) {}
   virtual ~SampleSource() = default;
   virtual std::string name(std::int64_t i) const = 0;  // a path, or "data_batch_1.bin, record 17"
+  // What the sample is called within its set, wherever the set lies. By default its name without folders.
+  virtual std::string id(std::int64_t i) const;
   const DecodeLimits& limits() const { return limits_; }
 
   // The encoded picture, for callers that decode only a part of it. The span points into `scratch`, which is
@@ -65,6 +74,15 @@ class SampleSource {
 
  private:
   DecodeLimits limits_;
+};
+
+// Where the images of a set are from, for figures that say what they are of.
+struct Origin {
+  std::string folder;  // DIR/val; or what was given to open_dataset if its images lie in no folder of their own
+  std::string part;    // "train", "val", "test"; "held out" of train; or "all", if the folder has no parts;
+                       // or "unlabelled", if the one class that the set has means nothing
+
+  bool has_classes() const { return part != "unlabelled"; }
 };
 
 // A value type: copies share the source. It never changes once it is open, so it is thread-safe.
@@ -94,37 +112,71 @@ class Dataset {
   const std::vector<std::string>& notes() const { return notes_; }
   void add_note(std::string note) { notes_.push_back(std::move(note)); }  // for those who open or select
 
+  const Origin& origin() const { return origin_; }
+  void set_origin(Origin origin) { origin_ = std::move(origin); }  // for those who open or select
+
  private:
   std::vector<std::string> class_names_;
   std::vector<std::int32_t> labels_;  // [samples]
   std::shared_ptr<const SampleSource> source_;
   bool in_memory_;
   std::vector<std::string> notes_;
+  Origin origin_;
 };
 
 struct DatasetOptions {
   // Keeps only the first images of each class, in the order of the set (by name). 0 keeps all.
   std::int64_t limit_per_class = 0;
   // In (0, 1): evaluates on this fraction of the training images, drawn class by class (subset.h), and trains
-  // on the rest. An evaluation split of the set is then ignored. 0: nothing is held out. Empty: as
-  // default_val_fraction() says.
+  // on the rest. Images for validation, and unless `evaluate_on` is test also those for tests, are then ignored. 0:
+  // nothing is held out. Empty: as default_val_fraction() says.
   std::optional<double> val_fraction{};
   std::uint64_t val_seed = 0;  // selects the held-out images; not the run's seed, so that all stages agree
+  // What Split::evaluation is: val or test; or `evaluation`, which is val if there is one, else test.
+  Split evaluate_on = Split::evaluation;
+  // A CSV file that says which images below `path` there are, and their labels; empty: the layout says it. Without a
+  // column for the split it is held out as from class folders alone (lists/open_list.h).
+  std::string list{};
   DecodeLimits limits{};
 };
 
-// Opens a split of the data set at `path`. Returns nullopt if `evaluation` is requested and there is none.
-// Throws Error(usage) for options out of range, and Error(data) for everything else that is wrong. Files are
+// Opens a split of the data set at `path`. Returns nullopt if another split than `train` is requested and there is
+// none. Throws Error(usage) for options out of range, and Error(data) for everything else that is wrong. Files are
 // listed here, and opened when an image is loaded.
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
 
-// The part of the images that is held out if the options do not say it: 0.1 for class folders alone (not if each
-// class has a single image: then nothing is), and 0 for every other layout, and if there is no set at `path`.
-double default_val_fraction(const std::string& path);
+// The part of the images that is held out if the options do not say it: 0.1 for class folders alone and for a list
+// (DatasetOptions) without a column for the split (not if each class has a single image: then nothing is), and 0 for
+// every other layout, and if there is no set at `path`. Throws Error(data) if the list cannot be read.
+double default_val_fraction(const std::string& path, const std::string& list = {});
 
 // Opens every file below a folder, at any depth, whose name has the ending of an image format, whether Kindred reads
 // it or not; the class of a file is the name of its folder. This serves to inspect sets that open_dataset refuses.
 // Links are followed, and each real folder is read once. Throws Error(data) if there are no such files.
-Dataset open_loose_images(const std::string& dir);
+Dataset open_loose_images(const std::string& dir, const DecodeLimits& limits = {});
+
+// The images of a folder that says itself what classes they are of, but not which of them are for training: all images
+// of DIR/<class>/*, also if there is only one class, or if `dir` is a folder for training or evaluation of a set.
+// Returns nullopt for everything else. Throws Error(data).
+std::optional<Dataset> open_class_images(const std::string& dir, const DecodeLimits& limits = {});
+
+// The images of a folder without classes: all that this build reads, at any depth, with one label. Returns nullopt if
+// there are none, if several folders in `dir` hold images, because they may be classes, and if a folder in `dir` is a set
+// or for training or evaluation of one. Throws Error(data).
+std::optional<Dataset> open_unlabelled_images(const std::string& dir, const DecodeLimits& limits = {});
+
+// True for everything that open_dataset opens, but class folders alone.
+bool is_set_with_parts(const std::string& path);
+
+// These files, with one label. They are opened when an image is loaded.
+Dataset open_image_files(const std::vector<std::string>& paths, const DecodeLimits& limits = {});
+
+// The paths of the images at any depth below a folder, sorted by the bytes of their folders and names. `all_formats`:
+// also those of formats that this build cannot read. Throws Error(data).
+std::vector<std::string> image_files_below(const std::string& dir, bool all_formats);
+
+// The paths in a text file, one a line, relative to its folder; lines without text are skipped. Throws Error(data) for
+// a line that is not the path of a file, and if there is none.
+std::vector<std::string> read_image_list(const std::string& file);
 
 }  // namespace kindred

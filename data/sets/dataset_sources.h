@@ -10,12 +10,16 @@
 
 namespace kindred::detail {
 
+// An opener sets the origin of a set (Dataset::origin) where it knows more than the path that was given.
 struct OpenRequest {
   std::filesystem::path dir;
   Split split = Split::train;
   DecodeLimits limits{};
   // Images of train are held out for evaluation, so an evaluation split of the set is not used.
   bool holds_out = false;
+  // What Split::evaluation is (DatasetOptions). `split` itself is train or evaluation.
+  Split evaluate_on = Split::evaluation;
+  std::string list{};  // lists/open_list.h
 };
 
 // class_folders.cpp. Precondition: find_split_folders(request.dir) has a folder for training. The labels of a flat
@@ -24,6 +28,9 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request,
                                           std::vector<std::filesystem::path> label_folders = {});
 // Precondition: classes_alone(request.dir) is not empty (folders/layout.h). All images are for training.
 std::optional<Dataset> open_classes_alone(const OpenRequest& request);
+// The images in these folders of `dir`, which are classes and sorted.
+Dataset open_classes(const std::filesystem::path& dir, const std::vector<std::string>& classes,
+                     const DecodeLimits& limits);
 
 // folders/image_names.cpp. Returns true if files with such a name are samples of class folders (dataset.h).
 bool is_image_name(const std::string& name);

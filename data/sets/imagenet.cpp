@@ -57,7 +57,7 @@ std::optional<LabelFile> find_label_file(const fs::path& validation, std::vector
   return std::nullopt;
 }
 
-std::string read_text(const fs::path& path) {
+std::string read_label_text(const fs::path& path) {
   const FileContent file = read_file(path.string(), max_label_file);
   check(file.ok(), ExitCode::data, "{}: {}", path.string(), file.reason);
   return std::string(file.bytes.begin(), file.bytes.end());
@@ -90,7 +90,7 @@ void split_tabbed_line(const std::string& line, std::string& image, std::string&
 ClassOfImage read_lines(const fs::path& path, LabelFile::Kind kind) {
   const bool csv = kind == LabelFile::Kind::csv;
   ClassOfImage classes;
-  std::istringstream lines(read_text(path));
+  std::istringstream lines(read_label_text(path));
   std::int64_t number = 0;
   for (std::string line, image, class_name; std::getline(lines, line);) {
     ++number;
@@ -128,7 +128,7 @@ ClassOfImage read_kit(const fs::path& path) {
   std::map<std::int64_t, std::string> names;
   for (const Synset& synset : read_synsets(file.bytes, meta.string())) names[synset.id] = synset.wnid;
   ClassOfImage classes;
-  std::istringstream words(read_text(path));
+  std::istringstream words(read_label_text(path));
   std::int64_t line = 0;
   for (std::string word; words >> word;) {
     const auto name = names.find(integer(word, path, ++line));

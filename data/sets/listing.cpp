@@ -11,7 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 
 template <typename Wanted>
-std::vector<std::string> list(const fs::path& dir, const Wanted& wanted) {
+std::vector<std::string> list_entries(const fs::path& dir, const Wanted& wanted) {
   std::vector<std::string> names;
   std::error_code error;
   fs::directory_iterator entry(dir, error);
@@ -32,11 +32,12 @@ bool is_folder(const fs::directory_entry& entry) {
 }  // namespace
 
 std::vector<std::string> list_folders(const fs::path& dir) {
-  return list(dir, [](const fs::directory_entry& entry, const std::string&) { return is_folder(entry); });
+  return list_entries(dir,
+                      [](const fs::directory_entry& entry, const std::string&) { return is_folder(entry); });
 }
 
 std::vector<std::string> list_files(const fs::path& dir, bool (*wanted)(const std::string& name)) {
-  return list(dir, [wanted](const fs::directory_entry& entry, const std::string& name) {
+  return list_entries(dir, [wanted](const fs::directory_entry& entry, const std::string& name) {
     return wanted(name) && !is_folder(entry);
   });
 }

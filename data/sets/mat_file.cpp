@@ -13,7 +13,7 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::size_t header_bytes = 128, max_inflated = std::size_t{64} << 20;
+constexpr std::size_t mat_header_bytes = 128, max_inflated = std::size_t{64} << 20;
 constexpr std::uint32_t mi_int8 = 1, mi_int32 = 5, mi_uint32 = 6, mi_matrix = 14, mi_compressed = 15;
 constexpr std::uint32_t class_struct = 2, class_char = 4;
 
@@ -28,8 +28,8 @@ class Parser {
 
   std::vector<Synset> synsets(Bytes file) const {
     // "IM" is the 16-bit "MI" as a little-endian writer stores it.
-    if (file.size() < header_bytes || file[126] != 'I' || file[127] != 'M') damaged("no MATLAB 5 header");
-    for (Bytes rest = file.subspan(header_bytes); !rest.empty();) {
+    if (file.size() < mat_header_bytes || file[126] != 'I' || file[127] != 'M') damaged("no MATLAB 5 header");
+    for (Bytes rest = file.subspan(mat_header_bytes); !rest.empty();) {
       std::vector<std::uint8_t> inflated;
       Element element = take(rest);
       if (element.type == mi_compressed) {

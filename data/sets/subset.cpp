@@ -16,6 +16,9 @@ class SubsetSource : public SampleSource {
   SubsetSource(Dataset whole, std::vector<std::int64_t> chosen)
       : SampleSource(whole.source().limits()), whole_(std::move(whole)), chosen_(std::move(chosen)) {}
   std::string name(std::int64_t i) const override { return whole_.name(chosen_[static_cast<std::size_t>(i)]); }
+  std::string id(std::int64_t i) const override {
+    return whole_.source().id(chosen_[static_cast<std::size_t>(i)]);
+  }
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
     return whole_.source().encoded(chosen_[static_cast<std::size_t>(i)], scratch);
   }
@@ -42,6 +45,7 @@ Dataset subset(const Dataset& whole, std::vector<std::int64_t> chosen) {
   Dataset part(whole.class_names(), std::move(labels), std::make_shared<SubsetSource>(whole, std::move(chosen)),
                whole.in_memory());
   for (const std::string& note : whole.notes()) part.add_note(note);
+  part.set_origin(whole.origin());
   return part;
 }
 
@@ -83,7 +87,9 @@ Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::
         "validation fraction {}: no class has two images, so none can be held out and trained on as well",
         fraction);
   std::sort(chosen.begin(), chosen.end());
-  return subset(whole, std::move(chosen));
+  Dataset part = subset(whole, std::move(chosen));
+  if (split == Split::evaluation) part.set_origin({whole.origin().folder, "held out"});
+  return part;
 }
 
 }  // namespace kindred

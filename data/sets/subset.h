@@ -18,7 +18,7 @@ Dataset evenly_spread(const Dataset& whole, std::int64_t count);
 // The first `count` samples of each class, count >= 1.
 Dataset first_of_each_class(const Dataset& whole, std::int64_t count);
 
-// One half of a stratified split. The fraction `fraction` in (0, 1) of each class, rounded, is for evaluation:
+// One half of a stratified split: `split` is train or evaluation. The fraction `fraction` in (0, 1) of each class, rounded, is for evaluation:
 // at least one sample but not all, and none if the class has only one sample. The choice depends on the seed,
 // and on the number and size of the class. Throws Error(usage) if this leaves nothing to evaluate on.
 Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::uint64_t seed);

@@ -95,7 +95,7 @@ TarKind kind_of(char type) {
   }
 }
 
-std::uint64_t padded(std::uint64_t bytes) {
+std::uint64_t padded_to_blocks(std::uint64_t bytes) {
   return (bytes + block - 1) / block * block;
 }
 
@@ -182,7 +182,7 @@ bool TarReader::next(TarMember& member) {
     if (type == 'x' || type == 'X') read_pax(read_text(*bytes), extension);
     member.offset = at_ + block;
     member.bytes = *bytes;
-    const std::uint64_t next = member.offset + padded(*bytes);
+    const std::uint64_t next = member.offset + padded_to_blocks(*bytes);
     at_ = std::min(next, size);  // the last member's padding may be missing; then the end mark is missing too
     if (extends) continue;
     member.name = extension.name.empty() ? full_name(header) : std::move(extension.name);

@@ -69,7 +69,7 @@ struct Frame {
 
 // Returns true if a point lies in the shape. All shapes have about the same area, so that none can be
 // identified by its area.
-bool inside(Outline shape, Point p) {
+bool inside_shape(Outline shape, Point p) {
   const float ax = std::abs(p.x), ay = std::abs(p.y), radius = std::hypot(p.x, p.y);
   switch (shape) {
     case Outline::circle:
@@ -202,7 +202,7 @@ Color color_at(const Scene& scene, Point p) {
   for (std::size_t i = in_front; i < scene.lines.size(); ++i) {
     if (on_line(scene.lines[i], p)) color = scene.lines[i].color;
   }
-  if (inside(scene.shape, scene.object.to_local(p))) {
+  if (inside_shape(scene.shape, scene.object.to_local(p))) {
     color = second_color(scene.texture, scene.pattern.to_local(p)) ? scene.second : scene.first;
   }
   for (std::size_t i = 0; i < in_front; ++i) {

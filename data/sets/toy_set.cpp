@@ -92,7 +92,7 @@ bool marks(const fs::path& marker, const ToySetOptions& o) {
 
 // Returns true if `out` holds exactly this set, and false if it holds nothing or a part of this set. Anything else in
 // it is an error.
-bool is_there(const fs::path& out, const ToySetOptions& o) {
+bool is_drawn(const fs::path& out, const ToySetOptions& o) {
   std::error_code error;
   if (!fs::exists(out, error)) return false;
   check(fs::is_directory(out, error), ExitCode::usage, "{}: exists and is not a folder; give another name",
@@ -118,7 +118,7 @@ bool make_toy_set(const std::string& out, const ToySetOptions& options,
                   const std::function<void()>& before_image) {
   validate(options);
   const fs::path folder(out);
-  if (is_there(folder, options)) return false;
+  if (is_drawn(folder, options)) return false;
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error, ExitCode::io, "{}: cannot be created: {}", out, error.message());

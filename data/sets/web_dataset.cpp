@@ -2,6 +2,7 @@
 // path component: "n01/0007.jpg" and "n01/0007.cls". Only headers and labels are read when a set is opened.
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/evaluation_folder.h>
 #include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/name_table.h>
@@ -48,14 +49,25 @@ std::vector<fs::path> joined(const fs::path& dir, const std::vector<std::string>
   return paths;
 }
 
-std::vector<fs::path> shards_of(const fs::path& dir, Split split) {
-  const auto in_folder = [](const fs::path& folder) { return joined(folder, list_files(folder, is_tar_name)); };
+// The shards of a split, none if there is no such split, and what the images in them are.
+struct SplitShards {
+  std::vector<fs::path> paths;
+  Origin origin;
+};
+
+// `evaluate_on` says what Split::evaluation is.
+SplitShards shards_of(const fs::path& dir, Split split, Split evaluate_on) {
+  const bool on_val = evaluate_on != Split::test, on_test = evaluate_on != Split::val;
+  const auto in_folder = [](const fs::path& folder, const char* part) {
+    return SplitShards{joined(folder, list_files(folder, is_tar_name)), {folder.string(), part}};
+  };
   const SplitFolders folders = find_split_folders(dir);
   if (!folders.train.empty()) {
-    if (split == Split::train) return in_folder(folders.train.front());
-    for (const std::vector<fs::path>& role : {folders.validation, folders.test})
-      for (const fs::path& folder : role)
-        if (auto shards = in_folder(folder); !shards.empty()) return shards;
+    if (split == Split::train) return in_folder(folders.train.front(), "train");
+    for (const fs::path& folder : on_val ? folders.validation : std::vector<fs::path>())
+      if (SplitShards shards = in_folder(folder, "val"); !shards.paths.empty()) return shards;
+    for (const fs::path& folder : on_test ? folders.test : std::vector<fs::path>())
+      if (SplitShards shards = in_folder(folder, "test"); !shards.paths.empty()) return shards;
     return {};
   }
   std::vector<std::string> train, validation, test, other;
@@ -69,8 +81,9 @@ std::vector<fs::path> shards_of(const fs::path& dir, Split split) {
         "{}: the split of {} is unclear, because other shards have 'train' in their names; rename it or move "
         "it away",
         dir.string(), other.empty() ? "" : other.front());
-  if (split == Split::train) return joined(dir, train.empty() ? other : train);
-  return joined(dir, validation.empty() ? test : validation);
+  if (split == Split::train) return {joined(dir, train.empty() ? other : train), {dir.string(), "train"}};
+  if (on_val && (!on_test || !validation.empty())) return {joined(dir, validation), {dir.string(), "val"}};
+  return {joined(dir, test), {dir.string(), "test"}};
 }
 
 // ---- the content of a shard
@@ -240,7 +253,7 @@ Classes classes_of(const fs::path& dir, const std::vector<Shard>& training) {
   return classes;
 }
 
-std::int32_t label_of(const ShardSample& sample, const Classes& classes, const fs::path& shard) {
+std::int32_t label_of_member(const ShardSample& sample, const Classes& classes, const fs::path& shard) {
   if (!classes.by_name.empty()) {
     const auto found = classes.by_name.find(sample.label);
     check(found != classes.by_name.end(), ExitCode::data,
@@ -301,11 +314,14 @@ bool has_shards(const fs::path& dir) {
 }
 
 std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
-  const std::vector<fs::path> training = shards_of(request.dir, Split::train);
+  const std::vector<fs::path> training = shards_of(request.dir, Split::train, request.evaluate_on).paths;
   check(!training.empty(), ExitCode::data, "{}: no shards to train on; expected train-*.tar, or train/*.tar",
         request.dir.string());
-  const std::vector<fs::path> paths = shards_of(request.dir, request.split);
+  const auto [paths, origin] = shards_of(request.dir, request.split, request.evaluate_on);
   if (paths.empty()) return std::nullopt;
+  std::string warning;
+  if (request.split == Split::evaluation && !find_split_folders(request.dir).train.empty())
+    warning = same_folder_warning(origin.folder, training.front().parent_path());
   std::vector<Shard> shards = index_shards(training);  // for their classes, even if the other split is wanted
   const Classes classes = classes_of(request.dir, shards);
   if (request.split == Split::evaluation) shards = index_shards(paths);
@@ -315,14 +331,17 @@ std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
   std::vector<std::int32_t> labels;
   for (std::size_t s = 0; s < shards.size(); ++s)
     for (const ShardSample& sample : shards[s]) {
-      labels.push_back(label_of(sample, classes, paths[s]));
+      labels.push_back(label_of_member(sample, classes, paths[s]));
       source->names.add(sample.image);
       source->ranges.push_back({sample.offset, sample.bytes, s});
     }
   check(!labels.empty(), ExitCode::data,
         "{}: no images in its shards; expected members like 0001.jpg and 0001.cls",
         paths.front().parent_path().string());
-  return Dataset(classes.names, std::move(labels), std::move(source), false);
+  Dataset set(classes.names, std::move(labels), std::move(source), false);
+  set.set_origin(origin);
+  if (!warning.empty()) set.add_note(warning);
+  return set;
 }
 
 }  // namespace kindred::detail

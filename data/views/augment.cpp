@@ -54,16 +54,14 @@ Region draw_crop(int height, int width, const RandomCrop& how, RandomStream& ran
   return central_crop(height, width, how);
 }
 
-// The short side becomes size * 256 / 224, so that the view is the central 7/8. Up to 64 pixels the short side
-// becomes `size` itself, because small pictures have no margin to lose. An image that already has the right
-// size is used unchanged.
+// ResizeMode::crop.
 void centre_view(int height, int width, int size, ViewParameters& view) {
   view.crop = {0, 0, height, width};
   if (height == size && width == size) {
     view.resized_height = view.resized_width = size;
     return;
   }
-  const std::int64_t side = size <= 64 ? size : (std::int64_t{size} * 256 + 112) / 224;
+  const std::int64_t side = shorter_side(size);
   const std::int64_t shorter = std::min(height, width), longer = std::max(height, width);
   // The resize computes only a window of this, so a picture of 1 x 100000 is no problem. The limit keeps it
   // within an int.
@@ -72,6 +70,30 @@ void centre_view(int height, int width, int size, ViewParameters& view) {
   view.resized_width = static_cast<int>(height <= width ? long_side : side);
   view.top = round_to_int((view.resized_height - size) / 2.0);
   view.left = round_to_int((view.resized_width - size) / 2.0);
+}
+
+// ResizeMode::pad.
+void padded_view(int height, int width, int size, ViewParameters& view) {
+  const double longer = std::max(height, width);
+  const auto resized = [&](int side) { return std::max(1, round_to_int(double(size) * side / longer)); };
+  view.crop = {0, 0, height, width};
+  view.resized_height = resized(height);
+  view.resized_width = resized(width);
+  view.top = -((size - view.resized_height) / 2);
+  view.left = -((size - view.resized_width) / 2);
+}
+
+// The whole image.
+void whole_view(int height, int width, int size, ResizeMode how, ViewParameters& view) {
+  switch (how) {
+    case ResizeMode::crop:
+      return centre_view(height, width, size, view);
+    case ResizeMode::pad:
+      return padded_view(height, width, size, view);
+    case ResizeMode::squash:
+      view.crop = {0, 0, height, width};
+      view.resized_height = view.resized_width = size;
+  }
 }
 
 float draw_factor(RandomStream& random, double strength) {
@@ -209,7 +231,7 @@ ViewParameters draw_view(int height, int width, const Recipe& recipe, int size, 
     view.crop = draw_crop(height, width, *recipe.crop, random);
     view.resized_height = view.resized_width = size;
   } else {
-    centre_view(height, width, size, view);
+    whole_view(height, width, size, recipe.resize, view);
   }
   if (recipe.flip > 0) view.flip = coin(random, recipe.flip);
   StepDrawer draw{size, random, view};

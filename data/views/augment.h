@@ -30,7 +30,8 @@ namespace kindred {
 
 // Everything that was drawn for one view.
 struct ViewParameters {
-  // The crop is resized to resized_height x resized_width. The view is the square at (top, left) of the result.
+  // The crop is resized to resized_height x resized_width. The view is the square at (top, left) of the result. It may
+  // be larger than the result, which then begins at (-top, -left) of the view and has gray around it (resize.h).
   Region crop;
   int resized_height = 0, resized_width = 0;
   int top = 0, left = 0;

@@ -71,6 +71,12 @@ constexpr Named<Recipe (*)(int size)> recipes[] = {
     {[](int size) { return probe("probe", size); }, "probe"},
     {[](int) { return Recipe{}; }, "none"}};
 
+const char* resize_text(ResizeMode mode) {
+  return mode == ResizeMode::pad      ? "resize and pad"
+         : mode == ResizeMode::squash ? "resize to a square"
+                                      : "resize and centre crop";
+}
+
 std::string describe(const WarpStyle& style) {
   return fmt::format("{}, fill {}", name_of(interpolation_names, style.interpolation), style.fill);
 }
@@ -144,7 +150,7 @@ std::string describe(const Step& step) {
 }
 
 std::string describe(const Recipe& r) {
-  std::string text = "resize and centre crop";
+  std::string text = resize_text(r.resize);
   if (r.crop)
     text = fmt::format("random crop of area {:g}-{:g} and ratio {:.3g}-{:.3g}", r.crop->min_area,
                        r.crop->max_area, r.crop->min_ratio, r.crop->max_ratio);

@@ -15,6 +15,7 @@
 // RandAugment (1909.13719); Tian et al. (2005.10243) for the stacked one.
 #pragma once
 
+#include <kindred/data/images/preparation.h>
 #include <kindred/data/views/image_operation.h>
 #include <kindred/engine/names.h>
 
@@ -105,9 +106,11 @@ using Step =
 
 struct Recipe {
   std::string name = "none";
-  std::optional<RandomCrop> crop;  // empty: resize and centre crop
+  std::optional<RandomCrop> crop;  // empty: the whole image, as `resize` says
   double flip = 0;                 // probability of a mirrored view
   std::vector<Step> steps;         // in this order
+  ResizeMode resize =
+      ResizeMode::crop;  // of the whole image, where there is no random crop; not in recipe files
   bool operator==(const Recipe&) const = default;
 };
 

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -19,7 +20,7 @@
 namespace kindred {
 namespace {
 
-constexpr std::chrono::milliseconds window{200};
+constexpr std::chrono::milliseconds between_looks{200};
 constexpr int most_extra_threads = 8;
 
 bool environment_decides() {
@@ -51,8 +52,10 @@ double seconds_between(const std::map<std::string, std::uint64_t>& before,
   return sum;
 }
 
-// A thread that can be told to end, also while it waits.
-class EndSignal {
+}  // namespace
+
+// Tells a thread to end, also while it waits.
+class EndSignalOfWaiting {
  public:
   void give() {
     const std::lock_guard lock(mutex_);
@@ -75,8 +78,6 @@ class EndSignal {
   bool given_ = false;
 };
 
-}  // namespace
-
 bool WaitingRule::see(double delayed) {
   if (delayed > crowded) {
     asleep_ = true;
@@ -89,7 +90,7 @@ bool WaitingRule::see(double delayed) {
 }
 
 struct WaitAsleep::Extra {
-  EndSignal end;
+  EndSignalOfWaiting end;
   std::atomic<int> started{0};
   std::thread thread;
 };
@@ -122,17 +123,18 @@ WaitAsleep::~WaitAsleep() {
 }
 
 struct AdaptiveWaiting::Watch {
-  EndSignal end;
+  EndSignalOfWaiting end;
   std::thread thread;
 
   void look() {
     WaitingRule rule;
     std::optional<WaitAsleep> asleep;
     auto before = delays();
-    while (before && !end.wait_for(window)) {
+    while (before && !end.wait_for(between_looks)) {
       auto after = delays();
       if (!after) return;
-      const double delayed = seconds_between(*before, *after) / std::chrono::duration<double>(window).count();
+      const double delayed =
+          seconds_between(*before, *after) / std::chrono::duration<double>(between_looks).count();
       if (!rule.see(delayed))
         asleep.reset();
       else if (!asleep)
@@ -146,7 +148,12 @@ AdaptiveWaiting::AdaptiveWaiting() {
   if (environment_decides()) return;
   auto made = std::make_unique<Watch>();
   try {
-    made->thread = std::thread([watch = made.get()] { watch->look(); });
+    made->thread = std::thread([watch = made.get()] {
+      try {
+        watch->look();
+      } catch (const std::exception&) {  // no memory left for looking: threads go on waiting as OpenMP has it
+      }
+    });
   } catch (const std::system_error&) {
     return;
   }

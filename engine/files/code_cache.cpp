@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr off_t largest_file = off_t{16} << 20;  // the code of a plan has about 200 KB
+constexpr off_t largest_code = off_t{16} << 20;  // the code of a plan has about 200 KB
 
 // Returns true if the file belongs to the user and nobody else can change it.
 bool is_private(const struct stat& status) {
@@ -35,7 +35,7 @@ std::optional<std::string> read_private_file(const fs::path& path) {
   std::optional<std::string> text;
   struct stat status {};
   if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && is_private(status) &&
-      status.st_size <= largest_file) {
+      status.st_size <= largest_code) {
     text.emplace(static_cast<std::size_t>(status.st_size), '\0');
     std::size_t done = 0;
     for (ssize_t count = 0; done < text->size(); done += static_cast<std::size_t>(count))
@@ -48,7 +48,7 @@ std::optional<std::string> read_private_file(const fs::path& path) {
 
 // "<checksum of the code>\n<name>\n". It is checked on reading, because two names may lead to one file name,
 // and a disk may fail.
-std::string heading(const std::string& name, const std::string& code) {
+std::string heading_of_code(const std::string& name, const std::string& code) {
   return fmt::format("{:016x}\n{}\n", XXH3_64bits(code.data(), code.size()), name);
 }
 
@@ -81,10 +81,10 @@ std::optional<std::string> CodeCache::find(const std::string& name) const {
   if (folder_.empty() || !is_private_folder(folder_)) return std::nullopt;
   std::optional<std::string> text = read_private_file(path_of(name));
   if (!text) return std::nullopt;
-  const std::size_t start = heading(name, "").size();
+  const std::size_t start = heading_of_code(name, "").size();
   if (text->size() < start) return std::nullopt;
   std::string code = text->substr(start);
-  if (text->compare(0, start, heading(name, code)) != 0) return std::nullopt;
+  if (text->compare(0, start, heading_of_code(name, code)) != 0) return std::nullopt;
   return code;
 }
 
@@ -95,7 +95,7 @@ void CodeCache::remember(const std::string& name, const std::string& code) const
     if (!is_private_folder(folder_)) return;
     remove_oldest(folder_, most_files - 1);
     const fs::path path = path_of(name);
-    write_file_atomically(path, heading(name, code) + code);
+    write_file_atomically(path, heading_of_code(name, code) + code);
     // The umask may have allowed the user's group to write.
     fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
   } catch (const std::exception&) {  // ignored (a full disk, a read-only home): it is only a cache

@@ -12,10 +12,10 @@ namespace kindred {
 namespace {
 
 // A network has a few hundred shapes, and a plan is a few kilobytes of text.
-constexpr std::uintmax_t largest_file = std::uintmax_t{64} << 20;
+constexpr std::uintmax_t largest_book = std::uintmax_t{64} << 20;
 
 // Says which GPU and which rules the plans of a book are for.
-std::string heading(const std::string& gpu, const PlanRules& rules) {
+std::string heading_of_book(const std::string& gpu, const PlanRules& rules) {
   return fmt::format("{}; deterministic {}; tf32 {}", gpu, rules.deterministic, rules.allow_tf32);
 }
 
@@ -60,14 +60,14 @@ std::size_t PlanBook::size() const {
 
 std::string PlanBook::to_text(const std::string& gpu) const {
   const std::lock_guard lock(mutex_);
-  const nlohmann::json file = {{"for", heading(gpu, rules_)}, {"plans", plans_}};
+  const nlohmann::json file = {{"for", heading_of_book(gpu, rules_)}, {"plans", plans_}};
   return json_text(file, 1) + "\n";
 }
 
 std::size_t PlanBook::add(const std::string& text, const std::string& gpu) {
   const nlohmann::json file = parse_hostile_json(text);
   const std::lock_guard lock(mutex_);
-  if (!file.is_object() || !file.contains("for") || file["for"] != heading(gpu, rules_)) return 0;
+  if (!file.is_object() || !file.contains("for") || file["for"] != heading_of_book(gpu, rules_)) return 0;
   if (!file.contains("plans") || !file["plans"].is_object()) return 0;
   std::size_t added = 0;
   for (const auto& [key, plan] : file["plans"].items())
@@ -82,7 +82,7 @@ void PlanBook::save(const std::filesystem::path& path, const std::string& gpu) c
 std::size_t PlanBook::load(const std::filesystem::path& path, const std::string& gpu) {
   std::error_code error;
   const auto bytes = std::filesystem::file_size(path, error);
-  if (error || bytes > largest_file) return 0;
+  if (error || bytes > largest_book) return 0;
   std::ifstream in(path);
   return add({std::istreambuf_iterator<char>(in), {}}, gpu);
 }
@@ -96,11 +96,11 @@ void PlanBook::save(const CodeCache& cache, const std::string& gpu) const {
     for (const std::string& key : remembered_) all.plans_[key] = plans_.at(key);
   }
   all.load(cache, gpu);
-  cache.remember("plans: " + heading(gpu, all.rules()), all.to_text(gpu));
+  cache.remember("plans: " + heading_of_book(gpu, all.rules()), all.to_text(gpu));
 }
 
 std::size_t PlanBook::load(const CodeCache& cache, const std::string& gpu) {
-  const std::optional<std::string> text = cache.find("plans: " + heading(gpu, rules()));
+  const std::optional<std::string> text = cache.find("plans: " + heading_of_book(gpu, rules()));
   return text ? add(*text, gpu) : 0;
 }
 

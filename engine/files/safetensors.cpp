@@ -1,9 +1,10 @@
+#include <kindred/engine/files/foreign_weights.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/engine/files/safetensors_header.h>
 #include <kindred/engine/files/system_message.h>
 
 #include <fcntl.h>     // defines: open and its flags
-#include <sys/stat.h>  // defines: fstat, S_ISREG
+#include <sys/stat.h>  // defines: fstat, S_ISREG, S_ISDIR
 #include <unistd.h>    // defines: pread, close
 
 #include <algorithm>
@@ -147,8 +148,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   check(opened.fd >= 0, ExitCode::file, "{} cannot be opened: {}", path_, system_message());
   struct stat status {};
   check(::fstat(opened.fd, &status) == 0, ExitCode::file, "{} cannot be examined: {}", path_, system_message());
-  check(S_ISREG(status.st_mode), ExitCode::file, "{} is not a file; give the path of a .safetensors file",
-        path_);
+  check(S_ISREG(status.st_mode), ExitCode::file, "{} is not a file{}; give the path of a .safetensors file",
+        path_, S_ISDIR(status.st_mode) ? " but a folder" : "");
   const auto file_bytes = static_cast<std::uint64_t>(status.st_size);
 
   std::uint64_t header_bytes = 0;
@@ -156,6 +157,12 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   check(file_bytes >= length_bytes, ExitCode::file,
         "{} has {} bytes: it is truncated or not a safetensors file", path_, file_bytes);
   read_exactly(opened.fd, path_, 0, &header_bytes, length_bytes);
+  char first = '\0';  // of the header, which is JSON
+  if (file_bytes > length_bytes) read_exactly(opened.fd, path_, length_bytes, &first, 1);
+  if (first != '{') {
+    const std::string other = what_else_it_is(opened.fd, path_, file_bytes);
+    check(other.empty(), ExitCode::file, "{} {}", path_, other);
+  }
   check(header_bytes <= most_header_bytes, ExitCode::file,
         "{}: it announces a header of {} bytes, more than the {} that are allowed: it is damaged or not a "
         "safetensors file",

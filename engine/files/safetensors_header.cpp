@@ -134,7 +134,7 @@ class HeaderParser : public nlohmann::json_sax<nlohmann::json> {
 };
 
 // Bytes of the entry's elements; nullopt if the number does not fit 64 bits.
-std::optional<std::uint64_t> bytes_of(const SafetensorsEntry& entry) {
+std::optional<std::uint64_t> bytes_of_entry(const SafetensorsEntry& entry) {
   std::uint64_t bytes = safetensors_element_bytes(entry.dtype);
   for (const std::int64_t extent : entry.shape)
     if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(extent), &bytes)) return {};
@@ -183,7 +183,7 @@ SafetensorsHeader parse_safetensors_header(const std::string& path, std::string_
 
   std::vector<SafetensorsEntry>& entries = parser.header.entries;
   for (const SafetensorsEntry& entry : entries) {
-    const std::optional<std::uint64_t> bytes = bytes_of(entry);
+    const std::optional<std::uint64_t> bytes = bytes_of_entry(entry);
     check(bytes.has_value(), ExitCode::file, "{}: the shape of {} is impossibly large; {}", path,
           printable(entry.name), advice);
     check(entry.begin <= entry.end && entry.end <= data_bytes, ExitCode::file,

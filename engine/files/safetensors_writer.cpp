@@ -33,7 +33,7 @@ std::vector<std::int64_t> extents_of(const Shape& shape) {
   return extents;
 }
 
-std::uint64_t bytes_of(const char* dtype, const std::vector<std::int64_t>& shape) {
+std::uint64_t bytes_of_shape(const char* dtype, const std::vector<std::int64_t>& shape) {
   std::uint64_t bytes = safetensors_element_bytes(dtype);
   for (const std::int64_t extent : shape) bytes *= static_cast<std::uint64_t>(extent);
   return bytes;
@@ -66,7 +66,7 @@ void SafetensorsWriter::add(const std::string& name, DType dtype, std::vector<st
 
 void SafetensorsWriter::add_i64(const std::string& name, std::vector<std::int64_t> shape,
                                 std::vector<std::int64_t> values) {
-  check(bytes_of("I64", shape) == values.size() * sizeof(std::int64_t), ExitCode::internal,
+  check(bytes_of_shape("I64", shape) == values.size() * sizeof(std::int64_t), ExitCode::internal,
         "{} values for {} do not fill its shape", values.size(), name);
   add_item({name, "I64", std::move(shape), nullptr, std::move(values)});
 }
@@ -83,7 +83,7 @@ std::string SafetensorsWriter::header_of(const std::vector<const Item*>& items,
   std::uint64_t end = 0;
   for (const Item* item : items) {
     const std::uint64_t begin = end;
-    end += bytes_of(item->dtype, item->shape);
+    end += bytes_of_shape(item->dtype, item->shape);
     header +=
         fmt::format(R"({}{}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", header == "{" ? "" : ",",
                     quoted(item->name), item->dtype, joined(item->shape, ","), begin, end);
@@ -110,7 +110,7 @@ void SafetensorsWriter::write(const std::filesystem::path& path, FileOperations&
       }
       Tensor tensor = item->make();
       if (!is_host(tensor.device())) tensor = tensor.to(Device::cpu, tensor.dtype());
-      check(tensor.bytes() == bytes_of(item->dtype, item->shape) &&
+      check(tensor.bytes() == bytes_of_shape(item->dtype, item->shape) &&
                 file_type(tensor.dtype()) == std::string(item->dtype),
             ExitCode::internal, "{} was announced as {} of shape [{}] and is a {} of shape {}", item->name,
             item->dtype, joined(item->shape, ", "), kindred::name(tensor.dtype()), tensor.shape());

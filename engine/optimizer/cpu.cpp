@@ -49,24 +49,29 @@ void each_stretch(const FlatParameters& flat, Body&& body) {
   });
 }
 
+// FlatParameters::rate_factor, or null.
+const float* rate_factors(const FlatParameters& flat) {
+  return flat.rate_factor.defined() ? flat.rate_factor.data<float>() : nullptr;
+}
+
 void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{float(momentum), nesterov};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
-  const float* decays = flat.weight_decay.data<float>();
+  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
   float* w = flat.values.data<float>();
   const float* g = flat.gradients.data<float>();
   float* v = velocity.defined() ? velocity.data<float>() : nullptr;
   each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
-    const float decay = decays[parameter];
+    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
     if (v == nullptr) {
       for (std::int64_t i = first; i < last; ++i) {
         float no_velocity = 0;
-        rule(w[i], no_velocity, g[i] * unscale, lr, decay);
+        rule(w[i], no_velocity, g[i] * unscale, own_lr, decay);
       }
       return;
     }
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i] * unscale, lr, decay);
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], g[i] * unscale, own_lr, decay);
   });
 }
 
@@ -74,15 +79,32 @@ void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, do
              double eps) {
   const RmsPropRule<float> rule{float(rho), float(momentum), float(eps)};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
-  const float* decays = flat.weight_decay.data<float>();
+  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
   float* w = flat.values.data<float>();
   float* v = velocity.data<float>();
   float* s = mean_square.data<float>();
   const float* g = flat.gradients.data<float>();
   each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
-    const float decay = decays[parameter];
+    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
 #pragma omp simd
-    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i] * unscale, lr, decay);
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i] * unscale, own_lr, decay);
+  });
+}
+
+void adamw(const FlatParameters& flat, Output mean, Output mean_square, const Tensor& factors_of_step,
+           double beta1, double beta2, double eps) {
+  const AdamWRule<float> rule(beta1, beta2, eps);
+  const auto of_step = AdamWFactors<float>::read(factors_of_step.data<float>());
+  const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
+  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
+  float* w = flat.values.data<float>();
+  float* m = mean.data<float>();
+  float* s = mean_square.data<float>();
+  const float* g = flat.gradients.data<float>();
+  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
+#pragma omp simd
+    for (std::int64_t i = first; i < last; ++i) rule(w[i], m[i], s[i], g[i] * unscale, own_lr, decay, of_step);
   });
 }
 
@@ -161,6 +183,15 @@ const OptimizerKernels optimizer_cpu = {
     [](const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
       check_type(flat);
       lars(flat, velocity, rates, momentum);
+    },
+    [](const FlatParameters& flat, Output steps, double beta1, double beta2, Output factors) {
+      check_type(flat);
+      optimizer_reference.adamw_factors(flat, steps, beta1, beta2, factors);
+    },
+    [](const FlatParameters& flat, Output mean, Output mean_square, const Tensor& factors, double beta1,
+       double beta2, double eps) {
+      check_type(flat);
+      adamw(flat, mean, mean_square, factors, beta1, beta2, eps);
     },
     [](const FlatParameters& flat, TrustNorm norm, Output squares) {
       check_type(flat);

@@ -55,7 +55,8 @@ struct Flat {
   const ParameterChunks* parameters;
   const float *weight_decay, *learning_rate;
   const std::int32_t* non_finite;
-  const float* loss_scale;  // or null
+  const float* loss_scale;   // or null
+  const float* rate_factor;  // [parameters], or null
 
   __device__ float unscale() const {
     return loss_scale != nullptr ? loss_scale[LossScaleRule<float>::inverse] : 1.0f;
@@ -72,16 +73,18 @@ Flat flat_of(const FlatParameters& flat) {
           flat.weight_decay.data<float>(),
           flat.learning_rate.data<float>(),
           flat.non_finite.data<std::int32_t>(),
-          flat.loss_scale.defined() ? flat.loss_scale.data<float>() : nullptr};
+          flat.loss_scale.defined() ? flat.loss_scale.data<float>() : nullptr,
+          flat.rate_factor.defined() ? flat.rate_factor.data<float>() : nullptr};
 }
 
-// The state that a rule keeps for each element: none, the velocity, or the velocity and the mean square.
+// The state that a rule keeps for each element: none, the velocity or mean, or this and the mean square.
 template <int count>
 struct State {
   float* at[count == 0 ? 1 : count];
 };
 
-// `low` may be null. `rates` may be null too; they are factors of the learning rate, [parameters].
+// `low` may be null. `rates` may be null too; they are factors of the learning rate, [parameters]. LARS's include
+// those of Flat.
 template <typename Rule, int states, typename Low>
 __global__ void update_kernel(Rule rule, Flat flat, State<states> state, const float* rates, Low* low) {
   if (*flat.non_finite != 0) return;
@@ -123,21 +126,50 @@ void update(const FlatParameters& flat, const Rule& rule, const State<states>& s
 
 void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{static_cast<float>(momentum), nesterov};
+  const float* rates = flat_of(flat).rate_factor;
   if (velocity.defined())
-    update(flat, rule, State<1>{velocity.data<float>()}, nullptr);
+    update(flat, rule, State<1>{velocity.data<float>()}, rates);
   else
-    update(flat, rule, State<0>{}, nullptr);
+    update(flat, rule, State<0>{}, rates);
 }
 
 void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, double rho, double momentum,
              double eps) {
   const RmsPropRule<float> rule{static_cast<float>(rho), static_cast<float>(momentum), static_cast<float>(eps)};
-  update(flat, rule, State<2>{velocity.data<float>(), mean_square.data<float>()}, nullptr);
+  update(flat, rule, State<2>{velocity.data<float>(), mean_square.data<float>()}, flat_of(flat).rate_factor);
 }
 
 void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
   const LarsRule<float> rule{static_cast<float>(momentum)};
   update(flat, rule, State<1>{velocity.data<float>()}, rates.data<float>());
+}
+
+// AdamW's rule with the factors of the step, which are known only on the device.
+struct AdamWStep {
+  AdamWRule<float> rule;
+  const float* factors;
+
+  __device__ void operator()(float& w, float& m, float& s, float g, float lr, float decay) const {
+    rule(w, m, s, g, lr, decay, AdamWFactors<float>::read(factors));
+  }
+};
+
+__global__ void adamw_factors_kernel(const std::int32_t* non_finite, std::int32_t* steps, double beta1,
+                                     double beta2, float* factors) {
+  if (*non_finite != 0) return;
+  *steps += 1;
+  AdamWFactors<float>::of_step(*steps, beta1, beta2).write(factors);
+}
+
+void adamw_factors(const FlatParameters& flat, Output steps, double beta1, double beta2, Output factors) {
+  launch(adamw_factors_kernel, dim3(1), 1, flat.non_finite.data<std::int32_t>(), steps.data<std::int32_t>(),
+         beta1, beta2, factors.data<float>());
+}
+
+void adamw(const FlatParameters& flat, Output mean, Output mean_square, const Tensor& factors, double beta1,
+           double beta2, double eps) {
+  const AdamWStep step{AdamWRule<float>(beta1, beta2, eps), factors.data<float>()};
+  update(flat, step, State<2>{mean.data<float>(), mean_square.data<float>()}, flat_of(flat).rate_factor);
 }
 
 __device__ double warp_sum_of_doubles(double value) {
@@ -195,7 +227,8 @@ __global__ void lars_rates_kernel(Flat flat, const double* squares, double eta, 
   g_squared = warp_sum_of_doubles(g_squared);
   if (lane > 0) return;
   const double rate = lars_rate(w_squared, g_squared, eta, flat.weight_decay[p], norm);
-  rates[p] = parameter.adapted ? static_cast<float>(rate) : 1.0f;
+  const float adapted = parameter.adapted ? static_cast<float>(rate) : 1.0f;
+  rates[p] = flat.rate_factor != nullptr ? adapted * flat.rate_factor[p] : adapted;
 }
 
 void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, TrustNorm norm, Output rates) {
@@ -213,7 +246,7 @@ void adjust_loss_scale(const FlatParameters& flat, std::int32_t overflow) {
          flat.non_finite.data<std::int32_t>(), overflow);
 }
 
-const OptimizerKernels kernels = {check_finite,  sgd,        rmsprop,          lars,
+const OptimizerKernels kernels = {check_finite,  sgd,        rmsprop,          lars, adamw_factors, adamw,
                                   squared_norms, lars_rates, adjust_loss_scale};
 
 }  // namespace

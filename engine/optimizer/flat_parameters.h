@@ -3,7 +3,7 @@
 // All parameters lie in one flat tensor, so a kernel processes all of them in one pass. A table of chunks says
 // which parameter each part belongs to: a chunk never crosses from one parameter to the next and holds at most
 // `chunk_elements`. On a GPU one block processes one chunk. Sums run over chunks in the order of the table, so
-// they do not depend on the number of threads.
+// they do not depend on the number of threads. A frozen parameter has no chunks, so no kernel reads or writes it.
 #pragma once
 
 #include <kindred/engine/tensor.h>
@@ -33,6 +33,7 @@ struct FlatParameters {
   Tensor parameters;     // i32 [parameters, 3]: ParameterChunks
   Tensor weight_decay;   // [parameters] T; 0 if the parameter is exempt
   Tensor learning_rate;  // [1] T
+  Tensor rate_factor;    // [parameters] T, times the learning rate; undefined if all are 1
   Tensor non_finite;     // i32 [1]
   Tensor loss_scale;     // [4] T, the state of LossScaleRule: the gradients belong to
                          // scale * loss. If undefined, the scale is 1

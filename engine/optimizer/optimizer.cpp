@@ -42,6 +42,15 @@ void check_options(const RmsPropOptions& o) {
         "RMSProp: the mean square starts at {}; it must be 0 or more", o.initial_mean_square);
 }
 
+void check_options(const AdamWOptions& o) {
+  check_common(o.beta1, o.weight_decay);
+  check(o.beta2 >= 0 && o.beta2 < 1, ExitCode::usage, "AdamW: beta 2 is {}; it must be at least 0 and below 1",
+        o.beta2);
+  // A smaller one could be 0 in float, and then an element without a gradient would become NaN.
+  check(o.eps >= 1e-30 && std::isfinite(o.eps), ExitCode::usage,
+        "AdamW: epsilon is {}; it must be 1e-30 or more", o.eps);
+}
+
 bool exempts_are_included(const SgdOptions& o) {
   return o.decay_normalization_and_biases;
 }
@@ -51,11 +60,23 @@ bool exempts_are_included(const LarsOptions& o) {
 bool exempts_are_included(const RmsPropOptions& o) {
   return o.decay_normalization_and_biases;
 }
+bool exempts_are_included(const AdamWOptions& o) {
+  return o.decay_normalization_and_biases;
+}
+
+double checked_factor(const RateFactor& rate_factor, const Parameter& parameter) {
+  const double factor = rate_factor ? rate_factor(parameter) : 1;
+  check(factor >= 0 && std::isfinite(factor), ExitCode::usage,
+        "the learning rate of {} is multiplied by {}; it must be a finite number, 0 or more", parameter.name,
+        factor);
+  return factor;
+}
 
 // Creates the tables of flat_parameters.h.
-FlatParameters flat_parameters(const ParameterStore& store, double weight_decay, bool include_exempts) {
+FlatParameters flat_parameters(const ParameterStore& store, double weight_decay, bool include_exempts,
+                               const RateFactor& rate_factor) {
   std::vector<std::int32_t> chunks, parameters;
-  std::vector<double> decays;
+  std::vector<double> decays, factors;
   for (std::size_t i = 0; i < store.parameters().size(); ++i) {
     const Parameter& parameter = store.parameters()[i];
     const bool included = include_exempts || !is_exempt(parameter);
@@ -63,7 +84,9 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
     check(begin % chunk_granule == 0, ExitCode::internal, "{} starts at element {}, not at a multiple of {}",
           parameter.name, begin, chunk_granule);
     const auto first_chunk = static_cast<std::int32_t>(chunks.size() / 3);
-    for (std::int64_t at = 0; at < elements; at += chunk_elements)
+    factors.push_back(checked_factor(rate_factor, parameter));
+    const bool is_frozen = factors.back() == 0;
+    for (std::int64_t at = 0; at < elements && !is_frozen; at += chunk_elements)
       chunks.insert(chunks.end(),
                     {static_cast<std::int32_t>(i), static_cast<std::int32_t>((begin + at) / chunk_granule),
                      static_cast<std::int32_t>(std::min(chunk_elements, elements - at))});
@@ -81,10 +104,14 @@ FlatParameters flat_parameters(const ParameterStore& store, double weight_decay,
   flat.values = store.flat_values();
   flat.gradients = store.flat_gradients();
   flat.low = store.flat_low();
+  check(!chunks.empty() || store.parameters().empty(), ExitCode::usage,
+        "every parameter is frozen, so there is nothing to train");
   flat.chunks = Tensor::from(chunks, {rows(chunks), 3}, device);
   flat.parameters = Tensor::from(parameters, {rows(parameters), 3}, device);
   flat.weight_decay = Tensor::from(decays, {rows(parameters)}, Device::reference).to(device, type);
   flat.learning_rate = Tensor::zeros({1}, type, device);
+  if (std::any_of(factors.begin(), factors.end(), [](double factor) { return factor != 1; }))
+    flat.rate_factor = Tensor::from(factors, {rows(parameters)}, Device::reference).to(device, type);
   flat.non_finite = Tensor::zeros({1}, DType::i32, device);
   return flat;
 }
@@ -100,7 +127,7 @@ bool is_exempt(const Parameter& parameter) {
   return parameter.kind != ParameterKind::weight || parameter.shape.rank() < 2;
 }
 
-Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options)
+Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options, const RateFactor& rate_factor)
     : store_(store), options_(options) {
   check(store.flat_values().defined(), ExitCode::internal,
         "an optimizer was made before the parameters were allocated");
@@ -108,7 +135,7 @@ Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options)
   std::visit(
       [&](const auto& o) {
         check_options(o);
-        flat_ = flat_parameters(store, o.weight_decay, exempts_are_included(o));
+        flat_ = flat_parameters(store, o.weight_decay, exempts_are_included(o), rate_factor);
       },
       options_);
 
@@ -117,6 +144,11 @@ Optimizer::Optimizer(ParameterStore& store, const OptimizerOptions& options)
     velocity_ = Tensor::zeros(values.shape(), values.dtype(), values.device());
   if (const auto* rmsprop = std::get_if<RmsPropOptions>(&options_))
     mean_square_ = Tensor::full(values.shape(), rmsprop->initial_mean_square, values.dtype(), values.device());
+  if (std::holds_alternative<AdamWOptions>(options_)) {
+    mean_square_ = Tensor::zeros(values.shape(), values.dtype(), values.device());
+    steps_ = Tensor::zeros({1}, DType::i32, values.device());
+    factors_ = Tensor::zeros({AdamWFactors<float>::places}, values.dtype(), values.device());
+  }
   if (std::holds_alternative<LarsOptions>(options_)) {
     squares_ = Tensor::zeros({flat_.chunks.dim(0), 2}, DType::f64, values.device());
     rates_ = Tensor::full({flat_.parameters.dim(0)}, 1, values.dtype(), values.device());
@@ -145,6 +177,11 @@ void Optimizer::step() {
                  },
                  [&](const RmsPropOptions& o) {
                    kernels.rmsprop(flat_, Output(velocity_), Output(mean_square_), o.rho, o.momentum, o.eps);
+                 },
+                 [&](const AdamWOptions& o) {
+                   kernels.adamw_factors(flat_, Output(steps_), o.beta1, o.beta2, Output(factors_));
+                   kernels.adamw(flat_, Output(velocity_), Output(mean_square_), factors_, o.beta1, o.beta2,
+                                 o.eps);
                  },
              },
              options_);
@@ -198,6 +235,7 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   };
   add("momentum", velocity_);
   add("mean_square", mean_square_);
+  if (steps_.defined()) named.emplace_back("optimizer.steps", steps_);
   if (flat_.loss_scale.defined()) named.emplace_back("optimizer.loss_scale", flat_.loss_scale);
   return named;
 }

@@ -1,4 +1,5 @@
-// The optimizers: SGD, LARS and RMSProp over all parameters of a store at once. Formulas: update_rules.h.
+// The optimizers: SGD, LARS, RMSProp and AdamW over all parameters of a store at once. Formulas: update_rules.h and
+// adamw.h.
 //
 //   Optimizer optimizer(store, SgdOptions{.momentum = 0.9, .weight_decay = 1e-4});
 //   for each step k:
@@ -17,6 +18,7 @@
 #include <kindred/engine/optimizer/update_rules.h>
 #include <kindred/engine/parameters.h>
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -52,7 +54,19 @@ struct RmsPropOptions {
   double initial_mean_square = 1;  // as TensorFlow 1; Keras and PyTorch start at 0
 };
 
-using OptimizerOptions = std::variant<SgdOptions, LarsOptions, RmsPropOptions>;
+// PyTorch's defaults.
+struct AdamWOptions {
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  bool decay_normalization_and_biases = true;
+};
+
+using OptimizerOptions = std::variant<SgdOptions, LarsOptions, RmsPropOptions, AdamWOptions>;
+
+// What the learning rate of a parameter is multiplied by. 0 freezes the parameter: neither its value nor its state
+// changes, whatever the gradient and the weight decay are.
+using RateFactor = std::function<double(const Parameter&)>;
 
 struct LossScaleFigures {
   double scale = 1;
@@ -61,9 +75,9 @@ struct LossScaleFigures {
 
 class Optimizer {
  public:
-  // The store must be allocated already and must outlive this object. Throws Error(usage) for options outside
-  // their range.
-  Optimizer(ParameterStore& store, const OptimizerOptions& options);
+  // The store must be allocated already and must outlive this object. Without `rate_factor` all factors are 1.
+  // Throws Error(usage) for options and factors outside their range.
+  Optimizer(ParameterStore& store, const OptimizerOptions& options, const RateFactor& rate_factor = {});
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
@@ -90,17 +104,19 @@ class Optimizer {
   void clear_non_finite();
   const Tensor& non_finite_flag() const { return flat_.non_finite; }  // i32 [1], for callers that read it later
 
-  // What a checkpoint must hold in addition to the parameters: "optimizer.momentum.<parameter>", for RMSProp
-  // "optimizer.mean_square.<parameter>", and "optimizer.loss_scale" if the loss is scaled. The tensors are
-  // windows on the live state, in the parameter's shape: write to them to resume.
+  // What a checkpoint must hold in addition to the parameters: "optimizer.momentum.<parameter>", for RMSProp and
+  // AdamW "optimizer.mean_square.<parameter>", for AdamW "optimizer.steps", and "optimizer.loss_scale" if the loss
+  // is scaled. The tensors are windows on the live state, in the parameter's shape: write to them to resume.
   std::vector<std::pair<std::string, Tensor>> state() const;
 
  private:
   ParameterStore& store_;
   OptimizerOptions options_;
   FlatParameters flat_;
-  Tensor velocity_;     // [elements]; undefined for SGD without momentum
-  Tensor mean_square_;  // [elements]; RMSProp only
+  Tensor velocity_;     // [elements]; AdamW: the mean of the gradients; undefined for SGD without momentum
+  Tensor mean_square_;  // [elements]; RMSProp and AdamW
+  Tensor steps_;        // i32 [1], updates so far; AdamW only
+  Tensor factors_;      // AdamWFactors of the last step; AdamW only
   Tensor squares_;      // f64 [chunks, 2]; LARS only
   Tensor rates_;        // [parameters]; LARS only
 };

@@ -28,6 +28,14 @@ void lars(const FlatParameters& flat, Output velocity, const Tensor&, double) {
   update(flat, velocity);
 }
 
+void adamw_factors(const FlatParameters&, Output steps, double, double, Output factors) {
+  record_work(scalars_kind, {.read = bytes_of({steps}), .written = bytes_of({steps, factors})});
+}
+
+void adamw(const FlatParameters& flat, Output mean, Output mean_square, const Tensor&, double, double, double) {
+  update(flat, mean, mean_square);
+}
+
 void squared_norms(const FlatParameters& flat, TrustNorm, Output squares) {
   record_work(norms_kind,
               {.read = bytes_of({flat.values, flat.gradients, flat.chunks}), .written = bytes_of({squares})});
@@ -43,7 +51,7 @@ void adjust_loss_scale(const FlatParameters& flat, std::int32_t) {
 
 }  // namespace
 
-const OptimizerKernels optimizer_plan = {check_finite,  sgd,        rmsprop,          lars,
-                                         squared_norms, lars_rates, adjust_loss_scale};
+const OptimizerKernels optimizer_plan = {
+    check_finite, sgd, rmsprop, lars, adamw_factors, adamw, squared_norms, lars_rates, adjust_loss_scale};
 
 }  // namespace kindred

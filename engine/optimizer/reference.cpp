@@ -29,7 +29,7 @@ void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nest
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
     T no_velocity = 0;
     T& v = velocity.defined() ? velocity.data<T>()[i] : no_velocity;
-    rule(flat.values.data<T>()[i], v, flat.gradients.data<T>()[i] * unscale, lr,
+    rule(flat.values.data<T>()[i], v, flat.gradients.data<T>()[i] * unscale, lr * rate_factor_of<T>(flat, p),
          flat.weight_decay.data<T>()[p]);
   });
 }
@@ -41,7 +41,8 @@ void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, do
   const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
     rule(flat.values.data<T>()[i], velocity.data<T>()[i], mean_square.data<T>()[i],
-         flat.gradients.data<T>()[i] * unscale, lr, flat.weight_decay.data<T>()[p]);
+         flat.gradients.data<T>()[i] * unscale, lr * rate_factor_of<T>(flat, p),
+         flat.weight_decay.data<T>()[p]);
   });
 }
 
@@ -52,6 +53,26 @@ void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, doub
   each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
     rule(flat.values.data<T>()[i], velocity.data<T>()[i], flat.gradients.data<T>()[i] * unscale,
          lr * rates.data<T>()[p], flat.weight_decay.data<T>()[p]);
+  });
+}
+
+template <typename T>
+void adamw_factors(const FlatParameters& flat, Output steps, double beta1, double beta2, Output factors) {
+  if (flat.non_finite.data<std::int32_t>()[0] != 0) return;
+  const std::int32_t step = steps.data<std::int32_t>()[0] += 1;
+  AdamWFactors<T>::of_step(step, beta1, beta2).write(factors.data<T>());
+}
+
+template <typename T>
+void adamw(const FlatParameters& flat, Output mean, Output mean_square, const Tensor& factors, double beta1,
+           double beta2, double eps) {
+  const AdamWRule<T> rule(beta1, beta2, eps);
+  const auto of_step = AdamWFactors<T>::read(factors.data<T>());
+  const T lr = flat.learning_rate.data<T>()[0], unscale = inverse_loss_scale<T>(flat);
+  each_element<T>(flat, [&](std::int64_t i, std::int32_t p) {
+    rule(flat.values.data<T>()[i], mean.data<T>()[i], mean_square.data<T>()[i],
+         flat.gradients.data<T>()[i] * unscale, lr * rate_factor_of<T>(flat, p), flat.weight_decay.data<T>()[p],
+         of_step);
   });
 }
 
@@ -85,7 +106,8 @@ void lars_rates(const FlatParameters& flat, const Tensor& squares, double eta, T
       g_squared += squares.data<double>()[2 * c + 1];
     }
     const double decay = flat.weight_decay.data<T>()[p];
-    rates.data<T>()[p] = parameters[p].adapted ? T(lars_rate(w_squared, g_squared, eta, decay, norm)) : T{1};
+    const T adapted = parameters[p].adapted ? T(lars_rate(w_squared, g_squared, eta, decay, norm)) : T{1};
+    rates.data<T>()[p] = adapted * rate_factor_of<T>(flat, p);
   }
 }
 
@@ -108,6 +130,15 @@ const OptimizerKernels optimizer_reference = {
     [](const FlatParameters& flat, Output velocity, const Tensor& rates, double momentum) {
       dispatch_reference("lars", flat.values.dtype(),
                          [&]<typename T>(T) { lars<T>(flat, velocity, rates, momentum); });
+    },
+    [](const FlatParameters& flat, Output steps, double beta1, double beta2, Output factors) {
+      dispatch_reference("adamw", flat.values.dtype(),
+                         [&]<typename T>(T) { adamw_factors<T>(flat, steps, beta1, beta2, factors); });
+    },
+    [](const FlatParameters& flat, Output mean, Output mean_square, const Tensor& factors, double beta1,
+       double beta2, double eps) {
+      dispatch_reference("adamw", flat.values.dtype(),
+                         [&]<typename T>(T) { adamw<T>(flat, mean, mean_square, factors, beta1, beta2, eps); });
     },
     [](const FlatParameters& flat, TrustNorm norm, Output squares) {
       dispatch_reference("lars", flat.values.dtype(),

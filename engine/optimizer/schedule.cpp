@@ -1,3 +1,4 @@
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/optimizer/schedule.h>
 
@@ -94,7 +95,7 @@ std::string Schedule::to_string() const {
       text = fmt::format("constant {:g}", base_);
       break;
     case Kind::cosine:
-      text = fmt::format("cosine from {:g} to {:g} over {} steps", base_, floor_, total_steps_);
+      text = fmt::format("cosine from {:g} to {:g} over {}", base_, floor_, counted(total_steps_, "step"));
       break;
     case Kind::step:
       text = fmt::format("{:g}, times {:g} at steps", base_, factor_);
@@ -108,7 +109,8 @@ std::string Schedule::to_string() const {
   }
   if (warmup_.steps > 0) {
     const char* until = warmup_.meet_schedule ? " until it meets the schedule" : "";
-    text += fmt::format(", after {} steps of warm-up from {:g}{}", warmup_.steps, warmup_.start, until);
+    text +=
+        fmt::format(", after {} of warm-up from {:g}{}", counted(warmup_.steps, "step"), warmup_.start, until);
   }
   return text;
 }

@@ -4,16 +4,12 @@
 //   embedding                                      a demonstration: an untrained encoder, and drawn pictures
 //
 // Build it like examples/tiny_training.
-#include <kindred/data/images/decode.h>
-#include <kindred/data/sets/toy_set.h>
-#include <kindred/data/views/augment.h>
-#include <kindred/engine/tape.h>
-#include <kindred/layers/l2_normalize/l2_normalize.h>
-#include <kindred/models/weights_file.h>
+#include <kindred/kindred.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -24,90 +20,79 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// An encoder with everything that is needed to use it.
-struct Encoder {
-  explicit Encoder(const std::string& path) : info(read_weights_info(path).encoder) {
-    network = std::make_unique<ResNet>(store, resnet_spec(info.model), info.stem);
-    store.allocate(choose_device("auto").device, 0);
-    load_weights(path, store);
-  }
-
-  // Unit rows [images, dim]: the dot product of two is the cosine of the angle between them.
-  std::vector<float> embed(const std::vector<std::string>& paths) const {
-    const int side = static_cast<int>(info.image_size);
-    std::vector<std::uint8_t> pixels(paths.size() * std::size_t(side) * std::size_t(side) * 3);
-    AugmentScratch scratch;
-    for (std::size_t i = 0; i < paths.size(); ++i) {
-      const Decoded decoded = decode_file(paths[i]);
-      check(decoded.outcome != Outcome::rejected, ExitCode::data, "{}: {}", paths[i], decoded.reason);
-      RandomStream unused(0, Purpose::test);
-      make_view(decoded.image, recipe("none", side), side, unused, &pixels[i * pixels.size() / paths.size()],
-                scratch);
-    }
-    const NoGrad no_grad;
-    const Tensor images = Tensor::from(pixels, {static_cast<std::int64_t>(paths.size()), side, side, 3},
-                                       store.parameters().front().value.device());
-    return l2_normalize((*network)(normalize_images(images, info.pixels, DType::f32), Mode::evaluate))
-        .to_vector<float>();
-  }
-
-  EncoderInfo info;
-  ParameterStore store;
-  std::unique_ptr<ResNet> network;
-};
-
 // "class/picture.jpg"
 std::string short_name(const fs::path& path) {
   return (path.parent_path().filename() / path.filename()).string();
 }
 
-int show_most_alike(const std::string& weights, const std::vector<std::string>& paths) {
-  const Encoder encoder(weights);
-  const std::vector<float> rows = encoder.embed(paths);
-  const std::size_t count = paths.size(), dim = rows.size() / count;
+void show_most_alike(const ImageFeatures& images) {
+  for (const UnreadableImage& image : images.unreadable)
+    std::printf("%s: %s\n", image.path.c_str(), image.reason.c_str());
+  if (images.names.empty()) return;
+  // Of unit rows the product is the cosine of the angle between them.
+  const std::vector<float> rows = l2_normalize(images.features).to_vector<float>();
+  const std::size_t count = images.names.size(), dim = rows.size() / count;
   for (std::size_t i = 0; i < count; ++i) {
     std::size_t best = i;
     float nearest = -2;
     for (std::size_t j = 0; j < count; ++j) {
       float cosine = 0;
       for (std::size_t d = 0; d < dim; ++d) cosine += rows[i * dim + d] * rows[j * dim + d];
-      if (j != i && cosine > nearest) nearest = cosine, best = j;
+      if (j == i || cosine <= nearest) continue;
+      nearest = cosine;
+      best = j;
     }
-    std::printf("%s: most like %s (cosine %.3f)\n", short_name(paths[i]).c_str(),
-                short_name(paths[best]).c_str(), nearest);
+    std::printf("%s: most like %s (cosine %.3f)\n", short_name(images.names[i]).c_str(),
+                short_name(images.names[best]).c_str(), nearest);
   }
-  return 0;
 }
 
-int demonstrate() {
-  std::string folder = (fs::temp_directory_path() / "kindred-embedding-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return 1;
-  ToySetOptions drawing;
-  drawing.classes = 2, drawing.per_class = 3, drawing.image_size = 32;
-  make_toy_set(folder + "/set", drawing);
-  std::vector<std::string> paths;
-  for (const auto& entry : fs::recursive_directory_iterator(folder + "/set/train"))
-    if (entry.is_regular_file()) paths.push_back(entry.path().string());
+// A picture of `color` with stripes of this width, as a PPM file.
+void draw_stripes(const fs::path& path, int width, const std::string& color) {
+  constexpr int side = 32;
+  std::ofstream file(path, std::ios::binary);
+  file << "P6\n" << side << ' ' << side << "\n255\n";
+  for (int pixel = 0; pixel < side * side; ++pixel)
+    file << (pixel % side / width % 2 == 0 ? color : std::string("\xff\xff\xff"));
+}
 
+void demonstrate() {
+  std::string name = (fs::temp_directory_path() / "kindred-embedding-XXXXXX").string();
+  check(mkdtemp(name.data()) != nullptr, ExitCode::io, "{}: cannot be made", name);
+  const fs::path folder = name;
+  for (const int width : {2, 3, 8}) {
+    draw_stripes(folder / ("red-" + std::to_string(width) + ".ppm"), width, "\xc0\x20\x20");
+    draw_stripes(folder / ("blue-" + std::to_string(width) + ".ppm"), width, "\x20\x20\xc0");
+  }
   ParameterStore store;
   const ResNet network(store, resnet_spec("resnet20"), Stem::cifar);
   store.allocate(Device::cpu, 1);
-  save_encoder(folder + "/encoder.safetensors", store, {"resnet20", Stem::cifar, 32, cifar10_pixels}, 0);
-  const int result = show_most_alike(folder + "/encoder.safetensors", paths);
+  EncoderInfo info;
+  info.model = "resnet20";
+  info.stem = Stem::cifar;
+  info.image_size = 32;
+  info.pixels = cifar10_pixels;
+  save_encoder(folder / "encoder.safetensors", store, info, 0);
+
+  const Encoder encoder = Encoder::open(folder / "encoder.safetensors");
+  show_most_alike(encoder.features_of_folder(folder));
   fs::remove_all(folder);
-  return result;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    if (argc == 1) return demonstrate();
-    if (argc < 4) {
+    if (argc == 1) {
+      demonstrate();
+    } else if (argc < 4) {
       std::fprintf(stderr, "usage: embedding ENCODER IMAGE IMAGE...\n");
       return 2;
+    } else {
+      const Encoder encoder = Encoder::open(argv[1]);
+      show_most_alike(encoder.features_of_files({argv + 2, argv + argc}));
     }
-    return show_most_alike(argv[1], {argv + 2, argv + argc});
+    return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "embedding: %s\n", error.what());
     return static_cast<int>(error.code());

@@ -4,13 +4,7 @@
 //   cmake --install build/release --prefix PREFIX
 //   cmake -S examples/tiny_training -B build/example -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build/example
 //   build/example/tiny_training
-#include <kindred/engine/optimizer/optimizer.h>
-#include <kindred/engine/random/philox.h>
-#include <kindred/engine/tape.h>
-#include <kindred/layers/l2_normalize/l2_normalize.h>
-#include <kindred/layers/linear/linear.h>
-#include <kindred/layers/pointwise/pointwise.h>
-#include <kindred/losses/supcon/supcon.h>
+#include <kindred/kindred.h>
 
 #include <cmath>
 #include <cstdio>

@@ -24,7 +24,7 @@ class Places:
         self.bench_scripts = share / "bench"
         self.data = None
         if build is None and (share / "bin/kindred_tests").exists():  # a package
-            self.programs, self.benches, self.tests = share.parent.parent / "bin", share / "bin", share / "bin/kindred_tests"
+            self.programs, self.benches, self.tests = share / "bin", share / "bin", share / "bin/kindred_tests"
             self.golden = share / "tests/golden"
             inside = sorted((share / "data").glob("*"))
             self.data = inside[0] if inside else None

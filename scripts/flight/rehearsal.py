@@ -65,12 +65,13 @@ class Rehearsal:
             tar.extractall(self.work / "unpacked")
         share = self.package / "share/kindred"
         shutil.copy(self.build / "tests/emulated_tests", share / "bin/kindred_tests")
-        for folder, target in (("apps", self.package / "bin"), ("bench", share / "bin")):
+        for folder in ("apps", "bench"):
             programs = sorted((self.build / folder / "emulated").iterdir())
             self.expect(programs, f"no emulated programs in {folder}")
             for program in programs:
-                shutil.copy(program, target / program.name)
-        (self.package / "bin/emulated").symlink_to(".")  # here tests look for programs with the emulation
+                (share / "bin" / program.name).unlink(missing_ok=True)  # a link to bin/kindred would be written through
+                shutil.copy(program, share / "bin" / program.name)
+        (share / "bin/emulated").symlink_to(".")  # here tests look for programs with the emulation
         self.script = share / "scripts/gpu_flight.sh"
 
     def fly(self, part, out, *more, seconds=None, environment=None, planted=None):

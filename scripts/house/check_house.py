@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Refuses what the house does not allow: includes that docs/architecture.md has no arrow for, device #ifdefs outside
-the engine, flags of programs below apps, folders and files that the table or the build forgets, folders that hold
-more sources than the page says, and names that sources compiled at once could take from each other. Then plants an include that points up in every room, one at a time, a flag, a room,
-a shared name and a crowded folder, and expects to refuse each."""
+the engine, flags of programs below apps, sources that lie in no room of the table, folders that hold more sources than
+the page says, and names that sources compiled at once could take from each other. Then plants an include that points up
+in every room, one at a time, a flag, a source outside of the rooms, a shared name and a crowded folder, and expects to
+refuse each."""
 import collections
 import re
 
@@ -10,7 +11,6 @@ from checking import ROOT, end, files
 from house.own_names import shared_names
 
 PAGE = "docs/architecture.md"
-HEADERS = "cmake/KindredHeaders.cmake"
 MAY_INCLUDE_ALL = ("bench", "examples", "tests")
 CPP = (".h", ".cuh", ".cpp", ".cu")
 SOURCES = (*CPP, ".c", ".py", ".sh")
@@ -79,38 +79,42 @@ def crowded(paths, most):
     return [f"{folder} holds {count} sources; {PAGE} allows {most}" for folder, count in counts.items() if count > most]
 
 
-def forgotten(rooms, text):
-    """Rooms that cmake/KindredHeaders.cmake, which reads `text`, decides nothing about."""
-    named = re.search(r"set\(kindred_header_rooms ([\w ]+)\)", text)[1].split()
-    return [f"{HEADERS} does not say which headers of {top} are installed"
-            for top in sorted({top_of(room) for room in rooms} - {"apps"} - set(named))]
+JOINED = ("apps", "data/sets", "engine engine/cpu engine/kernels engine/random",
+          "engine/files", "models", "encoder")
 
 
 def joined(paths):
-    """The sources that are compiled at once (apps/CMakeLists.txt): of the rooms in apps, without the programs."""
-    return {path: (ROOT / path).read_text() for path in paths
-            if path.startswith("apps/") and path.count("/") > 1 and path.endswith(".cpp") and not path.startswith("apps/onnx/")}
+    """The groups of sources that are compiled at once, by the CMakeLists.txt of their rooms: of apps all but the programs,
+    as if all rooms were one."""
+    for group in JOINED:
+        folders = group.split()
+        yield {path: (ROOT / path).read_text() for path in paths if path.endswith(".cpp") and (
+            path.rpartition("/")[0] in folders and group != "apps" or
+            group in ("apps", "data/sets") and path.startswith(group + "/") and path.count("/") > 1 and
+            not path.startswith("apps/onnx/"))}
 
 
 def shared(sources):
-    return [f"{path} uses {name}, a name of {other} alone; sources of apps are compiled at once, so rename one"
+    return [f"{path} uses {name}, a name of {other} alone; these sources are compiled at once, so rename one"
             for name, path, other in shared_names(sources)]
 
 
 def main():
     page = (ROOT / PAGE).read_text()
-    headers = (ROOT / HEADERS).read_text()
     rooms = table(page)
     most = int(re.search(r"No folder holds more than (\d+) sources", page)[1])
     in_folders = [path for path in files() if path.endswith(SOURCES) and "/" in path]
     sources = [path for path in in_folders if path.endswith(CPP) and top_of(path) not in MAY_INCLUDE_ALL]
-    found = circles(rooms) + crowded(in_folders, most) + forgotten(rooms, headers)
+    found = circles(rooms) + crowded(in_folders, most)
     some_header = {}
     for path in sources:
         found += complaints(path, (ROOT / path).read_text(), rooms)
         if path.endswith(".h"):
             some_header.setdefault(room_of(path, rooms), path)
-    found += shared(joined(sources))
+    for group in joined(sources):
+        if not group:
+            found.append("a group of sources that are compiled at once is empty")
+        found += shared(group)
     # Test of this check.
     planted = 0
     for path in {room_of(s, rooms): s for s in sources}.values():
@@ -124,7 +128,6 @@ def main():
     for what, refused in (
             ("flag", complaints("engine/error.h", 'fail(ExitCode::usage, "use a smaller --batch-size");', rooms)),
             ("source outside of the rooms", complaints("attic/trunk.h", "", rooms)),
-            ("room without installed headers", forgotten({**rooms, "attic": set()}, headers)),
             ("name of two sources", shared({
                 "apps/a.cpp": "namespace kindred {\nnamespace {\n\nconstexpr int least = 1, most = 2;\n\n}  // namespace\n}\n",
                 "apps/b.cpp": "int limit() {\n  using namespace kindred::detail;\n  return most;\n}\n"})),
@@ -132,7 +135,7 @@ def main():
         if not refused:
             found.append(f"a planted {what} was not refused")
     end(found, f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows, and no folder holds more than "
-               f"{most}; {planted} planted includes, a flag, a room, a shared name and a crowded folder refused")
+               f"{most}; {planted} planted includes, a flag, a shared name and a crowded folder refused")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import from_pip
 from mutation.planting import ROOT
 
-ROOMS = ("apps", "models", "data", "losses", "layers")
+ROOMS = ("apps", "encoder", "models", "data", "losses", "layers")
 RULES = pathlib.Path(__file__).with_name("cpp.rules")
 
 

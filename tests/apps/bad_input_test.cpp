@@ -185,7 +185,7 @@ TEST_CASE("--max-bad: images whose headers say enough end a run before its first
   }
   const std::string other = folder / "other";
   const auto late = run_program("pretrain", set + " --out " + other + tiny + "--max-bad 0");
-  expect_error(late, 3, "error: 1 images could not be decoded, more than the limit of 0");
+  expect_error(late, 3, "error: 1 image could not be decoded, more than the limit of 0");
   CHECK(says(late, other + "/bad_images.tsv lists all so far"));
   CHECK(read_bytes(other + "/bad_images.tsv").find("rejected\ttruncated JPEG") != std::string::npos);
 }
@@ -235,7 +235,7 @@ TEST_CASE("encoder files that are truncated, hostile or of another model are ref
   lie.replace(lie.find("resnet20"), 8, "resnet32");
   write_file(bad, lie);
   expect_error(probe(bad), 4, "layer1.3.conv1.weight");
-  expect_error(probe(run + "/checkpoint.safetensors"), 4, "not an encoder");
+  expect_error(probe(run + "/config.json"), 4, "config.json");
 }
 
 TEST_CASE("an existing run is neither mixed with another nor overwritten silently") {

@@ -152,6 +152,21 @@ TEST_CASE("pretrain and linear_probe hold out images where a set has none to eva
   CHECK(run_program("pretrain", set + " --per-class 3 --out " + run + "2" + tiny).code == 2);
 }
 
+TEST_CASE("check_data: pictures that a pack has shrunk are not misnamed, and one thing is not things") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), pack = (folder / "small.kpack").string();
+  const fs::path one = fs::directory_iterator(fs::path(set) / "train")->path();
+  fs::rename(one / "00000.jpg", one / "00000.png");
+  const auto loose = run_program("check_data", set + " --no-pictures");
+  CHECK(says(loose, "\n1 odd thing\n"));
+  CHECK(says(loose, "  8 images in each class\n"));
+  CHECK(run_program("pack_dataset", set + " " + pack + " --max-side 16").code == 0);
+  const auto shrunk = run_program("check_data", pack + " --no-pictures");
+  CAPTURE(shrunk.output);
+  CHECK(shrunk.code == 0);
+  CHECK(!says(shrunk, "its name says"));
+}
+
 TEST_CASE("pretrain says how many positives an anchor has") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder, 12, 4);
@@ -160,6 +175,16 @@ TEST_CASE("pretrain says how many positives an anchor has") {
   const auto lonely = run_program("pretrain", flags + " --views 1");
   CHECK(says(lonely, "of the anchors have no positive and contribute nothing"));
   CHECK(!says(run_program("pretrain", flags + " --views 1 --per-class 2"), "warning"));
+  CHECK(says(lonely, "--views 2, --per-class 2 or a larger --batch-size gives them positives\n"));
+  // Nothing is offered that would not help: with all images in the batch, and with classes of one image.
+  for (const auto& entry : fs::directory_iterator(fs::path(set) / "train"))
+    for (const char* name : {"00001.jpg", "00002.jpg", "00003.jpg"}) fs::remove(entry.path() / name);
+  for (const char* batch : {" -b 12", " -b 6"}) {
+    const auto single = run_program("pretrain", flags + batch);
+    CAPTURE(single.output);
+    CHECK(says(single, "only their own other view; the set has no others\n"));
+    CHECK(!says(single, "--per-class"));
+  }
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ TEST_CASE("image folders: each program prints the notes of a set once") {
     CAPTURE(program);
     CAPTURE(result.output);
     CHECK(result.code == 0);
-    CHECK(lines_with(result, note) == 1);
+    CHECK(lines_with(result, note) == (program == "pack_dataset" ? 0 : 1));  // it packs test/ too
     CHECK(lines_with(result, warning) == 1);
     CHECK(lines_with(result, "odd things") == 0);  // the files of test/ are not listed
   }
@@ -117,7 +117,7 @@ TEST_CASE("check_data: in a folder that is no set only images count, and what th
   const auto result = run_program("check_data", path + "/photos --no-pictures --json " + json);
   CAPTURE(result.output);
   CHECK(result.code == 3);
-  CHECK(says(result, "files: 3 files in 1 classes: 0 ok, 0 damaged, 3 rejected\n"));
+  CHECK(says(result, "files: 3 files in 1 class: 0 ok, 0 damaged, 3 rejected\n"));
   CHECK(says(result, "/photos/1.jpg: rejected: a Git LFS pointer: run git lfs pull\n"));
   CHECK(says(result, "/photos/2.png: rejected: an HTML page\n"));
   CHECK(says(result, "/photos/3.jpg: rejected: JPEG XL; this build cannot read it\n"));

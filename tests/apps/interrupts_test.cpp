@@ -5,8 +5,11 @@
 #include <fmt/core.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <signal.h>  // defines: SIGINT and others
+
+#include <nlohmann/json.hpp>
 
 #include <vector>
 
@@ -104,7 +107,7 @@ TEST_CASE("interrupts: make_toy_dataset goes on with what is drawn, also after i
   CHECK(beside == std::vector<std::string>{"toy_dataset.txt"});
 }
 
-TEST_CASE("interrupts: linear_probe, embed and evaluate write nothing, and begin anew") {
+TEST_CASE("interrupts: linear_probe, embed and evaluate write nothing, and classify closes its list") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run", probe = folder / "probe";
   const std::string images = set + "/val/" + open_dataset(set, Split::train)->class_names().front();
@@ -145,6 +148,18 @@ TEST_CASE("interrupts: linear_probe, embed and evaluate write nothing, and begin
   CHECK(!fs::exists(json));
   expect_done(run_program("evaluate", evaluating));
   CHECK(fs::exists(json));
+
+  const std::string classifying =
+      images + encoder + "-b 1 --json --classifier " + probe + "/classifier.safetensors";
+  const auto stopped = run_until_it_opens(images, SIGINT, "classify", classifying);
+  expect_interrupted(stopped, " of 152 images were classified; the same command begins anew");
+  const std::size_t begin = stopped.output.find("\n[") + 1, end = stopped.output.rfind("\n]\n");
+  REQUIRE(end != std::string::npos);
+  const auto answers = parse_json(stopped.output.substr(begin, end + 2 - begin));
+  CHECK(says(stopped, fmt::format("classify: SIGINT: {} of 152 images", answers.size())));
+  CHECK(answers.size() >= 1);
+  CHECK(answers.size() < 152);
+  CHECK(answers.back()["predictions"].size() == 3);
 }
 
 }  // namespace

@@ -164,6 +164,33 @@ TEST_CASE("RMSProp: config.json names its constants, it resumes, and other optim
   }
 }
 
+TEST_CASE("AdamW: config.json names its constants, it resumes, and other optimizers refuse its flag") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";
+  const std::string flags = any_epochs + "--epochs 8 --checkpoint-every 1 --optimizer adamw --beta2 0.99 ";
+  REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
+  const auto config = json_file(whole + "/config.json");
+  CHECK(config.at("optimizer") == "adamw");
+  CHECK(config.at("lr") == 0.001);
+  CHECK(config.at("momentum") == 0.9);
+  CHECK(config.at("beta2") == 0.99);
+  CHECK(config.at("weight_decay") == 0.01);
+  CHECK(!config.contains("rmsprop_rho"));
+  run_until_checkpoint(set, cut, flags);
+  CHECK(Checkpoint(cut + "/checkpoint.safetensors").run().epochs_done < 8);
+  const std::string resume = set + " --out " + cut + flags + "--resume ";
+  const auto changed = run_program("pretrain", resume + "--beta2 0.9");
+  CHECK(changed.code == 2);
+  CHECK(says(changed, "beta2 was 0.99, now 0.9"));
+  CHECK(run_program("pretrain", resume).code == 0);
+  CHECK(read_bytes(cut + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+
+  const auto refused =
+      run_program("pretrain", set + " --out " + (folder / "none").string() + any_epochs + "--beta2 0.9");
+  CHECK(refused.code == 2);
+  CHECK(refused.output == "pretrain: error: --beta2 is for --optimizer adamw, not for sgd; leave it out\n");
+}
+
 TEST_CASE("multi-crop from a file of recipes: it trains, is recorded, and is compared on --resume") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run", file = folder / "crops.json";

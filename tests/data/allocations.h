@@ -1,5 +1,5 @@
 // How often this process has called operator new so far, in all threads. Calls of malloc in C libraries
-// (libjpeg's tables for one picture, stb_image) are not counted.
+// (libjpeg's tables for one picture) are not counted.
 #pragma once
 
 #include <cstdint>

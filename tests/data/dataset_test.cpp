@@ -135,7 +135,12 @@ TEST_CASE("dataset: CIFAR-10 binary files") {
     const Decoded d = train.load(23);
     CHECK(d.outcome == Outcome::ok);
     CHECK(Bytes(d.image.pixel(31, 31), d.image.pixel(31, 31) + 3) == Bytes{3, 53, 103});
-    CHECK(open_dataset(folder.string(), Split::evaluation)->size() == 10);
+    const Dataset evaluation = *open_dataset(folder.string(), Split::evaluation);
+    CHECK(evaluation.size() == 10);
+    CHECK(evaluation.notes() ==
+          std::vector<std::string>{"note: " + folder.string() +
+                                   ": evaluation is on test, because there is no validation "
+                                   "split"});
     const Dataset limited = *open_dataset(folder.string(), Split::train, {.limit_per_class = 3});
     CHECK(limited.size() == 30);
     CHECK(contains(limited.name(29), "data_batch_2.bin, record 9"));

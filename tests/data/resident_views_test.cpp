@@ -142,6 +142,11 @@ TEST_CASE("resident views: what does not fit is left to the loader") {
   CHECK_FALSE(fits(32, 200, options_of("cifar", 32)));
   CHECK_FALSE(fits(32, 32, options_of("cifar", 32), 24 * 32 * 32 * 3 - 1));
   CHECK_FALSE(fits(32, 32, options_of("cifar", 32), 1 << 20, 5));
+  LoaderOptions padded = options_of("none", 32);
+  CHECK(fits(24, 32, padded));
+  padded.recipe.resize = ResizeMode::pad;
+  CHECK(fits(32, 32, padded));
+  CHECK_FALSE(fits(24, 32, padded));  // the GPU does not fill what the picture leaves free
   CHECK_FALSE(fits(32, 32, options_of("cifar", 32), 1 << 20, -1, 7));
 }
 

@@ -25,6 +25,7 @@ const OptimizerOptions every_optimizer[] = {
     LarsOptions{.eta = 0.1, .weight_decay = 0.05},
     LarsOptions{.eta = 0.1, .weight_decay = 0.05, .trust_norm = TrustNorm::combined},
     RmsPropOptions{.weight_decay = 0.05},
+    AdamWOptions{.weight_decay = 0.05},
 };
 
 struct Model {

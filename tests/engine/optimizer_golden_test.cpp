@@ -22,10 +22,12 @@ const json& fixture() {
 
 OptimizerOptions options_of(const json& c) {
   const bool everything = c.at("exempt").empty();
-  const double decay = c.at("weight_decay"), momentum = c.at("momentum");
+  const double decay = c.at("weight_decay"), momentum = c.value("momentum", 0.0);
   if (c.at("optimizer") == "sgd") return SgdOptions{momentum, c.at("nesterov").get<bool>(), decay, everything};
   if (c.at("optimizer") == "rmsprop")
     return RmsPropOptions{c.at("rho"), momentum, c.at("eps"), decay, everything, c.at("initial_mean_square")};
+  if (c.at("optimizer") == "adamw")
+    return AdamWOptions{c.at("beta1"), c.at("beta2"), c.at("eps"), decay, everything};
   REQUIRE(c.at("optimizer") == "lars");
   const bool combined = c.at("trust_norm") == "combined";
   return LarsOptions{momentum, c.at("eta"), decay, combined ? TrustNorm::combined : TrustNorm::separate,
@@ -67,7 +69,7 @@ double run_case(const json& c, Device device, DType master) {
 }
 
 TEST_CASE("golden optimizers: six steps give PyTorch's and TensorFlow's values" * test::also_on_gpu) {
-  REQUIRE(fixture().at("cases").size() >= 11);
+  REQUIRE(fixture().at("cases").size() >= 13);
   for (const json& c : fixture().at("cases")) {
     CAPTURE(c.at("name").get<std::string>());
     CHECK(run_case(c, Device::reference, DType::f64) <= 1e-14);

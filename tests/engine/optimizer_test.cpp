@@ -57,12 +57,15 @@ const OptimizerOptions every_optimizer[] = {
     LarsOptions{.eta = 0.1, .weight_decay = 0.05},
     LarsOptions{.eta = 0.1, .weight_decay = 0.05, .trust_norm = TrustNorm::combined},
     RmsPropOptions{.weight_decay = 0.05, .decay_normalization_and_biases = false},
+    AdamWOptions{.weight_decay = 0.05},
+    AdamWOptions{.beta1 = 0, .beta2 = 0.9, .eps = 0.01, .decay_normalization_and_biases = false},
 };
 
 // The formulas again, for each parameter in double, written without the engine's rules.
 struct PlainOptimizer {
   OptimizerOptions options;
   std::vector<Doubles> w, v, s;
+  int steps = 0;
 
   PlainOptimizer(const Model& model, const OptimizerOptions& chosen) : options(chosen) {
     for (const Parameter& parameter : model.store.parameters()) {
@@ -74,6 +77,7 @@ struct PlainOptimizer {
   }
 
   void step(const Model& model, double lr) {
+    ++steps;
     for (std::size_t p = 0; p < w.size(); ++p) {
       const Parameter& parameter = model.store.parameters()[p];
       const bool weight = parameter.kind == ParameterKind::weight;
@@ -107,6 +111,15 @@ struct PlainOptimizer {
           s[p][i] = r->rho * s[p][i] + (1 - r->rho) * decayed * decayed;
           v[p][i] = r->momentum * v[p][i] + lr * decayed / std::sqrt(s[p][i] + r->eps);
           w[p][i] -= v[p][i];
+        }
+      } else if (const auto* a = std::get_if<AdamWOptions>(&options)) {
+        const double decay = weight || a->decay_normalization_and_biases ? a->weight_decay : 0;
+        for (std::size_t i = 0; i < g.size(); ++i) {
+          v[p][i] = a->beta1 * v[p][i] + (1 - a->beta1) * g[i];
+          s[p][i] = a->beta2 * s[p][i] + (1 - a->beta2) * g[i] * g[i];
+          const double mean = v[p][i] / (1 - std::pow(a->beta1, steps));
+          const double square = s[p][i] / (1 - std::pow(a->beta2, steps));
+          w[p][i] = (1 - lr * decay) * w[p][i] - lr * mean / (std::sqrt(square) + a->eps);
         }
       }
     }
@@ -293,6 +306,8 @@ TEST_CASE("optimizer: state is named by parameter and has its shape") {
         "optimizer.momentum.large[7, 6007] optimizer.momentum.scale[13] optimizer.momentum.small[5, 3] "
         "optimizer.momentum.bias[5] ");
   CHECK(names(RmsPropOptions{}).ends_with("optimizer.mean_square.small[5, 3] optimizer.mean_square.bias[5] "));
+  CHECK(names(AdamWOptions{}).starts_with("optimizer.momentum.large[7, 6007] "));
+  CHECK(names(AdamWOptions{}).ends_with("optimizer.mean_square.bias[5] optimizer.steps[1] "));
 }
 
 TEST_CASE("optimizer: runs on the plan device") {
@@ -316,13 +331,51 @@ TEST_CASE("optimizer: options outside their range are refused") {
                                   LarsOptions{.weight_decay = infinity},
                                   RmsPropOptions{.rho = 1.5},
                                   RmsPropOptions{.eps = 0},
-                                  RmsPropOptions{.initial_mean_square = -1}};
+                                  RmsPropOptions{.initial_mean_square = -1},
+                                  AdamWOptions{.beta1 = 1},
+                                  AdamWOptions{.beta2 = 1},
+                                  AdamWOptions{.beta2 = not_a_number},
+                                  AdamWOptions{.eps = 0},
+                                  AdamWOptions{.weight_decay = -0.01}};
   for (const OptimizerOptions& options : bad) CHECK_THROWS_AS(Optimizer(model.store, options), Error);
   Optimizer optimizer(model.store, SgdOptions{});
   CHECK_THROWS_AS(optimizer.set_learning_rate(-0.1), Error);
   CHECK_THROWS_AS(optimizer.set_learning_rate(not_a_number), Error);
   ParameterStore unallocated;
   CHECK_THROWS_AS(Optimizer(unallocated, SgdOptions{}), Error);
+}
+
+// Computed by hand, with beta 1 = 1/2 and beta 2 = 3/4. Step 1, gradient 1/2: both corrected means are those of the
+// gradient, so the value moves by lr times its sign; the decay takes lr * 1/2 of it. Step 2, gradient -1/2: the mean is
+// 1/2 * 1/4 - 1/4 = -1/8, corrected by 3/4 to -1/6; the mean square is 1/4. With epsilon = 1/2 a step is
+// 1/2 / (1/2 + 1/2) of lr.
+TEST_CASE("optimizer: two steps of AdamW by hand" * test::also_on_gpu) {
+  struct Steps {
+    double eps, first, second;
+  };
+  for (const Steps& expected :
+       {Steps{1e-12, 0.85, 0.85 * 0.95 + 0.1 / 3}, Steps{0.5, 0.9, 0.9 * 0.95 + 0.1 / 6}})
+    for (const Device device : every_device()) {
+      CAPTURE(name(device));
+      ParameterStore store;
+      store.add("weight", {1, 1}, ParameterKind::weight, constant_init(1));
+      store.allocate(device, 1);
+      Parameter& parameter = store.parameters()[0];
+      Optimizer optimizer(store,
+                          AdamWOptions{.beta1 = 0.5, .beta2 = 0.75, .eps = expected.eps, .weight_decay = 0.5});
+      optimizer.set_learning_rate(0.1);
+      parameter.gradient.fill(0.5);
+      optimizer.step();
+      CHECK(parameter.value.to_vector<double>()[0] == doctest::Approx(expected.first).epsilon(1e-6));
+      // A step without an update does not count.
+      parameter.gradient.fill(not_a_number);
+      optimizer.step();
+      optimizer.clear_non_finite();
+      parameter.gradient.fill(-0.5);
+      optimizer.step();
+      CHECK(parameter.value.to_vector<double>()[0] == doctest::Approx(expected.second).epsilon(1e-6));
+      CHECK(optimizer.state().back().second.to_vector<std::int32_t>() == std::vector<std::int32_t>{2});
+    }
 }
 
 // More chunks than a warp has lanes, and gradients that grow along the parameter: a chunk that is left out or

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 #include <kindred/engine/parameters.h>
+#include <kindred/engine/tape.h>
+#include <kindred/layers/linear/linear.h>
 
 #include <cmath>
+#include <string>
 
 namespace kindred {
 namespace {
@@ -92,6 +95,48 @@ TEST_CASE("parameters: float64 masters for checks, and a plan that has only shap
   CHECK(exact.find("fc.weight").gradient.dtype() == DType::f64);
   plan.allocate(Device::plan, 3, DType::bf16);
   CHECK(plan.find("fc.weight").low.shape() == Shape({64}));
+}
+
+TEST_CASE("parameters: a gradient of a store that is not attached is an error, not lost") {
+  ParameterStore store;
+  const Linear layer(store, "fc", 2, 1);
+  CHECK_THROWS_AS(layer(Tensor::zeros({1, 2}, DType::f32, Device::cpu)), Error);  // allocate() is missing
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    ParameterStore own;
+    const Linear fc(own, "fc", 2, 1);
+    own.allocate(Device::cpu, 0, compute);
+    const Tensor x = Tensor::full({1, 2}, 3, compute, Device::cpu),
+                 dy = Tensor::full({1, 1}, 1, compute, Device::cpu);
+    std::string message;
+    try {
+      Tape tape;
+      tape.backward(fc(x), dy);
+    } catch (const Error& error) {
+      message = error.what();
+    }
+    CHECK(message.starts_with("backward(): the gradient of a parameter of shape ["));
+    CHECK(message.ends_with(
+        "because its store is not attached to this tape; call ParameterStore::attach(tape) before "
+        "backward()"));
+    Tape tape;
+    own.attach(tape);
+    tape.backward(fc(x), dy);
+    CHECK(own.find("fc.weight").gradient.to_vector<float>() == Floats{3, 3});
+    CHECK(own.find("fc.bias").gradient.to_vector<float>() == Floats{1});
+  }
+}
+
+TEST_CASE("parameters: a frozen store need not be attached") {
+  ParameterStore frozen, trained;
+  const Linear below(frozen, "below", 2, 2), above(trained, "above", 2, 1);
+  frozen.allocate(Device::cpu, 0);
+  trained.allocate(Device::cpu, 0);
+  frozen.set_trainable(false);
+  Tape tape;
+  trained.attach(tape);
+  tape.backward(above(below(Tensor::full({1, 2}, 3, DType::f32, Device::cpu))),
+                Tensor::full({1, 1}, 1, DType::f32, Device::cpu));
+  CHECK(trained.find("above.bias").gradient.to_vector<float>() == Floats{1});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <kindred/engine/tape.h>
 
 #include <atomic>
+#include <string>
 #include <thread>
 
 namespace kindred {
@@ -213,6 +214,41 @@ TEST_CASE("tape: what is not reached gets no gradient") {
   tape.backward(y);
   CHECK(tape.gradient(x).to_vector<float>() == Floats{6});
   CHECK_FALSE(tape.gradient(aside).defined());
+}
+
+TEST_CASE("tape: backward() that would leave every gradient at zero is an error that says why") {
+  const auto message_of = [](Tape& tape, const Tensor& output) -> std::string {
+    try {
+      tape.backward(output);
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::internal);
+      return error.what();
+    }
+    return "";
+  };
+  const Tensor x = leaf({3});
+  const Tensor before = multiply(x, x);  // no tape yet
+  const Tensor dx = Tensor::full({1}, 100, DType::f32, Device::cpu);
+  Tape tape;
+  tape.set_gradient_buffer(x, dx);
+  CHECK(message_of(tape, Tensor()) == "backward() from an undefined tensor");
+  CHECK(message_of(tape, before).starts_with("backward() from a tensor that depends on nothing recorded: "));
+  CHECK(message_of(tape, multiply(x, x).reshape({1}))
+            .starts_with("backward() from a tensor that depends on nothing"));
+  {
+    Tape other;
+    const Tensor elsewhere = multiply(x, x);
+    CHECK(
+        message_of(tape, elsewhere).starts_with("backward() from a tensor that this tape has not recorded: "));
+    CHECK(message_of(other, elsewhere).empty());
+  }
+  CHECK(dx.to_vector<float>() == Floats{100});  // no buffer was touched
+  const Tensor y = multiply(x, x);
+  CHECK(message_of(tape, y).empty());
+  CHECK(dx.to_vector<float>() == Floats{6});
+  CHECK(message_of(tape, y).starts_with(
+      "backward() from a tensor that this tape has not recorded: "));  // the second time
+  CHECK(dx.to_vector<float>() == Floats{6});
 }
 
 TEST_CASE("tape: saved tensors and gradients die as the walk passes them") {

@@ -68,6 +68,27 @@ TEST_CASE("tensor: misuse is an error with both sides named") {
   CHECK_THROWS_AS(check_same_device(a, Tensor::zeros({2}, DType::f32, Device::reference), "x"), Error);
 }
 
+TEST_CASE("tensor: an undefined tensor has nothing to ask for, and says so") {
+  const Tensor undefined;
+  const char* const message =
+      "a tensor was used that is undefined: it was made by Tensor() and never set, or belongs to a "
+      "ParameterStore "
+      "without allocate()";
+  CHECK_THROWS_WITH_AS(undefined.shape(), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.numel(), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.dim(0), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.bytes(), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.data<float>(), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.to_vector<float>(), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.to(Device::cpu, DType::f32), message, Error);
+  CHECK_THROWS_WITH_AS(undefined.window(0, {1}), message, Error);
+  CHECK_THROWS_WITH_AS(Tensor().fill(0), message, Error);
+  CHECK_THROWS_WITH_AS(Tensor::empty_like(undefined), message, Error);
+  CHECK_THROWS_WITH_AS(Tensor::zeros({1}, DType::f32, Device::cpu).copy_from(undefined), message, Error);
+  CHECK(undefined.raw() == nullptr);
+  CHECK(undefined.storage_bytes() == 0);
+}
+
 TEST_CASE("tensor: element types convert") {
   const Tensor a = Tensor::from(Floats{0, 1, -2.5f, 200.75f}, {4}, Device::cpu);
   for (const DType type : {DType::f64, DType::bf16})

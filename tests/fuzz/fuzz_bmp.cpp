@@ -1,4 +1,4 @@
-// BMP, of every depth and header.
+// BMP, of every depth, header and coding.
 #include "../data/test_images.h"
 #include "picture_checks.h"
 
@@ -46,13 +46,15 @@ fuzz::Bytes write_bmp(std::uint32_t header, std::uint32_t bits, std::uint32_t co
 
 std::vector<fuzz::Bytes> seeds() {
   std::vector<fuzz::Bytes> files;
-  for (const std::uint32_t header : {12u, 40u, 108u, 124u}) {
+  for (const std::uint32_t header : {12u, 40u, 52u, 56u, 64u, 108u, 124u}) {
     for (const std::uint32_t bits : {1u, 4u, 8u, 24u}) files.push_back(write_bmp(header, bits, 0));
     if (header == 12) continue;
     for (const std::uint32_t bits : {16u, 32u}) {
       files.push_back(write_bmp(header, bits, 0));
-      files.push_back(write_bmp(header, bits, 3));
+      if (header != 64) files.push_back(write_bmp(header, bits, 3));
     }
+    files.push_back(write_bmp(header, 8, 1));  // any bytes are run-length codes
+    files.push_back(write_bmp(header, 4, 2));
   }
   return files;
 }

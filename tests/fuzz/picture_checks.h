@@ -1,6 +1,7 @@
 // What must be true for every decoding of any bytes.
 #pragma once
 
+#include "../data/images/poisoned.h"
 #include "fuzz_target.h"
 
 #include <kindred/data/images/decode.h>
@@ -16,9 +17,10 @@ inline DecodeLimits small_limits() {
   return limits;
 }
 
-// Decodes the whole picture. There must be a complete picture, or none and a reason.
+// Decodes the whole picture. There must be a complete picture, of which every byte was written, or none and a reason.
 inline Decoded decode_and_check(std::span<const std::uint8_t> bytes) {
-  Decoded picture = decode_image(bytes, small_limits());
+  auto [picture, is_all_written] = test::decode_poisoned(bytes, small_limits());
+  KINDRED_FUZZ_CHECK(is_all_written);
   KINDRED_FUZZ_CHECK((picture.outcome == Outcome::ok) == picture.reason.empty());
   KINDRED_FUZZ_CHECK((picture.outcome == Outcome::rejected) == picture.image.empty());
   if (picture.outcome == Outcome::rejected) return picture;

@@ -14,6 +14,8 @@ w: parameter, g: gradient, wd: weight decay, lr_k: the learning rate of step k, 
               local = eta*|w| / (|g| + wd*|w|); 1 where |w| or |g| is 0; exempt parameters: local = 1 and wd = 0.
               trust_norm "combined" instead: local = eta*|w| / |g + wd*w| (1 where either is 0), as in the SupCon
               paper's code
+    adamw     torch.optim.AdamW: w -= lr_k*wd*w; m = beta1*m + (1-beta1)*g; s = beta2*s + (1-beta2)*g*g (both 0 at first);
+              w -= lr_k * (m / (1-beta1**t)) / (sqrt(s / (1-beta2**t)) + eps), t = k+1
 
 optimizers.json:
     parameters   {name: size}
@@ -73,6 +75,23 @@ def run_sgd(initial, gradients, exempt, momentum, nesterov, weight_decay):
     return after
 
 
+def run_adamw(initial, gradients, exempt, beta1, beta2, eps, weight_decay):
+    parameters = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in initial.items()}
+    groups = [
+        {"params": [p], "weight_decay": 0.0 if name in exempt else weight_decay} for name, p in parameters.items()
+    ]
+    optimizer = torch.optim.AdamW(groups, RATES[0], (beta1, beta2), eps)
+    after = []
+    for rate, gradient in zip(RATES, gradients):
+        for name, parameter in parameters.items():
+            parameter.grad = torch.from_numpy(gradient[name].copy())
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        after.append({name: p.detach().numpy().copy() for name, p in parameters.items()})
+    return after
+
+
 def run_rmsprop(initial, gradients, exempt, rho, momentum, eps, initial_mean_square, weight_decay):
     w = {name: value.copy() for name, value in initial.items()}
     mean_square = {name: np.full_like(value, initial_mean_square) for name, value in initial.items()}
@@ -119,11 +138,12 @@ def as_lists(values):
 
 def optimizer_cases():
     initial, gradients = initial_values(), gradient_values()
-    run = {"sgd": run_sgd, "rmsprop": run_rmsprop, "lars": run_lars}
+    run = {"sgd": run_sgd, "rmsprop": run_rmsprop, "lars": run_lars, "adamw": run_adamw}
 
     sgd = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
     rmsprop = {"rho": 0.9, "momentum": 0.9, "eps": 1e-3, "initial_mean_square": 1.0, "weight_decay": 0.0}
     lars = {"momentum": 0.9, "eta": 0.1, "weight_decay": 0.05, "trust_norm": "separate"}
+    adamw = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.05}
     cases = [  # name, optimizer, options, exempt from decay (and adaptation)
         ("sgd_plain", "sgd", sgd, []),
         ("sgd_momentum", "sgd", {**sgd, "momentum": 0.9}, []),
@@ -135,6 +155,8 @@ def optimizer_cases():
         ("rmsprop_from_zero", "rmsprop", {**rmsprop, "initial_mean_square": 0.0}, []),
         ("lars", "lars", lars, ["bias"]),
         ("lars_combined", "lars", {**lars, "trust_norm": "combined"}, ["bias"]),
+        ("adamw", "adamw", adamw, []),
+        ("adamw_large_epsilon_exempt", "adamw", {**adamw, "beta1": 0.5, "beta2": 0.8, "eps": 0.1}, ["bias"]),
     ]
     stored = []
     for name, optimizer, options, exempt in cases:

@@ -20,7 +20,7 @@ tests themselves need no Python.
     supcon.json          the loss alone, and its published golden vectors          golden_losses.py
     cross_entropy.json   with label smoothing                                      golden_losses.py
     variants.json        losses of other implementations; needs one more package   golden_variants.py
-    optimizers.json      SGD, RMSProp, LARS and the schedules                      golden_optimizers.py
+    optimizers.json      SGD, RMSProp, LARS, AdamW and the schedules               golden_optimizers.py
 
 Each module's head describes the layout of its fixtures. --float32 also runs the networks in float32 and prints how far
 PyTorch's own float32 is from the fixture: no tolerance can be tighter than that.

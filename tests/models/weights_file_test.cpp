@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <string>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -233,6 +235,31 @@ TEST_CASE("weights: classifiers are read with their class names, and checked") {
   CHECK(load().find("do not form a classifier") != std::string::npos);
   SafetensorsWriter().write(folder / "f");
   CHECK(load().find("holds no classifier") != std::string::npos);
+}
+
+TEST_CASE("encoder checksum: every value of the encoder counts, and none of a classifier beside it") {
+  ContrastiveModel model("resnet20", Stem::cifar, HeadKind::mlp, 3);
+  randomize(model.store, 8);
+  const std::string before = encoder_checksum(model.store);
+  const auto with_a_change = [&](const std::string& name, std::int64_t at) {
+    std::string checksum;
+    for (const auto& [each, value] : model.store.tensors()) {
+      if (each != name) continue;
+      float& element = value.data<float>()[at];
+      const float kept = std::exchange(element, element + 1);
+      checksum = encoder_checksum(model.store);
+      element = kept;
+    }
+    REQUIRE(!checksum.empty());
+    return checksum;
+  };
+  for (const char* name : {"conv1.weight", "bn1.running_var", "layer3.2.bn2.bias"})
+    for (const std::int64_t at : {0, 5}) {
+      CAPTURE(name);
+      CHECK(with_a_change(name, at) != before);
+    }
+  CHECK(with_a_change("fc.weight", 5) == before);
+  CHECK(encoder_checksum(model.store) == before);
 }
 
 TEST_CASE("an encoder file with a byte changed is refused") {

@@ -5,8 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <cmath>
-
 namespace kindred {
 namespace {
 
@@ -34,7 +32,30 @@ constexpr Named<TripletMining> mining_names[] = {{TripletMining::batch_all, "bat
 constexpr Named<TripletReduction> reduction_names[] = {{TripletReduction::active, "active"},
                                                        {TripletReduction::chosen, "chosen"}};
 
+constexpr NumberRange positives_caps{"0 (all) or more", 0, 1 << 20};
+
+// Calls visit(flag, value, usual value, whether a loss of this kind uses it) for each of them.
+template <typename Flags, typename Visit>
+void for_each_loss_flag(Flags& flags, LossKind kind, const Visit& visit) {
+  const LossFlags usual;
+  LossOptions of_kind;
+  of_kind.kind = kind;
+  const bool softmax = of_kind.is_softmax(), triplet = kind == LossKind::triplet;
+  visit("--variant", flags.variant, usual.variant, softmax);
+  visit("--denominator", flags.denominator, usual.denominator, softmax);
+  visit("--contrast", flags.contrast, usual.contrast, softmax);
+  visit("--positives-cap", flags.positives_cap, usual.positives_cap, softmax);
+  visit("--mining", flags.mining, usual.mining, triplet);
+  visit("--triplets", flags.triplets, usual.triplets, triplet);
+  visit("--margin", flags.margin, usual.margin, triplet || kind == LossKind::max_margin);
+  visit("--label-smoothing", flags.label_smoothing, usual.label_smoothing, of_kind.classifies());
+}
+
 }  // namespace
+
+LossKind parse_loss(const std::string& loss) {
+  return choice("--loss", loss, loss_names);
+}
 
 void check_fits_loss(const char* flag, bool is_given, bool fits, const std::string& loss) {
   check(!is_given || fits, ExitCode::usage, "{} is not for --loss {}; leave it out", flag, loss);
@@ -47,19 +68,20 @@ void LossFlags::add_to(CommandLine& line) {
   line.add("--contrast", contrast, "anchors of supcon and simclr: all views, or one of each image")
       .shows_default();
   line.add("--positives-cap", positives_cap,
-           "at most this many positives of an anchor (0: all); views of its own image come first")
-      .shows_default();
+           "at most this many positives of an anchor; views of its own image come first")
+      .shows_default()
+      .within(positives_caps);
   line.add("--mining", mining, "triplet: batch-all, batch-hard or semi-hard").shows_default();
   line.add("--triplets", triplets, "triplet: mean over active triplets (loss above 0), or over all chosen ones")
       .shows_default();
-  line.add("--margin", margin, "of triplet (0.2) and max_margin (1)");
-  line.add("--label-smoothing", label_smoothing, "of cross_entropy").shows_default();
+  line.add("--margin", margin, "of triplet (0.2) and max_margin (1)").within(not_negative_numbers);
+  line.add("--label-smoothing", label_smoothing, "of cross_entropy").shows_default().within(shares_below_one);
 }
 
 LossOptions LossFlags::resolve(const std::string& loss, double temperature, double base_temperature,
                                std::int64_t views) const {
   LossOptions o;
-  o.kind = choice("--loss", loss, loss_names);
+  o.kind = parse_loss(loss);
   o.supcon.temperature = static_cast<float>(temperature);
   o.supcon.base_temperature = static_cast<float>(base_temperature);
   o.supcon.views = static_cast<int>(views);
@@ -68,29 +90,16 @@ LossOptions LossFlags::resolve(const std::string& loss, double temperature, doub
   o.supcon.contrast = choice("--contrast", contrast, contrast_names);
   o.triplet.mining = choice("--mining", mining, mining_names);
   o.triplet.reduction = choice("--triplets", triplets, reduction_names);
-  check(positives_cap >= 0 && positives_cap <= 1 << 20, ExitCode::usage,
-        "--positives-cap {}: expected 0 (all) or more", positives_cap);
+  check_range("--positives-cap", positives_cap, positives_caps);
   o.supcon.positives_cap = static_cast<int>(positives_cap);
-  check(!margin || (std::isfinite(*margin) && *margin >= 0), ExitCode::usage, "--margin {}: expected 0 or more",
-        margin.value_or(0));
+  check_range("--margin", margin.value_or(0), not_negative_numbers);
   if (margin) o.triplet.margin = o.max_margin.margin = static_cast<float>(*margin);
-  check(label_smoothing >= 0 && label_smoothing < 1, ExitCode::usage,
-        "--label-smoothing {}: expected 0 or more and below 1", label_smoothing);
+  check_range("--label-smoothing", label_smoothing, shares_below_one);
   o.label_smoothing = static_cast<float>(label_smoothing);
 
-  const LossFlags plain;
-  const auto only_for = [&](const char* flag, bool is_given, bool fits) {
-    check_fits_loss(flag, is_given, fits, loss);
-  };
-  const bool softmax = o.is_softmax();
-  only_for("--variant", variant != plain.variant, softmax);
-  only_for("--denominator", denominator != plain.denominator, softmax);
-  only_for("--contrast", contrast != plain.contrast, softmax);
-  only_for("--positives-cap", positives_cap != 0, softmax);
-  only_for("--mining", mining != plain.mining, o.kind == LossKind::triplet);
-  only_for("--triplets", triplets != plain.triplets, o.kind == LossKind::triplet);
-  only_for("--margin", margin.has_value(), o.kind == LossKind::triplet || o.kind == LossKind::max_margin);
-  only_for("--label-smoothing", label_smoothing != 0, o.classifies());
+  for_each_loss_flag(*this, o.kind, [&](const char* flag, const auto& value, const auto& usual, bool is_used) {
+    check_fits_loss(flag, value != usual, is_used, loss);
+  });
   check(o.kind != LossKind::nt_xent || views >= 2, ExitCode::usage,
         "--loss {} with --views 1: positives are other views of the same image, and there are none; use "
         "--views 2",
@@ -98,6 +107,17 @@ LossOptions LossFlags::resolve(const std::string& loss, double temperature, doub
   check(o.kind != LossKind::n_pairs || views == 2, ExitCode::usage,
         "--loss n_pairs with --views {}: it compares first views with second ones; use --views 2", views);
   return o;
+}
+
+std::vector<std::string> LossFlags::leave_out_unused(
+    LossKind kind, const std::function<bool(const std::string& flag)>& is_typed) {
+  std::vector<std::string> left_out;
+  for_each_loss_flag(*this, kind, [&](const char* flag, auto& value, const auto& usual, bool is_used) {
+    if (is_used || value == usual || is_typed(flag)) return;
+    value = usual;
+    left_out.emplace_back(flag);
+  });
+  return left_out;
 }
 
 nlohmann::json LossFlags::to_json() const {

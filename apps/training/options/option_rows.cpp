@@ -1,65 +1,33 @@
 #include <kindred/apps/console/choice.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/preparation_flags.h>
 #include <kindred/apps/training/gpu_rates/gpu_rates.h>
 #include <kindred/apps/training/options/option_rows.h>
+#include <kindred/apps/training/options/option_values.h>
 #include <kindred/apps/training/options/presets.h>
-#include <kindred/layers/image_input/image_input.h>
-#include <kindred/models/resnet.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
-#include <cmath>
 #include <thread>
 
 namespace kindred {
 namespace {
 
+using namespace option_values;
+
 constexpr Named<OnNonFinite> on_nonfinite_names[] = {{OnNonFinite::stop, "stop"}, {OnNonFinite::skip, "skip"}};
 
-constexpr Named<OptimizerKind> optimizer_names[] = {
-    {OptimizerKind::sgd, "sgd"}, {OptimizerKind::lars, "lars"}, {OptimizerKind::rmsprop, "rmsprop"}};
+constexpr Named<OptimizerKind> optimizer_names[] = {{OptimizerKind::sgd, "sgd"},
+                                                    {OptimizerKind::lars, "lars"},
+                                                    {OptimizerKind::rmsprop, "rmsprop"},
+                                                    {OptimizerKind::adamw, "adamw"}};
 
-// ---- what rows accept
-
-bool positive(const double& v) {
-  return std::isfinite(v) && v > 0;
+bool is_rmsprop(const PretrainOptions& o) {
+  return o.optimizer == OptimizerKind::rmsprop;
 }
-bool not_negative(const double& v) {
-  return std::isfinite(v) && v >= 0;
-}
-bool share_below_one(const double& v) {
-  return v >= 0 && v < 1;
-}
-bool at_least_one(const std::int64_t& v) {
-  return v >= 1;
-}
-bool at_least_zero(const std::int64_t& v) {
-  return v >= 0;
-}
-template <std::int64_t least, std::int64_t most>
-bool within(const std::int64_t& v) {
-  return v >= least && v <= most;
-}
-
-// ---- texts of values
-
-template <typename T>
-std::string name_text(const T& value) {
-  return name(value);
-}
-
-std::string known_model(const std::string& text) {
-  return resnet_spec(text).name;
-}
-
-std::string known_pixels(const std::string& text) {
-  pixel_statistics(text);
-  return text;
-}
-
-CheckpointInterval interval_or_none(const std::string& text) {
-  return text.empty() ? CheckpointInterval{} : CheckpointInterval::parse(text);
+bool is_adamw(const PretrainOptions& o) {
+  return o.optimizer == OptimizerKind::adamw;
 }
 
 std::vector<AnyOptionRow> make_rows() {
@@ -81,8 +49,23 @@ std::vector<AnyOptionRow> make_rows() {
           .otherwise("resnet50")
           .text(known_model),
       Text("--weights", "weights",
-           "file of initial weights: an encoder.safetensors, or torchvision's, timm's or SupContrast's weights",
+           "file of initial weights: an encoder.safetensors, a checkpoint or RUN of an earlier run, or "
+           "torchvision's, "
+           "timm's or SupContrast's weights",
            &O::weights),
+      Switch("--best", "best", "with --weights RUN: the encoder of its best epoch, not the last", &O::best)
+          .recorded_if([](const O& o) { return o.best; }),
+      Text("--freeze-until", "freeze_until",
+           "with --weights: the stages of the encoder up to this one do not learn: stem, layer1 to layer4, or "
+           "encoder "
+           "(none)",
+           &O::freeze_until)
+          .recorded_if([](const O& o) { return !o.freeze_until.empty(); }),
+      Number("--encoder-lr-factor", "encoder_lr_factor",
+             "learning rate of the encoder, relative to that of the head or classifier (1)",
+             &O::encoder_lr_factor)
+          .must_be("a number above 0", positive)
+          .recorded_if([](const O& o) { return o.encoder_lr_factor != 1; }),
       Count("--views", "views", "augmented views of each image (2)", &O::views)
           .preset(&G::views)
           .otherwise(2)
@@ -102,41 +85,48 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::epochs)
           .otherwise(100)
           .must_be("1 to 1000000", within<1, 1'000'000>),
-      Number("--lr", "lr", "peak learning rate (0.1)", &O::lr)
-          .preset(&G::lr)
-          .otherwise(0.1)
-          .must_be("0 or more", not_negative),
-      Number("--lr-floor", "lr_floor", "the cosine ends at this share of the peak (0)", &O::lr_floor)
-          .preset(&G::lr_floor)
-          .otherwise(0)
-          .must_be("0 to 1", [](const double& v) { return v >= 0 && v <= 1; }),
       OptionRow<OptimizerKind>("--optimizer", "optimizer", names_of(optimizer_names, " or ") + " (sgd)",
                                &O::optimizer)
           .preset(&G::optimizer)
           .otherwise("sgd")
           .text([](const std::string& text) { return choice("--optimizer", text, optimizer_names); },
                 name_text<OptimizerKind>),
-      Number("--momentum", "momentum", "of the optimizer (0.9)", &O::momentum)
+      Number("--lr", "lr", "peak learning rate (0.1; adamw: 0.001)", &O::lr)
+          .preset(&G::lr)
+          .otherwise_from([](const O& o) { return is_adamw(o) ? 1e-3 : 0.1; })
+          .must_be("0 or more", not_negative),
+      Number("--lr-floor", "lr_floor", "the cosine ends at this share of the peak (0)", &O::lr_floor)
+          .preset(&G::lr_floor)
+          .otherwise(0)
+          .must_be("0 to 1", [](const double& v) { return v >= 0 && v <= 1; }),
+      Number("--momentum", "momentum", "of the optimizer; adamw: beta 1 (0.9)", &O::momentum)
           .preset(&G::momentum)
           .otherwise(0.9)
           .must_be("0 or more and below 1", share_below_one),
-      Number("--weight-decay", "weight_decay", "of the optimizer (1e-4)", &O::weight_decay)
+      Number("--weight-decay", "weight_decay", "of the optimizer (1e-4; adamw: 0.01)", &O::weight_decay)
           .preset(&G::weight_decay)
-          .otherwise(1e-4)
+          .otherwise_from([](const O& o) { return is_adamw(o) ? 0.01 : 1e-4; })
           .must_be("0 or more", not_negative),
-      // Only runs with this optimizer depend on the two, so PretrainOptions::to_json() writes them. The
-      // defaults are those of stage one of google-research/supcon.
-      Number("--rmsprop-rho", nullptr,
+      // Only runs with their optimizer depend on these. The defaults of rmsprop are those of stage one of
+      // google-research/supcon, that of adamw is PyTorch's.
+      Number("--rmsprop-rho", "rmsprop_rho",
              "rmsprop: the share of the mean square that a step keeps (0.9, as in Google's SupCon)",
              &O::rmsprop_rho)
           .preset(&G::rmsprop_rho)
           .otherwise(0.9)
-          .must_be("0 or more and below 1", share_below_one),
-      Number("--rmsprop-eps", nullptr, "rmsprop: epsilon, added inside the root (1, as in Google's SupCon)",
-             &O::rmsprop_eps)
+          .must_be("0 or more and below 1", share_below_one)
+          .recorded_if(is_rmsprop),
+      Number("--rmsprop-eps", "rmsprop_eps",
+             "rmsprop: epsilon, added inside the root (1, as in Google's SupCon)", &O::rmsprop_eps)
           .preset(&G::rmsprop_eps)
           .otherwise(1)
-          .must_be("a number above 0", positive),
+          .must_be("a number above 0", positive)
+          .recorded_if(is_rmsprop),
+      Number("--beta2", "beta2", "adamw: the share of the mean square that a step keeps (0.999)", &O::beta2)
+          .preset(&G::beta2)
+          .otherwise(0.999)
+          .must_be("0 or more and below 1", share_below_one)
+          .recorded_if(is_adamw),
       Number("--warmup-epochs", "warmup_epochs", "linear warm-up (a tenth of the epochs, at most 10)",
              &O::warmup_epochs)
           .preset(&G::warmup_epochs)
@@ -144,20 +134,31 @@ std::vector<AnyOptionRow> make_rows() {
           .must_be("0 or more, at most 1000000", [](const double& v) { return v >= 0 && v <= 1e6; }),
       Number("--warmup-start-lr", "warmup_start_lr", "where the warm-up starts (0)", &O::warmup_start_lr)
           .preset(&G::warmup_start_lr)
-          .otherwise(0),
+          .otherwise(0)
+          .must_be("0 or more", not_negative),
       Number("--temperature", "temperature", "of the loss (0.1)", &O::temperature)
           .preset(&G::temperature)
           .otherwise(0.1)
           .must_be("a number above 0", positive),
-      Number("--base-temperature", "base_temperature", "scale the loss by temperature / this; 0: unscaled (0)",
+      Number("--base-temperature", "base_temperature", "scale the loss by temperature / this (0)",
              &O::base_temperature)
           .preset(&G::base_temperature)
           .otherwise(0)
-          .must_be("0 or more", not_negative),
+          .must_be("0 (unscaled) or more", not_negative),
       Text("--pixels", "pixels", "mean and deviation of pixels: imagenet, cifar10 or cifar100", &O::pixels)
           .preset(&G::pixels)
           .otherwise_from([](const O& o) -> std::string { return o.image_size <= 32 ? "cifar10" : "imagenet"; })
           .text(known_pixels),
+      OptionRow<ResizeMode>("--resize", "resize", fmt::format("{} (crop)", resize_help), &O::resize)
+          .preset(&G::resize)
+          .otherwise("crop")
+          .text(parse_resize, [](const ResizeMode& mode) -> std::string { return name_of(resize_names, mode); })
+          .recorded_if([](const O& o) { return o.resize != ResizeMode::crop; }),
+      OptionRow<ExifMode>("--exif", "exif", fmt::format("{} (ignore)", exif_help), &O::exif)
+          .preset(&G::exif)
+          .otherwise("ignore")
+          .text(parse_exif, [](const ExifMode& mode) -> std::string { return name_of(exif_names, mode); })
+          .recorded_if([](const O& o) { return o.exif != ExifMode::ignore; }),
       Switch("--deterministic", "deterministic", "on a GPU: the same bits in every run, at some cost",
              &O::deterministic),
       Count("-j,--workers", "workers", "threads that load images", &O::workers)
@@ -175,16 +176,14 @@ std::vector<AnyOptionRow> make_rows() {
           .must_be("1 or more", at_least_one),
       Switch("--online-probe", "online_probe", "also train a linear classifier and report its accuracy",
              &O::online_probe),
-      Text("--max-bad", "max_bad", "unreadable images that are accepted: a number, or a share such as 5%",
-           &O::max_bad)
+      Text("--max-bad", "max_bad", "how many unreadable images are accepted", &O::max_bad)
           .shown()
           .must_be(max_bad_expected,
                    [](const std::string& text) { return accepted_bad_images(text, 0).has_value(); }),
       Switch("--strict", "strict", "fail on the first unreadable or damaged image", &O::strict),
       Count("--keep-checkpoints", "keep_checkpoints", "the newest N stay, and the best", &O::keep_checkpoints)
           .shown()
-          .must_be("1 or more", at_least_one),
-      Switch("--resume", nullptr, "continue the run in --out, or start a new one", &O::resume),
+          .must_be("1 to 1000000", within<1, 1'000'000>),
       Switch("--allow-change", nullptr, "with --resume: continue even with other settings or data",
              &O::allow_change),
       Switch("--overwrite", nullptr, "replace the run in --out", &O::overwrite),
@@ -218,7 +217,16 @@ std::vector<AnyOptionRow> make_rows() {
           .shown()
           .text(parse_sampling, name_text),
       Count("--queue", "queue", "supcon and simclr: number of past features that are also contrasts (0)",
-            &O::queue),
+            &O::queue)
+          .must_be("0 (none) or more", at_least_zero),
+      Count("--early-stop", "early_stop",
+            "end the run when the figure that selects the best epoch has not improved for N epochs (0)",
+            &O::early_stop)
+          .must_be("0 (never) or more", at_least_zero)
+          .recorded_if([](const O& o) { return o.early_stop > 0; }),
+      Count("--log-every", nullptr, "a line every N steps: loss, learning rate and views per second (0)",
+            &O::log_every)
+          .must_be("0 (none) or more", at_least_zero),
       Number(
           "--momentum-encoder", "momentum_encoder",
           "momentum of a slow copy of the model, which computes the contrasts from all views except the first",
@@ -238,8 +246,8 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::batch_norm_scope)
           .otherwise("micro")
           .text(parse_batch_norm_scope, name_text),
-      Count("--knn-every", "knn_every",
-            "epochs between nearest-neighbour figures; 0: never (a tenth of --epochs)", &O::knn_every)
+      Count("--knn-every", "knn_every", "epochs between nearest-neighbour figures (a tenth of --epochs)",
+            &O::knn_every)
           .preset(&G::knn_every)
           .otherwise_from([](const O& o) { return std::max<std::int64_t>(1, o.epochs / 10); })
           .must_be("0 (never) or more", at_least_zero),

@@ -1,7 +1,7 @@
 // The options of `pretrain` that have a single value, as a table. A row defines the flag, its help, its
 // default, which values it accepts, whether a preset may set it, and the entry in config.json. A new option of
 // this kind needs a member of PretrainOptions, one of GivenOptions if a preset may set it, and a row in
-// option_rows.cpp. pretrain_options.cpp checks what depends on several options.
+// option_rows.cpp. option_relations.h checks what depends on several options.
 #pragma once
 
 #include <kindred/apps/training/options/pretrain_options.h>
@@ -21,8 +21,7 @@ struct OptionRow {
 
   std::string flag;  // in CLI11's format: "-b,--batch-size"
   // In config.json; null if the run does not depend on it. With a new key, runs of earlier versions count as runs
-  // with other settings (run/same_run.h). So an option that is off by default has a null key, and to_json() writes
-  // it only if it is on, as for rmsprop.
+  // with other settings (run/same_run.h). So an option that is off by default says with recorded_if() when it is on.
   const char* key;
   std::string help;
   T PretrainOptions::*value;                                    // the resolved value
@@ -32,9 +31,11 @@ struct OptionRow {
   bool shows_default = false;                                   // in --help, behind the flag
   T (*parse)(const std::string& text) = nullptr;                // throws Error(usage)
   std::string (*write)(const T& value) = nullptr;               // the reverse, if T is not Written
-  const char* expected = nullptr;                               // "0 or more", for the error
+  const char* expected = nullptr;                               // "0 or more", for --help and the error
   bool (*accepts)(const T& value) =
       nullptr;  // with preset(): of what was given; without it, also of the default
+
+  bool (*is_recorded)(const PretrainOptions& o) = nullptr;  // null: always
 
   OptionRow(const char* flag_names, const char* config_key, std::string help_text, T PretrainOptions::*member)
       : flag(flag_names), key(config_key), help(std::move(help_text)), value(member) {}
@@ -67,6 +68,12 @@ struct OptionRow {
     return *this;
   }
 
+  // In config.json only of runs for which this is so.
+  OptionRow& recorded_if(bool (*is_on)(const PretrainOptions& o)) {
+    is_recorded = is_on;
+    return *this;
+  }
+
   // The flag's long name, for errors.
   std::string name() const {
     const auto begin = flag.find("--");
@@ -93,7 +100,7 @@ using AnyOptionRow =
     std::variant<OptionRow<std::string>, OptionRow<std::int64_t>, OptionRow<std::uint64_t>, OptionRow<double>,
                  OptionRow<bool>, OptionRow<Stem>, OptionRow<HeadKind>, OptionRow<Precision>,
                  OptionRow<Sampling>, OptionRow<BatchNormScope>, OptionRow<CheckpointInterval>,
-                 OptionRow<OnNonFinite>, OptionRow<OptimizerKind>>;
+                 OptionRow<OnNonFinite>, OptionRow<OptimizerKind>, OptionRow<ResizeMode>, OptionRow<ExifMode>>;
 
 // In the order of --help.
 const std::vector<AnyOptionRow>& option_rows();

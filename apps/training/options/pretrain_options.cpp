@@ -1,9 +1,12 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
-#include <kindred/apps/training/gpu_rates/gpu_rates.h>
 #include <kindred/apps/training/loss.h>
+#include <kindred/apps/training/options/config_conflicts.h>
+#include <kindred/apps/training/options/config_file.h>
+#include <kindred/apps/training/options/option_relations.h>
 #include <kindred/apps/training/options/option_rows.h>
 #include <kindred/apps/training/options/presets.h>
+#include <kindred/apps/training/options/resume_flag.h>
 #include <kindred/data/views/recipe_json.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/layers/image_input/image_input.h>
@@ -14,35 +17,41 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 namespace kindred {
 namespace {
+
+constexpr const char* config_help =
+    "file of options: a run's config.json, or another with the same names; flags override it";
 
 // ---- what one row says
 
 // `plain` and `given` are where the flag's value goes.
 template <typename T>
 void add_flag(CommandLine& line, const OptionRow<T>& row, PretrainOptions& plain, GivenOptions& given) {
+  const std::string help = row.expected == nullptr ? row.help : fmt::format("{}; {}", row.help, row.expected);
   if (row.given != nullptr) {
-    Flag flag = line.add(row.flag, given.*row.given, row.help);
+    Flag flag = line.add(row.flag, given.*row.given, help);
     if (row.shows_default) flag.shows_default(fmt::format("{}", *row.default_value));
     return;
   }
   if constexpr (std::is_same_v<T, bool>) {
-    line.add_switch(row.flag, plain.*row.value, row.help);
+    line.add_switch(row.flag, plain.*row.value, help);
   } else if constexpr (std::is_same_v<T, std::uint64_t>) {
-    line.add_seed(plain.*row.value, row.help);
+    line.add_seed(plain.*row.value, help);
   } else if constexpr (std::is_same_v<T, typename OptionRow<T>::Written>) {
     if (row.default_value) plain.*row.value = *row.default_value;
-    Flag flag = line.add(row.flag, plain.*row.value, row.help);
+    Flag flag = line.add(row.flag, plain.*row.value, help);
     if (row.shows_default) flag.shows_default();
   } else {
     fail(ExitCode::internal, "{}: a row whose text is parsed needs preset()", row.name());
   }
 }
 
-// What gives values, the most important first: the flags, the preset, what was chosen for the training images.
-using Givers = std::array<const GivenOptions*, 3>;
+// What gives values, the most important first: the flags, the preset, the file of --config, what was chosen for the
+// training images.
+using Givers = std::array<const GivenOptions*, 4>;
 
 // Sets the value of an option that a preset may set: the first that is given, or else the default.
 template <typename T>
@@ -67,79 +76,6 @@ void check_row(const OptionRow<T>& row, const Givers& givers, const PretrainOpti
   const T& value = o.*row.value;
   check(row.accepts(value), ExitCode::usage, "{} {}: expected {}", row.name(), row.written(value),
         row.expected);
-}
-
-// ---- what no row says, because it depends on several options
-
-void check_relations(const PretrainOptions& o) {
-  o.data.check_values();
-  o.data.check_outside("--out", o.out);
-  check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
-  check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
-}
-
-// The GPU of a prediction need not be present.
-void check_prediction(const PretrainOptions& o) {
-  check(o.gpu.empty() || o.dry_run, ExitCode::usage,
-        "--gpu is for --dry-run, which predicts a step's time there; --device cuda trains on the GPU that is "
-        "here");
-  check(o.prediction.empty() || !o.gpu.empty(), ExitCode::usage, "--prediction is for --dry-run --gpu");
-  check(o.gpu.empty() || o.device == "auto" || o.device == "cuda", ExitCode::usage,
-        "--device {} does not go with --gpu, which predicts for a GPU; leave one of them out", o.device);
-  if (!o.gpu.empty()) gpu_rates(o.gpu);  // throws before the data set is read
-  o.data.check_outside("--prediction", o.prediction);
-}
-
-// The recipe or file of --augment says how the views are made, and a file also how many there are.
-void set_views(PretrainOptions& o, const GivenOptions& flags) {
-  const ImageViews made = image_views(o.augment, static_cast<int>(o.image_size), static_cast<int>(o.views));
-  check(!made.views_fixed || !flags.views || *flags.views == made.views(), ExitCode::usage,
-        "--views {}: {} describes {} views; leave --views out", o.views, o.augment, made.views());
-  o.view_groups = made.groups;
-  o.views = made.views();
-}
-
-// Rejects flags that were given but that the loss does not use. Values from a preset are not rejected.
-void check_flags_fit_loss(const GivenOptions& flags, const std::string& name, const LossOptions& loss) {
-  check_fits_loss("--temperature", flags.temperature.has_value(),
-                  loss.is_softmax() || loss.kind == LossKind::n_pairs, name);
-  check_fits_loss("--base-temperature", flags.base_temperature.has_value(), loss.is_softmax(), name);
-  check_fits_loss("--head", flags.head.has_value(), !loss.classifies(), name);
-}
-
-void check_fits_optimizer(const char* flag, const std::optional<double>& given, OptimizerKind optimizer) {
-  check(!given || optimizer == OptimizerKind::rmsprop, ExitCode::usage,
-        "{} is for --optimizer rmsprop, not for {}; leave it out", flag, name(optimizer));
-}
-
-// Checks what a batch is divided into, and what takes in its features.
-void check_batch(const PretrainOptions& o) {
-  check(o.batch_size % o.per_class == 0, ExitCode::usage,
-        "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
-  const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
-  check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
-        "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
-  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
-        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
-}
-
-// Checks the options for queue and momentum encoder, which depend on other options.
-void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
-  const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
-  check(!remembers || loss.is_softmax(), ExitCode::usage,
-        "--queue and --momentum-encoder are for --loss supcon and simclr, not for {}", o.loss);
-  check(!remembers || loss.supcon.positives_cap == 0, ExitCode::usage,
-        "--positives-cap does not go with --queue or --momentum-encoder; leave it out");
-  if (o.momentum_encoder != 0) {
-    check(o.views >= 2, ExitCode::usage,
-          "--momentum-encoder with --views 1: it processes all views except the first; use --views 2");
-    check(view_sizes(o.view_groups).size() == 1, ExitCode::usage,
-          "--momentum-encoder: the views of {} have several sizes; it takes one", o.augment);
-  }
-}
-
-GivenOptions preset_of(const PretrainOptions& plain) {
-  return plain.preset.empty() ? GivenOptions{} : preset_named(plain.preset);
 }
 
 // The augmentation in the form of a file for --augment.
@@ -189,60 +125,104 @@ nlohmann::json PretrainOptions::to_json() const {
                          {"pixel_mean", pixel_statistics().mean},
                          {"pixel_std", pixel_statistics().deviation}};
   for_each_option([&](const auto& row) {
-    if (row.key != nullptr) json[row.key] = row.written(this->*row.value);
+    const bool is_recorded = row.key != nullptr && (row.is_recorded == nullptr || row.is_recorded(*this));
+    if (is_recorded) json[row.key] = row.written(this->*row.value);
   });
-  if (optimizer == OptimizerKind::rmsprop) {
-    json["rmsprop_rho"] = rmsprop_rho;
-    json["rmsprop_eps"] = rmsprop_eps;
-  }
+  if (!data.labels.empty()) json["labels"] = data.labels;
+  if (!data.named_split.empty()) json["split"] = data.named_split;
   return json;
 }
 
 PretrainFlags::PretrainFlags(CommandLine& line) {
   plain_.data.add_to(line);
+  plain_.data.add_evaluation_split_to(line);
   for_each_option([&](const auto& row) {
     add_flag(line, row, plain_, given_);
-    if (row.name() == "--loss") plain_.loss_flags.add_to(line);  // they stand behind it in --help
+    // What is in no row stands between them in --help.
+    if (row.name() == "--preset") line.add("--config", config_file_, config_help).not_empty("expected a file");
+    if (row.name() == "--loss") plain_.loss_flags.add_to(line);
+    if (row.name() == "--keep-checkpoints") line.add_switch_with_text("--resume", resume_, resume_help);
   });
+  line.add_quiet();
   // What one option alone needs.
   line.find("--out").required();
   line.find("--gpu").not_empty("expected h200, h100, a100 or a file");
+  line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, or encoder");
+  line.find("--log-every").excludes(line.find("--quiet"));
+  // What a flag may say in the place of another.
+  line.read_first("--config", [this, &line](const std::string& file) {
+    ConfigOptions read = read_config(file, plain_);
+    config_ = std::move(read.given);
+    config_flags_ = std::move(read.flags);
+    preset_of_config_ = std::exchange(plain_.preset, "");
+    data_of_config_ = plain_.data.path;
+    line.find("DIR").required(plain_.data.path.empty());
+  });
+  line.when_parsed([this, &line] { fit_config(line); });
+  line.read_first("--resume",
+                  [&line](const std::string& text) { line.find("--out").required(!names_run(text)); });
+}
+
+void PretrainFlags::fit_config(const CommandLine& line) {
+  if (config_file_.empty()) return;
+  std::erase_if(config_flags_, [&](const std::string& flag) { return line.has(flag); });
+  leave_out_conflicts({line, given_, config_file_, data_of_config_}, plain_, config_);
+}
+
+GivenOptions PretrainFlags::preset() const {
+  if (plain_.preset.empty()) return {};
+  GivenOptions preset = preset_named(plain_.preset);
+  // Its rates are for its own optimizer; AdamW's are a hundred times smaller than the others'.
+  if (given_.optimizer == "adamw" && preset.optimizer != "adamw") {
+    preset.lr.reset();
+    preset.warmup_start_lr.reset();
+    preset.weight_decay.reset();
+  }
+  return preset;
 }
 
 bool PretrainFlags::leaves_batch_size_open() const {
-  return !given_.batch_size && !preset_of(plain_).batch_size;
+  return leaves_open(&GivenOptions::batch_size);
 }
 
 bool PretrainFlags::leaves_model_open() const {
-  const GivenOptions preset = preset_of(plain_);
-  return !given_.model && !given_.image_size && !preset.model && !preset.image_size && plain_.weights.empty();
+  return leaves_open(&GivenOptions::model) && leaves_open(&GivenOptions::image_size) && plain_.weights.empty();
 }
 
 PretrainOptions PretrainFlags::resolve(const GivenOptions& chosen) const {
-  const GivenOptions preset = preset_of(plain_);
-  const Givers givers = {&given_, &preset, &chosen};
+  try {
+    return resolve_values(chosen);
+  } catch (const Error& error) {
+    rethrow_naming_config(error, config_file_, config_flags_);
+  }
+}
+
+PretrainOptions PretrainFlags::resolve_values(const GivenOptions& chosen) const {
+  const GivenOptions of_preset = preset();
+  const Givers givers = {&given_, &of_preset, &config_, &chosen};
   PretrainOptions o = plain_;
+  set_resume(o, resume_);
   for_each_option([&](const auto& row) { resolve_row(row, givers, o); });
-  // A preset's warm-up is meant for the preset's number of epochs. A shorter run warms up for at most a tenth
-  // of its epochs.
-  if (!given_.warmup_epochs) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
+  if (o.preset.empty()) o.preset = preset_of_config_;
+  o.data.exif = o.exif;
+  // The warm-up of a preset or a file is meant for the number of epochs there. A shorter run warms up for at most a
+  // tenth of its epochs.
+  const bool is_meant = given_.warmup_epochs || (config_.warmup_epochs && !given_.epochs);
+  if (!is_meant) o.warmup_epochs = std::min(o.warmup_epochs, static_cast<double>(o.epochs) / 10);
   check_prediction(o);
   // A default precision was made for the device, which need not be probed again. A chosen one was found usable, and
   // said so if it replaces another.
   if (chosen.precision)
     o.precision = parse_precision(*chosen.precision);
-  else if (given_.precision || preset.precision)
+  else if (given_.precision || of_preset.precision || config_.precision)
     o.precision = usable_precision(o.precision, device_for(o));
   for_each_option([&](const auto& row) { check_row(row, givers, o); });
   check_relations(o);
   set_views(o, given_);
-  check(!given_.batch_norm_scope || given_.micro_batch, ExitCode::usage,
-        "--batch-norm-scope is for --micro-batch");
   const LossOptions loss = o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
-  check_flags_fit_loss(given_, o.loss, loss);
-  check_fits_optimizer("--rmsprop-rho", given_.rmsprop_rho, o.optimizer);
-  check_fits_optimizer("--rmsprop-eps", given_.rmsprop_eps, o.optimizer);
+  check_flags_fit(o, given_, loss);
   check_beyond_the_batch(o, loss);
+  check_freezing(o, loss);
   if (!leaves_batch_size_open() || chosen.batch_size) check_batch(o);
   return o;
 }

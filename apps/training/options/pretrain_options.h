@@ -3,6 +3,7 @@
 
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/training/options/loss_flags.h>
+#include <kindred/data/images/preparation.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/views/recipe.h>
 #include <kindred/engine/precision.h>
@@ -28,10 +29,10 @@ struct GivenOptions {
   std::optional<double> lr{};
   std::optional<double> lr_floor{};  // the cosine ends at lr times this
   std::optional<std::string> optimizer{};
-  std::optional<double> momentum{}, weight_decay{}, rmsprop_rho{}, rmsprop_eps{};
+  std::optional<double> momentum{}, weight_decay{}, rmsprop_rho{}, rmsprop_eps{}, beta2{};
   std::optional<double> warmup_epochs{}, warmup_start_lr{}, temperature{};
   std::optional<double> base_temperature{};  // 0: the loss is not scaled
-  std::optional<std::string> augment{}, pixels{}, precision{}, sampling{};
+  std::optional<std::string> augment{}, pixels{}, resize{}, exif{}, precision{}, sampling{};
   std::optional<double> momentum_encoder{};
   std::optional<std::int64_t> micro_batch{};
   std::optional<std::string> batch_norm_scope{};
@@ -53,15 +54,21 @@ struct CheckpointInterval {
 // What happens if a loss or gradient is not finite: the run ends, or the step is undone.
 enum class OnNonFinite : std::uint8_t { stop, skip };
 
-enum class OptimizerKind : std::uint8_t { sgd, lars, rmsprop };
+enum class OptimizerKind : std::uint8_t { sgd, lars, rmsprop, adamw };
 const char* name(OptimizerKind kind);
 
 // All values resolved, as written to RUN/config.json.
 struct PretrainOptions {
   DataFlags data;
   std::string out, weights;
+  bool best = false;  // `weights` is the folder of a run, whose best encoder is meant
+  std::string
+      freeze_until;  // the last stage of the encoder that does not learn (ResNet::freeze_until); empty: none
+  double encoder_lr_factor = 1;  // the encoder's learning rate is this times `lr`
   std::string loss = "supcon";
   std::string model, augment, preset, device, pixels;
+  ResizeMode resize = ResizeMode::crop;  // of views without a random crop, such as those for nearest neighbours
+  ExifMode exif = ExifMode::ignore;      // data.exif is the same
   OptimizerKind optimizer = OptimizerKind::sgd;
   std::vector<ViewGroup> view_groups;  // the views that `augment` describes; `views` in all
   HeadKind head = HeadKind::mlp;
@@ -70,6 +77,7 @@ struct PretrainOptions {
   std::int64_t image_size = 0, batch_size = 0, epochs = 0, views = 2;
   double lr = 0, momentum = 0, weight_decay = 0, warmup_epochs = 0, warmup_start_lr = 0, lr_floor = 0;
   double rmsprop_rho = 0, rmsprop_eps = 0;  // used by this optimizer only
+  double beta2 = 0;                         // used by adamw only, whose beta 1 is `momentum`
   double temperature = 0, base_temperature = 0;
   LossFlags loss_flags;
   std::int64_t workers = 0, knn_every = 0, per_class = 1;
@@ -83,9 +91,12 @@ struct PretrainOptions {
   bool online_probe = false;
   std::int64_t steps_a_launch = 0;  // on a GPU; 0: chosen by image size (steps_of_a_launch)
   std::int64_t keep_checkpoints = 2;
+  std::int64_t early_stop = 0;  // epochs without a better one after which the run ends; 0: never
+  std::int64_t log_every = 0;   // steps; 0: no lines about steps
   CheckpointInterval checkpoint_every;
   OnNonFinite on_nonfinite = OnNonFinite::stop;
   bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
+  bool resume_names_run = false;  // --resume has the path of a run, which should be there
   bool deterministic = false;
   std::string gpu;         // with dry_run: the GPU, or a file of rates, for which a step's time is predicted
   std::string prediction;  // and the file for the figures
@@ -99,19 +110,34 @@ struct PretrainOptions {
 class PretrainFlags {
  public:
   explicit PretrainFlags(CommandLine& line);
-  // Flags override the preset, which overrides what was chosen for the training images (set_defaults.h), which
-  // overrides the defaults. Checks all values. Throws Error(usage), which names the flag and the values that it
-  // accepts. Before a batch size is chosen, nothing is checked against it.
+  // Flags override the preset, which overrides the file of --config, which overrides what was chosen for the training
+  // images (set_defaults.h), which overrides the defaults. Checks all values. Throws Error(usage), which names the
+  // flag and the values that it accepts, and the file if that gave the value. Before a batch size is chosen, nothing is
+  // checked against it.
   PretrainOptions resolve(const GivenOptions& chosen = {}) const;
 
-  // True if neither flags nor a preset say it, so that it is chosen for the training images:
+  // True if neither flags nor a preset nor a file say it, so that it is chosen for the training images:
+  template <typename T>
+  bool leaves_open(std::optional<T> GivenOptions::*option) const {
+    return !(given_.*option) && !(preset().*option) && !(config_.*option);
+  }
   bool leaves_batch_size_open() const;
   bool leaves_model_open()
       const;  // neither --model nor --image-size, nor a file of --weights, which has a model
 
  private:
+  GivenOptions preset() const;  // what --preset gives
+  void fit_config(const CommandLine& line);
+  PretrainOptions resolve_values(const GivenOptions& chosen) const;
+
   GivenOptions given_;
-  PretrainOptions plain_;  // values that no preset changes
+  std::string config_file_;
+  GivenOptions config_;                    // what the file of --config gives
+  std::vector<std::string> config_flags_;  // the flags that only this file gives
+  std::string preset_of_config_;           // the preset that it names, whose values it holds
+  std::string data_of_config_;             // its data set
+  std::string resume_;                     // --resume: empty, "true", or the path of a run
+  PretrainOptions plain_;                  // values that no preset changes
 };
 
 }  // namespace kindred

@@ -1,4 +1,6 @@
 #include <kindred/apps/training/options/set_defaults.h>
+#include <kindred/apps/training/options/weights_defaults.h>
+#include <kindred/engine/counted.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -95,9 +97,10 @@ GivenOptions choose_defaults(const PretrainFlags& flags, const PretrainOptions& 
   if (flags.leaves_batch_size_open()) {
     chosen.batch_size = default_batch_size(asked, train.size());
     if (*chosen.batch_size != asked.batch_size)
-      fmt::print("--batch-size {}: the set has {} training images, fewer than the usual batch of {}\n",
-                 *chosen.batch_size, train.size(), asked.batch_size);
+      fmt::print("--batch-size {}: the set has {}, fewer than the usual batch of {}\n", *chosen.batch_size,
+                 counted(train.size(), "training image"), asked.batch_size);
   }
+  if (!asked.weights.empty()) choose_by_weights(flags, asked, earlier, chosen);
   if (flags.leaves_model_open()) {
     const ModelAndSize of_set = choose_model({asked.model, asked.image_size}, device, train, earlier);
     chosen.model = of_set.model;

@@ -34,6 +34,7 @@ std::int64_t typical_short_side(const Dataset& set);
 //   asked    what resolve() gave without it
 //   earlier  config.json of the run that --resume continues, or null. If that run has one of the defaults for
 //            model and size, they stay, even if the device or the size of the pictures has changed since.
+// Model and images of a run with --weights are those of the file (weights_defaults.h).
 GivenOptions choose_defaults(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
                              const Dataset& train, const nlohmann::json& earlier);
 

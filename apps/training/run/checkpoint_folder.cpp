@@ -1,3 +1,4 @@
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/engine/error.h>
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <string_view>
 
 namespace kindred {
@@ -30,20 +30,32 @@ bool is_step_name(const std::string& name) {
   return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-// Names of the numbered checkpoints, newest first. A longer number is a larger one.
+// A longer number is a larger one.
+bool has_larger_step(const std::string& a, const std::string& b) {
+  return a.size() != b.size() ? a.size() > b.size() : a > b;
+}
+
+// Names of the numbered checkpoints, the largest number first.
 std::vector<std::string> step_names(const fs::path& folder) {
   std::vector<std::string> names = names_in(folder, is_step_name);
-  std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
-    return a.size() != b.size() ? a.size() > b.size() : a > b;
-  });
+  std::sort(names.begin(), names.end(), has_larger_step);
   return names;
 }
 
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+// Whether checkpoint.safetensors is newer than the numbered checkpoint with the largest number. Then a change of data
+// or batch size (--allow-change) has made the epochs shorter, and the run counts from a smaller step.
+bool counts_from_smaller_step(const fs::path& newest, const fs::path& largest) {
+  try {
+    const RunState a = read_run_state(newest), b = read_run_state(largest);
+    if (a.steps_done >= b.steps_done) return false;
+    if (a.epochs_done != b.epochs_done) return a.epochs_done > b.epochs_done;
+    std::error_code error_a, error_b;
+    const auto written_a = fs::last_write_time(newest, error_a),
+               written_b = fs::last_write_time(largest, error_b);
+    return !error_a && !error_b && written_a > written_b;
+  } catch (const Error&) {  // one of the two is damaged, which newest_valid() finds out
+    return false;
+  }
 }
 
 // Gives `file` a second name in one step. Returns false if the file system has no hard links.
@@ -94,26 +106,41 @@ void CheckpointFolder::save(const Checkpoint& checkpoint, bool is_best) {
   if (!link_over(folder_ / name, run_ / newest_name, files_)) checkpoint.save(run_ / newest_name, files_);
   sync_folder_of(run_ / newest_name, files_);
   if (is_best) write_file_atomically(folder_ / best_name, name + "\n", files_);
-  prune();
+  prune(name);
 }
 
-void CheckpointFolder::prune() {
-  const std::string best = first_line(folder_ / best_name);
+std::optional<fs::path> CheckpointFolder::make_best(std::int64_t step) {
+  const std::string name = step_name(step);
+  std::error_code ignored;
+  if (!fs::is_regular_file(folder_ / name, ignored)) return std::nullopt;
+  if (best_checkpoint(run_) != folder_ / name) write_file_atomically(folder_ / best_name, name + "\n", files_);
+  return folder_ / name;
+}
+
+void CheckpointFolder::prune(const std::string& saved) {
+  const auto best_path = best_checkpoint(run_);
+  const std::string best = best_path ? best_path->filename().string() : "";
   int kept = 0;
   std::error_code ignored;
-  for (const std::string& name : step_names(folder_))
+  std::vector<std::string> names = step_names(folder_);
+  // Larger numbers than that of the newest one are from before --allow-change, so they are older.
+  std::stable_partition(names.begin(), names.end(),
+                        [&](const std::string& name) { return !has_larger_step(name, saved); });
+  for (const std::string& name : names)
     if (++kept > keep_ && name != best) fs::remove(folder_ / name, ignored);
 }
 
 std::vector<fs::path> CheckpointFolder::candidates() const {
   std::vector<fs::path> paths;
   for (const std::string& name : step_names(folder_)) paths.push_back(folder_ / name);
-  // Almost always this is the first of the numbered checkpoints under another name. It comes first in case it
-  // is a newer copy, and it is the only one if the folder was removed.
+  // Almost always this is the first of the numbered checkpoints under another name. If a process was killed between the
+  // two names, that one is newer, and this comes second. It is the only one if the folder was removed.
   std::error_code error;
   const fs::path newest = run_ / newest_name;
-  if (fs::exists(newest, error) && (paths.empty() || !fs::equivalent(newest, paths.front(), error)))
-    paths.insert(paths.size() > 1 ? paths.begin() + 1 : paths.end(), newest);
+  if (fs::exists(newest, error) && (paths.empty() || !fs::equivalent(newest, paths.front(), error))) {
+    const bool is_first = paths.empty() || counts_from_smaller_step(newest, paths.front());
+    paths.insert(is_first ? paths.begin() : paths.begin() + 1, newest);
+  }
   return paths;
 }
 

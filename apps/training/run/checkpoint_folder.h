@@ -22,6 +22,10 @@ class CheckpointFolder {
   // then still there.
   void save(const Checkpoint& checkpoint, bool is_best);
 
+  // Makes the checkpoint of this step the best one and returns its path, or nothing if it is not there. Throws
+  // Error(io).
+  std::optional<std::filesystem::path> make_best(std::int64_t step);
+
   struct Found {
     std::optional<Checkpoint> newest;                // the newest valid one
     std::filesystem::path path;                      // its path
@@ -37,7 +41,7 @@ class CheckpointFolder {
   std::vector<std::filesystem::path> candidates() const;
 
  private:
-  void prune();
+  void prune(const std::string& saved);  // the name of the newest one
 
   std::filesystem::path run_, folder_;
   int keep_;

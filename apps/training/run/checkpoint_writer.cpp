@@ -1,17 +1,20 @@
 #include <kindred/apps/console/clock.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/checkpoint_writer.h>
+#include <kindred/models/classifier_file.h>
 
 #include <utility>
 
 namespace kindred {
 
 CheckpointWriter::CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep, FileOperations& files,
-                                   std::function<void()> saved)
+                                   std::function<void()> saved, std::vector<std::string> class_names)
     : run_(std::move(run)),
       info_(std::move(info)),
       folder_(run_, keep, files),
       files_(files),
       saved_(std::move(saved)),
+      class_names_(std::move(class_names)),
       thread_([this] { work(); }) {}
 
 CheckpointWriter::~CheckpointWriter() {
@@ -29,6 +32,7 @@ bool CheckpointWriter::busy() const {
 }
 
 void CheckpointWriter::submit(Checkpoint checkpoint, bool is_best) {
+  checkpoint.set_encoder_info(info_);
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !job_; });
   job_.emplace(Job{std::move(checkpoint), is_best});
@@ -67,6 +71,7 @@ void CheckpointWriter::work() {
       write(*job_);  // no other thread changes a job that is set
     } catch (const std::exception& error) {
       failure = error.what();
+      if (job_->is_best) unsaved_best_ = *job_;  // its memory is shared, not copied
     }
     const double seconds = now_seconds() - start;
     lock.lock();
@@ -81,10 +86,23 @@ void CheckpointWriter::work() {
 }
 
 void CheckpointWriter::write(const Job& job) {
-  save_encoder(run_ / "encoder.safetensors", job.checkpoint.model(), info_, job.checkpoint.run().steps_done,
-               files_);
+  save_encoder(run_ / encoder_name, job.checkpoint.model(), info_, job.checkpoint.run().steps_done, files_);
+  if (has_classifier(job.checkpoint.model()))
+    save_classifier(run_ / classifier_name, trained_classifier(job.checkpoint.model(), class_names_), files_);
   if (saved_) saved_();
-  folder_.save(job.checkpoint, job.is_best);
+  if (unsaved_best_ && !job.is_best) write_best(unsaved_best_->checkpoint);
+  if (job.is_best)
+    write_best(job.checkpoint);
+  else
+    folder_.save(job.checkpoint, false);
+}
+
+void CheckpointWriter::write_best(const Checkpoint& checkpoint) {
+  save_encoder(run_ / best_encoder_name, checkpoint.model(), info_, checkpoint.run().steps_done, files_);
+  if (has_classifier(checkpoint.model()))
+    save_classifier(run_ / best_classifier_name, trained_classifier(checkpoint.model(), class_names_), files_);
+  folder_.save(checkpoint, true);
+  unsaved_best_.reset();
 }
 
 }  // namespace kindred

@@ -7,17 +7,22 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace kindred {
 
 class CheckpointWriter {
  public:
-  // Writes RUN/encoder.safetensors first and then the checkpoint, so that the checkpoint of a finished run
-  // always has its encoder beside it. Calls `saved` between the two, in the thread that writes: what it removes is
-  // room for the checkpoint, which is larger.
+  // Writes RUN/encoder.safetensors first, for the best one also RUN/best_encoder.safetensors, and then the
+  // checkpoint, so that the checkpoint of a finished run always has its encoder beside it. A best checkpoint that
+  // could not be saved stays in memory, and is saved before the next one, unless that is the best itself. Calls
+  // `saved` after the first file, in the thread that writes: what it removes is room for the others. If the model has a classifier, of these classes, it is written to
+  // RUN/classifier.safetensors with every encoder, and to RUN/best_classifier.safetensors with that of the best epoch.
   CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep,
-                   FileOperations& files = system_files(), std::function<void()> saved = {});
+                   FileOperations& files = system_files(), std::function<void()> saved = {},
+                   std::vector<std::string> class_names = {});
   ~CheckpointWriter();  // waits until the current write is done
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
@@ -42,16 +47,19 @@ class CheckpointWriter {
   };
   void work();
   void write(const Job& job);
+  void write_best(const Checkpoint& checkpoint);
 
   const std::filesystem::path run_;
   const EncoderInfo info_;
   CheckpointFolder folder_;
   FileOperations& files_;
   const std::function<void()> saved_;  // may be empty
+  const std::vector<std::string> class_names_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Job> job_;  // waiting or being written
+  std::optional<Job> job_;           // waiting or being written
+  std::optional<Job> unsaved_best_;  // of the thread alone
   bool ending_ = false;
   std::optional<std::string> failure_;
   std::optional<std::int64_t> last_saved_step_;

@@ -9,6 +9,14 @@
 
 namespace kindred {
 
+// What the best epoch is chosen by, in one epoch.
+struct EpochFigure {
+  // Its kind. Figures of two kinds cannot be compared.
+  std::string kind;             // "classifier" or "neighbours", of which it is the accuracy, or "loss"
+  std::optional<double> score;  // the accuracy (-1 in an epoch without a measurement), or minus the loss
+  bool is_measured = false;     // false in an epoch without that measurement, or without an update
+};
+
 struct EpochReport {
   std::int64_t epoch = 0, epochs = 0;    // this epoch, counted from 1; the number of epochs
   std::optional<double> loss;            // mean over the epoch's updates; none if every step was skipped
@@ -21,11 +29,19 @@ struct EpochReport {
   bool has_probe = false;                // whether an online probe learns beside the model
   std::optional<double> probe_loss;      // its mean loss over the same updates
   std::optional<double> probe_accuracy;  // its top-1 accuracy, if it was measured
-  std::int64_t skipped_steps = 0;        // steps without an update
-  nlohmann::json features = nullptr;     // figures of the last batch (Diagnosis::look_at)
+  bool has_classifier = false;           // whether the loss is of a classifier, as cross-entropy
+  std::optional<double> classifier_top1, classifier_top5;  // its accuracies, if they were measured
+  std::int64_t skipped_steps = 0;                          // steps without an update
+  double seconds = 0;                                      // that the epoch took, with its evaluation
+  std::string time{};                                      // of its end: "2025-03-01T09:30:00Z"
+  double seconds_left = 0;                                 // of the run, as fast as its epochs so far
+  nlohmann::json features = nullptr;                       // figures of the last batch (Diagnosis::look_at)
 
   nlohmann::json to_json() const;
   std::string to_string() const;
+  // The accuracy of the classifier or else of the nearest neighbours, if the run measures any, and otherwise the loss. It
+  // has no score without an update.
+  EpochFigure figure(bool run_measures) const;
 };
 
 }  // namespace kindred

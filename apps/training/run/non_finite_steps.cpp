@@ -4,7 +4,7 @@
 namespace kindred {
 namespace {
 
-constexpr int most_skipped_in_a_row = 50;
+constexpr std::int64_t most_skipped_in_a_row = 50;
 
 }  // namespace
 
@@ -14,18 +14,15 @@ NonFiniteSteps::NonFiniteSteps(const PretrainOptions& options, const Dataset& tr
 
 bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
                                const std::vector<std::int64_t>& images) {
-  if (result.non_finite == Optimizer::none) {
-    skipped_in_a_row_ = 0;
-    return true;
-  }
+  if (result.non_finite == Optimizer::none) return true;
   const std::string what = describe(result, at, images);
   check(skip_, ExitCode::non_finite,
         "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
         what);
-  ++skipped_in_a_row_;
-  check(skipped_in_a_row_ < most_skipped_in_a_row, ExitCode::non_finite,
+  const std::int64_t in_a_row = at.skipped_in_a_row + 1;
+  check(in_a_row < most_skipped_in_a_row, ExitCode::non_finite,
         "{}; {} steps in a row were skipped for this reason; try a lower --lr or a higher --temperature", what,
-        skipped_in_a_row_);
+        in_a_row);
   fmt::print("warning: {}; the step is skipped\n", what);
   learner_.take_back();
   learner_.optimizer().clear_non_finite();

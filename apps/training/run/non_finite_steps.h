@@ -31,7 +31,6 @@ class NonFiniteSteps {
   const Dataset& train_;
   Learner& learner_;
   TrainingSteps& steps_;
-  int skipped_in_a_row_ = 0;
 };
 
 }  // namespace kindred

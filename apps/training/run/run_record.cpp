@@ -1,11 +1,11 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/same_run.h>
 
 #include <algorithm>
-#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -22,8 +22,10 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
                      std::function<std::vector<BadImage>()> bad_images)
     : out_(options.out),
       epochs_(options.epochs),
+      early_stop_(options.early_stop),
       steps_per_epoch_(steps_per_epoch),
       views_per_step_(options.views * options.batch_size),
+      classifies_(loss_options(options).classifies()),
       bad_images_(std::move(bad_images)) {
   state_.data = data_fingerprint(train);
 }
@@ -39,6 +41,8 @@ void RunRecord::resume(const RunState& saved) {
   state_ = saved;
   if (state_.data != data || state_.steps_done != state_.epochs_done * steps_per_epoch_ + state_.batches_done) {
     state_.begin_epoch();
+    // This model is not the one that had that position before.
+    if (state_.steps_done != state_.epochs_done * steps_per_epoch_) state_.best_step = -1;
     state_.steps_done = state_.epochs_done * steps_per_epoch_;
     state_.data = data;
   }
@@ -47,9 +51,22 @@ void RunRecord::resume(const RunState& saved) {
   write_files();
 }
 
+std::optional<double> RunRecord::seconds_an_epoch() const {
+  double total = 0;
+  std::int64_t epochs = 0;
+  for (const nlohmann::json& line : state_.metrics) {
+    if (!line.is_object() || !line.contains("seconds") || !line.at("seconds").is_number()) continue;
+    total += line.at("seconds").get<double>();
+    ++epochs;
+  }
+  if (epochs == 0) return std::nullopt;
+  return total / static_cast<double>(epochs);
+}
+
 void RunRecord::begin_epoch() {
   progress_.emplace(fmt::format("epoch {}/{}", state_.epochs_done + 1, epochs_),
                     steps_per_epoch_ - state_.batches_done, "views");
+  progress_->is_followed_by(epochs_ - state_.epochs_done - 1, seconds_an_epoch());
   lap_ = now_seconds();
 }
 
@@ -57,8 +74,10 @@ void RunRecord::end_step(const StepResult& step, bool is_update) {
   if (is_update) {
     state_.loss_sum += step.loss;
     state_.probe_loss_sum += step.probe_loss;
+    state_.skipped_in_a_row = 0;
   } else {
     ++state_.skipped;
+    ++state_.skipped_in_a_row;
   }
   images_.pop_front();
   ++state_.steps_done;
@@ -71,11 +90,6 @@ void RunRecord::end_step(const StepResult& step, bool is_update) {
   if (progress_)
     progress_->advance(views_per_step_,
                        fmt::format("loss {:.4f}  waiting for data {:.0f} %", step.loss, 100 * data_wait()));
-}
-
-void RunRecord::end_steps(nlohmann::json features) {
-  progress_.reset();
-  if (!features.is_null()) state_.features = std::move(features);
 }
 
 EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate, double chance_loss,
@@ -96,21 +110,50 @@ EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate
   report.has_probe = has_probe;
   if (has_probe && has_updates) report.probe_loss = state_.probe_loss_sum / updates;
   if (has_probe) report.probe_accuracy = accuracies.probe;
+  report.has_classifier = classifies_;
+  report.classifier_top1 = accuracies.classifier;
+  report.classifier_top5 = accuracies.classifier_top5;
   report.skipped_steps = state_.skipped;
+  report.seconds = state_.seconds;
+  report.time = time_in_utc();
+  report.seconds_left =
+      static_cast<double>(epochs_ - report.epoch) * seconds_an_epoch().value_or(state_.seconds);
   report.features = state_.features;
   return report;
 }
 
-bool RunRecord::end_epoch(const EpochReport& report, std::optional<double> score) {
+bool RunRecord::end_epoch(const EpochReport& report, const EpochFigure& figure) {
   state_.metrics.push_back(report.to_json());
-  state_.features = nullptr;
-  // An empty optional is not greater than any number.
-  const bool is_best = score > state_.best.value_or(-std::numeric_limits<double>::infinity());
-  if (is_best) state_.best = score;
+  std::optional<double> score = figure.score;
+  if (state_.best && state_.best_by != figure.kind) {
+    if (score && figure.is_measured) {
+      fmt::print("the best epoch, so far chosen by {}, is now chosen by {}: the comparison starts anew\n",
+                 state_.best_by, figure.kind);
+      state_.forget_best();
+    } else {
+      score.reset();
+    }
+  }
+  const bool is_best = score && report.loss && state_.is_improved_by(*score, *report.loss);
+  const bool is_better =
+      is_best && (!state_.best || *score > *state_.best);  // not only of equals the later one
+  state_.epochs_since_better = is_better ? 0 : state_.epochs_since_better + 1;
+  if (is_better || figure.is_measured) state_.stale_epochs = state_.epochs_since_better;
+  if (is_best) {
+    state_.best = score;
+    state_.best_by = figure.kind;
+    state_.best_loss = report.loss;
+    state_.best_step = state_.steps_done;
+  }
   ++state_.epochs_done;
   state_.begin_epoch();
   write_files();
   return is_best;
+}
+
+std::optional<std::int64_t> RunRecord::best_epoch() const {
+  if (state_.best_step < 0) return std::nullopt;
+  return state_.best_step / steps_per_epoch_;
 }
 
 bool RunRecord::has_learned_nothing() const {
@@ -118,6 +161,25 @@ bool RunRecord::has_learned_nothing() const {
     return line.contains("loss") && line.at("loss").is_null();
   };
   return !state_.metrics.empty() && std::all_of(state_.metrics.begin(), state_.metrics.end(), has_no_loss);
+}
+
+bool RunRecord::has_diverged() const {
+  // Half an epoch, or ten steps of a long one: good weights do not fail that often in a row.
+  constexpr std::int64_t most_looked_at = 20;
+  return state_.skipped_in_a_row > 0 &&
+         2 * state_.skipped_in_a_row >= std::min(steps_per_epoch_, most_looked_at);
+}
+
+std::string RunRecord::failure() const {
+  constexpr const char* reason = "because the loss or a gradient was not finite";
+  constexpr const char* advice = "try a lower --lr or a higher --temperature";
+  if (has_learned_nothing())
+    return fmt::format("the run has learned nothing: every step was skipped, {}; {}", reason, advice);
+  if (!has_diverged()) return "";
+  return fmt::format(
+      "the run has diverged: its last {} skipped, {}, so its weights are of no use; {}",
+      state_.skipped_in_a_row == 1 ? "step was" : fmt::format("{} steps were", state_.skipped_in_a_row), reason,
+      advice);
 }
 
 void RunRecord::write_files() {
@@ -130,8 +192,7 @@ void RunRecord::write_files() {
     write_bad_images(out_ / bad_images_name, bad, known_bad_);
     files_are_stale_ = false;
     if (bad.size() > bad_told_ && !is_finished())  // the end of the run says it again
-      fmt::print("{} images so far could not be read or are damaged; they are listed in {}\n", bad.size(),
-                 (out_ / bad_images_name).string());
+      fmt::print("{}\n", bad_images_line(bad.size(), out_ / bad_images_name, " so far"));
     bad_told_ = bad.size();
   } catch (const Error& error) {
     files_are_stale_ = true;

@@ -15,6 +15,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -26,7 +27,7 @@ class RunRecord {
             std::function<std::vector<BadImage>()> bad_images);
 
   const RunState& state() const { return state_; }
-  bool is_finished() const { return state_.epochs_done >= epochs_; }
+  bool is_finished() const { return state_.is_finished(epochs_, early_stop_); }
 
   // Starts a new run. The folder may hold files of an earlier run that failed at its start.
   void begin();
@@ -42,19 +43,31 @@ class RunRecord {
   const std::vector<std::int64_t>& images_of_step() const { return images_.front(); }
   // That step is done. `is_update` says whether it updated the model.
   void end_step(const StepResult& step, bool is_update);
-  // All steps of the epoch are done. `features` are the figures of the last batch, or null.
-  void end_steps(nlohmann::json features);
+  // The nearest-neighbour accuracy before the first step, for the verdict on the run.
+  void set_untrained(std::optional<double> accuracy) { state_.untrained = accuracy; }
+  // The figures of the epoch's last batch, or null. To be set before a checkpoint in which all of its steps are done.
+  void set_features(nlohmann::json features) { state_.features = std::move(features); }
+  // No step is in progress any more.
+  void end_steps() { progress_.reset(); }
   // Adds the time of other work in the epoch.
   void add_seconds(double seconds) { state_.seconds += seconds; }
 
   // The report of the epoch whose steps are done.
   EpochReport report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                      bool has_probe) const;
-  // Ends the epoch: writes its line and begins the next epoch. The epoch with the highest `score` is kept as
-  // the best; one without a score is no candidate. Returns true if this one is the best so far.
-  bool end_epoch(const EpochReport& report, std::optional<double> score);
+  // Ends the epoch: writes its line and begins the next epoch. The epoch with the highest score is kept as
+  // the best (RunState::is_improved_by); one without a score is no candidate. Returns true if this one is the best so far.
+  // Only an epoch whose figure is measured may end the run early. If the best one so far was chosen by another kind of
+  // figure, it stays until one of this kind is measured; then the comparison starts anew, and a line says so.
+  bool end_epoch(const EpochReport& report, const EpochFigure& figure);
+  // The best epoch so far, counted from 1, if there is one and it is known.
+  std::optional<std::int64_t> best_epoch() const;
   // True if every step of the epochs so far was skipped.
   bool has_learned_nothing() const;
+  // True if so many of the latest steps were skipped in a row that the present weights give no finite loss.
+  bool has_diverged() const;
+  // Why the weights are of no use, for an error; empty if they are.
+  std::string failure() const;
 
   // Writes both files. A full disk does not end the run, because they are written again later from memory.
   void write_files();
@@ -66,10 +79,13 @@ class RunRecord {
   [[noreturn]] void rethrow_with_list(const Error& error, bool comes_back) const;
 
  private:
+  // The mean of the epochs so far, whose lines say it; nothing if there are none.
+  std::optional<double> seconds_an_epoch() const;
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
 
   const std::filesystem::path out_;
-  const std::int64_t epochs_, steps_per_epoch_, views_per_step_;
+  const std::int64_t epochs_, early_stop_, steps_per_epoch_, views_per_step_;
+  const bool classifies_;  // the loss is of a classifier
   const std::function<std::vector<BadImage>()> bad_images_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv written before this process
   std::size_t bad_told_ = 0;            // how many bad images the last line about them counted

@@ -16,10 +16,17 @@ namespace {
 
 // Settings that may change without changing the final weights of a run. The data set is compared by its
 // fingerprint.
-constexpr std::array<std::string_view, 15> free_settings = {
-    "workers",          "steps_per_launch", "device",  "data",         "knn_every",
-    "recipe",           "augment",          "max_bad", "strict",       "checkpoint_every",
-    "keep_checkpoints", "on_nonfinite",     "images",  "val_fraction", "val_seed"};
+constexpr std::array<std::string_view, 19> free_settings = {
+    "workers",   "steps_per_launch", "device",           "data",
+    "knn_every", "recipe",           "augment",          "max_bad",
+    "strict",    "checkpoint_every", "keep_checkpoints", "on_nonfinite",
+    "images",    "val_fraction",     "val_seed",         "labels",
+    "split",     "evaluated_on",     "early_stop"};
+
+// Settings that config.json has only if they are not the usual ones (OptionRow::recorded_if), and that no other setting
+// goes along with. To leave them out is a change too.
+constexpr std::array<const char*, 5> settings_of_some_runs = {"resize", "exif", "best", "freeze_until",
+                                                              "encoder_lr_factor"};
 
 }  // namespace
 
@@ -31,9 +38,7 @@ std::string data_fingerprint(const Dataset& dataset) {
   for (const std::string& name : dataset.class_names()) add(name);
   std::string line;
   for (std::int64_t i = 0; i < dataset.size(); ++i) {
-    line = dataset.name(i);
-    line.erase(0, line.find_last_of('/') + 1);
-    while (line.ends_with(')')) line.pop_back();  // "set.kpack, record 3 (train/a/b.jpg)"
+    line = dataset.source().id(i);
     line += fmt::format("\n{}", dataset.label(i));
     add(line);
   }
@@ -59,6 +64,9 @@ std::vector<std::string> changed_settings(const std::filesystem::path& run, cons
     else
       changes.push_back(fmt::format("{} was {}, now {}", key, was, json_text(value)));
   }
+  for (const char* key : settings_of_some_runs)
+    if (before.is_object() && before.contains(key) && !now.contains(key))
+      changes.push_back(fmt::format("{} was {}, now it is not given", key, json_text(before[key])));
   return changes;
 }
 

@@ -12,7 +12,8 @@
 namespace kindred {
 
 // A fingerprint of a data set, as 16 hexadecimal digits. It covers classes, labels and the file names without
-// their folder, so it does not change if the set is moved or packed.
+// their folder, so it does not change if the set is moved or packed. Of a list of images it covers their paths as in
+// the list; so a pack of them has another one.
 std::string data_fingerprint(const Dataset& dataset);
 
 // RUN/config.json, or null if there is none. Throws Error(file) if it cannot be read.

@@ -10,19 +10,30 @@ namespace {
 
 constexpr double cheap_share = 0.01, retry_seconds = 60;
 
+EncoderInfo info_of_run(const PretrainOptions& o) {
+  EncoderInfo info{o.model, o.stem, o.image_size, o.pixel_statistics()};
+  info.resize = o.resize;
+  info.exif = o.exif;
+  if (const double fraction = o.data.held_out_fraction(); fraction > 0)
+    info.held_out = HeldOutImages{fraction, o.data.val_seed};
+  return info;
+}
+
 }  // namespace
 
-Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture, std::function<void()> saved)
+Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture, std::function<void()> saved,
+             std::vector<std::string> class_names)
     : every_(o.checkpoint_every),
       capture_(std::move(capture)),
-      writer_(o.out, EncoderInfo{o.model, o.stem, o.image_size, o.pixel_statistics()},
-              static_cast<int>(o.keep_checkpoints), system_files(), std::move(saved)),
+      writer_(o.out, info_of_run(o), static_cast<int>(o.keep_checkpoints), system_files(), std::move(saved),
+              std::move(class_names)),
       steps_seen_(steps_done),
       last_save_(now_seconds()) {}
 
-void Saver::save(bool is_best) {
+void Saver::save() {
   Checkpoint checkpoint = capture_();
-  steps_seen_ = checkpoint.run().steps_done;  // steps that were in progress may be done now
+  steps_seen_ = checkpoint.run().steps_done;           // steps that were in progress may be done now
+  const bool is_best = checkpoint.run().is_at_best();  // also when the run ends with its best epoch
   writer_.submit(std::move(checkpoint), is_best);
   last_save_ = now_seconds();
   failed_ = false;  // until this save is known to have failed too
@@ -37,12 +48,12 @@ void Saver::after_step(std::int64_t steps_done) {
   const std::int64_t before = std::exchange(steps_seen_, steps_done);
   const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
   const bool by_time = every_.steps == 0 && elapsed >= seconds;
-  if (by_step || by_time || (failed_ && elapsed >= retry_seconds)) save(false);
+  if (by_step || by_time || (failed_ && elapsed >= retry_seconds)) save();
 }
 
 void Saver::after_epoch(bool is_best) {
   const bool cheap = (now_seconds() - last_save_) * cheap_share >= writer_.last_seconds();
-  if (is_best || (every_.steps == 0 && every_.seconds == 0 && cheap)) save(is_best);
+  if (is_best || (every_.steps == 0 && every_.seconds == 0 && cheap)) save();
 }
 
 void Saver::report_failure() {
@@ -61,7 +72,7 @@ void Saver::save_for_sure() {
     std::this_thread::sleep_for(std::chrono::seconds(wait));
     writer_.wait();
     writer_.take_failure();
-    save(false);
+    save();
     writer_.wait();
     const auto failure = writer_.take_failure();
     if (!failure) return;

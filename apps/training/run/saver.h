@@ -9,6 +9,8 @@
 #include <kindred/apps/training/run/checkpoint_writer.h>
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -20,17 +22,17 @@ class Saver {
   using Capture = std::function<Checkpoint()>;
 
   // `steps_done` is the position of the run. A thread calls `saved` after each save, when the encoder is on the
-  // disk.
+  // disk. `class_names` are the classes of the set, for a classifier.
   Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture,
-        std::function<void()> saved = {});
+        std::function<void()> saved = {}, std::vector<std::string> class_names = {});
 
   void after_step(std::int64_t steps_done);
-  void after_epoch(bool is_best);
+  void after_epoch(bool is_best);  // always saves the best one so far
   // Saves and waits until it is done. Throws Error(io) if writing fails repeatedly.
   void save_for_sure();
 
  private:
-  void save(bool is_best);
+  void save();
   void report_failure();
 
   const CheckpointInterval every_;

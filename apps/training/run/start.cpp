@@ -1,16 +1,54 @@
+#include <kindred/apps/training/options/set_defaults.h>
+#include <kindred/apps/training/run/best/best_encoder.h>
+#include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/start.h>
+#include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/apps/training/step_parts.h>
+#include <kindred/apps/training/training_data.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <vector>
 
 namespace kindred {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// A run that trains a classifier writes two files that may be there without a run: the user's, or those of a probe. Only
+// --overwrite sets the latter aside.
+void check_free_for_classifier(const PretrainOptions& options) {
+  if (!loss_options(options).classifies()) return;
+  const std::vector<fs::path> own =
+      options.overwrite ? own_files(options.out, FolderOf::run) : std::vector<fs::path>();
+  std::error_code ignored;
+  for (const char* const name : {"classifier.safetensors", "result.json"})
+    check(!fs::exists(fs::path(options.out) / name, ignored) ||
+              std::find(own.begin(), own.end(), fs::path(name)) != own.end(),
+          ExitCode::usage, "--out {}: its {} is not of a run of pretrain; give another folder", options.out,
+          name);
+}
+
+}  // namespace
+
 ExistingRun existing_run(const PretrainOptions& options) {
   if (options.resume) return ExistingRun::resume;
   return options.overwrite ? ExistingRun::overwrite : ExistingRun::refuse;
+}
+
+PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
+                            const Dataset& train) {
+  const nlohmann::json earlier =
+      asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
+  const PretrainOptions options = flags.resolve(choose_defaults(flags, asked, device, train, earlier));
+  check_training_set(options, train);
+  return options;
 }
 
 RunStart::RunStart(const PretrainOptions& options, OutputFolder& folder)
@@ -22,6 +60,9 @@ RunStart::RunStart(const PretrainOptions& options, OutputFolder& folder)
         "--resume: {} has checkpoints but no config.json with their settings; restore that file, or give "
         "--overwrite to start from the beginning",
         options.out);
+  if (!folder_.goes_on()) check_free_for_classifier(options);
+  if (options.resume_names_run && !folder_.goes_on())
+    fmt::print("{} holds no run yet; a new one begins there\n", options.out);
 }
 
 const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
@@ -40,18 +81,36 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   return found_.newest ? &*found_.newest : nullptr;
 }
 
-void RunStart::done(const nlohmann::json& config) {
+void RunStart::done(const nlohmann::json& config, const nlohmann::json& facts) {
   bool is_finished = false;
   if (found_.newest) {
-    const RunState& at = found_.newest->run();
+    const RunState at = found_.newest->run();
+    found_.newest.reset();  // frees it, because it is as large as the model
     fmt::print("continuing from {}: step {}, epoch {}, batch {}\n", found_.path.string(), at.steps_done,
                at.epochs_done + 1, at.batches_done + 1);
-    is_finished = at.epochs_done >= options_.epochs;
+    is_finished = at.is_finished(options_.epochs, options_.early_stop);
+    put_best_encoder_right(options_.out,
+                           at);  // before config.json changes, which may say what an old checkpoint is
   }
+  // Before config.json changes, which says whose the result is.
+  if (continues_ && !is_finished) remove_classifier_result(options_.out);
   if (continues_) checkpoints_.set_aside(found_);
   if (!folder_.goes_on()) folder_.take_over();
-  if (!continues_ || (has_changed_ && !is_finished)) write_json(fs::path(options_.out) / "config.json", config);
-  found_.newest.reset();  // frees it, because it is as large as the model
+  if (!continues_ || (has_changed_ && !is_finished)) write_config(config, facts);
+}
+
+// A run that goes on was started when its first process was.
+void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& facts) const {
+  const std::string started = "started";
+  const fs::path file = fs::path(options_.out) / "config.json";
+  nlohmann::json written = config;
+  written.update(facts);
+  if (continues_) {
+    const nlohmann::json before = settings_of_run(options_.out);
+    written.erase(started);  // a run of an earlier version does not say it
+    if (before.is_object() && before.contains(started)) written[started] = before[started];
+  }
+  write_json(file, written);
 }
 
 }  // namespace kindred

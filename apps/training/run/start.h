@@ -4,15 +4,23 @@
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
+#include <kindred/data/sets/dataset.h>
+#include <kindred/engine/device.h>
 
 namespace kindred {
 
 // What --resume and --overwrite ask for.
 ExistingRun existing_run(const PretrainOptions& options);
 
+// The options of a run, of which some depend on the training images; one that goes on keeps its model and image size.
+// `asked` are the options without these. Throws Error(usage), also if there are too few images for a batch.
+PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
+                            const Dataset& train);
+
 class RunStart {
  public:
-  // Both must outlive this object. Throws Error(file) if the run that is to be resumed has no settings.
+  // Both must outlive this object. Throws Error(file) if the run that is to be resumed has no settings, and
+  // Error(usage) if a new run would replace a file that is not Kindred's.
   RunStart(const PretrainOptions& options, OutputFolder& folder);
 
   // The checkpoint that a run with these settings (config.json's) resumes from, or null if it starts anew.
@@ -20,11 +28,13 @@ class RunStart {
   const Checkpoint* checkpoint(const nlohmann::json& config);
 
   // To be called when the run has started or has restored the checkpoint, so that only training can fail. A new
-  // run takes the folder over, and one that goes on sets unusable checkpoints aside; the settings are written.
-  // Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
-  void done(const nlohmann::json& config);
+  // run takes the folder over, and one that goes on sets unusable checkpoints aside; the settings are written, with
+  // `facts` (facts_of_start()). Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
+  void done(const nlohmann::json& config, const nlohmann::json& facts);
 
  private:
+  void write_config(const nlohmann::json& config, const nlohmann::json& facts) const;
+
   const PretrainOptions& options_;
   OutputFolder& folder_;
   CheckpointFolder checkpoints_;

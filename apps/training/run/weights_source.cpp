@@ -1,3 +1,4 @@
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/weights_source.h>
 #include <kindred/engine/error.h>
@@ -19,13 +20,6 @@ std::optional<HeadKind> head_in(const fs::path& path) {
   return std::nullopt;
 }
 
-// A head belongs to the encoder that it was trained with, but a checkpoint may be newer than the encoder file.
-bool are_of_one_step(const fs::path& encoder, const fs::path& checkpoint) {
-  const SafetensorsFile a(encoder), b(checkpoint);
-  const auto read = [](const SafetensorsFile& file) { return file.read<float>(file.at("bn1.running_mean")); };
-  return read(a) == read(b) && b.checksum_matches();
-}
-
 void load_head(const fs::path& path, ParameterStore& store) {
   const SafetensorsFile file(path);
   WeightMatch match = match_weights(file, store);
@@ -38,21 +32,22 @@ void load_head(const fs::path& path, ParameterStore& store) {
 
 }  // namespace
 
-WeightsSource find_weights(const fs::path& run_or_file) {
+bool are_of_one_step(const fs::path& encoder, const fs::path& checkpoint) {
+  if (read_weights_info(encoder).batches_tracked != read_run_state(checkpoint).steps_done) return false;
+  const SafetensorsFile a(encoder), b(checkpoint);
+  const auto read = [](const SafetensorsFile& file) { return file.read<float>(file.at("bn1.running_mean")); };
+  return read(a) == read(b) && b.checksum_matches();
+}
+
+WeightsSource find_weights(const std::string& flag, const fs::path& run_or_file, bool best) {
   WeightsSource source;
-  std::error_code ignored;
-  if (!fs::is_directory(run_or_file, ignored)) {
-    source.encoder = run_or_file;
-    if (const auto kind = head_in(run_or_file)) {
-      source.head = run_or_file;
-      source.head_kind = *kind;
-    }
-    return source;
+  source.encoder = weights_file(flag, run_or_file, best);
+  if (const auto kind = head_in(source.encoder)) {
+    source.head = source.encoder;
+    source.head_kind = *kind;
   }
-  source.encoder = run_or_file / "encoder.safetensors";
-  check(fs::exists(source.encoder, ignored), ExitCode::file,
-        "{} has no encoder.safetensors: give the --out folder of a pretrain run, or a .safetensors file",
-        run_or_file.string());
+  std::error_code ignored;
+  if (source.head || !fs::is_directory(run_or_file, ignored)) return source;
   for (const fs::path& checkpoint : CheckpointFolder(run_or_file, 1).candidates()) {
     try {
       const auto kind = head_in(checkpoint);
@@ -68,7 +63,7 @@ WeightsSource find_weights(const fs::path& run_or_file) {
 
 std::unique_ptr<LoadedModel> load_model(const WeightsSource& source, const LoadOptions& options) {
   auto model = std::make_unique<LoadedModel>();
-  model->info = read_weights_info(source.encoder);
+  model->info = weights_info_of(source.encoder);
   const EncoderInfo& info = model->info.encoder;
   model->encoder.emplace(model->store, resnet_spec(info.model), info.stem);
   const std::int64_t dim = model->encoder->feature_dim;
@@ -91,6 +86,7 @@ std::unique_ptr<LoadedModel> load_model(const WeightsSource& source, const LoadO
     from_file_order(classifier->weight.to_vector<float>(), model->classifier->weight.value);
     from_file_order(classifier->bias.to_vector<float>(), model->classifier->bias.value);
     model->store.refresh_low_precision();
+    model->warning = other_encoder_warning(*classifier, options.classifier, model->store);
   }
   return model;
 }

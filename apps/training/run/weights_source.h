@@ -1,5 +1,5 @@
-// Where a program finds weights: in a run folder, in an encoder file of Kindred, or in a file of another
-// program.
+// Where a program finds weights: in a run folder, in an encoder file or a checkpoint of Kindred, or in a file of
+// another program.
 #pragma once
 
 #include <kindred/models/projection_head.h>
@@ -14,14 +14,19 @@
 namespace kindred {
 
 struct WeightsSource {
-  std::filesystem::path encoder;              // the file itself, or RUN/encoder.safetensors
+  std::filesystem::path encoder;              // weights_file() of what was given
   std::optional<std::filesystem::path> head;  // a file that also holds the projection head
   HeadKind head_kind = HeadKind::mlp;
 };
 
-// Throws Error(file) if there is no encoder. The head is looked for in the same file, or in the run's
-// checkpoint of the same step.
-WeightsSource find_weights(const std::filesystem::path& run_or_file);
+// Throws Error(file) if there is no encoder, and Error(usage) for `best` with a file. The head is looked for in the
+// same file, or in the run's checkpoint of the same step. `flag` is for errors.
+WeightsSource find_weights(const std::string& flag, const std::filesystem::path& run_or_file, bool best);
+
+// Whether the encoder file has the values of the checkpoint, which is whole: both are of the same step, and have the
+// same running statistics in the first layer. The step alone is not enough, because another run has it too; nor are the
+// statistics, which do not change in a frozen layer. Throws Error(file) if one of the two cannot be read.
+bool are_of_one_step(const std::filesystem::path& encoder, const std::filesystem::path& checkpoint);
 
 // A network loaded from files. It must not be moved, because its parts refer to each other.
 struct LoadedModel {
@@ -31,6 +36,7 @@ struct LoadedModel {
   std::optional<ProjectionHead> head;
   std::optional<Linear> classifier;      // "fc"
   std::vector<std::string> class_names;  // of the classifier
+  std::string warning;                   // other_encoder_warning() about the classifier; empty: none
 };
 
 struct LoadOptions {

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
+#include <system_error>
 
 namespace kindred::detail {
 namespace {
@@ -58,37 +59,47 @@ std::vector<fs::path> EvaluationFolder::label_folders(std::vector<fs::path> othe
   return others;
 }
 
-EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, const std::vector<std::string>& classes,
+EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split evaluate_on,
+                                          const std::vector<std::string>& classes,
                                           const std::vector<fs::path>& label_folders) {
   EvaluationChoice choice;
   std::vector<fs::path> unused;
-  bool on_test = false;
   const auto consider = [&](const fs::path& split, bool is_test) {
     if (choice.folder) return unused.push_back(split);
-    EvaluationFolder found{split, {}};
+    EvaluationFolder found{split, {}, is_test};
     const bool listable = can_be_listed(split);
     if (listable) found.images = find_flat_images(split, classes);
     const EvaluationContent content = listable ? content_of(found, classes) : EvaluationContent::known_classes;
+    const bool may_lack_labels = is_test && evaluate_on == Split::evaluation;
     const char* problem = nullptr;
     if (content == EvaluationContent::nothing)
       problem = "there are no images in it";
-    else if (is_test && content == EvaluationContent::other_classes)
+    else if (may_lack_labels && content == EvaluationContent::other_classes)
       problem = "none of its folders is a class of train";
-    else if (is_test && content == EvaluationContent::flat &&
+    else if (may_lack_labels && content == EvaluationContent::flat &&
              !has_flat_labels(found.images, found.label_folders(label_folders)))
       problem = "its images lie in no class folders, so their classes are unknown";
     if (problem != nullptr)
       return choice.notes.push_back(fmt::format("note: {} is not used: {}", split.string(), problem));
     choice.folder = found;
-    on_test = is_test;
   };
-  for (const fs::path& split : folders.validation) consider(split, false);
-  for (const fs::path& split : folders.test) consider(split, true);
-  if (on_test || !unused.empty())
+  if (evaluate_on != Split::test)
+    for (const fs::path& split : folders.validation) consider(split, false);
+  if (evaluate_on != Split::val)
+    for (const fs::path& split : folders.test) consider(split, true);
+  const bool instead = choice.folder && choice.folder->is_test && evaluate_on == Split::evaluation;
+  if (instead || !unused.empty())
     choice.notes.push_back(fmt::format("note: evaluation is on {}{}{}", choice.folder->split.string(),
-                                       on_test ? ", because there is no validation split" : "",
+                                       instead ? ", because there is no validation split" : "",
                                        unused.empty() ? "" : "; not used: " + all_paths(unused)));
   return choice;
+}
+
+std::string same_folder_warning(const fs::path& evaluation, const fs::path& train) {
+  std::error_code ignored;
+  if (!fs::equivalent(evaluation, train, ignored)) return {};
+  return fmt::format("warning: {} is the same folder as {}: evaluation is on training images",
+                     evaluation.string(), train.string());
 }
 
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders) {

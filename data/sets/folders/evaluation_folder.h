@@ -1,6 +1,7 @@
 // Which folder of a set the evaluation images come from.
 #pragma once
 
+#include <kindred/data/sets/dataset.h>
 #include <kindred/data/sets/folders/split_folders.h>
 
 #include <filesystem>
@@ -15,6 +16,7 @@ struct EvaluationFolder {
   std::filesystem::path
       images{};  // if they lie in no class folders, the folder that holds them all: the same, or
                  // DIR/val/images; otherwise empty
+  bool is_test = false;
 
   // Where the labels of such images may lie: in `others`, whose last one an error names, and beside the images.
   std::vector<std::filesystem::path> label_folders(std::vector<std::filesystem::path> others) const;
@@ -25,11 +27,16 @@ struct EvaluationChoice {
   std::vector<std::string> notes{};          // what the owner of the set may not expect (Dataset::notes)
 };
 
-// The first folder for validation that has images, or else the first one for tests whose images have classes of
-// `classes`, which are sorted. A folder for tests is often without labels, so it is then left out and named. Does
-// not throw for folders that cannot be listed: opening them says what is wrong.
-EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, const std::vector<std::string>& classes,
+// For Split::val the first folder for validation that has images, for Split::test the first one for tests. For
+// Split::evaluation the former, or else the first one for tests whose images have classes of `classes`, which are
+// sorted: a folder for tests is often without labels, so it is then left out and named. Does not throw for folders that
+// cannot be listed: opening them says what is wrong.
+EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split evaluate_on,
+                                          const std::vector<std::string>& classes,
                                           const std::vector<std::filesystem::path>& label_folders);
+
+// The warning for a folder for evaluation that is the one for training, by a link; empty if it is another one.
+std::string same_folder_warning(const std::filesystem::path& evaluation, const std::filesystem::path& train);
 
 // The note for a set of which images are held out, so that these folders are not used. Empty if it has none.
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders);

@@ -20,7 +20,11 @@ std::optional<Encoded> FileSource::encoded(std::int64_t i, std::vector<std::uint
 
 void FileSource::set_path(std::string& path, std::int64_t i) const {
   const auto at = static_cast<std::size_t>(i);
-  path.assign(folders_[folder_of_[at]]).append(names_[at]);
+  const std::string_view file = names_[at];
+  if (file.starts_with('/'))
+    path.assign(file);
+  else
+    path.assign(folders_[folder_of_[at]]).append(file);
 }
 
 }  // namespace kindred::detail

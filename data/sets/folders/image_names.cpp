@@ -2,6 +2,7 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/folders/names.h>
+#include <kindred/engine/counted.h>
 
 #include <fmt/core.h>
 
@@ -43,6 +44,12 @@ bool is_read_here(ImageFormat format) {
   }
 }
 
+// The endings that were always samples stay samples in a build that cannot read them: the samples of a set do not
+// change, so that runs can be resumed.
+bool names_sample(const ImageEnding& ending) {
+  return ending.is_always_sample || is_read_here(ending.read_as);
+}
+
 const ImageEnding* image_ending_of(std::string_view name) {
   const std::size_t dot = name.rfind('.');
   if (dot == std::string_view::npos || dot == 0 || name[dot - 1] == '/') return nullptr;  // ".jpg" is all name
@@ -78,19 +85,16 @@ std::string UnreadFormats::to_string() const {
     files += count;
     endings += fmt::format("{}{} ({})", endings.empty() ? "" : ", ", ending, count);
   }
-  return fmt::format("{} of formats that this build cannot read: {}",
-                     files == 1 ? "1 file" : fmt::format("{} files", files), endings);
+  return fmt::format("{} of formats that this build cannot read: {}", counted(files, "file"), endings);
 }
 
 std::string UnreadFormats::warning(std::string_view where) const {
   return fmt::format("warning: {}: {}; convert them to JPEG or PNG to use them", where, to_string());
 }
 
-// The endings that were always samples stay samples in a build that cannot read them: the samples of a set do not
-// change, so that runs can be resumed.
 bool detail::is_image_name(const std::string& name) {
   const ImageEnding* ending = image_ending_of(name);
-  return ending != nullptr && (ending->is_always_sample || is_read_here(ending->read_as));
+  return ending != nullptr && names_sample(*ending);
 }
 
 }  // namespace kindred

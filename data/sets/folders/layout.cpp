@@ -61,11 +61,16 @@ std::vector<std::string> folders_with_images(const ClassTree& tree) {
 // Why `dir`, which has folders, is no set.
 std::string no_set_reason(const fs::path& dir) {
   const std::string no_train = "there is no folder 'train' in it";
-  std::vector<std::string> evaluation;
-  for (const std::string& name : list_folders(dir))
-    if (split_role(name)) evaluation.push_back(name);
+  std::vector<std::string> evaluation, with_images;
+  for (const std::string& name : list_folders(dir)) {
+    if (!split_role(name)) continue;
+    evaluation.push_back(name);
+    if (can_be_listed(dir / name) && !list_files(dir / name, is_image_name).empty())
+      with_images.push_back(name);
+  }
   if (!evaluation.empty())
-    return fmt::format("{}, but {}, which is for evaluation", no_train, quoted_names(evaluation));
+    return fmt::format("{}, but {}, which is for evaluation{}", no_train, quoted_names(evaluation),
+                       hint_about_names(dir, with_images));
   const ClassTree tree(dir);
   const std::vector<std::string> classes = folders_with_images(tree);
   if (classes.size() == 1) return fmt::format("{}, and only one class folder, '{}'", no_train, classes.front());
@@ -83,18 +88,37 @@ std::optional<fs::path> find_classes_below(const fs::path& dir) {
 
 }  // namespace
 
+bool holds_sets(const fs::path& dir) {
+  for (const std::string& name : list_folders(dir))
+    if (split_role(name) || is_set(dir / name)) return true;
+  return false;
+}
+
 std::vector<std::string> classes_alone(const fs::path& dir) {
-  const std::vector<std::string> folders = list_folders(dir);
-  if (folders.size() < 2 || find_set_above(dir)) return {};
-  for (const std::string& name : folders)
-    if (split_role(name) || is_set(dir / name)) return {};
-  std::vector<std::string> classes = folders_with_images(ClassTree(dir));
+  if (list_folders(dir).size() < 2 || find_set_above(dir)) return {};
+  std::vector<std::string> classes = all_classes(dir);
   if (classes.size() < 2) return {};
+  return classes;
+}
+
+std::vector<std::string> all_classes(const fs::path& dir) {
+  if (holds_sets(dir)) return {};
+  std::vector<std::string> classes = folders_with_images(ClassTree(dir));
+  if (classes.empty()) return {};
   // A class that is left out would give the classes behind it other labels.
-  for (const std::string& name : folders)
+  for (const std::string& name : list_folders(dir))
     check(can_be_listed(dir / name), ExitCode::data, "{}: the folder cannot be read; check its permissions",
           (dir / name).string());
   return classes;
+}
+
+std::string hint_about_names(const fs::path& dir, const std::vector<std::string>& names) {
+  std::vector<std::string> classes = folders_with_images(ClassTree(dir));
+  std::erase_if(classes, [](const std::string& name) { return split_role(name).has_value(); });
+  if (names.empty() || classes.empty()) return {};
+  return fmt::format("; class folders cannot have the names of splits: if {} {} like {}, rename {}",
+                     quoted_names(names), names.size() == 1 ? "is a class" : "are classes",
+                     quoted_names(classes), names.size() == 1 ? "its folder" : "their folders");
 }
 
 void fail_no_set(const fs::path& dir) {

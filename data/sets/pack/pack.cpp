@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void damaged(const std::string& path, const std::string& what) {
+[[noreturn]] void damaged_pack(const std::string& path, const std::string& what) {
   fail(ExitCode::data, "{}: {}; the pack is damaged: make it again with pack_dataset", path, what);
 }
 
@@ -41,7 +41,7 @@ class Cursor {
   // Returns `count` if that many things of at least `bytes` each fit into the rest. To be called before
   // anything is allocated.
   std::size_t count(std::uint64_t count, std::size_t bytes) const {
-    if (count > rest_.size() / bytes) damaged(path_, "its index has more entries than data");
+    if (count > rest_.size() / bytes) damaged_pack(path_, "its index has more entries than data");
     return static_cast<std::size_t>(count);
   }
 
@@ -53,7 +53,7 @@ class Cursor {
       std::uint64_t end;
       std::memcpy(&end, ends.data() + 8 * i, 8);
       if (end < begin || end - begin > rest_.size())
-        damaged(path_, "its index has a name that is out of place");
+        damaged_pack(path_, "its index has a name that is out of place");
       const auto text = take(static_cast<std::size_t>(end - begin));
       names[i].assign(text.begin(), text.end());
       begin = end;
@@ -65,7 +65,7 @@ class Cursor {
 
  private:
   std::span<const std::uint8_t> take(std::size_t bytes) {
-    if (bytes > rest_.size()) damaged(path_, "its index ends too early");
+    if (bytes > rest_.size()) damaged_pack(path_, "its index ends too early");
     const auto taken = rest_.first(bytes);
     rest_ = rest_.subspan(bytes);
     return taken;
@@ -77,7 +77,7 @@ class Cursor {
 
 detail::PackHeader parse_header(std::span<const std::uint8_t> file, const std::string& path) {
   using namespace detail;
-  if (file.size() < header_bytes) damaged(path, fmt::format("it was cut to {} bytes", file.size()));
+  if (file.size() < header_bytes) damaged_pack(path, fmt::format("it was cut to {} bytes", file.size()));
   Cursor cursor(file.subspan(8, header_bytes - 8), path);
   PackHeader header;
   std::copy_n(file.begin(), header.magic.size(), header.magic.begin());
@@ -88,14 +88,14 @@ detail::PackHeader parse_header(std::span<const std::uint8_t> file, const std::s
        {&header.file_bytes, &header.index_offset, &header.index_bytes, &header.index_hash, &header.fingerprint})
     *value = cursor.number<std::uint64_t>();
   if (cursor.number<std::uint64_t>() != hash_of(file.first(header_bytes - 8)))
-    damaged(path, "its header differs from its checksum");
+    damaged_pack(path, "its header differs from its checksum");
   check(version == pack_version, ExitCode::data, "{}: a pack of version {}; this program reads version {}",
         path, version, pack_version);
   if (file.size() != header.file_bytes)
-    damaged(path, fmt::format("it has {} bytes and was written with {}", file.size(), header.file_bytes));
+    damaged_pack(path, fmt::format("it has {} bytes and was written with {}", file.size(), header.file_bytes));
   if (header.index_offset < header_bytes || header.index_offset > file.size() ||
       header.index_bytes != file.size() - header.index_offset)
-    damaged(path, "its index is out of place");
+    damaged_pack(path, "its index is out of place");
   return header;
 }
 
@@ -114,7 +114,7 @@ PackSplit parse_split(Cursor& cursor, std::uint64_t index_offset, std::size_t cl
     const bool placed = record.offset >= detail::header_bytes && record.offset <= index_offset &&
                         record.bytes <= index_offset - record.offset;
     if (!placed || kind > 2 || record.label < 0 || static_cast<std::size_t>(record.label) >= classes)
-      damaged(path, "its index has an impossible record");
+      damaged_pack(path, "its index has an impossible record");
   }
   split.names = cursor.table(samples);
   return split;
@@ -129,16 +129,16 @@ std::uint64_t record_hash(std::span<const std::uint8_t> data, std::uint64_t numb
 PackContents parse_pack(std::span<const std::uint8_t> file, const std::string& path) {
   const detail::PackHeader header = parse_header(file, path);
   const auto index = file.subspan(static_cast<std::size_t>(header.index_offset));
-  if (detail::hash_of(index) != header.index_hash) damaged(path, "its index differs from its checksum");
+  if (detail::hash_of(index) != header.index_hash) damaged_pack(path, "its index differs from its checksum");
   PackContents contents;
   contents.fingerprint = header.fingerprint;
   Cursor cursor(index, path);
   const auto classes = cursor.number<std::uint32_t>(), splits = cursor.number<std::uint32_t>();
-  if (splits != 1 && splits != 2) damaged(path, fmt::format("its index has {} splits", splits));
+  if (splits < 1 || splits > 3) damaged_pack(path, fmt::format("its index has {} splits", splits));
   contents.class_names = cursor.table(cursor.count(classes, 8));
   for (std::uint32_t s = 0; s < splits; ++s)
     contents.splits.push_back(parse_split(cursor, header.index_offset, contents.class_names.size(), path));
-  if (!cursor.empty()) damaged(path, "its index is longer than its content");
+  if (!cursor.empty()) damaged_pack(path, "its index is longer than its content");
   return contents;
 }
 
@@ -273,6 +273,42 @@ bool is_pack_name(const std::string& name) {
   return name.ends_with(".kpack");
 }
 
+constexpr const char* part_names[] = {"train", "val", "test"};  // of the splits of a pack, in their order
+
+// The images of split number `split` of all packs; nullopt if there are none.
+std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std::vector<fs::path>& packs,
+                                           std::size_t split) {
+  auto source = std::make_shared<PackSource>(request.limits);
+  std::vector<std::string> classes;
+  std::vector<std::int32_t> labels;
+  bool all_pixels = true;
+  for (const fs::path& path : packs) {
+    PackPart part;
+    part.path = path.string();
+    part.file = std::make_shared<MappedFile>(part.path);
+    PackContents contents = parse_pack(part.file->bytes(), part.path);
+    if (classes.empty()) classes = contents.class_names;
+    check(classes == contents.class_names, ExitCode::data,
+          "{}: its classes differ from the classes of {}; packs of one folder must be of the same classes",
+          part.path, packs.front().string());
+    if (split >= contents.splits.size()) continue;
+    for (std::size_t before = 0; before < split; ++before)
+      part.first_number += contents.splits[before].records.size();
+    part.first_sample = static_cast<std::int64_t>(labels.size());
+    part.records = std::move(contents.splits[split].records);
+    for (const std::string& name : contents.splits[split].names) part.names.add(name);
+    for (const PackRecord& record : part.records) {
+      labels.push_back(record.label);
+      all_pixels &= record.kind == RecordKind::pixels;
+    }
+    if (!part.records.empty()) source->parts.push_back(std::move(part));
+  }
+  if (labels.empty()) return std::nullopt;
+  Dataset set(std::move(classes), std::move(labels), std::move(source), all_pixels);
+  set.set_origin({request.dir.string(), part_names[split]});
+  return set;
+}
+
 }  // namespace
 
 std::vector<fs::path> find_packs(const fs::path& path) {
@@ -292,34 +328,15 @@ std::vector<fs::path> find_packs(const fs::path& path) {
 }
 
 std::optional<Dataset> open_packs(const OpenRequest& request, const std::vector<fs::path>& packs) {
-  auto source = std::make_shared<PackSource>(request.limits);
-  std::vector<std::string> classes;
-  std::vector<std::int32_t> labels;
-  bool all_pixels = true;
-  for (const fs::path& path : packs) {
-    PackPart part;
-    part.path = path.string();
-    part.file = std::make_shared<MappedFile>(part.path);
-    PackContents contents = parse_pack(part.file->bytes(), part.path);
-    if (classes.empty()) classes = contents.class_names;
-    check(classes == contents.class_names, ExitCode::data,
-          "{}: its classes differ from the classes of {}; packs of one folder must be of the same classes",
-          part.path, packs.front().string());
-    const std::size_t split = request.split == Split::train ? 0 : 1;
-    if (split >= contents.splits.size()) continue;
-    part.first_number = split == 0 ? 0 : contents.splits[0].records.size();
-    part.first_sample = static_cast<std::int64_t>(labels.size());
-    part.records = std::move(contents.splits[split].records);
-    for (const std::string& name : contents.splits[split].names) part.names.add(name);
-    for (const PackRecord& record : part.records) {
-      labels.push_back(record.label);
-      all_pixels &= record.kind == RecordKind::pixels;
-    }
-    if (!part.records.empty()) source->parts.push_back(std::move(part));
+  if (request.split == Split::train) {
+    std::optional<Dataset> train = open_split_of_packs(request, packs, 0);
+    check(train.has_value(), ExitCode::data, "{}: no training images in it", request.dir.string());
+    return train;
   }
-  if (labels.empty() && request.split == Split::evaluation) return std::nullopt;
-  check(!labels.empty(), ExitCode::data, "{}: no training images in it", request.dir.string());
-  return Dataset(std::move(classes), std::move(labels), std::move(source), all_pixels);
+  std::optional<Dataset> evaluation;
+  if (request.evaluate_on != Split::test) evaluation = open_split_of_packs(request, packs, 1);
+  if (!evaluation && request.evaluate_on != Split::val) evaluation = open_split_of_packs(request, packs, 2);
+  return evaluation;
 }
 
 }  // namespace detail

@@ -1,10 +1,12 @@
 #include <fcntl.h>  // defines: open and its flags
 #include <kindred/data/files/byte_reader.h>
+#include <kindred/data/images/exif.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/images/shrink.h>
 #include <kindred/data/sets/name_table.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/data/sets/pack/pack_format.h>
+#include <kindred/data/sets/subset.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 #include <sys/file.h>  // defines: flock
@@ -24,10 +26,11 @@ namespace fs = std::filesystem;
 constexpr std::size_t write_buffer = std::size_t{1} << 20;
 constexpr std::int64_t images_at_once = 64;  // read and shrunk on all cores before they are written
 
-struct Record {
+struct RecordToWrite {
   RecordKind kind = RecordKind::encoded;
   std::vector<std::uint8_t> data;
   bool shrunk = false;
+  bool oriented = false;  // shrunk, and its EXIF orientation is not upright
 };
 
 std::vector<std::uint8_t> bytes_of_pixels(const Image& image) {
@@ -39,19 +42,19 @@ std::vector<std::uint8_t> bytes_of_pixels(const Image& image) {
   return data;
 }
 
-Record missing(const std::string& reason) {
+RecordToWrite missing_image(const std::string& reason) {
   return {RecordKind::missing, std::vector<std::uint8_t>(reason.begin(), reason.end()), false};
 }
 
-Record make_record(const Dataset& set, std::int64_t i, const PackOptions& options) {
+RecordToWrite make_record(const Dataset& set, std::int64_t i, const PackOptions& options) {
   std::vector<std::uint8_t> scratch;
   const std::optional<Encoded> file = set.source().encoded(i, scratch);
   if (!file) {
     const Decoded decoded = set.load(i);
-    if (decoded.outcome == Outcome::rejected) return missing(decoded.reason);
+    if (decoded.outcome == Outcome::rejected) return missing_image(decoded.reason);
     return {RecordKind::pixels, bytes_of_pixels(decoded.image), false};
   }
-  if (!file->ok()) return missing(file->reason);
+  if (!file->ok()) return missing_image(file->reason);
   if (options.max_side > 0) {
     const ImageHeader header = probe_image(file->bytes, set.source().limits());
     if (header.ok() && std::max(header.height, header.width) > options.max_side) {
@@ -60,7 +63,7 @@ Record make_record(const Dataset& set, std::int64_t i, const PackOptions& option
       // folder.
       if (decoded.outcome == Outcome::ok)
         return {RecordKind::encoded, encode_jpeg(shrink_to(decoded.image, options.max_side), options.quality),
-                true};
+                true, exif_orientation(file->bytes, header.format) != upright};
     }
   }
   return {RecordKind::encoded, std::vector<std::uint8_t>(file->bytes.begin(), file->bytes.end()), false};
@@ -124,7 +127,7 @@ class PartialFile {
     return records;
   }
 
-  PackRecord append_record(std::int32_t label, const Record& record, std::uint64_t number) {
+  PackRecord append_record(std::int32_t label, const RecordToWrite& record, std::uint64_t number) {
     PackRecord entry;
     entry.label = label;
     entry.kind = record.kind;
@@ -250,6 +253,9 @@ std::uint64_t fingerprint_of(const std::vector<Part>& parts, const PackOptions& 
   all.number(static_cast<std::int32_t>(options.max_side));
   all.number(static_cast<std::int32_t>(options.max_side > 0 ? options.quality : 0));
   append_table(all, class_table(parts.front().set));
+  if (options.max_side > 0 && parts.front().set.source().limits().exif == ExifMode::apply)
+    all.number(static_cast<std::uint32_t>(ExifMode::apply));
+  if (parts.size() > 2) all.number(static_cast<std::uint32_t>(parts.size()));  // the second one may be empty
   for (const Part& part : parts) {
     append_table(all, part.names);
     for (const std::int32_t label : part.set.labels()) all.number(label);
@@ -279,7 +285,7 @@ detail::PackBytes index_of(const std::vector<Part>& parts, const std::vector<Pac
 }
 
 // Returns true if `out` holds exactly this pack already. Throws Error(usage) if it holds something else.
-bool is_there(const std::string& out, std::uint64_t fingerprint, bool overwrite) {
+bool exists_already(const std::string& out, std::uint64_t fingerprint, bool overwrite) {
   std::error_code ignored;
   if (!fs::exists(out, ignored) || overwrite) return false;
   check(!fs::is_directory(out, ignored), ExitCode::usage, "{}: a folder; give the name of a file", out);
@@ -296,12 +302,24 @@ bool is_there(const std::string& out, std::uint64_t fingerprint, bool overwrite)
 PackSummary write_pack(const Dataset& train, const std::optional<Dataset>& evaluation,
                        const std::string& prefix, const std::string& out, const PackOptions& options,
                        const std::function<void(std::int64_t done)>& progress, FileOperations& files) {
-  std::vector<Part> parts{part_of(train, prefix)};
-  if (evaluation) parts.push_back(part_of(*evaluation, prefix));
+  const std::optional<Dataset> none;
+  const bool is_test = evaluation && evaluation->origin().part == "test";
+  return write_pack(PackSets{train, is_test ? none : evaluation, is_test ? evaluation : none}, prefix, out,
+                    options, progress, files);
+}
+
+PackSummary write_pack(const PackSets& sets, const std::string& prefix, const std::string& out,
+                       const PackOptions& options, const std::function<void(std::int64_t done)>& progress,
+                       FileOperations& files) {
+  const Dataset no_images = subset(sets.train, {});
+  std::vector<Part> parts{part_of(sets.train, prefix)};
+  if (sets.validation || sets.test)
+    parts.push_back(part_of(sets.validation ? *sets.validation : no_images, prefix));
+  if (sets.test) parts.push_back(part_of(*sets.test, prefix));
   PackSummary summary;
   for (const Part& part : parts) summary.images += part.set.size();
   const std::uint64_t fingerprint = fingerprint_of(parts, options);
-  if (is_there(out, fingerprint, options.overwrite)) {
+  if (exists_already(out, fingerprint, options.overwrite)) {
     summary.was_there = true;
     summary.bytes = FileReader(out).size();
     return summary;
@@ -317,15 +335,16 @@ PackSummary write_pack(const Dataset& train, const std::optional<Dataset>& evalu
   for (const Part& part : parts) {
     for (std::int64_t begin = static_cast<std::int64_t>(records.size()) - first; begin < part.set.size();) {
       const std::int64_t count = std::min(images_at_once, part.set.size() - begin);
-      std::vector<Record> made(static_cast<std::size_t>(count));
+      std::vector<RecordToWrite> made(static_cast<std::size_t>(count));
       parallel_for(count, 1, [&](std::int64_t from, std::int64_t to) {
         for (std::int64_t i = from; i < to; ++i)
           made[static_cast<std::size_t>(i)] = make_record(part.set, begin + i, options);
       });
       for (std::int64_t i = 0; i < count; ++i) {
-        const Record& record = made[static_cast<std::size_t>(i)];
+        const RecordToWrite& record = made[static_cast<std::size_t>(i)];
         records.push_back(partial.append_record(part.set.label(begin + i), record, records.size()));
         summary.shrunk += record.shrunk;
+        summary.oriented += record.oriented;
         if (record.kind == RecordKind::missing)
           summary.missing.push_back(fmt::format("{}: {}", part.set.name(begin + i),
                                                 std::string(record.data.begin(), record.data.end())));

@@ -224,5 +224,24 @@ TEST_CASE("flags: --help says the kind of each value and known ranges, and hides
   CHECK(says(help, "Usage: pretrain [OPTIONS] DIR\n"));
 }
 
+TEST_CASE("command line: which flags were typed is known when all have their values") {
+  CommandLine line("", "program");
+  std::string folder, name;
+  std::int64_t count = 3;
+  line.add("DIR", folder);
+  line.add("--name", name);
+  line.add("-n,--count", count);
+  std::vector<bool> typed;
+  std::int64_t seen = 0;
+  line.when_parsed([&] {
+    typed = {line.has("DIR"), line.has("--name"), line.has("--count")};
+    seen = count;
+  });
+  const char* const arguments[] = {"program", "-n8", "here"};
+  CHECK(!line.parse(3, arguments).has_value());
+  CHECK(typed == std::vector<bool>{true, false, true});
+  CHECK(seen == 8);
+}
+
 }  // namespace
 }  // namespace kindred

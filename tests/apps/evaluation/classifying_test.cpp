@@ -1,13 +1,19 @@
 // Scores of a classifier, against numbers that can be computed by hand.
+#include "../../errors.h"
 #include "../../golden/formula.h"
 
 #include <kindred/apps/evaluation/classifying.h>
+#include <kindred/apps/evaluation/known_images.h>
+#include <kindred/data/sets/dataset.h>
 #include <kindred/engine/error.h>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <memory>
 #include <numeric>
+#include <string>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -98,8 +104,26 @@ TEST_CASE("classes of a set are found in a classifier by name, or by number") {
   CHECK(match_classes(classifier({"cat", "dog", "eel"}), {"dog", "cat"}) == Places{1, 0});
   CHECK(match_classes(classifier({"0", "1"}), {"cat", "dog"}) == Places{0, 1});
   CHECK(match_classes(classifier({"0", "1", "10", "2"}), {"10", "2"}) == Places{2, 3});
+  CHECK(match_classes(classifier({"cat", "dog"}), {"dog", "eel"}) == Places{1, unknown_class});
+  Classifier digits = classifier({"0", "1"});  // classes that are called so, which is not the same as no names
+  digits.has_names = true;
+  CHECK_THROWS_AS(match_classes(digits, {"cat", "dog"}), Error);
   CHECK_THROWS_AS(match_classes(classifier({"cat", "dog"}), {"eel"}), Error);
   CHECK_THROWS_AS(match_classes(classifier({"0", "1", "2"}), {"cat", "dog"}), Error);
+}
+
+TEST_CASE("known images: of many classes that a classifier does not know, four are named") {
+  struct NoPictures : SampleSource {
+    std::string name(std::int64_t) const override { return "none"; }
+  };
+  Dataset set({"cat", "n0", "n1", "n2", "n3", "n4", "n5"}, {1, 2, 3, 4, 5, 6}, std::make_shared<NoPictures>(),
+              false);
+  set.set_origin({"DIR", "all"});
+  const Classifier classifier{Tensor::zeros({2, 1}, DType::f32, Device::cpu),
+                              Tensor::zeros({2}, DType::f32, Device::cpu),
+                              {"cat", "dog"}};
+  CHECK(test::error_of([&] { known_images(set, classifier); }) ==
+        "DIR: no image is of a class that the classifier knows; it has n0, n1, n2, n3 and 2 more");
 }
 
 TEST_CASE("probabilities are the softmax of the logits, however large") {
@@ -112,6 +136,14 @@ TEST_CASE("probabilities are the softmax of the logits, however large") {
   CHECK(probabilities[1] == doctest::Approx(1 / (1 + std::exp(-1))));
   CHECK(probabilities[2] == doctest::Approx(1));
   CHECK(probabilities[3] == doctest::Approx(0));
+}
+
+TEST_CASE("scores: an image whose probabilities are not numbers counts as wrong") {
+  Scores scores(3);
+  const double unknown[] = {std::nan(""), std::nan(""), std::nan("")};
+  for (const std::int32_t label : {0, 1, 2}) scores.add(unknown, label);
+  CHECK(scores.images() == 3);
+  CHECK(scores.top1() == 0);
 }
 
 }  // namespace

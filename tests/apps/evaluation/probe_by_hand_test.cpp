@@ -10,6 +10,7 @@
 #include <kindred/layers/linear/linear.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
 #include <kindred/losses/supcon/supcon.h>
+#include <kindred/models/classifier_file.h>
 #include <kindred/models/encoder_file.h>
 
 #include <nlohmann/json.hpp>
@@ -81,7 +82,7 @@ struct Classifier {
     optimizer->step();
   }
   // The file's bytes: W / deviation, and b - W / deviation . mean, for features that are not normalized.
-  std::string bytes(const std::vector<std::string>& names) const {
+  std::string bytes(const std::vector<std::string>& names, const ParameterStore& encoder) const {
     std::vector<float> weight = fc.weight.value.to_vector<float>(), bias = fc.bias.value.to_vector<float>();
     for (std::size_t c = 0; c < 3; ++c)
       for (std::size_t d = 0; d < feature_dim; ++d) {
@@ -91,6 +92,7 @@ struct Classifier {
     SafetensorsWriter writer;
     writer.set_metadata("format", "pt");
     writer.set_metadata("classes", json_text(names));
+    writer.set_metadata("encoder_xxh3", encoder_checksum(encoder));
     writer.add("fc.weight", Tensor::from(weight, {3, feature_dim}, Device::cpu));
     writer.add("fc.bias", Tensor::from(bias, {3}, Device::cpu));
     const TemporaryFolder folder;
@@ -120,9 +122,10 @@ std::string classifier_of_linear_probe(const std::string& set, const std::string
 }
 
 // On features that are computed once, in `batches` batches an epoch. Each epoch has its own order.
-std::string trained_on_features(const Batch& training, const std::vector<float>& features,
+std::string trained_on_features(const Batch& training, const Frozen& encoder,
                                 const std::vector<std::string>& names, std::int64_t batch, std::int64_t epochs,
                                 double peak, std::uint64_t seed, const SgdOptions& sgd, float smoothing) {
+  const std::vector<float> features = encoder.features(training);
   Classifier classifier(features, seed, sgd, smoothing);
   const std::int64_t batches = training.rows() / batch;
   for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
@@ -142,7 +145,7 @@ std::string trained_on_features(const Batch& training, const std::vector<float>&
       classifier.step(rows, labels, cosine(peak, epoch * batches + step, epochs * batches));
     }
   }
-  return classifier.bytes(names);
+  return classifier.bytes(names, encoder.store);
 }
 
 TEST_CASE("by hand: linear_probe on features, as it is by itself and with every flag") {
@@ -153,16 +156,16 @@ TEST_CASE("by hand: linear_probe on features, as it is by itself and with every 
 
   // Random weights, which depend on the seed.
   const Frozen untrained;
-  const std::string usual = trained_on_features(images, untrained.features(images), training.class_names(), 24,
-                                                30, 0.1, 0, {.momentum = 0.9, .weight_decay = 0}, 0);
+  const std::string usual = trained_on_features(images, untrained, training.class_names(), 24, 30, 0.1, 0,
+                                                {.momentum = 0.9, .weight_decay = 0}, 0);
   CHECK(classifier_of_linear_probe(set, "--untrained resnet20 --image-size 32 --pixels cifar10") == usual);
 
   // An encoder from a file, which also says how pixels are normalized.
   std::ofstream(encoder, std::ios::binary) << by_hand::encoder_of_pretrain(set, "");
   Frozen frozen;
   load_encoder(encoder, frozen.store);
-  const std::string other = trained_on_features(images, frozen.features(images), training.class_names(), 5, 2,
-                                                0.3, 3, {.momentum = 0.8, .weight_decay = 0.01}, 0.1f);
+  const std::string other = trained_on_features(images, frozen, training.class_names(), 5, 2, 0.3, 3,
+                                                {.momentum = 0.8, .weight_decay = 0.01}, 0.1f);
   CHECK(other != usual);
   CHECK(classifier_of_linear_probe(set, "--encoder " + encoder +
                                             " -b 5 --epochs 2 --lr 0.3 --seed 3 --momentum 0.8 "
@@ -190,7 +193,7 @@ TEST_CASE("by hand: linear_probe on augmented images, whose second epoch has oth
       }
     }
     REQUIRE(step == 8);
-    return classifier.bytes(training.class_names());
+    return classifier.bytes(training.class_names(), frozen.store);
   };
   const std::string right = trained(1);
   for (std::int64_t image = 0; image < 24; ++image) CHECK(views[0].at(image) != views[1].at(image));

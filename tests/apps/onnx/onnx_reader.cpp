@@ -1,4 +1,4 @@
-#include "onnx_reader.h"
+#include "onnx_arithmetic.h"
 
 #include <doctest/doctest.h>
 
@@ -72,13 +72,20 @@ OnnxNode read_node(std::string_view bytes) {
 }
 
 std::pair<std::string, OnnxTensor> read_weights(std::string_view bytes) {
+  constexpr std::uint64_t int64 = 7;  // TensorProto.DataType
   std::string name;
+  std::uint64_t type = 0;
   OnnxTensor tensor;
   for_each_field(bytes,
                  [&](std::uint64_t field, std::uint64_t value, std::string_view content, std::uint64_t kind) {
                    if (field == 1) take_integers(tensor.shape, value, content, kind);
+                   if (field == 2) type = value;
                    if (field == 8) name = content;
-                   if (field == 9) {
+                   if (field == 9 && type == int64) {
+                     std::vector<std::int64_t> integers(content.size() / sizeof(std::int64_t));
+                     std::memcpy(integers.data(), content.data(), content.size());
+                     for (const std::int64_t each : integers) tensor.values.push_back(static_cast<float>(each));
+                   } else if (field == 9) {
                      tensor.values.resize(content.size() / sizeof(float));
                      std::memcpy(tensor.values.data(), content.data(), content.size());
                    }
@@ -185,10 +192,9 @@ OnnxTensor run_node(const OnnxNode& node, const std::vector<OnnxTensor>& in) {
     REQUIRE(node.integers.at("transB")[0] == 1);
     return product(in[0], in[1], in[2]);
   }
-  OnnxTensor result = in[0];
-  if (node.operation == "Add")
-    for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] += in[1].values[i];
-  else if (node.operation == "ReduceL2") {
+  if (std::optional<OnnxTensor> result = run_arithmetic(node, in)) return *result;
+  OnnxTensor result;
+  if (node.operation == "ReduceL2") {
     const std::size_t width = in[0].values.size() / static_cast<std::size_t>(in[0].shape[0]);
     result = {{in[0].shape[0], 1}, {}};
     for (std::size_t i = 0; i < in[0].values.size(); i += width) {
@@ -196,11 +202,6 @@ OnnxTensor run_node(const OnnxNode& node, const std::vector<OnnxTensor>& in) {
       for (std::size_t d = 0; d < width; ++d) squares += double(in[0].values[i + d]) * in[0].values[i + d];
       result.values.push_back(static_cast<float>(std::sqrt(squares)));
     }
-  } else if (node.operation == "Max") {
-    for (float& value : result.values) value = std::max(value, in[1].values[0]);
-  } else if (node.operation == "Div") {
-    const std::size_t width = in[0].values.size() / in[1].values.size();
-    for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] /= in[1].values[i / width];
   } else {
     FAIL("an operation that this reader does not know: ", node.operation);
   }
@@ -236,14 +237,26 @@ int OnnxFile::count(const std::string& operation) const {
 }
 
 OnnxTensor OnnxFile::run(const OnnxTensor& images) const {
+  return result_of(nodes.back().outputs.at(0), images);
+}
+
+OnnxTensor OnnxFile::prepared(const OnnxTensor& images) const {
+  const auto first =
+      std::find_if(nodes.begin(), nodes.end(), [](const OnnxNode& node) { return node.operation == "Conv"; });
+  REQUIRE(first != nodes.end());
+  return result_of(first->inputs.at(0), images);
+}
+
+OnnxTensor OnnxFile::result_of(const std::string& name, const OnnxTensor& images) const {
   std::map<std::string, OnnxTensor> known = weights;
   known["images"] = images;
   for (const OnnxNode& node : nodes) {
+    if (known.contains(name)) break;
     std::vector<OnnxTensor> inputs;
     for (const std::string& input : node.inputs) inputs.push_back(known.at(input));
     known[node.outputs.at(0)] = run_node(node, inputs);
   }
-  return known.at(nodes.back().outputs.at(0));
+  return known.at(name);
 }
 
 }  // namespace kindred

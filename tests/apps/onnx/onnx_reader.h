@@ -30,8 +30,13 @@ struct OnnxFile {
   explicit OnnxFile(const std::string& bytes);
   int count(const std::string& operation) const;  // number of such nodes
 
-  // The last node's result for "images" [n, 3, h, w].
+  // The last node's result for "images": [n, 3, h, w], or with the preparation in the graph [n, h, w, 3].
   OnnxTensor run(const OnnxTensor& images) const;
+  // What the first convolution takes.
+  OnnxTensor prepared(const OnnxTensor& images) const;
+
+ private:
+  OnnxTensor result_of(const std::string& name, const OnnxTensor& images) const;
 };
 
 }  // namespace kindred

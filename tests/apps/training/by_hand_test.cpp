@@ -14,6 +14,7 @@
 #include <kindred/models/momentum_encoder.h>
 
 #include <cmath>
+#include <numbers>
 
 namespace kindred {
 namespace {
@@ -166,6 +167,27 @@ TEST_CASE("by hand: RMSProp, with the constants of Google's SupCon and with othe
   CHECK(encoder_of_pretrain(set,
                             "--optimizer rmsprop --rmsprop-rho 0.7 --rmsprop-eps 0.01 --momentum 0.8 "
                             "--weight-decay 0.02") == other);
+}
+
+TEST_CASE("by hand: AdamW with its own learning rate and weight decay, and with others") {
+  const TemporaryFolder folder;
+  const std::string set = by_hand::draw_set(folder);
+  Plan plan;
+  plan.loss = supcon_with({});
+  plan.optimizer = AdamWOptions{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01};
+  plan.learning_rate = [](std::int64_t step) {
+    return 0.001 * (1 + std::cos(std::numbers::pi * static_cast<double>(step) / by_hand::steps)) / 2;
+  };
+  const std::string usual = encoder_after(set, plan);
+  CHECK(encoder_of_pretrain(set, "--optimizer adamw", "--warmup-epochs 0 ") == usual);
+  // A preset's rates are for its own optimizer.
+  CHECK(encoder_of_pretrain(set, "--preset cifar-quick --pixels cifar10 --optimizer adamw",
+                            "--warmup-epochs 0 ") == usual);
+  plan.optimizer = AdamWOptions{.beta1 = 0.8, .beta2 = 0.9, .eps = 1e-8, .weight_decay = 0.2};
+  plan.learning_rate = by_hand::learning_rate;
+  const std::string other = encoder_after(set, plan);
+  CHECK(other != usual);
+  CHECK(encoder_of_pretrain(set, "--optimizer adamw --momentum 0.8 --beta2 0.9 --weight-decay 0.2") == other);
 }
 
 TEST_CASE("by hand: two seeds draw other images and other weights") {

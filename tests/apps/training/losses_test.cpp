@@ -171,7 +171,10 @@ TEST_CASE("warnings: a healthy run is left alone, the others are told what to tr
     CHECK(warnings[0].find(what) != std::string::npos);
     CHECK(warnings[0].find('\n') == std::string::npos);
   };
-  says(warnings_of(supcon, 4, false, alike), "collapsed");
+  says(warnings_of(supcon, 4, false, alike), "collapsed; try a lower --lr or more --warmup-epochs");  // at 0.1
+  LossOptions warm = supcon;
+  warm.supcon.temperature = 0.5f;
+  says(warnings_of(warm, 4, false, alike), "more --warmup-epochs, or a --temperature of 0.1");
   says(warnings_of(supcon, 4, false, by_image), "shuffled");
   says(warnings_of(supcon, 4, true, by_class), "same images");
   const auto two_classes = [](int image, int, int) { return axis(image % 2, 2); };
@@ -182,6 +185,18 @@ TEST_CASE("warnings: a healthy run is left alone, the others are told what to tr
   LossOptions cold = supcon;
   cold.supcon.temperature = 0.005f;
   says(warnings_at_start(cold, {0, 1}, false), "--temperature");
+}
+
+TEST_CASE("warnings: features that are nearly equal are no collapse while a run warms up and is above chance") {
+  const auto warnings = [](bool learns_in_warm_up) {
+    Diagnosis diagnosis(options_of("supcon"), 2);
+    diagnosis.see({0, 1}, {0, 1});
+    diagnosis.look_at(Tensor::full({4, 3}, 0.5, DType::f32, Device::cpu));
+    diagnosis.finish_epoch(1, 1, 2, learns_in_warm_up);
+    return diagnosis.warnings().size();
+  };
+  CHECK(warnings(true) == 0);
+  CHECK(warnings(false) == 1);
 }
 
 TEST_CASE("warnings: an image that stands in for unreadable ones is no repeated image") {

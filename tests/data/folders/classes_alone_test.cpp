@@ -115,6 +115,29 @@ TEST_CASE("classes alone: one level too high, one class, only evaluation, no cla
       "there is no folder 'train' in it, but 'test', which is for evaluation; expected DIR/train/<class>"));
 }
 
+TEST_CASE("classes alone: a class that is called like a split is an error that says to rename it") {
+  const std::string hint = "; class folders cannot have the names of splits: if ";
+  const TempFolder vehicles;
+  for (const char* name : {"bus", "car", "train"}) write_class_folders(vehicles, name, {""}, 1, 8);
+  CHECK(set_error(vehicles) ==
+        "DIR/train: no class folders in it; expected DIR/train/<class>/*.jpg, a folder per class" + hint +
+            "'train' is a class like 'bus', 'car', rename its folder");
+  write_class_folders(vehicles, "train/steam", {""}, 1, 8);
+  CHECK(set_error(vehicles) ==
+        "DIR/train: only one class, 'steam'; at least two are needed to learn from labels" + hint +
+            "'train' is a class like 'bus', 'car', rename its folder");
+  const TempFolder stages;
+  for (const char* name : {"Dev", "live", "test"}) write_class_folders(stages, name, {""}, 1, 8);
+  CHECK(contains(set_error(stages), "but 'Dev', 'test', which is for evaluation" + hint +
+                                        "'Dev', 'test' are classes like 'live', rename their folders; expected "
+                                        "DIR/train/<class>"));
+  std::filesystem::remove_all(vehicles.path() / "bus");
+  std::filesystem::remove_all(vehicles.path() / "car");
+  std::filesystem::remove_all(vehicles.path() / "train/steam");
+  CHECK(set_error(vehicles) ==
+        "DIR/train: no class folders in it; expected DIR/train/<class>/*.jpg, a folder per class");
+}
+
 TEST_CASE("classes alone: a class may have a folder 'train'") {
   const TempFolder folder;
   folder.write("vehicle/train/1.jpg", {1});

@@ -74,8 +74,14 @@ void put_run_around_right(const fs::path& folder) {
 
 }  // namespace
 
-void put_right_folder_of(const fs::path& file) {
-  put_right(folder_around(file));
+void put_right_folder_of(const fs::path& given) {
+  std::error_code ignored;
+  if (fs::is_directory(given, ignored)) {
+    put_right(given);
+    return;
+  }
+  const fs::path folder = folder_around(given);
+  put_right(folder.filename() == "checkpoints" ? folder.parent_path() : folder);
 }
 
 OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun existing)
@@ -124,7 +130,7 @@ void OutputFolder::check_free() const {
   const bool is_inside = is_run && !holds_run(folder_) && !holds_probe(folder_);
   fail(ExitCode::usage, "--out {}: {} already; give another folder, or --overwrite to replace them{}", name,
        is_inside ? "a folder inside it holds results of a probe" : "it holds results",
-       is_run && !is_inside ? "; --resume continues a run" : "");
+       is_run && holds_run(folder_) ? "; --resume continues a run" : "");
 }
 
 void OutputFolder::take_over() {

@@ -54,8 +54,8 @@ class OutputFolder {
   std::atomic<bool> replaces_{false};
 };
 
-// Puts right what a killed process left in the folder of a file that is about to be read. Does nothing while
-// another process is using that folder. Throws Error(io).
-void put_right_folder_of(const std::filesystem::path& file);
+// Puts right what a killed process left in the folder that is about to be read, or in that of a file or checkpoint.
+// Does nothing while another process is using the folder. Throws Error(io).
+void put_right_folder_of(const std::filesystem::path& given);
 
 }  // namespace kindred

@@ -15,9 +15,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 8> names_of_run = {
-    "config.json",    "metrics.jsonl",   "encoder.safetensors", "checkpoint.safetensors",
-    "bad_images.tsv", "non_finite.json", "plans.json",          "checkpoint.safetensors.damaged"};
+constexpr std::array<std::string_view, 10> names_of_run = {"config.json",
+                                                           "metrics.jsonl",
+                                                           "encoder.safetensors",
+                                                           "best_encoder.safetensors",
+                                                           "bad_images.tsv",
+                                                           "non_finite.json",
+                                                           "plans.json",
+                                                           "best_classifier.safetensors",
+                                                           "checkpoint.safetensors",
+                                                           "checkpoint.safetensors.damaged"};
 constexpr std::array<std::string_view, 2> names_of_result = {"result.json", "classifier.safetensors"};
 
 bool is_name_of_run(const std::string& name) {
@@ -34,6 +41,17 @@ bool is_name_of_probe(const std::string& name) {
 
 bool is_name_of_run_or_result(const std::string& name) {
   return is_name_of_run(name) || is_name_of_result(name);
+}
+
+// Returns true for a run that trains a classifier: result.json and classifier.safetensors beside it are its own.
+bool holds_classifying_run(const fs::path& folder) {
+  if (!holds_run(folder)) return false;
+  try {
+    const nlohmann::json config = read_json(folder / "config.json");
+    return config.is_object() && config.contains("loss") && config["loss"] == "cross_entropy";
+  } catch (const Error&) {
+    return false;  // there is none, or it cannot be read
+  }
 }
 
 // A file, or a link to one, through which a program writes.
@@ -65,7 +83,8 @@ std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const Hid
     return files;
   }
   // In a hidden folder everything belongs to the run. In place, a lone result.json may be the user's.
-  add({}, is_hidden || holds_probe(folder) ? is_name_of_run_or_result : is_name_of_run);
+  const bool has_results = is_hidden || holds_probe(folder) || holds_classifying_run(folder);
+  add({}, has_results ? is_name_of_run_or_result : is_name_of_run);
   add("checkpoints", is_checkpoint_name);
   for (const std::string& name : folders_inside(folder)) {
     if (is_hidden)
@@ -95,7 +114,8 @@ bool holds_run(const fs::path& folder) {
 
 bool holds_probe(const fs::path& folder) {
   return std::all_of(names_of_result.begin(), names_of_result.end(),
-                     [&](std::string_view name) { return is_own_file(folder / name); });
+                     [&](std::string_view name) { return is_own_file(folder / name); }) &&
+         !holds_classifying_run(folder);
 }
 
 bool holds_results(const fs::path& folder, FolderOf what) {
@@ -110,7 +130,8 @@ bool holds_results(const fs::path& folder, FolderOf what) {
 
 bool holds_save(const fs::path& folder, FolderOf what) {
   if (what == FolderOf::probe) return is_own_file(folder / "result.json");
-  return is_own_file(folder / "encoder.safetensors") || !CheckpointFolder(folder, 1).candidates().empty();
+  return is_own_file(folder / "encoder.safetensors") || is_own_file(folder / "best_encoder.safetensors") ||
+         !CheckpointFolder(folder, 1).candidates().empty();
 }
 
 bool is_report(const fs::path& file) {

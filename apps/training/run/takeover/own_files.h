@@ -33,7 +33,8 @@ std::vector<std::string> folders_inside(const std::filesystem::path& folder);
 
 // Returns true if there is a line of metrics, an encoder or a checkpoint.
 bool holds_run(const std::filesystem::path& folder);
-// Returns true if there are both files that every probe ends with: result.json and classifier.safetensors.
+// Returns true if there are both files that every probe ends with, result.json and classifier.safetensors, and they
+// are not those of a run that trained its classifier itself (--loss cross_entropy).
 bool holds_probe(const std::filesystem::path& folder);
 // Returns true if there are results that a new run or probe would replace, or mix with its own.
 bool holds_results(const std::filesystem::path& folder, FolderOf what);

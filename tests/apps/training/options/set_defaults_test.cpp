@@ -5,6 +5,7 @@
 #include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/files/json_text.h>
+#include <kindred/models/encoder_file.h>
 
 #include <doctest/doctest.h>
 #include <fmt/core.h>
@@ -105,7 +106,30 @@ TEST_CASE(
   CHECK(model({"--model", "resnet18"}) == "none 0");
   CHECK(model({"--image-size", "64"}) == "none 0");
   CHECK(model({"--preset", "cifar"}) == "none 0");
-  CHECK(model({"--weights", "w.safetensors"}) == "none 0");
+  ParameterStore store;
+  const ResNet encoder(store, resnet_spec("resnet32"), Stem::imagenet);
+  store.allocate(Device::cpu, 3);
+  const std::string file = folder / "w.safetensors";
+  save_encoder(file, store, EncoderInfo{"resnet32", Stem::imagenet, 48, cifar100_pixels}, 7);
+  const GivenOptions of_file = chosen_for(set, {"--weights", file.c_str()}, Device::cpu, {});
+  CHECK(of_file.model == "resnet32");
+  CHECK(of_file.stem == "imagenet");
+  CHECK(of_file.image_size == 48);
+  CHECK(of_file.pixels == "cifar100");
+  const GivenOptions in_part = chosen_for(
+      set, {"--weights", file.c_str(), "--image-size", "64", "--pixels", "cifar10"}, Device::cpu, {});
+  CHECK(in_part.model == "resnet32");
+  CHECK(in_part.stem == "imagenet");
+  CHECK(!in_part.image_size);
+  CHECK(!in_part.pixels);
+  // A resumed run keeps its own, also if the file is gone.
+  const char* own = R"({"model": "resnet44", "stem": "cifar", "image_size": 40, "pixels": "imagenet"})";
+  const GivenOptions of_run_with_weights =
+      chosen_for(set, {"--weights", "gone.safetensors"}, Device::cpu, parse_json(own));
+  CHECK(of_run_with_weights.model == "resnet44");
+  CHECK(of_run_with_weights.stem == "cifar");
+  CHECK(of_run_with_weights.image_size == 40);
+  CHECK(of_run_with_weights.pixels == "imagenet");
 
   const auto of_run = [&](const char* config, Device device) { return model({}, device, parse_json(config)); };
   CHECK(of_run(R"({"model": "resnet50", "image_size": 224})", Device::cpu) == "resnet50 224");

@@ -186,6 +186,28 @@ TEST_CASE("checkpoint folder: the last K and the best stay") {
   CHECK(Checkpoint(folder / "checkpoint.safetensors").run().steps_done == 5);
 }
 
+TEST_CASE(
+    "checkpoint folder: a run that counts from a smaller step after a change goes on from its newest one") {
+  const TemporaryFolder folder;
+  const SmallRun before(1), after(2);
+  CheckpointFolder checkpoints(folder.path, 2);
+  for (const std::int64_t step : {90, 100}) checkpoints.save(checkpoint_of(before, step), step == 100);
+  // With a batch twice as large, the second epoch ends at step 60.
+  for (const std::int64_t step : {60, 65, 70}) {
+    RunState state = state_at(step);
+    state.epochs_done = 2;
+    state.metrics.push_back({{"epoch", 2}, {"loss", 5.0}});
+    checkpoints.save(Checkpoint(after.store, after.optimizer->state(), state), false);
+    CHECK(checkpoints.newest_valid().newest->run().steps_done == step);
+  }
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  CHECK(names == std::vector<std::string>{"best.txt", "step-000000065.safetensors",
+                                          "step-000000070.safetensors", "step-000000100.safetensors"});
+}
+
 TEST_CASE("run lock: a second process is refused; what a killed one left is removed") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "checkpoints");

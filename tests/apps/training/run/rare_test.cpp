@@ -4,11 +4,14 @@
 
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/checkpoint.h>
+#include <kindred/apps/training/run/run_record.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/models/weights_file.h>
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -18,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl") {
+TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl, and its encoder has a file") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder, 5, 8), run = folder / "run";
   const auto result =
@@ -28,18 +31,26 @@ TEST_CASE("the best checkpoint is that of the highest figure in metrics.jsonl") 
   CAPTURE(result.output);
   REQUIRE(result.code == 0);
   std::istringstream lines(read_bytes(run + "/metrics.jsonl"));
-  std::vector<double> figures;
-  for (std::string line; std::getline(lines, line);)
-    figures.push_back(parse_json(line).at("knn_top1").get<double>());
+  std::vector<std::array<double, 3>> figures;  // of equals the one with the lower loss, then the later one
+  for (std::string line; std::getline(lines, line);) {
+    const auto epoch = parse_json(line);
+    figures.push_back(
+        {epoch.at("knn_top1").get<double>(), -epoch.at("loss").get<double>(), epoch.at("epoch").get<double>()});
+  }
   REQUIRE(figures.size() == 8);
-  const auto best = std::max_element(figures.begin(), figures.end());  // the first of equals
-  REQUIRE(*best > *std::min_element(figures.begin(), figures.end()));
+  const auto best = std::max_element(figures.begin(), figures.end());
+  REQUIRE((*best)[0] > (*std::min_element(figures.begin(), figures.end()))[0]);
   // An epoch has four steps; the last epoch's checkpoint is the newest and is there in any case.
   const auto steps = 4 * (best - figures.begin() + 1);
   const std::string name = fmt::format("step-{:09}.safetensors", steps);
   MESSAGE("best of 32 steps: " << steps);
   CHECK(read_bytes(run + "/checkpoints/best.txt") == name + "\n");
-  CHECK(Checkpoint(run + "/checkpoints/" + name).run().best == *best);
+  CHECK(Checkpoint(run + "/checkpoints/" + name).run().best == (*best)[0]);
+  const std::string exported = folder / "exported";
+  REQUIRE(run_program("export", run + "/checkpoints/" + name + " --format kindred --out " + exported).code ==
+          0);
+  CHECK(read_bytes(run + "/best_encoder.safetensors") == read_bytes(exported));
+  CHECK(says(result, fmt::format("best encoder: {}/best_encoder.safetensors (epoch {})", run, steps / 4)));
 }
 
 std::vector<nlohmann::json> epochs_of(const std::string& run) {
@@ -52,14 +63,16 @@ std::vector<nlohmann::json> epochs_of(const std::string& run) {
 const std::string skips =
     " --device cpu --model resnet20 --image-size 32 -b 8 -j 1 --knn-every 0 --on-nonfinite skip ";
 
-TEST_CASE("an epoch in which every step was skipped has no loss, and is no candidate for the best") {
+TEST_CASE("a run that diverges ends with code 7; an epoch in which every step was skipped has no loss") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   // The first of nine steps spoils the weights.
   const auto result =
       run_program("pretrain", set + " --out " + run + skips + "--epochs 3 --lr 1e30 --warmup-epochs 0");
   CAPTURE(result.output);
-  CHECK(result.code == 0);
+  CHECK(result.code == 7);
+  CHECK(is_one_line_error(result));
+  CHECK(says(result, "error: the run has diverged: its last 8 steps were skipped"));
   CHECK(says(result, "epoch 2/3  loss none (chance 2.708)"));
   CHECK(says(result, "3 steps skipped\n"));
   CHECK(!says(result, "loss 0.0000"));
@@ -71,7 +84,35 @@ TEST_CASE("an epoch in which every step was skipped has no loss, and is no candi
     CHECK(epochs[later].at("loss").is_null());
     CHECK(epochs[later].at("skipped_steps") == 3);
   }
-  CHECK(read_bytes(run + "/checkpoints/best.txt") == "step-000000003.safetensors\n");
+  // Also the first epoch ended with weights that give no finite loss.
+  CHECK(!fs::exists(run + "/checkpoints/best.txt"));
+  CHECK(Checkpoint(run + "/checkpoint.safetensors").run().skipped_in_a_row == 8);
+}
+
+TEST_CASE("a single skipped step at the end of a long epoch is no divergence; half a short epoch is") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder, 2, 3);
+  PretrainOptions o = small_options(8, 2);
+  o.out = (folder / "run").string();
+  o.epochs = 1;
+  const Dataset train = *open_dataset(set, Split::train);
+  // After this many updates and then this many skipped steps, of an epoch of so many steps.
+  const auto diverged = [&](std::int64_t steps, int updates, int skipped) {
+    RunRecord record(o, train, steps, [] { return std::vector<BadImage>(); });
+    for (int step = 0; step < updates + skipped; ++step) {
+      record.begin_step({0, 1});
+      record.end_step(StepResult{.step = step, .loss = 1, .step_seconds = 1}, step < updates);
+    }
+    CHECK(record.failure().empty() != record.has_diverged());
+    return record.has_diverged();
+  };
+  CHECK(!diverged(100, 99, 1));
+  CHECK(!diverged(100, 91, 9));
+  CHECK(diverged(100, 90, 10));
+  CHECK(!diverged(9, 5, 4));
+  CHECK(diverged(9, 4, 5));
+  CHECK(diverged(1, 0, 1));
+  CHECK(!diverged(1, 1, 0));
 }
 
 TEST_CASE("a run whose every step was skipped saves, says that it learned nothing, and ends with code 7") {

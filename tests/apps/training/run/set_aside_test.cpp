@@ -31,12 +31,12 @@ void write_below(const fs::path& folder, const std::string& name, const std::str
   write_bytes(folder / name, bytes);
 }
 
-// A run of eleven files, the last three of a probe, and files of the user's among them.
+// A run of twelve files, the last three of a probe, and files of the user's among them.
 void write_run_with_probe(const fs::path& run) {
   for (const char* name :
        {"config.json", "metrics.jsonl", "plans.json", "bad_images.tsv", "encoder.safetensors",
-        "checkpoint.safetensors", "checkpoints/step-000000008.safetensors", "checkpoints/best.txt",
-        "probe/result.json", "probe/classifier.safetensors", "probe/bad_images.tsv"})
+        "best_encoder.safetensors", "checkpoint.safetensors", "checkpoints/step-000000008.safetensors",
+        "checkpoints/best.txt", "probe/result.json", "probe/classifier.safetensors", "probe/bad_images.tsv"})
     write_below(run, name, std::string("the earlier ") + name);
   for (const char* name :
        {"notes.txt", "checkpoints/step-mine.safetensors", "probe/figure.png", "analysis/result.json"})
@@ -78,7 +78,7 @@ TEST_CASE("set aside: whenever the process is killed without a save, the next st
     CHECK(!SetAside(folder.path, FolderOf::run).is_there());
     if (!killed) break;
   }
-  CHECK(kills == 24);  // there and back: eleven files, and the folder that says so
+  CHECK(kills == 26);  // there and back: twelve files, and the folder that says so
 }
 
 TEST_CASE("set aside: if any call fails, everything is where it was") {
@@ -98,12 +98,12 @@ TEST_CASE("set aside: if any call fails, everything is where it was") {
     }
     if (files.calls <= call) break;  // all calls were tried
   }
-  CHECK(failures == 13);  // twelve renames, and bringing the folder to the disk
+  CHECK(failures == 14);  // thirteen renames, and bringing the folder to the disk
 }
 
 TEST_CASE("set aside: any save of the new run makes the next start remove the earlier run, and nothing else") {
-  for (const std::string save :
-       {"encoder.safetensors", "checkpoint.safetensors", "checkpoints/step-000000002.safetensors"}) {
+  for (const std::string save : {"encoder.safetensors", "best_encoder.safetensors", "checkpoint.safetensors",
+                                 "checkpoints/step-000000002.safetensors"}) {
     CAPTURE(save);
     const TemporaryFolder folder;
     write_run_with_probe(folder.path);

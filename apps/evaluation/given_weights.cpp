@@ -1,0 +1,96 @@
+#include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/data/files/file.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/files/json_text.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <map>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t most_name_bytes = 300, most_config_bytes = std::size_t{1} << 20;
+
+// The content of a small file of a run; empty if it cannot be read.
+std::string small_file(const fs::path& path, std::size_t most_bytes) {
+  const FileContent content = read_file(path.string(), most_bytes);
+  return {content.bytes.begin(), content.bytes.end()};
+}
+
+// What the config.json of a checkpoint's run says about its encoder, if the checkpoint itself does not.
+std::optional<EncoderInfo> info_from_config(const fs::path& path) {
+  const SafetensorsFile file(path);
+  if (!is_checkpoint(file) || file.metadata().contains("model")) return std::nullopt;
+  const fs::path config_path = run_of_checkpoint(path) / "config.json";
+  const nlohmann::json config = parse_hostile_json(small_file(config_path, most_config_bytes));
+  if (!config.is_object()) return std::nullopt;
+  std::map<std::string, std::string> texts;
+  for (const char* key : {"model", "stem", "image_size", "pixel_mean", "pixel_std"})  // all that there was then
+    if (const auto value = config.find(key); value != config.end())
+      texts[key] = value->is_string() ? value->get<std::string>() : json_text(*value);
+  try {
+    return parse_encoder_info(config_path.string(), texts);
+  } catch (const Error&) {  // it is no config.json of pretrain
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+fs::path run_of_checkpoint(const fs::path& checkpoint) {
+  std::error_code ignored;
+  const fs::path folder = fs::absolute(checkpoint, ignored).lexically_normal().parent_path();
+  return folder.filename() == "checkpoints" ? folder.parent_path() : folder;
+}
+
+std::optional<fs::path> best_checkpoint(const fs::path& run) {
+  const std::string text = small_file(run / "checkpoints" / "best.txt", most_name_bytes);
+  const std::string name = text.substr(0, text.find('\n'));
+  std::error_code ignored;
+  const fs::path checkpoint = run / "checkpoints" / name;
+  if (fs::path(name).has_parent_path() || !fs::is_regular_file(checkpoint, ignored)) return std::nullopt;
+  return checkpoint;
+}
+
+fs::path weights_file(const std::string& flag, const fs::path& given, bool best) {
+  std::error_code ignored;
+  if (!fs::is_directory(given, ignored)) {  // reading it says so if it is not there
+    check(!best || !fs::exists(given, ignored), ExitCode::usage,
+          "--best: {} {} is a file; give the folder of its run, or leave --best out", flag, given.string());
+    return given;
+  }
+  const fs::path file = given / (best ? best_encoder_name : encoder_name);
+  if (fs::exists(file, ignored)) return file;
+  if (best)
+    if (const auto checkpoint = best_checkpoint(given)) return *checkpoint;
+  check(
+      !best || !fs::exists(given / encoder_name, ignored), ExitCode::file,
+      "{} has no {}: no epoch of its run has finished, or an earlier version wrote it; leave --best out to use "
+      "its {}",
+      given.string(), best_encoder_name, encoder_name);
+  fail(ExitCode::file,
+       "{} has no {}: give the --out folder of a pretrain run, a checkpoint, or a .safetensors file",
+       given.string(), encoder_name);
+}
+
+EncoderInfo encoder_info_of(const fs::path& file) {
+  if (const auto from_config = info_from_config(file)) return *from_config;
+  return read_encoder_info(file);
+}
+
+WeightsInfo weights_info_of(const fs::path& file) {
+  WeightsInfo info = read_weights_info(file);
+  if (!info.assumed) return info;
+  if (const auto from_config = info_from_config(file)) {
+    info.encoder = *from_config;
+    info.assumed = false;
+  }
+  return info;
+}
+
+}  // namespace kindred

@@ -1,0 +1,104 @@
+#include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/training/gpu_rates/gpu_rates.h>
+#include <kindred/apps/training/options/option_relations.h>
+#include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/error.h>
+#include <kindred/models/resnet.h>
+
+#include <fmt/ranges.h>  // defines: fmt::join
+
+#include <algorithm>
+
+namespace kindred {
+namespace {
+
+void check_fits_optimizer(const char* flag, const std::optional<double>& given, OptimizerKind fits,
+                          OptimizerKind optimizer) {
+  check(!given || optimizer == fits, ExitCode::usage, "{} is for --optimizer {}, not for {}; leave it out",
+        flag, name(fits), name(optimizer));
+}
+
+}  // namespace
+
+void check_relations(const PretrainOptions& o) {
+  o.data.check_values();
+  o.data.check_outside("--out", o.out);
+  check(!o.best || !o.weights.empty(), ExitCode::usage,
+        "--best is for --weights RUN, which says the best encoder of which run; give both, or leave it out");
+  if (o.best && !o.resume) weights_file("--weights", o.weights, true);  // throws before the data set is read
+  check(!o.allow_change || o.resume, ExitCode::usage, "--allow-change is for --resume");
+  check(!(o.resume && o.overwrite), ExitCode::usage, "--resume and --overwrite exclude each other");
+}
+
+void check_prediction(const PretrainOptions& o) {
+  check(o.gpu.empty() || o.dry_run, ExitCode::usage,
+        "--gpu is for --dry-run, which predicts a step's time there; --device cuda trains on the GPU that is "
+        "here");
+  check(o.prediction.empty() || !o.gpu.empty(), ExitCode::usage, "--prediction is for --dry-run --gpu");
+  check(o.gpu.empty() || o.device == "auto" || o.device == "cuda", ExitCode::usage,
+        "--device {} does not go with --gpu, which predicts for a GPU; leave one of them out", o.device);
+  if (!o.gpu.empty()) gpu_rates(o.gpu);  // throws before the data set is read
+  o.data.check_outside("--prediction", o.prediction);
+}
+
+void set_views(PretrainOptions& o, const GivenOptions& flags) {
+  const ImageViews made = image_views(o.augment, static_cast<int>(o.image_size), static_cast<int>(o.views));
+  check(!made.views_fixed || !flags.views || *flags.views == made.views(), ExitCode::usage,
+        "--views {}: {} describes {} views; leave --views out", o.views, o.augment, made.views());
+  o.view_groups = made.groups;
+  for (ViewGroup& group : o.view_groups) group.recipe.resize = o.resize;
+  o.views = made.views();
+}
+
+void check_flags_fit(const PretrainOptions& o, const GivenOptions& flags, const LossOptions& loss) {
+  check_fits_loss("--temperature", flags.temperature.has_value(),
+                  loss.is_softmax() || loss.kind == LossKind::n_pairs, o.loss);
+  check_fits_loss("--base-temperature", flags.base_temperature.has_value(), loss.is_softmax(), o.loss);
+  check_fits_loss("--head", flags.head.has_value(), !loss.classifies(), o.loss);
+  check_fits_optimizer("--rmsprop-rho", flags.rmsprop_rho, OptimizerKind::rmsprop, o.optimizer);
+  check_fits_optimizer("--rmsprop-eps", flags.rmsprop_eps, OptimizerKind::rmsprop, o.optimizer);
+  check_fits_optimizer("--beta2", flags.beta2, OptimizerKind::adamw, o.optimizer);
+  check(!flags.batch_norm_scope || o.micro_batch > 0, ExitCode::usage,
+        "--batch-norm-scope is for --micro-batch");
+}
+
+void check_batch(const PretrainOptions& o) {
+  check(o.batch_size % o.per_class == 0, ExitCode::usage,
+        "--per-class {}: expected a divisor of --batch-size {}, 1 or more", o.per_class, o.batch_size);
+  const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
+  check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
+        "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
+  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
+        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+}
+
+void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
+  const bool remembers = o.queue != 0 || o.momentum_encoder != 0;
+  check(!remembers || loss.is_softmax(), ExitCode::usage,
+        "--queue and --momentum-encoder are for --loss supcon and simclr, not for {}", o.loss);
+  check(!remembers || loss.supcon.positives_cap == 0, ExitCode::usage,
+        "--positives-cap does not go with --queue or --momentum-encoder; leave it out");
+  if (o.momentum_encoder != 0) {
+    check(o.views >= 2, ExitCode::usage,
+          "--momentum-encoder with --views 1: it processes all views except the first; use --views 2");
+    check(view_sizes(o.view_groups).size() == 1, ExitCode::usage,
+          "--momentum-encoder: the views of {} have several sizes; it takes one", o.augment);
+  }
+}
+
+void check_freezing(const PretrainOptions& o, const LossOptions& loss) {
+  if (o.freeze_until.empty()) return;
+  const ResNetSpec& spec = resnet_spec(o.model);
+  const std::vector<std::string> stages = freezable_stages(spec);
+  check(o.freeze_until == "conv1" || std::find(stages.begin(), stages.end(), o.freeze_until) != stages.end(),
+        ExitCode::usage, "--freeze-until {}: {} has {}", o.freeze_until, spec.name, fmt::join(stages, ", "));
+  check(!o.weights.empty(), ExitCode::usage,
+        "--freeze-until {} without --weights: random weights would stay as they are; give --weights, or leave "
+        "it out",
+        o.freeze_until);
+  const bool freezes_all = frozen_stages(spec, o.freeze_until) == spec.depths.size() + 1;
+  check(!freezes_all || loss.classifies() || o.head != HeadKind::none, ExitCode::usage,
+        "--freeze-until {} with --head none: nothing is left to learn", o.freeze_until);
+}
+
+}  // namespace kindred

@@ -1,0 +1,20 @@
+// --resume, which may have the path of a run, as in timm and torchvision.
+#pragma once
+
+#include <string>
+
+namespace kindred {
+
+struct PretrainOptions;
+
+inline constexpr const char* resume_help =
+    "continue the run in --out, or start a new one; --resume=RUN means --out RUN as well";
+
+// True if the text of --resume says which run. It is empty without the flag, and "true" or "false" without a path.
+bool names_run(const std::string& text);
+
+// Sets `resume`, and for the path of a run, its folder or one of its checkpoints, `resume_names_run` and `out`. Throws
+// Error(usage) if --out says another run, or if there is no such checkpoint.
+void set_resume(PretrainOptions& options, const std::string& text);
+
+}  // namespace kindred

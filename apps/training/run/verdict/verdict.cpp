@@ -1,0 +1,156 @@
+#include <kindred/apps/console/interrupt.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/start_facts.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/diagnosis.h>
+#include <kindred/apps/training/run/verdict/verdict.h>
+#include <kindred/apps/training/step_parts.h>
+#include <kindred/engine/counted.h>
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+// A number of an epoch's line, if it is there.
+std::optional<double> number_in(const nlohmann::json& line, const char* key) {
+  if (!line.is_object()) return std::nullopt;
+  const auto value = line.find(key);
+  if (value == line.end() || !value->is_number()) return std::nullopt;
+  return value->get<double>();
+}
+
+// Of the newest epoch that has it.
+std::optional<double> newest_neighbours(const RunState& run) {
+  for (auto line = run.metrics.rbegin(); line != run.metrics.rend(); ++line)
+    if (const auto figure = number_in(*line, "knn_top1")) return figure;
+  return std::nullopt;
+}
+
+std::optional<double> last_uniformity(const RunState& run) {
+  if (run.metrics.empty() || !run.metrics.back().is_object()) return std::nullopt;
+  const auto features = run.metrics.back().find("features");
+  return features == run.metrics.back().end() ? std::nullopt : number_in(*features, "uniformity");
+}
+
+std::optional<double> seconds_of(const RunState& run) {
+  double total = 0;
+  for (const nlohmann::json& line : run.metrics) {
+    const auto seconds = number_in(line, "seconds");
+    if (!seconds) return std::nullopt;
+    total += *seconds;
+  }
+  return total;
+}
+
+}  // namespace
+
+Chance chance_of(const Dataset& evaluation) {
+  std::vector<std::int64_t> images(static_cast<std::size_t>(evaluation.classes()));
+  for (const std::int32_t label : evaluation.labels()) ++images[static_cast<std::size_t>(label)];
+  const std::int64_t most = images.empty() ? 0 : *std::max_element(images.begin(), images.end());
+  const auto all = static_cast<double>(std::max<std::int64_t>(1, evaluation.size()));
+  return {static_cast<double>(most) / all, std::min(evaluation.size(), most_images_measured)};
+}
+
+bool is_clearly_above(double accuracy, double other, std::int64_t images) {
+  const auto count = static_cast<double>(std::max<std::int64_t>(1, images));
+  return accuracy > other + 2 * std::sqrt(other * (1 - other) / count);
+}
+
+bool is_above_chance(const RunState& run, std::optional<double> now, const std::optional<Dataset>& evaluation) {
+  if (!evaluation) return false;
+  if (!now) now = newest_neighbours(run);
+  if (!now) now = run.untrained;
+  const Chance chance = chance_of(*evaluation);
+  return now && is_clearly_above(*now, chance.accuracy, chance.images);
+}
+
+std::optional<double> measure_start(Learner& learner, const PretrainOptions& o, Device device,
+                                    const Dataset& train, const std::optional<Dataset>& evaluation) {
+  if (!evaluation || o.knn_every == 0) return std::nullopt;
+  const std::optional<double> neighbours =
+      measure_accuracies(learner, o, device, train, *evaluation).neighbours;
+  if (interrupt_signal() != 0 || !neighbours) return std::nullopt;
+  fmt::print("before the first step: neighbours {:.3f} (chance {:.3f})\n", *neighbours,
+             chance_of(*evaluation).accuracy);
+  return neighbours;
+}
+
+std::string verdict(const RunState& run, const std::optional<Chance>& chance, const LossOptions& loss,
+                    bool began_untrained) {
+  const std::optional<double> figure = chance ? newest_neighbours(run) : std::nullopt,
+                              uniformity = last_uniformity(run);
+  const double neighbours = figure.value_or(0);
+  const bool above_chance = figure && is_clearly_above(neighbours, chance->accuracy, chance->images);
+  if (uniformity && *uniformity > collapsed_uniformity && !above_chance)
+    return fmt::format(
+        "verdict: the encoder has collapsed: all features are nearly equal (uniformity {:.3f}); {}",
+        *uniformity, advice_on_collapse(loss));
+  if (!figure) return "";
+  const std::string before = began_untrained ? "untrained" : "before the first step";
+  const std::string figures =
+      fmt::format("neighbours {:.3f} on {}{}, chance {:.3f}", neighbours, counted(chance->images, "image"),
+                  run.untrained ? fmt::format(", {} {:.3f}", before, *run.untrained) : "", chance->accuracy);
+  if (!above_chance)
+    return "verdict: no clear sign of learning, the features are as good as chance: " + figures;
+  if (run.untrained && !is_clearly_above(neighbours, *run.untrained, chance->images))
+    return fmt::format("verdict: the features are not clearly better than {}: {}",
+                       began_untrained ? "those of an untrained encoder" : "those that the run began with",
+                       figures);
+  return "verdict: the encoder has learned: " + figures;
+}
+
+std::string describe_epochs(const RunState& run, std::optional<std::int64_t> best, const std::string& figure) {
+  if (run.metrics.empty()) return "";
+  std::string text = counted(run.metrics.size(), "epoch");
+  if (const auto seconds = seconds_of(run)) text += " took " + format_rough_duration(*seconds);
+  if (best) text += fmt::format("; the best was epoch {}{}", *best, figure.empty() ? "" : " (" + figure + ")");
+  return text;
+}
+
+std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t early_stop) {
+  if (run.epochs_done >= epochs || !run.is_finished(epochs, early_stop)) return "";
+  return fmt::format("--early-stop {}: the figure has not improved for {}, and the run ends", early_stop,
+                     counted(run.stale_epochs, "epoch"));
+}
+
+std::string next_command(const PretrainOptions& o, bool has_evaluation, bool classifies,
+                         const std::string& unlabelled) {
+  const std::filesystem::path out = o.out;
+  const auto in_run = [&](const char* name) { return shell_path((out / name).string()); };
+  const std::string encoder = " --encoder " + in_run("encoder.safetensors");
+  if (classifies)
+    return command_of_program("classify") + " IMAGE.jpg" + encoder + " --classifier " +
+           in_run("classifier.safetensors");
+  if (has_evaluation)
+    return command_of_program("linear_probe") + " " + o.data.words() + encoder + " --out " + in_run("probe");
+  const std::string images = unlabelled.empty() ? o.data.words() + " --split train" : shell_path(unlabelled);
+  return command_of_program("embed") + " " + images + encoder + " --out " + in_run("features.npz");
+}
+
+std::string closing_lines(const PretrainOptions& o, const RunState& run, std::optional<std::int64_t> best,
+                          const Dataset& train, const std::optional<Dataset>& evaluation) {
+  const LossOptions loss = loss_options(o);
+  std::string figure;  // of the best epoch
+  if (run.best && run.best_by == "loss")
+    figure = fmt::format("loss {:.4f}", -*run.best);
+  else if (run.best && *run.best >= 0)
+    figure = fmt::format("{} {:.3f}", run.best_by, *run.best);
+  const std::optional<Chance> chance = evaluation ? std::optional(chance_of(*evaluation)) : std::nullopt;
+  const std::string unlabelled = train.origin().has_classes() ? "" : train.origin().folder;
+  std::string lines;
+  for (const std::string& line :
+       {early_end(run, o.epochs, o.early_stop), verdict(run, chance, loss, o.weights.empty()),
+        describe_epochs(run, best, figure),
+        "next: " + next_command(o, evaluation.has_value(), loss.classifies(), unlabelled)})
+    if (!line.empty()) lines += line + "\n";
+  return lines;
+}
+
+}  // namespace kindred

@@ -1,0 +1,33 @@
+// The features of a data set, batch by batch, computed by a frozen encoder without augmentation.
+#pragma once
+
+#include <kindred/data/loading/loader.h>
+#include <kindred/layers/image_input/image_input.h>
+#include <kindred/models/resnet.h>
+
+#include <functional>
+#include <vector>
+
+namespace kindred {
+
+// How images become what the encoder takes, and how many at a time.
+struct FeatureInput {
+  Device device = Device::cpu;
+  DType precision = DType::f32;
+  PixelStatistics pixels = imagenet_pixels;
+  int image_size = 224;
+  ResizeMode resize = ResizeMode::crop;
+  int batch_size = 128;
+  int workers = 0;  // threads that load images; 0: the calling thread does
+};
+
+// Calls visit(batch, features [rows, dim]) for one batch after the other, in the order of the set, until it returns
+// false. Memory use does not grow with the set. Images that cannot be read are omitted (and listed in bad_images if
+// given), because a replacement would falsify accuracies. If `change` is given, it changes the pixels of each batch
+// before they are embedded. Nothing is recorded on a tape.
+void visit_features(const ResNet& encoder, const Dataset& dataset, const FeatureInput& input,
+                    const std::function<bool(const Batch&, const Tensor& features)>& visit,
+                    std::vector<BadImage>* bad_images = nullptr,
+                    const std::function<void(Batch&)>& change = {});
+
+}  // namespace kindred

@@ -1,0 +1,172 @@
+// What programs accept as an encoder: a file, a checkpoint, the folder of a run, and --best; and what they say about
+// files of other programs.
+#include "../programs.h"
+
+#include <kindred/data/npz/npz.h>
+
+#include <nlohmann/json.hpp>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct OneRun {
+  TemporaryFolder folder;
+  std::string set = draw_tiny_set(folder), run = folder / "run", best = run + "/best_encoder.safetensors";
+  OneRun() { REQUIRE(run_program("pretrain", set + " --out " + run + tiny + "--seed 1").code == 0); }
+};
+
+// Makes the best encoder another one than the last: that of a run with another seed.
+struct TwoEncoders : OneRun {
+  std::string other = folder / "other";
+  TwoEncoders() { REQUIRE(run_program("pretrain", set + " --out " + other + tiny + "--seed 2").code == 0); }
+  void make_best_another() const {
+    fs::copy_file(other + "/encoder.safetensors", best, fs::copy_options::overwrite_existing);
+  }
+  std::vector<float> features(const std::string& flags) const {
+    const std::string out = folder / "f.npz";
+    const auto result = run_program("embed", set + " -b 6 --out " + out + " " + flags);
+    CAPTURE(result.output);
+    REQUIRE(result.code == 0);
+    const NpzFile file(out);
+    return file.read<float>(file.at("features"));
+  }
+};
+
+void expect_error(const ProgramResult& result, int code, const std::string& text) {
+  CAPTURE(result.output);
+  CHECK(result.code == code);
+  CHECK(is_one_line_error(result));
+  CHECK(says(result, text));
+}
+
+TEST_CASE("encoders: a run, a checkpoint and --best give the features of the right file") {
+  const TwoEncoders t;
+  // The only epoch is the best one, and the file is there.
+  CHECK(read_bytes(t.best) == read_bytes(t.run + "/encoder.safetensors"));
+  CHECK(read_bytes(t.run + "/checkpoints/best.txt") == "step-000000003.safetensors\n");
+  t.make_best_another();
+  const auto last = t.features("--encoder " + t.run + "/encoder.safetensors"),
+             best = t.features("--encoder " + t.other + "/encoder.safetensors");
+  REQUIRE(last != best);
+  CHECK(t.features("--encoder " + t.run) == last);
+  CHECK(t.features("--weights " + t.run) == last);
+  CHECK(t.features("--encoder " + t.run + "/checkpoint.safetensors") == last);
+  CHECK(t.features("--weights " + t.run + "/checkpoints/step-000000003.safetensors") == last);
+  CHECK(t.features("--best --encoder " + t.run) == best);
+  CHECK(t.features("--best --weights " + t.run) == best);
+  // A run of an earlier version has only the best checkpoint.
+  fs::remove(t.best);
+  CHECK(t.features("--best --encoder " + t.run) == last);
+}
+
+TEST_CASE(
+    "export: a run, a checkpoint and --best become the bytes of the right encoder file, also with the head") {
+  const TwoEncoders t;
+  t.make_best_another();
+  const std::string out = t.folder / "out.safetensors";
+  const auto exported = [&](const std::string& source) {
+    const auto result = run_program("export", source + " --format kindred --out " + out);
+    CAPTURE(result.output);
+    REQUIRE(result.code == 0);
+    return read_bytes(out);
+  };
+  const std::string last = read_bytes(t.run + "/encoder.safetensors");
+  CHECK(exported(t.run) == last);
+  CHECK(exported(t.run + " --best") == read_bytes(t.other + "/encoder.safetensors"));
+  CHECK(exported(t.run + "/checkpoint.safetensors") == last);
+  CHECK(exported(t.run + "/checkpoints/step-000000003.safetensors") == last);
+  const auto with_head =
+      run_program("export", t.run + "/checkpoint.safetensors --format supcontrast --out " + out);
+  CHECK(with_head.code == 0);
+  CHECK(says(with_head, "with its mlp projection head"));
+}
+
+TEST_CASE("pretrain --weights and linear_probe take a run, a checkpoint and --best") {
+  const TwoEncoders t;
+  t.make_best_another();
+  const auto begins_with = [&](const std::string& weights, const std::string& file) {
+    const auto result = run_program(
+        "pretrain", t.set + " --out " + (t.folder / "tuned").string() + tiny + "--overwrite " + weights);
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+    CHECK(says(result, "weights: " + file + " (torchvision's names): "));
+  };
+  begins_with("--weights " + t.run, t.run + "/encoder.safetensors");
+  begins_with("--best --weights " + t.run, t.best);
+  CHECK(json_file(t.folder / "tuned/config.json").at("best") == true);
+  begins_with("--weights " + t.run + "/checkpoint.safetensors", t.run + "/checkpoint.safetensors");
+  CHECK(!json_file(t.folder / "tuned/config.json").contains("best"));
+
+  const auto probe = [&](const std::string& flags, const std::string& name) {
+    const std::string out = t.folder / name;
+    const auto result = run_program("linear_probe", t.set + " --epochs 2 -b 8 --out " + out + " " + flags);
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+    return read_bytes(out + "/classifier.safetensors");
+  };
+  const std::string best = probe("--encoder " + t.run + " --best", "best");
+  CHECK(best == probe("--encoder " + t.best, "file"));
+  CHECK(best != probe("--encoder " + t.run, "last"));
+}
+
+TEST_CASE("encoders: what is no encoder is refused with what to give") {
+  const OneRun t;
+  const std::string embed = t.set + " --out " + (t.folder / "f.npz").string() + " ",
+                    file = t.run + "/encoder.safetensors";
+  expect_error(run_program("embed", embed + "--best --encoder " + file), 2,
+               "--best: --encoder " + file + " is a file; give the folder of its run");
+  expect_error(run_program("export", file + " --best --format npz --out " + (t.folder / "x.npz").string()), 2,
+               "--best: SOURCE " + file + " is a file");
+  expect_error(
+      run_program("linear_probe", t.set + " --best --out " + (t.folder / "p").string() + " --encoder " + file),
+      2, "--best: --encoder " + file + " is a file");
+  expect_error(run_program("pretrain", t.set + " --best --out " + (t.folder / "p").string() + tiny), 2,
+               "--best is for --weights RUN");
+  expect_error(run_program("embed", embed + "--encoder " + t.set), 4,
+               "has no encoder.safetensors: give the --out folder of a pretrain run");
+  fs::remove(t.best);
+  fs::remove(t.run + "/checkpoints/best.txt");
+  expect_error(run_program("embed", embed + "--best --encoder " + t.run), 4,
+               "has no best_encoder.safetensors: no epoch of its run has finished");
+}
+
+TEST_CASE("a .pth file is named as one wherever weights are read") {
+  const OneRun t;
+  const std::string pth = t.folder / "resnet20.pth", encoder = " --encoder " + t.run + " ",
+                    out = (t.folder / "out").string();
+  write_bytes(pth, std::string("PK\x03\x04\0\0\x08\x08\0\0", 10) + std::string(20, '\0') + "archive/data.pkl");
+  const std::string expected =
+      pth +
+      " is a file of PyTorch's (.pth, .pt), a pickle, which could run code; convert it with "
+      "scripts/convert_pth.py, and give the .safetensors file that it writes\n";
+  expect_error(run_program("embed", t.set + " --out " + out + " --weights " + pth), 4, expected);
+  expect_error(run_program("embed", t.set + " --out " + out + " --encoder " + pth), 4, expected);
+  expect_error(run_program("embed", t.set + " --out " + out + encoder + "--classifier " + pth), 4, expected);
+  expect_error(run_program("linear_probe", t.set + " --out " + out + " --weights " + pth), 4, expected);
+  expect_error(run_program("pretrain", t.set + " --out " + out + tiny + "--weights " + pth), 4, expected);
+  expect_error(run_program("export", pth + " --format npz --out " + out), 4, expected);
+}
+
+TEST_CASE("export: an ending that promises another format is refused with the right one") {
+  const OneRun t;
+  const auto refused = [&](const std::string& format, const std::string& name, const std::string& better) {
+    CAPTURE(name);
+    const std::string out = t.folder / name;
+    const auto result = run_program("export", t.run + " --format " + format + " --out " + out);
+    expect_error(result, 2, "--out " + out + ": --format " + format + " writes a ");
+    CHECK(says(result, "give --out " + (t.folder / better).string()));
+    CHECK(!fs::exists(out));
+  };
+  refused("torchvision", "e.pth", "e.safetensors, which safetensors.torch.load_file reads there");
+  refused("timm", "e.PT", "e.safetensors");
+  refused("kindred", "e.npz", "e.safetensors, or another --format");
+  refused("npz", "e.safetensors", "e.npz, or another --format");
+  refused("npz", "e.onnx", "e.npz");
+  for (const char* name : {"e.weights", "e", "e.v1.5"})
+    CHECK(run_program("export", t.run + " --format npz --out " + (t.folder / name).string()).code == 0);
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,32 +1,20 @@
 // Stage one: trains an encoder with a contrastive loss. The algorithm is in train(), train_epoch() and, for one
 // batch, Learner::step. What a run saves and reports is in apps/training/run.
 #include <kindred/apps/console/clock.h>
-#include <kindred/apps/console/command_line.h>
-#include <kindred/apps/console/device_report.h>
-#include <kindred/apps/console/images/evaluated_on.h>
 #include <kindred/apps/console/interrupt.h>
-#include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/messages/quiet.h>
-#include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/messages/step_log.h>
-#include <kindred/apps/console/process_memory.h>
-#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/announcement.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/diagnosis.h>
-#include <kindred/apps/training/dry_run/memory_check.h>
-#include <kindred/apps/training/dry_run/time_prediction.h>
 #include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/saver.h>
 #include <kindred/apps/training/run/start.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
-#include <kindred/apps/training/training_data.h>
-#include <kindred/apps/training/training_images.h>
-#include <kindred/models/weights_file.h>
+#include <kindred/apps/training/setup/run_setup.h>
 
 namespace kindred {
 namespace {
@@ -35,40 +23,32 @@ enum class Ending { finished, interrupted };
 
 class Pretraining {
  public:
-  Pretraining(const PretrainOptions& options, Device device, Dataset train, std::optional<Dataset> evaluation,
-              const std::optional<ResidentPictures>& pictures, OutputFolder& folder)
-      : o_(options),
-        device_(device),
-        folder_(folder),
-        train_(std::move(train)),
-        evaluation_(std::move(evaluation)),
-        batches_(o_, train_, pictures),
+  explicit Pretraining(RunSetup& setup)
+      : o_(setup.options),
+        device_(setup.device.device),
+        folder_(setup.folder),
+        train_(setup.train),
+        evaluation_(setup.evaluation),
+        pictures_(pictures_for_gpu(o_, device_, train_)),
+        batches_(o_, train_, pictures_),
         schedule_(make_schedule(o_, batches_.batches_per_epoch())),
         loss_(loss_options(o_)),
         collapse_loss_(collapse_loss(loss_, o_.batch_size, train_.classes(),
                                      same_class_share(train_.labels(), train_.classes()))),
         diagnosis_(loss_, train_.classes()),
         learner_(o_, device_, train_.classes()),
-        steps_(make_training_steps(o_, device_, learner_, pictures)),
+        steps_(make_training_steps(o_, device_, learner_, pictures_)),
         non_finite_(o_, train_, learner_, *steps_),
         record_(o_, train_, batches_.batches_per_epoch(), [this] { return batches_.bad_images(); }),
         step_log_(o_.log_every, o_.views * o_.batch_size, o_.epochs * batches_.batches_per_epoch()) {}
 
-  // The content of config.json: the settings and what they are applied to.
-  nlohmann::json config() const {
-    nlohmann::json config = o_.to_json();
-    config["images"] = train_.size();
-    if (evaluation_) config["evaluated_on"] = evaluated_on(*evaluation_, evaluation_->size());
-    config["data_fingerprint"] = record_.state().data;
-    return config;
-  }
+  nlohmann::json config() const { return config_of_run(o_, train_, evaluation_, record_.state().data); }
 
   // Starts a new run. Weights from a file replace the random initial weights.
   void begin() {
     record_.begin();
     if (o_.weights.empty()) return;
-    const auto file = weights_file("--weights", o_.weights, o_.best);
-    fmt::print("{}\n", load_weights(file, learner_.model().store).to_string());
+    load_initial_weights(o_, learner_.model().store);
     learner_.weights_changed();
   }
 
@@ -193,14 +173,7 @@ class Pretraining {
     const std::string failure = record_.failure();
     if (!folder_.replaces() || failure.empty()) save_for_sure();  // it would replace a good run
     if (failure.empty() && loss_.classifies() && !finish_classifier()) return end_interrupted();
-    const std::filesystem::path out = o_.out;
-    if (const auto bad = batches_.bad_images(); !bad.empty())
-      fmt::print("{}\n", bad_images_line(bad.size(), out / "bad_images.tsv"));
-    fmt::print("encoder: {}\n", (out / encoder_name).string());
-    if (const auto best = record_.best_epoch())
-      fmt::print("best encoder: {} (epoch {})\n", (out / best_encoder_name).string(), *best);
-    if (loss_.classifies()) fmt::print("classifier: {}\n", (out / classifier_name).string());
-    fmt::print("peak memory of the process: {}\n", format_bytes(static_cast<double>(peak_resident_bytes())));
+    fmt::print("{}", closing_files(o_, batches_.bad_images().size(), record_.best_epoch()));
     check(failure.empty(), ExitCode::non_finite, "{}", failure);
     fmt::print("{}", closing_lines(o_, record_.state(), record_.best_epoch(), train_, evaluation_));
     return Ending::finished;
@@ -218,11 +191,12 @@ class Pretraining {
     return Ending::interrupted;
   }
 
-  const PretrainOptions o_;
+  const PretrainOptions& o_;
   const Device device_;
   OutputFolder& folder_;
-  const Dataset train_;
-  const std::optional<Dataset> evaluation_;
+  const Dataset& train_;
+  const std::optional<Dataset>& evaluation_;
+  const std::optional<ResidentPictures> pictures_;
   BatchSource batches_;
   const Schedule schedule_;
   const LossOptions loss_;
@@ -242,46 +216,23 @@ int pretrain(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   const PretrainOptions asked = flags.resolve();  // refuses wrong flags before the set is read
   watch_for_interrupts();
-  if (asked.dry_run) results_follow();
-  if (!asked.gpu.empty()) {
-    const Dataset train = open_training_images(asked);
-    predict(resolve_for(flags, asked, Device::cuda, train), train);
+  if (asked.dry_run) {
+    dry_run(flags, asked);
     return 0;
   }
-  const DeviceChoice device = choose_device(asked.device);
-  const nlohmann::json facts = facts_of_start(line, device);
-  report_device(device, asked.precision);
-  // First of all that is read, because a killed process may have left something to put right; and the last to
-  // end, when nothing writes to it any more.
-  std::optional<OutputFolder> folder;
-  if (!asked.dry_run) folder.emplace(asked.out, FolderOf::run, existing_run(asked));
-  const std::filesystem::path plans = std::filesystem::path(asked.out) / "plans.json";
-  const KnownPlans known_plans(device,
-                               {.deterministic = asked.deterministic, .allow_tf32 = asked.precision.tf32},
-                               asked.resume ? plans : std::filesystem::path());
-
-  const Dataset train = open_training_images(asked);
-  const PretrainOptions options = resolve_for(flags, asked, device.device, train);
-  if (options.dry_run) {
-    const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
-    fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
-    return 0;
-  }
-  const auto evaluation = open_evaluation_images(options, train);
-  check_memory(options, device.device, train);
+  RunSetup setup(line, flags, asked);
   try {
-    Pretraining run(options, device.device, train, evaluation, pictures_for_gpu(options, device.device, train),
-                    *folder);
-    RunStart start(options, *folder);
+    Pretraining run(setup);
+    RunStart start(setup.options, setup.folder);
     if (const Checkpoint* checkpoint = start.checkpoint(run.config()))
       run.resume(*checkpoint);
     else
       run.begin();
-    start.done(run.config(), facts);
+    start.done(run.config(), setup.facts);
     const Ending ending = run.train();
     return static_cast<int>(ending == Ending::interrupted ? ExitCode::interrupted : ExitCode::ok);
   } catch (const OutOfMemory& error) {
-    explain_out_of_memory(error, options, device.device, train);  // the run's memory is free again
+    setup.explain(error);
   }
 }
 

@@ -1,3 +1,5 @@
+#include <kindred/apps/console/images/evaluated_on.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/apps/training/run/best/best_encoder.h>
 #include <kindred/apps/training/run/classifier/classifier_result.h>
@@ -7,6 +9,7 @@
 #include <kindred/apps/training/run/takeover/own_files.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
@@ -40,6 +43,20 @@ void check_free_for_classifier(const PretrainOptions& options) {
 ExistingRun existing_run(const PretrainOptions& options) {
   if (options.resume) return ExistingRun::resume;
   return options.overwrite ? ExistingRun::overwrite : ExistingRun::refuse;
+}
+
+nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& train,
+                             const std::optional<Dataset>& evaluation, const std::string& data_fingerprint) {
+  nlohmann::json config = options.to_json();
+  config["images"] = train.size();
+  if (evaluation) config["evaluated_on"] = evaluated_on(*evaluation, evaluation->size());
+  config["data_fingerprint"] = data_fingerprint;
+  return config;
+}
+
+void load_initial_weights(const PretrainOptions& options, ParameterStore& store) {
+  const auto file = weights_file("--weights", options.weights, options.best);
+  fmt::print("{}\n", load_weights(file, store).to_string());
 }
 
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,

@@ -6,6 +6,12 @@
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/sets/dataset.h>
 #include <kindred/engine/device.h>
+#include <kindred/engine/parameters.h>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
 
 namespace kindred {
 
@@ -16,6 +22,13 @@ ExistingRun existing_run(const PretrainOptions& options);
 // `asked` are the options without these. Throws Error(usage), also if there are too few images for a batch.
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
                             const Dataset& train);
+
+// The content of config.json: the settings and what they are applied to.
+nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& train,
+                             const std::optional<Dataset>& evaluation, const std::string& data_fingerprint);
+
+// Sets the weights of --weights in place of the random initial ones, and prints which. Throws Error(file).
+void load_initial_weights(const PretrainOptions& options, ParameterStore& store);
 
 class RunStart {
  public:

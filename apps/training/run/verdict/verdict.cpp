@@ -1,7 +1,10 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/messages/start_facts.h>
+#include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/step_parts.h>
@@ -132,6 +135,17 @@ std::string next_command(const PretrainOptions& o, bool has_evaluation, bool cla
     return command_of_program("linear_probe") + " " + o.data.words() + encoder + " --out " + in_run("probe");
   const std::string images = unlabelled.empty() ? o.data.words() + " --split train" : shell_path(unlabelled);
   return command_of_program("embed") + " " + images + encoder + " --out " + in_run("features.npz");
+}
+
+std::string closing_files(const PretrainOptions& o, std::size_t bad_images, std::optional<std::int64_t> best) {
+  const std::filesystem::path out = o.out;
+  std::string text;
+  if (bad_images > 0) text += bad_images_line(bad_images, out / "bad_images.tsv") + "\n";
+  text += fmt::format("encoder: {}\n", (out / encoder_name).string());
+  if (best) text += fmt::format("best encoder: {} (epoch {})\n", (out / best_encoder_name).string(), *best);
+  if (loss_options(o).classifies()) text += fmt::format("classifier: {}\n", (out / classifier_name).string());
+  return text + fmt::format("peak memory of the process: {}\n",
+                            format_bytes(static_cast<double>(peak_resident_bytes())));
 }
 
 std::string closing_lines(const PretrainOptions& o, const RunState& run, std::optional<std::int64_t> best,

@@ -7,6 +7,7 @@
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/data/sets/dataset.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,6 +49,11 @@ std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t ear
 // a classifier its use. `unlabelled` is the folder of training images without classes, which is no set with splits.
 std::string next_command(const PretrainOptions& options, bool has_evaluation, bool classifies,
                          const std::string& unlabelled = "");
+
+// A line for each file that a run leaves: the list of its bad images if there are any, encoders, classifier. Then the
+// memory that the process took at most.
+std::string closing_files(const PretrainOptions& options, std::size_t bad_images,
+                          std::optional<std::int64_t> best);
 
 // The lines above of a run that has ended, each with its end; those that are empty are left out.
 std::string closing_lines(const PretrainOptions& options, const RunState& run, std::optional<std::int64_t> best,

@@ -7,11 +7,15 @@
 #include <kindred/apps/evaluation/answers.h>
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/features.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/engine/counted.h>
+#include <kindred/engine/error.h>
 #include <kindred/engine/tape.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 #include <span>
@@ -35,7 +39,8 @@ void add_flags(CommandLine& line, Flags& f) {
            "image files, folders of images, and lists: text files (.txt) with a path on each line")
       .required();
   f.encoder.add_to(line);
-  line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
+  line.add("--classifier", f.classifier,
+           "classifier.safetensors of a probe or of a run with cross_entropy, its folder, or a file with fc.*")
       .required();
   line.add("--top", f.top, "classes to name").shows_default().within(positive_integers);
   const Flag json = line.add_switch("--json", f.json, "a list of objects instead of lines");
@@ -43,15 +48,16 @@ void add_flags(CommandLine& line, Flags& f) {
       .excludes(json);
 }
 
-std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier, const double* probabilities,
-                                                    std::int64_t top) {
+std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier,
+                                                    const double* log_probabilities, std::int64_t top) {
   std::vector<std::size_t> order(classifier.class_names.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return probabilities[a] > probabilities[b]; });
+                   [&](std::size_t a, std::size_t b) { return log_probabilities[a] > log_probabilities[b]; });
   order.resize(std::min(order.size(), static_cast<std::size_t>(top)));
   std::vector<std::pair<std::string, double>> best;
-  for (const std::size_t i : order) best.emplace_back(classifier.class_names[i], probabilities[i]);
+  for (const std::size_t i : order)
+    best.emplace_back(classifier.class_names[i], std::exp(log_probabilities[i]));
   return best;
 }
 
@@ -83,11 +89,13 @@ std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, 
   const Tensor bytes =
       Tensor::from(pixels, {static_cast<std::int64_t>(readable.size()), side, side, 3}, frozen.features.device);
   const Tensor features =
-      (*frozen.encoder)(normalize_images(bytes, frozen.info.pixels, frozen.features.precision), Mode::evaluate);
-  const std::vector<double> probabilities = class_probabilities(classifier, features);
+      (*frozen.encoder)(normalize_images(bytes, frozen.info.pixels, frozen.features.precision), Mode::evaluate)
+          .to(Device::cpu, DType::f32);
+  check_finite_features(features.data<float>(), features.numel());
+  const std::vector<double> log_probabilities = class_log_probabilities(classifier, features);
   for (std::size_t row = 0; row < readable.size(); ++row)
     answers[readable[row]].predictions =
-        best_of(classifier, &probabilities[row * static_cast<std::size_t>(classifier.classes())], f.top);
+        best_of(classifier, &log_probabilities[row * static_cast<std::size_t>(classifier.classes())], f.top);
   return answers;
 }
 
@@ -97,6 +105,7 @@ int classify(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   flags.encoder.check_values();
+  flags.classifier = classifier_file(flags.classifier, flags.encoder.best);
   watch_for_interrupts();
   const std::vector<std::string> images = image_paths(flags.images);
   const auto frozen = flags.encoder.load(stderr);
@@ -113,7 +122,13 @@ int classify(int argc, char** argv) {
   std::size_t done = 0, unreadable = 0;
   while (done < images.size() && interrupt_signal() == 0) {
     const auto some = std::span(images).subspan(done, std::min(batch, images.size() - done));
-    const std::vector<Answer> answers = classify_batch(flags, *frozen, classifier, some);
+    std::vector<Answer> answers;
+    try {
+      answers = classify_batch(flags, *frozen, classifier, some);
+    } catch (const Error&) {
+      if (done > 0) printer.finish();  // what is printed is whole
+      throw;
+    }
     for (std::size_t i = 0; i < answers.size(); ++i) {
       printer.print(some[i], answers[i]);
       unreadable += !answers[i].problem.empty();

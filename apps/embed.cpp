@@ -10,6 +10,7 @@
 #include <kindred/apps/evaluation/embedding_file.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/linear.h>
@@ -55,6 +56,7 @@ int embed(int argc, char** argv) {
   flags.data.check_outside("--out", flags.out);
   check_embedding_name(flags.out);
   flags.encoder.check_values();
+  flags.classifier = classifier_file(flags.classifier, flags.encoder.best);
   watch_for_interrupts();
   flags.data.exif = flags.encoder.encoder_info().exif;
   const Dataset dataset = open_images(flags.data);
@@ -70,6 +72,7 @@ int embed(int argc, char** argv) {
   EmbeddingContent content{dataset};
   content.columns = classifier ? classifier->classes() : frozen->encoder->feature_dim;
   content.logits = classifier.has_value();
+  if (classifier) content.logit_classes = classifier->class_names;
   content.has_classes = dataset.origin().has_classes();
   const auto file = begin_embedding(flags.out, content);
   std::int64_t images = 0;
@@ -81,6 +84,7 @@ int embed(int argc, char** argv) {
       [&](const Batch& batch, const Tensor& features) {
         end_if_interrupted(fmt::format("{} was not written; the same command begins anew", flags.out));
         Tensor rows = features.to(Device::cpu, DType::f32);
+        check_finite_features(rows.data<float>(), rows.numel());
         if (classifier) rows = linear(rows, classifier->weight, classifier->bias);
         const std::span<const float> values(rows.data<float>(), static_cast<std::size_t>(rows.numel()));
         file->append(values, batch.indices);

@@ -11,6 +11,8 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/features.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/known_images.h>
 #include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/run/run_folder.h>
@@ -40,7 +42,8 @@ struct Flags {
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
   f.encoder.add_to(line);
-  line.add("--classifier", f.classifier, "the classifier.safetensors of a probe, or a file with fc.*")
+  line.add("--classifier", f.classifier,
+           "classifier.safetensors of a probe or of a run with cross_entropy, its folder, or a file with fc.*")
       .required();
   f.data.add_split_to(line,
                       "the images of a set to use (val if there are some, else test; all of class folders "
@@ -100,9 +103,11 @@ class Evaluation {
     for_each_feature_batch(
         *frozen_.encoder, dataset_, options,
         [&](const Batch& batch, const Tensor& features) {
-          const std::vector<double> probabilities = class_probabilities(classifier_, features);
+          const Tensor rows = features.to(Device::cpu, DType::f32);
+          check_finite_features(rows.data<float>(), rows.numel());
+          const std::vector<double> log_probabilities = class_log_probabilities(classifier_, rows);
           for (std::int64_t row = 0; row < batch.rows(); ++row)
-            scores.add(&probabilities[static_cast<std::size_t>(row * classifier_.classes())],
+            scores.add(&log_probabilities[static_cast<std::size_t>(row * classifier_.classes())],
                        label(batch.labels[static_cast<std::size_t>(row)]));
         },
         bad, change);
@@ -231,6 +236,7 @@ int evaluate(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
+  flags.classifier = classifier_file(flags.classifier, flags.encoder.best);
   watch_for_interrupts();
   flags.data.exif = flags.encoder.encoder_info().exif;
   const Dataset asked = open_labelled(flags.data);

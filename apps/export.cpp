@@ -6,6 +6,7 @@
 #include <kindred/apps/console/preparation_flags.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/onnx/onnx_file.h>
 #include <kindred/apps/training/run/weights_source.h>
 #include <kindred/data/npz/npz.h>
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <system_error>
 
 namespace kindred {
 namespace {
@@ -135,6 +137,16 @@ void check_ending(const Flags& f) {
        f.format_name, right, better);
 }
 
+void check_replaces_no_source(const Flags& f, const WeightsSource& source, const std::string& classifier) {
+  const std::filesystem::path none;
+  for (const std::filesystem::path& read :
+       {source.encoder, source.head.value_or(none), std::filesystem::path(classifier)}) {
+    std::error_code ignored;
+    check(read.empty() || !std::filesystem::equivalent(f.out, read, ignored), ExitCode::usage,
+          "--out {}: this is the file that is read; give another name", f.out);
+  }
+}
+
 void check_flags(Flags& f) {
   f.format = choice("--format", f.format_name, formats);
   check_ending(f);
@@ -162,7 +174,8 @@ int export_weights(int argc, char** argv) {
   const WeightsSource source = find_weights("SOURCE", flags.source, flags.best);
   LoadOptions options;
   options.with_head = flags.head || (flags.format == Format::supcontrast && source.head);
-  options.classifier = flags.classifier;
+  options.classifier = classifier_file(flags.classifier, flags.best);
+  check_replaces_no_source(flags, source, options.classifier);
   const auto model = load_model(source, options);
   if (!model->warning.empty()) fmt::print("{}\n", one_line(model->warning));
   if (flags.image_size) model->info.encoder.image_size = flags.image_size;

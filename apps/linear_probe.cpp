@@ -171,6 +171,9 @@ int linear_probe(int argc, char** argv) {
   check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read",
         flags.data.path);
 
+  for (const FeatureTable* table : {&training, &testing})
+    check_finite_features(table->features.data(), static_cast<std::int64_t>(table->features.size()));
+
   Probe probe(training, train.classes(), flags.probe);
   if (flags.augment == "none")
     probe.train_on_features(training);
@@ -205,6 +208,12 @@ int linear_probe(int argc, char** argv) {
   print_evaluated_on(*evaluation, testing.rows());
   fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", info.model, accuracy.top1,
              accuracy.top5, counted(testing.rows(), "image"), counted(train.classes(), "class"));
+  fmt::print("results: {}\n", (out / "result.json").string());
+  if (flags.untrained.empty())
+    fmt::print("next: {} IMAGES {} {} --classifier {}\n", command_of_program("classify"),
+               flags.encoder.empty() ? "--weights" : "--encoder",
+               shell_path(flags.encoder.empty() ? flags.weights : flags.encoder),
+               shell_path((out / "classifier.safetensors").string()));
   return 0;
 }
 

@@ -1,6 +1,7 @@
 // Stage one: trains an encoder with a contrastive loss. The algorithm is in train(), train_epoch() and, for one
 // batch, Learner::step. What a run saves and reports is in apps/training/run.
 #include <kindred/apps/console/clock.h>
+#include <kindred/apps/console/images/evaluated_on.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/messages/quiet.h>
@@ -134,6 +135,7 @@ class Pretraining {
     std::fflush(stdout);
 
     EpochFigure figure = report.figure(evaluation_ && o_.knn_every > 0);
+    if (evaluation_ && figure.kind != "loss") figure.measured_on = images_of_part(*evaluation_);
     if (record_.has_diverged()) figure.score.reset();  // the model has not learned
     const bool is_best = record_.end_epoch(report, figure);
     const bool would_replace = folder_.replaces() && !record_.failure().empty();

@@ -23,7 +23,7 @@ enum class ExitCode : int {
   file = 4,         // a weights, checkpoint or configuration file cannot be read or does not fit
   device = 5,       // the device is missing, or memory or threads are
   io = 6,           // writing failed: full disk, read-only folder
-  non_finite = 7,   // the loss or a gradient is not finite: training stopped before using it
+  non_finite = 7,   // the loss or a gradient is not finite: training stopped before using it; or features are not
   interrupted = 8,  // a signal asked the program to end; it said what the same command does next
 };
 

@@ -4,10 +4,15 @@
 #include <kindred/engine/error.h>
 
 #include <string>
+#include <vector>
 
 namespace kindred {
 
-// Returns "" if the message says everything.
+// The flags of the program that runs, "--batch-size": from now on no advice names another one. Without any (the
+// program has not said them yet), every advice is given.
+void give_advice_for(std::vector<std::string> flags);
+
+// Returns "" if the message says everything, or if the program has no flag that would help. Allocates nothing.
 const char* advice(Cause cause);
 
 // The message, and the advice for its cause if there is any.

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/main.h>
@@ -239,8 +240,11 @@ Flag CommandLine::find(const std::string& name) {
 std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   app_->set_version_flag("--version", version_report);  // the last one in --help
   typed_.assign(argv + std::min(argc, 1), argv + argc);
-  std::vector<std::string> arguments =
-      plain_arguments(typed_, known_flags_of(*app_, may_have_value_), places_of(*app_));
+  const std::vector<KnownFlag> flags = known_flags_of(*app_, may_have_value_);
+  std::vector<std::string> names;
+  for (const KnownFlag& flag : flags) names.insert(names.end(), flag.names.begin(), flag.names.end());
+  give_advice_for(std::move(names));
+  std::vector<std::string> arguments = plain_arguments(typed_, flags, places_of(*app_));
   for (const FirstReader& reader : first_readers_)
     if (const auto value = value_in(arguments, reader.flag)) reader.read(*value);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back

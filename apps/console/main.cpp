@@ -52,7 +52,8 @@ int end_with(ExitCode code, const std::string& message) {
   try {
     if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "error: %s; %s\n", no_host_memory, advice(Cause::out_of_memory));
+    const char* const help = advice(Cause::out_of_memory);
+    std::fprintf(stderr, "error: %s%s%s\n", no_host_memory, *help == '\0' ? "" : "; ", help);
     std::_Exit(static_cast<int>(ExitCode::device));
   } catch (...) {
   }
@@ -114,16 +115,19 @@ int run_main(int argc, char** argv, ProgramBody body) {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   std::set_terminate(end_uncaught);
   const AdaptiveWaiting waiting;
+  give_advice_for({});
   try {
     return body(argc, argv);
   } catch (const Error& error) {
     return end_with(error.code(), message_with_advice(error));
   } catch (const std::bad_alloc&) {
-    return end_with(ExitCode::device, std::string(no_host_memory) + "; " + advice(Cause::out_of_memory));
+    return end_with(ExitCode::device,
+                    message_with_advice(Error(ExitCode::device, no_host_memory, Cause::out_of_memory)));
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::resource_unavailable_try_again && std::ferror(stdout) == 0)  // std::thread
       return end_with(ExitCode::device,
-                      std::string("no more threads can be started; ") + advice(Cause::out_of_threads));
+                      message_with_advice(
+                          Error(ExitCode::device, "no more threads can be started", Cause::out_of_threads)));
     if (std::ferror(stdout) == 0) return end_with(ExitCode::internal, error.what());
     return end_with(ExitCode::io,  // fmt cannot print
                     std::string("standard output: ") + error.what() + "; send it to another place");

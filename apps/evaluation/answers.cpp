@@ -53,9 +53,7 @@ std::string csv_row(const std::string& path, const Answer& answer, std::int64_t 
 
 }  // namespace
 
-AnswerPrinter::AnswerPrinter(AnswerForm form, std::int64_t most) : form_(form), most_(most) {
-  if (form_ == AnswerForm::csv) fmt::print("{}\n", csv_header(most_));
-}
+AnswerPrinter::AnswerPrinter(AnswerForm form, std::int64_t most) : form_(form), most_(most) {}
 
 void AnswerPrinter::print(const std::string& path, const Answer& answer) {
   switch (form_) {
@@ -66,6 +64,7 @@ void AnswerPrinter::print(const std::string& path, const Answer& answer) {
       fmt::print("{}{}", is_first_ ? "[\n" : ",\n", answer_json(path, answer));
       break;
     case AnswerForm::csv:
+      if (is_first_) fmt::print("{}\n", csv_header(most_));
       fmt::print("{}\n", csv_row(path, answer, most_));
       break;
   }
@@ -74,6 +73,7 @@ void AnswerPrinter::print(const std::string& path, const Answer& answer) {
 
 void AnswerPrinter::finish() {
   if (form_ == AnswerForm::json) fmt::print("{}\n", is_first_ ? "[]" : "\n]");
+  if (form_ == AnswerForm::csv && is_first_) fmt::print("{}\n", csv_header(most_));
 }
 
 }  // namespace kindred

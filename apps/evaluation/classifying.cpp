@@ -5,20 +5,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
 namespace kindred {
 
-std::vector<double> class_probabilities(const Classifier& classifier, const Tensor& features) {
+std::vector<double> class_log_probabilities(const Classifier& classifier, const Tensor& features) {
   const Tensor logits = linear(features.to(Device::cpu, DType::f32), classifier.weight, classifier.bias);
   std::vector<double> values = logits.to_vector<double>();
   const auto classes = static_cast<std::ptrdiff_t>(classifier.classes());
   for (auto row = values.begin(); row != values.end(); row += classes) {
     const double largest = *std::max_element(row, row + classes);
     double sum = 0;
-    for (auto value = row; value != row + classes; ++value) sum += * value = std::exp(*value - largest);
-    for (auto value = row; value != row + classes; ++value) *value /= sum;
+    for (auto value = row; value != row + classes; ++value) sum += std::exp(*value - largest);
+    for (auto value = row; value != row + classes; ++value) *value -= largest + std::log(sum);
   }
   return values;
 }
@@ -54,15 +53,15 @@ Scores::Scores(std::int64_t classes)
       bin_right_(bins),
       bin_confidence_(bins) {}
 
-void Scores::add(const double* probabilities, std::int32_t label) {
-  const auto predicted = std::max_element(probabilities, probabilities + classes_) - probabilities;
-  const double right = probabilities[label], confidence = probabilities[predicted];
-  const auto rank =
-      std::count_if(probabilities, probabilities + classes_, [&](double p) { return !(p < right); });
+void Scores::add(const double* log_probabilities, std::int32_t label) {
+  const double* const end = log_probabilities + classes_;
+  const auto predicted = std::max_element(log_probabilities, end) - log_probabilities;
+  const double right = log_probabilities[label], confidence = std::exp(log_probabilities[predicted]);
+  const auto rank = std::count_if(log_probabilities, end, [&](double p) { return !(p < right); });
   ++images_;
   best_ += rank <= 1;
   among_five_ += rank <= 5;
-  log_likelihood_ += std::log(std::max(right, std::numeric_limits<double>::min()));
+  log_likelihood_ += right;
   ++confusion_[static_cast<std::size_t>(label * classes_ + predicted)];
   const bool is_number = confidence >= 0;  // the features of a diverged encoder give none
   const auto bin =
@@ -74,9 +73,9 @@ void Scores::add(const double* probabilities, std::int32_t label) {
 
 void Scores::add(const Classifier& classifier, const Tensor& features,
                  const std::vector<std::int32_t>& labels) {
-  const std::vector<double> probabilities = class_probabilities(classifier, features);
+  const std::vector<double> log_probabilities = class_log_probabilities(classifier, features);
   for (std::size_t row = 0; row < labels.size(); ++row)
-    add(&probabilities[row * static_cast<std::size_t>(classes_)], labels[row]);
+    add(&log_probabilities[row * static_cast<std::size_t>(classes_)], labels[row]);
 }
 
 double Scores::top1() const {

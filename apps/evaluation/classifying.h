@@ -10,9 +10,9 @@
 
 namespace kindred {
 
-// softmax(features W^T + b) for features [n, dim] on any device. Returns [n * classes] on the host, computed in
-// f64.
-std::vector<double> class_probabilities(const Classifier& classifier, const Tensor& features);
+// The logarithm of softmax(features W^T + b) for features [n, dim] on any device. Returns [n * classes] on the host,
+// computed in f64. The probabilities themselves would be 0 for all classes whose logits lie far behind.
+std::vector<double> class_log_probabilities(const Classifier& classifier, const Tensor& features);
 
 inline constexpr std::int32_t unknown_class = -1;
 
@@ -27,8 +27,8 @@ class Scores {
  public:
   explicit Scores(std::int64_t classes);
 
-  // Adds one image: its probabilities [classes] and its true class.
-  void add(const double* probabilities, std::int32_t label);
+  // Adds one image: the logarithms of its probabilities [classes] and its true class.
+  void add(const double* log_probabilities, std::int32_t label);
   // Adds several: their features [n, dim], on any device, and their classes [n], as the classifier counts them.
   void add(const Classifier& classifier, const Tensor& features, const std::vector<std::int32_t>& labels);
 

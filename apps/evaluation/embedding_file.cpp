@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <filesystem>
 
@@ -31,6 +32,9 @@ class NpzEmbedding : public EmbeddingFile {
     if (content_.has_classes)
       write_texts("classes", content_.set.classes(),
                   [&](std::int64_t i) { return content_.set.class_names()[static_cast<std::size_t>(i)]; });
+    if (content_.logits)
+      write_texts("logit_classes", content_.columns,
+                  [&](std::int64_t i) { return content_.logit_classes[static_cast<std::size_t>(i)]; });
     writer_.commit();
   }
 
@@ -61,7 +65,8 @@ class CsvEmbedding : public EmbeddingFile {
   CsvEmbedding(const std::string& out, const EmbeddingContent& content) : content_(content), file_(out) {
     std::string header = content.has_classes ? "path,class" : "path";
     for (std::int64_t c = 0; c < content.columns; ++c)
-      header += fmt::format(",{}{}", content.logits ? "logit" : "feature", c);
+      header += "," + (content.logits ? csv_cell("logit:" + content.logit_classes[static_cast<std::size_t>(c)])
+                                      : fmt::format("feature{}", c));
     write_line(header);
   }
 
@@ -90,17 +95,25 @@ class CsvEmbedding : public EmbeddingFile {
   AtomicFile file_;
 };
 
+// In lower case, because the user may have written it in capitals.
+std::string embedding_ending(const std::string& out) {
+  std::string ending = std::filesystem::path(out).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  return ending;
+}
+
 }  // namespace
 
 void check_embedding_name(const std::string& out) {
-  const std::string ending = std::filesystem::path(out).extension().string();
+  const std::string ending = embedding_ending(out);
   check(ending.empty() || ending == ".npz" || ending == ".csv", ExitCode::usage,
         "--out {}: embed writes .npz and .csv files; give --out {} or another name with one of these endings",
         out, std::filesystem::path(out).replace_extension(".npz").string());
 }
 
 std::unique_ptr<EmbeddingFile> begin_embedding(const std::string& out, const EmbeddingContent& content) {
-  if (std::filesystem::path(out).extension() == ".csv") return std::make_unique<CsvEmbedding>(out, content);
+  if (embedding_ending(out) == ".csv") return std::make_unique<CsvEmbedding>(out, content);
   return std::make_unique<NpzEmbedding>(out, content);
 }
 

@@ -1,8 +1,10 @@
 // The file that embed writes: a row for each image, with its path and, if the images have classes, its class.
 //
 //   .npz   "features" or "logits" [images, columns], f32; "paths" [images]; with classes also "labels" [images], i64,
-//          and "classes": the names that labels count from 0
-//   .csv   path,class,feature0,feature1 ... or path,class,logit0 ...; without classes there is no column for them
+//          and "classes": the names that labels count from 0; with logits "logit_classes" [columns]: the classes of
+//          the classifier, which may be others than those of the set
+//   .csv   path,class,feature0,feature1 ... or path,class,logit:cat,logit:dog ...; without classes there is no column
+//          for them
 //
 // The rows are written batch by batch; only the indices of the images stay in memory. The file appears when it is
 // complete.
@@ -19,10 +21,11 @@
 namespace kindred {
 
 struct EmbeddingContent {
-  const Dataset& set;        // must outlive the file
-  std::int64_t columns = 0;  // of each row
-  bool logits = false;       // the rows are logits, and not features
-  bool has_classes = true;   // the labels of the set mean something
+  const Dataset& set;                        // must outlive the file
+  std::int64_t columns = 0;                  // of each row
+  bool logits = false;                       // the rows are logits, and not features
+  std::vector<std::string> logit_classes{};  // [columns]: whose logits they are; empty for features
+  bool has_classes = true;                   // the labels of the set mean something
 };
 
 class EmbeddingFile {
@@ -33,8 +36,8 @@ class EmbeddingFile {
   virtual void commit() = 0;  // the file exists only after this call; throws Error(io)
 };
 
-// Throws Error(usage), which names the endings that there are, for the name of a file that ends otherwise. A name
-// without an ending is that of a .npz file.
+// Throws Error(usage), which names the endings that there are, for the name of a file that ends otherwise. The
+// case of letters does not count. A name without an ending is that of a .npz file.
 void check_embedding_name(const std::string& out);
 
 std::unique_ptr<EmbeddingFile> begin_embedding(const std::string& out, const EmbeddingContent& content);

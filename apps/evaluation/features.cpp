@@ -1,8 +1,10 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/data/sets/subset.h>
+#include <kindred/engine/error.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace kindred {
 
@@ -30,6 +32,14 @@ FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, con
   };
   for_each_feature_batch(encoder, dataset, options, keep, bad_images);
   return table;
+}
+
+void check_finite_features(const float* features, std::int64_t count) {
+  check(
+      std::all_of(features, features + count, [](float value) { return std::isfinite(value); }),
+      ExitCode::non_finite,
+      "the encoder's features are not finite, so its weights are of no use: its run has diverged; give another "
+      "encoder, or train one with a lower --lr");
 }
 
 }  // namespace kindred

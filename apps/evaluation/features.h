@@ -4,6 +4,7 @@
 #include <kindred/apps/evaluation/nearest_neighbours.h>
 #include <kindred/encoder/visit_features.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -24,5 +25,9 @@ void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const
 // The same for all images, with the features in memory.
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                               std::vector<BadImage>* bad_images = nullptr);
+
+// Throws Error(non_finite) if one of `count` features on the host is not finite, as those of a run that has diverged.
+// Every figure of them would be of no meaning.
+void check_finite_features(const float* features, std::int64_t count);
 
 }  // namespace kindred

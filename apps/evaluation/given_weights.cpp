@@ -73,9 +73,21 @@ fs::path weights_file(const std::string& flag, const fs::path& given, bool best)
       "{} has no {}: no epoch of its run has finished, or an earlier version wrote it; leave --best out to use "
       "its {}",
       given.string(), best_encoder_name, encoder_name);
+  const fs::path earlier = given / ".kindred-run-earlier";  // as takeover/set_aside.h calls it
+  check(!fs::is_directory(earlier, ignored), ExitCode::file,
+        "{} has no {}: an --overwrite that has not saved yet, or was killed, has set the earlier run aside in "
+        "{}; after a kill the next `pretrain` in {} puts it back",
+        given.string(), file.filename().string(), earlier.string(), given.string());
   fail(ExitCode::file,
        "{} has no {}: give the --out folder of a pretrain run, a checkpoint, or a .safetensors file",
        given.string(), encoder_name);
+}
+
+std::string classifier_file(const std::string& given, bool best) {
+  std::error_code ignored;
+  if (!fs::is_directory(given, ignored)) return given;
+  const fs::path folder = given, file = folder / best_classifier_name;
+  return (best && fs::exists(file, ignored) ? file : folder / classifier_name).string();
 }
 
 EncoderInfo encoder_info_of(const fs::path& file) {

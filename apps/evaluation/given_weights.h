@@ -29,6 +29,10 @@ std::optional<std::filesystem::path> best_checkpoint(const std::filesystem::path
 // take it. Throws Error(usage) for `best` with a file, and Error(file) if the folder has no such file.
 std::filesystem::path weights_file(const std::string& flag, const std::filesystem::path& given, bool best);
 
+// The file of a classifier: `given`, or if it is a folder, its classifier.safetensors; with `best` its
+// best_classifier.safetensors, if it has one.
+std::string classifier_file(const std::string& given, bool best);
+
 // read_encoder_info() and read_weights_info(). What a checkpoint of an earlier version does not say, the
 // config.json of its run does. Throws Error(file).
 EncoderInfo encoder_info_of(const std::filesystem::path& file);

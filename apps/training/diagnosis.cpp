@@ -1,3 +1,4 @@
+#include <kindred/apps/console/messages/figure_text.h>
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/engine/counted.h>
 
@@ -31,6 +32,17 @@ nlohmann::json figures_json(const FeatureDiagnostics& d) {
           {"similarity_own_views", figures_json(d.own_views)},
           {"similarity_other_positives", figures_json(d.other_positives)},
           {"similarity_negatives", figures_json(d.negatives)}};
+}
+
+// A similarity of rows that are not finite is none itself; the other figures do not show it.
+bool is_finite(const FeatureDiagnostics& d) {
+  return std::isfinite(d.own_views.mean) && std::isfinite(d.other_positives.mean) &&
+         std::isfinite(d.negatives.mean);
+}
+
+std::string spread_text(const Spread& spread) {
+  if (spread.count == 0 || !std::isfinite(spread.mean)) return "none";
+  return fmt::format("{} +- {}", figure_text(spread.mean, 2), figure_text(spread.deviation, 2));
 }
 
 bool has_temperature(const LossOptions& loss) {
@@ -88,14 +100,17 @@ void Diagnosis::finish_epoch(std::int64_t epoch, std::optional<double> loss, dou
   if (!loss) features_.reset();
   if (features_) {
     const FeatureDiagnostics& d = *features_;
+    const auto figure = [&](double value, int decimals) {
+      return is_finite(d) ? figure_text(value, decimals) : "none";
+    };
     line_ = fmt::format(
-        "alignment {:.3f}  uniformity {:.2f}  rank {:.1f}  positives {} to {} (mean {:.1f}), {} "
+        "alignment {}  uniformity {}  rank {}  positives {} to {} (mean {:.1f}), {} "
         "without  "
-        "similarity of positives {:.2f}, negatives {:.2f} +- {:.2f}",
-        d.alignment, d.uniformity, d.effective_rank, d.anchors_by_positives.begin()->first,
-        d.anchors_by_positives.rbegin()->first, d.mean_positives(),
-        counted(d.anchors_without_positives(), "anchor"), 1 - d.alignment / 2, d.negatives.mean,
-        d.negatives.deviation);
+        "similarity of positives {}, negatives {}",
+        figure(d.alignment, 3), figure(d.uniformity, 2), figure(d.effective_rank, 1),
+        d.anchors_by_positives.begin()->first, d.anchors_by_positives.rbegin()->first, d.mean_positives(),
+        counted(d.anchors_without_positives(), "anchor"), figure(1 - d.alignment / 2, 2),
+        spread_text(d.negatives));
   }
   judge(epoch, loss.value_or(0), collapse, learns_in_warm_up);
   batches_ = repeated_batches_ = one_class_batches_ = rows_ = repeated_images_ = 0;
@@ -137,7 +152,7 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool lea
     warn("one class",
          "most batches hold one class only, so the loss has no negatives; use a larger --batch-size, or "
          "check how the images are labelled");
-  if (!features_ || features_->rows < 4) return;
+  if (!features_ || features_->rows < 4 || !is_finite(*features_)) return;
   if (!learns_in_warm_up) judge_collapse(loss, collapse);
   const FeatureDiagnostics& d = *features_;
   // Meaningless labels: an image's own views have come together, but those of its class have not.
@@ -151,6 +166,10 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool lea
              "({:.2f}), though views of one image are ({:.2f}): the labels may be shuffled or belong to other "
              "images; look at some with check_data",
              d.other_positives.mean, d.negatives.mean, d.own_views.mean));
+}
+
+std::string advice_on_non_finite(const LossOptions& loss) {
+  return has_temperature(loss) ? "try a lower --lr or a higher --temperature" : "try a lower --lr";
 }
 
 std::string advice_on_collapse(const LossOptions& loss) {

@@ -62,6 +62,8 @@ inline constexpr double collapsed_uniformity = -0.05;
 
 // "try a lower --lr, ...": what may help an encoder that has collapsed with this loss.
 std::string advice_on_collapse(const LossOptions& loss);
+// "try a lower --lr, ...": what may help if this loss or a gradient of it is not finite.
+std::string advice_on_non_finite(const LossOptions& loss);
 
 // Warnings before the first step: a temperature that makes NaN likely, a set with a single class. Empty if
 // there are none.

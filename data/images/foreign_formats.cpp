@@ -112,6 +112,9 @@ std::string_view picture_kind(ByteSpan bytes) {
 
 std::string why_no_picture(ByteSpan bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (const auto kind = netpbm_kind(text); !kind.empty() && (text[1] == '2' || text[1] == '3'))
+    return fmt::format("{} as text (P{}); convert it to the binary form (P{})", kind, text[1],
+                       text[1] == '2' ? '5' : '6');
   if (const auto kind = picture_kind(bytes); !kind.empty()) return unreadable_picture(kind);
   if (const auto kind = markup_kind(text); !kind.empty())
     return kind == "SVG" ? unreadable_picture(kind) : std::string(kind);

@@ -43,26 +43,30 @@ void run_on_threads(int ranges, const Run& run) {
 
 }  // namespace
 
-void check_threads_start() {
-  static std::atomic<int> most_started{1};  // the calling thread counts
-  const int wanted = compute_threads();
-  if (most_started >= wanted) return;
+int threads_that_start(int count, std::string* refusal) {
   std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(wanted));
-  std::string refusal;
+  threads.reserve(static_cast<std::size_t>(count));
   std::mutex all_wait;
   {
     const std::lock_guard hold(all_wait);
     try {
-      for (int thread = 1; thread < wanted; ++thread)
+      for (int thread = 0; thread < count; ++thread)
         threads.emplace_back([&all_wait] { const std::lock_guard until_all_are_there(all_wait); });
     } catch (const std::exception& error) {
-      refusal = error.what();
+      if (refusal != nullptr) *refusal = error.what();
     }
   }
-  const std::size_t started = threads.size() + 1;
   for (std::thread& thread : threads) thread.join();
-  check(refusal.empty(), ExitCode::device, Cause::out_of_threads,
+  return static_cast<int>(threads.size());
+}
+
+void check_threads_start() {
+  static std::atomic<int> most_started{1};  // the calling thread counts
+  const int wanted = compute_threads();
+  if (most_started >= wanted) return;
+  std::string refusal;
+  const int started = threads_that_start(wanted - 1, &refusal) + 1;
+  check(started == wanted, ExitCode::device, Cause::out_of_threads,
         "{} compute threads are wanted, and only {} can be started: {}", wanted, started, refusal);
   most_started = wanted;
 }

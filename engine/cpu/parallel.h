@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 namespace kindred {
 
@@ -13,6 +14,9 @@ namespace kindred {
 // process may run on.
 int compute_threads();
 void set_compute_threads(int threads);
+
+// Starts this many threads, all at once, and ends them. Returns how many the system allowed; `refusal` says why not more.
+int threads_that_start(int count, std::string* refusal = nullptr);
 
 // Starts as many threads as a loop uses, all at once, and ends them. Throws Error(device) if the system refuses
 // (`ulimit -u`), because the OpenMP library would then end the program. Loops call this; so must other code before it

@@ -1,6 +1,8 @@
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/cpu/waiting.h>
 
-#include <omp.h>  // defines: omp_get_max_threads, omp_get_num_procs
+#include <omp.h>           // defines: omp_get_max_threads, omp_get_num_procs
+#include <sys/resource.h>  // defines: getrlimit
 
 #include <atomic>
 #include <chrono>
@@ -22,6 +24,15 @@ namespace {
 
 constexpr std::chrono::milliseconds between_looks{200};
 constexpr int most_extra_threads = 8;
+
+// Threads and their stacks are scarce: those of the programs' own work come first, because OpenMP ends the program if it
+// gets none.
+bool threads_are_limited() {
+  constexpr rlim_t plenty = 4096;
+  rlimit threads{}, memory{};
+  return ::getrlimit(RLIMIT_NPROC, &threads) != 0 || threads.rlim_cur < plenty ||
+         ::getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur != RLIM_INFINITY;
+}
 
 bool environment_decides() {
   return std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr;
@@ -98,11 +109,10 @@ struct WaitAsleep::Extra {
 WaitAsleep::WaitAsleep() {
   // OpenMP counts the calling thread's team, and one thread for each further team beyond its first.
   const int extra = omp_get_num_procs() - omp_get_max_threads() + 2;
-  if (environment_decides() || extra < 2 || extra > most_extra_threads) return;
+  if (environment_decides() || threads_are_limited() || extra < 2 || extra > most_extra_threads) return;
   auto made = std::make_unique<Extra>();
+  if (threads_that_start(extra) < extra) return;  // OpenMP ends the program if it gets no thread
   try {
-    // OpenMP ends the program if it gets no thread, so it is tried before.
-    std::thread([] {}).join();
     made->thread = std::thread([made = made.get(), extra] {
     // The threads of this team sleep once it has ended, and are counted until this thread ends. Without any work the
     // compiler would leave the team out.
@@ -145,7 +155,7 @@ struct AdaptiveWaiting::Watch {
 };
 
 AdaptiveWaiting::AdaptiveWaiting() {
-  if (environment_decides()) return;
+  if (environment_decides() || threads_are_limited()) return;
   auto made = std::make_unique<Watch>();
   try {
     made->thread = std::thread([watch = made.get()] {

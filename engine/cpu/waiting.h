@@ -27,8 +27,9 @@ class WaitingRule {
   int quiet_windows_ = 0;
 };
 
-// While one exists, the threads of OpenMP wait asleep. Does nothing if the system refuses a thread, if the environment
-// says how to wait (OMP_WAIT_POLICY, GOMP_SPINCOUNT), or if threads are so few that cores are left for others.
+// While one exists, the threads of OpenMP wait asleep. Does nothing if the system refuses a thread or limits threads or
+// memory (`ulimit -u`, `ulimit -v`), if the environment says how to wait (OMP_WAIT_POLICY, GOMP_SPINCOUNT), or if threads
+// are so few that cores are left for others.
 class WaitAsleep {
  public:
   WaitAsleep();
@@ -42,7 +43,7 @@ class WaitAsleep {
 
 // While one exists, a thread looks five times a second whether threads of this process have to wait for a core, and lets
 // OpenMP's threads sleep or spin accordingly. Does nothing where the system does not say (it needs Linux's
-// /proc/self/task/*/schedstat) or refuses the thread.
+// /proc/self/task/*/schedstat), refuses the thread, or limits threads or memory.
 class AdaptiveWaiting {
  public:
   AdaptiveWaiting();

@@ -30,6 +30,26 @@ bool is_onnx(std::string_view head) {
          (head[2] == '\x12' || head[2] == '\x3a');
 }
 
+// JSON in UTF-8. The first bytes of a safetensors file are a length, most of them zero.
+bool is_json_text(std::string_view head) {
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  if (first == head.npos || (head[first] != '{' && head[first] != '[')) return false;
+  return std::all_of(head.begin(), head.end(), [](char c) {
+    return static_cast<unsigned char>(c) >= 0x20 || c == '\t' || c == '\r' || c == '\n';
+  });
+}
+
+// What a server sends in place of a file.
+bool is_html(std::string_view head) {
+  if (head.starts_with("\xEF\xBB\xBF")) head.remove_prefix(3);  // the byte order mark of UTF-8
+  head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));
+  std::string lower(head.substr(0, 16));
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  return lower.starts_with("<!doctype html") || lower.starts_with("<html") || lower.starts_with("<head") ||
+         lower.starts_with("<body");
+}
+
 }  // namespace
 
 std::string what_else_it_is(int file, const std::string& path, std::uint64_t bytes) {
@@ -56,6 +76,17 @@ std::string what_else_it_is(int file, const std::string& path, std::uint64_t byt
   if (is_onnx(head)) return std::string("is an ONNX graph; ") + use_safetensors + " of its weights";
   if (head.starts_with("version https://git-lfs"))
     return "is a Git LFS pointer in place of the file; fetch the file with git lfs pull";
+  if (head.starts_with("\x93NUMPY"))
+    return std::string("is a NumPy array (.npy); ") + use_safetensors + ", or save the arrays as one";
+  if (is_html(head))
+    return std::string(
+               "is an HTML page, as servers send it in place of a file; download the file again, and ") +
+           use_safetensors;
+  if (head.starts_with("\xFF\xD8\xFF")) return std::string("is a JPEG picture; ") + use_safetensors;
+  if (head.starts_with("\x89PNG\r\n\x1a\n")) return std::string("is a PNG picture; ") + use_safetensors;
+  if (head.starts_with("\x89KPACK\r\n"))
+    return std::string("is a pack of images of Kindred's; ") + use_safetensors;
+  if (is_json_text(head)) return std::string("is JSON text; ") + use_safetensors;
   return "";
 }
 

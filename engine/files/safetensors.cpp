@@ -159,15 +159,20 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
   read_exactly(opened.fd, path_, 0, &header_bytes, length_bytes);
   char first = '\0';  // of the header, which is JSON
   if (file_bytes > length_bytes) read_exactly(opened.fd, path_, length_bytes, &first, 1);
-  if (first != '{') {
+  const bool is_too_long = header_bytes > file_bytes - length_bytes;
+  if (first != '{' || is_too_long) {
     const std::string other = what_else_it_is(opened.fd, path_, file_bytes);
     check(other.empty(), ExitCode::file, "{} {}", path_, other);
+    check(first == '{' || !is_too_long, ExitCode::file,
+          "{} is no safetensors file: expected the length of a header, and a header in JSON that begins with "
+          "{{; give a .safetensors file",
+          path_);
   }
   check(header_bytes <= most_header_bytes, ExitCode::file,
         "{}: it announces a header of {} bytes, more than the {} that are allowed: it is damaged or not a "
         "safetensors file",
         path_, header_bytes, most_header_bytes);
-  check(header_bytes <= file_bytes - length_bytes, ExitCode::file,
+  check(!is_too_long, ExitCode::file,
         "{}: it announces a header of {} bytes and has {} in all: it is truncated or not a safetensors file",
         path_, header_bytes, file_bytes);
   std::string json(header_bytes, '\0');

@@ -28,7 +28,7 @@ std::string short_name(const fs::path& path) {
 void show_most_alike(const ImageFeatures& images) {
   for (const UnreadableImage& image : images.unreadable)
     std::printf("%s: %s\n", image.path.c_str(), image.reason.c_str());
-  if (images.names.empty()) return;
+  if (images.names.size() < 2) return;
   // Of unit rows the product is the cosine of the angle between them.
   const std::vector<float> rows = l2_normalize(images.features).to_vector<float>();
   const std::size_t count = images.names.size(), dim = rows.size() / count;

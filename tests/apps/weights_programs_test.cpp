@@ -2,11 +2,13 @@
 #include "onnx/onnx_reader.h"
 #include "programs.h"
 
+#include <kindred/apps/training/run/weights_source.h>
 #include <kindred/data/npz/npz.h>
 #include <kindred/data/sets/toy.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
+#include <kindred/models/encoder_file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -126,6 +128,41 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const NpzFile file(out);
     CHECK(file.at("logits").shape == std::vector<std::int64_t>{24, 3});
     CHECK(file.at("paths").shape == std::vector<std::int64_t>{24});
+    const std::vector<std::string> names = {toy_class_name(0), toy_class_name(1), toy_class_name(2)};
+    CHECK(file.read_texts(file.at("logit_classes")) == names);
+    // Of images without classes too: the columns are the classifier's.
+    expect_good(run_program("embed", t.set + "/val/" + toy_class_name(1) + " --encoder " + t.encoder +
+                                         " --classifier " + t.classifier + " --out " + out),
+                "3 logits each");
+    const NpzFile of_others(out);
+    CHECK(of_others.read_texts(of_others.at("logit_classes")) == names);
+  }
+  SUBCASE("features that are not finite end with code 7, and nothing is written") {
+    WeightsSource source;
+    source.encoder = t.encoder;
+    const auto model = load_model(source, {});
+    for (const Parameter& parameter : model->store.parameters())
+      if (parameter.name.ends_with("layer3.2.bn2.weight") || parameter.name.ends_with("layer3.2.bn2.bias")) {
+        Tensor value = parameter.value;
+        const std::vector<float> huge(static_cast<std::size_t>(value.numel()), 3e38f);  // twice it is infinite
+        value.copy_from(Tensor::from(huge, value.shape(), Device::cpu));
+      }
+    const std::string broken = t.folder / "broken.safetensors";
+    save_encoder(broken, model->store, model->info.encoder, model->info.batches_tracked);
+    const std::string with = " --encoder " + broken, both = with + " --classifier " + t.classifier,
+                      error = "the encoder's features are not finite";
+    expect_error(run_program("embed", t.set + with + " --out " + out), 7, error);
+    CHECK(!fs::exists(out));
+    expect_error(run_program("evaluate", t.set + both + " --json " + out), 7, error);
+    CHECK(!fs::exists(out));
+    for (const char* form : {"", " --csv", " --json"}) {
+      const auto classified = run_program("classify", t.set + "/val" + both + form);
+      expect_error(classified, 7, error);
+      CHECK(!says(classified, "nan"));
+      CHECK(!says(classified, "path,class1"));
+    }
+    expect_error(run_program("linear_probe", t.set + with + " --epochs 1 -b 8 --out " + out), 7, error);
+    CHECK(!fs::exists(out + "/result.json"));
   }
   SUBCASE("linear_probe --weights recognizes the network and says how it prepares images") {
     expect_good(exported("--format torchvision"), "");

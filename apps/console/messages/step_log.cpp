@@ -1,3 +1,4 @@
+#include <kindred/apps/console/messages/figure_text.h>
 #include <kindred/apps/console/messages/step_log.h>
 #include <kindred/apps/console/progress.h>
 
@@ -18,7 +19,8 @@ void StepLog::end_step(std::int64_t step, double loss, double learning_rate, dou
   seconds_since_ += seconds;
   if (step % every_ != 0) return;
   const double rate = static_cast<double>(steps_since_ * views_per_step_) / std::max(seconds_since_, 1e-9);
-  fmt::print("step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} views/s\n", step, steps_, loss, learning_rate, rate);
+  fmt::print("step {}/{}  loss {}  lr {:.4g}  {:.0f} views/s\n", step, steps_, figure_text(loss, 4),
+             learning_rate, rate);
   steps_since_ = 0;
   seconds_since_ = 0;
 }

@@ -86,16 +86,17 @@ void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {
   }
 }
 
-void check_freezing(const PretrainOptions& o, const LossOptions& loss) {
+void check_freezing(const PretrainOptions& o, const LossOptions& loss, bool model_is_known) {
   if (o.freeze_until.empty()) return;
-  const ResNetSpec& spec = resnet_spec(o.model);
-  const std::vector<std::string> stages = freezable_stages(spec);
-  check(o.freeze_until == "conv1" || std::find(stages.begin(), stages.end(), o.freeze_until) != stages.end(),
-        ExitCode::usage, "--freeze-until {}: {} has {}", o.freeze_until, spec.name, fmt::join(stages, ", "));
   check(!o.weights.empty(), ExitCode::usage,
         "--freeze-until {} without --weights: random weights would stay as they are; give --weights, or leave "
         "it out",
         o.freeze_until);
+  if (!model_is_known) return;
+  const ResNetSpec& spec = resnet_spec(o.model);
+  const std::vector<std::string> stages = freezable_stages(spec);
+  check(o.freeze_until == "conv1" || std::find(stages.begin(), stages.end(), o.freeze_until) != stages.end(),
+        ExitCode::usage, "--freeze-until {}: {} has {}", o.freeze_until, spec.name, fmt::join(stages, ", "));
   const bool freezes_all = frozen_stages(spec, o.freeze_until) == spec.depths.size() + 1;
   check(!freezes_all || loss.classifies() || o.head != HeadKind::none, ExitCode::usage,
         "--freeze-until {} with --head none: nothing is left to learn", o.freeze_until);

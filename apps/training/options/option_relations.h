@@ -18,8 +18,9 @@ void set_views(PretrainOptions& options, const GivenOptions& flags);
 void check_flags_fit(const PretrainOptions& options, const GivenOptions& flags, const LossOptions& loss);
 // Queue and momentum encoder.
 void check_beyond_the_batch(const PretrainOptions& options, const LossOptions& loss);
-// Which part of the model learns.
-void check_freezing(const PretrainOptions& options, const LossOptions& loss);
+// Which part of the model learns. Which stages the model has is asked only if it is known: without --model it is that of
+// the file of --weights, which is read later.
+void check_freezing(const PretrainOptions& options, const LossOptions& loss, bool model_is_known);
 // What a batch is divided into, and what takes in its features.
 void check_batch(const PretrainOptions& options);
 

@@ -222,7 +222,7 @@ PretrainOptions PretrainFlags::resolve_values(const GivenOptions& chosen) const 
   const LossOptions loss = o.loss_flags.resolve(o.loss, o.temperature, o.base_temperature, o.views);
   check_flags_fit(o, given_, loss);
   check_beyond_the_batch(o, loss);
-  check_freezing(o, loss);
+  check_freezing(o, loss, !leaves_open(&GivenOptions::model) || chosen.model);
   if (!leaves_batch_size_open() || chosen.batch_size) check_batch(o);
   return o;
 }

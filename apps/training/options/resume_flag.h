@@ -14,7 +14,8 @@ inline constexpr const char* resume_help =
 bool names_run(const std::string& text);
 
 // Sets `resume`, and for the path of a run, its folder or one of its checkpoints, `resume_names_run` and `out`. Throws
-// Error(usage) if --out says another run, or if there is no such checkpoint.
+// Error(usage) if --out says another run, if there is no such checkpoint or it lies in no run, and for an encoder file
+// or a folder of checkpoints.
 void set_resume(PretrainOptions& options, const std::string& text);
 
 }  // namespace kindred

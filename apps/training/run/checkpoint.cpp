@@ -96,6 +96,7 @@ void RunState::forget_best() {
   best.reset();
   best_loss.reset();
   best_by.clear();
+  best_on.clear();
   best_step = -1;
 }
 
@@ -118,6 +119,7 @@ nlohmann::json RunState::to_json() const {
           {"wait_seconds", wait_seconds},
           {"best", best ? nlohmann::json(*best) : nlohmann::json()},
           {"best_by", best_by},
+          {"best_on", best_on},
           {"best_loss", best_loss ? nlohmann::json(*best_loss) : nlohmann::json()},
           {"best_step", best_step},
           {"untrained", untrained ? nlohmann::json(*untrained) : nlohmann::json()},
@@ -152,6 +154,7 @@ RunState RunState::from_json(const nlohmann::json& value) {
   run.stale_epochs = value.value("stale_epochs", std::int64_t{0});
   run.best_step = value.value("best_step", best_step_of_earlier_version(run));
   run.best_by = value.value("best_by", std::string());
+  run.best_on = value.value("best_on", std::string());
   if (!is_kind_of_figure(run.best_by)) run.best_by = best_by_of_earlier_version(run);
   return run;
 }

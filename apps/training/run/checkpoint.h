@@ -34,6 +34,7 @@ struct RunState {
   // end. An earlier version saved only the figure.
   std::optional<double> best, best_loss;
   std::string best_by;  // empty: there is no best epoch
+  std::string best_on;  // the images (EpochFigure::measured_on); empty: it is a loss, or they are not known
   std::int64_t epochs_since_better =
       0;                            // since the figure was last better than in all epochs before, or the start
   std::int64_t stale_epochs = 0;    // the same when the figure was last measured
@@ -52,7 +53,7 @@ struct RunState {
   // Compares an epoch with the best one so far. If the figures are equal, the lower loss is better, and if the losses
   // are equal too, the later epoch.
   bool is_improved_by(double figure, double loss) const;
-  // So that the comparison starts anew, by another kind of figure.
+  // So that the comparison starts anew, by another kind of figure or on other images.
   void forget_best();
   // The model has not changed since the end of the best epoch.
   bool is_at_best() const { return best_step >= 0 && best_step == steps_done; }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <string_view>
 
 namespace kindred {
@@ -163,6 +164,17 @@ void CheckpointFolder::set_aside(const Found& found) {
   std::error_code ignored;
   for (const fs::path& path : found.passed_over)
     fs::rename(path, path.string() + std::string(damaged_suffix), ignored);
+}
+
+FirstSave::FirstSave(const fs::path& run) : file_(run / first_save_name) {
+  std::error_code ignored;
+  if (fs::exists(run / newest_name, ignored)) return;
+  std::ofstream mark(file_);
+}
+
+FirstSave::~FirstSave() {
+  std::error_code ignored;
+  fs::remove(file_, ignored);
 }
 
 bool is_checkpoint_name(const std::string& name) {

@@ -48,6 +48,22 @@ class CheckpointFolder {
   FileOperations& files_;
 };
 
+// A file that is in RUN while a run's first save goes on. Its encoder is written before its checkpoint, so after a kill
+// between the two this tells an encoder that never had a checkpoint from one whose checkpoints were lost.
+inline constexpr const char* first_save_name = ".kindred-first-save";
+
+// Writes that file if RUN has no checkpoint, and removes it however the save ends.
+class FirstSave {
+ public:
+  explicit FirstSave(const std::filesystem::path& run);
+  ~FirstSave();
+  FirstSave(const FirstSave&) = delete;
+  FirstSave& operator=(const FirstSave&) = delete;
+
+ private:
+  std::filesystem::path file_;
+};
+
 // Returns true if a run gives this name to a file in RUN/checkpoints.
 bool is_checkpoint_name(const std::string& name);
 

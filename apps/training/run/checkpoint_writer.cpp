@@ -86,6 +86,7 @@ void CheckpointWriter::work() {
 }
 
 void CheckpointWriter::write(const Job& job) {
+  const FirstSave first_save(run_);
   save_encoder(run_ / encoder_name, job.checkpoint.model(), info_, job.checkpoint.run().steps_done, files_);
   if (has_classifier(job.checkpoint.model()))
     save_classifier(run_ / classifier_name, trained_classifier(job.checkpoint.model(), class_names_), files_);

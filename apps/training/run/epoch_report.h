@@ -15,6 +15,8 @@ struct EpochFigure {
   std::string kind;             // "classifier" or "neighbours", of which it is the accuracy, or "loss"
   std::optional<double> score;  // the accuracy (-1 in an epoch without a measurement), or minus the loss
   bool is_measured = false;     // false in an epoch without that measurement, or without an update
+  // The images of an accuracy, "40 images (val)". Those on other images cannot be compared either.
+  std::string measured_on{};
 };
 
 struct EpochReport {

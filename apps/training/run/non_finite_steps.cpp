@@ -1,5 +1,7 @@
+#include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/non_finite.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
+#include <kindred/apps/training/step_parts.h>
 
 namespace kindred {
 namespace {
@@ -10,19 +12,22 @@ constexpr std::int64_t most_skipped_in_a_row = 50;
 
 NonFiniteSteps::NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner,
                                TrainingSteps& steps)
-    : skip_(options.skips_nonfinite()), out_(options.out), train_(train), learner_(learner), steps_(steps) {}
+    : skip_(options.skips_nonfinite()),
+      advice_(advice_on_non_finite(loss_options(options))),
+      out_(options.out),
+      train_(train),
+      learner_(learner),
+      steps_(steps) {}
 
 bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
                                const std::vector<std::int64_t>& images) {
   if (result.non_finite == Optimizer::none) return true;
   const std::string what = describe(result, at, images);
-  check(skip_, ExitCode::non_finite,
-        "{}; no update was made from it; try a lower --lr or a higher --temperature, or --on-nonfinite skip",
-        what);
+  check(skip_, ExitCode::non_finite, "{}; no update was made from it; {}, or --on-nonfinite skip", what,
+        advice_);
   const std::int64_t in_a_row = at.skipped_in_a_row + 1;
   check(in_a_row < most_skipped_in_a_row, ExitCode::non_finite,
-        "{}; {} steps in a row were skipped for this reason; try a lower --lr or a higher --temperature", what,
-        in_a_row);
+        "{}; {} steps in a row were skipped for this reason; {}", what, in_a_row, advice_);
   fmt::print("warning: {}; the step is skipped\n", what);
   learner_.take_back();
   learner_.optimizer().clear_non_finite();

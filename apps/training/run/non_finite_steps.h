@@ -27,6 +27,7 @@ class NonFiniteSteps {
   std::string describe(const StepResult& result, const RunState& at, const std::vector<std::int64_t>& images);
 
   const bool skip_;
+  const std::string advice_;
   const std::filesystem::path out_;
   const Dataset& train_;
   Learner& learner_;

@@ -1,6 +1,8 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/figure_text.h>
+#include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/same_run.h>
@@ -26,6 +28,7 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
       steps_per_epoch_(steps_per_epoch),
       views_per_step_(options.views * options.batch_size),
       classifies_(loss_options(options).classifies()),
+      advice_(advice_on_non_finite(loss_options(options))),
       bad_images_(std::move(bad_images)) {
   state_.data = data_fingerprint(train);
 }
@@ -88,8 +91,8 @@ void RunRecord::end_step(const StepResult& step, bool is_update) {
   state_.seconds += now - lap_;
   lap_ = now;
   if (progress_)
-    progress_->advance(views_per_step_,
-                       fmt::format("loss {:.4f}  waiting for data {:.0f} %", step.loss, 100 * data_wait()));
+    progress_->advance(views_per_step_, fmt::format("loss {}  waiting for data {:.0f} %",
+                                                    figure_text(step.loss, 4), 100 * data_wait()));
 }
 
 EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate, double chance_loss,
@@ -125,11 +128,19 @@ EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate
 bool RunRecord::end_epoch(const EpochReport& report, const EpochFigure& figure) {
   state_.metrics.push_back(report.to_json());
   std::optional<double> score = figure.score;
-  if (state_.best && state_.best_by != figure.kind) {
+  const bool is_other_kind = state_.best_by != figure.kind;
+  // An earlier version does not say on what it measured.
+  const bool are_other_images = !is_other_kind && !state_.best_on.empty() && !figure.measured_on.empty() &&
+                                state_.best_on != figure.measured_on;
+  if (state_.best && (is_other_kind || are_other_images)) {
     if (score && figure.is_measured) {
-      fmt::print("the best epoch, so far chosen by {}, is now chosen by {}: the comparison starts anew\n",
-                 state_.best_by, figure.kind);
+      const auto on = [&](const std::string& images) { return are_other_images ? " on " + images : ""; };
+      fmt::print("{}\n", one_line(fmt::format(
+                             "the best epoch, so far chosen by {}{}, is now chosen by {}{}: the "
+                             "comparison starts anew",
+                             state_.best_by, on(state_.best_on), figure.kind, on(figure.measured_on))));
       state_.forget_best();
+      if (are_other_images) state_.untrained.reset();  // the verdict compares figures on the same images
     } else {
       score.reset();
     }
@@ -142,6 +153,7 @@ bool RunRecord::end_epoch(const EpochReport& report, const EpochFigure& figure) 
   if (is_best) {
     state_.best = score;
     state_.best_by = figure.kind;
+    state_.best_on = figure.measured_on;
     state_.best_loss = report.loss;
     state_.best_step = state_.steps_done;
   }
@@ -172,14 +184,13 @@ bool RunRecord::has_diverged() const {
 
 std::string RunRecord::failure() const {
   constexpr const char* reason = "because the loss or a gradient was not finite";
-  constexpr const char* advice = "try a lower --lr or a higher --temperature";
   if (has_learned_nothing())
-    return fmt::format("the run has learned nothing: every step was skipped, {}; {}", reason, advice);
+    return fmt::format("the run has learned nothing: every step was skipped, {}; {}", reason, advice_);
   if (!has_diverged()) return "";
   return fmt::format(
       "the run has diverged: its last {} skipped, {}, so its weights are of no use; {}",
       state_.skipped_in_a_row == 1 ? "step was" : fmt::format("{} steps were", state_.skipped_in_a_row), reason,
-      advice);
+      advice_);
 }
 
 void RunRecord::write_files() {

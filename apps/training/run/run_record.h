@@ -58,7 +58,8 @@ class RunRecord {
   // Ends the epoch: writes its line and begins the next epoch. The epoch with the highest score is kept as
   // the best (RunState::is_improved_by); one without a score is no candidate. Returns true if this one is the best so far.
   // Only an epoch whose figure is measured may end the run early. If the best one so far was chosen by another kind of
-  // figure, it stays until one of this kind is measured; then the comparison starts anew, and a line says so.
+  // figure, or on other images, it stays until one of this kind is measured on these; then the comparison starts anew,
+  // and a line says so.
   bool end_epoch(const EpochReport& report, const EpochFigure& figure);
   // The best epoch so far, counted from 1, if there is one and it is known.
   std::optional<std::int64_t> best_epoch() const;
@@ -85,7 +86,8 @@ class RunRecord {
 
   const std::filesystem::path out_;
   const std::int64_t epochs_, early_stop_, steps_per_epoch_, views_per_step_;
-  const bool classifies_;  // the loss is of a classifier
+  const bool classifies_;     // the loss is of a classifier
+  const std::string advice_;  // what may help if a loss or a gradient is not finite
   const std::function<std::vector<BadImage>()> bad_images_;
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv written before this process
   std::size_t bad_told_ = 0;            // how many bad images the last line about them counted

@@ -46,13 +46,15 @@ void Saver::after_step(std::int64_t steps_done) {
   const double seconds = every_.seconds > 0 ? every_.seconds : most_seconds_between_saves;
   // Results of a GPU's steps become known several at a time.
   const std::int64_t before = std::exchange(steps_seen_, steps_done);
+  if (failed_ && elapsed < retry_seconds) return;  // a disk that is full now is full at the next step too
   const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
   const bool by_time = every_.steps == 0 && elapsed >= seconds;
-  if (by_step || by_time || (failed_ && elapsed >= retry_seconds)) save();
+  if (by_step || by_time || failed_) save();
 }
 
 void Saver::after_epoch(bool is_best) {
-  const bool cheap = (now_seconds() - last_save_) * cheap_share >= writer_.last_seconds();
+  const double elapsed = now_seconds() - last_save_;
+  const bool cheap = elapsed * cheap_share >= writer_.last_seconds() && (!failed_ || elapsed >= retry_seconds);
   if (is_best || (every_.steps == 0 && every_.seconds == 0 && cheap)) save();
 }
 

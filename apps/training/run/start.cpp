@@ -38,6 +38,25 @@ void check_free_for_classifier(const PretrainOptions& options) {
           name);
 }
 
+// Whether training from the beginning would replace an encoder. That of a first save that was killed before its checkpoint
+// was there is of no worth: the job starts again by itself.
+bool would_replace_encoder(const fs::path& run) {
+  std::error_code ignored;
+  return !fs::exists(run / first_save_name, ignored) &&
+         (fs::exists(run / encoder_name, ignored) || fs::exists(run / best_encoder_name, ignored));
+}
+
+// Whether two config.json say the same images to evaluate on. Their folder may have moved.
+bool is_on_same_images(const nlohmann::json& one, const nlohmann::json& other) {
+  const auto images = [](const nlohmann::json& config) {
+    const nlohmann::json on = config.value("evaluated_on", nlohmann::json());
+    if (!on.is_object()) return nlohmann::json();
+    return nlohmann::json(
+        {{"images", on.value("images", nlohmann::json())}, {"split", on.value("split", nlohmann::json())}});
+  };
+  return images(one) == images(other);
+}
+
 }  // namespace
 
 ExistingRun existing_run(const PretrainOptions& options) {
@@ -93,6 +112,10 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   for (const std::string& change : changes) fmt::print("changed: {}\n", change);
   found_ = checkpoints_.newest_valid();
   for (const std::string& reason : found_.reasons) fmt::print("warning: skipped: {}\n", reason);
+  check(found_.newest || !would_replace_encoder(options_.out), ExitCode::usage,
+        "--resume: {} has no usable checkpoint, and its encoder is kept; --overwrite begins anew (it sets the "
+        "encoder aside until the first save), or give another --out",
+        options_.out);
   if (!found_.newest)
     fmt::print("no usable checkpoint in {}: the run starts from the beginning\n", options_.out);
   return found_.newest ? &*found_.newest : nullptr;
@@ -113,7 +136,10 @@ void RunStart::done(const nlohmann::json& config, const nlohmann::json& facts) {
   if (continues_ && !is_finished) remove_classifier_result(options_.out);
   if (continues_) checkpoints_.set_aside(found_);
   if (!folder_.goes_on()) folder_.take_over();
-  if (!continues_ || (has_changed_ && !is_finished)) write_config(config, facts);
+  if (!continues_ || (has_changed_ && !is_finished))
+    write_config(config, facts);
+  else if (!is_finished)
+    write_evaluated_on(config);
 }
 
 // A run that goes on was started when its first process was.
@@ -128,6 +154,16 @@ void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& 
     if (before.is_object() && before.contains(started)) written[started] = before[started];
   }
   write_json(file, written);
+}
+
+void RunStart::write_evaluated_on(const nlohmann::json& config) const {
+  nlohmann::json written = settings_of_run(options_.out);
+  if (!written.is_object() || is_on_same_images(written, config)) return;
+  for (const char* const key : {"evaluated_on", "split"}) {
+    written.erase(key);
+    if (config.contains(key)) written[key] = config[key];
+  }
+  write_json(fs::path(options_.out) / "config.json", written);
 }
 
 }  // namespace kindred

@@ -37,16 +37,19 @@ class RunStart {
   RunStart(const PretrainOptions& options, OutputFolder& folder);
 
   // The checkpoint that a run with these settings (config.json's) resumes from, or null if it starts anew.
-  // Throws Error(usage) if the run in the folder has other settings and --allow-change was not given.
+  // Throws Error(usage) if the run in the folder has other settings and --allow-change was not given, or if it has an
+  // encoder but no usable checkpoint.
   const Checkpoint* checkpoint(const nlohmann::json& config);
 
   // To be called when the run has started or has restored the checkpoint, so that only training can fail. A new
   // run takes the folder over, and one that goes on sets unusable checkpoints aside; the settings are written, with
-  // `facts` (facts_of_start()). Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
+  // `facts` (facts_of_start()), or if they are the same, what the run is now evaluated on. Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
   void done(const nlohmann::json& config, const nlohmann::json& facts);
 
  private:
   void write_config(const nlohmann::json& config, const nlohmann::json& facts) const;
+  // The run goes on with the same settings, but may be evaluated on other images (--split).
+  void write_evaluated_on(const nlohmann::json& config) const;
 
   const PretrainOptions& options_;
   OutputFolder& folder_;

@@ -1,5 +1,6 @@
 // What run_main makes of exceptions that are not kindred::Error. Each case runs in a process of its own, because
 // run_main changes signal handlers and buffers.
+#include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/engine/error.h>
 
@@ -52,6 +53,21 @@ int has_no_memory(int, char**) {
 int cannot_throw(int argc, char** argv) noexcept {
   return has_no_memory(argc, argv);
 }
+// Programs that have not all the flags which advice could name.
+int has_only_image_size(int argc, char** argv) {
+  CommandLine line("Does nothing.", "some_program");
+  int size = 0;
+  line.add("--image-size", size);
+  line.parse(argc, argv);
+  throw std::bad_alloc();
+}
+int has_only_batch_size(int argc, char** argv) {
+  CommandLine line("Does nothing.", "some_program");
+  int size = 0;
+  line.add("-b,--batch-size", size);
+  line.parse(argc, argv);
+  throw std::bad_alloc();
+}
 int has_no_device_memory(int, char**) {
   throw OutOfMemory("the pool is empty");
 }
@@ -78,6 +94,14 @@ TEST_CASE("main: without memory or threads a program ends with code 5 and says w
         "fewer "
         "--workers and a smaller OMP_NUM_THREADS\n");
   CHECK(end_of(has_another_problem).code == 1);
+}
+
+TEST_CASE("main: advice names only flags that the program has") {
+  CHECK(end_of(has_only_batch_size).error_output ==
+        "some_program: error: out of memory on the host; use a smaller --batch-size\n");
+  const EndOfProgram none = end_of(has_only_image_size);
+  CHECK(none.code == 5);
+  CHECK(none.error_output == "some_program: error: out of memory on the host\n");
 }
 
 TEST_CASE("main: so it does if the exception cannot be caught") {

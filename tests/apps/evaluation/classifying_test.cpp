@@ -18,10 +18,15 @@
 namespace kindred {
 namespace {
 
+std::vector<double> logarithms(std::vector<double> probabilities) {
+  for (double& p : probabilities) p = std::log(p);
+  return probabilities;
+}
+
 TEST_CASE("scores: accuracy, confusion and calibration") {
   Scores scores(7);
   const auto add = [&](std::vector<double> probabilities, std::int32_t label) {
-    scores.add(probabilities.data(), label);
+    scores.add(logarithms(std::move(probabilities)).data(), label);
   };
   add({0.90, 0.02, 0.02, 0.02, 0.02, 0.01, 0.01}, 0);        // right
   add({0.30, 0.40, 0.10, 0.10, 0.05, 0.03, 0.02}, 0);        // second
@@ -44,13 +49,27 @@ TEST_CASE("scores: accuracy, confusion and calibration") {
 
 TEST_CASE("scores: within a bin, confidence and accuracy are averaged first") {
   Scores scores(2);
-  const double sure[] = {0.75, 0.25};
-  for (int i = 0; i < 4; ++i) scores.add(sure, i == 0);  // three of four are right
+  const std::vector<double> sure = logarithms({0.75, 0.25});
+  for (int i = 0; i < 4; ++i) scores.add(sure.data(), i == 0);  // three of four are right
   CHECK(scores.calibration_error() == doctest::Approx(0));
-  const double certain[] = {1, 0};
+  const double certain[] = {0, -1000};
   scores.add(certain, 1);
   CHECK(scores.calibration_error() == doctest::Approx(0.2));
-  CHECK(std::isfinite(scores.negative_log_likelihood()));
+  CHECK(scores.negative_log_likelihood() == doctest::Approx((-3 * std::log(0.75) - std::log(0.25) + 1000) / 5));
+}
+
+TEST_CASE("scores: classes far behind the first keep their order") {
+  const Classifier classifier{
+      Tensor::from(std::vector<float>{9000, 8000, 7000, 6000, 5000, 4000, 3000}, {7, 1}, Device::cpu),
+      Tensor::zeros({7}, DType::f32, Device::cpu),
+      {"a", "b", "c", "d", "e", "f", "g"}};
+  const std::vector<float> one{1};
+  Scores scores(7);
+  for (const std::int32_t label : {1, 4, 5})
+    scores.add(classifier, Tensor::from(one, {1, 1}, Device::cpu), {label});
+  CHECK(scores.top1() == 0);
+  CHECK(scores.top5() == doctest::Approx(2.0 / 3));
+  CHECK(scores.negative_log_likelihood() == doctest::Approx((1000 + 4000 + 5000) / 3.0));
 }
 
 // NumPy computed the numbers, from the same draws (tests/golden/golden_formula.py):
@@ -77,7 +96,7 @@ TEST_CASE("scores: those of two hundred rows of seven classes are NumPy's") {
     row[static_cast<std::size_t>(labels[i])] += hint[i];
     const double sum = std::accumulate(row, row + classes, 0.0);
     for (std::size_t c = 0; c < classes; ++c) row[c] /= sum;
-    scores.add(row, labels[i]);
+    scores.add(logarithms(std::vector<double>(row, row + classes)).data(), labels[i]);
   }
   CHECK(scores.top1() == doctest::Approx(0.55));
   CHECK(scores.top5() == doctest::Approx(0.96));
@@ -130,8 +149,10 @@ TEST_CASE("probabilities are the softmax of the logits, however large") {
   Classifier classifier{Tensor::from(std::vector<float>{1000, 0, 0, 1000}, {2, 2}, Device::cpu),
                         Tensor::from(std::vector<float>{0, 1}, {2}, Device::cpu),
                         {"a", "b"}};
-  const auto probabilities =
-      class_probabilities(classifier, Tensor::from(std::vector<float>{1, 1, 2, 0}, {2, 2}, Device::cpu));
+  auto probabilities =
+      class_log_probabilities(classifier, Tensor::from(std::vector<float>{1, 1, 2, 0}, {2, 2}, Device::cpu));
+  CHECK(probabilities[3] == doctest::Approx(-1999));
+  for (double& p : probabilities) p = std::exp(p);
   CHECK(probabilities[0] == doctest::Approx(1 / (1 + std::exp(1))));
   CHECK(probabilities[1] == doctest::Approx(1 / (1 + std::exp(-1))));
   CHECK(probabilities[2] == doctest::Approx(1));

@@ -95,13 +95,16 @@ TEST_CASE("embed --out: .npz or .csv by the ending, and other endings are refuse
     CHECK(lines[row + 1].ends_with(numbers));
   }
   REQUIRE(run_program("embed", t.flat + t.model + t.out("flat.csv")).code == 0);
-  CHECK(lines_of(read_bytes(t.folder / "flat.csv"))[0] == "path,logit0,logit1,logit2");
-  for (const char* name_of_file : {"x.npy", "x.pt", "x.NPZ"}) {
+  CHECK(lines_of(read_bytes(t.folder / "flat.csv"))[0] ==
+        "path,logit:" + toy_class_name(0) + ",logit:" + toy_class_name(1) + ",logit:" + toy_class_name(2));
+  for (const char* name_of_file : {"x.npy", "x.pt"}) {
     const auto wrong = run_program("embed", t.set + t.encoder + t.out(name_of_file));
     CHECK(wrong.code == 2);
     CHECK(is_one_line_error(wrong));
     CHECK(says(wrong, "embed writes .npz and .csv files"));
   }
+  REQUIRE(run_program("embed", t.set + t.encoder + t.out("set.CSV")).code == 0);
+  CHECK(read_bytes(t.folder / "set.CSV") == read_bytes(t.folder / "set.csv"));
 }
 
 TEST_CASE("classify: folders and lists, as CSV and as JSON") {

@@ -1,7 +1,9 @@
 // What programs accept as an encoder: a file, a checkpoint, the folder of a run, and --best; and what they say about
 // files of other programs.
+#include "../../errors.h"
 #include "../programs.h"
 
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/data/npz/npz.h>
 
 #include <nlohmann/json.hpp>
@@ -39,6 +41,29 @@ void expect_error(const ProgramResult& result, int code, const std::string& text
   CHECK(result.code == code);
   CHECK(is_one_line_error(result));
   CHECK(says(result, text));
+}
+
+TEST_CASE("given weights: the classifier of a folder, and of its best epoch if there is one") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  CHECK(classifier_file(run, false) == run);  // nothing is there: whoever reads it says so
+  fs::create_directories(run);
+  CHECK(classifier_file(run, true) == run + "/classifier.safetensors");
+  write_bytes(run + "/best_classifier.safetensors", "");
+  CHECK(classifier_file(run, true) == run + "/best_classifier.safetensors");
+  CHECK(classifier_file(run, false) == run + "/classifier.safetensors");
+  CHECK(classifier_file(run + "/best_classifier.safetensors", false) == run + "/best_classifier.safetensors");
+}
+
+TEST_CASE("given weights: a run that was set aside is named, with what brings it back") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  fs::create_directories(run + "/.kindred-run-earlier");
+  const std::string error = test::error_of([&] { weights_file("--encoder", run, false); });
+  CHECK(error.find(run + " has no encoder.safetensors: ") == 0);
+  CHECK(error.find(" has set the earlier run aside in " + run +
+                   "/.kindred-run-earlier; after a kill the next `pretrain` in " + run + " puts it back") !=
+        std::string::npos);
 }
 
 TEST_CASE("encoders: a run, a checkpoint and --best give the features of the right file") {
@@ -147,6 +172,18 @@ TEST_CASE("a .pth file is named as one wherever weights are read") {
   expect_error(run_program("linear_probe", t.set + " --out " + out + " --weights " + pth), 4, expected);
   expect_error(run_program("pretrain", t.set + " --out " + out + tiny + "--weights " + pth), 4, expected);
   expect_error(run_program("export", pth + " --format npz --out " + out), 4, expected);
+}
+
+TEST_CASE("export: the file that is read is not replaced") {
+  const OneRun t;
+  const std::string file = t.run + "/encoder.safetensors", bytes = read_bytes(file);
+  for (const std::string& source : {t.run, file}) {
+    CAPTURE(source);
+    expect_error(
+        run_program("export", source + " --format torchvision --out " + t.run + "/./encoder.safetensors"), 2,
+        "this is the file that is read; give another name");
+  }
+  CHECK(read_bytes(file) == bytes);
 }
 
 TEST_CASE("export: an ending that promises another format is refused with the right one") {

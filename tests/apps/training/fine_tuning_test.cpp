@@ -47,7 +47,8 @@ TEST_CASE("fine-tuning writes a classifier that the other programs take, and the
   CAPTURE(tuned.output);
   REQUIRE(tuned.code == 0);
   CHECK(says(tuned, ": --model resnet20 --stem cifar --image-size 32 --pixels cifar10\n"));
-  CHECK(says(tuned, "classifier: " + run + "/classifier.safetensors\n"));
+  CHECK(says(tuned, "\nclassifier: " + run + "/classifier.safetensors\n"));
+  CHECK(says(tuned, "\nbest classifier: " + run + "/best_classifier.safetensors (epoch "));
   CHECK(says(tuned, "classifier of resnet20: top-1 "));
 
   const nlohmann::json result = json_file(run + "/result.json");
@@ -209,7 +210,8 @@ TEST_CASE("fine-tuning: what config.json holds, and what is refused") {
   const std::string tuning = command + "--weights " + weights;
   expect_refusal(run_program("pretrain", tuning + " --freeze-until layer4"), 2,
                  "--freeze-until layer4: resnet20 has stem, layer1, layer2, layer3, encoder");
-  expect_refusal(run_program("pretrain", tuning + " --freeze-until head"), 2, "--freeze-until head: ");
+  expect_refusal(run_program("pretrain", tuning + " --freeze-until layer9"), 2,
+                 "--freeze-until layer9: resnet20 has stem, layer1, layer2, layer3, encoder");
   expect_refusal(run_program("pretrain", command + "--model resnet20 --image-size 32 --freeze-until layer1"), 2,
                  "--freeze-until layer1 without --weights");
   expect_refusal(run_program("pretrain", tuning + " --encoder-lr-factor 0"), 2, "--encoder-lr-factor 0");

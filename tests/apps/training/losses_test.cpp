@@ -1,6 +1,7 @@
 // pretrain with every loss and its flags, the figures of the features, and the warnings.
 #include "../programs.h"
 
+#include <kindred/apps/console/messages/figure_text.h>
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/options/loss_flags.h>
@@ -151,6 +152,22 @@ std::vector<std::string> warnings_of(
   diagnosis.finish_epoch(5, 1, 2);
   CHECK(diagnosis.line().find("rank") != std::string::npos);
   return diagnosis.warnings();
+}
+
+TEST_CASE("figures that are not finite: none, and no advice on a temperature that the loss does not have") {
+  CHECK(figure_text(std::nan(""), 2) == "none");
+  CHECK(figure_text(0.25, 2) == "0.25");
+  CHECK(advice_on_non_finite(options_of("cross_entropy")) == "try a lower --lr");
+  CHECK(advice_on_non_finite(options_of("supcon")) == "try a lower --lr or a higher --temperature");
+  Diagnosis diagnosis(options_of("supcon"), 2);
+  diagnosis.see({0, 1}, {0, 1});
+  const std::vector<float> rows(8, std::nanf(""));
+  static_cast<void>(diagnosis.look_at(Tensor::from(rows, {4, 2}, Device::cpu)));
+  diagnosis.finish_epoch(1, 1, 2);
+  CHECK(diagnosis.line().find("nan") == std::string::npos);
+  CHECK(diagnosis.line().starts_with("alignment none  uniformity none  rank none  "));
+  CHECK(diagnosis.line().ends_with("similarity of positives none, negatives none"));
+  CHECK(diagnosis.warnings().empty());  // it is not known that they are equal
 }
 
 std::vector<float> axis(int which, int of) {

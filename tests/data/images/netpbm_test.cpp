@@ -36,4 +36,6 @@ TEST_CASE("netpbm: what is no picture is refused with the reason") {
     CAPTURE(text);
     CHECK(netpbm(text).reason == "damaged PPM or PGM: its header is not that of a picture");
   }
+  CHECK(netpbm("P2\n1 1\n255\n9\n").reason == "PGM as text (P2); convert it to the binary form (P5)");
+  CHECK(netpbm("P3\n1 1\n255\n9 9 9\n").reason == "PPM as text (P3); convert it to the binary form (P6)");
 }

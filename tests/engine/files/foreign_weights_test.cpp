@@ -32,7 +32,15 @@ TEST_CASE("safetensors: files of other programs are named by what they are, with
        "2.1",
        "is an ONNX graph"},
       {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"},
-      {std::string(100, 'x'), "not a safetensors file"},
+      {std::string("\x93NUMPY\x01\0v\0", 10) + "{'descr': '<f4'}", "is a NumPy array (.npy); give a .saf"},
+      {"\n<!DOCTYPE HTML><title>404</title>", "is an HTML page"},
+      {"\xFF\xD8\xFF\xE0" + std::string(100, 'x'), "is a JPEG picture"},
+      {"\x89PNG\r\n\x1a\n" + std::string(100, 'x'), "is a PNG picture"},
+      {"\x89KPACK\r\n" + std::string(100, '\0'), "is a pack of images of Kindred's"},
+      {"{\"top1\": 0.5, \"top5\": 0.9}", "is JSON text"},
+      {"{\"abcd\":{\"e\": 1}}", "is JSON text"},  // where a header would begin is its {
+      {"[\n  1, 2, 3, 4\n]\n", "is JSON text"},
+      {std::string(100, 'x'), "is no safetensors file: expected the length of a header"},
   };
   const std::filesystem::path path = folder / "weights.safetensors";  // the name says nothing
   for (const auto& c : cases) {

@@ -5,6 +5,8 @@
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <unistd.h>      // defines: rmdir
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -16,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What a start writes before there are results. metrics.jsonl has no line then.
-constexpr const char* files_of_start[] = {"config.json", "metrics.jsonl", "plans.json", "bad_images.tsv",
-                                          "non_finite.json"};
+constexpr const char* files_of_start[] = {"config.json",    "metrics.jsonl",   "plans.json",
+                                          "bad_images.tsv", "non_finite.json", first_save_name};
 
 // Creates the output folder. Returns the folders that were missing, the innermost first.
 std::vector<fs::path> make_output_folder(const fs::path& folder) {
@@ -40,8 +42,28 @@ fs::path folder_around(const fs::path& path) {
   return whole.has_filename() ? whole.parent_path() : whole.parent_path().parent_path();  // "RUN/probe/"
 }
 
+// Results alone are no run that could go on.
+bool has_run_to_resume(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "config.json", ignored) || !CheckpointFolder(folder, 1).candidates().empty();
+}
+
 bool has_set_aside(const fs::path& folder) {
   return SetAside(folder, FolderOf::run).is_there() || SetAside(folder, FolderOf::probe).is_there();
+}
+
+// What stays in the folder could be taken for the new run's: features of the earlier encoder, for example.
+void print_others(const fs::path& folder) {
+  constexpr std::size_t most_names = 4;
+  std::vector<std::string> names = names_of_others(folder);
+  if (names.empty()) return;
+  const std::size_t all = names.size();
+  names.resize(std::min(all, most_names));
+  for (std::string& name : names) name = one_line(name);
+  fmt::print("note: {} also holds {}{}, which {} not of the new run\n", one_line(folder.string()),
+             fmt::join(names, ", "),
+             all > names.size() ? fmt::format(" (and {} more)", all - names.size()) : "",
+             all == 1 ? "is" : "are");
 }
 
 // The caller holds the folder's lock.
@@ -125,6 +147,12 @@ void OutputFolder::check_free() const {
   check(what_ == FolderOf::run || !holds_run(folder_), ExitCode::usage,
         "--out {}: it holds a run of pretrain; give a folder for the result alone, such as {}", name,
         (folder_ / "probe").string());
+  check(existing_ != ExistingRun::resume || what_ != FolderOf::run || has_run_to_resume(folder_) ||
+            !holds_results(folder_, what_),
+        ExitCode::usage,
+        "--resume: {}: it holds results already, but neither a checkpoint nor the config.json of a run; give "
+        "another folder, or --overwrite instead of --resume to replace them",
+        name);
   if (existing_ != ExistingRun::refuse || !holds_results(folder_, what_)) return;
   const bool is_run = what_ == FolderOf::run;
   const bool is_inside = is_run && !holds_run(folder_) && !holds_probe(folder_);
@@ -156,10 +184,11 @@ void OutputFolder::replace() {
     }
   earlier_.move_away();
   replaces_ = true;
-  if (what_ == FolderOf::run)
-    fmt::print("{}: the earlier run{} is set aside, and removed when this one has saved\n",
-               one_line(folder_.string()),
-               probes.empty() ? "" : fmt::format(", with the probe results in {},", fmt::join(probes, ", ")));
+  if (what_ != FolderOf::run) return;
+  fmt::print("{}: the earlier run{} is set aside, and removed when this one has saved\n",
+             one_line(folder_.string()),
+             probes.empty() ? "" : fmt::format(", with the probe results in {},", fmt::join(probes, ", ")));
+  print_others(folder_);
 }
 
 void OutputFolder::saved() {

@@ -29,8 +29,9 @@ class OutputFolder {
   bool goes_on() const { return goes_on_; }
 
   // To be called before the first file is written, when everything that can fail was read. Sets earlier results
-  // aside and prints a line about it; files of a start without results are removed. Throws Error(usage) if
-  // another process is writing a probe's results inside the folder, and Error(io).
+  // aside and prints a line about it, and one that names what else stays in the folder of a run; files of a start
+  // without results are removed. Throws Error(usage) if another process is writing a probe's results inside the
+  // folder, and Error(io).
   void take_over();
   // To be called after each save. The first one removes the earlier results. May be called by another thread.
   void saved();

@@ -106,6 +106,20 @@ std::vector<std::string> folders_inside(const fs::path& folder) {
   return names;
 }
 
+std::vector<std::string> names_of_others(const fs::path& run) {
+  const auto is_visible = [](const std::string& name) { return !name.starts_with(".kindred-"); };
+  std::vector<std::string> names = names_in(run, is_visible);
+  std::erase_if(names, [&](const std::string& name) {
+    std::error_code ignored;
+    for (const char* log : {"/proc/self/fd/1", "/proc/self/fd/2"})
+      if (fs::equivalent(run / name, log, ignored)) return true;
+    if (fs::symlink_status(run / name, ignored).type() != fs::file_type::directory) return false;
+    return name == "checkpoints" || names_in(run / name, is_visible).empty();
+  });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 bool holds_run(const fs::path& folder) {
   std::error_code error;
   const auto bytes = fs::file_size(folder / "metrics.jsonl", error);

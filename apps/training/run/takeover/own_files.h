@@ -31,6 +31,11 @@ std::vector<std::filesystem::path> own_files(const std::filesystem::path& folder
 // The names of the folders directly inside, in order, without checkpoints/, Kindred's hidden folders and links.
 std::vector<std::string> folders_inside(const std::filesystem::path& folder);
 
+// The names of the files and folders directly inside, in order, that stay there when the run's own files are set aside:
+// the user's, and those of programs that read the run. Left out are checkpoints/, hidden files and folders of Kindred's,
+// folders that hold nothing else, and the file that this program's output goes to.
+std::vector<std::string> names_of_others(const std::filesystem::path& run);
+
 // Returns true if there is a line of metrics, an encoder or a checkpoint.
 bool holds_run(const std::filesystem::path& folder);
 // Returns true if there are both files that every probe ends with, result.json and classifier.safetensors, and they

@@ -102,10 +102,11 @@ std::string verdict(const RunState& run, const std::optional<Chance>& chance, co
                   run.untrained ? fmt::format(", {} {:.3f}", before, *run.untrained) : "", chance->accuracy);
   if (!above_chance)
     return "verdict: no clear sign of learning, the features are as good as chance: " + figures;
+  const char* const those = began_untrained ? "those of an untrained encoder" : "those that the run began with";
+  if (run.untrained && is_clearly_above(*run.untrained, neighbours, chance->images))
+    return fmt::format("verdict: the features are worse than {}: {}", those, figures);
   if (run.untrained && !is_clearly_above(neighbours, *run.untrained, chance->images))
-    return fmt::format("verdict: the features are not clearly better than {}: {}",
-                       began_untrained ? "those of an untrained encoder" : "those that the run began with",
-                       figures);
+    return fmt::format("verdict: the features are not clearly better than {}: {}", those, figures);
   return "verdict: the encoder has learned: " + figures;
 }
 
@@ -143,7 +144,11 @@ std::string closing_files(const PretrainOptions& o, std::size_t bad_images, std:
   if (bad_images > 0) text += bad_images_line(bad_images, out / "bad_images.tsv") + "\n";
   text += fmt::format("encoder: {}\n", (out / encoder_name).string());
   if (best) text += fmt::format("best encoder: {} (epoch {})\n", (out / best_encoder_name).string(), *best);
-  if (loss_options(o).classifies()) text += fmt::format("classifier: {}\n", (out / classifier_name).string());
+  if (loss_options(o).classifies()) {
+    text += fmt::format("classifier: {}\n", (out / classifier_name).string());
+    if (best)
+      text += fmt::format("best classifier: {} (epoch {})\n", (out / best_classifier_name).string(), *best);
+  }
   return text + fmt::format("peak memory of the process: {}\n",
                             format_bytes(static_cast<double>(peak_resident_bytes())));
 }

@@ -41,7 +41,8 @@ TEST_CASE("--quiet: only warnings and the last lines, in every program that work
   check_only(run_program("pretrain", set + " --quiet --out " + run + tiny),
              {"encoder: ", "best encoder: ", "peak memory ", "verdict: ", "1 epoch", "next: "});
   const std::string probe = " --encoder " + encoder + " --out " + run + "/probe --epochs 1 --quiet";
-  check_only(run_program("linear_probe", set + probe), {"linear probe of resnet20: ", "evaluated on "});
+  check_only(run_program("linear_probe", set + probe),
+             {"linear probe of resnet20: ", "evaluated on ", "results: ", "next: "});
   check_only(
       run_program("embed", set + " --quiet --encoder " + encoder + " --out " + (folder / "a.npz").string()),
       {(folder / "a.npz").string() + ": "});

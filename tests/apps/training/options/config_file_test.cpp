@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 #include <kindred/apps/training/options/option_rows.h>
 #include <kindred/engine/files/json_text.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <nlohmann/json.hpp>
 
@@ -112,11 +113,35 @@ TEST_CASE("--resume: with the path of a run, where it cannot be the data set") {
 
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "run/checkpoints");
+  write_bytes(folder / "run/config.json", "{}");
   for (const char* name : {"run/checkpoint.safetensors", "run/checkpoints/step-000000001.safetensors"}) {
     write_bytes(folder / name, "");
     const PretrainOptions options = pretrain_options("set --resume " + (folder / name).string());
     CHECK(options.resume);
     CHECK(std::filesystem::equivalent(options.out, folder / "run"));
+  }
+}
+
+TEST_CASE("--resume: paths that are no run are refused with what to give instead") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", moved = folder / "moved.safetensors",
+                    encoder = run + "/encoder.safetensors";
+  std::filesystem::create_directories(run + "/checkpoints");
+  write_bytes(run + "/config.json", "{}");
+  write_bytes(moved, "");
+  SafetensorsWriter weights;
+  weights.add_i64("conv1.weight", {1}, {1});
+  weights.write(encoder);
+  const auto complaint = [](const std::string& path) {
+    CHECK(test::code_of([&] { pretrain_options("set --resume=" + path); }) == ExitCode::usage);
+    return test::error_of([&] { pretrain_options("set --resume=" + path); });
+  };
+  CHECK(complaint(encoder) == "--resume " + encoder + ": an encoder cannot be resumed; give it by --weights");
+  CHECK(complaint(moved).find(": this checkpoint lies outside its run; ") != std::string::npos);
+  for (const char* slash : {"", "/"}) {
+    const std::string inside = run + "/checkpoints" + slash;
+    CHECK(complaint(inside) ==
+          "--resume " + inside + ": it holds the checkpoints of a run; give --resume=" + run);
   }
 }
 

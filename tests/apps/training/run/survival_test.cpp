@@ -289,11 +289,52 @@ TEST_CASE(
   write_bytes(run + "/config.json", config);
   fs::remove_all(run + "/checkpoints");
   write_bytes(run + "/checkpoint.safetensors", "spoilt");
+  const std::size_t spoilt = folder_fingerprint(run);
+  const auto kept = run_program("pretrain", flags + "--resume");
+  CAPTURE(kept.output);
+  CHECK(kept.code == 2);
+  CHECK(is_one_line_error(kept));
+  CHECK(says(kept, "--resume: " + run +
+                       " has no usable checkpoint, and its encoder is kept; --overwrite begins anew"));
+  CHECK(folder_fingerprint(run) == spoilt);
+
+  // As a kill leaves it inside the first save, after the encoder and before the checkpoint.
+  fs::remove(run + "/checkpoint.safetensors");
+  CHECK(run_program("pretrain", flags + "--resume").code == 2);
+  write_bytes(run + "/.kindred-first-save", "");
   const auto anew = run_program("pretrain", flags + "--resume");
+  CAPTURE(anew.output);
   CHECK(anew.code == 0);
   CHECK(says(anew, "starts from the beginning"));
   const std::string lines = read_bytes(run + "/metrics.jsonl");
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 2);
+  CHECK(!fs::exists(run + "/.kindred-first-save"));
+
+  // Without an encoder nothing is lost.
+  fs::remove_all(run + "/checkpoints");
+  fs::remove(run + "/encoder.safetensors");
+  fs::remove(run + "/best_encoder.safetensors");
+  write_bytes(run + "/checkpoint.safetensors", "spoilt");
+  CHECK(says(run_program("pretrain", flags + "--resume"), "starts from the beginning"));
+}
+
+TEST_CASE("--resume: a folder of results without a run is refused, and stays as it is") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), keep = folder / "keep";
+  fs::create_directories(keep);
+  for (const char* name :
+       {"encoder.safetensors", "best_encoder.safetensors", "classifier.safetensors", "result.json"})
+    write_bytes(fs::path(keep) / name, "kept");
+  const std::size_t before = folder_fingerprint(keep);
+  for (const std::string& flags : {"--resume=" + keep, "--resume --out " + keep}) {
+    const auto refused = run_program("pretrain", set + tiny + flags);
+    CAPTURE(refused.output);
+    CHECK(refused.code == 2);
+    CHECK(is_one_line_error(refused));
+    CHECK(says(refused, "it holds results already, but neither a checkpoint nor the config.json of a run"));
+    CHECK(says(refused, "--overwrite"));
+    CHECK(folder_fingerprint(keep) == before);
+  }
 }
 
 }  // namespace

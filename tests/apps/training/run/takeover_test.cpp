@@ -126,14 +126,19 @@ TEST_CASE("--overwrite: once the new run has saved, nothing of the earlier one i
   const EarlierRun earlier;
   const std::string fresh = earlier.folder / "fresh", flags = tiny + "--seed 2 ";
   REQUIRE(run_program("pretrain", earlier.set + " --out " + fresh + flags).code == 0);
+  for (const char* name : {"features.npz", "classes.png", "eval.json"})
+    write_bytes(earlier.run + "/" + name, "of the earlier run");
   const auto result = run_program("pretrain", earlier.set + " --out " + earlier.run + flags + "--overwrite");
   CAPTURE(result.output);
   CHECK(result.code == 0);
+  CHECK(says(result, "note: " + earlier.run + " also holds classes.png, eval.json, features.npz, notes.txt " +
+                         "(and 1 more), which are not of the new run\n"));
   CHECK(says(result, earlier.run + ": the earlier run, with the probe results in probe, is set aside, and "
                                    "removed when this one has saved\n"));
   CHECK(!says(result, "is back"));
   std::set<std::string> expected = just_names(folder_contents(fresh));
-  expected.insert({"notes.txt", "probe", "probe/notes.txt", "checkpoints/notes.txt"});
+  expected.insert({"notes.txt", "probe", "probe/notes.txt", "checkpoints/notes.txt", "features.npz",
+                   "classes.png", "eval.json"});
   CHECK(just_names(folder_contents(earlier.run)) == expected);
   CHECK(read_bytes(earlier.run + "/encoder.safetensors") == read_bytes(fresh + "/encoder.safetensors"));
   CHECK(read_bytes(earlier.run + "/encoder.safetensors") != earlier.contents.at("encoder.safetensors"));

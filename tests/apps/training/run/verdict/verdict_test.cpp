@@ -32,12 +32,13 @@ TEST_CASE("verdict: learned, no better than before, no better than chance, colla
         "verdict: the encoder has learned: neighbours 0.800 on 400 images, chance 0.250");
   CHECK(verdict(run_with(0.4, 0.42), quarter, loss, true) ==
         "verdict: the features are not clearly better than those of an untrained encoder: neighbours 0.420 on "
-        "400 "
-        "images, untrained 0.400, chance 0.250");
+        "400 images, untrained 0.400, chance 0.250");
+  CHECK(verdict(run_with(0.4, 0.36), quarter, loss, false) ==
+        "verdict: the features are not clearly better than those that the run began with: neighbours 0.360 on "
+        "400 images, before the first step 0.400, chance 0.250");
   CHECK(verdict(run_with(0.4, 0.35), quarter, loss, false) ==
-        "verdict: the features are not clearly better than those that the run began with: neighbours 0.350 on "
-        "400 "
-        "images, before the first step 0.400, chance 0.250");
+        "verdict: the features are worse than those that the run began with: neighbours 0.350 on 400 images, "
+        "before the first step 0.400, chance 0.250");
   CHECK(
       verdict(run_with(0.2, 0.26), quarter, loss, true) ==
       "verdict: no clear sign of learning, the features are as good as chance: neighbours 0.260 on 400 images, "

@@ -5,6 +5,12 @@
 namespace kindred {
 
 std::string seen_images_warning(const EncoderInfo& encoder, const DataFlags& data, const Dataset& evaluation) {
+  if (evaluation.origin().part == "all" && encoder.held_out)
+    return fmt::format(
+        "warning: the encoder was trained on all but {} of a set: if that was this one, most of these images "
+        "are its "
+        "training images, and figures are too good; --split val measures those that it did not see",
+        encoder.held_out->fraction);
   if (evaluation.origin().part != "held out") return {};
   const double fraction = data.held_out_fraction();
   const auto& held = encoder.held_out;

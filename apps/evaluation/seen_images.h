@@ -11,7 +11,8 @@ namespace kindred {
 
 // A line that begins with "warning: " if `evaluation` was held out of the training images of a set, and the encoder's
 // file does not say that these images were held out of its own training too: they were if seed and share are the same,
-// or the share was larger. Otherwise empty.
+// or the share was larger. Also if `evaluation` is all images of a set and the encoder was trained on a part of one.
+// Otherwise empty.
 std::string seen_images_warning(const EncoderInfo& encoder, const DataFlags& data, const Dataset& evaluation);
 
 }  // namespace kindred

@@ -144,6 +144,10 @@ TEST_CASE("held-out images: an encoder knows them, and a probe with others warns
   CHECK(says(
       run_program("evaluate", other + " --classifier " + (folder / "probe/classifier.safetensors").string()),
       warning));
+  // All images of class folders alone: most of them were trained on.
+  const std::string all = set + "/train --device cpu -j 1 -b 8 --encoder " + run + " --classifier " +
+                          (folder / "probe/classifier.safetensors").string();
+  CHECK(says(run_program("evaluate", all), "warning: the encoder was trained on all but 0.25 of a set: "));
 }
 
 TEST_CASE("a classifier says when it gets another encoder than its own") {

@@ -63,31 +63,37 @@ double seconds_between(const std::map<std::string, std::uint64_t>& before,
   return sum;
 }
 
+// Sleeps until the thread is told to end, at most for this time if one is given. Returns whether it is to end.
+bool ends_within(const std::stop_token& end, std::optional<std::chrono::milliseconds> time) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock lock(mutex);
+  const auto never = [] { return false; };
+  if (time)
+    changed.wait_for(lock, end, *time, never);
+  else
+    changed.wait(lock, end, never);
+  return end.stop_requested();
+}
+
+void look(const std::stop_token& end) {
+  WaitingRule rule;
+  std::optional<WaitAsleep> asleep;
+  auto before = delays();
+  while (before && !ends_within(end, between_looks)) {
+    auto after = delays();
+    if (!after) return;
+    const double delayed =
+        seconds_between(*before, *after) / std::chrono::duration<double>(between_looks).count();
+    if (!rule.see(delayed))
+      asleep.reset();
+    else if (!asleep)
+      asleep.emplace();
+    before = std::move(after);
+  }
+}
+
 }  // namespace
-
-// Tells a thread to end, also while it waits.
-class EndSignalOfWaiting {
- public:
-  void give() {
-    const std::lock_guard lock(mutex_);
-    given_ = true;
-    changed_.notify_all();
-  }
-  void wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return given_; });
-  }
-  // Returns true if it was given.
-  bool wait_for(std::chrono::milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, time, [this] { return given_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool given_ = false;
-};
 
 bool WaitingRule::see(double delayed) {
   if (delayed > crowded) {
@@ -100,80 +106,35 @@ bool WaitingRule::see(double delayed) {
   return asleep_;
 }
 
-struct WaitAsleep::Extra {
-  EndSignalOfWaiting end;
-  std::atomic<int> started{0};
-  std::thread thread;
-};
-
 WaitAsleep::WaitAsleep() {
   // OpenMP counts the calling thread's team, and one thread for each further team beyond its first.
   const int extra = omp_get_num_procs() - omp_get_max_threads() + 2;
   if (environment_decides() || threads_are_limited() || extra < 2 || extra > most_extra_threads) return;
-  auto made = std::make_unique<Extra>();
   if (threads_that_start(extra) < extra) return;  // OpenMP ends the program if it gets no thread
   try {
-    made->thread = std::thread([made = made.get(), extra] {
-    // The threads of this team sleep once it has ended, and are counted until this thread ends. Without any work the
-    // compiler would leave the team out.
+    extra_ = std::jthread([extra](const std::stop_token& end) {
+      std::atomic<int> started{0};
+      // The threads of this team sleep once it has ended, and are counted until this thread ends. Without any work the
+      // compiler would leave the team out.
 #pragma omp parallel num_threads(extra)
-      made->started.fetch_add(1);
-      made->end.wait();
+      started.fetch_add(1);
+      ends_within(end, std::nullopt);
     });
   } catch (const std::system_error&) {
-    return;
   }
-  extra_ = std::move(made);
 }
-
-WaitAsleep::~WaitAsleep() {
-  if (!extra_) return;
-  extra_->end.give();
-  extra_->thread.join();
-}
-
-struct AdaptiveWaiting::Watch {
-  EndSignalOfWaiting end;
-  std::thread thread;
-
-  void look() {
-    WaitingRule rule;
-    std::optional<WaitAsleep> asleep;
-    auto before = delays();
-    while (before && !end.wait_for(between_looks)) {
-      auto after = delays();
-      if (!after) return;
-      const double delayed =
-          seconds_between(*before, *after) / std::chrono::duration<double>(between_looks).count();
-      if (!rule.see(delayed))
-        asleep.reset();
-      else if (!asleep)
-        asleep.emplace();
-      before = std::move(after);
-    }
-  }
-};
 
 AdaptiveWaiting::AdaptiveWaiting() {
   if (environment_decides() || threads_are_limited()) return;
-  auto made = std::make_unique<Watch>();
   try {
-    made->thread = std::thread([watch = made.get()] {
+    watch_ = std::jthread([](const std::stop_token& end) {
       try {
-        watch->look();
+        look(end);
       } catch (const std::exception&) {  // no memory left for looking: threads go on waiting as OpenMP has it
       }
     });
   } catch (const std::system_error&) {
-    return;
   }
-  watch_ = std::move(made);
-}
-
-AdaptiveWaiting::~AdaptiveWaiting() {
-  if (!watch_) return;
-  watch_->end.give();
-  watch_->thread.join();
 }
 
 }  // namespace kindred

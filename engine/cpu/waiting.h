@@ -7,7 +7,7 @@
 // enough to change how all wait, at any time, and with the same results to the bit.
 #pragma once
 
-#include <memory>
+#include <thread>
 
 namespace kindred {
 
@@ -33,12 +33,10 @@ class WaitingRule {
 class WaitAsleep {
  public:
   WaitAsleep();
-  ~WaitAsleep();
-  bool works() const { return extra_ != nullptr; }
+  bool works() const { return extra_.joinable(); }
 
  private:
-  struct Extra;
-  std::unique_ptr<Extra> extra_;
+  std::jthread extra_;  // told to end by the destructor, which waits for it
 };
 
 // While one exists, a thread looks five times a second whether threads of this process have to wait for a core, and lets
@@ -47,11 +45,9 @@ class WaitAsleep {
 class AdaptiveWaiting {
  public:
   AdaptiveWaiting();
-  ~AdaptiveWaiting();
 
  private:
-  struct Watch;
-  std::unique_ptr<Watch> watch_;
+  std::jthread watch_;
 };
 
 }  // namespace kindred

@@ -88,10 +88,8 @@ std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, 
   if (readable.empty()) return answers;
   const Tensor bytes =
       Tensor::from(pixels, {static_cast<std::int64_t>(readable.size()), side, side, 3}, frozen.features.device);
-  const Tensor features =
-      (*frozen.encoder)(normalize_images(bytes, frozen.info.pixels, frozen.features.precision), Mode::evaluate)
-          .to(Device::cpu, DType::f32);
-  check_finite_features(features.data<float>(), features.numel());
+  const Tensor features = finite_on_host((*frozen.encoder)(
+      normalize_images(bytes, frozen.info.pixels, frozen.features.precision), Mode::evaluate));
   const std::vector<double> log_probabilities = class_log_probabilities(classifier, features);
   for (std::size_t row = 0; row < readable.size(); ++row)
     answers[readable[row]].predictions =

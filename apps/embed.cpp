@@ -83,8 +83,7 @@ int embed(int argc, char** argv) {
       *frozen->encoder, dataset, options,
       [&](const Batch& batch, const Tensor& features) {
         end_if_interrupted(fmt::format("{} was not written; the same command begins anew", flags.out));
-        Tensor rows = features.to(Device::cpu, DType::f32);
-        check_finite_features(rows.data<float>(), rows.numel());
+        Tensor rows = finite_on_host(features);
         if (classifier) rows = linear(rows, classifier->weight, classifier->bias);
         const std::span<const float> values(rows.data<float>(), static_cast<std::size_t>(rows.numel()));
         file->append(values, batch.indices);

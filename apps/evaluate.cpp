@@ -103,12 +103,9 @@ class Evaluation {
     for_each_feature_batch(
         *frozen_.encoder, dataset_, options,
         [&](const Batch& batch, const Tensor& features) {
-          const Tensor rows = features.to(Device::cpu, DType::f32);
-          check_finite_features(rows.data<float>(), rows.numel());
-          const std::vector<double> log_probabilities = class_log_probabilities(classifier_, rows);
-          for (std::int64_t row = 0; row < batch.rows(); ++row)
-            scores.add(&log_probabilities[static_cast<std::size_t>(row * classifier_.classes())],
-                       label(batch.labels[static_cast<std::size_t>(row)]));
+          std::vector<std::int32_t> labels;
+          for (const std::int32_t of_set : batch.labels) labels.push_back(label(of_set));
+          scores.add(classifier_, finite_on_host(features), labels);
         },
         bad, change);
     check(scores.images() > 0, ExitCode::data, "{}: not one image could be read", flags_.data.path);

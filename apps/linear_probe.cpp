@@ -154,9 +154,7 @@ int linear_probe(int argc, char** argv) {
   FeatureOptions features;
   features.device = device.device;
   features.precision = precision.compute;
-  features.pixels = info.pixels;
-  features.image_size = static_cast<int>(info.image_size);
-  features.resize = info.resize;
+  features.prepare_as(info);
   features.workers = static_cast<int>(flags.workers);
   features.stop = [] {
     end_if_interrupted(probe_stopped);
@@ -171,8 +169,7 @@ int linear_probe(int argc, char** argv) {
   check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read",
         flags.data.path);
 
-  for (const FeatureTable* table : {&training, &testing})
-    check_finite_features(table->features.data(), static_cast<std::int64_t>(table->features.size()));
+  for (const FeatureTable* table : {&training, &testing}) check_finite_features(table->features);
 
   Probe probe(training, train.classes(), flags.probe);
   if (flags.augment == "none")
@@ -183,7 +180,7 @@ int linear_probe(int argc, char** argv) {
 
   const fs::path out = flags.out;
   folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
-  probe.save(out / "classifier.safetensors", train.class_names(), encoder_checksum(store));
+  probe.save(out / classifier_name, train.class_names(), encoder_checksum(store));
   write_bad_images(out / "bad_images.tsv", bad);
   nlohmann::json result = {{"top1", accuracy.top1},
                            {"top5", accuracy.top5},
@@ -213,7 +210,7 @@ int linear_probe(int argc, char** argv) {
     fmt::print("next: {} IMAGES {} {} --classifier {}\n", command_of_program("classify"),
                flags.encoder.empty() ? "--weights" : "--encoder",
                shell_path(flags.encoder.empty() ? flags.weights : flags.encoder),
-               shell_path((out / "classifier.safetensors").string()));
+               shell_path((out / classifier_name).string()));
   return 0;
 }
 

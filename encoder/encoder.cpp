@@ -45,9 +45,7 @@ Encoder Encoder::open(const std::filesystem::path& path, const EncoderOptions& o
   FeatureInput& input = loaded->input;
   input.device = device;
   input.precision = type;
-  input.pixels = info.pixels;
-  input.image_size = static_cast<int>(info.image_size);
-  input.resize = info.resize;
+  input.prepare_as(info);
   input.batch_size = options.batch_size;
   input.workers = options.workers;
   return Encoder(std::move(loaded));

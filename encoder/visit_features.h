@@ -3,6 +3,7 @@
 
 #include <kindred/data/loading/loader.h>
 #include <kindred/layers/image_input/image_input.h>
+#include <kindred/models/encoder_file.h>
 #include <kindred/models/resnet.h>
 
 #include <functional>
@@ -19,6 +20,13 @@ struct FeatureInput {
   ResizeMode resize = ResizeMode::crop;
   int batch_size = 128;
   int workers = 0;  // threads that load images; 0: the calling thread does
+
+  // Images are prepared as the encoder's file says.
+  void prepare_as(const EncoderInfo& info) {
+    pixels = info.pixels;
+    image_size = static_cast<int>(info.image_size);
+    resize = info.resize;
+  }
 };
 
 // Calls visit(batch, features [rows, dim]) for one batch after the other, in the order of the set, until it returns

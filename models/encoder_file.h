@@ -6,9 +6,9 @@
 // run name, so the same training gives the same bytes.
 #pragma once
 
-#include <kindred/data/images/preparation.h>
 #include <kindred/engine/parameters.h>
 #include <kindred/layers/image_input/image_input.h>
+#include <kindred/layers/image_input/preparation.h>
 #include <kindred/models/resnet.h>
 
 #include <cstdint>

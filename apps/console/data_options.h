@@ -1,7 +1,7 @@
 // The flags for the data set that programs share.
 #pragma once
 
-#include <kindred/data/images/preparation.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <cstdint>
 #include <filesystem>

@@ -1,8 +1,8 @@
-// The flags that say how images are prepared (data/images/preparation.h), the same in every program that has them.
+// The flags that say how images are prepared (layers/image_input/preparation.h), the same in every program that has them.
 #pragma once
 
 #include <kindred/apps/console/choice.h>
-#include <kindred/data/images/preparation.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <string>
 

@@ -88,9 +88,7 @@ std::unique_ptr<FrozenEncoder> EncoderFlags::load(std::FILE* out) const {
   FeatureOptions& features = frozen->features;
   features.device = choice.device;
   features.precision = type;
-  features.pixels = info.pixels;
-  features.image_size = static_cast<int>(info.image_size);
-  features.resize = info.resize;
+  features.prepare_as(info);
   features.batch_size = static_cast<int>(batch_size);
   features.workers = static_cast<int>(workers);
   return frozen;

@@ -34,9 +34,15 @@ FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, con
   return table;
 }
 
-void check_finite_features(const float* features, std::int64_t count) {
+Tensor finite_on_host(const Tensor& features) {
+  const Tensor rows = features.to(Device::cpu, DType::f32);
+  check_finite_features({rows.data<float>(), static_cast<std::size_t>(rows.numel())});
+  return rows;
+}
+
+void check_finite_features(std::span<const float> features) {
   check(
-      std::all_of(features, features + count, [](float value) { return std::isfinite(value); }),
+      std::all_of(features.begin(), features.end(), [](float value) { return std::isfinite(value); }),
       ExitCode::non_finite,
       "the encoder's features are not finite, so its weights are of no use: its run has diverged; give another "
       "encoder, or train one with a lower --lr");

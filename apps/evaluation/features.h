@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 
 namespace kindred {
@@ -26,8 +27,10 @@ void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                               std::vector<BadImage>* bad_images = nullptr);
 
-// Throws Error(non_finite) if one of `count` features on the host is not finite, as those of a run that has diverged.
-// Every figure of them would be of no meaning.
-void check_finite_features(const float* features, std::int64_t count);
+// Throws Error(non_finite) if one of the features is not finite, as those of a run that has diverged. Every figure of them
+// would be of no meaning.
+void check_finite_features(std::span<const float> features);
+// The features, of any device and type, as f32 on the host. Throws as above.
+Tensor finite_on_host(const Tensor& features);
 
 }  // namespace kindred

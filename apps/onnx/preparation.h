@@ -1,4 +1,4 @@
-// The preparation of images (data/images/preparation.h) as a part of an ONNX graph.
+// The preparation of images (layers/image_input/preparation.h) as a part of an ONNX graph.
 #pragma once
 
 #include <kindred/apps/onnx/graph.h>

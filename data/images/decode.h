@@ -16,7 +16,7 @@
 #pragma once
 
 #include <kindred/data/images/image.h>
-#include <kindred/data/images/preparation.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
-#include <kindred/data/images/preparation.h>
 #include <kindred/data/images/resample_math.h>
 #include <kindred/data/images/resize.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <algorithm>
 #include <cmath>

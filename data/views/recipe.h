@@ -15,9 +15,9 @@
 // RandAugment (1909.13719); Tian et al. (2005.10243) for the stacked one.
 #pragma once
 
-#include <kindred/data/images/preparation.h>
 #include <kindred/data/views/image_operation.h>
 #include <kindred/engine/names.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <optional>
 #include <string>

@@ -49,20 +49,15 @@ void each_stretch(const FlatParameters& flat, Body&& body) {
   });
 }
 
-// FlatParameters::rate_factor, or null.
-const float* rate_factors(const FlatParameters& flat) {
-  return flat.rate_factor.defined() ? flat.rate_factor.data<float>() : nullptr;
-}
-
 void sgd(const FlatParameters& flat, Output velocity, double momentum, bool nesterov) {
   const SgdRule<float> rule{float(momentum), nesterov};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
-  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
+  const float* decays = flat.weight_decay.data<float>();
   float* w = flat.values.data<float>();
   const float* g = flat.gradients.data<float>();
   float* v = velocity.defined() ? velocity.data<float>() : nullptr;
-  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
-    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
+  each_stretch(flat, [=, &flat](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter], own_lr = lr * rate_factor_of<float>(flat, parameter);
     if (v == nullptr) {
       for (std::int64_t i = first; i < last; ++i) {
         float no_velocity = 0;
@@ -79,13 +74,13 @@ void rmsprop(const FlatParameters& flat, Output velocity, Output mean_square, do
              double eps) {
   const RmsPropRule<float> rule{float(rho), float(momentum), float(eps)};
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
-  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
+  const float* decays = flat.weight_decay.data<float>();
   float* w = flat.values.data<float>();
   float* v = velocity.data<float>();
   float* s = mean_square.data<float>();
   const float* g = flat.gradients.data<float>();
-  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
-    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
+  each_stretch(flat, [=, &flat](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter], own_lr = lr * rate_factor_of<float>(flat, parameter);
 #pragma omp simd
     for (std::int64_t i = first; i < last; ++i) rule(w[i], v[i], s[i], g[i] * unscale, own_lr, decay);
   });
@@ -96,13 +91,13 @@ void adamw(const FlatParameters& flat, Output mean, Output mean_square, const Te
   const AdamWRule<float> rule(beta1, beta2, eps);
   const auto of_step = AdamWFactors<float>::read(factors_of_step.data<float>());
   const float lr = flat.learning_rate.data<float>()[0], unscale = inverse_loss_scale<float>(flat);
-  const float *decays = flat.weight_decay.data<float>(), *factors = rate_factors(flat);
+  const float* decays = flat.weight_decay.data<float>();
   float* w = flat.values.data<float>();
   float* m = mean.data<float>();
   float* s = mean_square.data<float>();
   const float* g = flat.gradients.data<float>();
-  each_stretch(flat, [=](std::int64_t first, std::int64_t last, std::int32_t parameter) {
-    const float decay = decays[parameter], own_lr = factors == nullptr ? lr : lr * factors[parameter];
+  each_stretch(flat, [=, &flat](std::int64_t first, std::int64_t last, std::int32_t parameter) {
+    const float decay = decays[parameter], own_lr = lr * rate_factor_of<float>(flat, parameter);
 #pragma omp simd
     for (std::int64_t i = first; i < last; ++i) rule(w[i], m[i], s[i], g[i] * unscale, own_lr, decay, of_step);
   });

@@ -58,12 +58,12 @@ def gradient_values():
     ]
 
 
-def run_sgd(initial, gradients, exempt, momentum, nesterov, weight_decay):
+def run_torch(make, initial, gradients, exempt, weight_decay):
+    """The values after each step of the optimizer that `make` returns for groups of parameters."""
     parameters = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in initial.items()}
-    groups = [
+    optimizer = make([
         {"params": [p], "weight_decay": 0.0 if name in exempt else weight_decay} for name, p in parameters.items()
-    ]
-    optimizer = torch.optim.SGD(groups, RATES[0], momentum, nesterov=nesterov)
+    ])
     after = []
     for rate, gradient in zip(RATES, gradients):
         for name, parameter in parameters.items():
@@ -73,23 +73,16 @@ def run_sgd(initial, gradients, exempt, momentum, nesterov, weight_decay):
         optimizer.step()
         after.append({name: p.detach().numpy().copy() for name, p in parameters.items()})
     return after
+
+
+def run_sgd(initial, gradients, exempt, momentum, nesterov, weight_decay):
+    return run_torch(lambda groups: torch.optim.SGD(groups, RATES[0], momentum, nesterov=nesterov), initial, gradients,
+                     exempt, weight_decay)
 
 
 def run_adamw(initial, gradients, exempt, beta1, beta2, eps, weight_decay):
-    parameters = {name: torch.nn.Parameter(torch.from_numpy(value.copy())) for name, value in initial.items()}
-    groups = [
-        {"params": [p], "weight_decay": 0.0 if name in exempt else weight_decay} for name, p in parameters.items()
-    ]
-    optimizer = torch.optim.AdamW(groups, RATES[0], (beta1, beta2), eps)
-    after = []
-    for rate, gradient in zip(RATES, gradients):
-        for name, parameter in parameters.items():
-            parameter.grad = torch.from_numpy(gradient[name].copy())
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        after.append({name: p.detach().numpy().copy() for name, p in parameters.items()})
-    return after
+    return run_torch(lambda groups: torch.optim.AdamW(groups, RATES[0], (beta1, beta2), eps), initial, gradients, exempt,
+                     weight_decay)
 
 
 def run_rmsprop(initial, gradients, exempt, rho, momentum, eps, initial_mean_square, weight_decay):

@@ -49,6 +49,16 @@ Tensor loss_of_output(const Tensor& output) {
   return supcon(output, Tensor::from(std::vector<std::int32_t>{0, 1, 2, 0, 1, 2}, {6}, Device::reference));
 }
 
+// Forward and backward in micro-batches of so many images, from gradients of zero.
+void walk_in_micro_batches(SmallModel& model, const Tensor& x, BatchNormScope scope, std::int64_t images) {
+  Tensor(model.store.flat_gradients()).fill(0);
+  MicroBatches micro_batches(model, scope, images);
+  Tensor output = micro_batches.forward(x).output;
+  Tape tape;
+  tape.backward(loss_of_output(output.set_requires_grad()));
+  micro_batches.backward(tape.gradient(output));
+}
+
 TEST_CASE("frozen stages: names, parameters and segments") {
   SmallModel model;
   ResNet& encoder = model.encoder;
@@ -143,12 +153,7 @@ TEST_CASE("frozen stages: micro-batches with the full batch's statistics are the
       whole.store.attach(tape);
       tape.backward(loss_of_output(whole(x, Mode::train)));
     }
-    Tensor(cut.store.flat_gradients()).fill(0);
-    MicroBatches micro_batches(cut, BatchNormScope::full, 2);
-    Tensor output = micro_batches.forward(x).output;
-    Tape tape;
-    tape.backward(loss_of_output(output.set_requires_grad()));
-    micro_batches.backward(tape.gradient(output));
+    walk_in_micro_batches(cut, x, BatchNormScope::full, 2);
     CHECK(relative_difference(cut.store.flat_gradients().to_vector<double>(),
                               whole.store.flat_gradients().to_vector<double>()) < 1e-9);
     CHECK(relative_difference(cut.running(), whole.running()) < 1e-9);
@@ -160,12 +165,7 @@ TEST_CASE("frozen stages: micro-batches with statistics of their own leave the f
   SmallModel model;
   model.encoder.freeze_until("encoder");
   const Values before = model.running();
-  Tensor(model.store.flat_gradients()).fill(0);
-  MicroBatches micro_batches(model, BatchNormScope::micro, 3);
-  Tensor output = micro_batches.forward(x).output;
-  Tape tape;
-  tape.backward(loss_of_output(output.set_requires_grad()));
-  micro_batches.backward(tape.gradient(output));
+  walk_in_micro_batches(model, x, BatchNormScope::micro, 3);
   CHECK(model.running() == before);
   for (const Parameter& parameter : model.store.parameters()) {
     const Values gradient = parameter.gradient.to_vector<double>();

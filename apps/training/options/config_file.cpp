@@ -26,6 +26,12 @@ constexpr std::size_t largest_config = std::size_t{1} << 20;  // bytes; a config
 constexpr std::array<std::string_view, 6> names_not_read = {"augmentation", "pixel_mean",   "pixel_std",
                                                             "images",       "evaluated_on", "data_fingerprint"};
 
+// Whether a name in the file says an option, and not what the run was like otherwise.
+bool may_be_option(const std::string& name) {
+  return !is_fact_of_start(name) &&
+         std::find(names_not_read.begin(), names_not_read.end(), name) == names_not_read.end();
+}
+
 nlohmann::json object_in(const std::string& file) {
   const FileContent content = read_file(file, largest_config);
   check(content.ok(), ExitCode::file, "--config {}: {}", file, content.reason);
@@ -88,11 +94,8 @@ class ConfigValues {
   }
   // Throws if a name is left that nobody asked for.
   void done() const {
-    const auto holds = [](const auto& names, const std::string& name) {
-      return std::find(names.begin(), names.end(), name) != names.end();
-    };
     for (const auto& [name, value] : object_.items()) {
-      if (holds(known_, name) || holds(names_not_read, name) || is_fact_of_start(name)) continue;
+      if (!may_be_option(name) || std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
       const std::string nearest = nearest_word(name, known_);
       fail(ExitCode::file, "--config {}: {} is no option of a run{}", file_, shown(nlohmann::json(name)),
            nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest));
@@ -154,9 +157,7 @@ void add_flag_of(const std::string& name, const nlohmann::json& value, std::vect
 std::vector<std::string> flags_in(const nlohmann::json& config) {
   std::vector<std::string> flags;
   for (const auto& [name, value] : config.items()) {
-    const bool is_flag = name != "data" && !is_fact_of_start(name) &&
-                         std::find(names_not_read.begin(), names_not_read.end(), name) == names_not_read.end();
-    if (!is_flag) continue;
+    if (name == "data" || !may_be_option(name)) continue;
     if (name == "loss_options" && value.is_object())
       for (const auto& [of_loss, flag_value] : value.items()) add_flag_of(of_loss, flag_value, flags);
     else

@@ -3,10 +3,10 @@
 
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/training/options/loss_flags.h>
-#include <kindred/data/images/preparation.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/views/recipe.h>
 #include <kindred/engine/precision.h>
+#include <kindred/layers/image_input/preparation.h>
 #include <kindred/models/choices.h>
 
 #include <nlohmann/json_fwd.hpp>

@@ -31,7 +31,7 @@ void check_free_for_classifier(const PretrainOptions& options) {
   const std::vector<fs::path> own =
       options.overwrite ? own_files(options.out, FolderOf::run) : std::vector<fs::path>();
   std::error_code ignored;
-  for (const char* const name : {"classifier.safetensors", "result.json"})
+  for (const char* const name : {classifier_name, classifier_result_name})
     check(!fs::exists(fs::path(options.out) / name, ignored) ||
               std::find(own.begin(), own.end(), fs::path(name)) != own.end(),
           ExitCode::usage, "--out {}: its {} is not of a run of pretrain; give another folder", options.out,

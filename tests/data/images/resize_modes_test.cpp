@@ -2,8 +2,8 @@
 #include "../test_images.h"
 
 #include <doctest/doctest.h>
-#include <kindred/data/images/preparation.h>
 #include <kindred/data/views/augment.h>
+#include <kindred/layers/image_input/preparation.h>
 
 #include <array>
 

@@ -1,9 +1,9 @@
 #include <kindred/apps/console/images/evaluated_on.h>
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
-#include <kindred/data/images/preparation.h>
 #include <kindred/engine/counted.h>
 
 #include <fmt/core.h>
@@ -12,12 +12,6 @@
 #include <filesystem>
 
 namespace kindred {
-namespace {
-
-constexpr const char* classifier_result_name = "result.json";
-
-}  // namespace
-
 void write_classifier_result(const PretrainOptions& o, const Scores& scores, std::int64_t epochs_done,
                              const Dataset& train, const Dataset& evaluation) {
   if (scores.images() == 0) {
@@ -40,7 +34,7 @@ void write_classifier_result(const PretrainOptions& o, const Scores& scores, std
                                             {"classes", train.classes()},
                                             {"train_images", train.size()},
                                             {"model", o.model},
-                                            {"encoder", (out / "encoder.safetensors").string()},
+                                            {"encoder", (out / encoder_name).string()},
                                             {"augment", o.augment},
                                             {"image_size", o.image_size},
                                             {"resize", name_of(resize_names, o.resize)},

@@ -8,6 +8,8 @@
 
 namespace kindred {
 
+inline constexpr const char* classifier_result_name = "result.json";
+
 // Writes RUN/result.json with the keys of linear_probe's, except for those about the start of the program, which
 // config.json has, and `epochs_done`, which is less than `settings.epochs` if the run ended early. Prints the accuracy.
 // `scores` are those of `evaluation` (measure_classifier). If none of them could be read, there is no result, and a line

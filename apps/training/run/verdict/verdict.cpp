@@ -128,10 +128,9 @@ std::string next_command(const PretrainOptions& o, bool has_evaluation, bool cla
                          const std::string& unlabelled) {
   const std::filesystem::path out = o.out;
   const auto in_run = [&](const char* name) { return shell_path((out / name).string()); };
-  const std::string encoder = " --encoder " + in_run("encoder.safetensors");
+  const std::string encoder = " --encoder " + in_run(encoder_name);
   if (classifies)
-    return command_of_program("classify") + " IMAGE.jpg" + encoder + " --classifier " +
-           in_run("classifier.safetensors");
+    return command_of_program("classify") + " IMAGE.jpg" + encoder + " --classifier " + in_run(classifier_name);
   if (has_evaluation)
     return command_of_program("linear_probe") + " " + o.data.words() + encoder + " --out " + in_run("probe");
   const std::string images = unlabelled.empty() ? o.data.words() + " --split train" : shell_path(unlabelled);

@@ -1,5 +1,5 @@
 #include <fmt/core.h>
-#include <kindred/data/images/preparation.h>
+#include <kindred/layers/image_input/preparation.h>
 
 namespace kindred {
 namespace {

@@ -17,6 +17,7 @@
 #include <kindred/models/classifier_file.h>
 
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -99,6 +100,10 @@ int embed(int argc, char** argv) {
              content.has_classes ? " of " + counted(dataset.classes(), "class") : "", dataset.origin().folder,
              dataset.origin().part, content.columns, classifier ? "logits" : "features");
   if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
+  const std::int64_t unreadable = std::ssize(bad);
+  check(unreadable <= images, ExitCode::data,
+        "{} of {} could not be read, more than half; {} holds the features of the others", unreadable,
+        counted(images + unreadable, "image"), flags.out);
   return 0;
 }
 

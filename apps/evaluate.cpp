@@ -243,9 +243,10 @@ int evaluate(int argc, char** argv) {
     return false;
   };
   const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
-  for (const std::string& warning :
-       {other_encoder_warning(classifier, flags.classifier, frozen->store),
-        frozen->is_assumed ? std::string() : seen_images_warning(frozen->info, flags.data, asked)})
+  std::vector<std::string> warnings =
+      seen_images_warnings(frozen->is_assumed ? nullptr : &frozen->info, classifier, asked);
+  warnings.insert(warnings.begin(), other_encoder_warning(classifier, flags.classifier, frozen->store));
+  for (const std::string& warning : warnings)
     if (!warning.empty()) fmt::print("{}\n", one_line(warning));
   if (!classifier.has_names)
     fmt::print(

@@ -148,7 +148,7 @@ int linear_probe(int argc, char** argv) {
   const bool is_known =
       !flags.encoder.empty() || (!flags.weights.empty() && !weights_info_of(flags.weights).assumed);
   if (is_known)
-    if (const auto warning = seen_images_warning(info, flags.data, *evaluation); !warning.empty())
+    if (const auto warning = seen_images_warning(info, *evaluation); !warning.empty())
       fmt::print("{}\n", one_line(warning));
 
   FeatureOptions features;
@@ -180,7 +180,7 @@ int linear_probe(int argc, char** argv) {
 
   const fs::path out = flags.out;
   folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
-  probe.save(out / classifier_name, train.class_names(), encoder_checksum(store));
+  probe.save(out / classifier_name, train.class_names(), encoder_checksum(store), held_out_of(train));
   write_bad_images(out / "bad_images.tsv", bad);
   nlohmann::json result = {{"top1", accuracy.top1},
                            {"top5", accuracy.top5},

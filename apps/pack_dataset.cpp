@@ -62,6 +62,16 @@ std::optional<Dataset> open_test(const DataFlags& data) {
   }
 }
 
+// The images for validation. None if nothing says their classes: a note of the training images says so.
+std::optional<Dataset> open_validation(const DataFlags& data) {
+  try {
+    return data.open(data.named_split.empty() ? Split::evaluation : Split::val);
+  } catch (const Error& error) {
+    if (error.cause() != Cause::needs_labels) throw;
+    return std::nullopt;
+  }
+}
+
 // What became of EXIF orientations; files that are not shrunk keep theirs.
 void print_orientations(const Flags& f, const PackSummary& summary) {
   if (summary.oriented > 0 && f.data.exif == ExifMode::ignore)
@@ -86,10 +96,11 @@ int pack_dataset(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(flags);
   watch_for_interrupts();
-  flags.data.named_split = "val";  // no note says that the images for tests are not used
+  // No note says that the images for tests are not used, unless what is held out replaces them.
+  if (flags.data.held_out_fraction() == 0) flags.data.named_split = "val";
   const Dataset train = *flags.data.open(Split::train);
   print_notes(train);
-  const std::optional<Dataset> validation = flags.data.open(Split::val), test = open_test(flags.data);
+  const std::optional<Dataset> validation = open_validation(flags.data), test = open_test(flags.data);
   if (validation) print_notes(*validation, &train);
   if (test) print_notes(*test, &train);
 

@@ -6,6 +6,7 @@
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/messages/quiet.h>
 #include <kindred/apps/console/messages/step_log.h>
+#include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/announcement.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/diagnosis.h>
@@ -151,7 +152,7 @@ class Pretraining {
           finish_steps();
           return Checkpoint(learner_.model().store, learner_.state(), record_.state());
         },
-        [this] { folder_.saved(); }, train_.class_names());
+        [this] { folder_.saved(); }, train_.class_names(), held_out_of(train_));
     if (record_.is_finished()) fmt::print("the run is finished already\n");
   }
 

@@ -38,9 +38,10 @@ enum class Cause : std::uint8_t {
   missing_library,  // of NVIDIA
   small_batch,      // too few values for a mean and a variance
   small_image,
-  bad_image,   // where none is accepted
-  bad_images,  // more than are accepted
-  exists,      // and would have to be replaced
+  bad_image,     // where none is accepted
+  bad_images,    // more than are accepted
+  exists,        // and would have to be replaced
+  needs_labels,  // nothing says the classes of images, and a list could
 };
 
 class Error : public std::runtime_error {

@@ -1,5 +1,6 @@
 #include <kindred/engine/files/json_text.h>
 #include <kindred/models/classifier_file.h>
+#include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <xxhash.h>
@@ -55,6 +56,8 @@ Classifier load_classifier(const std::filesystem::path& path, std::int64_t featu
   classifier.has_names = file.metadata().contains("classes");
   if (const auto encoder = file.metadata().find(encoder_key); encoder != file.metadata().end())
     classifier.encoder = encoder->second;
+  // In a whole network, which says what its model is, these are facts about the encoder.
+  if (!file.metadata().contains("model")) classifier.held_out = parse_held_out(file.path(), file.metadata());
   file.read_into(*weight->second, classifier.weight);
   file.read_into(*bias->second, classifier.bias);
   for (const Tensor& tensor : {classifier.weight, classifier.bias})
@@ -99,9 +102,11 @@ std::string other_encoder_warning(const Classifier& classifier, const std::strin
       path);
 }
 
-Classifier trained_classifier(const ParameterStore& store, std::vector<std::string> class_names) {
+Classifier trained_classifier(const ParameterStore& store, std::vector<std::string> class_names,
+                              const std::optional<HeldOutImages>& held_out) {
   Classifier classifier = classifier_in(store, std::move(class_names));
   classifier.encoder = encoder_checksum(store);
+  classifier.held_out = held_out;
   return classifier;
 }
 
@@ -110,6 +115,7 @@ void save_classifier(const std::filesystem::path& path, const Classifier& classi
   writer.set_metadata("format", "pt");
   writer.set_metadata("classes", json_text(classifier.class_names));
   if (!classifier.encoder.empty()) writer.set_metadata(encoder_key, classifier.encoder);
+  add_held_out(writer, classifier.held_out);
   writer.add("fc.weight", classifier.weight);
   writer.add("fc.bias", classifier.bias);
   writer.write(path, files);

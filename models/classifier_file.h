@@ -1,14 +1,17 @@
 // Linear classifiers in files: fc.weight [classes, dim] and fc.bias [classes], for the encoder's features.
 // linear_probe writes them, and pretrain for a loss of class scores, with the class names in the metadata ("classes",
-// a JSON list). A whole network of torchvision or timm contains such a classifier too.
+// a JSON list), and what was held out of the images that they were trained on (HeldOutImages). A whole network of
+// torchvision or timm contains such a classifier too.
 #pragma once
 
 #include <kindred/engine/files/atomic_file.h>
 #include <kindred/engine/parameters.h>
+#include <kindred/models/encoder_file.h>
 #include <kindred/models/weight_names.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +23,7 @@ struct Classifier {
   std::vector<std::string> class_names;  // [classes]; "0", "1", ... if the file does not have names
   bool has_names = false;                // whether it has
   std::string encoder{};  // encoder_checksum() of the encoder that it was trained on; empty: not known
+  std::optional<HeldOutImages> held_out{};  // empty: none, or not known
 
   std::int64_t classes() const { return bias.dim(0); }
 };
@@ -40,8 +44,9 @@ std::string encoder_checksum(const ParameterStore& store);
 std::string other_encoder_warning(const Classifier& classifier, const std::string& path,
                                   const ParameterStore& store);
 
-// classifier_in(), and the checksum of the encoder in the store: what save_classifier() takes.
-Classifier trained_classifier(const ParameterStore& store, std::vector<std::string> class_names);
+// classifier_in(), the checksum of the encoder in the store, and what was held out: what save_classifier() takes.
+Classifier trained_classifier(const ParameterStore& store, std::vector<std::string> class_names,
+                              const std::optional<HeldOutImages>& held_out = {});
 
 // The file holds no time, path or run name, so the same training gives the same bytes. Throws Error(io).
 void save_classifier(const std::filesystem::path& path, const Classifier& classifier,

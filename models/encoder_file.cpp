@@ -46,22 +46,6 @@ std::int64_t image_size_of(const NamedTexts& file) {
   return size;
 }
 
-// The two stand in the metadata only if images were held out.
-std::optional<HeldOutImages> held_out_in(const NamedTexts& file) {
-  if (!file.texts.contains("val_fraction")) return std::nullopt;
-  HeldOutImages held;
-  const std::string &fraction = text_of(file, "val_fraction"), &seed = text_of(file, "val_seed");
-  const auto whole = [](const std::string& text, auto& value) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
-  };
-  check(whole(fraction, held.fraction) && held.fraction > 0 && held.fraction < 1, ExitCode::file,
-        "{}: the metadata's \"val_fraction\" should be a number above 0 and below 1", file.path);
-  check(whole(seed, held.seed), ExitCode::file, "{}: the metadata's \"val_seed\" should be a number",
-        file.path);
-  return held;
-}
-
 // A value of a table (engine/names.h), which the metadata have only if it is another one than the first.
 template <typename T, std::size_t N>
 T choice_in(const NamedTexts& file, const std::string& key, const Named<T> (&table)[N]) {
@@ -73,6 +57,23 @@ T choice_in(const NamedTexts& file, const std::string& key, const Named<T> (&tab
   return *value;
 }
 
+// HeldOutImages::before
+std::vector<std::pair<double, std::uint64_t>> pairs_in(const std::string& path, const std::string& text) {
+  std::vector<std::pair<double, std::uint64_t>> pairs;
+  const auto list = parse_hostile_json(text);
+  bool good = list.is_array();
+  for (std::size_t i = 0; good && i < list.size(); ++i) {
+    const auto& pair = list[i];
+    good = pair.is_array() && pair.size() == 2 && pair[0].is_number() && pair[1].is_number_unsigned();
+    if (!good) break;
+    pairs.emplace_back(pair[0].get<double>(), pair[1].get<std::uint64_t>());
+    good = pairs.back().first > 0 && pairs.back().first < 1;
+  }
+  check(good, ExitCode::file, "{}: the metadata's \"val_before\" should be a list of pairs like [0.1, 0]",
+        path);
+  return pairs;
+}
+
 }  // namespace
 
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
@@ -81,6 +82,25 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
   set_encoder_metadata(writer, info);
   add_weights(writer, store, WeightNames::torchvision, batches_tracked, belongs_to_encoder);
   writer.write(path, files);
+}
+
+// They stand in the metadata only if images were held out.
+std::optional<HeldOutImages> parse_held_out(const std::string& path,
+                                            const std::map<std::string, std::string>& metadata) {
+  const auto fraction = metadata.find("val_fraction"), seed = metadata.find("val_seed");
+  if (fraction == metadata.end()) return std::nullopt;
+  HeldOutImages held;
+  const auto whole = [](const std::string& text, auto& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+  };
+  check(whole(fraction->second, held.fraction) && held.fraction > 0 && held.fraction < 1, ExitCode::file,
+        "{}: the metadata's \"val_fraction\" should be a number above 0 and below 1", path);
+  check(seed != metadata.end() && whole(seed->second, held.seed), ExitCode::file,
+        "{}: the metadata's \"val_seed\" should be a number", path);
+  if (const auto before = metadata.find("val_before"); before != metadata.end())
+    held.before = pairs_in(path, before->second);
+  return held;
 }
 
 EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::string, std::string>& metadata) {
@@ -98,7 +118,7 @@ EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::stri
   info.stem = *known_stem;
   info.image_size = image_size_of(file);
   info.pixels = {three_numbers(file, "pixel_mean", false), three_numbers(file, "pixel_std", true)};
-  info.held_out = held_out_in(file);
+  info.held_out = parse_held_out(path, metadata);
   info.resize = choice_in(file, "resize", resize_names);
   info.exif = choice_in(file, "exif", exif_names);
   return info;

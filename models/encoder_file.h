@@ -16,6 +16,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace kindred {
 
@@ -26,6 +28,9 @@ FileOperations& system_files();
 struct HeldOutImages {
   double fraction = 0;
   std::uint64_t seed = 0;
+  // What had been held out before, one after the other: the training images of a pack may be a part themselves.
+  std::vector<std::pair<double, std::uint64_t>> before{};
+  bool operator==(const HeldOutImages&) const = default;
 };
 
 struct EncoderInfo {
@@ -48,6 +53,10 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
 EncoderInfo read_encoder_info(const std::filesystem::path& path);
 // The same from texts by name, which are those of the metadata. Errors name `path`.
 EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::string, std::string>& metadata);
+// What such texts say about held-out images: "val_fraction", "val_seed", and for those before "val_before", a list of
+// such pairs. Empty if they do not. Throws Error(file).
+std::optional<HeldOutImages> parse_held_out(const std::string& path,
+                                            const std::map<std::string, std::string>& metadata);
 
 // Sets the encoder's part of an allocated store, also from a checkpoint of pretrain. Throws Error(file), which
 // lists tensors that are missing, superfluous or of another shape.

@@ -120,16 +120,20 @@ void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("preparation", preparation_text(info.image_size, info.resize, info.exif));
 }
 
+void add_held_out(SafetensorsWriter& writer, const std::optional<HeldOutImages>& held_out) {
+  if (!held_out) return;
+  writer.set_metadata("val_fraction", fmt::format("{}", held_out->fraction));
+  writer.set_metadata("val_seed", std::to_string(held_out->seed));
+  if (!held_out->before.empty()) writer.set_metadata("val_before", json_text(held_out->before));
+}
+
 void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("model", info.model);
   writer.set_metadata("stem", name(info.stem));
   writer.set_metadata("image_size", std::to_string(info.image_size));
   writer.set_metadata("pixel_mean", json_text(info.pixels.mean));
   writer.set_metadata("pixel_std", json_text(info.pixels.deviation));
-  if (info.held_out) {
-    writer.set_metadata("val_fraction", fmt::format("{}", info.held_out->fraction));
-    writer.set_metadata("val_seed", std::to_string(info.held_out->seed));
-  }
+  add_held_out(writer, info.held_out);
   if (info.resize != ResizeMode::crop) writer.set_metadata("resize", name_of(resize_names, info.resize));
   if (info.exif != ExifMode::ignore) writer.set_metadata("exif", name_of(exif_names, info.exif));
 }

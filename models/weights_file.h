@@ -75,6 +75,8 @@ void add_weights(SafetensorsWriter& writer, const ParameterStore& store, WeightN
 void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info);
 // Only what read_encoder_info() reads.
 void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info);
+// What parse_held_out() reads.
+void add_held_out(SafetensorsWriter& writer, const std::optional<HeldOutImages>& held_out);
 
 std::string some_of(const std::vector<std::string>& names);  // "a, b, c, d and 7 more"
 

@@ -13,7 +13,8 @@ scripts/build.sh $preset make_toy_dataset pretrain linear_probe
 apps=build/$preset/apps
 $apps/make_toy_dataset runs/toy
 
-$apps/pretrain runs/toy --out runs/demo --preset demo --resume # continues an interrupted run, if there is one
+# Half of the preset's epochs: enough to see what training does. --resume continues an interrupted run, if there is one.
+$apps/pretrain runs/toy --out runs/demo --preset demo --epochs 12 --resume
 [ -f runs/demo/probe/result.json ] ||
   $apps/linear_probe runs/toy --encoder runs/demo/encoder.safetensors --out runs/demo/probe --overwrite
 [ -f runs/demo/untrained/result.json ] ||

@@ -26,6 +26,7 @@ constexpr const char* for_small_image[] = {"use a larger --image-size"};
 constexpr const char* for_bad_image[] = {"leave out --strict to train all the same"};
 constexpr const char* for_bad_images[] = {"raise --max-bad to accept more"};
 constexpr const char* for_existing[] = {"give another name, or --overwrite", "give another name"};
+constexpr const char* for_labels[] = {"or give a list of their labels: --labels FILE.csv"};
 
 Choices choices_for(Cause cause) {
   switch (cause) {
@@ -53,6 +54,8 @@ Choices choices_for(Cause cause) {
       return for_bad_images;
     case Cause::exists:
       return for_existing;
+    case Cause::needs_labels:
+      return for_labels;
   }
   return {};
 }

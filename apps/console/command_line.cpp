@@ -221,6 +221,10 @@ void CommandLine::read_first(const std::string& name, std::function<void(const s
   first_readers_.push_back({name, std::move(read)});
 }
 
+void CommandLine::complete_first(std::function<void(std::vector<std::string>& plain)> complete) {
+  complete_ = std::move(complete);
+}
+
 void CommandLine::add_seed(std::uint64_t& seed, const std::string& help) {
   add("--seed", seed, help).shows_default().within(0, 9007199254740992.0);
 }
@@ -245,6 +249,7 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   for (const KnownFlag& flag : flags) names.insert(names.end(), flag.names.begin(), flag.names.end());
   give_advice_for(std::move(names));
   std::vector<std::string> arguments = plain_arguments(typed_, flags, places_of(*app_));
+  if (complete_) complete_(arguments);
   for (const FirstReader& reader : first_readers_)
     if (const auto value = value_in(arguments, reader.flag)) reader.read(*value);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back

@@ -97,6 +97,10 @@ class CommandLine {
   // before the other flags set theirs.
   void read_first(const std::string& name, std::function<void(const std::string& value)> read);
 
+  // `complete` is called before anything is read, with the arguments as plain_arguments() gives them (typed_flags.h). It may
+  // add those that others imply.
+  void complete_first(std::function<void(std::vector<std::string>& plain)> complete);
+
   // `act` is called at the end of parse(), when all flags have their values, if the program continues.
   void when_parsed(std::function<void()> act);
   // After parse(): whether the flag or argument was typed. "--out", "DIR"
@@ -116,8 +120,9 @@ class CommandLine {
 
   std::unique_ptr<CLI::App> app_;
   std::string program_;
-  std::vector<std::string> typed_;           // without the program
-  std::vector<std::string> may_have_value_;  // names of switches
+  std::vector<std::string> typed_;                                 // without the program
+  std::vector<std::string> may_have_value_;                        // names of switches
+  std::function<void(std::vector<std::string>& plain)> complete_;  // may be empty
   std::vector<FirstReader> first_readers_;
   std::vector<std::function<void()>> when_parsed_;
   bool quiet_ = false;

@@ -30,6 +30,15 @@ Split split_of_flag(const std::string& text) {
   return value_named(split_names, text).value_or(Split::evaluation);
 }
 
+// The share that is held out without --val-fraction. A set that cannot be read any more has none that is known.
+bool is_default_share(const DataFlags& data, double fraction) {
+  try {
+    return fraction == default_val_fraction(data.path, data.labels);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 [[noreturn]] void fail_no_split(const DataFlags& data) {
   std::vector<const char*> parts;
   for (const auto& [split, name] : split_names) {
@@ -41,6 +50,11 @@ Split split_of_flag(const std::string& text) {
   }
   fail(ExitCode::usage, "--split {}: {} has no such images; it has {}", data.named_split, data.path,
        fmt::join(parts, " and "));
+}
+
+// The library does not know by which flag a list is given.
+std::string with_list_flag(const std::string& note) {
+  return note.ends_with(list_gives_labels) ? note + ": --labels FILE.csv" : note;
 }
 
 }  // namespace
@@ -57,7 +71,7 @@ void DataFlags::add_to(CommandLine& line) {
       .within(limits_per_class);
   line.add("--val-fraction", val_fraction,
            "evaluate on this share of the training images, class by class, and train on the rest (0; 0.1 for "
-           "DIR/<class>/* alone)")
+           "DIR/<class>/* alone, and where DIR/val or DIR/test has no labels)")
       .within(held_out_shares);
   line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
 }
@@ -109,10 +123,12 @@ std::string DataFlags::words() const {
   std::string text = shell_path(path);
   if (!labels.empty()) text += " --labels " + shell_path(labels);
   if (limit_per_class > 0) text += fmt::format(" --limit-per-class {}", limit_per_class);
-  if (limit_eval) text += fmt::format(" --limit-eval-per-class {}", *limit_eval);
-  if (val_fraction) text += fmt::format(" --val-fraction {}", *val_fraction);
+  if (limit_eval_per_class() != limit_per_class)
+    text += fmt::format(" --limit-eval-per-class {}", limit_eval_per_class());
+  if (val_fraction && !is_default_share(*this, *val_fraction))
+    text += fmt::format(" --val-fraction {}", *val_fraction);
   if (val_seed > 0) text += fmt::format(" --val-seed {}", val_seed);
-  if (!named_split.empty()) text += " --split " + named_split;
+  if (split_of_flag(named_split) != Split::evaluation) text += " --split " + named_split;
   return text;
 }
 
@@ -136,7 +152,7 @@ void print_notes(const Dataset& set, const Dataset* printed) {
   for (const std::string& note : set.notes()) {
     const bool is_new = printed == nullptr || std::find(printed->notes().begin(), printed->notes().end(),
                                                         note) == printed->notes().end();
-    if (is_new) fmt::print("{}\n", one_line(note));
+    if (is_new) fmt::print("{}\n", one_line(with_list_flag(note)));
   }
 }
 

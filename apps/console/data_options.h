@@ -22,7 +22,7 @@ struct DataFlags {
   std::string labels;  // a CSV file with the labels of the images; empty: the layout of the set says them
   std::int64_t limit_per_class = 0;
   std::optional<std::int64_t> limit_eval;  // empty: the same as limit_per_class
-  std::optional<double> val_fraction;      // empty: 0, or 0.1 for class folders alone (default_val_fraction)
+  std::optional<double> val_fraction;      // empty: what the set says, 0 or 0.1 (default_val_fraction)
   std::uint64_t val_seed = 0;
   ExifMode exif = ExifMode::ignore;  // no flag of its own: an encoder may say it (preparation_flags.h)
   std::string named_split;  // by --split: a name of a part; empty: "evaluation", which is val, else test
@@ -42,7 +42,8 @@ struct DataFlags {
   DatasetOptions options(Split split) const;
   // The part of the training images that is held out, for a record of the settings.
   double held_out_fraction() const;
-  // DIR and the flags that were given, as words of a shell's command: "DIR --val-fraction 0.2".
+  // DIR and the flags that were given, as words of a shell's command: "DIR --val-fraction 0.2". Left out is what a program
+  // with the same flags does without them.
   std::string words() const;
   // Returns nullopt if there is no such split. Throws Error(data); and Error(usage) if `split` is evaluation, --split
   // names what that is, and there is no such split: it names those that there are.

@@ -5,6 +5,9 @@
 #include <kindred/engine/cpu/waiting.h>
 #include <kindred/engine/error.h>
 
+#include <malloc.h>        // defines: mallopt
+#include <sys/resource.h>  // defines: getrlimit
+
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
@@ -61,6 +64,18 @@ int end_with(ExitCode code, const std::string& message) {
   std::abort();
 }
 
+// glibc's allocator reserves 64 MiB of addresses for every thread that asks it for memory, up to eight times per core,
+// and uses little of them. A limit of the address space (`ulimit -v`) counts what is reserved, so a run could end
+// although most of its memory was never touched, and when would depend on the number of cores. Under such a limit all
+// threads share one arena, which reserves nothing ahead. They wait for each other a little: pieces of up to a kilobyte
+// are kept by thread, and large ones come from the system. MALLOC_ARENA_MAX does not change this.
+void share_one_arena() {
+#ifdef M_ARENA_MAX
+  rlimit addresses{};
+  if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY) ::mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 bool processor_is_supported() {
 #ifdef __AVX2__
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -100,6 +115,8 @@ std::string command_of_program(const std::string& name) {
 }
 
 int run_main(int argc, char** argv, ProgramBody body) {
+  std::set_terminate(end_uncaught);
+  share_one_arena();  // before there are threads
   const std::string typed = argc > 0 ? argv[0] : "kindred";
   const std::size_t name_begins = typed.rfind('/') + 1;  // 0 without a '/'
   this_start().folder = typed.substr(0, name_begins);
@@ -113,7 +130,6 @@ int run_main(int argc, char** argv, ProgramBody body) {
   std::signal(SIGXFSZ, SIG_IGN);
   // A pipe or a file gets every line at once, so that a log shows what happened before the program was killed.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-  std::set_terminate(end_uncaught);
   const AdaptiveWaiting waiting;
   give_advice_for({});
   try {

@@ -36,7 +36,8 @@ class Program {
 };
 
 // Runs body(argc, argv). If it throws a kindred::Error, or any other exception, prints one line on standard
-// error and returns an exit code of engine/error.h. There is never a stack trace.
+// error and returns an exit code of engine/error.h. There is never a stack trace. Under a limit of the address space
+// (`ulimit -v`) all threads share one arena of the allocator. To be called before threads are started.
 int run_main(int argc, char** argv, ProgramBody body);
 
 // A program's name as messages and --help show it: "kindred linear_probe" if this process was started by a word of

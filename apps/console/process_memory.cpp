@@ -1,9 +1,11 @@
 #include <kindred/apps/console/process_memory.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -13,12 +15,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The number at the beginning of the text; nullopt if there is none ("max", "unlimited").
+constexpr const char* blanks = " \t";
+
+// The first word of the text, if it is a number; nullopt if it is none ("max", "unlimited", "12x").
 std::optional<std::size_t> leading_number(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+  text = text.substr(0, text.find_first_of(blanks));
+  const char* const end = text.data() + text.size();
   std::size_t value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() ? std::optional(value) : std::nullopt;
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && rest == end ? std::optional(value) : std::nullopt;
 }
 
 // The number behind `key` in the line that begins with it; nullopt if there is no such file, line or number.
@@ -31,25 +37,37 @@ std::optional<std::size_t> number_behind(const fs::path& path, const std::string
 
 std::optional<std::size_t> kibibytes_behind(const fs::path& path, const std::string& key) {
   const std::optional<std::size_t> number = number_behind(path, key);
-  return number ? std::optional(*number << 10) : std::nullopt;
+  const bool fits = number && *number <= std::numeric_limits<std::size_t>::max() >> 10;
+  return fits ? std::optional(*number << 10) : std::nullopt;
 }
 
 std::size_t rest_of(std::size_t limit, std::size_t used) {
   return limit - std::min(limit, used);
 }
 
-// The pseudo files of a control group.
+std::optional<std::size_t> least_of(const std::optional<std::size_t>& a, const std::optional<std::size_t>& b) {
+  return a && (!b || *a <= *b) ? a : b;
+}
+
+// The pseudo files of a control group. Version 1 has one limit that the kernel enforces.
 struct GroupFiles {
-  const char *mount, *limit, *used, *inactive_files, *active_files;
+  const char* mount;
+  std::array<const char*, 2> limits;
+  const char *used, *inactive_files, *active_files;
 };
-constexpr GroupFiles version_1{"sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
-                               "total_inactive_file ", "total_active_file "};
-constexpr GroupFiles version_2{"sys/fs/cgroup", "memory.max", "memory.current", "inactive_file ",
-                               "active_file "};
+constexpr GroupFiles version_1{"sys/fs/cgroup/memory",
+                               {"memory.limit_in_bytes", nullptr},
+                               "memory.usage_in_bytes",
+                               "total_inactive_file ",
+                               "total_active_file "};
+constexpr GroupFiles version_2{
+    "sys/fs/cgroup", {"memory.max", "memory.high"}, "memory.current", "inactive_file ", "active_file "};
 
 // What the limit of one group leaves; nullopt if it has none.
 std::optional<std::size_t> left_by_group(const fs::path& folder, const GroupFiles& files) {
-  const std::optional<std::size_t> limit = number_behind(folder / files.limit, "");
+  std::optional<std::size_t> limit;
+  for (const char* const name : files.limits)
+    if (name != nullptr) limit = least_of(limit, number_behind(folder / name, ""));
   if (!limit) return std::nullopt;
   const std::size_t used = number_behind(folder / files.used, "").value_or(0);
   // Pages of files are given up when memory is needed, whether they were read once or often.
@@ -67,9 +85,7 @@ fs::path below_mount(const std::string& group) {
 
 class LeastBytes {
  public:
-  void consider(const std::optional<std::size_t>& bytes) {
-    if (bytes && (!least_ || *bytes < *least_)) least_ = bytes;
-  }
+  void consider(const std::optional<std::size_t>& bytes) { least_ = least_of(least_, bytes); }
   // The group and all groups above it.
   void consider_groups(const fs::path& root, const GroupFiles& files, const std::string& group) {
     fs::path below = below_mount(group);
@@ -85,6 +101,11 @@ class LeastBytes {
   std::optional<std::size_t> least_;
 };
 
+fs::path root_of_system() {
+  const char* const other = std::getenv("KINDRED_PSEUDO_FILES");
+  return other == nullptr ? "/" : other;
+}
+
 }  // namespace
 
 std::size_t resident_bytes() {
@@ -94,11 +115,22 @@ std::size_t peak_resident_bytes() {
   return kibibytes_behind("/proc/self/status", "VmHWM:").value_or(0);
 }
 
+std::optional<std::size_t> available_addresses(const fs::path& root) {
+  const std::optional<std::size_t> limit = number_behind(root / "proc/self/limits", "Max address space");
+  if (!limit) return std::nullopt;
+  return rest_of(*limit, kibibytes_behind(root / "proc/self/status", "VmSize:").value_or(0));
+}
+
+std::int64_t running_threads(const fs::path& root) {
+  const std::size_t threads = number_behind(root / "proc/self/status", "Threads:").value_or(1);
+  constexpr std::size_t most = 1 << 22;  // of all processes of a Linux system
+  return static_cast<std::int64_t>(std::clamp<std::size_t>(threads, 1, most));
+}
+
 std::optional<std::size_t> available_memory(const fs::path& root) {
   LeastBytes least;
   least.consider(kibibytes_behind(root / "proc/meminfo", "MemAvailable:"));
-  if (const auto limit = number_behind(root / "proc/self/limits", "Max address space"))
-    least.consider(rest_of(*limit, kibibytes_behind(root / "proc/self/status", "VmSize:").value_or(0)));
+  least.consider(available_addresses(root));
 
   // "4:cpu,memory:/job" in version 1, "0::/job" in version 2.
   std::ifstream groups(root / "proc/self/cgroup");
@@ -115,8 +147,13 @@ std::optional<std::size_t> available_memory(const fs::path& root) {
 }
 
 std::optional<std::size_t> available_memory() {
-  const char* const other = std::getenv("KINDRED_PSEUDO_FILES");
-  return available_memory(fs::path(other == nullptr ? "/" : other));
+  return available_memory(root_of_system());
+}
+std::optional<std::size_t> available_addresses() {
+  return available_addresses(root_of_system());
+}
+std::int64_t running_threads() {
+  return running_threads(root_of_system());
 }
 
 }  // namespace kindred

@@ -40,6 +40,27 @@ std::optional<EncoderInfo> info_from_config(const fs::path& path) {
   }
 }
 
+// A file that is missing may have been set aside, with the whole run or the result of the probe that it is of.
+void check_not_set_aside(const fs::path& file) {
+  std::error_code ignored;
+  if (!file.has_filename() || fs::exists(file, ignored)) return;
+  const fs::path holder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const auto check_place = [&](const char* hidden, const char* program, const fs::path& folder) {
+    const fs::path place = holder / hidden / file.filename();
+    check(
+        !fs::is_regular_file(place, ignored), ExitCode::file,
+        "{} is not there: an --overwrite that has not saved yet, or was killed, has set it aside as {}; after "
+        "a kill the next `{}` in {} puts it back",
+        file.string(), place.string(), program, folder.string());
+  };
+  // As takeover/set_aside.h calls them.
+  for (const char* hidden : {".kindred-run-earlier", ".kindred-run-moving"})
+    check_place(hidden, "pretrain", holder);
+  check_place(".kindred-run-part", "pretrain", run_of_checkpoint(holder));
+  for (const char* hidden : {".kindred-probe-earlier", ".kindred-probe-moving"})
+    check_place(hidden, "linear_probe", holder);
+}
+
 }  // namespace
 
 fs::path run_of_checkpoint(const fs::path& checkpoint) {
@@ -60,6 +81,7 @@ std::optional<fs::path> best_checkpoint(const fs::path& run) {
 fs::path weights_file(const std::string& flag, const fs::path& given, bool best) {
   std::error_code ignored;
   if (!fs::is_directory(given, ignored)) {  // reading it says so if it is not there
+    check_not_set_aside(given);
     check(!best || !fs::exists(given, ignored), ExitCode::usage,
           "--best: {} {} is a file; give the folder of its run, or leave --best out", flag, given.string());
     return given;
@@ -85,9 +107,13 @@ fs::path weights_file(const std::string& flag, const fs::path& given, bool best)
 
 std::string classifier_file(const std::string& given, bool best) {
   std::error_code ignored;
-  if (!fs::is_directory(given, ignored)) return given;
-  const fs::path folder = given, file = folder / best_classifier_name;
-  return (best && fs::exists(file, ignored) ? file : folder / classifier_name).string();
+  fs::path file = given;
+  if (fs::is_directory(given, ignored)) {
+    file /= best_classifier_name;
+    if (!best || !fs::exists(file, ignored)) file.replace_filename(classifier_name);
+  }
+  check_not_set_aside(file);
+  return file.string();
 }
 
 EncoderInfo encoder_info_of(const fs::path& file) {

@@ -165,7 +165,7 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
 }
 
 void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names,
-                 const std::string& encoder) const {
+                 const std::string& encoder, const std::optional<HeldOutImages>& held_out) const {
   // W (x - mean) / deviation + b = W' x + b'
   std::vector<float> weight = classifier_.weight.value.to_vector<float>();
   std::vector<float> bias = classifier_.bias.value.to_vector<float>();
@@ -175,7 +175,7 @@ void Probe::save(const std::filesystem::path& path, const std::vector<std::strin
     bias[i / static_cast<std::size_t>(dim_)] -= weight[i] * mean_[d];
   }
   save_classifier(path, {Tensor::from(weight, {classes_, dim_}, probe_device),
-                         Tensor::from(bias, {classes_}, probe_device), class_names, true, encoder});
+                         Tensor::from(bias, {classes_}, probe_device), class_names, true, encoder, held_out});
 }
 
 }  // namespace kindred

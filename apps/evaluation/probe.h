@@ -6,11 +6,13 @@
 #include <kindred/engine/optimizer/optimizer.h>
 #include <kindred/engine/optimizer/schedule.h>
 #include <kindred/layers/linear/linear.h>
+#include <kindred/models/encoder_file.h>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,10 +52,10 @@ class Probe {
   ProbeAccuracy evaluate(const FeatureTable& testing) const;
 
   // Writes fc.weight [classes, dim] and fc.bias [classes] for the encoder's features; the standardization is
-  // folded in. The class names and the checksum of the encoder (encoder_checksum) are in the metadata. Throws
-  // Error(io).
+  // folded in. The class names, the checksum of the encoder (encoder_checksum) and what was held out of the images of
+  // the set are in the metadata. Throws Error(io).
   void save(const std::filesystem::path& path, const std::vector<std::string>& class_names,
-            const std::string& encoder) const;
+            const std::string& encoder, const std::optional<HeldOutImages>& held_out = {}) const;
 
  private:
   Tensor standardized(const float* rows, std::int64_t count) const;  // [count, dim]

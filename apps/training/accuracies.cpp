@@ -3,6 +3,8 @@
 #include <kindred/apps/training/accuracies.h>
 #include <kindred/engine/memory.h>
 
+#include <algorithm>
+
 namespace kindred {
 namespace {
 
@@ -13,12 +15,20 @@ FeatureOptions feature_options(const PretrainOptions& o, Device device) {
   options.pixels = o.pixel_statistics();
   options.image_size = static_cast<int>(o.image_size);
   options.resize = o.resize;
+  options.batch_size = static_cast<int>(images_measured_at_once(o));
   options.workers = static_cast<int>(o.workers);
   options.stop = [] { return interrupt_signal() != 0; };
   return options;
 }
 
 }  // namespace
+
+std::int64_t images_measured_at_once(const PretrainOptions& o) {
+  constexpr std::int64_t usual = FeatureInput{}.batch_size;
+  const std::int64_t images = o.micro_batch > 0 ? o.micro_batch : o.batch_size;
+  const std::int64_t pixels = images * static_cast<std::int64_t>(pixels_of(o.view_groups));
+  return std::clamp<std::int64_t>(pixels / (o.image_size * o.image_size), 1, usual);
+}
 
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device device, const Dataset& train,
                               const Dataset& evaluation, std::int64_t most_images) {

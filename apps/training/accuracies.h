@@ -21,6 +21,10 @@ struct Accuracies {
 // So many images of a set are measured during training.
 inline constexpr std::int64_t most_images_measured = 10000;
 
+// How many images go through the network at a time while they are measured: 128, but no more pixels than a step (a
+// micro-batch) has, so that measuring takes no more memory for activations than the step that was planned for.
+std::int64_t images_measured_at_once(const PretrainOptions& options);
+
 // Measured without augmentation on at most `most_images` of each set, evenly spread over it, because each image
 // needs a forward pass. Values are empty if no image could be read. If a signal interrupts the measurement,
 // they are those of the images so far.

@@ -1,7 +1,9 @@
 #include <kindred/apps/console/process_memory.h>
+#include <kindred/apps/training/accuracies.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
 #include <kindred/engine/counted.h>
+#include <kindred/models/resnet.h>
 
 #include <algorithm>
 
@@ -19,6 +21,33 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   return loading;
 }
 
+namespace {
+
+std::int64_t feature_dim_of(const ResNetSpec& spec) {
+  const std::int64_t widest = spec.width << (spec.depths.size() - 1);
+  return spec.bottleneck ? widest * BottleneckBlock::expansion : widest;
+}
+
+// The batches that a loader holds, and the one that is being trained on.
+std::size_t batches_in_memory(const LoaderOptions& loading) {
+  return static_cast<std::size_t>(loading.prefetch_batches + 2);
+}
+
+}  // namespace
+
+std::size_t memory_of_measuring(const PretrainOptions& o, std::int64_t training_images) {
+  if (o.knn_every == 0) return 0;
+  const std::int64_t images = std::min(training_images, most_images_measured);
+  // Of the training images as they are collected, with what a growing list has in reserve, and as unit rows; and of the
+  // evaluation images, which are fewer.
+  constexpr std::int64_t copies = 4;
+  constexpr std::int64_t compared_at_once = 256;  // evaluation images, with all those of the training
+  const std::int64_t values = images * (copies * feature_dim_of(resnet_spec(o.model)) + compared_at_once);
+  const std::int64_t batch = images_measured_at_once(o) * o.image_size * o.image_size * 3;
+  return sizeof(float) * static_cast<std::size_t>(values) +
+         batches_in_memory(LoaderOptions{}) * static_cast<std::size_t>(batch);
+}
+
 // Measured over models and flags: the code that oneDNN generates, and what the allocator keeps for each thread.
 constexpr std::size_t growth_while_running = std::size_t{20} << 20;
 
@@ -28,13 +57,12 @@ std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::in
   const Decoded sample = train.load(0);
   const std::size_t decoded =
       train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
-  const std::size_t batches = static_cast<std::size_t>(loading.prefetch_batches + 2);
   // The copy from which a checkpoint is written: parameters, momentum, and what else a run keeps.
   const std::int64_t copies = o.momentum_encoder > 0 ? 3 : 2;
   const std::size_t copy =
       sizeof(float) * static_cast<std::size_t>(copies * parameters + o.queue * projection_dim);
-  return resident_bytes() + growth_while_running + batches * batch + std::min(decoded, loading.cache_bytes) +
-         copy;
+  return resident_bytes() + growth_while_running + batches_in_memory(loading) * batch +
+         std::min(decoded, loading.cache_bytes) + copy + memory_of_measuring(o, train.size());
 }
 
 namespace {

@@ -4,7 +4,8 @@
 // WebP, TIFF, GIF, HEIC and AVIF where the build found their libraries (third_party/pictures/codec.h). Of a file with
 // several pictures the first is taken. Every kind of pixel (gray, palette, alpha, 16 bits, CMYK) is converted to 8-bit RGB like Pillow's convert("RGB"): gray is
 // repeated, alpha is dropped, CMYK is multiplied out. There is one difference: Pillow clips 16-bit gray PNG
-// files to white, while here the high byte is kept. DecodeLimits::exif says whether pictures are turned as their EXIF
+// files to white, while here the high byte is kept. A TIFF in CIELAB, LogLuv and the like, which would get other pixels, is
+// rejected. DecodeLimits::exif says whether pictures are turned as their EXIF
 // orientation says; by default it is ignored, as in torchvision.
 //
 // There are three outcomes, because an image can be decoded and still be damaged:

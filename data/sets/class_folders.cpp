@@ -1,5 +1,6 @@
 // DIR/train/<class>/* with DIR/val or DIR/test, which may hold all images in one folder if another file gives their
 // classes; or DIR/<class>/* alone. Images lie at any depth in a class folder.
+#include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
 #include <kindred/data/sets/folders/evaluation_folder.h>
@@ -29,6 +30,9 @@ Dataset with_notes(Dataset set, const Notes& notes) {
 void check_training_classes(const ClassTree& train, const fs::path& dir) {
   if (train.names().size() >= 2) return;
   const std::string folder = train.folder().string();
+  if (train.names().empty())
+    if (const std::string compressed = compressed_tars_in(folder); !compressed.empty())
+      fail(ExitCode::data, "{}: {}", folder, compressed);
   const std::string hint = hint_about_names(dir, {train.folder().filename().string()});
   check(!train.names().empty(), ExitCode::data,
         "{}: no class folders in it; expected {}/<class>/*.jpg, a folder per class{}", folder, folder, hint);
@@ -63,13 +67,29 @@ Dataset read_classes(const ClassTree& tree, std::vector<std::string> classes, co
   return with_notes(Dataset(std::move(classes), std::move(labels), std::move(source), false), notes);
 }
 
-// The images in these folders of request.dir; the others are named.
+// Classes that are called like splits; empty if there are none.
+std::string note_about_names(const fs::path& dir, const std::vector<std::string>& classes) {
+  std::vector<std::string> like_splits = classes;
+  std::erase_if(like_splits, [](const std::string& name) { return !split_role(name); });
+  if (like_splits.empty()) return {};
+  return fmt::format(
+      "note: {}: {} is taken for a class like {}, not for a split, because its images lie in no "
+      "class folders",
+      dir.string(), quoted_names(like_splits), quoted_names(names_without(classes, like_splits)));
+}
+
+// The images in these folders of request.dir; what else lies there is named.
 Dataset read_folders(const OpenRequest& request, const std::vector<std::string>& classes) {
   const ClassTree tree(request.dir);
   Notes notes;
   if (const auto others = names_without(tree.names(), classes); !others.empty())
     notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
                                 request.dir.string(), quoted_names(others)));
+  if (std::string note = note_about_names(request.dir, classes); !note.empty())
+    notes.push_back(std::move(note));
+  if (const auto beside = list_files(request.dir, is_image_name); !beside.empty())
+    notes.push_back(fmt::format("note: {}: left out, because they lie in no class folder: {}, such as {}",
+                                request.dir.string(), counted(beside.size(), "image"), beside.front()));
   return read_classes(tree, classes, request, std::move(notes));
 }
 
@@ -170,6 +190,18 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vecto
   return open_evaluation_classes(request, *choice.folder, train.names(), choice.notes);
 }
 
+fs::path find_unlabelled_part(const fs::path& dir, Split part, std::vector<fs::path> label_folders) {
+  const SplitFolders folders = find_split_folders(dir);
+  const ClassTree train(folders.train.front());
+  label_folders.push_back(dir);
+  const EvaluationChoice choice = choose_evaluation_folder(folders, part, train.names(), label_folders);
+  if (!choice.unlabelled || (choice.folder && choice.folder->split != choice.unlabelled->split)) return {};
+  const bool has_classes =
+      train.names().size() >= 2 && std::all_of(train.names().begin(), train.names().end(),
+                                               [&](const std::string& name) { return train.has_images(name); });
+  return has_classes ? choice.unlabelled->images : fs::path();
+}
+
 std::optional<Dataset> open_classes_alone(const OpenRequest& request) {
   if (request.split == Split::evaluation) return std::nullopt;
   return read_folders(request, classes_alone(request.dir));
@@ -177,9 +209,6 @@ std::optional<Dataset> open_classes_alone(const OpenRequest& request) {
 
 Dataset open_classes(const fs::path& dir, const std::vector<std::string>& classes, const DecodeLimits& limits) {
   Dataset set = read_folders({.dir = dir, .limits = limits}, classes);
-  if (const auto beside = list_files(dir, is_image_name); !beside.empty())
-    set.add_note(fmt::format("note: {}: left out, because they lie in no class folder: {}, such as {}",
-                             dir.string(), counted(beside.size(), "image"), beside.front()));
   set.set_origin({dir.string(), "all"});
   return set;
 }

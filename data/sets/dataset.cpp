@@ -9,6 +9,7 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace kindred {
@@ -122,19 +123,44 @@ bool has_one_part(const fs::path& path, const std::string& list, Layout layout) 
   return layout == Layout::classes_alone;
 }
 
+// folder_without_labels(), of a set with this layout.
+fs::path unlabelled_part(const fs::path& path, Split part, Layout layout) {
+  if (layout == Layout::class_folders)
+    return detail::find_unlabelled_part(path, part, detail::label_folders_of(path));
+  if (layout == Layout::kaggle)
+    return detail::find_unlabelled_part(*detail::find_kaggle_imagenet(path), part, {path});
+  return {};
+}
+
+// The part that is held out if the options do not say it.
+double usual_val_fraction(const fs::path& path, const std::string& list, Layout layout) {
+  const bool has_no_labels = !unlabelled_part(path, Split::evaluation, layout).empty();
+  return has_no_labels || has_one_part(path, list, layout) ? val_fraction_alone : 0;
+}
+
+bool has_class_called_train(const Dataset& set) {
+  return std::any_of(set.class_names().begin(), set.class_names().end(),
+                     [](const std::string& name) { return split_role(name) == SplitRole::train; });
+}
+
+// "3 of 24 images, ... are held out ...": `held` of the images of `whole` are for evaluation.
+std::string held_out_text(const Dataset& whole, std::int64_t held, double fraction, std::uint64_t seed) {
+  return fmt::format(
+      "{} of {} images, the same share of each class, are held out for evaluation "
+      "(validation fraction {}, seed {})",
+      held, whole.size(), fraction, seed);
+}
+
 // `held` of the images of `whole`, which has one part, are for evaluation.
 std::string note_about_one_part(const std::string& path, const std::string& list, const Dataset& whole,
                                 std::int64_t held, double fraction, std::uint64_t seed) {
   const std::string text =
-      list.empty() ? fmt::format("note: {} has no folder 'train': its {} class folders are the training set",
-                                 path, whole.classes())
+      list.empty() ? fmt::format("note: {} has no folder {}: its {} class folders are the training set", path,
+                                 has_class_called_train(whole) ? "for training" : "'train'", whole.classes())
                    : fmt::format("note: {} has no column for the split: its {} classes are the training set",
                                  list, whole.classes());
   if (held == 0) return fmt::format("{}, and nothing is held out for evaluation", text);
-  return fmt::format(
-      "{}, of which {} of {} images, the same share of each class, are held out for evaluation "
-      "(validation fraction {}, seed {})",
-      text, held, whole.size(), fraction, seed);
+  return fmt::format("{}, of which {}", text, held_out_text(whole, held, fraction, seed));
 }
 
 // A class without images to evaluate on is no error, but the figures are not about it.
@@ -164,7 +190,11 @@ void note_tests(Dataset& evaluation, const std::string& path, const DatasetOptio
 }  // namespace
 
 double default_val_fraction(const std::string& path, const std::string& list) {
-  return has_one_part(path, list, layout_of(path, list)) ? val_fraction_alone : 0;
+  return usual_val_fraction(path, list, layout_of(path, list));
+}
+
+std::string folder_without_labels(const std::string& path, Split part) {
+  return unlabelled_part(path, part, layout_of(path, {})).string();
 }
 
 bool is_set_with_parts(const std::string& path) {
@@ -193,24 +223,31 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
         "validation fraction {}: expected a share of the training images, above 0 and below 1", given);
   const Layout layout = layout_of(path, options.list);
   const bool alone = has_one_part(path, options.list, layout);
-  double fraction = options.val_fraction.value_or(alone ? val_fraction_alone : 0);
+  // A part without labels is left out, as if it were not there, and a share of train takes its place.
+  const bool unlabelled = !options.val_fraction && options.evaluate_on == Split::evaluation &&
+                          !unlabelled_part(path, Split::evaluation, layout).empty();
+  double fraction = options.val_fraction.value_or(alone || unlabelled ? val_fraction_alone : 0);
   const bool on_test = options.evaluate_on == Split::test;  // which are never held out of train
   if (alone && on_test && split == Split::evaluation) return std::nullopt;
   const bool from_train = split == Split::train || alone || (fraction > 0 && !on_test);
+  const bool replaces_parts = fraction > 0 && !on_test && !unlabelled;
   // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
   std::optional<Dataset> set = open_split({path, from_train ? Split::train : split, options.limits,
-                                           fraction > 0 && !on_test, options.evaluate_on, options.list},
+                                           replaces_parts, options.evaluate_on, options.list},
                                           layout);
   if (set && set->origin().folder.empty()) set->set_origin({path, from_train ? "train" : "val"});
-  if (alone && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
+  if ((alone || unlabelled) && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
   if (fraction > 0 && from_train) {
     Dataset part = held_out_split(*set, split, fraction, options.val_seed);
     const std::int64_t held = split == Split::evaluation ? part.size() : set->size() - part.size();
     if (alone) part.add_note(note_about_one_part(path, options.list, *set, held, fraction, options.val_seed));
+    if (unlabelled)
+      part.add_note(fmt::format("note: {}: {}", set->origin().folder,
+                                held_out_text(*set, held, fraction, options.val_seed)));
     set = std::move(part);
-  } else if (alone) {
+  } else if (alone || unlabelled) {
     if (split == Split::evaluation) return std::nullopt;
-    set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
+    if (alone) set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
   }
   if (set && split == Split::evaluation && !from_train) note_tests(*set, path, options, layout);
   if (set && split == Split::evaluation) note_missing_classes(*set, path);

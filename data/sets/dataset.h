@@ -2,7 +2,7 @@
 //
 // Layouts (docs/data.md describes each):
 //   DIR/train/<class>/*, and DIR/val/<class>/* or DIR/test/<class>/*  (validation has priority if both exist; the
-//     names of these folders may be others: folders/split_folders.h)
+//     names of these folders may be others: folders/split_folders.h; one whose images have no labels is left out)
 //   DIR/<class>/* alone: a part of it is held out for evaluation
 //   ImageNet: the same with a flat DIR/val/*.JPEG, whose classes come from Kaggle's LOC_val_solution.csv, a
 //     list of "image class" lines or the devkit; or Kaggle's folder that holds ILSVRC/Data/CLS-LOC; or
@@ -31,6 +31,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,11 +77,25 @@ class SampleSource {
   DecodeLimits limits_;
 };
 
+// Which of the training images of a set are for evaluation: DatasetOptions::val_fraction and val_seed.
+struct HeldOutShare {
+  double fraction = 0;
+  std::uint64_t seed = 0;
+  // What had been held out before, one after the other: the training images of a pack may be a part themselves.
+  std::vector<std::pair<double, std::uint64_t>> before{};
+  bool operator==(const HeldOutShare&) const = default;
+};
+
+inline constexpr std::string_view list_gives_labels = "a list can give their labels";
+
 // Where the images of a set are from, for figures that say what they are of.
 struct Origin {
   std::string folder;  // DIR/val; or what was given to open_dataset if its images lie in no folder of their own
   std::string part;    // "train", "val", "test"; "held out" of train; or "all", if the folder has no parts;
                        // or "unlabelled", if the one class that the set has means nothing
+  // What was held out of the training images, of both halves; also if that was done when a pack was made. Empty:
+  // nothing, or it is not known.
+  std::optional<HeldOutShare> held_out{};
 
   bool has_classes() const { return part != "unlabelled"; }
 };
@@ -108,7 +123,8 @@ class Dataset {
   bool in_memory() const { return in_memory_; }
 
   // What the owner of the set should know about how it was read: lines that begin with "note: " or "warning: ".
-  // Both splits of a set have the notes that concern both.
+  // Both splits of a set have the notes that concern both. One that ends in `list_gives_labels` is about images that
+  // DatasetOptions::list could label.
   const std::vector<std::string>& notes() const { return notes_; }
   void add_note(std::string note) { notes_.push_back(std::move(note)); }  // for those who open or select
 
@@ -145,10 +161,17 @@ struct DatasetOptions {
 // listed here, and opened when an image is loaded.
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
 
-// The part of the images that is held out if the options do not say it: 0.1 for class folders alone and for a list
-// (DatasetOptions) without a column for the split (not if each class has a single image: then nothing is), and 0 for
-// every other layout, and if there is no set at `path`. Throws Error(data) if the list cannot be read.
+// The part of the images that is held out if the options do not say it: 0.1 for class folders alone, for a set that has
+// only images without labels to evaluate on (folder_without_labels), and for a list (DatasetOptions) without a column for
+// the split (not if each class has a single image: then nothing is), and 0 for every other layout, and if there is no set
+// at `path`. Throws Error(data) if the list cannot be read.
 double default_val_fraction(const std::string& path, const std::string& list = {});
+
+// The folder of a set's images of `part`, if nothing says their classes: they lie in no class folders, and there is no file
+// with labels. For Split::evaluation only if no other folder has images to evaluate on. Such images are left out with a
+// note; with Split::val and Split::test open_dataset throws Error(data, Cause::needs_labels). Otherwise empty. `part` is not
+// train. Throws Error(data).
+std::string folder_without_labels(const std::string& path, Split part);
 
 // Opens every file below a folder, at any depth, whose name has the ending of an image format, whether Kindred reads
 // it or not; the class of a file is the name of its folder. This serves to inspect sets that open_dataset refuses.

@@ -26,6 +26,10 @@ struct OpenRequest {
 // validation folder are also looked for in `label_folders`.
 std::optional<Dataset> open_class_folders(const OpenRequest& request,
                                           std::vector<std::filesystem::path> label_folders = {});
+// The folder with the images of `part` (evaluation, val or test) if nothing says their classes (EvaluationChoice) and the
+// images for training have some; otherwise empty. Precondition and `label_folders` as above. Throws Error(data).
+std::filesystem::path find_unlabelled_part(const std::filesystem::path& dir, Split part,
+                                           std::vector<std::filesystem::path> label_folders);
 // Precondition: classes_alone(request.dir) is not empty (folders/layout.h). All images are for training.
 std::optional<Dataset> open_classes_alone(const OpenRequest& request);
 // The images in these folders of `dir`, which are classes and sorted.
@@ -41,8 +45,8 @@ struct FlatLabels {
   std::vector<std::string> extra_classes;  // the names of those classes, sorted
 };
 // It uses the first source that it finds: Kaggle's CSV, a list, Tiny-ImageNet's annotations, the devkit. Throws
-// Error(data) if there is none or if it does not fit. A class that train does not have is an error only if it is a
-// number, because numbers mean different things in different lists.
+// Error(data) if there is none (Cause::needs_labels) or if it does not fit. A class that train does not have is an error
+// only if it is a number, because numbers mean different things in different lists.
 FlatLabels flat_validation_labels(const std::filesystem::path& validation,
                                   const std::vector<std::filesystem::path>& label_folders,
                                   const std::vector<std::string>& files,

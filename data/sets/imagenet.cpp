@@ -11,6 +11,7 @@
 //             ILSVRC2012_val_<k>.JPEG. These numbers are the kit's own; meta.mat beside it gives their names.
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/mat_file.h>
 #include <kindred/engine/error.h>
 
@@ -149,7 +150,7 @@ FlatLabels flat_validation_labels(const fs::path& validation, const std::vector<
                                   const std::vector<std::string>& files,
                                   const std::vector<std::string>& classes) {
   const auto source = find_label_file(validation, label_folders);
-  check(source.has_value(), ExitCode::data,
+  check(source.has_value(), ExitCode::data, Cause::needs_labels,
         "{}: its images lie in no class folders, so their classes are unknown; put LOC_val_solution.csv, a "
         "val.txt of 'image class' lines, or the folder ILSVRC2012_devkit_t12 into {}",
         validation.string(), label_folders.back().string());
@@ -187,7 +188,8 @@ bool is_label_file_name(std::string_view name) {
 std::optional<fs::path> find_kaggle_imagenet(const fs::path& dir) {
   std::error_code ignored;
   for (const char* inside : {"ILSVRC/Data/CLS-LOC", "Data/CLS-LOC"})
-    if (fs::is_directory(dir / inside / "train", ignored)) return dir / inside;
+    if (fs::is_directory(dir / inside / "train", ignored) && !find_split_folders(dir / inside).train.empty())
+      return dir / inside;
   return std::nullopt;
 }
 

@@ -88,7 +88,15 @@ Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::
         fraction);
   std::sort(chosen.begin(), chosen.end());
   Dataset part = subset(whole, std::move(chosen));
-  if (split == Split::evaluation) part.set_origin({whole.origin().folder, "held out"});
+  Origin origin = whole.origin();
+  if (split == Split::evaluation) origin.part = "held out";
+  HeldOutShare share{fraction, seed};
+  if (const auto& earlier = origin.held_out; earlier) {
+    share.before = earlier->before;
+    share.before.emplace_back(earlier->fraction, earlier->seed);
+  }
+  origin.held_out = std::move(share);
+  part.set_origin(std::move(origin));
   return part;
 }
 

@@ -1,10 +1,12 @@
 // The tar shards of WebDataset. Members form one sample if their names agree up to the first dot of the last
 // path component: "n01/0007.jpg" and "n01/0007.cls". Only headers and labels are read when a set is opened.
 #include <kindred/data/files/file.h>
+#include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/evaluation_folder.h>
 #include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
+#include <kindred/data/sets/folders/walk.h>
 #include <kindred/data/sets/name_table.h>
 #include <kindred/data/sets/tar.h>
 #include <kindred/engine/cpu/parallel.h>
@@ -86,6 +88,23 @@ SplitShards shards_of(const fs::path& dir, Split split, Split evaluate_on) {
   return {joined(dir, test), {dir.string(), "test"}};
 }
 
+// Shards that would be in the set if they were not compressed.
+void warn_of_compressed(const fs::path& dir, Dataset& set) {
+  const SplitFolders folders = find_split_folders(dir);
+  std::vector<fs::path> places;
+  if (folders.train.empty()) {
+    places.push_back(dir);
+  } else {
+    places.push_back(folders.train.front());
+    places.insert(places.end(), folders.validation.begin(), folders.validation.end());
+    places.insert(places.end(), folders.test.begin(), folders.test.end());
+  }
+  for (const fs::path& place : places) {
+    const std::string compressed = can_be_listed(place) ? compressed_tars_in(place) : std::string();
+    if (!compressed.empty()) set.add_note(fmt::format("warning: {}: left out: {}", place.string(), compressed));
+  }
+}
+
 // ---- the content of a shard
 
 // Splits a name into the part that all members of a sample share and the extension that gives the member's
@@ -120,6 +139,8 @@ class ShardIndexer {
  public:
   explicit ShardIndexer(const fs::path& path) : path_(path.string()), file_(path_) {
     check(file_.reason().empty(), ExitCode::data, "{}: {}", path_, file_.reason());
+    const std::string compression = compression_of_tar(file_);
+    check(compression.empty(), ExitCode::data, "{}: {}", path_, compression);
   }
 
   Shard read() {
@@ -341,6 +362,7 @@ std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
   Dataset set(classes.names, std::move(labels), std::move(source), false);
   set.set_origin(origin);
   if (!warning.empty()) set.add_note(warning);
+  warn_of_compressed(request.dir, set);
   return set;
 }
 

@@ -163,7 +163,7 @@ ERRORS_IN_PROGRAMS = [
      "classify: folders and lists*"),
     ("apps/classify.cpp", "answers[readable[row]].predictions", "answers[row].predictions",
      "export* embed and --weights do what*"),
-    ("apps/linear_probe.cpp", "train.class_names(), encoder_checksum(store))", 'train.class_names(), "")',
+    ("apps/linear_probe.cpp", "train.class_names(), encoder_checksum(store),", 'train.class_names(), "",',
      "a classifier says when*"),
     ("apps/evaluation/encoder_flags.cpp", "features.prepare_as(info);",
      "features.prepare_as(info); features.resize = ResizeMode::crop;", "preparation: an encoder remembers*"),

@@ -4,6 +4,10 @@
 
 #include <doctest/doctest.h>
 
+#include <fmt/core.h>
+
+#include <string>
+
 namespace kindred {
 namespace {
 
@@ -55,6 +59,34 @@ TEST_CASE(
   check_ends_with_line(
       run_program_with(memory_limit + ("KINDRED_PSEUDO_FILES=" + root.string()), "pretrain", command),
       "out of memory", "--batch-size ");
+}
+
+// The most addresses, in kibibytes, that a run with eight workers has had in five epochs. `limit` is a shell command.
+long peak_of_addresses(const std::string& set, const std::string& run, const std::string& limit) {
+  const std::string id = run + ".id", peak = run + ".peak";
+  const std::string watcher = fmt::format(
+      "(for i in $(seq 3000); do [ -f {0}/metrics.jsonl ] && [ $(wc -l < {0}/metrics.jsonl) -ge 5 ] && break; "
+      "sleep 0.02; done; grep VmPeak /proc/$(cat {1})/status > {2}; kill -TERM $(cat {1})) & ",
+      run, id, peak);
+  const auto result = run_program_with(
+      limit + watcher + "sh -c 'echo $$ > " + id + "; exec env \"$@\"' sh", "pretrain",
+      set + " --out " + run + " --model resnet20 --image-size 32 -b 8 -j 8 --epochs 100000 --knn-every 0");
+  CAPTURE(result.output);
+  REQUIRE(result.code == 8);
+  const std::string line = read_bytes(peak);
+  REQUIRE(line.starts_with("VmPeak:"));
+  return std::stol(line.substr(line.find(':') + 1));
+}
+
+TEST_CASE("memory limits: under `ulimit -v` workers reserve no arenas of 64 MiB each" *
+          doctest::skip(limits_are_forbidden)) {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  const long limited = peak_of_addresses(set, folder / "limited", "ulimit -v 8000000; ");
+  const long unlimited = peak_of_addresses(set, folder / "unlimited", "");
+  CAPTURE(limited);
+  CAPTURE(unlimited);
+  CHECK(limited + 100'000 < unlimited);
 }
 
 TEST_CASE("memory limits: too few threads" * doctest::skip(limits_are_forbidden)) {

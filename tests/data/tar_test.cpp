@@ -165,6 +165,46 @@ TEST_CASE("shards: names as labels, in folders of their own") {
   CHECK(contains(set.load(0).reason, "cannot be opened"));  // it vanished after the set was opened
 }
 
+TEST_CASE("shards: compressed ones are named by their compression, with what to do") {
+  const TempFolder folder;
+  TarWriter tar;
+  tar.add("a.jpg", jpeg(1));
+  tar.add("a.cls", "1");
+  const Bytes plain = as_bytes(tar.finish());
+  const auto error = [&](const std::string& below) {
+    std::string message = error_of([&] { open_dataset(folder.string() + below, Split::train); });
+    for (std::size_t at = 0; (at = message.find(folder.string(), at)) != std::string::npos;)
+      message.replace(at, folder.string().size(), "DIR");
+    return message;
+  };
+  for (const char* name :
+       {"flat/0.tar.gz", "flat/1.TGZ", "split/train/0.tar.xz", "beside/0.tar.zst", "beside/1.tgz"})
+    folder.write(name, {0x1F, 0x8B, 8, 0});
+  CHECK(error("/flat") ==
+        "DIR/flat: 2 tar archives are compressed with gzip, such as '0.tar.gz', and shards must be plain tar "
+        "files: "
+        "gunzip them; unpack an archive of folders with images by tar -xf, and give the folder");
+  CHECK(error("/split") ==
+        "DIR/split/train: 1 tar archive is compressed with xz, such as '0.tar.xz', and shards must "
+        "be plain tar files: unxz it");
+  // Beside plain ones they are left out.
+  folder.write("beside/2.tar", plain);
+  const Dataset set = *open_dataset(folder.string() + "/beside", Split::train);
+  CHECK(set.size() == 1);
+  CHECK(set.notes() ==
+        std::vector<std::string>{
+            "warning: " + folder.string() +
+            "/beside: left out: 2 tar archives are compressed with zstd, such as '0.tar.zst', and shards "
+            "must be plain tar files: unzstd them"});
+  // The content decides what a file is that is called .tar.
+  folder.write("renamed/0.tar", {0x1F, 0x8B, 8, 0});
+  CHECK(error("/renamed") ==
+        "DIR/renamed/0.tar: it is compressed with gzip, and shards must be plain tar files: add .gz "
+        "to its name, and gunzip it");
+  folder.write("plain/0.tar", plain);
+  CHECK(open_dataset(folder.string() + "/plain", Split::train)->notes().empty());
+}
+
 TEST_CASE("shards: samples that lack something, links, and names that say nothing") {
   const auto error = [](auto fill) {
     const TempFolder folder;

@@ -19,6 +19,8 @@ namespace {
 void parse(std::span<const std::uint8_t> file) {
   try {
     const PackContents contents = parse_pack(file, "fuzz.kpack");
+    KINDRED_FUZZ_CHECK(!contents.held_out ||
+                       (contents.held_out->fraction > 0 && contents.held_out->fraction < 1));
     std::uint64_t number = 0;
     for (const PackSplit& split : contents.splits) {
       KINDRED_FUZZ_CHECK(split.names.size() == split.records.size());
@@ -70,6 +72,11 @@ std::vector<fuzz::Bytes> seeds() {
     write_pack(train, both ? std::optional(evaluation) : std::nullopt, "", path, {});
     files.push_back(read_file(path, 1 << 20).bytes);
   }
+  Dataset rest = train;  // after some were held out
+  rest.set_origin({"set", "train", HeldOutShare{0.25, 7}});
+  const std::string path = (folder / "3").string();
+  write_pack(rest, std::optional(evaluation), "", path, {});
+  files.push_back(read_file(path, 1 << 20).bytes);
   std::filesystem::remove_all(folder);
   return files;
 }

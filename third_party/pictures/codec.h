@@ -1,7 +1,8 @@
 // Formats of pictures that a library of the system reads: WebP, TIFF, GIF, HEIC and AVIF.
 //
 // The build has each of them only if it found the library (third_party/CMakeLists.txt). Every format gives 8-bit RGB
-// as Pillow's convert("RGB") does: gray is repeated, a palette is looked up, alpha is dropped.
+// as Pillow's convert("RGB") does: gray is repeated, a palette is looked up, alpha is dropped. A picture that would be
+// converted otherwise has no size but a reason.
 #pragma once
 
 #include <cstdint>

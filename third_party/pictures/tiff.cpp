@@ -116,9 +116,31 @@ std::string tiff_library() {
                                     : "libtiff " + text.substr(begin + 8, text.find('\n', begin) - begin - 8);
 }
 
+// Colours that libtiff would convert to others than Pillow does, or that neither converts; null for all others.
+const char* unread_colours(std::uint16_t photometric) {
+  switch (photometric) {
+    case PHOTOMETRIC_CIELAB:
+      return "CIELAB";
+    case PHOTOMETRIC_ICCLAB:
+      return "ICCLAB";
+    case PHOTOMETRIC_ITULAB:
+      return "ITULAB";
+    case PHOTOMETRIC_CFA:
+      return "CFA (a camera's raw data)";
+    case PHOTOMETRIC_LOGL:
+      return "LogL";
+    case PHOTOMETRIC_LOGLUV:
+      return "LogLuv";
+    default:
+      return nullptr;
+  }
+}
+
 PictureSize tiff_size(std::span<const std::uint8_t> bytes) {
   const OpenedTiff tiff(bytes);
   if (tiff.file == nullptr) return {0, 0, tiff.problem()};
+  if (const char* colours = unread_colours(tiff.field<std::uint16_t>(TIFFTAG_PHOTOMETRIC)))
+    return {0, 0, fmt::format("a TIFF whose colours are {}, which is not read; convert it to RGB", colours)};
   // A row of a picture that says it has thousands of samples a pixel would take gigabytes.
   constexpr std::uint16_t most_samples = 32;
   if (tiff.field<std::uint16_t>(TIFFTAG_SAMPLESPERPIXEL) > most_samples)

@@ -4,6 +4,7 @@
 #include <kindred/data/sets/folders/layout.h>
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/subset.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
 #include <fmt/core.h>
@@ -52,11 +53,38 @@ std::optional<Dataset> all_classes_of(const DataFlags& data) {
   return set;
 }
 
-Dataset with_origin_and_limit(Dataset set, const DataFlags& data) {
+Dataset noted_and_limited(const Dataset& set, const DataFlags& data) {
   print_notes(set);
-  set.set_origin({data.path, set.origin().part});
   const std::int64_t limit = data.limit_eval_per_class();
   return limit > 0 ? first_of_each_class(set, limit) : set;
+}
+
+Dataset with_origin_and_limit(Dataset set, const DataFlags& data) {
+  set.set_origin({data.path, set.origin().part});
+  return noted_and_limited(set, data);
+}
+
+// The images of the part that is asked for, if they have no labels: who needs none takes them as they are.
+std::optional<Dataset> part_without_labels(const DataFlags& data) {
+  if (data.val_fraction || !data.labels.empty() || data.named_split == "train") return std::nullopt;
+  const DatasetOptions options = data.options(Split::evaluation);
+  const std::string folder = folder_without_labels(data.path, options.evaluate_on);
+  if (folder.empty()) return std::nullopt;
+  std::optional<Dataset> images = open_unlabelled_images(folder, options.limits);
+  if (images)
+    images->add_note(fmt::format("note: {}: its {} lie in no class folders, so they are used without classes",
+                                 folder, counted(images->size(), "image")));
+  return images;
+}
+
+// Images that lie in a folder, and beside them at most one folder with more, which is no class then.
+Dataset open_without_classes(const DataFlags& data, const DecodeLimits& limits) {
+  Dataset set = open_image_files(image_files_below(data.path, true), limits);
+  set.set_origin({data.path, "unlabelled"});
+  set.add_note(fmt::format(
+      "note: {}: images lie beside its folders, which are no classes then: all {} are used without classes",
+      data.path, counted(set.size(), "image")));
+  return set;
 }
 
 }  // namespace
@@ -65,11 +93,18 @@ Dataset open_labelled(const DataFlags& data) {
   if (asks_for_part(data) || !is_a_folder(data.path)) return data.open_asked();
   refuse_parts_alone(data.path);
   if (std::optional<Dataset> set = all_classes_of(data)) return with_origin_and_limit(*std::move(set), data);
+  check(
+      !open_unlabelled_images(data.path), ExitCode::data, Cause::needs_labels,
+      "{}: its images lie in no class folders, so their classes are unknown; put them into a folder per class",
+      data.path);
   return data.open_asked();  // which says why it is no set
 }
 
 Dataset open_images(const DataFlags& data) {
-  if (asks_for_part(data)) return data.open_asked();
+  if (asks_for_part(data)) {
+    const std::optional<Dataset> images = part_without_labels(data);
+    return images ? noted_and_limited(*images, data) : data.open_asked();
+  }
   const DecodeLimits limits = data.options(Split::evaluation).limits;
   if (!is_a_folder(data.path)) {
     if (is_list_name(data.path))
@@ -81,9 +116,12 @@ Dataset open_images(const DataFlags& data) {
   refuse_parts_alone(data.path);
   if (detail::holds_sets(data.path)) return data.open_asked();
   const bool has_images_beside = !detail::list_files(data.path, detail::is_image_name).empty();
-  if (!has_images_beside)
+  // Beside class folders they are left out with a note, as they are from training.
+  if (!has_images_beside || detail::all_classes(data.path).size() > 1)
     if (std::optional<Dataset> set = all_classes_of(data)) return with_origin_and_limit(*std::move(set), data);
-  return with_origin_and_limit(open_loose_images(data.path, limits), data);
+  Dataset images = open_loose_images(data.path, limits);
+  if (has_images_beside && images.classes() > 1) images = open_without_classes(data, limits);
+  return with_origin_and_limit(std::move(images), data);
 }
 
 std::vector<std::string> image_paths(const std::vector<std::string>& given) {

@@ -14,8 +14,9 @@ namespace kindred {
 // Throws Error(usage) and Error(data).
 Dataset open_labelled(const DataFlags& data);
 
-// DIR for embed: as above; or a folder of images, a list of paths (a file whose name ends in .txt), or an image. What
-// has no class folders has the names of the images' folders as classes, or a single class.
+// DIR for embed: as above, but a part of a set whose images have no labels is taken without classes; or a folder of images,
+// a list of paths (a file whose name ends in .txt), or an image. Images beside two or more class folders are left out with
+// a note; those beside a single folder and those in it are used without classes.
 Dataset open_images(const DataFlags& data);
 
 // IMAGE ... for classify: image files; folders stand for all images below them, at any depth, and lists (.txt) for their

@@ -1,14 +1,18 @@
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/dry_run/address_space.h>
 #include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/memory_prediction.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/engine/counted.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -37,15 +41,41 @@ MemoryPrediction predict_few_micro_batches(PretrainOptions o, Device device, int
   return memory;
 }
 
-// The bytes that a run takes in addition to those that the process has already.
-using NeededMemory = std::function<std::size_t(const PretrainOptions&)>;
+// Bytes of memory and of addresses: what a run takes in addition to what the process has already, or what there is.
+struct Room {
+  std::size_t memory = 0;
+  std::size_t addresses = 0;
+  bool holds(const Room& needed) const { return needed.memory <= memory && needed.addresses <= addresses; }
+};
 
-NeededMemory needed_memory(Device device, const Dataset& train) {
+constexpr std::size_t without_limit = std::numeric_limits<std::size_t>::max();
+
+std::optional<Room> room_on_host() {
+  const std::optional<std::size_t> memory = available_memory();
+  if (!memory) return std::nullopt;
+  return Room{*memory, available_addresses().value_or(without_limit)};
+}
+
+// Of a run's threads and stacks. The threads that run now are some of them.
+Reservation reserved_for_threads(const PretrainOptions& o) {
+  Reservation reservation;
+  reservation.threads = threads_of_run(o, compute_threads()) - (running_threads() - 1);
+  reservation.stack = stack_of_thread();
+  return reservation;
+}
+
+using NeededRoom = std::function<Room(const PretrainOptions&)>;
+
+NeededRoom needed_room(Device device, const Dataset& train) {
   return [device, &train](const PretrainOptions& o) {
-    const MemoryPrediction memory = predict_few_micro_batches(o, device, train.classes());
-    if (device == Device::cuda) return memory.on_gpu();
-    const std::size_t of_process = memory.step_peak + other_memory(o, train, memory.parameters);
-    return of_process - std::min(of_process, resident_bytes());
+    const MemoryPrediction prediction = predict_few_micro_batches(o, device, train.classes());
+    if (device == Device::cuda) return Room{prediction.on_gpu(), 0};
+    const std::size_t of_process = prediction.step_peak + other_memory(o, train, prediction.parameters);
+    Reservation reservation = reserved_for_threads(o);
+    reservation.pool_held = prediction.pool_peak;
+    reservation.pool_in_use = prediction.step_peak;
+    const std::size_t memory = of_process - std::min(of_process, resident_bytes());
+    return Room{memory, memory + addresses_beyond_memory(reservation)};
   };
 }
 
@@ -89,13 +119,13 @@ struct FittingSizes {
   std::int64_t micro_batch = 0;  // of the batch size that was given
 };
 
-FittingSizes fitting_sizes(const PretrainOptions& options, std::size_t available, const NeededMemory& needed) {
+FittingSizes fitting_sizes(const PretrainOptions& options, const Room& available, const NeededRoom& needed) {
   const auto fits = [&](std::int64_t batch, std::int64_t micro_batch) {
     PretrainOptions o = options;
     o.batch_size = batch;
     o.micro_batch = micro_batch;
     try {
-      return needed(o) <= available;
+      return available.holds(needed(o));
     } catch (const Error& error) {
       if (error.cause() != Cause::small_batch) throw;
       return false;  // too few images for the statistics of a batch norm
@@ -118,8 +148,8 @@ FittingSizes fitting_sizes(const PretrainOptions& options, std::size_t available
   return sizes;
 }
 
-std::string advice_about_sizes(const PretrainOptions& options, std::size_t available,
-                               const NeededMemory& needed) {
+std::string advice_about_sizes(const PretrainOptions& options, const Room& available,
+                               const NeededRoom& needed) {
   const FittingSizes sizes = fitting_sizes(options, available, needed);
   if (sizes.batch > 0 && sizes.micro_batch > 0)
     return fmt::format("--batch-size {} or --micro-batch {} should fit", sizes.batch, sizes.micro_batch);
@@ -128,6 +158,17 @@ std::string advice_about_sizes(const PretrainOptions& options, std::size_t avail
   return fmt::format(
       "not even a batch of {} fits with {} at {} pixels: a smaller --image-size or --model is needed",
       std::max(least_batch(options), options.per_class), options.model, options.image_size);
+}
+
+// Throws Error(device) if the threads of a run get no stacks, which no smaller batch would change.
+void check_stacks(const PretrainOptions& options, std::size_t addresses) {
+  check_threads_start();  // otherwise a loop would, later, and say how many threads there can be
+  const Reservation reservation = reserved_for_threads(options);
+  const std::size_t bytes = addresses_of_stacks(reservation);
+  check(bytes <= addresses, ExitCode::device, Cause::out_of_threads,
+        "the stacks of {} need {} of addresses, and ulimit -v leaves {}",
+        counted(reservation.threads, "thread"), format_bytes(static_cast<double>(bytes)),
+        format_bytes(static_cast<double>(addresses)));
 }
 
 }  // namespace
@@ -143,30 +184,36 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
 
 void check_memory(const PretrainOptions& options, Device device, const Dataset& train) {
   if (!is_host(device)) return;
-  const std::optional<std::size_t> available = available_memory();
+  const std::optional<Room> available = room_on_host();
   if (!available) return;
-  const NeededMemory needed = needed_memory(device, train);
-  const std::size_t bytes = needed(options);
-  if (bytes <= *available) return;
-  fail(ExitCode::device, "this run needs {} of memory, and {} are available; {}",
-       format_bytes(static_cast<double>(bytes)), format_bytes(static_cast<double>(*available)),
-       advice_about_sizes(options, *available, needed));
+  if (available->addresses != without_limit) check_stacks(options, available->addresses);
+  const NeededRoom needed = needed_room(device, train);
+  const Room of_run = needed(options);
+  if (available->holds(of_run)) return;
+  const auto shown = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
+  const std::string help = advice_about_sizes(options, *available, needed);
+  check(of_run.addresses <= available->addresses, ExitCode::device,
+        "this run needs {} of addresses ({} of memory; the rest is stacks of threads and free blocks), and "
+        "ulimit -v leaves {}; {}",
+        shown(of_run.addresses), shown(of_run.memory), shown(available->addresses), help);
+  fail(ExitCode::device, "this run needs {} of memory, and {} are available; {}", shown(of_run.memory),
+       shown(available->memory), help);
 }
 
 void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
                            const Dataset& train) {
   memory_pool(device).trim();
-  std::optional<std::size_t> available;
+  std::optional<Room> available;
   if (device == Device::cuda) {
     std::size_t free = 0, total = 0;
     gpu().free_and_total(free, total);
-    available = free;
+    available = Room{free, without_limit};
   } else {
-    available = available_memory();
+    available = room_on_host();
   }
   if (!available) throw OutOfMemory(error);
   fail(ExitCode::device, "{}; {}", error.what(),
-       advice_about_sizes(options, *available, needed_memory(device, train)));
+       advice_about_sizes(options, *available, needed_room(device, train)));
 }
 
 }  // namespace kindred

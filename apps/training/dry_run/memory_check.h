@@ -16,10 +16,10 @@ namespace kindred {
 std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes = 2);
 
 // Throws Error(device) if training on the host takes more memory than is available
-// (apps/console/process_memory.h). The line says what is needed, what is available, and which --batch-size or
-// --micro-batch should fit. Does nothing for a GPU, or if it is not known what is available. Takes no memory for
-// tensors, and writes nothing. Throws Error(usage) for options that every step would refuse, as for images that
-// are too small for the network.
+// (apps/console/process_memory.h), or more addresses than `ulimit -v` leaves (address_space.h). The line says what is
+// needed, what is available, and which --batch-size or --micro-batch should fit; or that the threads get no stacks. Does
+// nothing for a GPU, or if it is not known what is available. Takes no memory for tensors, and writes nothing. Throws
+// Error(usage) for options that every step would refuse, as for images that are too small for the network.
 void check_memory(const PretrainOptions& options, Device device, const Dataset& train);
 
 // Rethrows `error` with the same advice, for the memory that is free now that the run has ended.

@@ -43,7 +43,7 @@ std::vector<AnyOptionRow> make_rows() {
       Text("--preset,--recipe", "recipe", preset_help(), &O::preset),
       Text("--model", "model",
            "encoder: resnet18 to resnet152, resnet20 to resnet56 (resnet50; on a CPU, if --image-size is not "
-           "given either: resnet20 or resnet18, by the size of the pictures)",
+           "given either: resnet20 or resnet18, by the size and number of the pictures)",
            &O::model)
           .preset(&G::model)
           .otherwise("resnet50")
@@ -81,7 +81,10 @@ std::vector<AnyOptionRow> make_rows() {
           .preset(&G::batch_size)
           .otherwise(256)
           .must_be("1 to 1048576", within<1, 1 << 20>),
-      Count("--epochs", "epochs", "passes over the training images (100)", &O::epochs)
+      Count("--epochs", "epochs",
+            "passes over the training images (100; on a CPU, if neither --model nor --image-size is given: "
+            "fewer for a large set)",
+            &O::epochs)
           .preset(&G::epochs)
           .otherwise(100)
           .must_be("1 to 1000000", within<1, 1'000'000>),

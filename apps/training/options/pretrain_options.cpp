@@ -1,5 +1,6 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
+#include <kindred/apps/console/progress.h>  // defines: one_line
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/options/config_conflicts.h>
 #include <kindred/apps/training/options/config_file.h>
@@ -150,6 +151,8 @@ PretrainFlags::PretrainFlags(CommandLine& line) {
   line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, or encoder");
   line.find("--log-every").excludes(line.find("--quiet"));
   // What a flag may say in the place of another.
+  line.complete_first(
+      [this](std::vector<std::string>& plain) { config_is_of_resumed_run_ = take_settings_of_run(plain); });
   line.read_first("--config", [this, &line](const std::string& file) {
     ConfigOptions read = read_config(file, plain_);
     config_ = std::move(read.given);
@@ -165,6 +168,9 @@ PretrainFlags::PretrainFlags(CommandLine& line) {
 
 void PretrainFlags::fit_config(const CommandLine& line) {
   if (config_file_.empty()) return;
+  if (config_is_of_resumed_run_)
+    fmt::print("{}\n", one_line(fmt::format("{} gives the data set, {}, and all options that were not typed",
+                                            config_file_, plain_.data.path)));
   std::erase_if(config_flags_, [&](const std::string& flag) { return line.has(flag); });
   leave_out_conflicts({line, given_, config_file_, data_of_config_}, plain_, config_);
 }

@@ -132,6 +132,7 @@ class PretrainFlags {
 
   GivenOptions given_;
   std::string config_file_;
+  bool config_is_of_resumed_run_ = false;  // which gives it, because DIR was left out
   GivenOptions config_;                    // what the file of --config gives
   std::vector<std::string> config_flags_;  // the flags that only this file gives
   std::string preset_of_config_;           // the preset that it names, whose values it holds

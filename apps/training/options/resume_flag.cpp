@@ -1,11 +1,18 @@
+#include <kindred/apps/console/typed_flags.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/options/resume_flag.h>
+#include <kindred/data/files/file.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/json_text.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/models/weight_names.h>
 
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 namespace kindred {
@@ -45,7 +52,70 @@ fs::path run_around_checkpoints(const fs::path& path) {
                                                                       : folder.parent_path();
 }
 
+// Of a folder or a checkpoint that --resume names.
+fs::path settings_of(const fs::path& run) {
+  return (run.extension() == ".safetensors" ? run_of_checkpoint(run) : run) / "config.json";
+}
+
+// Whether the file is a run's, and says what the run was trained on.
+bool says_data_set(const fs::path& settings) {
+  constexpr std::size_t largest_settings = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
+  const FileContent content = read_file(settings.string(), largest_settings);
+  if (!content.ok()) return false;
+  const nlohmann::json config =
+      parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
+  if (!config.is_object() || !config.contains("data_fingerprint")) return false;
+  const auto data = config.find("data");
+  return data != config.end() && data->is_string() && !data->get_ref<const std::string&>().empty();
+}
+
+// Where the last --resume stands, with or without a text.
+std::optional<std::size_t> place_of_resume(const std::vector<std::string>& plain) {
+  std::optional<std::size_t> place;
+  for (std::size_t i = 0; i < plain.size() && plain[i] != "--"; ++i)
+    if (plain[i] == "--resume" || plain[i].starts_with("--resume=")) place = i;
+  return place;
+}
+
+// Where the first argument stands that is no flag.
+std::optional<std::size_t> place_of_argument(const std::vector<std::string>& plain) {
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (plain[i] == "--") return i + 1 < plain.size() ? std::optional(i + 1) : std::nullopt;
+    if (!plain[i].starts_with("--")) return i;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+bool take_settings_of_run(std::vector<std::string>& plain) {
+  const std::optional<std::size_t> resume = place_of_resume(plain), argument = place_of_argument(plain);
+  if (!resume || plain[*resume] == "--resume=false") return false;
+  const std::string text = value_in(plain, "--resume").value_or(""),
+                    out = value_in(plain, "--out").value_or("");
+  std::string run = names_run(text) ? text : out;
+  bool is_named = names_run(text);
+  // "--resume RUN": without --out no data set stands there.
+  const bool is_behind = run.empty() && argument && *argument == *resume + 1 && plain[*resume] == "--resume";
+  if (is_behind) {
+    run = plain[*argument];
+    is_named = true;
+  } else if (argument || run.empty()) {
+    return false;
+  }
+  const fs::path settings = settings_of(run);
+  const bool is_there = says_data_set(settings), has_config = value_in(plain, "--config").has_value();
+  check(is_there || !is_named || has_config, ExitCode::usage,
+        "--resume {}: no run is there whose config.json says the data set; give both, DIR --resume=RUN", run);
+  if (!is_there) return false;
+  if (is_behind) {
+    plain[*resume] = "--resume=" + run;
+    plain.erase(plain.begin() + static_cast<std::ptrdiff_t>(*argument));
+  }
+  if (has_config) return false;
+  plain.insert(plain.begin(), "--config=" + settings.string());
+  return true;
+}
 
 bool names_run(const std::string& text) {
   return !text.empty() && text != "true" && text != "false";

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -12,6 +13,12 @@ inline constexpr const char* resume_help =
 
 // True if the text of --resume says which run. It is empty without the flag, and "true" or "false" without a path.
 bool names_run(const std::string& text);
+
+// For arguments without DIR, in their plain form (console/typed_flags.h): if --resume says which run goes on, or --out
+// beside it, the run's config.json is added as --config, because it says what the data set is; but not if --config is
+// there. Of "--resume RUN" without --out, RUN is the run if it holds one, and not DIR. Returns true if the file was added.
+// Throws Error(usage) if there is no --config, and --resume names a run without such a file.
+bool take_settings_of_run(std::vector<std::string>& plain);
 
 // Sets `resume`, and for the path of a run, its folder or one of its checkpoints, `resume_names_run` and `out`. Throws
 // Error(usage) if --out says another run, if there is no such checkpoint or it lies in no run, and for an encoder file

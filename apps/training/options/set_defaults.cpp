@@ -1,6 +1,8 @@
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/apps/training/options/weights_defaults.h>
 #include <kindred/engine/counted.h>
+#include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -15,12 +17,6 @@ namespace {
 
 constexpr std::int64_t most_headers = 32;  // that are looked at, to know the size of pictures
 
-const std::vector<ModelAndSize>& defaults_on_cpu() {
-  static const std::vector<ModelAndSize> all = {
-      {"resnet20", 32}, {"resnet18", 64}, {"resnet18", 96}, {"resnet18", 128}};
-  return all;
-}
-
 // Model and size of a run with this config.json, if they are defaults; `usual` is one of them.
 std::optional<ModelAndSize> default_of_run(const nlohmann::json& run, const ModelAndSize& usual) {
   if (!run.is_object()) return std::nullopt;
@@ -28,21 +24,60 @@ std::optional<ModelAndSize> default_of_run(const nlohmann::json& run, const Mode
   if (model == run.end() || size == run.end() || !model->is_string() || !size->is_number_integer())
     return std::nullopt;
   const ModelAndSize of_run{model->get<std::string>(), size->get<std::int64_t>()};
-  const auto& others = defaults_on_cpu();
+  const auto& others = models_for_cpu();
   const bool is_default = of_run == usual || std::find(others.begin(), others.end(), of_run) != others.end();
   return is_default ? std::optional(of_run) : std::nullopt;
 }
 
-ModelAndSize choose_model(const ModelAndSize& usual, Device device, const Dataset& train,
-                          const nlohmann::json& earlier) {
-  if (const auto of_run = default_of_run(earlier, usual)) return *of_run;
-  if (!is_host(device)) return usual;
-  const std::int64_t side = typical_short_side(train);
-  const ModelAndSize chosen = default_on_cpu(side, train.size());
-  const std::string pictures = side > 0 ? fmt::format("pictures of {} pixels", side) : "these pictures";
-  fmt::print("--model {} --image-size {}: the default on a CPU for {}; on a GPU it is {} at {}\n", chosen.model,
-             chosen.image_size, pictures, usual.model, usual.image_size);
-  return chosen;
+// The epochs of a run with this config.json, if they are a default.
+std::optional<std::int64_t> default_epochs_of_run(const nlohmann::json& run) {
+  const auto epochs = run.find("epochs");
+  if (epochs == run.end() || !epochs->is_number_integer()) return std::nullopt;
+  const auto& defaults = epochs_for_cpu();
+  const auto found = std::find(defaults.begin(), defaults.end(), epochs->get<std::int64_t>());
+  return found == defaults.end() ? std::nullopt : std::optional(*found);
+}
+
+void print_default_on_cpu(const CpuDefault& chosen, const CpuWork& work, const ModelAndSize& usual) {
+  const std::string of_pictures = work.short_side > 0 ? fmt::format(" of {} pixels", work.short_side) : "";
+  if (work.epochs) {
+    fmt::print("--model {} --image-size {}: the default on a CPU for {}; on a GPU it is {} at {}\n",
+               chosen.model.model, chosen.model.image_size,
+               work.short_side > 0 ? "pictures" + of_pictures : "these pictures", usual.model,
+               usual.image_size);
+    return;
+  }
+  fmt::print(
+      "--model {} --image-size {} --epochs {}: the default on a CPU for {}{}, about {} with {}; give these "
+      "flags to choose others (on a GPU it is {} at {}, {} epochs)\n",
+      chosen.model.model, chosen.model.image_size, chosen.epochs, counted(work.images, "picture"), of_pictures,
+      format_rough_duration(chosen.seconds), counted(work.threads, "thread"), usual.model, usual.image_size,
+      epochs_for_cpu().front());
+}
+
+// Model and size, and the epochs if they are open.
+void choose_model(const PretrainFlags& flags, const PretrainOptions& asked, Device device, const Dataset& train,
+                  const nlohmann::json& earlier, GivenOptions& chosen) {
+  const ModelAndSize usual{asked.model, asked.image_size};
+  const bool epochs_are_open = flags.leaves_open(&GivenOptions::epochs);
+  ModelAndSize model = usual;
+  if (const auto of_run = default_of_run(earlier, usual)) {
+    model = *of_run;
+    if (epochs_are_open) chosen.epochs = default_epochs_of_run(earlier);
+  } else if (is_host(device)) {
+    CpuWork work;
+    work.short_side = typical_short_side(train);
+    work.images = train.size();
+    work.views = asked.views;
+    work.threads = compute_threads();
+    if (!epochs_are_open) work.epochs = asked.epochs;
+    const CpuDefault on_cpu = default_on_cpu(work);
+    model = on_cpu.model;
+    if (epochs_are_open) chosen.epochs = on_cpu.epochs;
+    print_default_on_cpu(on_cpu, work, usual);
+  }
+  chosen.model = model.model;
+  chosen.image_size = model.image_size;
 }
 
 }  // namespace
@@ -54,14 +89,6 @@ std::int64_t default_batch_size(const PretrainOptions& o, std::int64_t images) {
   std::int64_t unit = o.per_class;
   if (micro_batch <= images && std::lcm(unit, micro_batch) <= images) unit = std::lcm(unit, micro_batch);
   return images / unit * unit;
-}
-
-ModelAndSize default_on_cpu(std::int64_t short_side, std::int64_t images) {
-  constexpr std::int64_t few = 5000;
-  const auto& defaults = defaults_on_cpu();
-  if (short_side <= 48) return defaults[0];
-  if (short_side <= 96) return defaults[1];
-  return short_side < 128 || images > few ? defaults[2] : defaults[3];
 }
 
 std::int64_t typical_short_side(const Dataset& set) {
@@ -101,11 +128,7 @@ GivenOptions choose_defaults(const PretrainFlags& flags, const PretrainOptions& 
                  counted(train.size(), "training image"), asked.batch_size);
   }
   if (!asked.weights.empty()) choose_by_weights(flags, asked, earlier, chosen);
-  if (flags.leaves_model_open()) {
-    const ModelAndSize of_set = choose_model({asked.model, asked.image_size}, device, train, earlier);
-    chosen.model = of_set.model;
-    chosen.image_size = of_set.image_size;
-  }
+  if (flags.leaves_model_open()) choose_model(flags, asked, device, train, earlier, chosen);
   return chosen;
 }
 

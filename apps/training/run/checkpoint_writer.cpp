@@ -89,7 +89,8 @@ void CheckpointWriter::write(const Job& job) {
   const FirstSave first_save(run_);
   save_encoder(run_ / encoder_name, job.checkpoint.model(), info_, job.checkpoint.run().steps_done, files_);
   if (has_classifier(job.checkpoint.model()))
-    save_classifier(run_ / classifier_name, trained_classifier(job.checkpoint.model(), class_names_), files_);
+    save_classifier(run_ / classifier_name,
+                    trained_classifier(job.checkpoint.model(), class_names_, info_.held_out), files_);
   if (saved_) saved_();
   if (unsaved_best_ && !job.is_best) write_best(unsaved_best_->checkpoint);
   if (job.is_best)
@@ -101,7 +102,8 @@ void CheckpointWriter::write(const Job& job) {
 void CheckpointWriter::write_best(const Checkpoint& checkpoint) {
   save_encoder(run_ / best_encoder_name, checkpoint.model(), info_, checkpoint.run().steps_done, files_);
   if (has_classifier(checkpoint.model()))
-    save_classifier(run_ / best_classifier_name, trained_classifier(checkpoint.model(), class_names_), files_);
+    save_classifier(run_ / best_classifier_name,
+                    trained_classifier(checkpoint.model(), class_names_, info_.held_out), files_);
   folder_.save(checkpoint, true);
   unsaved_best_.reset();
 }

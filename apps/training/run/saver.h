@@ -9,6 +9,7 @@
 #include <kindred/apps/training/run/checkpoint_writer.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ class Saver {
   using Capture = std::function<Checkpoint()>;
 
   // `steps_done` is the position of the run. A thread calls `saved` after each save, when the encoder is on the
-  // disk. `class_names` are the classes of the set, for a classifier.
+  // disk. `class_names` are the classes of the set, for a classifier; `held_out` is what encoder and classifier say about
+  // the images that they were trained on.
   Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture,
-        std::function<void()> saved = {}, std::vector<std::string> class_names = {});
+        std::function<void()> saved = {}, std::vector<std::string> class_names = {},
+        const std::optional<HeldOutImages>& held_out = {});
 
   void after_step(std::int64_t steps_done);
   void after_epoch(bool is_best);  // always saves the best one so far

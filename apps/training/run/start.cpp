@@ -78,11 +78,23 @@ void load_initial_weights(const PretrainOptions& options, ParameterStore& store)
   fmt::print("{}\n", load_weights(file, store).to_string());
 }
 
+PretrainOptions as_begun(const PretrainOptions& asked) {
+  PretrainOptions options = asked;
+  if (!asked.resume || asked.data.val_fraction || !holds_run(asked.out) || asked.data.held_out_fraction() == 0)
+    return options;
+  const nlohmann::json earlier = settings_of_run(asked.out);
+  if (!earlier.is_object()) return options;
+  const auto share = earlier.find("val_fraction");
+  if (share != earlier.end() && share->is_number() && share->get<double>() == 0) options.data.val_fraction = 0;
+  return options;
+}
+
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
                             const Dataset& train) {
   const nlohmann::json earlier =
       asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
-  const PretrainOptions options = flags.resolve(choose_defaults(flags, asked, device, train, earlier));
+  const PretrainOptions options =
+      as_begun(flags.resolve(choose_defaults(flags, asked, device, train, earlier)));
   check_training_set(options, train);
   return options;
 }

@@ -18,6 +18,10 @@ namespace kindred {
 // What --resume and --overwrite ask for.
 ExistingRun existing_run(const PretrainOptions& options);
 
+// `asked`, with nothing held out if the run that --resume continues was begun so and no flag says otherwise: a set of which
+// an earlier version trained on all images may by default hold some out. Throws Error(data) and Error(file).
+PretrainOptions as_begun(const PretrainOptions& asked);
+
 // The options of a run, of which some depend on the training images; one that goes on keeps its model and image size.
 // `asked` are the options without these. Throws Error(usage), also if there are too few images for a batch.
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,

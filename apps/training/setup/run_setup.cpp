@@ -30,13 +30,13 @@ PlanRules rules_of(const PretrainOptions& asked) {
 void dry_run(const PretrainFlags& flags, const PretrainOptions& asked) {
   results_follow();
   if (!asked.gpu.empty()) {
-    const Dataset train = open_training_images(asked);
+    const Dataset train = open_training_images(as_begun(asked));
     predict(resolve_for(flags, asked, Device::cuda, train), train);
     return;
   }
   const DeviceChoice device = reported_device(asked);
   const KnownPlans known_plans(device, rules_of(asked));
-  const Dataset train = open_training_images(asked);
+  const Dataset train = open_training_images(as_begun(asked));
   const PretrainOptions options = resolve_for(flags, asked, device.device, train);
   const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
   fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
@@ -48,7 +48,7 @@ RunSetup::RunSetup(const CommandLine& line, const PretrainFlags& flags, const Pr
       folder(asked.out, FolderOf::run, existing_run(asked)),
       known_plans(device, rules_of(asked),
                   asked.resume ? std::filesystem::path(asked.out) / "plans.json" : std::filesystem::path()),
-      train(open_training_images(asked)),
+      train(open_training_images(as_begun(asked))),
       options(resolve_for(flags, asked, device.device, train)),
       evaluation(open_evaluation_images(options, train)) {
   check_memory(options, device.device, train);

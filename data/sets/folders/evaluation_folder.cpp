@@ -24,7 +24,10 @@ enum class EvaluationContent {
 // The folder that holds all images, if they lie in no class folders; otherwise empty. `split` can be listed.
 fs::path find_flat_images(const fs::path& split, const std::vector<std::string>& classes) {
   const std::string images = "images";  // Tiny-ImageNet's
-  const std::vector<std::string> inside = list_folders(split);
+  const ClassTree tree(split);
+  std::vector<std::string> inside;  // the folders with images; two say enough
+  for (const std::string& name : tree.names())
+    if (inside.size() < 2 && tree.has_images(name)) inside.push_back(name);
   const bool below = inside.size() == 1 && inside.front() == images &&
                      !std::binary_search(classes.begin(), classes.end(), images) &&
                      can_be_listed(split / images) && list_folders(split / images).empty();
@@ -70,16 +73,18 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     const bool listable = can_be_listed(split);
     if (listable) found.images = find_flat_images(split, classes);
     const EvaluationContent content = listable ? content_of(found, classes) : EvaluationContent::known_classes;
-    const bool may_lack_labels = is_test && evaluate_on == Split::evaluation;
-    const char* problem = nullptr;
-    if (content == EvaluationContent::nothing)
+    std::string problem;
+    if (content == EvaluationContent::nothing) {
       problem = "there are no images in it";
-    else if (may_lack_labels && content == EvaluationContent::other_classes)
+    } else if (content == EvaluationContent::other_classes && is_test && evaluate_on == Split::evaluation) {
       problem = "none of its folders is a class of train";
-    else if (may_lack_labels && content == EvaluationContent::flat &&
-             !has_flat_labels(found.images, found.label_folders(label_folders)))
-      problem = "its images lie in no class folders, so their classes are unknown";
-    if (problem != nullptr)
+    } else if (content == EvaluationContent::flat &&
+               !has_flat_labels(found.images, found.label_folders(label_folders))) {
+      if (!choice.unlabelled) choice.unlabelled = found;
+      problem = fmt::format("its images lie in no class folders, so their classes are unknown; {}",
+                            list_gives_labels);
+    }
+    if (!problem.empty())
       return choice.notes.push_back(fmt::format("note: {} is not used: {}", split.string(), problem));
     choice.folder = found;
   };
@@ -87,6 +92,7 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     for (const fs::path& split : folders.validation) consider(split, false);
   if (evaluate_on != Split::val)
     for (const fs::path& split : folders.test) consider(split, true);
+  if (!choice.folder && evaluate_on != Split::evaluation) choice.folder = choice.unlabelled;
   const bool instead = choice.folder && choice.folder->is_test && evaluate_on == Split::evaluation;
   if (instead || !unused.empty())
     choice.notes.push_back(fmt::format("note: evaluation is on {}{}{}", choice.folder->split.string(),

@@ -23,14 +23,16 @@ struct EvaluationFolder {
 };
 
 struct EvaluationChoice {
-  std::optional<EvaluationFolder> folder{};  // empty: the set has nothing to evaluate on
-  std::vector<std::string> notes{};          // what the owner of the set may not expect (Dataset::notes)
+  std::optional<EvaluationFolder> folder{};      // empty: the set has nothing to evaluate on
+  std::optional<EvaluationFolder> unlabelled{};  // the first one with images whose classes nothing says
+  std::vector<std::string> notes{};              // what the owner of the set may not expect (Dataset::notes)
 };
 
 // For Split::val the first folder for validation that has images, for Split::test the first one for tests. For
 // Split::evaluation the former, or else the first one for tests whose images have classes of `classes`, which are
-// sorted: a folder for tests is often without labels, so it is then left out and named. Does not throw for folders that
-// cannot be listed: opening them says what is wrong.
+// sorted. Folders of images whose classes nothing says, as those for tests often are, are left out and named; but a part
+// that is asked for and has no others gets such a folder, and opening it says what it lacks. Does not throw for folders
+// that cannot be listed: opening them says what is wrong.
 EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split evaluate_on,
                                           const std::vector<std::string>& classes,
                                           const std::vector<std::filesystem::path>& label_folders);

@@ -1,3 +1,4 @@
+#include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
 #include <kindred/data/sets/folders/layout.h>
@@ -89,8 +90,10 @@ std::optional<fs::path> find_classes_below(const fs::path& dir) {
 }  // namespace
 
 bool holds_sets(const fs::path& dir) {
+  const SplitFolders folders = find_split_folders(dir);
+  if (!folders.train.empty() || !folders.validation.empty() || !folders.test.empty()) return true;
   for (const std::string& name : list_folders(dir))
-    if (split_role(name) || is_set(dir / name)) return true;
+    if (is_set(dir / name)) return true;
   return false;
 }
 
@@ -139,6 +142,10 @@ void fail_no_set(const fs::path& dir) {
         quoted_names(below));
   if (const auto classes = find_classes_below(dir))
     fail(ExitCode::data, "{}: the class folders are one level below: give {}", dir.string(), classes->string());
+  const std::string compressed = compressed_tars_in(dir);
+  check(compressed.empty() || !list_files(dir, is_image_name).empty(), ExitCode::data,
+        "{}: {}; unpack an archive of folders with images by tar -xf, and give the folder", dir.string(),
+        compressed);
   fail(ExitCode::data, "{}: {}; {}", dir.string(), no_set_reason(dir), expected);
 }
 

@@ -20,8 +20,9 @@ std::vector<std::string> all_classes(const std::filesystem::path& dir);
 // Error(data) if it cannot be listed.
 bool holds_sets(const std::filesystem::path& dir);
 
-// What to add to an error if the folders `names` in `dir`, which are called as splits are, may have been meant as classes:
-// "; class folders cannot ...". Empty if there are none, or if no other folder in `dir` holds images. Throws Error(data).
+// What to add to an error if the folders `names` in `dir`, which are called as splits are, may have been meant as classes
+// though this is not clear (split_folders.h): "; class folders cannot ...". Empty if there are none, or if no other folder
+// in `dir` holds images. Throws Error(data).
 std::string hint_about_names(const std::filesystem::path& dir, const std::vector<std::string>& names);
 
 // Throws Error(data), which says why `dir` is no set and, if the set is one level above or below, where it is.

@@ -54,6 +54,14 @@ std::vector<std::string> cells_of(const CsvRow& first) {
   return cells;
 }
 
+// A row of MXNet's lists (.lst): a number, a label, which is a number too, and a path.
+bool is_row_of_mxnet(const std::vector<std::string>& cells) {
+  return cells.size() == 3 && !promised_format(cells[2]).empty() &&
+         std::all_of(cells.begin(), cells.begin() + 2, [](const std::string& cell) {
+           return !cell.empty() && cell.find_first_not_of("0123456789.") == std::string::npos;
+         });
+}
+
 ListColumns columns_without_header(const std::vector<std::string>& cells, const CsvRow& first,
                                    const std::string& list) {
   ListColumns columns;
@@ -128,6 +136,11 @@ ListColumns find_columns(const CsvRow& first, const std::string& list,
         "{}: line {}: a single column; expected the path of an image and its label, separated by a comma, a "
         "semicolon or a tab",
         list, first.line);
+  check(
+      !is_row_of_mxnet(cells), ExitCode::data,
+      "{}: line {}: a number, a label and a path, as in MXNet's lists (.lst); name the columns label and path: "
+      "(printf 'label\\tpath\\n'; cut -f2,3 '{}') > labels.tsv",
+      list, first.line, list);
   const bool is_named = std::any_of(cells.begin(), cells.end(), names_paths) &&
                         std::any_of(cells.begin(), cells.end(), names_labels);
   const bool is_image = !promised_format(cells.front()).empty() || is_file(cells.front());

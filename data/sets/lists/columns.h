@@ -25,7 +25,7 @@ struct ListColumns {
 // column holds the labels, if none is called so; a column called split, set or subset holds the splits. Without a header
 // the columns are path, label and, if the third cell is the name of a split, split.
 //
-// Throws Error(data), which names the columns, if there are several for labels.
+// Throws Error(data), which names the columns, if there are several for labels, and for a list in MXNet's form.
 ListColumns find_columns(const CsvRow& first, const std::string& list,
                          const std::function<bool(const std::string& path)>& is_file);
 

@@ -82,15 +82,16 @@ detail::PackHeader parse_header(std::span<const std::uint8_t> file, const std::s
   PackHeader header;
   std::copy_n(file.begin(), header.magic.size(), header.magic.begin());
   check(header.magic == pack_magic, ExitCode::data, "{}: not a pack", path);
-  const auto version = cursor.number<std::uint32_t>();
+  header.version = cursor.number<std::uint32_t>();
   cursor.number<std::uint32_t>();
   for (std::uint64_t* value :
        {&header.file_bytes, &header.index_offset, &header.index_bytes, &header.index_hash, &header.fingerprint})
     *value = cursor.number<std::uint64_t>();
   if (cursor.number<std::uint64_t>() != hash_of(file.first(header_bytes - 8)))
     damaged_pack(path, "its header differs from its checksum");
-  check(version == pack_version, ExitCode::data, "{}: a pack of version {}; this program reads version {}",
-        path, version, pack_version);
+  check(header.version == pack_version || header.version == pack_version_with_held_out, ExitCode::data,
+        "{}: a pack of version {}; this program reads versions {} and {}", path, header.version, pack_version,
+        pack_version_with_held_out);
   if (file.size() != header.file_bytes)
     damaged_pack(path, fmt::format("it has {} bytes and was written with {}", file.size(), header.file_bytes));
   if (header.index_offset < header_bytes || header.index_offset > file.size() ||
@@ -120,6 +121,19 @@ PackSplit parse_split(Cursor& cursor, std::uint64_t index_offset, std::size_t cl
   return split;
 }
 
+// The rest of the index.
+HeldOutShare parse_held_out_share(Cursor& cursor, const std::string& path) {
+  HeldOutShare held;
+  for (bool is_first = true; is_first || !cursor.empty(); is_first = false) {
+    if (!is_first) held.before.emplace_back(held.fraction, held.seed);
+    held.fraction = cursor.number<double>();
+    held.seed = cursor.number<std::uint64_t>();
+    if (!(held.fraction > 0 && held.fraction < 1))
+      damaged_pack(path, "its index has an impossible share of held-out images");
+  }
+  return held;
+}
+
 }  // namespace
 
 std::uint64_t record_hash(std::span<const std::uint8_t> data, std::uint64_t number) {
@@ -138,6 +152,8 @@ PackContents parse_pack(std::span<const std::uint8_t> file, const std::string& p
   contents.class_names = cursor.table(cursor.count(classes, 8));
   for (std::uint32_t s = 0; s < splits; ++s)
     contents.splits.push_back(parse_split(cursor, header.index_offset, contents.class_names.size(), path));
+  if (header.version == detail::pack_version_with_held_out)
+    contents.held_out = parse_held_out_share(cursor, path);
   if (!cursor.empty()) damaged_pack(path, "its index is longer than its content");
   return contents;
 }
@@ -281,6 +297,7 @@ std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std
   auto source = std::make_shared<PackSource>(request.limits);
   std::vector<std::string> classes;
   std::vector<std::int32_t> labels;
+  std::optional<HeldOutShare> held_out;  // if all packs agree
   bool all_pixels = true;
   for (const fs::path& path : packs) {
     PackPart part;
@@ -288,6 +305,10 @@ std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std
     part.file = std::make_shared<MappedFile>(part.path);
     PackContents contents = parse_pack(part.file->bytes(), part.path);
     if (classes.empty()) classes = contents.class_names;
+    if (path == packs.front())
+      held_out = contents.held_out;
+    else if (held_out != contents.held_out)
+      held_out.reset();
     check(classes == contents.class_names, ExitCode::data,
           "{}: its classes differ from the classes of {}; packs of one folder must be of the same classes",
           part.path, packs.front().string());
@@ -305,7 +326,8 @@ std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std
   }
   if (labels.empty()) return std::nullopt;
   Dataset set(std::move(classes), std::move(labels), std::move(source), all_pixels);
-  set.set_origin({request.dir.string(), part_names[split]});
+  if (split == 2) held_out.reset();  // images for tests are no part of those for training
+  set.set_origin({request.dir.string(), part_names[split], held_out});
   return set;
 }
 

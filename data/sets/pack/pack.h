@@ -2,7 +2,7 @@
 //
 // All numbers are little-endian; hash is XXH3 (64 bits).
 //
-//   header   64 bytes   magic "\x89KPACK\r\n", u32 version (1), u32 0, u64 bytes of the file, u64 offset of the
+//   header   64 bytes   magic "\x89KPACK\r\n", u32 version (1 or 2), u32 0, u64 bytes of the file, u64 offset of the
 //                       index, u64 bytes of the index, u64 hash of the index, u64 fingerprint of what the pack
 //                       was made from, u64 hash of the 56 bytes before
 //   records             one after the other: u64 hash of the data (seeded with the record's number), u32 bytes,
@@ -11,7 +11,9 @@
 //   index               u32 classes, u32 splits (1: training; 2: validation too; 3: tests too, and the split for
 //                       validation may be empty); table of class names; then for each split: u64 samples; for
 //                       each sample i32 label, u64 offset of the data, u64 hash, u32 bytes, u32 kind; table of
-//                       names
+//                       names. At the end, in version 2 alone: f64 and u64, the share and the seed by which the
+//                       images for validation were held out of those for training (Origin::held_out); before
+//                       them such pairs for HeldOutShare::before
 //   table               u64 ends[count], then the text
 //
 // A record is checked every time it is read. If it does not match its hash, it is rejected by name and never
@@ -53,6 +55,7 @@ struct PackContents {
   std::vector<std::string> class_names;
   std::vector<PackSplit> splits;  // training, validation and tests; without those at the end that the set lacks
   std::uint64_t fingerprint = 0;
+  std::optional<HeldOutShare> held_out{};
 };
 
 // Parses header and index of a pack. Every record lies within the file. Throws Error(data), which names `path`.
@@ -82,7 +85,8 @@ struct PackSummary {
   std::vector<std::string> missing;  // "name: reason" of files that could not be read
 };
 
-// The sets that a pack is made of. They have the same classes. Images for validation may be held out of train.
+// The sets that a pack is made of. They have the same classes. Images for validation may be held out of train; if the
+// origin of train says so, the pack does too.
 struct PackSets {
   const Dataset& train;
   const std::optional<Dataset>& validation;

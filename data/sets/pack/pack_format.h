@@ -16,11 +16,12 @@ namespace kindred::detail {
 using Magic = std::array<std::uint8_t, 8>;
 constexpr Magic pack_magic{0x89, 'K', 'P', 'A', 'C', 'K', '\r', '\n'};
 constexpr Magic partial_magic{0x89, 'K', 'P', 'A', 'R', 'T', '\r', '\n'};
-constexpr std::uint32_t pack_version = 1;
+constexpr std::uint32_t pack_version = 1, pack_version_with_held_out = 2;
 constexpr std::size_t header_bytes = 64, frame_bytes = 16, entry_bytes = 28, fingerprint_offset = 48;
 
 struct PackHeader {
   Magic magic = pack_magic;
+  std::uint32_t version = pack_version;
   std::uint64_t file_bytes = 0, index_offset = 0, index_bytes = 0, index_hash = 0, fingerprint = 0;
 };
 
@@ -49,7 +50,7 @@ class PackBytes {
 inline PackBytes encode_header(const PackHeader& header) {
   PackBytes out;
   out.text({reinterpret_cast<const char*>(header.magic.data()), header.magic.size()});
-  out.number(pack_version);
+  out.number(header.version);
   out.number(std::uint32_t{0});
   for (const std::uint64_t value :
        {header.file_bytes, header.index_offset, header.index_bytes, header.index_hash, header.fingerprint})

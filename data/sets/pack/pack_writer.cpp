@@ -145,7 +145,8 @@ class PartialFile {
 
   // Writes the index, brings everything to the disk, and only then marks the file as a pack. An existing file
   // with the name `out` is replaced in one step.
-  void finish(const detail::PackBytes& index, const fs::path& out) {
+  void finish(const detail::PackBytes& index, std::uint32_t version, const fs::path& out) {
+    header_.version = version;
     header_.index_offset = size_;
     header_.index_bytes = index.size();
     header_.index_hash = detail::hash_of(index.bytes());
@@ -281,7 +282,20 @@ detail::PackBytes index_of(const std::vector<Part>& parts, const std::vector<Pac
     }
     append_table(index, part.names);
   }
+  if (const auto& held = parts.front().set.origin().held_out; held) {
+    for (const auto& [fraction, seed] : held->before) {
+      index.number(fraction);
+      index.number(seed);
+    }
+    index.number(held->fraction);
+    index.number(held->seed);
+  }
   return index;
+}
+
+// A pack that has nothing to say about held-out images is one that earlier versions read too.
+std::uint32_t version_of(const std::vector<Part>& parts) {
+  return parts.front().set.origin().held_out ? detail::pack_version_with_held_out : detail::pack_version;
 }
 
 // Returns true if `out` holds exactly this pack already. Throws Error(usage) if it holds something else.
@@ -360,7 +374,7 @@ PackSummary write_pack(const PackSets& sets, const std::string& prefix, const st
     }
     first += part.set.size();
   }
-  partial.finish(index_of(parts, records), out);
+  partial.finish(index_of(parts, records), version_of(parts), out);
   summary.bytes = FileReader(out).size();
   return summary;
 }

@@ -5,6 +5,12 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace kindred {
 namespace {
 
@@ -53,6 +59,87 @@ TEST_CASE("available memory: of control groups, version 2") {
   CHECK(available_memory(root.path) == 123'456'789u);
 }
 
+TEST_CASE("available memory: of nested groups, version 2, where the smallest limit is two groups above") {
+  const TemporaryFolder root;
+  const std::string slice = "sys/fs/cgroup/kubepods.slice/", pod = slice + "pod.slice/",
+                    own = pod + "job.scope/";
+  write_pseudo_file(root.path, "proc/meminfo", two_million_kibibytes);
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/kubepods.slice/pod.slice/job.scope\n");
+  write_pseudo_file(root.path, own + "memory.max", "1500000000\n");
+  write_pseudo_file(root.path, own + "memory.current", "200000000\n");
+  write_pseudo_file(root.path, pod + "memory.max", "1400000000\n");
+  write_pseudo_file(root.path, pod + "memory.current", "200000000\n");
+  CHECK(available_memory(root.path) == 1'200'000'000u);
+  write_pseudo_file(root.path, slice + "memory.max", "900000000\n");
+  write_pseudo_file(root.path, slice + "memory.current", "250000000\n");
+  CHECK(available_memory(root.path) == 650'000'000u);
+
+  // Its own folder is not to be seen from here: the groups above still count.
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/kubepods.slice/pod.slice/elsewhere.scope/init\n");
+  CHECK(available_memory(root.path) == 650'000'000u);
+}
+
+TEST_CASE("available memory: what slows a group down, version 2, counts as its limit if it is the lower one") {
+  const TemporaryFolder root;
+  const std::string job = "sys/fs/cgroup/job/";
+  write_pseudo_file(root.path, "proc/meminfo", two_million_kibibytes);
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/job\n");
+  write_pseudo_file(root.path, job + "memory.current", "100000000\n");
+  write_pseudo_file(root.path, job + "memory.high", "700000000\n");
+  CHECK(available_memory(root.path) == 600'000'000u);
+  write_pseudo_file(root.path, job + "memory.max", "800000000\n");
+  CHECK(available_memory(root.path) == 600'000'000u);
+  write_pseudo_file(root.path, job + "memory.max", "500000000\n");
+  CHECK(available_memory(root.path) == 400'000'000u);
+  write_pseudo_file(root.path, job + "memory.high", "max\n");
+  CHECK(available_memory(root.path) == 400'000'000u);
+  write_pseudo_file(root.path, job + "memory.max", "max\n");
+  CHECK(available_memory(root.path) == 2'048'000'000u);
+}
+
+TEST_CASE("available memory: `docker run -m`, seen from inside, in both versions") {
+  const TemporaryFolder root;
+  write_pseudo_file(root.path, "proc/meminfo", two_million_kibibytes);
+  // Version 2 with a namespace of its own: the container's group is the mount point.
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/memory.max", "536870912\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/memory.current", "36870912\n");
+  CHECK(available_memory(root.path) == 500'000'000u);
+  // Version 1: the path is that of the host, and the mount point is the container's group.
+  write_pseudo_file(root.path, "proc/self/cgroup",
+                    "11:memory:/docker/4f2a\n1:name=systemd:/docker/4f2a\n0::/\n");
+  std::filesystem::remove(root.path / "sys/fs/cgroup/memory.max");
+  write_pseudo_file(root.path, "sys/fs/cgroup/memory/memory.limit_in_bytes", "268435456\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/memory/memory.usage_in_bytes", "68435456\n");
+  CHECK(available_memory(root.path) == 200'000'000u);
+}
+
+TEST_CASE("available memory: a file without a number sets no limit") {
+  const TemporaryFolder root;
+  const std::string job = "sys/fs/cgroup/job/";
+  write_pseudo_file(root.path, "proc/meminfo", two_million_kibibytes);
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/job\n");
+  for (const char* const garbage : {"", "\n", "maximum\n", "-1\n", "12x\n", "0x200\n", "1e9\n",
+                                    "99999999999999999999999\n", "\xff\xfe\n"}) {
+    CAPTURE(garbage);
+    write_pseudo_file(root.path, job + "memory.max", garbage);
+    write_pseudo_file(root.path, job + "memory.high", garbage);
+    CHECK(available_memory(root.path) == 2'048'000'000u);
+  }
+  // What is used is not known: the whole limit counts.
+  write_pseudo_file(root.path, job + "memory.max", "300000000\n");
+  write_pseudo_file(root.path, job + "memory.current", "nothing\n");
+  write_pseudo_file(root.path, job + "memory.stat", "inactive_file\nactive_file x\n\n");
+  CHECK(available_memory(root.path) == 300'000'000u);
+  // A folder in the place of the file.
+  std::filesystem::remove(root.path / (job + "memory.max"));
+  std::filesystem::create_directories(root.path / (job + "memory.max"));
+  CHECK(available_memory(root.path) == 2'048'000'000u);
+  // More kibibytes than there are bytes to count.
+  write_pseudo_file(root.path, "proc/meminfo", "MemAvailable: 18446744073709551615 kB\n");
+  CHECK(!available_memory(root.path));
+}
+
 TEST_CASE("available memory: of control groups, version 1") {
   const TemporaryFolder root;
   const std::string mount = "sys/fs/cgroup/memory/";
@@ -63,7 +150,8 @@ TEST_CASE("available memory: of control groups, version 1") {
   write_pseudo_file(root.path, "proc/self/cgroup", "5:freezer:/\n4:cpu,memory:/docker/a:b\n");
   CHECK(available_memory(root.path) == 300'000'000u);
   write_pseudo_file(root.path, mount + "memory.usage_in_bytes", "50000000\n");
-  write_pseudo_file(root.path, mount + "memory.stat", "inactive_file 30000000\ntotal_inactive_file 10000000\n"
+  write_pseudo_file(root.path, mount + "memory.stat",
+                    "inactive_file 30000000\ntotal_inactive_file 10000000\n"
                     "total_active_file 5000000\n");
   CHECK(available_memory(root.path) == 265'000'000u);
   write_pseudo_file(root.path, mount + "docker/a:b/memory.limit_in_bytes", "77000000\n");
@@ -82,9 +170,29 @@ TEST_CASE("available memory: of the address space") {
                     "Max address space         3000000000           unlimited            bytes\n");
   write_pseudo_file(root.path, "proc/self/status", "VmPeak:\t 1900000 kB\nVmSize:\t 1000000 kB\n");
   CHECK(available_memory(root.path) == 1'976'000'000u);
+  CHECK(available_addresses(root.path) == 1'976'000'000u);
+  write_pseudo_file(root.path, "proc/meminfo", "MemAvailable:    1000000 kB\n");
+  CHECK(available_memory(root.path) == 1'024'000'000u);
+  CHECK(available_addresses(root.path) == 1'976'000'000u);
+  write_pseudo_file(root.path, "proc/self/status", "VmSize:\t 9000000 kB\n");
+  CHECK(available_addresses(root.path) == 0u);
+  std::filesystem::remove(root.path / "proc/meminfo");
   write_pseudo_file(root.path, "proc/self/limits",
                     "Max address space         unlimited            unlimited            bytes\n");
   CHECK(!available_memory(root.path));
+  CHECK(!available_addresses(root.path));
+}
+
+TEST_CASE("running threads: as the system counts them, and one where it does not say") {
+  const TemporaryFolder root;
+  CHECK(running_threads(root.path) == 1);
+  for (const auto& [text, threads] : std::vector<std::pair<std::string, std::int64_t>>{
+           {"Threads:\t7\n", 7}, {"Threads:\t0\n", 1}, {"Threads:\tmany\n", 1}}) {
+    CAPTURE(text);
+    write_pseudo_file(root.path, "proc/self/status", "VmSize:\t 9000 kB\n" + text);
+    CHECK(running_threads(root.path) == threads);
+  }
+  CHECK(running_threads("/") >= 1);
 }
 
 }  // namespace

@@ -76,6 +76,53 @@ TEST_CASE("embed: a folder without classes, a list and an image, with the featur
   CHECK(paths_in_npz(t.folder / "one.npz") == std::vector<std::string>{t.flat + "/3.jpg"});
 }
 
+TEST_CASE("embed: images beside class folders are left out as from training, and said so") {
+  const auto& t = loose();
+  const std::string mixed = t.folder / "mixed", one = t.folder / "one_folder";
+  for (const std::string& dir : {mixed + "/ant", mixed + "/bee", one + "/deep"}) fs::create_directories(dir);
+  for (const std::string& path :
+       {mixed + "/ant/0.jpg", mixed + "/bee/1.jpg", mixed + "/2.jpg", one + "/deep/0.jpg", one + "/1.jpg"})
+    fs::copy_file(t.flat + "/" + path.substr(path.size() - 5), path, fs::copy_options::overwrite_existing);
+  const auto result = run_program("embed", mixed + t.encoder + t.out("mixed.npz"));
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  const std::string note =
+      "note: " + mixed + ": left out, because they lie in no class folder: 1 image, such as 2.jpg\n";
+  CHECK(says(result, note));
+  CHECK(says(result, "mixed.npz: 2 images of 2 classes from " + mixed + " (all)"));
+  const NpzFile file((t.folder / "mixed.npz").string());
+  CHECK(file.read_texts(file.at("classes")) == std::vector<std::string>{"ant", "bee"});
+  CHECK(says(run_program("check_data", mixed + " --no-pictures"), note));
+  // Beside a single folder they may be meant as well.
+  const auto both = run_program("embed", one + t.encoder + t.out("one_folder.npz"));
+  CHECK(both.code == 0);
+  CHECK(says(both,
+             "note: " + one +
+                 ": images lie beside its folders, which are no classes then: all 2 images are used without "
+                 "classes\n"));
+  CHECK(says(both, "one_folder.npz: 2 images from " + one + " (unlabelled)"));
+}
+
+TEST_CASE("embed: more than half of the images unreadable ends with code 3, and the others are written") {
+  const auto& t = loose();
+  write_bytes(t.folder / "bad1.jpg", "no picture");
+  write_bytes(t.folder / "bad2.jpg", "no picture");
+  write_bytes(t.folder / "most.txt", "flat/0.jpg\nbad1.jpg\nbad2.jpg\n");
+  write_bytes(t.folder / "half.txt", "flat/0.jpg\nbad1.jpg\n");
+  const auto most = run_program("embed", (t.folder / "most.txt").string() + t.encoder + t.out("most.npz"));
+  CAPTURE(most.output);
+  CHECK(most.code == 3);
+  CHECK(is_one_line_error(most));
+  const std::string out = t.folder / "most.npz";
+  CHECK(says(most, "error: 2 of 3 images could not be read, more than half; " + out +
+                       " holds the features of the others\n"));
+  CHECK(paths_in_npz(out) == std::vector<std::string>{t.flat + "/0.jpg"});
+  const auto half = run_program("embed", (t.folder / "half.txt").string() + t.encoder + t.out("half.npz"));
+  CHECK(half.code == 0);
+  CHECK(says(half, "1 image could not be read and is left out"));
+  CHECK(paths_in_npz(t.folder / "half.npz").size() == 1);
+}
+
 TEST_CASE("embed --out: .npz or .csv by the ending, and other endings are refused") {
   const auto& t = loose();
   REQUIRE(run_program("embed", t.set + t.encoder + t.out("set.csv")).code == 0);

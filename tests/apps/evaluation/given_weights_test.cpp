@@ -66,6 +66,51 @@ TEST_CASE("given weights: a run that was set aside is named, with what brings it
         std::string::npos);
 }
 
+TEST_CASE("given weights: a file that was set aside is named with its place, and with what brings it back") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run";
+  const auto error_about = [](const std::string& file) {
+    const auto look = [&] {
+      if (file.find("classifier") == std::string::npos)
+        weights_file("--encoder", file, false);
+      else
+        classifier_file(file, false);
+    };
+    CHECK(test::code_of(look) == ExitCode::file);
+    return test::error_of(look);
+  };
+  const struct {
+    std::string file, place, program, folder;
+  } cases[] = {
+      {"/encoder.safetensors", "/.kindred-run-earlier/encoder.safetensors", "pretrain", ""},
+      {"/best_encoder.safetensors", "/.kindred-run-moving/best_encoder.safetensors", "pretrain", ""},
+      {"/classifier.safetensors", "/.kindred-run-earlier/classifier.safetensors", "pretrain", ""},
+      {"/checkpoints/step-000000003.safetensors", "/checkpoints/.kindred-run-part/step-000000003.safetensors",
+       "pretrain", ""},
+      {"/probe/classifier.safetensors", "/probe/.kindred-run-part/classifier.safetensors", "pretrain", ""},
+      {"/other/classifier.safetensors", "/other/.kindred-probe-earlier/classifier.safetensors", "linear_probe",
+       "/other"},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.file);
+    fs::create_directories(fs::path(run + c.place).parent_path());
+    write_bytes(run + c.place, "");
+    CHECK(error_about(run + c.file) ==
+          run + c.file +
+              " is not there: an --overwrite that has not saved yet, or was killed, has set it aside "
+              "as " +
+              run + c.place + "; after a kill the next `" + c.program + "` in " + run + c.folder +
+              " puts it back");
+    write_bytes(run + c.file, "");  // it is there again
+    CHECK(weights_file("--encoder", run + c.file, false).string() == run + c.file);
+    CHECK(classifier_file(run + c.file, false) == run + c.file);
+  }
+  // A name that was never there is left to whoever reads it.
+  const std::string mistyped = run + "/mistyped.safetensors";
+  CHECK(weights_file("--encoder", mistyped, false).string() == mistyped);
+  CHECK(classifier_file("", false).empty());
+}
+
 TEST_CASE("encoders: a run, a checkpoint and --best give the features of the right file") {
   const TwoEncoders t;
   // The only epoch is the best one, and the file is there.

@@ -115,14 +115,66 @@ TEST_CASE("classes alone: one level too high, one class, only evaluation, no cla
       "there is no folder 'train' in it, but 'test', which is for evaluation; expected DIR/train/<class>"));
 }
 
-TEST_CASE("classes alone: a class that is called like a split is an error that says to rename it") {
+TEST_CASE("classes alone: a class is called like a split where all folders hold only images") {
+  for (const std::string name : {"train", "Test", "dev"}) {
+    CAPTURE(name);
+    const TempFolder folder;
+    for (const std::string& each : {std::string("bus"), std::string("car"), name})
+      write_class_folders(folder, each, {""}, 2, 8);
+    folder.write("docs/readme.txt", {1});
+    const Dataset set = *open_dataset(folder.string(), Split::train, {.val_fraction = 0});
+    CHECK(set.size() == 6);
+    CHECK(
+        notes_of(folder, set) ==
+        Texts{
+            "note: DIR: not taken for classes, because there are no images in them: 'docs'",
+            "note: DIR: '" + name +
+                "' is taken for a class like 'bus', 'car', not for a split, because its images lie in no class "
+                "folders",
+            std::string("note: DIR has no folder ") + (name == "train" ? "for training" : "'train'") +
+                ": its 3 class folders are the training set, and nothing is held out for evaluation"});
+    CHECK(open_dataset(folder.string(), Split::evaluation)->size() == 3);
+    CHECK(open_class_images(folder.string())->size() == 6);
+    CHECK(!is_set_with_parts(folder.string()));
+    CHECK(!open_dataset(folder.string(), Split::test));
+    CHECK(set_error(folder, "/bus") != "no error");
+  }
+}
+
+TEST_CASE("classes alone: what may be splits without class folders is not taken for classes") {
+  // One of them has folders with images, as a split would; others are called like splits, or there is only one other.
+  for (const Texts& folders :
+       {Texts{"train", "bus/red", "car"}, Texts{"train", "test1", "more"}, Texts{"train", "test", "bus", "car"},
+        Texts{"train", "bus"}, Texts{"train/a", "train/b", "bus", "car"}}) {
+    CAPTURE(folders.at(1));
+    const TempFolder folder;
+    for (const std::string& name : folders) write_class_folders(folder, name, {""}, 2, 8);
+    const std::string error = set_error(folder);
+    if (folders.front() == "train/a") {
+      CHECK(error == "no error");
+      CHECK(open_dataset(folder.string(), Split::train)->class_names() == Texts{"a", "b"});
+    } else {
+      CHECK(contains(error, "DIR/train: no class folders in it; expected DIR/train/<class>/*.jpg"));
+      CHECK(contains(error, "'train' is a class like "));
+    }
+  }
+}
+
+TEST_CASE("classes alone: images beside the class folders are left out, and said so") {
+  const TempFolder folder;
+  for (const char* name : {"ant", "bee"}) write_class_folders(folder, name, {""}, 2, 8);
+  folder.write("1.jpg", {1});
+  folder.write("2.png", {1});
+  const Dataset set = *open_dataset(folder.string(), Split::train, {.val_fraction = 0});
+  CHECK(set.size() == 4);
+  CHECK(notes_of(folder, set).front() ==
+        "note: DIR: left out, because they lie in no class folder: 2 images, such as 1.jpg");
+}
+
+TEST_CASE("classes alone: a class that may be a split is an error that says to rename it") {
   const std::string hint = "; class folders cannot have the names of splits: if ";
   const TempFolder vehicles;
-  for (const char* name : {"bus", "car", "train"}) write_class_folders(vehicles, name, {""}, 1, 8);
-  CHECK(set_error(vehicles) ==
-        "DIR/train: no class folders in it; expected DIR/train/<class>/*.jpg, a folder per class" + hint +
-            "'train' is a class like 'bus', 'car', rename its folder");
-  write_class_folders(vehicles, "train/steam", {""}, 1, 8);
+  for (const char* name : {"bus", "car", "train/steam"}) write_class_folders(vehicles, name, {""}, 1, 8);
   CHECK(set_error(vehicles) ==
         "DIR/train: only one class, 'steam'; at least two are needed to learn from labels" + hint +
             "'train' is a class like 'bus', 'car', rename its folder");

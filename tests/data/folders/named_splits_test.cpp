@@ -117,6 +117,7 @@ TEST_CASE("named splits: a test split that is asked for must have labels") {
   folder.write("test/1.jpg", {1});
   CHECK(contains(set_error(folder, "", Split::test),
                  "DIR/test: its images lie in no class folders, so their classes are unknown"));
+  CHECK(cause_of([&] { open_dataset(folder.string(), Split::test); }) == Cause::needs_labels);
 }
 
 TEST_CASE("named splits: tar shards, by folders and by names") {
@@ -169,6 +170,5 @@ TEST_CASE("named splits: a pack holds images for validation and for tests, or fo
   CHECK(notes_of(folder, *open_dataset(tests, Split::evaluation)).front() ==
         "note: DIR/tests.kpack: evaluation is on test, because there is no validation split");
   const Dataset evaluation = *open_dataset(both, Split::evaluation);
-  for (const std::string& note : evaluation.notes())
-    CHECK(!contains(note, "no validation split"));
+  for (const std::string& note : evaluation.notes()) CHECK(!contains(note, "no validation split"));
 }

@@ -17,29 +17,31 @@ Texts folder_names(const std::vector<std::filesystem::path>& folders) {
 
 }  // namespace
 
-TEST_CASE("split folders: eight names in any letter case, and no others") {
+TEST_CASE("split folders: ten names in any letter case, and no others") {
   for (const char* name : {"train", "training", "Train", "TRAINING"})
     CHECK(split_role(name) == SplitRole::train);
-  for (const char* name : {"val", "valid", "validation", "dev", "Val", "VALIDATION", "Dev"})
+  for (const char* name :
+       {"val", "valid", "validation", "dev", "eval", "evaluation", "Val", "VALIDATION", "Dev", "Eval"})
     CHECK(split_role(name) == SplitRole::validation);
   for (const char* name : {"test", "testing", "Test", "TESTING"}) CHECK(split_role(name) == SplitRole::test);
-  for (const char* name : {"", "trains", "eval", "train1", "holdout", "cat"}) CHECK(!split_role(name));
+  for (const char* name : {"", "trains", "evals", "train1", "holdout", "cat"}) CHECK(!split_role(name));
 }
 
 TEST_CASE("split folders: the order of the names decides, and lower case comes first") {
   const TempFolder folder;
-  for (const char* name :
-       {"Val", "VAL", "val", "dev", "validation", "VALID", "TESTING", "test", "Train", "cat"})
+  for (const char* name : {"Val", "VAL", "val", "evaluation", "Eval", "dev", "validation", "VALID", "TESTING",
+                           "test", "Train", "cat"})
     std::filesystem::create_directories(folder.path() / name);
   folder.write("train", {1});  // a file is no split
   const SplitFolders found = find_split_folders(folder.path());
   CHECK(folder_names(found.train) == Texts{"Train"});
-  CHECK(folder_names(found.validation) == Texts{"val", "VAL", "Val", "VALID", "validation", "dev"});
+  CHECK(folder_names(found.validation) ==
+        Texts{"val", "VAL", "Val", "VALID", "validation", "dev", "Eval", "evaluation"});
   CHECK(folder_names(found.test) == Texts{"test", "TESTING"});
 }
 
 TEST_CASE("split folders: a validation split wins over a test split, whatever its name") {
-  for (const std::string name : {"val", "valid", "validation", "dev", "Validation"}) {
+  for (const std::string name : {"val", "valid", "validation", "dev", "Validation", "Eval", "evaluation"}) {
     const TempFolder folder;
     write_class_folders(folder, "train", {"a", "b"}, 3);
     write_class_folders(folder, name, {"a", "b"}, 2);
@@ -94,9 +96,13 @@ TEST_CASE("split folders: a test split without labels is named and not used") {
   const TempFolder folder;
   write_class_folders(folder, "train", {"a", "b"}, 2);
   folder.write("test/1.jpg", {1});
-  CHECK(!open_dataset(folder.string(), Split::evaluation));
+  CHECK(open_dataset(folder.string(), Split::evaluation)->labels() == std::vector<std::int32_t>{0, 1});
   CHECK(notes_of(folder, *open_dataset(folder.string(), Split::train)) ==
-        Texts{"note: DIR/test is not used: its images lie in no class folders, so their classes are unknown"});
+        Texts{"note: DIR/test is not used: its images lie in no class folders, so their classes are unknown; a "
+              "list "
+              "can give their labels",
+              "note: DIR/train: 2 of 4 images, the same share of each class, are held out for evaluation "
+              "(validation fraction 0.1, seed 0)"});
   std::filesystem::create_directories(folder.path() / "test/unknown");
   std::filesystem::rename(folder.path() / "test/1.jpg", folder.path() / "test/unknown/1.jpg");
   CHECK(!open_dataset(folder.string(), Split::evaluation));

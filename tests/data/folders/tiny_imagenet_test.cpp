@@ -28,7 +28,7 @@ void write_tiny_imagenet(const TempFolder& folder) {
 TEST_CASE("Tiny-ImageNet: images one folder deeper, and val_annotations.txt") {
   const TempFolder folder;
   write_tiny_imagenet(folder);
-  CHECK(set_error(folder, "", Split::evaluation) ==
+  CHECK(set_error(folder, "", Split::val) ==
         "DIR/val/images: its images lie in no class folders, so their classes are unknown; put "
         "LOC_val_solution.csv, a val.txt of 'image class' lines, or the folder ILSVRC2012_devkit_t12 into DIR");
   folder.write(

@@ -135,6 +135,18 @@ TEST_CASE("lists: columns are found by name, by place, and by what their first r
         "note: DIR/labels.csv: images are named in the column 'id', classes in 'label'; not used: 'age'");
 }
 
+TEST_CASE("lists: MXNet's form is refused by name, and what the message says makes a list of it") {
+  const TempFolder folder;
+  write_images(folder);
+  CHECK(error_of_list(folder, "0\t1.000000\ta.jpg\n1\t0.000000\tsub/a.jpg\n") ==
+        "DIR/labels.csv: line 1: a number, a label and a path, as in MXNet's lists (.lst); name the columns "
+        "label and "
+        "path: (printf 'label\\tpath\\n'; cut -f2,3 'DIR/labels.csv') > labels.tsv");
+  Opener converted{folder, "label\tpath\n1.000000\ta.jpg\n0.000000\tsub/a.jpg\n", {.val_fraction = 0}};
+  CHECK(paths_in(folder, *converted(Split::train)) == Texts{"sub/a.jpg", "a.jpg"});
+  CHECK(contains(error_of_list(folder, "0\t1\t0\ta.jpg\n"), "may all hold labels"));  // several labels
+}
+
 TEST_CASE("lists: absolute paths may lead out of the folder, and their samples are called so") {
   const TempFolder folder, other;
   write_images(folder);

@@ -47,7 +47,8 @@ void write_best_files(const fs::path& run, const fs::path& checkpoint) {
   if (classifies && fs::exists(run / classifier_name, ignored)) {
     // A checkpoint has no names of classes.
     const Classifier named = load_classifier(run / classifier_name, model->encoder->feature_dim);
-    save_classifier(run / best_classifier_name, trained_classifier(model->store, named.class_names));
+    save_classifier(run / best_classifier_name,
+                    trained_classifier(model->store, named.class_names, model->info.encoder.held_out));
   }
   save_encoder(run / best_encoder_name, model->store, model->info.encoder, model->info.batches_tracked);
 }

@@ -118,10 +118,16 @@ std::string describe_epochs(const RunState& run, std::optional<std::int64_t> bes
   return text;
 }
 
-std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t early_stop) {
+std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t early_stop,
+                      std::optional<std::int64_t> best) {
   if (run.epochs_done >= epochs || !run.is_finished(epochs, early_stop)) return "";
-  return fmt::format("--early-stop {}: the figure has not improved for {}, and the run ends", early_stop,
-                     counted(run.stale_epochs, "epoch"));
+  const std::int64_t improved = run.epochs_done - run.stale_epochs;  // the last epoch that did; 0: none
+  std::string text = fmt::format("--early-stop {}: the figure has not improved for {}, and the run ends",
+                                 early_stop, counted(run.stale_epochs, "epoch"));
+  if (best && improved > 0 && *best > improved)
+    text += fmt::format("; epoch {} has the same figure as epoch {}, and counts as the best because {}", *best,
+                        improved, run.best_by == "loss" ? "it is later" : "its loss is not higher");
+  return text;
 }
 
 std::string next_command(const PretrainOptions& o, bool has_evaluation, bool classifies,
@@ -164,7 +170,7 @@ std::string closing_lines(const PretrainOptions& o, const RunState& run, std::op
   const std::string unlabelled = train.origin().has_classes() ? "" : train.origin().folder;
   std::string lines;
   for (const std::string& line :
-       {early_end(run, o.epochs, o.early_stop), verdict(run, chance, loss, o.weights.empty()),
+       {early_end(run, o.epochs, o.early_stop, best), verdict(run, chance, loss, o.weights.empty()),
         describe_epochs(run, best, figure),
         "next: " + next_command(o, evaluation.has_value(), loss.classifies(), unlabelled)})
     if (!line.empty()) lines += line + "\n";

@@ -42,8 +42,11 @@ std::string verdict(const RunState& run, const std::optional<Chance>& chance, co
 // save it. Empty before the end of the first epoch.
 std::string describe_epochs(const RunState& run, std::optional<std::int64_t> best, const std::string& figure);
 
-// "--early-stop 5: the figure has not improved for 5 epochs, and the run ends". Empty if the run has done all epochs.
-std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t early_stop);
+// "--early-stop 5: the figure has not improved for 5 epochs, and the run ends". An equal figure is no improvement, but
+// the best epoch may be one of those that have it (RunState::is_improved_by): then the line says so. Empty if the run has
+// done all epochs.
+std::string early_end(const RunState& run, std::int64_t epochs, std::int64_t early_stop,
+                      std::optional<std::int64_t> best = {});
 
 // The command that comes next, as for a shell: a probe of the encoder; without images to evaluate on, its features; for
 // a classifier its use. `unlabelled` is the folder of training images without classes, which is no set with splits.

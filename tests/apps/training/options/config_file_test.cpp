@@ -109,7 +109,8 @@ TEST_CASE("--resume: with the path of a run, where it cannot be the data set") {
         "--resume none/checkpoint.safetensors: there is no such checkpoint; give one that is there, or the "
         "folder of "
         "the run");
-  CHECK(test::error_of([] { pretrain_options("--resume set"); }) == "--out is required (see --help)");
+  CHECK(test::error_of([] { pretrain_options("set --resume"); }) == "--out is required (see --help)");
+  CHECK(test::error_of([] { pretrain_options("--resume --out run"); }) == "DIR is required (see --help)");
 
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "run/checkpoints");

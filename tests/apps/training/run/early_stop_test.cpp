@@ -1,11 +1,18 @@
 // --early-stop: when a run ends, and that a resumed one ends where the whole one does.
 #include "../../programs.h"
+#include "../small_options.h"
 
 #include <doctest/doctest.h>
+#include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/verdict/verdict.h>
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -65,6 +72,45 @@ TEST_CASE(
   REQUIRE(run_program("pretrain", set + " --out " + run + flags + "--resume").code == 0);
   CHECK(losses_of(run) == all);
   CHECK(read_bytes(run + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+}
+
+// The line at the end of a run of epochs with these figures and losses, with --early-stop 2.
+std::string end_after(const std::string& kind, const std::vector<std::pair<double, double>>& epochs) {
+  struct NoPictures : SampleSource {
+    std::string name(std::int64_t) const override { return "none"; }
+  };
+  const TemporaryFolder folder;
+  PretrainOptions o = small_options(8, 2);
+  o.out = (folder / "run").string();
+  o.epochs = 9;
+  o.early_stop = 2;
+  std::filesystem::create_directories(o.out);
+  const Dataset train({"a", "b"}, {0, 1}, std::make_shared<NoPictures>(), false);
+  RunRecord record(o, train, 1, [] { return std::vector<BadImage>(); });
+  record.begin();
+  for (const auto& [figure, loss] : epochs) {
+    CHECK(!record.is_finished());
+    record.begin_step({0, 1});
+    record.end_step(StepResult{.step = record.state().steps_done, .loss = loss, .step_seconds = 1}, true);
+    EpochReport report;
+    report.loss = loss;
+    record.end_epoch(report, {kind, figure, true});
+  }
+  CHECK(record.is_finished());
+  return early_end(record.state(), o.epochs, o.early_stop, record.best_epoch());
+}
+
+TEST_CASE(
+    "--early-stop: an equal figure is no improvement, but its epoch may be the best one, and a line says so") {
+  const std::string line = "--early-stop 2: the figure has not improved for 2 epochs, and the run ends";
+  CHECK(end_after("neighbours", {{0.5, 2}, {0.25, 1}, {0.25, 1}}) == line);
+  CHECK(end_after("neighbours", {{0.25, 3}, {0.5, 2}, {0.5, 3}, {0.25, 1}}) == line);  // a higher loss
+  const std::string same = line + "; epoch 2 has the same figure as epoch 1, and counts as the best because ",
+                    third = line + "; epoch 3 has the same figure as epoch 1, and counts as the best because ";
+  CHECK(end_after("neighbours", {{0.5, 2}, {0.5, 1}, {0.5, 3}}) == same + "its loss is not higher");
+  CHECK(end_after("classifier", {{0.5, 2}, {0.5, 2}, {0.5, 2}}) == third + "its loss is not higher");
+  CHECK(end_after("loss", {{-2, 2}, {-2, 2}, {-3, 3}}) == same + "it is later");
+  CHECK(end_after("loss", {{-2, 2}, {-3, 3}, {-2, 2}}) == third + "it is later");
 }
 
 TEST_CASE("--early-stop: by nearest neighbours only when they are measured") {

@@ -154,6 +154,18 @@ TEST_CASE("--overwrite, killed before its first save: the next start of any kind
   CHECK(killed.code == 137);
   REQUIRE(!fs::exists(earlier.run + "/encoder.safetensors"));
 
+  // A program that only reads says where the file is.
+  const auto read =
+      run_program("embed", earlier.set + " --device cpu --encoder " + earlier.run +
+                               "/encoder.safetensors --out " + (earlier.folder / "f.npz").string());
+  CAPTURE(read.output);
+  CHECK(read.code == 4);
+  CHECK(is_one_line_error(read));
+  CHECK(says(read, "has set it aside as " + earlier.run +
+                       "/.kindred-run-earlier/encoder.safetensors; after a "
+                       "kill the next `pretrain` in " +
+                       earlier.run + " puts it back"));
+
   const std::string run = earlier.folder / "copy";
   const auto start = [&](const std::string& program, const std::string& arguments, int code,
                          const std::string& text) {

@@ -7,6 +7,9 @@
 #include <kindred/apps/training/run/verdict/verdict.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <string>
 
 namespace kindred {
 namespace {
@@ -101,6 +104,64 @@ TEST_CASE("verdict: the next command has the flags of the data set, quoted for t
   o.data.path = "-set";  // is no flag
   CHECK(next_command(o, true, false) ==
         command_of_program("linear_probe") + " ./-set --encoder runs/a/encoder.safetensors --out runs/a/probe");
+}
+
+TEST_CASE("verdict: the next command leaves out what the next program does by itself") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), alone = folder / "alone", out = folder / "run";
+  std::filesystem::copy(set + "/train", alone, std::filesystem::copy_options::recursive);
+  const auto next = [&](const DataFlags& data, bool has_evaluation) {
+    PretrainOptions o;
+    o.data = data;
+    o.out = out;
+    const std::string command = next_command(o, has_evaluation, false);
+    const std::size_t begin = command.find(' ') + 1;
+    return command.substr(begin, command.find(" --encoder ") - begin);
+  };
+  // As a config.json gives them, which holds every value.
+  DataFlags data;
+  data.path = set;
+  data.limit_eval = 0;
+  data.val_fraction = 0;
+  data.named_split = "evaluation";
+  CHECK(next(data, true) == set);
+  data.limit_per_class = data.limit_eval.emplace(7);
+  CHECK(next(data, true) == set + " --limit-per-class 7");
+  data.limit_eval = 0;
+  CHECK(next(data, true) == set + " --limit-per-class 7 --limit-eval-per-class 0");
+  data = DataFlags();
+  data.path = alone;
+  data.val_fraction = 0.1;
+  CHECK(next(data, true) == alone);
+  data.val_fraction = 0.25;
+  data.val_seed = 3;
+  data.named_split = "val";
+  CHECK(next(data, true) == alone + " --val-fraction 0.25 --val-seed 3 --split val");
+  data = DataFlags();
+  data.path = alone;
+  data.val_fraction = 0;  // without it a tenth would be held out
+  CHECK(next(data, false) == alone + " --val-fraction 0 --split train");
+}
+
+TEST_CASE("verdict: an early end says which epoch was the last that improved, if the best one only equals it") {
+  RunState run;
+  run.epochs_done = 10;
+  run.stale_epochs = 3;
+  run.best_by = "neighbours";
+  const std::string plain = "--early-stop 3: the figure has not improved for 3 epochs, and the run ends";
+  CHECK(early_end(run, 20, 3) == plain);
+  CHECK(early_end(run, 20, 3, 7) == plain);
+  CHECK(early_end(run, 20, 3, 9) ==
+        plain +
+            "; epoch 9 has the same figure as epoch 7, and counts as the best because its loss is not higher");
+  run.best_by = "loss";
+  CHECK(early_end(run, 20, 3, 10) ==
+        plain + "; epoch 10 has the same figure as epoch 7, and counts as the best because it is later");
+  CHECK(early_end(run, 10, 3, 10).empty());  // it has done all its epochs
+  CHECK(early_end(run, 20, 4, 10).empty());
+  run.stale_epochs = 10;  // none was better than none
+  CHECK(early_end(run, 20, 3, 10) ==
+        "--early-stop 3: the figure has not improved for 10 epochs, and the run ends");
 }
 
 TEST_CASE(

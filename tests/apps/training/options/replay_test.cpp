@@ -1,0 +1,220 @@
+// A run once more from its config.json, and a run that goes on from it alone: what wins over what.
+#include "../../../errors.h"
+#include "../../programs.h"
+#include "typed_options.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST_CASE("--config: a typed flag wins over --preset, that one over the file, and the file over the default") {
+  const TemporaryFolder folder;
+  const std::string file = config_in(folder, R"({"data": "set", "lr": 0.25, "seed": 5, "limit_per_class": 3,
+      "val_fraction": 0.25, "loss": "triplet", "loss_options": {"margin": 0.5}})");
+  CHECK(pretrain_options("set --out run").lr == 0.1);
+  CHECK(pretrain_options("--out run" + file).lr == 0.25);
+  CHECK(pretrain_options("--out run --preset cifar" + file).lr == 0.5);
+  CHECK(pretrain_options("--out run --preset cifar --lr 0.75" + file).lr == 0.75);
+  CHECK(pretrain_options("--lr 0.75 --out run" + file + "--preset cifar").lr == 0.75);  // in any order
+  // What no preset changes: options of the set, of the loss, and others.
+  const PretrainOptions of_file = pretrain_options("--out run --preset cifar" + file);
+  CHECK(of_file.data.path == "set");
+  CHECK(of_file.data.limit_per_class == 3);
+  CHECK(of_file.data.val_fraction == 0.25);
+  CHECK(of_file.seed == 5);
+  CHECK(of_file.loss == "triplet");
+  CHECK(of_file.loss_flags.margin == 0.5);
+  const PretrainOptions typed =
+      pretrain_options("other --out run --limit-per-class 4 --val-fraction 0.5 --seed 6 --margin 0.75" + file);
+  CHECK(typed.data.path == "other");
+  CHECK(typed.data.limit_per_class == 4);
+  CHECK(typed.data.val_fraction == 0.5);
+  CHECK(typed.seed == 6);
+  CHECK(typed.loss_flags.margin == 0.75);
+}
+
+TEST_CASE("--config: the preset that a file names is a record, and its values are those of the file") {
+  const TemporaryFolder folder;
+  const std::string file = config_in(folder, R"({"data": "set", "recipe": "cifar", "epochs": 7})");
+  const PretrainOptions options = pretrain_options("--out run" + file);
+  CHECK(options.preset == "cifar");
+  CHECK(options.lr == 0.1);  // cifar's is 0.5
+  CHECK(options.epochs == 7);
+  const PretrainOptions other = pretrain_options("--out run --preset cifar-quick" + file);
+  CHECK(other.preset == "cifar-quick");
+  CHECK(other.epochs == 10);
+}
+
+TEST_CASE("--config: the last of two files is read, and --out, --resume and --overwrite are in none") {
+  const TemporaryFolder folder;
+  const std::string file = config_in(folder, R"({"data": "set", "lr": 0.25})");
+  CHECK(pretrain_options("--out run --config none.json" + file).lr == 0.25);
+  CHECK(test::error_of([&] { pretrain_options(file); }) == "--out is required (see --help)");
+  for (const std::string name :
+       {"out", "resume", "overwrite", "allow_change", "dry_run", "log_every", "quiet"}) {
+    const std::string with = config_in(folder, "{\"data\": \"set\", \"" + name + "\": true}");
+    CHECK(test::error_of([&] { pretrain_options("--out run" + with); })
+              .starts_with("--config " + (folder / "config.json").string() + ": \"" + name +
+                           "\" is no option of a run"));
+  }
+}
+
+// A run of one epoch on a tiny set.
+struct FinishedRun {
+  TemporaryFolder folder;
+  std::string set = draw_tiny_set(folder), run = folder / "run", config = " --config " + run + "/config.json ";
+  FinishedRun() { REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0); }
+};
+
+TEST_CASE("--config: a run is replayed to the byte, and its next command has no needless flags") {
+  const FinishedRun first;
+  const std::string again = first.folder / "again";
+  const auto replayed = run_program("pretrain", first.config + "--out " + again);
+  CAPTURE(replayed.output);
+  REQUIRE(replayed.code == 0);
+  CHECK(read_bytes(again + "/encoder.safetensors") == read_bytes(first.run + "/encoder.safetensors"));
+  CHECK(says(replayed, "linear_probe " + first.set + " --encoder " + again + "/encoder.safetensors --out " +
+                           again + "/probe\n"));
+}
+
+TEST_CASE("--config: the file wins over what is taken from --weights, and over what is chosen for the set") {
+  const FinishedRun first;
+  const std::string tuned = first.folder / "tuned";
+  const auto result = run_program(
+      "pretrain",
+      first.set + " --weights " + first.run + " --out " + tuned +
+          config_in(first.folder, R"({"image_size": 24, "batch_size": 6, "epochs": 1, "workers": 1})"));
+  CAPTURE(result.output);
+  REQUIRE(result.code == 0);
+  const nlohmann::json config = json_file(tuned + "/config.json");
+  CHECK(config.at("image_size") == 24);  // the file of the weights says 32
+  CHECK(config.at("batch_size") == 6);   // the set would be one batch
+  CHECK(config.at("model") == "resnet20");
+  CHECK(config.at("lr") == 0.1);
+}
+
+TEST_CASE(
+    "--config with the --out of a run: refused, with --resume it goes on, with --overwrite it begins anew") {
+  const FinishedRun first;
+  const std::string command = first.config + "--out " + first.run;
+  const auto before = folder_contents(first.run);
+  const auto refused = run_program("pretrain", command);
+  CHECK(refused.code == 2);
+  CHECK(is_one_line_error(refused));
+  CHECK(says(refused, "--out " + first.run + ": it holds results already; "));
+  // The options of the file are compared with those of the run, as if they were typed.
+  const auto resumed = run_program("pretrain", command + " --resume");
+  CAPTURE(resumed.output);
+  CHECK(resumed.code == 0);
+  CHECK(says(resumed, "the run is finished already\n"));
+  const auto longer = run_program("pretrain", command + " --resume --epochs 2");
+  CHECK(longer.code == 2);
+  CHECK(says(longer, "was started with other settings: epochs was 1, now 2; "));
+  const TemporaryFolder elsewhere;
+  const auto other =
+      run_program("pretrain", config_in(elsewhere, "{\"data\": \"" + first.set + "\", \"lr\": 0.5}") +
+                                  "--resume --out " + first.run);
+  CAPTURE(other.output);
+  CHECK(other.code == 2);
+  CHECK(says(other, "lr was 0.1, now 0.5"));
+  CHECK(folder_contents(first.run) == before);
+  // The file is read before the run that it is of is set aside.
+  const auto anew = run_program("pretrain", command + " --overwrite --seed 3");
+  CAPTURE(anew.output);
+  CHECK(anew.code == 0);
+  CHECK(json_file(first.run + "/config.json").at("seed") == 3);
+  CHECK(json_file(first.run + "/config.json").at("batch_size") == 8);
+  CHECK(read_bytes(first.run + "/encoder.safetensors") != before.at("encoder.safetensors"));
+}
+
+TEST_CASE("--resume without DIR: the config.json of the run gives the data set and the options") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "run", file = run + "/config.json";
+  fs::create_directories(run);
+  write_bytes(file, R"({"data": "set", "data_fingerprint": "0", "lr": 0.25, "val_fraction": 0.125})");
+  write_bytes(run + "/checkpoint.safetensors", "");
+  for (const std::string& typed :
+       {"--resume " + run, "--resume=" + run, "--resume --out " + run, "--out " + run + " --resume",
+        "--resume=" + run + "/checkpoint.safetensors", "--seed 3 --resume " + run + " --epochs 7"}) {
+    CAPTURE(typed);
+    const PretrainOptions options = pretrain_options(typed);
+    CHECK(options.resume);
+    CHECK(options.data.path == "set");
+    CHECK(options.data.val_fraction == 0.125);
+    CHECK(options.lr == 0.25);
+    CHECK(fs::equivalent(options.out, run));
+  }
+  CHECK(pretrain_options("--resume " + run + " --lr 0.75").lr == 0.75);
+  // With DIR, or with a file that says it, nothing is taken from the run.
+  CHECK(pretrain_options("other --resume " + run).data.path == "other");
+  CHECK(pretrain_options("other --resume " + run).lr == 0.1);
+  const std::string own = config_in(folder, R"({"data": "own", "epochs": 7})");
+  CHECK(pretrain_options("--resume " + run + own).data.path == "own");
+  CHECK(pretrain_options("--resume " + run + own).lr == 0.1);
+  CHECK(!pretrain_options("other --resume=false --out " + run).resume);
+}
+
+TEST_CASE("--resume without DIR: where no run says the data set, the error says that both are needed") {
+  const TemporaryFolder folder;
+  const std::string set = folder / "set", file = set + "/config.json";
+  const std::string error =
+      "--resume " + set + ": no run is there whose config.json says the data set; give both, DIR --resume=RUN";
+  const auto check_refused = [&] {
+    for (const std::string& typed : {"--resume " + set, "--resume=" + set, "--epochs 3 --resume " + set}) {
+      CAPTURE(typed);
+      CHECK(test::error_of([&] { pretrain_options(typed); }) == error);
+      CHECK(test::code_of([&] { pretrain_options(typed); }) == ExitCode::usage);
+    }
+  };
+  check_refused();
+  fs::create_directories(set);
+  for (const char* content :
+       {R"({"data": "set"})", R"({"data_fingerprint": "0"})", "{", "[]",
+        R"({"data": "", "data_fingerprint": "0"})", R"({"data": 3, "data_fingerprint": "0"})"}) {
+    CAPTURE(content);
+    write_bytes(file, content);  // of another program
+    check_refused();
+  }
+}
+
+TEST_CASE("--resume without DIR: the run goes on, and a set that has changed is refused") {
+  const FinishedRun first;
+  const std::string line =
+      first.run + "/config.json gives the data set, " + first.set + ", and all options that were not typed\n";
+  const auto finished = run_program("pretrain", "--resume " + first.run);
+  CAPTURE(finished.output);
+  CHECK(finished.code == 0);
+  CHECK(says(finished, line));
+  CHECK(says(finished, "the run is finished already\n"));
+  const auto refused = run_program("pretrain", "--resume " + first.run + " --epochs 2");
+  CHECK(refused.code == 2);
+  CHECK(says(refused, "was started with other settings: epochs was 1, now 2; "));
+  const auto longer = run_program("pretrain", "--resume " + first.run + " --epochs 2 --allow-change");
+  CAPTURE(longer.output);
+  CHECK(longer.code == 0);
+  CHECK(says(longer, line));
+  CHECK(json_lines(first.run + "/metrics.jsonl").size() == 2);
+
+  for (const auto& entry : fs::recursive_directory_iterator(first.set + "/train"))
+    if (entry.path().extension() == ".jpg") {
+      fs::remove(entry.path());
+      break;
+    }
+  const auto before = folder_contents(first.run);
+  const auto changed = run_program("pretrain", "--resume " + first.run);
+  CAPTURE(changed.output);
+  CHECK(changed.code == 2);
+  CHECK(is_one_line_error(changed));
+  CHECK(says(changed, "the data set had 24 training images, now 23, or other files"));
+  CHECK(folder_contents(first.run) == before);
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,0 +1,76 @@
+// TIFF files whose colours are converted otherwise than Pillow does, or by nobody.
+#include "../test_images.h"
+
+#include <doctest/doctest.h>
+#include <kindred/data/images/decode.h>
+#include <kindred/data/images/decode_formats.h>
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+using namespace kindred;
+using namespace kindred::test;
+
+namespace {
+
+const Bytes six_samples{200, 10, 20, 90, 130, 140};
+
+// 2 x 1 pixels of three samples of 8 bits; `photometric` is TIFF's number for what they mean.
+Bytes tiff_file(std::uint32_t photometric) {
+  constexpr std::uint32_t short_type = 3, long_type = 4, bits_at = 122, pixels_at = 128;
+  Bytes file{'I', 'I', 42, 0, 8, 0, 0, 0};
+  const auto put = [&](std::uint32_t value, int count) {
+    for (int i = 0; i < count; ++i) file.push_back(static_cast<std::uint8_t>((value >> (8 * i)) & 0xFF));
+  };
+  constexpr std::array<std::array<std::uint32_t, 3>, 4> before{
+      {{256, long_type, 2}, {257, long_type, 1}, {258, short_type, bits_at}, {259, short_type, 1}}};
+  constexpr std::array<std::array<std::uint32_t, 3>, 4> behind{
+      {{273, long_type, pixels_at}, {277, short_type, 3}, {278, long_type, 1}, {279, long_type, 6}}};
+  const auto put_entry = [&](const std::array<std::uint32_t, 3>& entry) {
+    put(entry[0], 2);
+    put(entry[1], 2);
+    put(entry[0] == 258 ? 3u : 1u, 4);
+    put(entry[2], 4);
+  };
+  put(9, 2);
+  for (const auto& entry : before) put_entry(entry);
+  put_entry({262, short_type, photometric});
+  for (const auto& entry : behind) put_entry(entry);
+  put(0, 4);  // no other picture
+  for (int i = 0; i < 3; ++i) put(8, 2);
+  file.insert(file.end(), six_samples.begin(), six_samples.end());
+  return file;
+}
+
+}  // namespace
+
+TEST_CASE("TIFF: colours that would not be Pillow's are refused by their name, as unreadable formats are") {
+  const std::pair<std::uint32_t, const char*> refused[] = {
+      {8, "CIELAB"},   {9, "ICCLAB"},    {10, "ITULAB"}, {32803, "CFA (a camera's raw data)"},
+      {32844, "LogL"}, {32845, "LogLuv"}};
+  const bool is_read = detail::has_library_for(ImageFormat::tiff);
+  for (const auto& [photometric, name] : refused) {
+    CAPTURE(name);
+    const Bytes file = tiff_file(photometric);
+    const std::string expected =
+        is_read ? std::string("a TIFF whose colours are ") + name + ", which is not read; convert it to RGB"
+                : "TIFF; this build cannot read it";
+    CHECK(probe_image(file).reason == expected);
+    CHECK(probe_image(file).format == (is_read ? ImageFormat::tiff : ImageFormat::none));
+    const Decoded decoded = decode_image(file);
+    CHECK(decoded.outcome == Outcome::rejected);
+    CHECK(decoded.reason == expected);
+    CHECK(decoded.image.empty());
+  }
+}
+
+TEST_CASE("TIFF: the same file in RGB is read") {
+  const Decoded decoded = decode_image(tiff_file(2));
+  if (!detail::has_library_for(ImageFormat::tiff)) {
+    CHECK(decoded.reason == "TIFF; this build cannot read it");
+    return;
+  }
+  CHECK(decoded.outcome == Outcome::ok);
+  CHECK(decoded.image.pixels == six_samples);
+}

@@ -12,6 +12,7 @@
 #include <kindred/apps/survey/survey.h>
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/views/recipe_json.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
@@ -207,6 +208,7 @@ int check_data(int argc, char** argv) {
   flags.data.exif = parse_exif(flags.exif);
   if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
   flags.data.check_outside("--json", flags.json);
+  check_no_file_of_run("--json", flags.json);
   watch_for_interrupts();
 
   const double start = now_seconds();

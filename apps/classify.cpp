@@ -9,6 +9,7 @@
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
@@ -17,9 +18,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <numeric>
 #include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -61,6 +64,13 @@ std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier
   return best;
 }
 
+// Why a file is no image that can be classified. One that is not called like an image may be meant as a list.
+std::string unreadable_reason(const std::string& file, const std::string& reason) {
+  std::error_code ignored;
+  if (!promised_format(file).empty() || !std::filesystem::is_regular_file(file, ignored)) return reason;
+  return reason + "; a list of images is a text file (.txt) with a path on each line";
+}
+
 // Classifies these images as one batch.
 std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, const Classifier& classifier,
                                    std::span<const std::string> images) {
@@ -77,7 +87,7 @@ std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, 
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const Decoded decoded = decode_file(images[i], limits);
     if (decoded.outcome == Outcome::rejected) {
-      answers[i].problem = decoded.reason;
+      answers[i].problem = unreadable_reason(images[i], decoded.reason);
       continue;
     }
     pixels.resize(pixels.size() + view_bytes);

@@ -16,6 +16,7 @@
 #include <kindred/apps/evaluation/known_images.h>
 #include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/corruption/corruption.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/cpu/parallel.h>
@@ -74,6 +75,7 @@ std::vector<Corruption> chosen_corruptions(const Flags& f) {
 void check_flags(const Flags& f) {
   f.data.check_values();
   f.data.check_outside("--json", f.json);
+  check_no_file_of_run("--json", f.json);
   f.encoder.check_values();
   for (std::size_t i = 0; i < f.severities.size(); ++i)
     check(f.severities[i] >= 1 && f.severities[i] <= worst_severity &&

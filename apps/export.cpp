@@ -8,6 +8,7 @@
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/onnx/onnx_file.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/apps/training/run/weights_source.h>
 #include <kindred/data/npz/npz.h>
 #include <kindred/engine/counted.h>
@@ -176,6 +177,7 @@ int export_weights(int argc, char** argv) {
   options.with_head = flags.head || (flags.format == Format::supcontrast && source.head);
   options.classifier = classifier_file(flags.classifier, flags.best);
   check_replaces_no_source(flags, source, options.classifier);
+  check_no_file_of_run("--out", flags.out);
   const auto model = load_model(source, options);
   if (!model->warning.empty()) fmt::print("{}\n", one_line(model->warning));
   if (flags.image_size) model->info.encoder.image_size = flags.image_size;

@@ -6,6 +6,7 @@
 #include <kindred/apps/console/messages/quiet.h>
 #include <kindred/apps/console/preparation_flags.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
@@ -48,6 +49,7 @@ void check_flags(Flags& f) {
   std::error_code ignored;
   check(!f.data.contains(fs::weakly_canonical(f.out, ignored).parent_path()) && !f.data.contains(f.out),
         ExitCode::usage, "{}: lies in the data set, which is never changed; give another place", f.out);
+  check_no_file_of_run("OUT", f.out);
 }
 
 // The images for tests, which often have no labels: then they are left out, and a line says why.

@@ -50,13 +50,14 @@ class Pretraining {
   void begin() {
     record_.begin();
     if (o_.weights.empty()) return;
-    load_initial_weights(o_, learner_.model().store);
+    trained_before_ = load_initial_weights(o_, learner_.model().store, evaluation_);
     learner_.weights_changed();
   }
 
   void resume(const Checkpoint& checkpoint) {
     checkpoint.restore(learner_.model().store, learner_.state());
     learner_.restored();
+    trained_before_ = checkpoint.trained_before();
     record_.resume(checkpoint.run());
   }
 
@@ -152,7 +153,7 @@ class Pretraining {
           finish_steps();
           return Checkpoint(learner_.model().store, learner_.state(), record_.state());
         },
-        [this] { folder_.saved(); }, train_.class_names(), held_out_of(train_));
+        [this] { folder_.saved(); }, train_.class_names(), held_out_of(train_), trained_before_);
     if (record_.is_finished()) fmt::print("the run is finished already\n");
   }
 
@@ -210,12 +211,13 @@ class Pretraining {
   NonFiniteSteps non_finite_;
   RunRecord record_;
   StepLog step_log_;
+  std::vector<std::optional<HeldOutImages>> trained_before_;  // of the encoder that the run began with
   std::optional<Saver> saver_;  // the last member, because its thread must end before the others are destroyed
 };
 
 int pretrain(int argc, char** argv) {
   CommandLine line("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
-  PretrainFlags flags(line);
+  PretrainFlags flags(line, place_of_settings);
   if (const auto done = line.parse(argc, argv)) return *done;
   const PretrainOptions asked = flags.resolve();  // refuses wrong flags before the set is read
   watch_for_interrupts();
@@ -223,6 +225,8 @@ int pretrain(int argc, char** argv) {
     dry_run(flags, asked);
     return 0;
   }
+  // Before anything else is read: a killed --overwrite may have set the run aside that the file is of.
+  if (!flags.config_file().empty()) put_right_folder_of(flags.config_file());
   RunSetup setup(line, flags, asked);
   try {
     Pretraining run(setup);

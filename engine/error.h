@@ -29,14 +29,15 @@ enum class ExitCode : int {
 
 // Why something failed, where the user can change a setting to avoid it.
 enum class Cause : std::uint8_t {
-  other,            // the message says everything
-  out_of_memory,    // of the host or of the GPU
-  out_of_threads,   // the system starts no more for this process
-  needs_cpu,        // the chosen device cannot do this, and the CPU can
-  needs_reference,  // only the plain kernels can do this
-  needs_gpu,        // only a GPU can do this
-  missing_library,  // of NVIDIA
-  small_batch,      // too few values for a mean and a variance
+  other,                  // the message says everything
+  out_of_memory,          // of the host or of the GPU
+  out_of_memory_loading,  // the same, while pictures were loaded
+  out_of_threads,         // the system starts no more for this process
+  needs_cpu,              // the chosen device cannot do this, and the CPU can
+  needs_reference,        // only the plain kernels can do this
+  needs_gpu,              // only a GPU can do this
+  missing_library,        // of NVIDIA
+  small_batch,            // too few values for a mean and a variance
   small_image,
   bad_image,     // where none is accepted
   bad_images,    // more than are accepted
@@ -59,7 +60,8 @@ class Error : public std::runtime_error {
 // A device has no memory left. This is an Error(device) that a program may catch, to say what would fit.
 class OutOfMemory : public Error {
  public:
-  explicit OutOfMemory(const std::string& message) : Error(ExitCode::device, message, Cause::out_of_memory) {}
+  explicit OutOfMemory(const std::string& message, Cause cause = Cause::out_of_memory)
+      : Error(ExitCode::device, message, cause) {}
 };
 
 template <typename... Args>

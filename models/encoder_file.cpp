@@ -74,6 +74,13 @@ std::vector<std::pair<double, std::uint64_t>> pairs_in(const std::string& path, 
   return pairs;
 }
 
+// HeldOutImages::all_of
+std::string fingerprint_in(const std::string& path, const std::string& text) {
+  check(text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos, ExitCode::file,
+        "{}: the metadata's \"trained_on_all\" should be 16 hexadecimal digits", path);
+  return text;
+}
+
 }  // namespace
 
 void save_encoder(const std::filesystem::path& path, const ParameterStore& store, const EncoderInfo& info,
@@ -84,12 +91,17 @@ void save_encoder(const std::filesystem::path& path, const ParameterStore& store
   writer.write(path, files);
 }
 
-// They stand in the metadata only if images were held out.
+// A set with images for evaluation of its own leaves nothing of this in the metadata.
 std::optional<HeldOutImages> parse_held_out(const std::string& path,
                                             const std::map<std::string, std::string>& metadata) {
   const auto fraction = metadata.find("val_fraction"), seed = metadata.find("val_seed");
-  if (fraction == metadata.end()) return std::nullopt;
   HeldOutImages held;
+  if (fraction == metadata.end()) {
+    const auto all = metadata.find("trained_on_all");
+    if (all == metadata.end()) return std::nullopt;
+    held.all_of = fingerprint_in(path, all->second);
+    return held;
+  }
   const auto whole = [](const std::string& text, auto& value) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     return error == std::errc() && end == text.data() + text.size();
@@ -101,6 +113,29 @@ std::optional<HeldOutImages> parse_held_out(const std::string& path,
   if (const auto before = metadata.find("val_before"); before != metadata.end())
     held.before = pairs_in(path, before->second);
   return held;
+}
+
+std::vector<std::optional<HeldOutImages>> parse_trained_before(
+    const std::string& path, const std::map<std::string, std::string>& metadata) {
+  std::vector<std::optional<HeldOutImages>> trainings;
+  const auto found = metadata.find("trained_before");
+  if (found == metadata.end()) return trainings;
+  const auto list = parse_hostile_json(found->second);
+  bool good = list.is_array();
+  for (std::size_t i = 0; good && i < list.size(); ++i) {
+    good = list[i].is_object();
+    std::map<std::string, std::string> texts;
+    for (auto entry = list[i].begin(); good && entry != list[i].end(); ++entry) {
+      good = entry.value().is_string();
+      if (good) texts[entry.key()] = entry.value().get<std::string>();
+    }
+    if (good) trainings.push_back(parse_held_out(path, texts));
+  }
+  check(good, ExitCode::file,
+        "{}: the metadata's \"trained_before\" should be a list of objects like {{\"val_fraction\": \"0.1\", "
+        "\"val_seed\": \"0\"}}",
+        path);
+  return trainings;
 }
 
 EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::string, std::string>& metadata) {
@@ -121,7 +156,15 @@ EncoderInfo parse_encoder_info(const std::string& path, const std::map<std::stri
   info.held_out = parse_held_out(path, metadata);
   info.resize = choice_in(file, "resize", resize_names);
   info.exif = choice_in(file, "exif", exif_names);
+  info.trained_before = parse_trained_before(path, metadata);
   return info;
+}
+
+std::vector<std::optional<HeldOutImages>> trainings_up_to(const EncoderInfo& info) {
+  std::vector<std::optional<HeldOutImages>> trainings = info.trained_before;
+  if (std::find(trainings.begin(), trainings.end(), info.held_out) == trainings.end())
+    trainings.push_back(info.held_out);
+  return trainings;
 }
 
 EncoderInfo read_encoder_info(const std::filesystem::path& path) {

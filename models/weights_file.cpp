@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -120,11 +122,33 @@ void set_encoder_metadata(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("preparation", preparation_text(info.image_size, info.resize, info.exif));
 }
 
+namespace {
+
+std::map<std::string, std::string> held_out_texts(const std::optional<HeldOutImages>& held_out) {
+  if (!held_out) return {};
+  if (held_out->fraction == 0) return {{"trained_on_all", held_out->all_of}};
+  std::map<std::string, std::string> texts = {{"val_fraction", fmt::format("{}", held_out->fraction)},
+                                              {"val_seed", std::to_string(held_out->seed)}};
+  if (!held_out->before.empty()) texts["val_before"] = json_text(held_out->before);
+  return texts;
+}
+
+// EncoderInfo::trained_before, in one text that earlier versions do not look for.
+void add_trainings(SafetensorsWriter& writer, const std::vector<std::optional<HeldOutImages>>& trainings) {
+  if (trainings.empty()) return;
+  nlohmann::json list = nlohmann::json::array();
+  for (const std::optional<HeldOutImages>& each : trainings) {
+    nlohmann::json texts = nlohmann::json::object();
+    for (const auto& [key, text] : held_out_texts(each)) texts[key] = text;
+    list.push_back(std::move(texts));
+  }
+  writer.set_metadata("trained_before", json_text(list));
+}
+
+}  // namespace
+
 void add_held_out(SafetensorsWriter& writer, const std::optional<HeldOutImages>& held_out) {
-  if (!held_out) return;
-  writer.set_metadata("val_fraction", fmt::format("{}", held_out->fraction));
-  writer.set_metadata("val_seed", std::to_string(held_out->seed));
-  if (!held_out->before.empty()) writer.set_metadata("val_before", json_text(held_out->before));
+  for (const auto& [key, text] : held_out_texts(held_out)) writer.set_metadata(key, text);
 }
 
 void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info) {
@@ -134,6 +158,7 @@ void add_encoder_info(SafetensorsWriter& writer, const EncoderInfo& info) {
   writer.set_metadata("pixel_mean", json_text(info.pixels.mean));
   writer.set_metadata("pixel_std", json_text(info.pixels.deviation));
   add_held_out(writer, info.held_out);
+  add_trainings(writer, info.trained_before);
   if (info.resize != ResizeMode::crop) writer.set_metadata("resize", name_of(resize_names, info.resize));
   if (info.exif != ExifMode::ignore) writer.set_metadata("exif", name_of(exif_names, info.exif));
 }

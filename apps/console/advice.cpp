@@ -13,6 +13,7 @@ using Choices = std::span<const char* const>;
 
 constexpr const char* for_memory[] = {"use a smaller --batch-size or --image-size",
                                       "use a smaller --batch-size", "use fewer --workers"};
+constexpr const char* for_loading[] = {"use fewer --workers"};
 constexpr const char* for_threads[] = {
     "raise the limit (ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS",
     "raise the limit (ulimit -u, ulimit -v), or use a smaller OMP_NUM_THREADS"};
@@ -34,6 +35,8 @@ Choices choices_for(Cause cause) {
       return {};
     case Cause::out_of_memory:
       return for_memory;
+    case Cause::out_of_memory_loading:
+      return for_loading;
     case Cause::out_of_threads:
       return for_threads;
     case Cause::needs_cpu:

@@ -71,7 +71,7 @@ void DataFlags::add_to(CommandLine& line) {
       .within(limits_per_class);
   line.add("--val-fraction", val_fraction,
            "evaluate on this share of the training images, class by class, and train on the rest (0; 0.1 for "
-           "DIR/<class>/* alone, and where DIR/val or DIR/test has no labels)")
+           "DIR/<class>/* alone, and where DIR/val or DIR/test has no labels or no images)")
       .within(held_out_shares);
   line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
 }
@@ -86,6 +86,7 @@ void DataFlags::add_evaluation_split_to(CommandLine& line) {
 }
 
 void DataFlags::check_values() const {
+  check(!path.empty(), ExitCode::usage, "DIR is empty; give the folder or the file of a data set");
   check_range("--limit-per-class", limit_per_class, limits_per_class);
   check_range("--limit-eval-per-class", limit_eval_per_class(), limits_per_class);
   check_range("--val-fraction", val_fraction.value_or(0), held_out_shares);
@@ -133,6 +134,13 @@ std::string DataFlags::words() const {
 }
 
 std::optional<Dataset> DataFlags::open(Split split) const {
+  std::error_code ignored;
+  check(
+      said_in.empty() || std::filesystem::path(path).is_absolute() || std::filesystem::exists(path, ignored),
+      ExitCode::data,
+      "{}: no such folder here; {} gives this path, which is meant from the folder where its run was started; "
+      "change to that folder, or give DIR beside --config {}",
+      path, said_in, said_in);
   std::optional<Dataset> set = open_dataset(path, split, options(split));
   const Split asked = split_of_flag(named_split);
   if (!set && split == Split::evaluation && asked != Split::evaluation) fail_no_split(*this);

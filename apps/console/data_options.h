@@ -25,6 +25,7 @@ struct DataFlags {
   std::optional<double> val_fraction;      // empty: what the set says, 0 or 0.1 (default_val_fraction)
   std::uint64_t val_seed = 0;
   ExifMode exif = ExifMode::ignore;  // no flag of its own: an encoder may say it (preparation_flags.h)
+  std::string said_in;               // the file of --config that gives `path`; empty: it was typed
   std::string named_split;  // by --split: a name of a part; empty: "evaluation", which is val, else test
 
   void add_to(CommandLine& line);  // this object must outlive the parsing
@@ -45,7 +46,8 @@ struct DataFlags {
   // DIR and the flags that were given, as words of a shell's command: "DIR --val-fraction 0.2". Left out is what a program
   // with the same flags does without them.
   std::string words() const;
-  // Returns nullopt if there is no such split. Throws Error(data); and Error(usage) if `split` is evaluation, --split
+  // Returns nullopt if there is no such split. Throws Error(data), which says of what a file gives that it may be meant from
+  // another folder; and Error(usage) if `split` is evaluation, --split
   // names what that is, and there is no such split: it names those that there are.
   std::optional<Dataset> open(Split split) const;
   // The part that --split names. Prints the notes of the set. Throws Error(usage) if there is no such part, and

@@ -109,8 +109,9 @@ StrayWalk walk_strays(const std::vector<SplitSurvey>& splits, const std::string&
   return found;
 }
 
-bool is_unused_split(const std::string& folder) {
-  return folder.find('/') == std::string::npos && split_role(folder);
+// `tests` is the folder that a note of the set names, or empty.
+bool is_unused_split(const std::string& folder, const std::string& tests) {
+  return folder.find('/') == std::string::npos && (split_role(folder) || folder == tests);
 }
 
 std::string what_a_stray_is(const std::string& path) {
@@ -137,13 +138,14 @@ Strays find_strays(const std::vector<SplitSurvey>& splits, const std::string& di
       !fs::exists(fs::symlink_status(splits.front().set.name(0), error)))
     return {};
   const StrayWalk found = walk_strays(splits, dir, list);
+  const std::string tests = list.empty() ? flat_test_folder(dir) : std::string();
   std::map<std::string, std::int64_t> files;  // in each folder without samples
   std::vector<std::pair<std::string, std::string>> entries;
   for (const std::string& stray : found.strays) {
     const std::string folder = found.unused_folder_of(stray);
     if (folder.empty())
       entries.emplace_back(stray, what_a_stray_is(stray));
-    else if (!list.empty() || !is_unused_split(folder))  // the notes of a list name no folders
+    else if (!list.empty() || !is_unused_split(folder, tests))  // the notes of a list name no folders
       ++files[folder];
   }
   for (const auto& [folder, count] : files)

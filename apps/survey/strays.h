@@ -17,7 +17,8 @@ struct Strays {
 // The files below `dir` that no sample is read from, sorted by their paths. Links are followed as the set follows them.
 // A folder without a single sample is one entry, which says how many files it holds. Left out are files that lie
 // directly in `dir` (a README beside train/ is not unusual), files that give labels, and folders for evaluation that
-// are not used, which a note of the set names. Empty if the set does not consist of files in `dir`.
+// are not used (also flat_test_folder(), folders/split_folders.h), which a note of the set names. Empty if the set does not
+// consist of files in `dir`.
 //
 // `list` is the file that names the images (--labels), or empty. With one, images that it does not name are counted and
 // not odd: it is there to select. Throws Error(data) if it cannot be read.

@@ -18,6 +18,7 @@ LoaderOptions training_loader(const PretrainOptions& o) {
   loading.strict = o.strict;
   loading.sampling = o.sampling;
   loading.per_class = o.per_class;
+  if (o.picture_cache) loading.cache_bytes = *o.picture_cache;
   return loading;
 }
 
@@ -51,18 +52,30 @@ std::size_t memory_of_measuring(const PretrainOptions& o, std::int64_t training_
 // Measured over models and flags: the code that oneDNN generates, and what the allocator keeps for each thread.
 constexpr std::size_t growth_while_running = std::size_t{20} << 20;
 
-std::size_t other_memory(const PretrainOptions& o, const Dataset& train, std::int64_t parameters) {
+std::size_t memory_of_decoding(const PretrainOptions& o, const PictureMemory& largest) {
+  const auto threads = static_cast<std::size_t>(std::max<std::int64_t>(1, o.workers));
+  return threads * (largest.peak() + (o.knn_every > 0 ? largest.kept() : 0));
+}
+
+std::size_t memory_of_kept_pictures(const PretrainOptions& o, const Dataset& train,
+                                    const MemoryOfPictures& pictures) {
+  return train.in_memory() ? 0 : std::min(pictures.all_pixels, training_loader(o).cache_bytes);
+}
+
+std::size_t picture_cache_within(std::size_t wanted, std::size_t room) {
+  return wanted <= room ? wanted : room / 2;
+}
+
+std::size_t other_memory(const PretrainOptions& o, const Dataset& train, const PictureMemory& largest,
+                         std::int64_t parameters) {
   const LoaderOptions loading = training_loader(o);
   const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
-  const Decoded sample = train.load(0);
-  const std::size_t decoded =
-      train.in_memory() ? 0 : sample.image.pixels.size() * static_cast<std::size_t>(train.size());
   // The copy from which a checkpoint is written: parameters, momentum, and what else a run keeps.
   const std::int64_t copies = o.momentum_encoder > 0 ? 3 : 2;
   const std::size_t copy =
       sizeof(float) * static_cast<std::size_t>(copies * parameters + o.queue * projection_dim);
   return resident_bytes() + growth_while_running + batches_in_memory(loading) * batch +
-         std::min(decoded, loading.cache_bytes) + copy + memory_of_measuring(o, train.size());
+         memory_of_decoding(o, largest) + copy + memory_of_measuring(o, train.size());
 }
 
 namespace {

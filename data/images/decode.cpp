@@ -92,6 +92,9 @@ const ImageHeader& Decoder::open(std::span<const std::uint8_t> bytes, const Deco
   impl_->orientation = may_turn ? exif_orientation(bytes, header.format) : upright;
   impl_->header = header;
   if (swaps_sides(impl_->orientation)) std::swap(impl_->header.height, impl_->header.width);
+  if (impl_->orientation != upright)  // Impl::spare
+    impl_->header.decoder_bytes +=
+        3 * static_cast<std::size_t>(header.height) * static_cast<std::size_t>(header.width);
   return impl_->header;
 }
 

@@ -56,6 +56,9 @@ struct ImageHeader {
   ImageFormat format = ImageFormat::none;  // determined by the first bytes
   int height = 0, width = 0;
   std::string reason;  // empty if the picture may be decoded; otherwise why not, and there is no size
+  // The memory that decoding takes at its peak, besides the bytes of the file and the pixels of the result. Of formats
+  // that a library reads it is an estimate, and what takes less than a few rows is not counted.
+  std::size_t decoder_bytes = 0;
 
   bool ok() const { return reason.empty(); }
 };
@@ -72,6 +75,9 @@ struct Decoded {
   Region held() const { return {top, left, image.height, image.width}; }
   bool is_whole() const { return image.height == picture_height && image.width == picture_width; }
 };
+
+// A decoder keeps a buffer for the rows or the data of a PNG up to this size for the next picture.
+inline constexpr std::size_t most_kept_by_decoder = std::size_t{64} << 20;
 
 // How far a file is read after the wanted pixels have been decoded.
 enum class ReadTo {

@@ -36,6 +36,8 @@ class ImageCache {
       used_.fetch_sub(bytes, std::memory_order_relaxed);
       return nullptr;
     }
+    // A buffer that held a larger picture before would stay as large for as long as the cache exists.
+    if (decoded.image.pixels.capacity() / 2 > bytes) decoded.image.pixels.shrink_to_fit();
     auto entry = std::make_unique<const Decoded>(std::move(decoded));
     const Decoded* nobody = nullptr;
     if (slots_[sample].compare_exchange_strong(nobody, entry.get(), std::memory_order_acq_rel)) {

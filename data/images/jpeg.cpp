@@ -21,7 +21,7 @@
 
 #include <jpeglib.h>
 
-#include <jerror.h>  // defines: JWRN_JPEG_EOF, JWRN_HIT_MARKER, JERR_NO_BACKING_STORE
+#include <jerror.h>  // defines: JWRN_JPEG_EOF, JWRN_HIT_MARKER, JERR_NO_BACKING_STORE, JERR_OUT_OF_MEMORY
 
 namespace kindred::detail {
 
@@ -185,6 +185,17 @@ bool is_coarse(const JpegReader& reader) {
   return false;
 }
 
+// libjpeg keeps the coefficients of a file with several scans, 2 bytes each, until it has read the last one.
+std::size_t bytes_of_coefficients(JpegReader& reader) {
+  if (!jpeg_has_multiple_scans(&reader.info)) return 0;
+  std::size_t blocks = 0;
+  for (int component = 0; component < reader.info.num_components; ++component) {
+    const jpeg_component_info& each = reader.info.comp_info[component];
+    blocks += std::size_t{each.width_in_blocks} * std::size_t{each.height_in_blocks};
+  }
+  return blocks * DCTSIZE2 * sizeof(JCOEF);
+}
+
 // Huffman coding needs at least one bit for each block of 8 x 8. A file with fewer bits cannot contain a whole
 // picture. This check bounds the decoding time by the size of the file.
 bool is_far_too_short(const JpegReader& reader, std::size_t size) {
@@ -196,6 +207,7 @@ bool is_far_too_short(const JpegReader& reader, std::size_t size) {
 }
 
 std::string failure(const JpegReader& reader, const DecodeLimits& limits) {
+  if (reader.fatal_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();  // the file is not to blame
   if (reader.too_many_scans) return fmt::format("damaged JPEG: more than {} scans", limits.max_scans);
   if (reader.fatal_code == JERR_NO_BACKING_STORE) {
     return fmt::format("decoding needs more than {} MiB of memory", limits.max_decoder_bytes >> 20);
@@ -230,6 +242,7 @@ void JpegDecoder::open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& 
                                 header.width, header.height);
   }
   reader.info.out_color_space = components == 4 ? JCS_CMYK : JCS_RGB;
+  if (header.ok()) header.decoder_bytes = bytes_of_coefficients(reader);
 }
 
 // Returns false if there was any problem. This also detects damaged colour-space markers, which can request a

@@ -23,6 +23,22 @@ const third_party::PictureCodec* codec_of(ImageFormat format) {
   }
 }
 
+// What the libraries hold of a picture while they decode it: of WebP and TIFF four bytes a pixel, of HEIC and AVIF the
+// planes as they are coded and the pixels before they are copied. GIF is read row by row.
+std::size_t bytes_of_library(const ImageHeader& header) {
+  const std::size_t pixels = static_cast<std::size_t>(header.height) * static_cast<std::size_t>(header.width);
+  switch (header.format) {
+    case ImageFormat::webp:
+    case ImageFormat::tiff:
+      return 4 * pixels;
+    case ImageFormat::heic:
+    case ImageFormat::avif:
+      return 8 * pixels;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 bool has_library_for(ImageFormat format) {
@@ -34,6 +50,7 @@ void open_by_library(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& he
   const third_party::PictureSize size = codec_of(header.format)->size(bytes);
   header.reason = size.reason;
   if (header.ok()) set_size(size.height, size.width, limits, header);
+  if (header.ok()) header.decoder_bytes = bytes_of_library(header);
 }
 
 void decode_by_library(ByteSpan bytes, const ImageHeader& header, Decoded& out) {

@@ -11,6 +11,7 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -142,6 +143,9 @@ struct Loader::Impl {
   std::int64_t rejected = 0;
   double waited = 0;
   WorkerMemory own;  // used if there are no workers
+  // Made while there is memory for it.
+  const std::exception_ptr no_memory = std::make_exception_ptr(
+      OutOfMemory("out of memory on the host while pictures were loaded", Cause::out_of_memory_loading));
 
   // Written while no worker is busy, read by workers:
   std::uint32_t epoch = 0;
@@ -250,6 +254,8 @@ struct Loader::Impl {
     lock.unlock();
     try {
       for (; row < piece.end_row; ++row) make_row(piece.batch, row, memory);
+    } catch (const std::bad_alloc&) {
+      error = no_memory;
     } catch (...) {
       error = std::current_exception();
     }

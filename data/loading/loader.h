@@ -85,7 +85,8 @@ class Loader {
   // Puts the next batch into `batch` and returns true. Returns false at the end of the epoch. The buffers of
   // `batch` are exchanged with the loader's, so passing the same Batch again allocates nothing. Throws
   // Error(data) if max_bad or strict requires it, or if a class has no usable image left. An exception from a
-  // worker is rethrown here. After an error the epoch has ended. Must be called from one thread.
+  // worker is rethrown here; a std::bad_alloc becomes OutOfMemory (Cause::out_of_memory_loading). After an error the
+  // epoch has ended. Must be called from one thread.
   bool next(Batch& batch);
 
   // Lists images that are known not to be ok before a batch shows them. They count for max_bad and strict. Throws

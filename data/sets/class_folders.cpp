@@ -26,6 +26,16 @@ Dataset with_notes(Dataset set, const Notes& notes) {
   return set;
 }
 
+// What to do if the classes lie in `name`, the only folder in `train`; empty if it does not hold several.
+std::string hint_about_inner_classes(const fs::path& train, const std::string& name) {
+  const fs::path inner = train / name;
+  if (!can_be_listed(inner)) return {};
+  const std::vector<std::string> classes = classes_alone(inner);
+  if (classes.empty()) return {};
+  return fmt::format("; if the folders in it are the classes ({}), move them up into {}, or give {}",
+                     quoted_names(classes), train.string(), inner.string());
+}
+
 // `dir` holds the folder of `train`.
 void check_training_classes(const ClassTree& train, const fs::path& dir) {
   if (train.names().size() >= 2) return;
@@ -36,17 +46,25 @@ void check_training_classes(const ClassTree& train, const fs::path& dir) {
   const std::string hint = hint_about_names(dir, {train.folder().filename().string()});
   check(!train.names().empty(), ExitCode::data,
         "{}: no class folders in it; expected {}/<class>/*.jpg, a folder per class{}", folder, folder, hint);
-  fail(ExitCode::data, "{}: only one class, '{}'; at least two are needed to learn from labels{}", folder,
-       train.names().front(), hint);
+  fail(ExitCode::data, "{}: only one class, '{}'; at least two are needed to learn from labels{}{}", folder,
+       train.names().front(), hint_about_inner_classes(train.folder(), train.names().front()), hint);
 }
 
 Origin origin_of(const EvaluationFolder& folder) {
   return {folder.split.string(), folder.is_test ? "test" : "val"};
 }
 
+// Images that lie beside class folders are of no class.
+void note_images_beside(const fs::path& folder, Notes& notes) {
+  if (const auto beside = list_files(folder, is_image_name); !beside.empty())
+    notes.push_back(fmt::format("note: {}: left out, because they lie in no class folder: {}, such as {}",
+                                folder.string(), counted(beside.size(), "image"), beside.front()));
+}
+
 // The images of these classes, whose folders lie in `tree`; a class without a folder there has none.
 Dataset read_classes(const ClassTree& tree, std::vector<std::string> classes, const OpenRequest& request,
                      Notes notes) {
+  note_images_beside(tree.folder(), notes);
   auto source = std::make_shared<FileSource>(request.limits);
   std::vector<std::int32_t> labels;
   UnreadFormats unread;
@@ -78,18 +96,38 @@ std::string note_about_names(const fs::path& dir, const std::vector<std::string>
       dir.string(), quoted_names(like_splits), quoted_names(names_without(classes, like_splits)));
 }
 
+// Classes that are called nearly like splits, "test1" or "train_images"; empty if there are none.
+std::string note_about_similar_names(const fs::path& dir, const std::vector<std::string>& classes) {
+  std::vector<std::string> similar = classes;
+  std::erase_if(similar, [](const std::string& name) { return split_role(name) || !split_role_like(name); });
+  if (similar.empty()) return {};
+  const bool one = similar.size() == 1;
+  return fmt::format("note: {}: {} {}; if {} for training or evaluation, move {} out of {}", dir.string(),
+                     quoted_names(similar), one ? "is taken for a class" : "are taken for classes",
+                     one ? "it is" : "they are", one ? "it" : "them", dir.string());
+}
+
+std::string note_about_tests(const fs::path& folder, const std::vector<std::string>& classes) {
+  return fmt::format(
+      "note: {} is not used: its images lie in no class folders, so they are taken for tests without labels; "
+      "if it is a class like {}, give the folder another name",
+      folder.string(), quoted_names(classes));
+}
+
 // The images in these folders of request.dir; what else lies there is named.
 Dataset read_folders(const OpenRequest& request, const std::vector<std::string>& classes) {
   const ClassTree tree(request.dir);
   Notes notes;
-  if (const auto others = names_without(tree.names(), classes); !others.empty())
+  const std::string tests = flat_test_folder(request.dir);
+  std::vector<std::string> others = names_without(tree.names(), classes);
+  std::erase(others, tests);
+  if (!others.empty())
     notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
                                 request.dir.string(), quoted_names(others)));
-  if (std::string note = note_about_names(request.dir, classes); !note.empty())
-    notes.push_back(std::move(note));
-  if (const auto beside = list_files(request.dir, is_image_name); !beside.empty())
-    notes.push_back(fmt::format("note: {}: left out, because they lie in no class folder: {}, such as {}",
-                                request.dir.string(), counted(beside.size(), "image"), beside.front()));
+  if (!tests.empty()) notes.push_back(note_about_tests(request.dir / tests, classes));
+  for (const std::string& note :
+       {note_about_names(request.dir, classes), note_about_similar_names(request.dir, classes)})
+    if (!note.empty()) notes.push_back(note);
   return read_classes(tree, classes, request, std::move(notes));
 }
 
@@ -163,6 +201,12 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
   return set;
 }
 
+bool has_classes(const ClassTree& train) {
+  return train.names().size() >= 2 &&
+         std::all_of(train.names().begin(), train.names().end(),
+                     [&](const std::string& name) { return train.has_images(name); });
+}
+
 }  // namespace
 
 std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vector<fs::path> label_folders) {
@@ -196,10 +240,16 @@ fs::path find_unlabelled_part(const fs::path& dir, Split part, std::vector<fs::p
   label_folders.push_back(dir);
   const EvaluationChoice choice = choose_evaluation_folder(folders, part, train.names(), label_folders);
   if (!choice.unlabelled || (choice.folder && choice.folder->split != choice.unlabelled->split)) return {};
-  const bool has_classes =
-      train.names().size() >= 2 && std::all_of(train.names().begin(), train.names().end(),
-                                               [&](const std::string& name) { return train.has_images(name); });
-  return has_classes ? choice.unlabelled->images : fs::path();
+  return has_classes(train) ? choice.unlabelled->images : fs::path();
+}
+
+bool has_unusable_evaluation(const fs::path& dir, std::vector<fs::path> label_folders) {
+  const SplitFolders folders = find_split_folders(dir);
+  const ClassTree train(folders.train.front());
+  label_folders.push_back(dir);
+  const EvaluationChoice choice =
+      choose_evaluation_folder(folders, Split::evaluation, train.names(), label_folders);
+  return !choice.folder && (choice.unlabelled || choice.has_empty) && has_classes(train);
 }
 
 std::optional<Dataset> open_classes_alone(const OpenRequest& request) {

@@ -18,6 +18,10 @@ std::optional<Encoded> SampleSource::encoded(std::int64_t, std::vector<std::uint
   return std::nullopt;
 }
 
+std::optional<std::uint64_t> SampleSource::stored_bytes(std::int64_t) const {
+  return std::nullopt;
+}
+
 std::string SampleSource::id(std::int64_t i) const {
   std::string id = name(i);
   id.erase(0, id.find_last_of('/') + 1);
@@ -132,14 +136,23 @@ fs::path unlabelled_part(const fs::path& path, Split part, Layout layout) {
   return {};
 }
 
-// The part that is held out if the options do not say it.
-double usual_val_fraction(const fs::path& path, const std::string& list, Layout layout) {
-  const bool has_no_labels = !unlabelled_part(path, Split::evaluation, layout).empty();
-  return has_no_labels || has_one_part(path, list, layout) ? val_fraction_alone : 0;
+// The parts for evaluation of a set with this layout hold no images, or images without labels.
+bool lacks_evaluation(const fs::path& path, Layout layout) {
+  if (layout == Layout::class_folders)
+    return detail::has_unusable_evaluation(path, detail::label_folders_of(path));
+  return layout == Layout::kaggle &&
+         detail::has_unusable_evaluation(*detail::find_kaggle_imagenet(path), {path});
 }
 
-bool has_class_called_train(const Dataset& set) {
-  return std::any_of(set.class_names().begin(), set.class_names().end(),
+// The part that is held out if the options do not say it.
+double usual_val_fraction(const fs::path& path, const std::string& list, Layout layout) {
+  return lacks_evaluation(path, layout) || has_one_part(path, list, layout) ? val_fraction_alone : 0;
+}
+
+// It may be a class, or hold no images.
+bool has_folder_called_train(const fs::path& dir) {
+  const std::vector<std::string> names = detail::list_folders(dir);
+  return std::any_of(names.begin(), names.end(),
                      [](const std::string& name) { return split_role(name) == SplitRole::train; });
 }
 
@@ -156,7 +169,7 @@ std::string note_about_one_part(const std::string& path, const std::string& list
                                 std::int64_t held, double fraction, std::uint64_t seed) {
   const std::string text =
       list.empty() ? fmt::format("note: {} has no folder {}: its {} class folders are the training set", path,
-                                 has_class_called_train(whole) ? "for training" : "'train'", whole.classes())
+                                 has_folder_called_train(path) ? "for training" : "'train'", whole.classes())
                    : fmt::format("note: {} has no column for the split: its {} classes are the training set",
                                  list, whole.classes());
   if (held == 0) return fmt::format("{}, and nothing is held out for evaluation", text);
@@ -223,31 +236,36 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
         "validation fraction {}: expected a share of the training images, above 0 and below 1", given);
   const Layout layout = layout_of(path, options.list);
   const bool alone = has_one_part(path, options.list, layout);
-  // A part without labels is left out, as if it were not there, and a share of train takes its place.
-  const bool unlabelled = !options.val_fraction && options.evaluate_on == Split::evaluation &&
-                          !unlabelled_part(path, Split::evaluation, layout).empty();
-  double fraction = options.val_fraction.value_or(alone || unlabelled ? val_fraction_alone : 0);
+  // A part without labels or images is left out, as if it were not there, and a share of train takes its place.
+  const bool replaced =
+      !options.val_fraction && options.evaluate_on == Split::evaluation && lacks_evaluation(path, layout);
+  double fraction = options.val_fraction.value_or(alone || replaced ? val_fraction_alone : 0);
   const bool on_test = options.evaluate_on == Split::test;  // which are never held out of train
   if (alone && on_test && split == Split::evaluation) return std::nullopt;
   const bool from_train = split == Split::train || alone || (fraction > 0 && !on_test);
-  const bool replaces_parts = fraction > 0 && !on_test && !unlabelled;
+  const bool replaces_parts = fraction > 0 && !on_test && !replaced;
   // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
   std::optional<Dataset> set = open_split({path, from_train ? Split::train : split, options.limits,
                                            replaces_parts, options.evaluate_on, options.list},
                                           layout);
   if (set && set->origin().folder.empty()) set->set_origin({path, from_train ? "train" : "val"});
-  if ((alone || unlabelled) && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
+  if ((alone || replaced) && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
   if (fraction > 0 && from_train) {
     Dataset part = held_out_split(*set, split, fraction, options.val_seed);
     const std::int64_t held = split == Split::evaluation ? part.size() : set->size() - part.size();
     if (alone) part.add_note(note_about_one_part(path, options.list, *set, held, fraction, options.val_seed));
-    if (unlabelled)
+    if (replaced)
       part.add_note(fmt::format("note: {}: {}", set->origin().folder,
                                 held_out_text(*set, held, fraction, options.val_seed)));
     set = std::move(part);
-  } else if (alone || unlabelled) {
+  } else if (alone || replaced) {
     if (split == Split::evaluation) return std::nullopt;
-    if (alone) set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
+    if (alone) {
+      set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
+      Origin origin = set->origin();
+      origin.is_undivided = true;
+      set->set_origin(std::move(origin));
+    }
   }
   if (set && split == Split::evaluation && !from_train) note_tests(*set, path, options, layout);
   if (set && split == Split::evaluation) note_missing_classes(*set, path);

@@ -69,6 +69,10 @@ class SampleSource {
   // as both exist. Returns nullopt if the source holds the pixels of this sample; then use load.
   virtual std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const;
 
+  // How many bytes the picture has as it is stored, without reading them; 0 if it cannot be read. Returns nullopt if the
+  // source does not know.
+  virtual std::optional<std::uint64_t> stored_bytes(std::int64_t i) const;
+
   // Stores the whole picture in `out`, whose memory is reused. The default implementation decodes the result of
   // `encoded`.
   virtual void load(std::int64_t i, Decoded& out) const;
@@ -96,6 +100,10 @@ struct Origin {
   // What was held out of the training images, of both halves; also if that was done when a pack was made. Empty:
   // nothing, or it is not known.
   std::optional<HeldOutShare> held_out{};
+  // How many images of each class there were before the last step of `held_out`, [classes]. Empty: it is not known.
+  std::vector<std::int64_t> divided{};
+  // The set has no images for evaluation, and holds none out: class folders alone with a fraction of 0, and packs of them.
+  bool is_undivided = false;
 
   bool has_classes() const { return part != "unlabelled"; }
 };
@@ -161,8 +169,8 @@ struct DatasetOptions {
 // listed here, and opened when an image is loaded.
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
 
-// The part of the images that is held out if the options do not say it: 0.1 for class folders alone, for a set that has
-// only images without labels to evaluate on (folder_without_labels), and for a list (DatasetOptions) without a column for
+// The part of the images that is held out if the options do not say it: 0.1 for class folders alone, for a set whose
+// folders for evaluation hold no images or images without labels (folder_without_labels), and for a list (DatasetOptions) without a column for
 // the split (not if each class has a single image: then nothing is), and 0 for every other layout, and if there is no set
 // at `path`. Throws Error(data) if the list cannot be read.
 double default_val_fraction(const std::string& path, const std::string& list = {});

@@ -30,6 +30,10 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request,
 // images for training have some; otherwise empty. Precondition and `label_folders` as above. Throws Error(data).
 std::filesystem::path find_unlabelled_part(const std::filesystem::path& dir, Split part,
                                            std::vector<std::filesystem::path> label_folders);
+// Whether the set has folders for evaluation, but none can be used, because they hold no images, or images whose classes
+// nothing says; and the images for training have classes. Precondition and `label_folders` as above. Throws Error(data).
+bool has_unusable_evaluation(const std::filesystem::path& dir,
+                             std::vector<std::filesystem::path> label_folders);
 // Precondition: classes_alone(request.dir) is not empty (folders/layout.h). All images are for training.
 std::optional<Dataset> open_classes_alone(const OpenRequest& request);
 // The images in these folders of `dir`, which are classes and sorted.

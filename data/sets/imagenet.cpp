@@ -167,8 +167,11 @@ FlatLabels flat_validation_labels(const fs::path& validation, const std::vector<
     const std::string& class_name = entry->second;
     const auto at = std::lower_bound(classes.begin(), classes.end(), class_name);  // they are sorted
     const bool known = at != classes.end() && *at == class_name;
-    check(known || numbered || !is_class_number(class_name), ExitCode::data,
-          "{}: {} is of class '{}', which train does not have", source->path.string(), file, class_name);
+    check(
+        known || numbered || !is_class_number(class_name), ExitCode::data,
+        "{}: {} is of class '{}', which train does not have; numbers mean different things in different lists, "
+        "so give the classes by the names of the folders of train, such as '{}', in place of numbers",
+        source->path.string(), file, class_name, classes.front());
     if (!known) extra.insert(class_name);
     found.labels.push_back(known ? static_cast<std::int32_t>(at - classes.begin()) : -1);
   }

@@ -22,6 +22,9 @@ class SubsetSource : public SampleSource {
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override {
     return whole_.source().encoded(chosen_[static_cast<std::size_t>(i)], scratch);
   }
+  std::optional<std::uint64_t> stored_bytes(std::int64_t i) const override {
+    return whole_.source().stored_bytes(chosen_[static_cast<std::size_t>(i)]);
+  }
   void load(std::int64_t i, Decoded& out) const override {
     whole_.source().load(chosen_[static_cast<std::size_t>(i)], out);
   }
@@ -63,16 +66,20 @@ Dataset first_of_each_class(const Dataset& whole, std::int64_t count) {
   return subset(whole, std::move(chosen));
 }
 
+std::int64_t held_out_of_class(std::int64_t images, double fraction) {
+  if (images < 2) return 0;
+  return std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(images)), 1, images - 1);
+}
+
 Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::uint64_t seed) {
-  std::vector<std::int64_t> chosen;
+  std::vector<std::int64_t> chosen, divided;
   std::uint32_t label = 0;
   bool any_held = false;
   for (std::vector<std::int64_t>& members : members_of_classes(whole)) {
     RandomStream random(seed, Purpose::split, 0, label++);
     const auto size = static_cast<std::int64_t>(members.size());
-    const std::int64_t held =
-        size < 2 ? 0
-                 : std::clamp<std::int64_t>(std::llround(fraction * static_cast<double>(size)), 1, size - 1);
+    const std::int64_t held = held_out_of_class(size, fraction);
+    divided.push_back(size);
     any_held |= held > 0;
     for (std::int64_t i = 0; i < held; ++i)  // the first `held` elements of a shuffle
       std::swap(members[static_cast<std::size_t>(i)],
@@ -96,6 +103,8 @@ Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::
     share.before.emplace_back(earlier->fraction, earlier->seed);
   }
   origin.held_out = std::move(share);
+  origin.divided = std::move(divided);
+  origin.is_undivided = false;
   part.set_origin(std::move(origin));
   return part;
 }

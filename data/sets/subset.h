@@ -23,4 +23,8 @@ Dataset first_of_each_class(const Dataset& whole, std::int64_t count);
 // and on the number and size of the class. Throws Error(usage) if this leaves nothing to evaluate on.
 Dataset held_out_split(const Dataset& whole, Split split, double fraction, std::uint64_t seed);
 
+// How many of the `images` of a class that split holds out, for a fraction in (0, 1). With the same seed they are the first
+// of one order, whatever the fraction: of two fractions the smaller number are some of the larger one.
+std::int64_t held_out_of_class(std::int64_t images, double fraction);
+
 }  // namespace kindred

@@ -323,6 +323,9 @@ class ShardSource : public SampleSource {
     if (result.ok()) result.bytes = scratch;
     return result;
   }
+  std::optional<std::uint64_t> stored_bytes(std::int64_t i) const override {
+    return ranges[static_cast<std::size_t>(i)].bytes;
+  }
 };
 
 }  // namespace

@@ -29,6 +29,9 @@ TEST_CASE("data sets that cannot be used are refused with what is wrong") {
   const TemporaryFolder folder;
   const std::string out = " --out " + (folder / "run").string() + tiny;
   expect_error(run_program("pretrain", (folder / "missing").string() + out), 3, "missing");
+  for (const std::string program : {"pretrain", "check_data"})
+    expect_error(run_program(program, "''" + (program == "pretrain" ? out : "")), 2,
+                 "error: DIR is empty; give the folder or the file of a data set\n");
   fs::create_directories(folder / "empty");
   expect_error(run_program("pretrain", (folder / "empty").string() + out), 3, "train");
   fs::create_directories(folder / "one/train/only");

@@ -2,10 +2,10 @@
 #include "programs.h"
 
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/models/encoder_file.h>
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace kindred::by_hand {
 
@@ -35,10 +35,11 @@ double learning_rate(std::int64_t step) {
   return 0.05 * (1 + std::cos(std::numbers::pi * static_cast<double>(step) / steps));
 }
 
-std::string encoder_bytes(const ParameterStore& store) {
+std::string encoder_bytes(const ParameterStore& store,
+                          std::vector<std::optional<HeldOutImages>> trained_before) {
   const TemporaryFolder folder;
-  const EncoderInfo info{
-      "resnet20", Stem::cifar, 32, {{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}}};
+  EncoderInfo info{"resnet20", Stem::cifar, 32, {{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}}};
+  info.trained_before = std::move(trained_before);
   save_encoder(folder / "encoder.safetensors", store, info, steps);
   return read_bytes(folder / "encoder.safetensors");
 }

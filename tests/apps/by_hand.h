@@ -9,9 +9,12 @@
 #include <kindred/engine/tape.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/contrastive_model.h>
+#include <kindred/models/encoder_file.h>
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace kindred::by_hand {
 
@@ -60,8 +63,9 @@ struct Plan {
 // The bytes of encoder.safetensors after four steps of forward, loss, backward and update.
 std::string encoder_after(const std::string& set, const Plan& plan);
 
-// The bytes of the encoder file that Kindred writes for any model.
-std::string encoder_bytes(const ParameterStore& store);
+// The bytes of the encoder file that Kindred writes for any model; trained_before as in EncoderInfo.
+std::string encoder_bytes(const ParameterStore& store,
+                          std::vector<std::optional<HeldOutImages>> trained_before = {});
 
 // Runs `pretrain` with the flags above and these, and returns the bytes of its encoder.
 std::string encoder_of_pretrain(const std::string& set, const std::string& more,

@@ -99,7 +99,11 @@ TEST_CASE("imagenet: a list of images and classes") {
                  "n01\nILSVRC2012_val_00000004 n02\nILSVRC2012_val_00000005.JPEG n03\n"));
     check_labels(folder);
     folder.write(name, bytes_of("ILSVRC2012_val_00000001.JPEG 65\n"));
-    CHECK(contains(validation_error(folder), "of class '65', which train does not have"));
+    CHECK(contains(
+        validation_error(folder),
+        ": ILSVRC2012_val_00000001.JPEG is of class '65', which train does not have; numbers mean "
+        "different things in different lists, so give the classes by the names of the folders of train, "
+        "such as 'n01', in place of numbers"));
     folder.write(name, bytes_of("ILSVRC2012_val_00000001.JPEG\n"));
     CHECK(contains(validation_error(folder), "line 1: no class after"));
     folder.write(name, bytes_of("a.jpg n01\na.jpg n02\n"));

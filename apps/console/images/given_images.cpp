@@ -32,6 +32,32 @@ bool asks_for_part(const DataFlags& data) {
   return !data.named_split.empty() || data.val_fraction || !data.labels.empty() || is_set_with_parts(data.path);
 }
 
+// Images that are no data set; empty if `path` is something else.
+std::string kind_without_parts(const std::string& path) {
+  std::error_code ignored;
+  if (is_a_folder(path)) {
+    const bool is_plain = !detail::list_files(path, detail::is_image_name).empty() &&
+                          !is_set_with_parts(path) && !detail::holds_sets(path) &&
+                          detail::all_classes(path).size() <= 1;
+    return is_plain ? "a folder of images without class folders" : "";
+  }
+  if (!std::filesystem::exists(path, ignored)) return {};
+  if (is_list_name(path)) return "a list of images";
+  return promised_format(path).empty() ? "" : "an image";
+}
+
+// --split and --val-fraction choose a part of a set.
+void check_has_parts(const DataFlags& data) {
+  const std::string flag = !data.named_split.empty() ? "--split " + data.named_split
+                           : data.val_fraction       ? fmt::format("--val-fraction {}", *data.val_fraction)
+                                                     : "";
+  if (flag.empty() || !data.labels.empty()) return;
+  const std::string kind = kind_without_parts(data.path);
+  check(kind.empty(), ExitCode::usage,
+        "{}: it chooses a part of a data set, and {} is {}, which has no parts; leave it out", flag, data.path,
+        kind);
+}
+
 // Folders for validation or tests without one for training: either may be meant.
 void refuse_parts_alone(const std::string& dir) {
   const SplitFolders folders = find_split_folders(dir);
@@ -101,6 +127,7 @@ Dataset open_labelled(const DataFlags& data) {
 }
 
 Dataset open_images(const DataFlags& data) {
+  check_has_parts(data);
   if (asks_for_part(data)) {
     const std::optional<Dataset> images = part_without_labels(data);
     return images ? noted_and_limited(*images, data) : data.open_asked();

@@ -15,8 +15,9 @@ namespace kindred {
 Dataset open_labelled(const DataFlags& data);
 
 // DIR for embed: as above, but a part of a set whose images have no labels is taken without classes; or a folder of images,
-// a list of paths (a file whose name ends in .txt), or an image. Images beside two or more class folders are left out with
-// a note; those beside a single folder and those in it are used without classes.
+// a list of paths (a file whose name ends in .txt), or an image, which have no parts: --split and --val-fraction are errors
+// then. Images beside two or more class folders are left out with a note; those beside a single folder and those in it are
+// used without classes.
 Dataset open_images(const DataFlags& data);
 
 // IMAGE ... for classify: image files; folders stand for all images below them, at any depth, and lists (.txt) for their

@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 namespace kindred {
 namespace {
 
-constexpr std::array<std::string_view, 4> names_of_facts = {"version", "command", "started", "gpu"};
+constexpr std::array<std::string_view, 5> names_of_facts = {"version", "command", "started", started_in, "gpu"};
 
 }  // namespace
 
@@ -21,6 +23,9 @@ nlohmann::json facts_of_start(const CommandLine& line, const DeviceChoice& devic
                           {"command", line.typed()},
                           {"device", name(device.device)},
                           {"started", time_in_utc()}};
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::current_path(error);
+  if (!error) facts[started_in] = folder.string();
   if (device.device == Device::cuda) facts["gpu"] = gpu().probe().name;
   return facts;
 }

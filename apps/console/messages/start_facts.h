@@ -12,8 +12,11 @@ namespace kindred {
 
 class CommandLine;
 
-// "version" of Kindred, "command" as it was typed, "device" that was chosen, on a GPU also "gpu", its name, and
-// "started", the time of this call in UTC: "2025-03-01T09:30:00Z".
+// The key of the folder in which the command was typed: relative paths in it are meant from there.
+inline constexpr const char* started_in = "started_in";
+
+// "version" of Kindred, "command" as it was typed, "started_in" (above; not if that folder is gone), "device" that was
+// chosen, on a GPU also "gpu", its name, and "started", the time of this call in UTC: "2025-03-01T09:30:00Z".
 nlohmann::json facts_of_start(const CommandLine& line, const DeviceChoice& device);
 
 // True for a name of the above that says nothing about what the program was asked to do. All but "device".

@@ -1,9 +1,9 @@
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/dry_run/address_space.h>
+#include <kindred/apps/training/dry_run/fitting_sizes.h>
 #include <kindred/apps/training/dry_run/memory_check.h>
 #include <kindred/apps/training/dry_run/memory_prediction.h>
-#include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/cpu/parallel.h>
@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <string>
 
@@ -45,6 +44,10 @@ MemoryPrediction predict_few_micro_batches(PretrainOptions o, Device device, int
 struct Room {
   std::size_t memory = 0;
   std::size_t addresses = 0;
+  // What is left of both, where this room holds what is needed.
+  std::size_t left_beside(const Room& needed) const {
+    return std::min(memory - needed.memory, addresses - needed.addresses);
+  }
   bool holds(const Room& needed) const { return needed.memory <= memory && needed.addresses <= addresses; }
 };
 
@@ -66,11 +69,13 @@ Reservation reserved_for_threads(const PretrainOptions& o) {
 
 using NeededRoom = std::function<Room(const PretrainOptions&)>;
 
-NeededRoom needed_room(Device device, const Dataset& train) {
-  return [device, &train](const PretrainOptions& o) {
+// Without the pictures that are kept, because their number is chosen for the room. `largest` is the largest picture.
+NeededRoom needed_room(Device device, const Dataset& train, const PictureMemory& largest) {
+  return [device, &train, largest](const PretrainOptions& o) {
     const MemoryPrediction prediction = predict_few_micro_batches(o, device, train.classes());
     if (device == Device::cuda) return Room{prediction.on_gpu(), 0};
-    const std::size_t of_process = prediction.step_peak + other_memory(o, train, prediction.parameters);
+    const std::size_t of_process =
+        prediction.step_peak + other_memory(o, train, largest, prediction.parameters);
     Reservation reservation = reserved_for_threads(o);
     reservation.pool_held = prediction.pool_peak;
     reservation.pool_in_use = prediction.step_peak;
@@ -79,85 +84,14 @@ NeededRoom needed_room(Device device, const Dataset& train) {
   };
 }
 
-// The largest multiple of `unit` from `least` on and below `below` that fits; 0 if there is none. Exact up to a
-// 64th.
-std::int64_t largest_multiple(std::int64_t unit, std::int64_t least, std::int64_t below,
-                              const std::function<bool(std::int64_t)>& fits) {
-  const std::int64_t first = (least + unit - 1) / unit;  // units, as all that follows
-  // `low` fits or is less than the first; `high` does not fit or is too many.
-  std::int64_t low = first - 1, high = std::max(first, (below + unit - 1) / unit);
-  for (std::int64_t count = first; count < high; count *= 2) {
-    if (fits(count * unit))
-      low = count;
-    else
-      high = count;
-  }
-  while (high - low > std::max<std::int64_t>(1, low / 64)) {
-    const std::int64_t middle = low + (high - low) / 2;
-    (fits(middle * unit) ? low : high) = middle;
-  }
-  return low < first ? 0 : low * unit;
+FitsIntoMemory fits_into(const Room& available, const NeededRoom& needed) {
+  return [&available, needed](const PretrainOptions& o) { return available.holds(needed(o)); };
 }
 
-// What must divide a batch.
-std::int64_t unit_of_batch(const PretrainOptions& o) {
-  return std::lcm(o.per_class, std::max<std::int64_t>(1, o.micro_batch));
-}
-
-std::int64_t in_eights(std::int64_t batch) {
-  return batch >= 8 ? batch / 8 * 8 : batch;
-}
-
-// A loss that compares images needs two of them, and so may a batch norm with one view of each.
-std::int64_t least_batch(const PretrainOptions& o) {
-  return loss_options(o).classifies() && o.views > 1 ? 1 : 2;
-}
-
-// What would fit, one change at a time. 0: nothing.
-struct FittingSizes {
-  std::int64_t batch = 0;
-  std::int64_t micro_batch = 0;  // of the batch size that was given
-};
-
-FittingSizes fitting_sizes(const PretrainOptions& options, const Room& available, const NeededRoom& needed) {
-  const auto fits = [&](std::int64_t batch, std::int64_t micro_batch) {
-    PretrainOptions o = options;
-    o.batch_size = batch;
-    o.micro_batch = micro_batch;
-    try {
-      return available.holds(needed(o));
-    } catch (const Error& error) {
-      if (error.cause() != Cause::small_batch) throw;
-      return false;  // too few images for the statistics of a batch norm
-    }
-  };
-  const std::int64_t now = options.micro_batch > 0 ? options.micro_batch : options.batch_size;
-  const std::int64_t least = least_batch(options), unit = unit_of_batch(options);
-  const std::int64_t at_once =
-      largest_multiple(1, least, now, [&](std::int64_t batch) { return fits(batch, 0); });
-  FittingSizes sizes;
-  sizes.batch = unit == 1 ? in_eights(at_once)
-                          : largest_multiple(unit, least, options.batch_size, [&](std::int64_t batch) {
-                              return fits(batch, options.micro_batch);
-                            });
-  // A micro-batch takes at least as much as a batch of its size.
-  std::int64_t micro_batch = std::min(std::max<std::int64_t>(1, at_once), now - 1);
-  while (micro_batch > 0 && (options.batch_size % micro_batch != 0 || !fits(options.batch_size, micro_batch)))
-    --micro_batch;
-  sizes.micro_batch = micro_batch;
-  return sizes;
-}
-
-std::string advice_about_sizes(const PretrainOptions& options, const Room& available,
-                               const NeededRoom& needed) {
-  const FittingSizes sizes = fitting_sizes(options, available, needed);
-  if (sizes.batch > 0 && sizes.micro_batch > 0)
-    return fmt::format("--batch-size {} or --micro-batch {} should fit", sizes.batch, sizes.micro_batch);
-  if (sizes.batch > 0) return fmt::format("--batch-size {} should fit", sizes.batch);
-  if (sizes.micro_batch > 0) return fmt::format("--micro-batch {} should fit", sizes.micro_batch);
-  return fmt::format(
-      "not even a batch of {} fits with {} at {} pixels: a smaller --image-size or --model is needed",
-      std::max(least_batch(options), options.per_class), options.model, options.image_size);
+std::string advice_about_room(const PretrainOptions& options, Device device, const Dataset& train,
+                              const PictureMemory& largest, const Room& available) {
+  return advice_about_sizes(options, fits_into(available, needed_room(device, train, largest)),
+                            fits_into(available, needed_room(device, train, {})), largest);
 }
 
 // Throws Error(device) if the threads of a run get no stacks, which no smaller batch would change.
@@ -182,16 +116,25 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
   return unit == 1 ? in_eights(batch) : batch;
 }
 
-void check_memory(const PretrainOptions& options, Device device, const Dataset& train) {
-  if (!is_host(device)) return;
+std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train) {
+  if (!is_host(device)) return std::nullopt;
+  const MemoryOfPictures pictures = memory_of_pictures(train);
   const std::optional<Room> available = room_on_host();
-  if (!available) return;
+  if (!available) return std::nullopt;
   if (available->addresses != without_limit) check_stacks(options, available->addresses);
-  const NeededRoom needed = needed_room(device, train);
-  const Room of_run = needed(options);
-  if (available->holds(of_run)) return;
+  const Room of_run = needed_room(device, train, pictures.largest)(options);
   const auto shown = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
-  const std::string help = advice_about_sizes(options, *available, needed);
+  if (available->holds(of_run)) {
+    const std::size_t wanted = memory_of_kept_pictures(options, train, pictures);
+    const std::size_t kept = picture_cache_within(wanted, available->left_beside(of_run));
+    if (kept == wanted) return std::nullopt;
+    fmt::print(
+        "{} of decoded pictures are kept, not {}, because memory is short: the others are decoded in every "
+        "epoch\n",
+        shown(kept), shown(wanted));
+    return kept;
+  }
+  const std::string help = advice_about_room(options, device, train, pictures.largest, *available);
   check(of_run.addresses <= available->addresses, ExitCode::device,
         "this run needs {} of addresses ({} of memory; the rest is stacks of threads and free blocks), and "
         "ulimit -v leaves {}; {}",
@@ -202,6 +145,8 @@ void check_memory(const PretrainOptions& options, Device device, const Dataset& 
 
 void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
                            const Dataset& train) {
+  if (error.cause() == Cause::out_of_memory_loading)
+    fail(ExitCode::device, "{}; {}", error.what(), advice_about_loading(options.workers));
   memory_pool(device).trim();
   std::optional<Room> available;
   if (device == Device::cuda) {
@@ -212,8 +157,12 @@ void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& opti
     available = room_on_host();
   }
   if (!available) throw OutOfMemory(error);
+  const PictureMemory largest = is_host(device) ? memory_of_pictures(train).largest : PictureMemory();
+  PretrainOptions expected = options;
+  // Fewer workers are no help to a step that found no memory although there was room for all of them.
+  if (available->holds(needed_room(device, train, largest)(options))) expected.workers = 0;
   fail(ExitCode::device, "{}; {}", error.what(),
-       advice_about_sizes(options, *available, needed_room(device, train)));
+       advice_about_room(expected, device, train, largest, *available));
 }
 
 }  // namespace kindred

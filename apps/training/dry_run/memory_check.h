@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace kindred {
 
@@ -17,12 +18,17 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
 
 // Throws Error(device) if training on the host takes more memory than is available
 // (apps/console/process_memory.h), or more addresses than `ulimit -v` leaves (address_space.h). The line says what is
-// needed, what is available, and which --batch-size or --micro-batch should fit; or that the threads get no stacks. Does
-// nothing for a GPU, or if it is not known what is available. Takes no memory for tensors, and writes nothing. Throws
-// Error(usage) for options that every step would refuse, as for images that are too small for the network.
-void check_memory(const PretrainOptions& options, Device device, const Dataset& train);
+// needed, what is available, and which --workers, --batch-size or --micro-batch should fit (fitting_sizes.h); or that the
+// threads get no stacks. Does nothing for a GPU, or if it is not known what is available. Takes no memory for tensors, and
+// writes nothing. Throws Error(usage) for options that every step would refuse, as for images that are too small for the
+// network.
+//
+// Decoded pictures that are kept for the next epoch are not needed. Returns how many bytes of them may be kept
+// (PretrainOptions::picture_cache), and prints a line, if not as many as usual fit; otherwise nothing.
+std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train);
 
-// Rethrows `error` with the same advice, for the memory that is free now that the run has ended.
+// Rethrows `error` with the same advice, for the memory that is free now that the run has ended. If memory ran out while
+// pictures were loaded, the advice is fewer --workers.
 [[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
                                         const Dataset& train);
 

@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -124,6 +126,17 @@ void set_option(const OptionRow<T>& row, const typename OptionRow<T>::Written& v
   given.*row.given = value;
 }
 
+// A path that is not there may be meant from the folder where the run was started.
+std::string path_from_start(const std::string& path, const nlohmann::json& config) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto start = config.find(started_in);
+  const bool says_start = start != config.end() && start->is_string();
+  if (!says_start || path.empty() || fs::path(path).is_absolute() || fs::exists(path, ignored)) return path;
+  const fs::path from_start = fs::path(start->get<std::string>()) / path;
+  return fs::exists(from_start, ignored) ? from_start.string() : path;
+}
+
 void read_data_flags(ConfigValues& values, DataFlags& data) {
   values.read("data", data.path);
   values.read("labels", data.labels);
@@ -180,6 +193,8 @@ ConfigOptions read_config(const std::string& file, PretrainOptions& plain) {
     if (written) set_option(row, *written, plain, given);
   });
   read_data_flags(values, plain.data);
+  plain.data.path = path_from_start(plain.data.path, config);
+  plain.data.labels = path_from_start(plain.data.labels, config);
   const std::string& split = plain.data.named_split;
   check(split.empty() || split == "val" || split == "test" || split == "evaluation", ExitCode::file,
         "--config {}: split is {}; expected val, test or evaluation", file, shown(nlohmann::json(split)));

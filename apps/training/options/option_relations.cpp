@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
+#include <cstdint>
 
 namespace kindred {
 namespace {
@@ -16,6 +17,18 @@ void check_fits_optimizer(const char* flag, const std::optional<double>& given, 
                           OptimizerKind optimizer) {
   check(!given || optimizer == fits, ExitCode::usage, "{} is for --optimizer {}, not for {}; leave it out",
         flag, name(fits), name(optimizer));
+}
+
+// Whether the loss of a batch of one image is the same for all features: there are no negatives, and what is left compares
+// the views of the image with each other.
+bool is_constant_for_one_image(const PretrainOptions& o, const LossOptions& loss) {
+  if (loss.kind == LossKind::triplet || loss.kind == LossKind::n_pairs) return true;
+  if (loss.kind == LossKind::max_margin) return o.views == 1;
+  if (!loss.is_softmax() || o.queue > 0) return false;  // a queue has other images
+  const SupConOptions& supcon = loss.supcon;
+  if (supcon.denominator != SupConDenominator::all || supcon.variant == SupConVariant::in) return true;
+  const std::int64_t others = o.views - 1;
+  return others <= 1 || supcon.positives_cap == 1;  // log 1: the denominator holds the positive alone
 }
 
 }  // namespace
@@ -70,6 +83,14 @@ void check_batch(const PretrainOptions& o) {
         "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
   check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
         "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+}
+
+void check_one_image(const PretrainOptions& o, const LossOptions& loss) {
+  check(
+      o.batch_size != 1 || !is_constant_for_one_image(o, loss), ExitCode::usage,
+      "--batch-size 1 with --loss {}: one image has no others to be compared with, so the loss is the same for "
+      "all features and nothing is learned; use --batch-size 2 or more",
+      o.loss);
 }
 
 void check_beyond_the_batch(const PretrainOptions& o, const LossOptions& loss) {

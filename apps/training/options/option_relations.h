@@ -23,5 +23,7 @@ void check_beyond_the_batch(const PretrainOptions& options, const LossOptions& l
 void check_freezing(const PretrainOptions& options, const LossOptions& loss, bool model_is_known);
 // What a batch is divided into, and what takes in its features.
 void check_batch(const PretrainOptions& options);
+// A batch of one image, from which most losses learn nothing.
+void check_one_image(const PretrainOptions& options, const LossOptions& loss);
 
 }  // namespace kindred

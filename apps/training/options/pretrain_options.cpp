@@ -134,7 +134,7 @@ nlohmann::json PretrainOptions::to_json() const {
   return json;
 }
 
-PretrainFlags::PretrainFlags(CommandLine& line) {
+PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
   plain_.data.add_to(line);
   plain_.data.add_evaluation_split_to(line);
   for_each_option([&](const auto& row) {
@@ -151,10 +151,11 @@ PretrainFlags::PretrainFlags(CommandLine& line) {
   line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, or encoder");
   line.find("--log-every").excludes(line.find("--quiet"));
   // What a flag may say in the place of another.
-  line.complete_first(
-      [this](std::vector<std::string>& plain) { config_is_of_resumed_run_ = take_settings_of_run(plain); });
-  line.read_first("--config", [this, &line](const std::string& file) {
-    ConfigOptions read = read_config(file, plain_);
+  line.complete_first([this, place](std::vector<std::string>& plain) {
+    config_is_of_resumed_run_ = take_settings_of_run(plain, place);
+  });
+  line.read_first("--config", [this, &line, place](const std::string& file) {
+    ConfigOptions read = read_config(place(file).string(), plain_);
     config_ = std::move(read.given);
     config_flags_ = std::move(read.flags);
     preset_of_config_ = std::exchange(plain_.preset, "");
@@ -168,6 +169,7 @@ PretrainFlags::PretrainFlags(CommandLine& line) {
 
 void PretrainFlags::fit_config(const CommandLine& line) {
   if (config_file_.empty()) return;
+  if (!line.has("DIR")) plain_.data.said_in = config_file_;
   if (config_is_of_resumed_run_)
     fmt::print("{}\n", one_line(fmt::format("{} gives the data set, {}, and all options that were not typed",
                                             config_file_, plain_.data.path)));
@@ -229,7 +231,10 @@ PretrainOptions PretrainFlags::resolve_values(const GivenOptions& chosen) const 
   check_flags_fit(o, given_, loss);
   check_beyond_the_batch(o, loss);
   check_freezing(o, loss, !leaves_open(&GivenOptions::model) || chosen.model);
-  if (!leaves_batch_size_open() || chosen.batch_size) check_batch(o);
+  if (!leaves_batch_size_open() || chosen.batch_size) {
+    check_batch(o);
+    check_one_image(o, loss);
+  }
   return o;
 }
 

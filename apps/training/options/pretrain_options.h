@@ -3,6 +3,7 @@
 
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/training/options/loss_flags.h>
+#include <kindred/apps/training/options/resume_flag.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/views/recipe.h>
 #include <kindred/engine/precision.h>
@@ -11,6 +12,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -98,6 +100,9 @@ struct PretrainOptions {
   bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
   bool resume_names_run = false;  // --resume has the path of a run, which should be there
   bool deterministic = false;
+  // How many bytes of decoded pictures a loader keeps at most, if less than usual (dry_run/memory_check.h): no option,
+  // because no result depends on it.
+  std::optional<std::size_t> picture_cache{};
   std::string gpu;         // with dry_run: the GPU, or a file of rates, for which a step's time is predicted
   std::string prediction;  // and the file for the figures
 
@@ -109,7 +114,8 @@ struct PretrainOptions {
 // The flags, bound to storage that lives as long as this object.
 class PretrainFlags {
  public:
-  explicit PretrainFlags(CommandLine& line);
+  // `place` says where the files of --config and of a run that goes on are read.
+  explicit PretrainFlags(CommandLine& line, PlaceOfSettings place = where_named);
   // Flags override the preset, which overrides the file of --config, which overrides what was chosen for the training
   // images (set_defaults.h), which overrides the defaults. Checks all values. Throws Error(usage), which names the
   // flag and the values that it accepts, and the file if that gave the value. Before a batch size is chosen, nothing is
@@ -121,6 +127,8 @@ class PretrainFlags {
   bool leaves_open(std::optional<T> GivenOptions::*option) const {
     return !(given_.*option) && !(preset().*option) && !(config_.*option);
   }
+  // After parsing: the file of --config, or of the run that --resume continues without DIR. "": none.
+  const std::string& config_file() const { return config_file_; }
   bool leaves_batch_size_open() const;
   bool leaves_model_open()
       const;  // neither --model nor --image-size, nor a file of --weights, which has a model

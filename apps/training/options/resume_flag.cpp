@@ -57,13 +57,22 @@ fs::path settings_of(const fs::path& run) {
   return (run.extension() == ".safetensors" ? run_of_checkpoint(run) : run) / "config.json";
 }
 
-// Whether the file is a run's, and says what the run was trained on.
-bool says_data_set(const fs::path& settings) {
+// Null if the file cannot be read, and discarded if it is not JSON.
+nlohmann::json json_of_run(const fs::path& settings) {
   constexpr std::size_t largest_settings = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
   const FileContent content = read_file(settings.string(), largest_settings);
-  if (!content.ok()) return false;
-  const nlohmann::json config =
-      parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
+  if (!content.ok()) return nlohmann::json();
+  return parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
+}
+
+// Whether a run has trained in the folder, so that its config.json is not another program's.
+bool has_more_than_settings(const fs::path& run) {
+  std::error_code ignored;
+  return fs::exists(run / "metrics.jsonl", ignored) || fs::exists(run / encoder_name, ignored);
+}
+
+// Whether these are a run's settings, and say what the run was trained on.
+bool says_data_set(const nlohmann::json& config) {
   if (!config.is_object() || !config.contains("data_fingerprint")) return false;
   const auto data = config.find("data");
   return data != config.end() && data->is_string() && !data->get_ref<const std::string&>().empty();
@@ -88,7 +97,7 @@ std::optional<std::size_t> place_of_argument(const std::vector<std::string>& pla
 
 }  // namespace
 
-bool take_settings_of_run(std::vector<std::string>& plain) {
+bool take_settings_of_run(std::vector<std::string>& plain, PlaceOfSettings place) {
   const std::optional<std::size_t> resume = place_of_resume(plain), argument = place_of_argument(plain);
   if (!resume || plain[*resume] == "--resume=false") return false;
   const std::string text = value_in(plain, "--resume").value_or(""),
@@ -96,7 +105,8 @@ bool take_settings_of_run(std::vector<std::string>& plain) {
   std::string run = names_run(text) ? text : out;
   bool is_named = names_run(text);
   // "--resume RUN": without --out no data set stands there.
-  const bool is_behind = run.empty() && argument && *argument == *resume + 1 && plain[*resume] == "--resume";
+  const bool is_behind = run.empty() && argument && *argument == *resume + 1 && plain[*resume] == "--resume" &&
+                         !plain[*argument].empty();
   if (is_behind) {
     run = plain[*argument];
     is_named = true;
@@ -104,7 +114,11 @@ bool take_settings_of_run(std::vector<std::string>& plain) {
     return false;
   }
   const fs::path settings = settings_of(run);
-  const bool is_there = says_data_set(settings), has_config = value_in(plain, "--config").has_value();
+  const nlohmann::json content = json_of_run(place(settings));
+  const bool is_there = says_data_set(content), has_config = value_in(plain, "--config").has_value();
+  const fs::path folder = settings.parent_path();
+  check(!content.is_discarded() || !has_more_than_settings(folder) || has_config, ExitCode::file,
+        "--resume: {} is not valid JSON; {}", settings.string(), advice_on_damaged_settings(folder));
   check(is_there || !is_named || has_config, ExitCode::usage,
         "--resume {}: no run is there whose config.json says the data set; give both, DIR --resume=RUN", run);
   if (!is_there) return false;
@@ -115,6 +129,19 @@ bool take_settings_of_run(std::vector<std::string>& plain) {
   if (has_config) return false;
   plain.insert(plain.begin(), "--config=" + settings.string());
   return true;
+}
+
+std::string advice_on_damaged_settings(const fs::path& run) {
+  std::error_code ignored;
+  const fs::path checkpoint = run / "checkpoint.safetensors";
+  const fs::path weights = fs::exists(run / encoder_name, ignored) ? run
+                           : fs::exists(checkpoint, ignored)       ? checkpoint
+                                                                   : fs::path();
+  if (weights.empty()) return "restore that file from a copy, or begin a new run in another folder";
+  return fmt::format(
+      "restore that file from a copy, or begin a new run from its weights, with its settings typed again: DIR "
+      "--weights {} --out OTHER",
+      weights.string());
 }
 
 bool names_run(const std::string& text) {

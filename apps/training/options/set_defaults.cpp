@@ -48,8 +48,8 @@ void print_default_on_cpu(const CpuDefault& chosen, const CpuWork& work, const M
     return;
   }
   fmt::print(
-      "--model {} --image-size {} --epochs {}: the default on a CPU for {}{}, about {} with {}; give these "
-      "flags to choose others (on a GPU it is {} at {}, {} epochs)\n",
+      "--model {} --image-size {} --epochs {}: the default on a CPU for {}{}, about {} with {} that nothing "
+      "else uses; give these flags to choose others (on a GPU it is {} at {}, {} epochs)\n",
       chosen.model.model, chosen.model.image_size, chosen.epochs, counted(work.images, "picture"), of_pictures,
       format_rough_duration(chosen.seconds), counted(work.threads, "thread"), usual.model, usual.image_size,
       epochs_for_cpu().front());

@@ -179,6 +179,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path) : path_(path.string())
   const std::string& text = run_record_in(file);
   check(file.checksum_matches(), ExitCode::file, "{} is damaged: its checksum differs", path_);
   run_ = parse_run_state(text, path_);
+  trained_before_ = parse_trained_before(path_, file.metadata());
   for (const SafetensorsEntry& entry : file.entries()) {
     check(entry.shape.size() <= Shape::max_rank &&
               (entry.dtype == "F32" || entry.dtype == "F64" || entry.dtype == "I32"),

@@ -86,12 +86,15 @@ class Checkpoint {
   // Only parameters and buffers, for save_encoder().
   const ParameterStore& model() const { return *model_; }
   const RunState& run() const { return run_; }
+  // Of the encoder (EncoderInfo), of a checkpoint from a file.
+  const std::vector<std::optional<HeldOutImages>>& trained_before() const { return trained_before_; }
 
  private:
   std::shared_ptr<ParameterStore> model_;  // holds the copies; null for a checkpoint from a file
   NamedTensors tensors_;
   RunState run_;
   std::optional<EncoderInfo> encoder_info_;
+  std::vector<std::optional<HeldOutImages>> trained_before_;
   std::string path_;  // the file it was read from
 };
 

@@ -5,7 +5,7 @@
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>
-#include <kindred/apps/training/run/same_run.h>
+#include <kindred/data/sets/fingerprint.h>
 
 #include <algorithm>
 #include <system_error>

@@ -1,6 +1,7 @@
+#include <kindred/apps/training/options/resume_flag.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
-#include <kindred/data/sets/pack/pack.h>
+#include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
 
 #include <fmt/core.h>
@@ -30,29 +31,20 @@ constexpr std::array<const char*, 5> settings_of_some_runs = {"resize", "exif", 
 
 }  // namespace
 
-std::string data_fingerprint(const Dataset& dataset) {
-  std::uint64_t hash = 0;
-  const auto add = [&](std::string_view text) {
-    hash = record_hash({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, hash);
-  };
-  for (const std::string& name : dataset.class_names()) add(name);
-  std::string line;
-  for (std::int64_t i = 0; i < dataset.size(); ++i) {
-    line = dataset.source().id(i);
-    line += fmt::format("\n{}", dataset.label(i));
-    add(line);
-  }
-  return fmt::format("{:016x}", hash);
-}
-
 nlohmann::json settings_of_run(const std::filesystem::path& run) {
   std::error_code ignored;
   const std::filesystem::path file = run / "config.json";
-  return std::filesystem::exists(file, ignored) ? read_json(file) : nlohmann::json();
+  if (!std::filesystem::exists(file, ignored)) return nlohmann::json();
+  try {
+    return read_json(file);
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("{}; {}", error.what(), advice_on_damaged_settings(run)),
+                error.cause());
+  }
 }
 
 std::vector<std::string> changed_settings(const std::filesystem::path& run, const nlohmann::json& now) {
-  const nlohmann::json before = read_json(run / "config.json");
+  const nlohmann::json before = settings_of_run(run);
   std::vector<std::string> changes;
   for (const auto& [key, value] : now.items()) {
     if (std::find(free_settings.begin(), free_settings.end(), key) != free_settings.end()) continue;

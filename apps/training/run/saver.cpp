@@ -10,22 +10,25 @@ namespace {
 
 constexpr double cheap_share = 0.01, retry_seconds = 60;
 
-EncoderInfo info_of_run(const PretrainOptions& o, const std::optional<HeldOutImages>& held_out) {
+EncoderInfo info_of_run(const PretrainOptions& o, const std::optional<HeldOutImages>& held_out,
+                        const std::vector<std::optional<HeldOutImages>>& trained_before) {
   EncoderInfo info{o.model, o.stem, o.image_size, o.pixel_statistics()};
   info.resize = o.resize;
   info.exif = o.exif;
   info.held_out = held_out;
+  info.trained_before = trained_before;
   return info;
 }
 
 }  // namespace
 
 Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture, std::function<void()> saved,
-             std::vector<std::string> class_names, const std::optional<HeldOutImages>& held_out)
+             std::vector<std::string> class_names, const std::optional<HeldOutImages>& held_out,
+             const std::vector<std::optional<HeldOutImages>>& trained_before)
     : every_(o.checkpoint_every),
       capture_(std::move(capture)),
-      writer_(o.out, info_of_run(o, held_out), static_cast<int>(o.keep_checkpoints), system_files(),
-              std::move(saved), std::move(class_names)),
+      writer_(o.out, info_of_run(o, held_out, trained_before), static_cast<int>(o.keep_checkpoints),
+              system_files(), std::move(saved), std::move(class_names)),
       steps_seen_(steps_done),
       last_save_(now_seconds()) {}
 

@@ -1,5 +1,7 @@
 #include <kindred/apps/console/images/evaluated_on.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/apps/training/run/best/best_encoder.h>
 #include <kindred/apps/training/run/classifier/classifier_result.h>
@@ -9,6 +11,7 @@
 #include <kindred/apps/training/run/takeover/own_files.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/engine/error.h>
 #include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
@@ -57,6 +60,16 @@ bool is_on_same_images(const nlohmann::json& one, const nlohmann::json& other) {
   return images(one) == images(other);
 }
 
+// What the file says about its encoder. Nobody knows what another program's weights were trained on.
+std::optional<EncoderInfo> known_encoder(const fs::path& file) {
+  try {
+    const WeightsInfo info = weights_info_of(file);
+    return info.assumed ? std::nullopt : std::optional(info.encoder);
+  } catch (const Error&) {  // the flags say which model it is, and its tensors alone do not
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 ExistingRun existing_run(const PretrainOptions& options) {
@@ -73,9 +86,17 @@ nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& trai
   return config;
 }
 
-void load_initial_weights(const PretrainOptions& options, ParameterStore& store) {
+std::vector<std::optional<HeldOutImages>> load_initial_weights(const PretrainOptions& options,
+                                                               ParameterStore& store,
+                                                               const std::optional<Dataset>& evaluation) {
   const auto file = weights_file("--weights", options.weights, options.best);
   fmt::print("{}\n", load_weights(file, store).to_string());
+  const std::optional<EncoderInfo> encoder = known_encoder(file);
+  if (!encoder) return {};
+  const std::string warning =
+      evaluation ? seen_images_warning(*encoder, *evaluation, "encoder of --weights") : std::string();
+  if (!warning.empty()) fmt::print("{}\n", one_line(warning));
+  return trainings_up_to(*encoder);
 }
 
 PretrainOptions as_begun(const PretrainOptions& asked) {

@@ -7,11 +7,13 @@
 #include <kindred/data/sets/dataset.h>
 #include <kindred/engine/device.h>
 #include <kindred/engine/parameters.h>
+#include <kindred/models/encoder_file.h>
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -31,8 +33,11 @@ PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& a
 nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& train,
                              const std::optional<Dataset>& evaluation, const std::string& data_fingerprint);
 
-// Sets the weights of --weights in place of the random initial ones, and prints which. Throws Error(file).
-void load_initial_weights(const PretrainOptions& options, ParameterStore& store);
+// Sets the weights of --weights in place of the random initial ones, and prints which, and a warning if their encoder has
+// seen images of `evaluation`. Returns what the new encoder keeps of it (EncoderInfo::trained_before). Throws Error(file).
+std::vector<std::optional<HeldOutImages>> load_initial_weights(const PretrainOptions& options,
+                                                               ParameterStore& store,
+                                                               const std::optional<Dataset>& evaluation);
 
 class RunStart {
  public:

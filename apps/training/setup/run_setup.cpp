@@ -29,6 +29,7 @@ PlanRules rules_of(const PretrainOptions& asked) {
 
 void dry_run(const PretrainFlags& flags, const PretrainOptions& asked) {
   results_follow();
+  check_no_file_of_run("--prediction", asked.prediction);
   if (!asked.gpu.empty()) {
     const Dataset train = open_training_images(as_begun(asked));
     predict(resolve_for(flags, asked, Device::cuda, train), train);
@@ -39,7 +40,10 @@ void dry_run(const PretrainFlags& flags, const PretrainOptions& asked) {
   const Dataset train = open_training_images(as_begun(asked));
   const PretrainOptions options = resolve_for(flags, asked, device.device, train);
   const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
-  fmt::print("{}", describe(memory, other_memory(options, train, memory.parameters), device.device));
+  const MemoryOfPictures pictures = memory_of_pictures(train);
+  const std::size_t others = other_memory(options, train, pictures.largest, memory.parameters) +
+                             memory_of_kept_pictures(options, train, pictures);
+  fmt::print("{}", describe(memory, others, device.device));
 }
 
 RunSetup::RunSetup(const CommandLine& line, const PretrainFlags& flags, const PretrainOptions& asked)
@@ -51,7 +55,7 @@ RunSetup::RunSetup(const CommandLine& line, const PretrainFlags& flags, const Pr
       train(open_training_images(as_begun(asked))),
       options(resolve_for(flags, asked, device.device, train)),
       evaluation(open_evaluation_images(options, train)) {
-  check_memory(options, device.device, train);
+  options.picture_cache = check_memory(options, device.device, train);
 }
 
 void RunSetup::explain(const OutOfMemory& error) const {

@@ -9,9 +9,6 @@
 namespace kindred::detail {
 namespace {
 
-// Larger buffers are given back: a loader has a decoder for every thread.
-constexpr std::size_t most_kept_bytes = std::size_t{64} << 20;
-
 // The two bytes in front of a zlib stream (RFC 1950). The size of its window is not used: the largest one takes all.
 bool is_zlib_header(ByteSpan stream) {
   if (stream.size() < 2) return false;
@@ -30,16 +27,20 @@ void place_row(const PngPass& pass, std::size_t y, const std::uint8_t* line, Ima
 
 void PngDecoder::open(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header) {
   header.reason = read_png(bytes, limits, file_, header);
+  if (!header.ok()) return;
+  const std::size_t joined = file_.data.size() > 1 ? file_.data_bytes : 0;
+  header.decoder_bytes = static_cast<std::size_t>(file_.filtered_bytes()) + joined;
 }
 
 void PngDecoder::decode(Decoded& out) {
   std::string problem = inflate_rows(static_cast<std::size_t>(file_.filtered_bytes()));
   if (problem.empty()) problem = convert_rows(out);
-  if (capacity_ > most_kept_bytes) {
+  // A loader has a decoder for every thread.
+  if (capacity_ > most_kept_by_decoder) {
     rows_.reset();
     capacity_ = 0;
   }
-  if (stream_.capacity() > most_kept_bytes) stream_ = std::vector<std::uint8_t>();
+  if (stream_.capacity() > most_kept_by_decoder) stream_ = std::vector<std::uint8_t>();
   if (!problem.empty()) return reject(out, std::move(problem));
   out.outcome = colours_lack_ ? Outcome::damaged : Outcome::ok;
   out.reason = colours_lack_ ? "damaged PNG: a pixel's colour is not in its palette" : "";

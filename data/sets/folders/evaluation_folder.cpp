@@ -75,6 +75,7 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     const EvaluationContent content = listable ? content_of(found, classes) : EvaluationContent::known_classes;
     std::string problem;
     if (content == EvaluationContent::nothing) {
+      choice.has_empty = true;
       problem = "there are no images in it";
     } else if (content == EvaluationContent::other_classes && is_test && evaluate_on == Split::evaluation) {
       problem = "none of its folders is a class of train";

@@ -25,6 +25,7 @@ struct EvaluationFolder {
 struct EvaluationChoice {
   std::optional<EvaluationFolder> folder{};      // empty: the set has nothing to evaluate on
   std::optional<EvaluationFolder> unlabelled{};  // the first one with images whose classes nothing says
+  bool has_empty = false;                        // there is a folder for evaluation without images
   std::vector<std::string> notes{};              // what the owner of the set may not expect (Dataset::notes)
 };
 

@@ -1,6 +1,8 @@
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/folders/file_source.h>
 
+#include <system_error>
+
 namespace kindred::detail {
 
 std::string FileSource::name(std::int64_t i) const {
@@ -16,6 +18,14 @@ std::optional<Encoded> FileSource::encoded(std::int64_t i, std::vector<std::uint
   file.reason = read_file(path, limits().max_file_bytes, scratch);
   file.bytes = scratch;
   return file;
+}
+
+std::optional<std::uint64_t> FileSource::stored_bytes(std::int64_t i) const {
+  thread_local std::string path;
+  set_path(path, i);
+  std::error_code unreadable;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, unreadable);
+  return unreadable ? 0 : bytes;
 }
 
 void FileSource::set_path(std::string& path, std::int64_t i) const {

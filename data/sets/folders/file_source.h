@@ -25,6 +25,7 @@ class FileSource : public SampleSource {
 
   std::string name(std::int64_t i) const override;
   std::optional<Encoded> encoded(std::int64_t i, std::vector<std::uint8_t>& scratch) const override;
+  std::optional<std::uint64_t> stored_bytes(std::int64_t i) const override;
 
  protected:
   std::string_view added_name(std::int64_t i) const { return names_[static_cast<std::size_t>(i)]; }

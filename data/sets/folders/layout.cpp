@@ -107,6 +107,7 @@ std::vector<std::string> classes_alone(const fs::path& dir) {
 std::vector<std::string> all_classes(const fs::path& dir) {
   if (holds_sets(dir)) return {};
   std::vector<std::string> classes = folders_with_images(ClassTree(dir));
+  std::erase(classes, flat_test_folder(dir));
   if (classes.empty()) return {};
   // A class that is left out would give the classes behind it other labels.
   for (const std::string& name : list_folders(dir))

@@ -12,8 +12,8 @@ namespace kindred::detail {
 // itself is a folder for training or evaluation of a set. Throws Error(data).
 std::vector<std::string> classes_alone(const std::filesystem::path& dir);
 
-// The folders with images in `dir`, also a single one, and whatever `dir` is itself: a folder for training or evaluation
-// of a set, too. Empty if holds_sets(dir), or if there are none. Throws Error(data).
+// The folders with images in `dir`, without flat_test_folder(); also a single one, and whatever `dir` is itself: a folder
+// for training or evaluation of a set, too. Empty if holds_sets(dir), or if there are none. Throws Error(data).
 std::vector<std::string> all_classes(const std::filesystem::path& dir);
 
 // Whether a folder in `dir` is a set, or for training or evaluation: then `dir` is not one folder of images. Throws

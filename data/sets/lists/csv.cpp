@@ -51,7 +51,9 @@ std::string CsvReader::read_quoted_cell() {
   const std::int64_t begins = line_;
   std::string cell;
   for (++at_;; ++at_) {
-    check(at_ < text_.size(), ExitCode::data, "{}: line {}: a quote is not closed", path_, begins);
+    check(at_ < text_.size(), ExitCode::data,
+          "{}: line {}: a quote is not closed; add the one at the end of the cell, or remove the one before it",
+          path_, begins);
     const char c = text_[at_];
     if (c == '"') {
       if (at_ + 1 >= text_.size() || text_[at_ + 1] != '"') break;

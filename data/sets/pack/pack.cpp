@@ -3,6 +3,7 @@
 #include <kindred/data/sets/name_table.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/data/sets/pack/pack_format.h>
+#include <kindred/data/sets/subset.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 #include <sys/mman.h>  // defines: mmap, munmap, madvise
@@ -10,9 +11,11 @@
 #include <unistd.h>    // defines: sysconf
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace kindred {
 
@@ -239,6 +242,11 @@ class PackSource : public SampleSource {
     return checked(*part, at);
   }
 
+  std::optional<std::uint64_t> stored_bytes(std::int64_t i) const override {
+    const auto [part, at] = find(i);
+    return part->records[at].bytes;
+  }
+
   void load(std::int64_t i, Decoded& out) const override {
     const auto [part, at] = find(i);
     if (part->records[at].kind != RecordKind::pixels) return SampleSource::load(i, out);
@@ -291,14 +299,32 @@ bool is_pack_name(const std::string& name) {
 
 constexpr const char* part_names[] = {"train", "val", "test"};  // of the splits of a pack, in their order
 
+using CountsOfClasses = std::vector<std::int64_t>;
+
+void count_labels(const PackSplit& split, CountsOfClasses& counts) {
+  for (const PackRecord& record : split.records) ++counts[static_cast<std::size_t>(record.label)];
+}
+
+// Origin::divided: the training images of the packs and those that were held out of them. A pack that was made of some
+// images of each class does not know how many there were: then the numbers do not fit the share.
+CountsOfClasses divided_of(const CountsOfClasses& train, const CountsOfClasses& held, double fraction) {
+  CountsOfClasses divided;
+  for (std::size_t c = 0; c < train.size(); ++c) {
+    divided.push_back(train[c] + held[c]);
+    if (held_out_of_class(divided.back(), fraction) != held[c]) return {};
+  }
+  return divided;
+}
+
 // The images of split number `split` of all packs; nullopt if there are none.
 std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std::vector<fs::path>& packs,
                                            std::size_t split) {
   auto source = std::make_shared<PackSource>(request.limits);
   std::vector<std::string> classes;
   std::vector<std::int32_t> labels;
-  std::optional<HeldOutShare> held_out;  // if all packs agree
-  bool all_pixels = true;
+  std::optional<HeldOutShare> held_out;   // if all packs agree
+  std::array<CountsOfClasses, 2> counts;  // of the images for training and validation
+  bool all_pixels = true, are_undivided = true;
   for (const fs::path& path : packs) {
     PackPart part;
     part.path = path.string();
@@ -312,6 +338,11 @@ std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std
     check(classes == contents.class_names, ExitCode::data,
           "{}: its classes differ from the classes of {}; packs of one folder must be of the same classes",
           part.path, packs.front().string());
+    are_undivided &= contents.splits.size() == 1 && !contents.held_out;
+    for (std::size_t s = 0; s < counts.size(); ++s) {
+      counts[s].resize(classes.size());
+      if (s < contents.splits.size()) count_labels(contents.splits[s], counts[s]);
+    }
     if (split >= contents.splits.size()) continue;
     for (std::size_t before = 0; before < split; ++before)
       part.first_number += contents.splits[before].records.size();
@@ -327,7 +358,10 @@ std::optional<Dataset> open_split_of_packs(const OpenRequest& request, const std
   if (labels.empty()) return std::nullopt;
   Dataset set(std::move(classes), std::move(labels), std::move(source), all_pixels);
   if (split == 2) held_out.reset();  // images for tests are no part of those for training
-  set.set_origin({request.dir.string(), part_names[split], held_out});
+  Origin origin{request.dir.string(), part_names[split], held_out};
+  if (held_out) origin.divided = divided_of(counts[0], counts[1], held_out->fraction);
+  origin.is_undivided = are_undivided;
+  set.set_origin(std::move(origin));
   return set;
 }
 

@@ -71,6 +71,9 @@ int has_only_batch_size(int argc, char** argv) {
 int has_no_device_memory(int, char**) {
   throw OutOfMemory("the pool is empty");
 }
+int has_no_memory_for_pictures(int, char**) {
+  throw OutOfMemory("no picture fits", Cause::out_of_memory_loading);
+}
 int gets_no_thread(int, char**) {
   throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
 }
@@ -87,6 +90,9 @@ TEST_CASE("main: without memory or threads a program ends with code 5 and says w
   CHECK(pool.code == 5);
   CHECK(pool.error_output ==
         "some_program: error: the pool is empty; use a smaller --batch-size or --image-size\n");
+  const EndOfProgram pictures = end_of(has_no_memory_for_pictures);
+  CHECK(pictures.code == 5);
+  CHECK(pictures.error_output == "some_program: error: no picture fits; use fewer --workers\n");
   const EndOfProgram threads = end_of(gets_no_thread);
   CHECK(threads.code == 5);
   CHECK(threads.error_output ==

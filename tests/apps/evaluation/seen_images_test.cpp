@@ -7,11 +7,13 @@
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/models/classifier_file.h>
 #include <kindred/models/encoder_file.h>
+#include <kindred/models/weights_file.h>
 
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,11 +73,17 @@ TEST_CASE("seen images: a line about the encoder, one about the classifier, and 
   CHECK(seen_images_warnings(nullptr, classifier_with({}), set).empty());
   CHECK(seen_images_warnings(&same, classifier_with(HeldOutImages{0.5, 8}), set).empty());
   // Parts of a set that nobody trains on.
-  CHECK(
-      seen_images_warnings(&silent, classifier_with(seventh), images_of("val", HeldOutShare{0.25, 8})).empty());
+  CHECK(seen_images_warnings(&silent, classifier_with(seventh), images_of("test", {})).empty());
+  CHECK(seen_images_warnings(&silent, classifier_with(seventh), images_of("val", {})).empty());
+  // Images that were held out when a pack was made.
+  const Dataset of_pack = images_of("val", HeldOutShare{0.25, 8});
+  CHECK(seen_images_warnings(&silent, classifier_with(seventh), of_pack) ==
+        Lines{"warning: the encoder was trained without --val-fraction" + end, classifier_warning});
+  CHECK(seen_images_warnings(&same, classifier_with(eighth), of_pack).empty());
   const std::string all =
       " was trained on all but 0.25 of a set: if that was this one, most of these images are its training "
-      "images, and figures are too good; --split val measures those that it did not see";
+      "images, and figures are too good; --split val --val-fraction 0.25 --val-seed 7 measures those that it "
+      "did not see";
   CHECK(seen_images_warnings(&silent, classifier_with(seventh), images_of("all", {})) ==
         Lines{"warning: the classifier" + all});
   CHECK(seen_images_warnings(&other, classifier_with(seventh), images_of("all", {})) ==
@@ -101,8 +109,72 @@ TEST_CASE("seen images: what is held out of a pack that holds out some itself is
       "pack: if that was on this set, it has seen images that it is now evaluated on (--val-fraction 0.25 "
       "--val-seed 3), and figures are too good; give both programs the same");
   CHECK(!warning(of_part, {0.25, 3, {{0.2, 0}}}).empty());
-  CHECK(seen_images_warning(of_part, images_of("all", {})).find(" was trained on a part of a set: ") !=
-        std::string::npos);
+  CHECK(
+      seen_images_warning(of_part, images_of("all", {})) ==
+      "warning: the encoder was trained on a part of a set: if that was this one, most of these images are its "
+      "training images, and figures are too good; --split val --val-fraction 0.1 --val-seed 0 measures those "
+      "that it did not see");
+}
+
+TEST_CASE("seen images: shares that hold out the same number of every class are the same") {
+  const EncoderInfo tenth = encoder_with(HeldOutImages{0.1, 0});
+  const auto warns = [&](const std::vector<std::int64_t>& images, double fraction, std::uint64_t seed) {
+    Dataset set = images_of("held out", HeldOutShare{fraction, seed});
+    Origin origin = set.origin();
+    origin.divided = images;
+    set.set_origin(origin);
+    return !seen_images_warning(tenth, set).empty();
+  };
+  CHECK(!warns({12, 12}, 0.12, 0));  // 1 and 1, as of 0.1
+  CHECK(warns({12, 48}, 0.12, 0));   // 6 of 48, not 5
+  CHECK(!warns({12, 48}, 0.10000001, 0));
+  CHECK(warns({12, 12}, 0.12, 1));
+  CHECK(warns({}, 0.12, 0));  // the numbers are not known
+}
+
+TEST_CASE("seen images: an encoder that began with another one has seen what that one has") {
+  EncoderInfo info = encoder_with(HeldOutImages{0.1, 0});
+  info.trained_before = {std::nullopt, HeldOutImages{0.25, 7}};
+  CHECK(
+      seen_images_warning(info, images_of("held out", HeldOutShare{0.1, 0})) ==
+      "warning: the encoder that this encoder began with was trained with --val-fraction 0.25 --val-seed 7: if "
+      "that was on this set, it has seen images that it is now evaluated on (--val-fraction 0.1 --val-seed 0), "
+      "and figures are too good; give all trainings the same");
+  info.trained_before = {HeldOutImages{0.25, 0}};
+  CHECK(seen_images_warning(info, images_of("held out", HeldOutShare{0.1, 0})).empty());
+  CHECK(seen_images_warning(info, images_of("val", {})).empty());
+}
+
+TEST_CASE("encoder files: what was held out of the trainings before, each once, and what makes no sense") {
+  using Texts = std::map<std::string, std::string>;
+  const std::string list =
+      R"([{},{"trained_on_all":"0123456789abcdef"},{"val_before":"[[0.1,0]]","val_fraction":"0.25","val_seed":"7"}])";
+  EncoderInfo info = encoder_with(HeldOutImages{0.5, 1});
+  info.trained_before = {std::nullopt, HeldOutImages{0, 0, {}, "0123456789abcdef"},
+                         HeldOutImages{0.25, 7, {{0.1, 0}}}};
+  CHECK((parse_trained_before("FILE", Texts{{"trained_before", list}}) == info.trained_before));
+  CHECK(parse_trained_before("FILE", Texts{}).empty());
+  CHECK(trainings_up_to(info).size() == 4);
+  CHECK((trainings_up_to(info).back() == HeldOutImages{0.5, 1}));
+  info.held_out.reset();
+  CHECK((trainings_up_to(info) == info.trained_before));
+
+  const TemporaryFolder folder;
+  const std::string file = folder / "encoder.safetensors";
+  SafetensorsWriter writer;
+  add_encoder_info(writer, info);
+  writer.add("fc.bias", classifier_with({}).bias);
+  writer.write(file);
+  CHECK(SafetensorsFile(file).metadata().at("trained_before") == list);
+  for (const char* wrong : {"{}", "[1]", "[[]]", R"([{"val_fraction":0.25}])", "[{"}) {
+    CAPTURE(wrong);
+    const auto parse = [&] { parse_trained_before("FILE", Texts{{"trained_before", wrong}}); };
+    CHECK(
+        test::error_of(parse) ==
+        "FILE: the metadata's \"trained_before\" should be a list of objects like {\"val_fraction\": \"0.1\", "
+        "\"val_seed\": \"0\"}");
+    CHECK(test::code_of(parse) == ExitCode::file);
+  }
 }
 
 TEST_CASE("classifier files: what was held out, nothing, and what makes no sense") {
@@ -117,8 +189,14 @@ TEST_CASE("classifier files: what was held out, nothing, and what makes no sense
   save_classifier(file, classifier_with(of_pack));
   CHECK((load_classifier(file, 1).held_out == of_pack));
   CHECK(SafetensorsFile(file).metadata().at("val_before") == "[[0.1,0],[0.5,9]]");
+  const HeldOutImages nothing{0, 0, {}, "0123456789abcdef"};
+  save_classifier(file, classifier_with(nothing));
+  CHECK((load_classifier(file, 1).held_out == nothing));
+  CHECK(SafetensorsFile(file).metadata().at("trained_on_all") == "0123456789abcdef");
+  CHECK(!SafetensorsFile(file).metadata().contains("val_fraction"));  // earlier versions refuse a 0
   save_classifier(file, classifier_with({}));
   CHECK(!load_classifier(file, 1).held_out);
+  CHECK(!SafetensorsFile(file).metadata().contains("trained_on_all"));
   CHECK(!SafetensorsFile(file).metadata().contains("val_fraction"));
   CHECK(!SafetensorsFile(file).metadata().contains("val_seed"));
 
@@ -139,6 +217,10 @@ TEST_CASE("classifier files: what was held out, nothing, and what makes no sense
           file + ": the metadata's \"val_fraction\" should be a number above 0 and below 1");
     CHECK(test::code_of(load) == ExitCode::file);
   }
+  for (const char* fingerprint : {"", "0123", "0123456789ABCDEF", "0123456789abcdef0"})
+    CHECK(test::error_of([&] {
+            loaded_with({{"trained_on_all", fingerprint}});
+          }) == file + ": the metadata's \"trained_on_all\" should be 16 hexadecimal digits");
   for (const Texts& texts :
        {Texts{{"val_fraction", "0.25"}}, Texts{{"val_fraction", "0.25"}, {"val_seed", "-1"}}})
     CHECK(test::error_of([&] { loaded_with(texts); }) ==
@@ -247,10 +329,49 @@ TEST_CASE("held-out images: an encoder that was trained on a pack knows what was
   const std::string warning = "warning: the encoder was trained with --val-fraction 0.1 --val-seed 0: ";
   CHECK(says(probed(set + " --val-seed 3"), warning));
   CHECK(says(probed(pack + " --val-fraction 0.1"), warning));
+  // One of eight images of each class, as with a tenth; and two.
+  CHECK(!says(probed(set + " --val-fraction 0.12"), "warning: the encoder"));
+  CHECK(says(probed(set + " --val-fraction 0.2"), warning));
+  const std::string eighth = folder / "eighth.kpack";
+  REQUIRE(run_program("pack_dataset", set + " " + eighth + " --val-fraction 0.12").code == 0);
+  CHECK(!says(probed(eighth), "warning: the encoder"));
+  REQUIRE(probed(set).code == 0);
   const std::string model = frozen + "--encoder " + run + " --classifier " + probe;
   CHECK(!says(run_program("evaluate", set + " --split val" + model), "warning: the encoder"));
   CHECK(
       says(run_program("evaluate", set + model), "warning: the encoder was trained on all but 0.1 of a set: "));
+}
+
+TEST_CASE("held-out images: those of a pack are warned of like those of the folder with the same flags") {
+  const TemporaryFolder folder;
+  const std::string set = folder / "alone", half = folder / "half.kpack", all = folder / "all.kpack",
+                    run = folder / "run", probe = folder / "probe";
+  fs::rename(draw_tiny_set(folder) + "/train", set);
+  const std::string flags = " --val-fraction 0.5 --val-seed 5";
+  REQUIRE(run_program("pack_dataset", set + " " + half + flags).code == 0);
+  REQUIRE(run_program("pack_dataset", set + " " + all + " --val-fraction 0").code == 0);
+  REQUIRE(run_program("pretrain", all + " --out " + run + tiny).code == 0);
+  const std::string encoder = " --encoder " + run;
+  REQUIRE(run_program("linear_probe", set + encoder + probe_flags + "--out " + probe).code == 0);
+  const std::string end =
+      ": if that was on this set, it has seen images that it is now evaluated on (--val-fraction 0.5 "
+      "--val-seed "
+      "5), and figures are too good; give both programs the same\n";
+  const std::string model = encoder + frozen + "--classifier " + probe;
+  for (const std::string& what : {half, set + flags}) {
+    CAPTURE(what);
+    const auto evaluated = run_program("evaluate", what + model);
+    CAPTURE(evaluated.output);
+    CHECK(evaluated.code == 0);
+    CHECK(says(evaluated, "warning: the encoder was trained with nothing held out" + end));
+    CHECK(says(evaluated, "warning: the classifier was trained with --val-fraction 0.1 --val-seed 0" + end));
+  }
+  CHECK(!says(run_program("evaluate", half + " --split train" + model), "warning: the "));
+  const auto probed = run_program("linear_probe", half + encoder + probe_flags + "--overwrite --out " + probe);
+  CAPTURE(probed.output);
+  CHECK(probed.code == 0);
+  CHECK(says(probed, "warning: the encoder was trained with nothing held out" + end));
+  CHECK(!says(run_program("evaluate", half + model), "warning: the classifier"));  // now it is of this pack
 }
 
 TEST_CASE(

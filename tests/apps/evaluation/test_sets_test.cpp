@@ -147,7 +147,12 @@ TEST_CASE("held-out images: an encoder knows them, and a probe with others warns
   // All images of class folders alone: most of them were trained on.
   const std::string all = set + "/train --device cpu -j 1 -b 8 --encoder " + run + " --classifier " +
                           (folder / "probe/classifier.safetensors").string();
-  CHECK(says(run_program("evaluate", all), "warning: the encoder was trained on all but 0.25 of a set: "));
+  const auto evaluated = run_program("evaluate", all);
+  CAPTURE(evaluated.output);
+  CHECK(says(evaluated, "warning: the encoder was trained on all but 0.25 of a set: "));
+  const std::string advice = "--split val --val-fraction 0.25 --val-seed 7";
+  CHECK(says(evaluated, "; " + advice + " measures those that it did not see\n"));
+  CHECK(!says(run_program("evaluate", all + " " + advice), "warning: the encoder"));
 }
 
 TEST_CASE("a classifier says when it gets another encoder than its own") {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 namespace kindred {
@@ -191,7 +192,7 @@ TEST_CASE("by hand: a frozen stem and stage, and a slower encoder") {
       optimizer.set_learning_rate(by_hand::learning_rate(step));
       optimizer.step();
     }
-    return by_hand::encoder_bytes(model.store);
+    return by_hand::encoder_bytes(model.store, {std::nullopt});  // the file says nothing of its own images
   };
   const std::string flags = "--loss cross_entropy --views 1 --weights " + weights;
   const std::string frozen = by_hand_with(true, 1), slow = by_hand_with(false, 0.1),

@@ -116,7 +116,7 @@ TEST_CASE("classes alone: one level too high, one class, only evaluation, no cla
 }
 
 TEST_CASE("classes alone: a class is called like a split where all folders hold only images") {
-  for (const std::string name : {"train", "Test", "dev"}) {
+  for (const std::string name : {"train", "Val", "dev"}) {
     CAPTURE(name);
     const TempFolder folder;
     for (const std::string& each : {std::string("bus"), std::string("car"), name})

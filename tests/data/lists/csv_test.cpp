@@ -41,7 +41,9 @@ TEST_CASE("csv: the first row shows the separator") {
 }
 
 TEST_CASE("csv: what is no table is refused, with the line") {
-  CHECK(error_of([] { rows_of("a,b\n\"c,d\n"); }) == "a.csv: line 2: a quote is not closed");
+  CHECK(
+      error_of([] { rows_of("a,b\n\"c,d\n"); }) ==
+      "a.csv: line 2: a quote is not closed; add the one at the end of the cell, or remove the one before it");
   CHECK(error_of([] { rows_of("a,b\n\"c\"d,e\n"); }) ==
         "a.csv: line 2: there is text behind a closing quote; a quote inside of quotes is written twice");
   CHECK(error_of([] { rows_of(std::string("a\0,\0b\0", 6)); }) ==

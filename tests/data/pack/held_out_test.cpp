@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/fingerprint.h>
 #include <kindred/data/sets/pack/pack.h>
 #include <kindred/data/sets/pack/pack_format.h>
 
@@ -14,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 using namespace kindred;
 using namespace kindred::test;
@@ -92,6 +94,44 @@ TEST_CASE("pack: it says which images were held out of its training set, also if
   CHECK((held_out_of_split(folder.string() + "/packs", Split::train) == expected));
   pack_holding_out(folder, half, "packs/1.kpack");
   CHECK(!held_out_of_split(folder.string() + "/packs", Split::train));
+}
+
+TEST_CASE("pack: it knows how many images of each class were divided, unless it holds some of them only") {
+  const TempFolder folder;
+  write_class_folders(folder, "set/train", {"a", "b"}, 8);
+  const DatasetOptions quarter{.val_fraction = 0.25};
+  const std::string dir = folder.string() + "/set", pack = pack_holding_out(folder, quarter, "whole.kpack"),
+                    some = pack_holding_out(folder, {.limit_per_class = 3, .val_fraction = 0.25}, "some.kpack");
+  const std::vector<std::int64_t> eight{8, 8}, six{6, 6};
+  const auto divided = [](const std::string& path, Split split, const DatasetOptions& options) {
+    return open_dataset(path, split, options)->origin().divided;
+  };
+  for (const Split split : {Split::train, Split::val}) {
+    CHECK(divided(dir, split, quarter) == eight);
+    CHECK(divided(pack, split, {}) == eight);
+    CHECK(divided(pack, split, quarter) == six);
+    CHECK(divided(some, split, {}).empty());
+  }
+  CHECK(divided(dir, Split::train, {}).empty());
+}
+
+TEST_CASE("pack: of class folders of which nothing is held out, it says so as they do") {
+  const TempFolder folder;
+  write_class_folders(folder, "alone", {"a", "b"}, 8);
+  const std::string dir = folder.string() + "/alone", pack = folder.string() + "/all.kpack";
+  const DatasetOptions nothing{.val_fraction = 0.0};
+  const Dataset whole = *open_dataset(dir, Split::train, nothing);
+  CHECK(whole.origin().is_undivided);
+  CHECK(!open_dataset(dir, Split::train)->origin().is_undivided);  // a tenth is held out
+  write_pack(whole, std::optional<Dataset>(), dir, pack, {});
+  const Dataset packed = *open_dataset(pack, Split::train);
+  CHECK(packed.origin().is_undivided);
+  CHECK(data_fingerprint(packed) == data_fingerprint(whole));
+  CHECK(!open_dataset(pack, Split::train, {.val_fraction = 0.25})->origin().is_undivided);
+  write_class_folders(folder, "set/train", {"a", "b"}, 8);
+  write_class_folders(folder, "set/val", {"a", "b"}, 2);
+  CHECK(!open_dataset(folder.string() + "/set", Split::train, nothing)->origin().is_undivided);
+  CHECK(!open_dataset(pack_holding_out(folder, {}, "set.kpack"), Split::train)->origin().is_undivided);
 }
 
 TEST_CASE("pack: of a set with images for validation of its own it has the format of earlier versions") {

@@ -106,6 +106,43 @@ void put_right_folder_of(const fs::path& given) {
   put_right(folder.filename() == "checkpoints" ? folder.parent_path() : folder);
 }
 
+fs::path place_of_settings(const fs::path& settings) {
+  constexpr const char* name = "config.json";
+  if (settings.filename() != name) return settings;
+  const fs::path folder = folder_around(settings);
+  const SetAside earlier(folder, FolderOf::run);
+  if (!earlier.is_there()) return settings;
+  check(!is_locked(folder), ExitCode::usage,
+        "{}: the run in {} is being replaced by another process; wait until it has saved", settings.string(),
+        folder.string());
+  return earlier.place_of(name);
+}
+
+void check_no_file_of_run(const char* flag, const std::string& file) {
+  if (file.empty()) return;
+  std::error_code ignored;
+  const auto has_run = [](const fs::path& folder) {
+    return holds_run(folder) || SetAside(folder, FolderOf::run).is_there();
+  };
+  // Also what a link points to, because a program writes there.
+  const std::vector<fs::path> paths = {fs::path(file), fs::weakly_canonical(file, ignored)};
+  for (const fs::path& path : paths) {
+    if (path.empty()) continue;
+    const fs::path folder = folder_around(path);
+    const std::string name = path.filename().string();
+    const bool is_of_run = has_run(folder) && is_own_name(folder, name, FolderOf::run);
+    const bool is_checkpoint =
+        folder.filename() == "checkpoints" && is_checkpoint_name(name) && has_run(folder.parent_path());
+    check(!is_of_run && !is_checkpoint, ExitCode::usage,
+          "{} {}: a file of this name belongs to the run in {}; give another name", flag, file,
+          (is_of_run ? folder : folder.parent_path()).string());
+    const bool has_probe = holds_probe(folder) || SetAside(folder, FolderOf::probe).is_there();
+    check(!has_probe || !is_own_name(folder, name, FolderOf::probe), ExitCode::usage,
+          "{} {}: a file of this name belongs to the result of linear_probe in {}; give another name", flag,
+          file, folder.string());
+  }
+}
+
 OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun existing)
     : folder_(folder),
       what_(what),

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace kindred {
@@ -58,5 +59,14 @@ class OutputFolder {
 // Puts right what a killed process left in the folder that is about to be read, or in that of a file or checkpoint.
 // Does nothing while another process is using the folder. Throws Error(io).
 void put_right_folder_of(const std::filesystem::path& given);
+
+// Where a file of settings is to be read while nothing was put right yet: if it is the config.json of a folder whose run is
+// set aside, and a killed process left it so, the config.json of that run. Changes nothing. Throws Error(usage) if another
+// process is replacing the run.
+std::filesystem::path place_of_settings(const std::filesystem::path& settings);
+
+// For a file that another program is to write, by this flag: throws Error(usage) if it would be one of the files of a run
+// or of a probe's result, also of one that is set aside. An empty name is accepted.
+void check_no_file_of_run(const char* flag, const std::string& file);
 
 }  // namespace kindred

@@ -148,6 +148,11 @@ bool holds_save(const fs::path& folder, FolderOf what) {
          !CheckpointFolder(folder, 1).candidates().empty();
 }
 
+bool is_own_name(const fs::path& folder, const std::string& name, FolderOf what) {
+  if (what == FolderOf::probe) return is_name_of_probe(name);
+  return holds_classifying_run(folder) ? is_name_of_run_or_result(name) : is_name_of_run(name);
+}
+
 bool is_report(const fs::path& file) {
   if (file.filename() == "bad_images.tsv") return read_lines(file).size() > 1;  // the first one is the header
   return file.filename() == "non_finite.json";

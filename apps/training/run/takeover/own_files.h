@@ -47,6 +47,10 @@ bool holds_results(const std::filesystem::path& folder, FolderOf what);
 // result.json, which is written last.
 bool holds_save(const std::filesystem::path& folder, FolderOf what);
 
+// Returns true if a run, or a probe, gives this name to a file in this folder, whether it is there or not. Only a run that
+// trains a classifier has a result.json and a classifier.safetensors.
+bool is_own_name(const std::filesystem::path& folder, const std::string& name, FolderOf what);
+
 // Returns true if the file tells the user why a run ended: non_finite.json, or a bad_images.tsv that lists any.
 bool is_report(const std::filesystem::path& file);
 

@@ -45,6 +45,17 @@ bool SetAside::is_there() const {
   return is_folder(folder_ / moving_.outer) || is_folder(folder_ / earlier_.outer);
 }
 
+fs::path SetAside::place_of(const std::string& name) const {
+  const fs::path here = folder_ / name;
+  if (is_folder(folder_ / moving_.outer)) {  // some files have moved, and the others are in place
+    const fs::path hidden = folder_ / moving_.outer / name;
+    std::error_code ignored;
+    return fs::exists(hidden, ignored) ? hidden : here;
+  }
+  const bool belongs_back = is_folder(folder_ / earlier_.outer) && !holds_save(folder_, what_);
+  return belongs_back ? folder_ / earlier_.outer / name : here;
+}
+
 void SetAside::move_away() {
   check(!is_there(), ExitCode::io,
         "{}: earlier results, or files that are not Kindred's, are in {} or {}; move them to another place",

@@ -13,6 +13,7 @@
 #include <kindred/engine/files/atomic_file.h>
 
 #include <filesystem>
+#include <string>
 
 namespace kindred {
 
@@ -22,6 +23,9 @@ class SetAside {
 
   // Returns true if earlier results are set aside, or if a killed process left a hidden folder.
   bool is_there() const;
+  // Where the earlier run's file of this name is to be read, before put_right(): hidden, if it belongs back. Of a folder with
+  // a save of the new run, or with nothing set aside, it is the one in the folder.
+  std::filesystem::path place_of(const std::string& name) const;
 
   // Sets Kindred's files in the folder aside. Throws Error(io); then they are where they were.
   void move_away();

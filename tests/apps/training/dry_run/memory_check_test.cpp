@@ -1,14 +1,18 @@
 // Runs that do not fit into memory are refused before they start, and what is advised then fits. The memory is that
 // of written pseudo files.
+#include "../../../data/png/png_writer.h"
 #include "../../programs.h"
 #include "../../pseudo_files.h"
 #include "../small_options.h"
 
 #include <kindred/apps/training/dry_run/memory_check.h>
+#include <kindred/data/sets/dataset.h>
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <regex>
+#include <string>
 
 namespace kindred {
 namespace {
@@ -74,6 +78,46 @@ TEST_CASE("memory check: where not even the smallest batch fits, and where the m
   CHECK(machine.pretrain("-b 64 --dry-run").code == 0);  // says what is needed, and starts nothing
   std::filesystem::remove_all(machine.root);
   CHECK(machine.pretrain("-b 8").code == 0);
+}
+
+// The predicted peak of the process in MiB.
+double predicted_peak(const ProgramResult& result) {
+  CAPTURE(result.output);
+  std::smatch peak;
+  REQUIRE(std::regex_search(result.output, peak,
+                            std::regex("predicted peak memory of the process +([0-9.]+) MiB")));
+  return std::stod(peak[1].str());
+}
+
+TEST_CASE("memory check: a single large picture counts once for each worker, and fewer workers are advised") {
+  const SmallMachine machine;
+  // By its header this PNG has 5000 x 5000 pixels. Decoding it takes 143 MiB: its rows and its pixels.
+  const test::Bytes file = test::png_file({.height = 5000, .width = 5000}, test::Bytes(72'700));
+  const std::string folder =
+      machine.set + "/train/" + open_dataset(machine.set, Split::train)->class_names().front();
+  write_bytes(folder + "/zz.png", std::string(file.begin(), file.end()));
+  const double with_one = predicted_peak(machine.pretrain("-b 8 --dry-run -j 1"));
+  const double with_three = predicted_peak(machine.pretrain("-b 8 --dry-run -j 3"));
+  CHECK(with_three - with_one == doctest::Approx(286.25).epsilon(0.05));
+  CHECK(with_one > 143.1 + 71.7);  // decoding it, and keeping its pixels
+
+  write_pseudo_file(machine.root, "proc/meminfo", "MemAvailable:   389120 kB\n");
+  const auto refused = machine.pretrain("-b 8 -j 8");
+  CAPTURE(refused.output);
+  CHECK(refused.code == 5);
+  CHECK(is_one_line_error(refused));
+  CHECK(says(refused, "and 380.0 MiB are available; --workers 2 should fit\n"));
+  CHECK(!std::filesystem::exists(machine.run));
+  const auto accepted = machine.pretrain("-b 8 -j 2");
+  CAPTURE(accepted.output);
+  CHECK(accepted.code == 0);
+  CHECK(says(accepted, " of decoded pictures are kept, not 71.7 MiB, because memory is short"));
+
+  write_pseudo_file(machine.root, "proc/meminfo", "MemAvailable:   102400 kB\n");
+  CHECK(says(
+      machine.pretrain("-b 8 -j 2"),
+      "not even --workers 0 and a batch of 2 fit, because loading the largest picture (5000 x 5000 pixels) "
+      "takes 143.1 MiB: smaller copies of the largest pictures are needed\n"));
 }
 
 TEST_CASE("memory check: a batch is advised that --per-class and --micro-batch divide") {

@@ -216,5 +216,61 @@ TEST_CASE("--resume without DIR: the run goes on, and a set that has changed is 
   CHECK(folder_contents(first.run) == before);
 }
 
+TEST_CASE(
+    "--resume without DIR, typed in another folder: the data set is found from where the run was started") {
+  const TemporaryFolder folder;
+  draw_tiny_set(folder);
+  const std::string start = fs::canonical(folder.path);
+  fs::create_directories(start + "/elsewhere");
+  REQUIRE(run_program_with("cd " + start + ";", "pretrain", "set --out run" + tiny).code == 0);
+  nlohmann::json config = json_file(start + "/run/config.json");
+  CHECK(config.at("data") == "set");
+  CHECK(config.at("started_in") == start);
+  const auto elsewhere = [&](const std::string& typed) {
+    return run_program_with("cd " + start + "/elsewhere;", "pretrain", typed);
+  };
+  const auto resumed = elsewhere("--resume ../run");
+  CAPTURE(resumed.output);
+  CHECK(resumed.code == 0);
+  CHECK(says(resumed, "../run/config.json gives the data set, " + start +
+                          "/set, and all options that were not typed\n"));
+  CHECK(says(resumed, "the run is finished already\n"));
+
+  config.erase("started_in");  // as of an earlier version
+  write_bytes(start + "/run/config.json", config.dump());
+  const auto lost = elsewhere("--resume ../run");
+  CAPTURE(lost.output);
+  CHECK(lost.code == 3);
+  CHECK(is_one_line_error(lost));
+  CHECK(says(lost,
+             "set: no such folder here; ../run/config.json gives this path, which is meant from the folder "
+             "where its run was started; change to that folder, or give DIR beside --config "
+             "../run/config.json"));
+  CHECK(elsewhere("../set --config ../run/config.json --resume=../run").code == 0);
+}
+
+TEST_CASE("--resume: of a run whose config.json is cut, the error says so and what is left to do") {
+  const FinishedRun first;
+  const std::string file = first.run + "/config.json", bytes = read_bytes(file), other = first.folder / "other";
+  write_bytes(file, bytes.substr(0, bytes.size() / 2));
+  const auto check_refused = [&](const std::string& typed, const std::string& weights) {
+    CAPTURE(typed);
+    const auto result = run_program("pretrain", typed);
+    CAPTURE(result.output);
+    CHECK(result.code == 4);
+    CHECK(is_one_line_error(result));
+    CHECK(says(result, file +
+                           " is not valid JSON; restore that file from a copy, or begin a new run from its "
+                           "weights, with its settings typed again: DIR --weights " +
+                           weights + " --out OTHER\n"));
+  };
+  check_refused("--resume " + first.run, first.run);
+  check_refused("--out " + first.run + " --resume", first.run);
+  check_refused(first.set + tiny + "--resume=" + first.run, first.run);
+  CHECK(run_program("pretrain", first.set + " --weights " + first.run + " --out " + other + tiny).code == 0);
+  fs::remove(first.run + "/encoder.safetensors");
+  check_refused("--resume " + first.run, first.run + "/checkpoint.safetensors");
+}
+
 }  // namespace
 }  // namespace kindred

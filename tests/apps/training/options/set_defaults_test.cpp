@@ -197,7 +197,8 @@ TEST_CASE("set defaults: one line says what was chosen, how long it takes, and w
   CHECK(says(
       run_program("pretrain", command),
       "\n--model resnet20 --image-size 32 --epochs 100: the default on a CPU for 24 pictures of 32 pixels, "
-      "about 16 s with 2 threads; give these flags to choose others (on a GPU it is resnet50 at 224, 100 "
+      "about 16 s with 2 threads that nothing else uses; give these flags to choose others (on a GPU it is "
+      "resnet50 at 224, 100 "
       "epochs)\n"));
   CHECK(!says(run_program("pretrain", command + " --model resnet20"), "the default on a CPU"));
 }

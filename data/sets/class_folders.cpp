@@ -201,6 +201,19 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
   return set;
 }
 
+struct TrainAndChoice {
+  ClassTree train;
+  EvaluationChoice choice;
+};
+
+TrainAndChoice train_and_choice(const fs::path& dir, Split part, std::vector<fs::path> label_folders) {
+  const SplitFolders folders = find_split_folders(dir);
+  ClassTree train(folders.train.front());
+  label_folders.push_back(dir);
+  EvaluationChoice choice = choose_evaluation_folder(folders, part, train.names(), label_folders);
+  return {std::move(train), std::move(choice)};
+}
+
 bool has_classes(const ClassTree& train) {
   return train.names().size() >= 2 &&
          std::all_of(train.names().begin(), train.names().end(),
@@ -235,20 +248,13 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vecto
 }
 
 fs::path find_unlabelled_part(const fs::path& dir, Split part, std::vector<fs::path> label_folders) {
-  const SplitFolders folders = find_split_folders(dir);
-  const ClassTree train(folders.train.front());
-  label_folders.push_back(dir);
-  const EvaluationChoice choice = choose_evaluation_folder(folders, part, train.names(), label_folders);
+  const auto [train, choice] = train_and_choice(dir, part, std::move(label_folders));
   if (!choice.unlabelled || (choice.folder && choice.folder->split != choice.unlabelled->split)) return {};
   return has_classes(train) ? choice.unlabelled->images : fs::path();
 }
 
 bool has_unusable_evaluation(const fs::path& dir, std::vector<fs::path> label_folders) {
-  const SplitFolders folders = find_split_folders(dir);
-  const ClassTree train(folders.train.front());
-  label_folders.push_back(dir);
-  const EvaluationChoice choice =
-      choose_evaluation_folder(folders, Split::evaluation, train.names(), label_folders);
+  const auto [train, choice] = train_and_choice(dir, Split::evaluation, std::move(label_folders));
   return !choice.folder && (choice.unlabelled || choice.has_empty) && has_classes(train);
 }
 

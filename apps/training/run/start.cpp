@@ -99,23 +99,22 @@ std::vector<std::optional<HeldOutImages>> load_initial_weights(const PretrainOpt
   return trainings_up_to(*encoder);
 }
 
-PretrainOptions as_begun(const PretrainOptions& asked) {
+nlohmann::json earlier_settings(const PretrainOptions& asked) {
+  return asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
+}
+
+PretrainOptions as_begun(const PretrainOptions& asked, const nlohmann::json& earlier) {
   PretrainOptions options = asked;
-  if (!asked.resume || asked.data.val_fraction || !holds_run(asked.out) || asked.data.held_out_fraction() == 0)
-    return options;
-  const nlohmann::json earlier = settings_of_run(asked.out);
-  if (!earlier.is_object()) return options;
+  if (!earlier.is_object() || asked.data.val_fraction || asked.data.held_out_fraction() == 0) return options;
   const auto share = earlier.find("val_fraction");
   if (share != earlier.end() && share->is_number() && share->get<double>() == 0) options.data.val_fraction = 0;
   return options;
 }
 
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
-                            const Dataset& train) {
-  const nlohmann::json earlier =
-      asked.resume && holds_run(asked.out) ? settings_of_run(asked.out) : nlohmann::json();
+                            const Dataset& train, const nlohmann::json& earlier) {
   const PretrainOptions options =
-      as_begun(flags.resolve(choose_defaults(flags, asked, device, train, earlier)));
+      as_begun(flags.resolve(choose_defaults(flags, asked, device, train, earlier)), earlier);
   check_training_set(options, train);
   return options;
 }

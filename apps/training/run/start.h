@@ -20,14 +20,18 @@ namespace kindred {
 // What --resume and --overwrite ask for.
 ExistingRun existing_run(const PretrainOptions& options);
 
-// `asked`, with nothing held out if the run that --resume continues was begun so and no flag says otherwise: a set of which
-// an earlier version trained on all images may by default hold some out. Throws Error(data) and Error(file).
-PretrainOptions as_begun(const PretrainOptions& asked);
+// config.json of the run that --resume continues, or null. Throws Error(file) if it cannot be read.
+nlohmann::json earlier_settings(const PretrainOptions& asked);
 
-// The options of a run, of which some depend on the training images; one that goes on keeps its model and image size.
-// `asked` are the options without these. Throws Error(usage), also if there are too few images for a batch.
+// `asked`, with nothing held out if the run with the settings `earlier` was begun so and no flag says otherwise: a set of
+// which an earlier version trained on all images may by default hold some out. Throws Error(data).
+PretrainOptions as_begun(const PretrainOptions& asked, const nlohmann::json& earlier);
+
+// The options of a run, of which some depend on the training images; one that goes on, with the settings `earlier`, keeps
+// its model and image size. `asked` are the options without these. Throws Error(usage), also if there are too few images
+// for a batch.
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
-                            const Dataset& train);
+                            const Dataset& train, const nlohmann::json& earlier);
 
 // The content of config.json: the settings and what they are applied to.
 nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& train,

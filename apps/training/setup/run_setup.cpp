@@ -30,15 +30,16 @@ PlanRules rules_of(const PretrainOptions& asked) {
 void dry_run(const PretrainFlags& flags, const PretrainOptions& asked) {
   results_follow();
   check_no_file_of_run("--prediction", asked.prediction);
+  const nlohmann::json earlier = earlier_settings(asked);
   if (!asked.gpu.empty()) {
-    const Dataset train = open_training_images(as_begun(asked));
-    predict(resolve_for(flags, asked, Device::cuda, train), train);
+    const Dataset train = open_training_images(as_begun(asked, earlier));
+    predict(resolve_for(flags, asked, Device::cuda, train, earlier), train);
     return;
   }
   const DeviceChoice device = reported_device(asked);
   const KnownPlans known_plans(device, rules_of(asked));
-  const Dataset train = open_training_images(as_begun(asked));
-  const PretrainOptions options = resolve_for(flags, asked, device.device, train);
+  const Dataset train = open_training_images(as_begun(asked, earlier));
+  const PretrainOptions options = resolve_for(flags, asked, device.device, train, earlier);
   const MemoryPrediction memory = predict_memory(options, device.device, train.classes());
   const MemoryOfPictures pictures = memory_of_pictures(train);
   const std::size_t others = other_memory(options, train, pictures.largest, memory.parameters) +
@@ -52,8 +53,9 @@ RunSetup::RunSetup(const CommandLine& line, const PretrainFlags& flags, const Pr
       folder(asked.out, FolderOf::run, existing_run(asked)),
       known_plans(device, rules_of(asked),
                   asked.resume ? std::filesystem::path(asked.out) / "plans.json" : std::filesystem::path()),
-      train(open_training_images(as_begun(asked))),
-      options(resolve_for(flags, asked, device.device, train)),
+      earlier(earlier_settings(asked)),
+      train(open_training_images(as_begun(asked, earlier))),
+      options(resolve_for(flags, asked, device.device, train, earlier)),
       evaluation(open_evaluation_images(options, train)) {
   options.picture_cache = check_memory(options, device.device, train);
 }

@@ -34,6 +34,7 @@ struct RunSetup {
   // what writes to it.
   OutputFolder folder;
   KnownPlans known_plans;
+  nlohmann::json earlier;  // settings of the run that goes on, or null
   Dataset train;
   PretrainOptions options;  // resolved for the training images
   std::optional<Dataset> evaluation;

@@ -126,15 +126,14 @@ PackSplit parse_split(Cursor& cursor, std::uint64_t index_offset, std::size_t cl
 
 // The rest of the index.
 HeldOutShare parse_held_out_share(Cursor& cursor, const std::string& path) {
-  HeldOutShare held;
-  for (bool is_first = true; is_first || !cursor.empty(); is_first = false) {
-    if (!is_first) held.before.emplace_back(held.fraction, held.seed);
+  for (HeldOutShare held;;) {
     held.fraction = cursor.number<double>();
     held.seed = cursor.number<std::uint64_t>();
     if (!(held.fraction > 0 && held.fraction < 1))
       damaged_pack(path, "its index has an impossible share of held-out images");
+    if (cursor.empty()) return held;
+    held.before.emplace_back(held.fraction, held.seed);
   }
-  return held;
 }
 
 }  // namespace

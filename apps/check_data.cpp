@@ -102,7 +102,7 @@ Findings examine(const Flags& f) {
   found.splits.push_back(survey(train ? "train" : "files", first));
   if (evaluation) found.splits.push_back(survey("evaluation", *evaluation));
   found.odd = odd_things(found.splits);
-  if (train) {
+  if (train && f.data.shards.empty()) {
     Strays strays = find_strays(found.splits, f.data.path, f.data.labels);
     for (OddThing& stray : strays.odd) found.odd.push_back(std::move(stray));
     found.unlisted_images = strays.unlisted_images;

@@ -9,6 +9,7 @@
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/data/images/decoding_memory.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/engine/counted.h>
@@ -85,7 +86,8 @@ std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, 
   std::vector<std::size_t> readable;
   AugmentScratch scratch;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const Decoded decoded = decode_file(images[i], limits);
+    const Decoded decoded =
+        with_memory_for_picture([&] { return images[i]; }, [&] { return decode_file(images[i], limits); });
     if (decoded.outcome == Outcome::rejected) {
       answers[i].problem = unreadable_reason(images[i], decoded.reason);
       continue;

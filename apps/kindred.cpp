@@ -4,15 +4,33 @@
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/typed_flags.h>
+#include <kindred/apps/processes/foreign_launchers.h>
 #include <kindred/engine/error.h>
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kindred {
 namespace {
+
+// Programs that can train as several processes. They look themselves at how they were started (apps/processes/start.h).
+constexpr std::string_view of_many_processes[] = {"pretrain", "linear_probe"};
+
+// Throws Error(usage) if mpirun or another launcher has started several of a program that works alone.
+void check_starts_once(const Program& program, int argc, char** argv) {
+  const bool only_says = std::any_of(argv, argv + argc, [](const std::string_view argument) {
+    return argument == "--help" || argument == "-h" || argument == "--version";
+  });
+  const bool may_be_many = std::find(std::begin(of_many_processes), std::end(of_many_processes),
+                                     program.name()) != std::end(of_many_processes);
+  if (!only_says && !may_be_many) refuse_foreign_launch(program.name());
+  if (may_be_many) let_rank_0_speak();
+}
 
 const Program* program_named(const std::string& word) {
   if (word.empty()) return nullptr;
@@ -79,14 +97,22 @@ int run_first_word(int argc, char** argv) {
   }
   check(!word.starts_with('-'), ExitCode::usage,
         "{}: a program comes first: kindred PROGRAM {} (see kindred --help)", word, word);
-  return known_program(word).run_as_word(argc - 1, argv + 1);
+  const Program& program = known_program(word);
+  check_starts_once(program, argc, argv);
+  return program.run_as_word(argc - 1, argv + 1);
+}
+
+// Of an executable that is one program.
+int run_own_program(int argc, char** argv) {
+  const Program& program = *program_of_executable(argc, argv);
+  check_starts_once(program, argc, argv);
+  return program.run(argc, argv);
 }
 
 }  // namespace
 }  // namespace kindred
 
 int main(int argc, char** argv) {
-  if (const kindred::Program* const program = kindred::program_of_executable(argc, argv))
-    return program->run_alone(argc, argv);
-  return kindred::run_main(argc, argv, kindred::run_first_word);
+  const bool is_one_program = kindred::program_of_executable(argc, argv) != nullptr;
+  return kindred::run_main(argc, argv, is_one_program ? kindred::run_own_program : kindred::run_first_word);
 }

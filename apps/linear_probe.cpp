@@ -1,5 +1,8 @@
 // Stage two: freezes the encoder and trains a linear classifier on its features with cross-entropy. Encoders
 // are compared by the resulting accuracy.
+//
+// Several processes share the images of which the encoder computes features. Each trains the same classifier, and the first
+// one writes it.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/device_report.h>
@@ -16,8 +19,14 @@
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/probe.h>
 #include <kindred/apps/evaluation/seen_images.h>
+#include <kindred/apps/processes/agreement.h>
+#include <kindred/apps/processes/start.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
+#include <kindred/data/sets/fingerprint.h>
+#include <kindred/engine/communicator/communicator.h>
+#include <kindred/engine/communicator/time_limit.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/files/safetensors.h>
 #include <kindred/models/classifier_file.h>
@@ -25,6 +34,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 namespace kindred {
@@ -32,14 +42,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Threads that load images, if no flag says how many.
+std::int64_t threads_of_machine() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
 struct Flags {
   DataFlags data;
   std::string out, encoder, weights, untrained, augment = "none", device = "auto";
   std::optional<std::string> precision;
   std::string stem, pixels, resize, exif;
-  std::int64_t image_size = 0, workers = std::max(1u, std::thread::hardware_concurrency());
+  std::int64_t image_size = 0, workers = threads_of_machine();
   bool best = false, overwrite = false;
   ProbeOptions probe;
+  ProcessesAsked processes;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
@@ -73,6 +89,7 @@ void add_flags(CommandLine& line, Flags& f) {
   line.add("--precision", f.precision, precision_help);
   line.add("--device", f.device, device_help).shows_default();
   line.add("-j,--workers", f.workers, "threads that load images").shows_default().within(numbers_of_workers);
+  add_process_flags(line, f.processes);
   line.add_switch("--overwrite", f.overwrite, "replace the result in --out");
   line.add_quiet();
 }
@@ -87,6 +104,7 @@ void check_flags(const Flags& f) {
   f.data.check_values();
   f.data.check_outside("--out", f.out);
   f.probe.check_values();
+  check_processes(f.processes);
 }
 
 EncoderInfo encoder_info(const Flags& f) {
@@ -107,14 +125,39 @@ EncoderInfo encoder_info(const Flags& f) {
   return info;
 }
 
+// What every process of a run has read for itself must be the same in all.
+void check_processes_agree(const Communicator& processes, const Flags& f, const ParameterStore& encoder,
+                           const Dataset& train, const Dataset& evaluation) {
+  if (processes.is_alone()) return;
+  agree(processes, "versions", build_in_words());
+  agree(processes, "settings",
+        fmt::format("augment: {}\nimage_size: {}\npixels: {}\nresize: {}\nexif: {}\nprecision: {}\n{}",
+                    f.augment, f.image_size, f.pixels, f.resize, f.exif, f.precision.value_or("default"),
+                    f.probe.to_json().dump(1)));
+  agree(processes, "encoder weights", encoder_checksum(encoder), "give the same file everywhere");
+  agree(processes, "images", data_fingerprint(train) + "\n" + data_fingerprint(evaluation),
+        "give the same data set everywhere");
+}
+
+// The processes of a machine share its threads, unless a flag says how many each takes.
+int workers_of_process(const Flags& f) {
+  const std::int64_t workers = f.workers;
+  if (workers != threads_of_machine()) return static_cast<int>(workers);
+  return static_cast<int>(std::max<std::int64_t>(1, workers / processes_here()));
+}
+
 int linear_probe(int argc, char** argv) {
   CommandLine line("Trains a linear classifier on a frozen encoder (stage two).", "linear_probe");
   Flags flags;
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
+  flags.processes.device = flags.device;
   check_flags(flags);
+  if (const auto ended = start_processes(flags.processes)) return *ended;
   watch_for_interrupts();
   const DeviceChoice device = choose_device(flags.device);
+  connect_devices(device);
+  const Communicator& processes = world();
   const nlohmann::json facts = facts_of_start(line, device);
   const Precision precision = precision_for(flags.precision, device.device);
   report_device(device, precision);
@@ -122,10 +165,14 @@ int linear_probe(int argc, char** argv) {
 
   // First of all that is read, because a killed process may have left something to put right, also in the run
   // that the encoder is of.
-  for (const std::string& given : {flags.encoder, flags.weights})
-    if (!given.empty()) put_right_folder_of(given);
-  OutputFolder folder(flags.out, FolderOf::probe,
-                      flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
+  std::optional<LongerLimit> patience(seconds_for_files);  // as in pretrain
+  std::optional<OutputFolder> folder;
+  if (processes.is_first()) {
+    for (const std::string& given : {flags.encoder, flags.weights})
+      if (!given.empty()) put_right_folder_of(given);
+    folder.emplace(flags.out, FolderOf::probe, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
+  }
+  if (!processes.is_alone()) processes.barrier();  // the others read what was put right
 
   if (!flags.encoder.empty()) flags.encoder = weights_file("--encoder", flags.encoder, flags.best).string();
   if (!flags.weights.empty()) flags.weights = weights_file("--weights", flags.weights, flags.best).string();
@@ -141,9 +188,11 @@ int linear_probe(int argc, char** argv) {
   print_notes(train);
   const auto evaluation = flags.data.open(Split::evaluation);
   check(evaluation.has_value(), ExitCode::data,
-        "{} has no val or test images: a probe needs some to be measured on; {}", flags.data.path,
-        no_evaluation_advice);
+        "{} has no val or test images that can be used: a probe needs some to be measured on; {}",
+        flags.data.path, no_evaluation_advice);
   print_notes(*evaluation, &train);
+  check_processes_agree(processes, flags, store, train, *evaluation);
+  patience.reset();
   // Nobody knows what another program's weights were trained on.
   const bool is_known =
       !flags.encoder.empty() || (!flags.weights.empty() && !weights_info_of(flags.weights).assumed);
@@ -155,7 +204,7 @@ int linear_probe(int argc, char** argv) {
   features.device = device.device;
   features.precision = precision.compute;
   features.prepare_as(info);
-  features.workers = static_cast<int>(flags.workers);
+  features.workers = workers_of_process(flags);
   features.stop = [] {
     end_if_interrupted(probe_stopped);
     return false;
@@ -177,9 +226,10 @@ int linear_probe(int argc, char** argv) {
   else
     probe.train_on_images(encoder, train, features);
   const ProbeAccuracy accuracy = probe.evaluate(testing);
+  if (!processes.is_first()) return 0;
 
   const fs::path out = flags.out;
-  folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
+  folder->take_over();  // only now: a probe that fails or is interrupted replaces nothing
   probe.save(out / classifier_name, train.class_names(), encoder_checksum(store), held_out_of(train));
   write_bad_images(out / "bad_images.tsv", bad);
   nlohmann::json result = {{"top1", accuracy.top1},
@@ -197,9 +247,10 @@ int linear_probe(int argc, char** argv) {
                            {"resize", name_of(resize_names, info.resize)},
                            {"exif", name_of(exif_names, info.exif)},
                            {"settings", flags.probe.to_json()}};
+  if (!processes.is_alone()) result["processes"] = processes.size();
   result.update(facts);
   write_json(out / "result.json", result);
-  folder.saved();
+  folder->saved();
   results_follow();
   if (!bad.empty()) fmt::print("{}\n", bad_images_line(bad.size(), out / "bad_images.tsv"));
   print_evaluated_on(*evaluation, testing.rows());

@@ -20,6 +20,10 @@ set(kindred_cuda_runtime ${CMAKE_INSTALL_LIBDIR}/kindred/libcudart_static.a)
 if(KINDRED_CUDA)
   install(FILES $<TARGET_FILE:CUDA::cudart_static> DESTINATION ${CMAKE_INSTALL_LIBDIR}/kindred RENAME libcudart_static.a)
 endif()
+# Opened by programs when a run has several processes.
+if(KINDRED_MPI)
+  install(TARGETS kindred_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/kindred COMPONENT programs)
+endif()
 install(EXPORT kindredTargets NAMESPACE kindred:: DESTINATION ${kindred_package_dir})
 
 configure_package_config_file(cmake/kindredConfig.cmake.in ${PROJECT_BINARY_DIR}/kindredConfig.cmake

@@ -2,11 +2,13 @@
 # machine's, and runs without anything installed.
 #
 #   bin/kindred  the programs
-#   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files
+#   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files;
+#                kindred/ the module that calls MPI
 #   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh; bin/ also has a link to
 #                    bin/kindred for each program
 #
-# CUDA's libraries, cuDNN and the driver are not in it: the programs find them as third_party/search/library_search.h says.
+# MPI is not in it: a run of several processes takes the Open MPI of the machine, as its launcher belongs to it. Nor are
+# CUDA's libraries, cuDNN and the driver: the programs find them as third_party/search/library_search.h says.
 #
 # A component of its own, so that a plain `cmake --install` does not copy the system's libraries.
 set(kindred_share ${CMAKE_INSTALL_DATADIR}/kindred)

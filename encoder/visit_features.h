@@ -2,6 +2,7 @@
 #pragma once
 
 #include <kindred/data/loading/loader.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/encoder_file.h>
 #include <kindred/models/resnet.h>
@@ -33,9 +34,14 @@ struct FeatureInput {
 // false. Memory use does not grow with the set. Images that cannot be read are omitted (and listed in bad_images if
 // given), because a replacement would falsify accuracies. If `change` is given, it changes the pixels of each batch
 // before they are embedded. Nothing is recorded on a tape.
+//
+// Several processes, which must all make this call, share the work batch by batch. In each of them visit is called for all
+// batches, in the order of the set, and bad_images lists those of all. So what visit collects is the same everywhere, and
+// the same bits as with one process. There batch.images is empty, and the features are f32 on the host. If visit returns
+// false in one process, all stop behind the same batch: at most size - 1 batches later, for which visit is still called.
 void visit_features(const ResNet& encoder, const Dataset& dataset, const FeatureInput& input,
                     const std::function<bool(const Batch&, const Tensor& features)>& visit,
-                    std::vector<BadImage>* bad_images = nullptr,
-                    const std::function<void(Batch&)>& change = {});
+                    std::vector<BadImage>* bad_images = nullptr, const std::function<void(Batch&)>& change = {},
+                    const Communicator& processes = {});
 
 }  // namespace kindred

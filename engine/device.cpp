@@ -69,6 +69,8 @@ std::vector<std::string> libraries_of_cuda() {
 std::vector<std::string> describe_cuda() {
   std::vector<std::string> lines{"device cuda: " + description(probe_cuda())};
   for (std::string& library : libraries_of_cuda()) lines.push_back(std::move(library));
+  if (device_cuda != nullptr && device_cuda->libraries_of_many != nullptr)
+    for (std::string& library : device_cuda->libraries_of_many()) lines.push_back(std::move(library));
   return lines;
 }
 
@@ -89,6 +91,14 @@ std::string why_unusable(const GpuFacts& facts) {
         "-DCMAKE_CUDA_ARCHITECTURES={}{}",
         facts.gpu, facts.major, facts.minor, facts.major, facts.minor);
   return facts.missing_library;
+}
+
+void tell_used_in_parts(const Tensor& tensor, const std::vector<std::int64_t>& begins) {
+  if (tensor.device() != Device::cuda || gpu().emulation == nullptr) return;
+  std::vector<std::size_t> bytes;
+  for (const std::int64_t begin : begins)
+    bytes.push_back(static_cast<std::size_t>(begin) * size_of(tensor.dtype()));
+  gpu().emulation->divided(static_cast<std::byte*>(tensor.raw()), bytes);
 }
 
 const DeviceKernels& gpu() {

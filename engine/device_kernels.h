@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -38,19 +39,26 @@ std::string why_unusable(const GpuFacts& facts);
 
 std::string cuda_version_text(int version);  // 13000 -> "13.0"
 
-// Work on one stream runs in the order in which it was started. The two streams wait for each other only at
-// events. All computation runs on `compute`.
-enum class GpuStream : std::uint8_t { compute, copy };
+// Work on one stream runs in the order in which it was started. The streams wait for each other only at events. All
+// computation runs on `compute`. On `communicate` run sums over processes that go on while others compute.
+enum class GpuStream : std::uint8_t { compute, copy, communicate };
 
 // The additional functions of an emulated GPU (engine/cuda/emulation/streams.h).
 struct GpuEmulation {
   // Pools report here what they do with the memory that they acquired.
   void (*handed_out)(std::byte* block, std::size_t bytes);
   void (*given_back)(std::byte* block);
+  // Parts of a block, which begin at these bytes, are used by different work at the same time.
+  void (*divided)(std::byte* block, const std::vector<std::size_t>& begins);
   // The order in which streams run, for tests. draw_order draws it from a seed, which is also the initial mode;
   // with seed 0 all work runs as late as possible. run_at_once runs all work as soon as it is started.
   void (*draw_order)(std::uint64_t seed);
   void (*run_at_once)();
+  // For tests that run several processes as threads: from now on this thread has an emulated GPU of its own, with its own
+  // streams and recordings. Tensors of the two must come from pools of their own (PoolScope). leave_own_gpu() waits for
+  // its work and forgets the errors of work that nobody waited for.
+  void (*take_own_gpu)();
+  void (*leave_own_gpu)();
 };
 
 struct DeviceKernels {
@@ -88,18 +96,26 @@ struct DeviceKernels {
   void (*wait_on_host)(void* event);
   float (*milliseconds_between)(void* start, void* end);  // the caller has waited for both events
 
-  // Between the two calls, work started on `compute` is recorded and not executed. The host must not wait, use
-  // the other stream, or make `compute` wait for an event from outside. Of the memory functions only acquire()
-  // may be called.
+  // Between the two calls, work started on `compute` is recorded and not executed. The host must not wait, use the
+  // copies' stream, or make `compute` wait for an event from outside. Work on `communicate` is recorded from the moment at
+  // which that stream waits for an event of the recording, and `compute` must have waited for all of it before the end.
+  // Of the memory functions only acquire() may be called.
   void (*begin_recording)();
   void* (*end_recording)();
   void (*replay)(void* recording);  // runs on `compute`
   void (*destroy_recording)(void* recording);
 
+  // From now on, while the host waits for the GPU, `look` is called every few milliseconds with the seconds that this wait
+  // has lasted, by whichever thread waits. It may throw, which ends the wait. For work that other processes take part in.
+  // Empty: the host waits without looking, as at first.
+  void (*watch_waits)(std::function<void(double seconds)> look);
+
   const GpuEmulation* emulation;  // null on a GPU
   // Describes the libraries that the device computes with: "cuDNN 9.19.0 in /usr/lib/x86_64-linux-gnu", or why
   // one is missing. Opens the libraries, which needs no GPU. Null if the device needs none.
   std::vector<std::string> (*libraries)() = nullptr;
+  // The same of what only several GPUs need. A run on one GPU does not ask, because that opens them. Null if there are none.
+  std::vector<std::string> (*libraries_of_many)() = nullptr;
 };
 extern const DeviceKernels* const device_cuda;  // null in a build without CUDA
 
@@ -109,6 +125,10 @@ std::vector<std::string> libraries_of_cuda();
 // Describes device cuda on this machine, one line for each fact: the GPU or why there is none, and the
 // libraries.
 std::vector<std::string> describe_cuda();
+
+// Says that parts of `tensor`, which begin at these elements, are used by different work at the same time, as gradients
+// are that travel while others are computed. An emulated GPU then takes such parts for different memory. Does nothing else.
+void tell_used_in_parts(const Tensor& tensor, const std::vector<std::int64_t>& begins);
 
 // Returns device_cuda. Throws Error(device) in a build without CUDA.
 const DeviceKernels& gpu();

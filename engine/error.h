@@ -17,14 +17,16 @@ namespace kindred {
 // The documented exit codes of every program (README.md lists them too).
 enum class ExitCode : int {
   ok = 0,
-  internal = 1,     // a bug in Kindred; please report it
-  usage = 2,        // a flag or an argument cannot be used
-  data = 3,         // the data set, or an image in it, cannot be used
-  file = 4,         // a weights, checkpoint or configuration file cannot be read or does not fit
-  device = 5,       // the device is missing, or memory or threads are
-  io = 6,           // writing failed: full disk, read-only folder
-  non_finite = 7,   // the loss or a gradient is not finite: training stopped before using it; or features are not
+  internal = 1,  // a bug in Kindred; please report it
+  usage = 2,     // a flag or an argument cannot be used
+  data = 3,      // the data set, or an image in it, cannot be used
+  file = 4,      // a weights, checkpoint or configuration file cannot be read or does not fit
+  device = 5,    // the device is missing, or memory or threads are
+  io = 6,        // writing failed: full disk, read-only folder
+  non_finite =
+      7,  // the loss or a gradient is not finite: training stopped before using it; or features are not
   interrupted = 8,  // a signal asked the program to end; it said what the same command does next
+  lost = 9,         // a process of the run died, hung or cannot be reached
 };
 
 // Why something failed, where the user can change a setting to avoid it.

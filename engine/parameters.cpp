@@ -7,6 +7,19 @@ namespace {
 
 constexpr std::int64_t parameter_alignment = 64;  // elements
 
+// Sets `offsets` to the place of each. Returns how many elements they take.
+template <typename Declared>
+std::int64_t lay_out(const Declared& declared, std::vector<std::int64_t>& offsets) {
+  std::int64_t total = 0;
+  offsets.clear();
+  for (const auto& each : declared) {
+    offsets.push_back(total);
+    const std::int64_t padded = each.shape.numel() + parameter_alignment - 1;
+    total += padded / parameter_alignment * parameter_alignment;
+  }
+  return total;
+}
+
 }  // namespace
 
 Initializer constant_init(float value) {
@@ -47,13 +60,7 @@ Buffer& ParameterStore::add_buffer(std::string name, Shape shape, float initial)
 }
 
 void ParameterStore::allocate(Device device, std::uint64_t seed, DType compute, DType master) {
-  std::int64_t total = 0;
-  offsets_.clear();
-  for (const Parameter& parameter : parameters_) {
-    offsets_.push_back(total);
-    const std::int64_t padded = parameter.shape.numel() + parameter_alignment - 1;
-    total += padded / parameter_alignment * parameter_alignment;
-  }
+  const std::int64_t total = lay_out(parameters_, offsets_);
   values_ = Tensor::zeros({total}, master, device);
   gradients_ = Tensor::zeros({total}, master, device);
   if (size_of(compute) < size_of(master) && compute != DType::f32)
@@ -75,7 +82,12 @@ void ParameterStore::allocate(Device device, std::uint64_t seed, DType compute, 
     parameter.initialize(initial, random);
     parameter.value.copy_from(Tensor::from(initial, parameter.shape, device));
   }
-  for (Buffer& buffer : buffers_) buffer.value = Tensor::full(buffer.shape, buffer.initial, master, device);
+  const std::int64_t in_buffers = lay_out(buffers_, buffer_offsets_);
+  if (in_buffers > 0) buffer_values_ = Tensor::zeros({in_buffers}, master, device);
+  for (std::size_t i = 0; i < buffers_.size(); ++i) {
+    buffers_[i].value = buffer_values_.window(buffer_offsets_[i], buffers_[i].shape);
+    buffers_[i].value.fill(buffers_[i].initial);
+  }
   refresh_low_precision();
 }
 

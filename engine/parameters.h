@@ -1,7 +1,7 @@
 // The trainable parameters and the buffers of a model: named, and flat in memory.
 //
 // A model declares its parameters by name and shape. allocate() then puts all values into one allocation and
-// all gradients into another, so that one launch updates them and one collective reduces them. Master values
+// all gradients into another, so that one launch updates them and few collectives reduce them. Master values
 // are float32 (float64 for checks). A low-precision copy, also flat, is used in the forward and backward pass.
 #pragma once
 
@@ -27,6 +27,11 @@ using Initializer = std::function<void(std::vector<float>& values, RandomStream&
 Initializer constant_init(float value);
 Initializer uniform_init(float bound);     // uniform in [-bound, bound)
 Initializer normal_init(float deviation);  // mean zero
+
+// The type of the masters of values that are computed with in this type: f32; f64 for f64.
+inline DType master_type(DType compute) {
+  return compute == DType::f64 ? DType::f64 : DType::f32;
+}
 
 struct Parameter {
   std::string name;  // torchvision's name: "layer1.0.conv1.weight"
@@ -85,12 +90,16 @@ class ParameterStore {
   // The offset of each parameter in the flat tensors, in elements.
   const std::vector<std::int64_t>& offsets() const { return offsets_; }
 
+  // The buffers, flat like the parameters. Undefined if there are none.
+  const Tensor& flat_buffers() const { return buffer_values_; }
+  const std::vector<std::int64_t>& buffer_offsets() const { return buffer_offsets_; }
+
  private:
   std::deque<Parameter> parameters_;
   std::deque<Buffer> buffers_;
-  std::vector<std::int64_t> offsets_;
-  Tensor values_, gradients_,
-      low_;  // [elements], each parameter zero-padded to a multiple of 64 elements
+  std::vector<std::int64_t> offsets_, buffer_offsets_;
+  // [elements], each parameter and buffer zero-padded to a multiple of 64 elements
+  Tensor values_, gradients_, low_, buffer_values_;
 };
 
 }  // namespace kindred

@@ -121,28 +121,58 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
 
   const NoGrad no_grad;
   const WalkBack walk;
+  LastEntries last = last_entries();
+  for (auto& [id, buffer] : buffers_) buffer.is_final = false;
   while (!entries_.empty()) {
     const Entry entry = std::move(entries_.back());
     entries_.pop_back();
-    BackwardStep step(*this, entry);
-    bool reached = false;
-    for (const Edge& edge : entry.outputs) {
-      const auto found = gradients_.find(edge.id);
-      step.output_gradients_.push_back(found == gradients_.end() ? Tensor() : found->second);
-      reached |= found != gradients_.end();
-      if (found != gradients_.end())
-        gradients_.erase(found);  // consumed: after use its block returns to the pool
-    }
-    if (!reached) continue;
-    const TapeLabel label(entry.label.empty() ? std::string_view(entry.operation->name()) : entry.label);
-    entry.backward(step);
-    step.output_gradients_.clear();
-    for (BackwardStep::Written& written : step.written_)
-      add_gradient(step.edge(written.input), written.gradient, written.includes_addend);
+    differentiate(entry);
+    if (!last.empty())
+      for (const Edge& edge : entry.inputs)
+        if (const auto found = last.find(edge.id); found != last.end() && found->second == entries_.size()) {
+          last.erase(found);
+          finish_buffer(edge.id, buffers_.at(edge.id));
+        }
+    if (after_entry_) after_entry_();
   }
-  // A parameter that took no part must not be updated with the gradient of an earlier pass.
   for (auto& [id, buffer] : buffers_)
-    if (!buffer.holds_gradient) buffer.tensor.fill(0);
+    if (!buffer.is_final) finish_buffer(id, buffer);
+}
+
+// Calls the backward function of an entry, unless no gradient reaches the entry.
+void Tape::differentiate(const Entry& entry) {
+  BackwardStep step(*this, entry);
+  bool reached = false;
+  for (const Edge& edge : entry.outputs) {
+    const auto found = gradients_.find(edge.id);
+    step.output_gradients_.push_back(found == gradients_.end() ? Tensor() : found->second);
+    reached |= found != gradients_.end();
+    if (found != gradients_.end())
+      gradients_.erase(found);  // consumed: after use its block returns to the pool
+  }
+  if (!reached) return;
+  const TapeLabel label(entry.label.empty() ? std::string_view(entry.operation->name()) : entry.label);
+  entry.backward(step);
+  step.output_gradients_.clear();
+  for (BackwardStep::Written& written : step.written_)
+    add_gradient(step.edge(written.input), written.gradient, written.includes_addend);
+}
+
+// Empty if nobody wants to know.
+Tape::LastEntries Tape::last_entries() const {
+  LastEntries last;
+  if (!tell_final_) return last;
+  for (std::size_t i = 0; i < entries_.size(); ++i)
+    for (const Edge& edge : entries_[i].inputs)
+      if (edge.requires_grad && buffers_.contains(edge.id)) last.try_emplace(edge.id, i);
+  return last;
+}
+
+void Tape::finish_buffer(std::uint64_t id, GradientBuffer& buffer) {
+  buffer.is_final = true;
+  // A parameter that took no part must not be updated with the gradient of an earlier pass.
+  if (!buffer.holds_gradient) buffer.tensor.fill(0);
+  if (tell_final_) tell_final_(id);
 }
 
 bool Tape::is_walking_back() {

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -86,6 +87,13 @@ class Tape {
   // store is not attached to this tape (ParameterStore::attach).
   void backward(const Tensor& output, const Tensor& cotangent = {});
 
+  // For work that goes on beside backward(), such as sums over processes. To be set before it; what is called must not
+  // change the tape. `tell` is called once for each leaf that has a gradient buffer, with the leaf's id, as soon as
+  // backward() no longer writes to that buffer. Leaves that no entry uses come last, in any order.
+  void when_gradient_is_final(std::function<void(std::uint64_t id)> tell) { tell_final_ = std::move(tell); }
+  // `call` is called after each entry.
+  void after_each_entry(std::function<void()> call) { after_entry_ = std::move(call); }
+
   // The gradient of a tensor after backward(). Undefined if no gradient reached it or if it was not a leaf.
   Tensor gradient(const Tensor& tensor) const;
 
@@ -99,14 +107,22 @@ class Tape {
   struct GradientBuffer {
     Tensor tensor;
     bool holds_gradient = false;  // if true, the next gradient must be added
+    bool is_final = false;        // this walk does not write to it any more
   };
+  // The entry with which a walk is done with a buffer, by the id of the leaf: the first one that uses the leaf.
+  using LastEntries = std::unordered_map<std::uint64_t, std::size_t>;
 
   void add_gradient(const Edge& edge, const Tensor& gradient, bool replaces);
+  void differentiate(const Entry& entry);
+  LastEntries last_entries() const;
+  void finish_buffer(std::uint64_t id, GradientBuffer& buffer);
 
   Tape* outer_;
   std::vector<Entry> entries_;
   std::unordered_map<std::uint64_t, Tensor> gradients_;
   std::unordered_map<std::uint64_t, GradientBuffer> buffers_;
+  std::function<void(std::uint64_t)> tell_final_;
+  std::function<void()> after_entry_;
 };
 
 // What a backward function gets: the gradients of its outputs, and tensors to write the gradients of its inputs

@@ -13,6 +13,10 @@
 //           micro-batches, so that every norm sees the whole batch, forward and backward
 //           (layers/batch_norm/whole_batch.h). The inputs of the segments are kept; everything within them is
 //           computed again.
+//
+// Both work over several processes (layers/batch_norm/shared_statistics.h): `micro` then has the statistics of the
+// k-th micro-batches of all processes, `full` those of all batches. The scope SharedStatistics must exist during
+// forward() and backward(), and all processes must have the same number of micro-batches.
 #pragma once
 
 #include <kindred/layers/batch_norm/batch_norm.h>

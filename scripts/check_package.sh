@@ -22,6 +22,11 @@ if [ "$(ls "$root/bin")" != kindred ] || [ "$links" -lt 10 ]; then
   exit 1
 fi
 
+if [ -e "$build/third_party/libkindred_mpi.so" ] && [ ! -e "$root/lib/kindred/libkindred_mpi.so" ]; then
+  echo "error: libkindred_mpi.so was built and is not in the package" >&2
+  exit 1
+fi
+
 # Every library except the C library must come from the package, also those that its libraries need.
 stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/*; do ldd "$program"; done |
   grep '=>' | grep -vE "=> $folder|lib(c|m|dl|rt|pthread)\.so" || true)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Kills a small training with SIGKILL at random moments, again and again, until it has finished, and compares the
 weights, those of the last step and of the best epoch, with an undisturbed run. Every tenth process is killed as soon as it writes a checkpoint.
+With --processes the training has several processes, of which a random one is killed (scripts/processes/killing.py).
 
-    scripts/hundred_kills.py [--kills 100] [--build build/release] [--seed 0]
+    scripts/hundred_kills.py [--kills 100] [--build build/release] [--seed 0] [--processes]
 """
 import argparse
 import hashlib
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from processes.killing import drill
 
 ENCODERS = ("encoder.safetensors", "best_encoder.safetensors")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -37,11 +40,14 @@ def main():
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", action="store_true")
     a = parser.parse_args()
     apps, dice = a.build.resolve() / "apps", random.Random(a.seed)
     environment = dict(os.environ, OMP_NUM_THREADS="2")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        if a.processes:
+            return drill(apps, folder, dice, a.kills)
         subprocess.run([apps / "make_toy_dataset", folder / "set", "--classes", "4", "--per-class", "16", "--image-size", "32"],
                        check=True, stdout=subprocess.DEVNULL)
 

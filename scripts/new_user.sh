@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Thirty mistakes that new users make, each with the exit code and the words that must come. Every error must be one line.
+# Mistakes that new users make, each with the exit code and the words that must come. Every error must be one line.
 #   scripts/new_user.sh [FOLDER OF THE PROGRAMS]     default: build/release/apps
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,15 +55,37 @@ mistake 2 "lies in the data set, which is never changed" pretrain set --out set/
 mistake 2 "it is a file" pretrain set --out made.log $tiny
 mkdir other && echo '{"architectures": []}' >other/config.json
 mistake 2 "its config.json is not of a run of pretrain" pretrain set --out other $tiny
+mkdir mixed && cp -r set/train/* mixed && mkdir mixed/zebra && echo x >mixed/zebra/1.jp2
+mistake 0 "not taken for a class, because no image in it can be read: 1 file of formats" check_data mixed --no-pictures --quiet
+mkdir foreign foreign/{a,b} && echo x >foreign/a/1.jp2 && cp foreign/a/1.jp2 foreign/b
+mistake 3 "its folders hold 2 files of formats that this build cannot read: .jp2 (2)" pretrain foreign --out a $tiny
+mkdir -p cased/test && cp -r set/train cased
+for class in set/val/*; do name=${class##*/} && cp -r "$class" "cased/test/${name^}"; done
+mistake 0 "of train only in the case of letters; rename them" check_data cased --no-pictures --quiet
 # Files.
 mistake 4 "cannot be opened" pretrain set --out run --overwrite --weights typo.safetensors $tiny
 mistake 4 "made.log" linear_probe set --encoder made.log --out b
 mistake 2 "it holds a run of pretrain" linear_probe set --encoder run/encoder.safetensors --out run
+mistake 2 "is for the checkpoints of the run in" linear_probe set --encoder run/encoder.safetensors --out run/checkpoints
+mistake 2 "a file of this name belongs to the run in" evaluate set --encoder run --classifier run/probe --json run/result.json
 mistake 2 "give --encoder RUN/encoder.safetensors" linear_probe set --out b
 mistake 4 "fc." classify set/val/*/*.jpg --encoder run/encoder.safetensors --classifier run/encoder.safetensors
 # The machine.
 mistake 5 "no NVIDIA driver" pretrain set --out a --device cuda $tiny
 mistake 5 "GiB of memory, and" pretrain set --out a --model resnet152 --image-size 2048 -b 24
+# Several processes.
+mistake 2 "--gpus 0: expected 1 to 65536" pretrain set --out a --gpus 0 $tiny
+mistake 5 "--gpus 2: device cuda: no NVIDIA driver" pretrain set --out a --gpus 2 $tiny
+mistake 2 "--gpus 2 with --device cpu: use --processes 2" pretrain set --out a --gpus 2 --device cpu $tiny
+mistake 2 "--batch-size 8: 3 processes take equal shares" pretrain set --out a --processes 3 --device cpu $tiny
+for launcher in WORLD_SIZE=2 SLURM_NTASKS=2; do
+  export "$launcher"
+  mistake 2 "$launcher says that 2 processes were started, and nothing brings them together; start with:" pretrain set --out a $tiny
+  unset "${launcher%=*}"
+done
+export WORLD_SIZE=4 RANK=0
+mistake 2 "embed works in one process, and torchrun has started 4 (WORLD_SIZE=4)" embed set --encoder run/encoder.safetensors --out b
+unset WORLD_SIZE RANK
 # No mistakes, but what a new user types first.
 mistake 0 "the default on a CPU for pictures of 32 pixels" pretrain set --out first --epochs 1 --device cpu
 mistake 0 "resnet20" pretrain set --out first --epochs 1 --device cpu --overwrite

@@ -11,7 +11,7 @@ again=0
 scripts/install_packages.sh
 scripts/build.sh release
 # Pages are not part of the fingerprint below, so this runs every time; it takes two seconds.
-if python3 scripts/check_docs.py && scripts/check_layer.py --self-test; then pages=1; else pages=0; fi
+if python3 scripts/check_docs.py && scripts/check_layer.py --self-test && python3 bench/scale/predict.py --self-test; then pages=1; else pages=0; fi
 
 # What the result depends on, as one number: programs, fixtures, scripts, and whether there is a GPU.
 fingerprint() {
@@ -71,6 +71,19 @@ if [ $# -eq 0 ]; then
       skipped=$((skipped + 1))
     fi
   done
+fi
+# The communicator between real processes, and what comes of processes that fail.
+if [ $# -eq 0 ]; then
+  if [ ! -x build/release/tests/mpi_tests ]; then without_mpi="built without MPI"
+  elif ! command -v mpirun >/dev/null; then without_mpi="mpirun is missing"
+  else without_mpi=""; fi
+  if [ -z "$without_mpi" ]; then
+    for processes in 2 3 4; do run_tests build/release/tests/mpi_tests --processes=$processes; done
+    run_tests build/release/tests/mpi_drills
+  else
+    echo "skipped: mpi_tests: $without_mpi"
+    skipped=$((skipped + 1))
+  fi
 fi
 # The GPU's kernels on the host, also if there is a GPU, because a GPU draws no orders and finds no races.
 if [ $# -eq 0 ]; then

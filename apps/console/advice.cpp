@@ -13,7 +13,10 @@ using Choices = std::span<const char* const>;
 
 constexpr const char* for_memory[] = {"use a smaller --batch-size or --image-size",
                                       "use a smaller --batch-size", "use fewer --workers"};
-constexpr const char* for_loading[] = {"use fewer --workers"};
+constexpr const char* for_loading[] = {
+    "use fewer --workers",
+    "use smaller copies of the largest pictures, or, where several are decoded at once, a smaller "
+    "OMP_NUM_THREADS"};
 constexpr const char* for_threads[] = {
     "raise the limit (ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS",
     "raise the limit (ulimit -u, ulimit -v), or use a smaller OMP_NUM_THREADS"};
@@ -88,6 +91,11 @@ const char* advice(Cause cause) {
   for (const char* const text : choices_for(cause))
     if (has_flags_of(text)) return text;
   return "";
+}
+
+const char* advice_to_go_on() {
+  constexpr const char* with_resume = "the same command with --resume goes on from the last checkpoint";
+  return has_flags_of("--resume") ? with_resume : "the same command begins anew";
 }
 
 std::string message_with_advice(const Error& error) {

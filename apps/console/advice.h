@@ -15,6 +15,9 @@ void give_advice_for(std::vector<std::string> flags);
 // Returns "" if the message says everything, or if the program has no flag that would help. Allocates nothing.
 const char* advice(Cause cause);
 
+// What the same command does after a run that ended because one of its processes was lost.
+const char* advice_to_go_on();
+
 // The message, and the advice for its cause if there is any.
 std::string message_with_advice(const Error& error);
 

@@ -116,6 +116,12 @@ Flag& Flag::separated_by(char separator) {
   return *this;
 }
 
+Flag& Flag::one_each() {
+  option_->expected(1)->allow_extra_args(false);
+  option_->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return *this;
+}
+
 Flag& Flag::excludes(const Flag& other) {
   option_->excludes(other.option_);
   return *this;
@@ -186,6 +192,11 @@ Flag CommandLine::add(const std::string& names, T& value, const std::string& hel
   if constexpr (std::is_arithmetic_v<Value> && !std::is_same_v<Value, bool>)
     option->transform(
         [option](const std::string& text) { return checked_number<Value>(option->get_name(), text); });
+  if constexpr (std::is_same_v<Value, bool>)
+    option->transform([option](const std::string& text) -> std::string {
+      if (text != "on" && text != "off") refuse_value(option->get_name(), text, "on or off");
+      return text;
+    });
   return Flag(option);
 }
 
@@ -241,6 +252,29 @@ Flag CommandLine::find(const std::string& name) {
   return Flag(app_->get_option(name));
 }
 
+void CommandLine::in_place_of(const std::string& argument, const std::string& flag, const std::string& advice) {
+  replacement_ = Replacement{argument, flag, advice};
+}
+
+std::vector<std::string> CommandLine::with_replaced_argument(const std::vector<std::string>& plain,
+                                                             std::size_t places) const {
+  std::size_t arguments = 0;
+  bool flags_end = false;
+  for (const std::string& text : plain) {
+    const bool is_argument = flags_end || !text.starts_with("--");
+    flags_end |= text == "--";
+    check(!is_argument || ++arguments <= places, ExitCode::usage,
+          "{}: one argument too many: {} stands in the place of {}; {} (see --help)", shown_argument(text),
+          replacement_->flag, replacement_->argument, replacement_->advice);
+  }
+  std::string value = *value_in(plain, replacement_->flag);
+  check(!value.starts_with('-'), ExitCode::usage, "{} {}: write ./{} (see --help)", replacement_->flag, value,
+        value);
+  std::vector<std::string> complete{std::move(value)};
+  complete.insert(complete.end(), plain.begin(), plain.end());
+  return complete;
+}
+
 std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   app_->set_version_flag("--version", version_report);  // the last one in --help
   typed_.assign(argv + std::min(argc, 1), argv + argc);
@@ -248,7 +282,10 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   std::vector<std::string> names;
   for (const KnownFlag& flag : flags) names.insert(names.end(), flag.names.begin(), flag.names.end());
   give_advice_for(std::move(names));
-  std::vector<std::string> arguments = plain_arguments(typed_, flags, places_of(*app_));
+  const std::size_t places = places_of(*app_);
+  std::vector<std::string> arguments = plain_arguments(typed_, flags, places);
+  if (replacement_ && value_in(arguments, replacement_->flag))
+    arguments = with_replaced_argument(plain_arguments(typed_, flags, places - 1), places - 1);
   if (complete_) complete_(arguments);
   for (const FirstReader& reader : first_readers_)
     if (const auto value = value_in(arguments, reader.flag)) reader.read(*value);

@@ -53,6 +53,7 @@ class Flag {
   Flag& shows_default();  // the value of now, in --help
   Flag& shows_default(const std::string& text);
   Flag& separated_by(char separator);  // for lists: "1,2,3"
+  Flag& one_each();                    // for lists: each value is typed behind the flag's name
   Flag& excludes(const Flag& other);
   Flag& needs(const Flag& other);
   // All three also put what they accept into --help.
@@ -92,6 +93,9 @@ class CommandLine {
   void add_seed(std::uint64_t& seed, const std::string& help);
 
   Flag find(const std::string& name);  // "--out"
+  // The flag says what the argument would say: if it is typed, the argument is not, and has the flag's last value. `advice`
+  // ends the error about an argument that was typed beside it.
+  void in_place_of(const std::string& argument, const std::string& flag, const std::string& advice);
 
   // For a flag that says where values of other flags come from: `read` is called with its value, if it was given one,
   // before the other flags set theirs.
@@ -119,7 +123,15 @@ class CommandLine {
   };
 
   std::unique_ptr<CLI::App> app_;
+  struct Replacement {
+    std::string argument, flag, advice;
+  };
+  // Returns the arguments with the one that a flag stands for, as the first of those that are no flags.
+  std::vector<std::string> with_replaced_argument(const std::vector<std::string>& plain,
+                                                  std::size_t places) const;
+
   std::string program_;
+  std::optional<Replacement> replacement_;
   std::vector<std::string> typed_;                                 // without the program
   std::vector<std::string> may_have_value_;                        // names of switches
   std::function<void(std::vector<std::string>& plain)> complete_;  // may be empty

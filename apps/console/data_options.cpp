@@ -1,9 +1,14 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/shards/fetch_shards.h>
+#include <kindred/data/sets/shards/shard_list.h>
+#include <kindred/engine/communicator/communicator.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/names.h>
 
@@ -22,7 +27,8 @@ constexpr Named<Split> split_names[] = {
     {Split::train, "train"}, {Split::val, "val"}, {Split::test, "test"}, {Split::evaluation, "evaluation"}};
 
 constexpr NumberRange limits_per_class{"0 (no limit) or more", 0},
-    held_out_shares{"a share of the training images below 1, or 0 to train on all", 0, 1, true};
+    held_out_shares{"a share of the training images below 1, or 0 to train on all", 0, 1, true},
+    seconds_of_silence{"0.1 to 86400 seconds", 0.1, 86400};
 
 constexpr double many = 0.25;  // from this fraction of the anchors on, a warning is printed
 
@@ -33,18 +39,67 @@ Split split_of_flag(const std::string& text) {
 // The share that is held out without --val-fraction. A set that cannot be read any more has none that is known.
 bool is_default_share(const DataFlags& data, double fraction) {
   try {
-    return fraction == default_val_fraction(data.path, data.labels);
+    DataFlags without = data;
+    without.val_fraction.reset();
+    return fraction == without.held_out_fraction();
   } catch (const Error&) {
     return false;
   }
 }
+
+// What a set of shards is called: "train-{000..127}.tar", "pipe:curl ... and 2 more".
+std::string name_of_shards(const std::vector<std::string>& shards) {
+  return shards.size() == 1 ? shards.front() : fmt::format("{} and {} more", shards.front(), shards.size() - 1);
+}
+
+// Shows how far the commands of shards are, and warns once if the disk will not hold what they write.
+class ShardProgress {
+ public:
+  void show(const FetchProgress& now) {
+    now_ = now;
+    if (!bar_) {
+      bar_.emplace("reading shards", now.of, "MiB");
+      return;
+    }
+    bar_->advance(static_cast<std::int64_t>((now.bytes - bytes_) >> 20), "");
+    bytes_ = now.bytes;
+    std::error_code error;
+    const auto space = std::filesystem::space(now.folder, error);
+    const double left = static_cast<double>(now.bytes) / static_cast<double>(now.shards) *
+                        static_cast<double>(now.of - now.shards);
+    if (error || warned_ || left <= static_cast<double>(space.available)) return;
+    warned_ = true;
+    fmt::print(
+        "warning: the shards that are left take about {}, and {} has room for {}; --shard-cache DIR reads them "
+        "into another folder\n",
+        format_bytes(left), one_line(now.folder.string()), format_bytes(static_cast<double>(space.available)));
+  }
+
+  // What was read, on a line.
+  void end(const ShardFolder& folder) {
+    bar_.reset();
+    if (now_.shards == 0) return;
+    fmt::print("{} read from commands into {}{}, {}\n", counted(now_.shards, "shard"),
+               one_line(folder.path().string()),
+               folder.is_temporary() ? " (removed at the end; --shard-cache DIR keeps them)" : "",
+               format_bytes(static_cast<double>(now_.bytes)));
+  }
+
+ private:
+  std::optional<Progress> bar_;
+  FetchProgress now_;
+  std::uint64_t bytes_ = 0;
+  bool warned_ = false;
+};
 
 [[noreturn]] void fail_no_split(const DataFlags& data) {
   std::vector<const char*> parts;
   for (const auto& [split, name] : split_names) {
     if (split == Split::evaluation) continue;
     try {
-      if (open_dataset(data.path, split, data.options(split))) parts.push_back(name);
+      DatasetOptions options = data.options(split);
+      options.shards = data.fetched_shards();
+      if (open_dataset(data.path, split, options)) parts.push_back(name);
     } catch (const Error&) {  // it cannot be used either
     }
   }
@@ -71,9 +126,41 @@ void DataFlags::add_to(CommandLine& line) {
       .within(limits_per_class);
   line.add("--val-fraction", val_fraction,
            "evaluate on this share of the training images, class by class, and train on the rest (0; 0.1 for "
-           "DIR/<class>/* alone, and where DIR/val or DIR/test has no labels or no images)")
+           "DIR/<class>/* alone, and where DIR/val or DIR/test has no labels or no images, or DIR/test no "
+           "class of "
+           "DIR/train)")
       .within(held_out_shares);
   line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
+  line.add("--shards", shards,
+           "in the place of DIR: tar shards of WebDataset, as a path, a range in quotes ('x-{000..127}.tar'), "
+           "or a "
+           "command whose standard output is a shard ('pipe:curl -sSf URL'); may be typed several times")
+      .one_each();
+  line.add("--val-shards", val_shards, "the same for evaluation (a tenth of the images of --shards)")
+      .one_each();
+  line.add(
+      "--shard-cache", shard_cache,
+      "folder that keeps what commands of shards write, as large as their tar files (a temporary one, which is "
+      "removed at the end)");
+  line.add("--shard-timeout", shard_timeout,
+           "a command of shards that writes nothing for so many seconds is ended, and tried again")
+      .shows_default()
+      .within(seconds_of_silence);
+  line.in_place_of("DIR", "--shards",
+                   "write a range in quotes, --shards 'x-{000..127}.tar', or --shards before each shard");
+  line.when_parsed([this, &line] { settle_shards(line); });
+}
+
+// A file of --config may give what is not typed.
+void DataFlags::settle_shards(const CommandLine& line) {
+  if (line.has("--shards")) {
+    path = name_of_shards(shards);
+    if (!line.has("--val-shards")) val_shards.clear();
+    if (!line.has("--labels")) labels.clear();
+  } else if (line.has("DIR")) {
+    shards.clear();
+    if (!line.has("--val-shards")) val_shards.clear();
+  }
 }
 
 void DataFlags::add_split_to(CommandLine& line, const std::string& default_help) {
@@ -90,10 +177,32 @@ void DataFlags::check_values() const {
   check_range("--limit-per-class", limit_per_class, limits_per_class);
   check_range("--limit-eval-per-class", limit_eval_per_class(), limits_per_class);
   check_range("--val-fraction", val_fraction.value_or(0), held_out_shares);
+  check_range("--shard-timeout", shard_timeout, seconds_of_silence);
+  check(
+      !shards.empty() || val_shards.empty(), ExitCode::usage,
+      "--val-shards {}: needs --shards, which gives those to train on; DIR says itself what is for evaluation",
+      val_shards.empty() ? "" : val_shards.front());
+  if (shards.empty()) return;
+  check(labels.empty(), ExitCode::usage, "--labels {}: shards hold their labels; leave it out with --shards",
+        labels);
+  check(val_shards.empty() || val_fraction.value_or(0) == 0, ExitCode::usage,
+        "--val-fraction {}: --val-shards gives the images for evaluation; leave out one of them",
+        val_fraction.value_or(0));
+  std::vector<std::string> all = shards;
+  all.insert(all.end(), val_shards.begin(), val_shards.end());
+  shards_named(all);  // throws
 }
 
 bool DataFlags::contains(const std::filesystem::path& name) const {
   std::error_code ignored;
+  if (!shards.empty()) {
+    const std::filesystem::path given = std::filesystem::absolute(name, ignored).lexically_normal();
+    for (const auto* list : {&shards, &val_shards})
+      for (const ShardSpec& shard : shards_named(*list))
+        if (!shard.is_pipe() && std::filesystem::absolute(shard.text, ignored).lexically_normal() == given)
+          return true;
+    return false;
+  }
   const auto inside = std::filesystem::weakly_canonical(name, ignored),
              set = std::filesystem::weakly_canonical(path, ignored);
   if (!labels.empty() && inside == std::filesystem::weakly_canonical(labels, ignored)) return true;
@@ -117,11 +226,21 @@ DatasetOptions DataFlags::options(Split split) const {
 }
 
 double DataFlags::held_out_fraction() const {
-  return val_fraction ? *val_fraction : default_val_fraction(path, labels);
+  if (val_fraction) return *val_fraction;
+  return shards.empty() ? default_val_fraction(path, labels)
+                        : default_val_fraction_of_shards(!val_shards.empty());
+}
+
+bool DataFlags::has_shards_without_parts() const {
+  return !shards.empty() && val_shards.empty() && named_split.empty() && !val_fraction;
 }
 
 std::string DataFlags::words() const {
-  std::string text = shell_path(path);
+  std::string text;
+  for (const std::string& each : shards) text += (text.empty() ? "--shards " : " --shards ") + shell_word(each);
+  if (shards.empty()) text = shell_path(path);
+  for (const std::string& each : val_shards) text += " --val-shards " + shell_word(each);
+  if (!shard_cache.empty()) text += " --shard-cache " + shell_word(shard_cache);
   if (!labels.empty()) text += " --labels " + shell_path(labels);
   if (limit_per_class > 0) text += fmt::format(" --limit-per-class {}", limit_per_class);
   if (limit_eval_per_class() != limit_per_class)
@@ -136,22 +255,56 @@ std::string DataFlags::words() const {
 std::optional<Dataset> DataFlags::open(Split split) const {
   std::error_code ignored;
   check(
-      said_in.empty() || std::filesystem::path(path).is_absolute() || std::filesystem::exists(path, ignored),
+      said_in.empty() || !shards.empty() || std::filesystem::path(path).is_absolute() ||
+          std::filesystem::exists(path, ignored),
       ExitCode::data,
       "{}: no such folder here; {} gives this path, which is meant from the folder where its run was started; "
       "change to that folder, or give DIR beside --config {}",
       path, said_in, said_in);
-  std::optional<Dataset> set = open_dataset(path, split, options(split));
+  DatasetOptions of_part = options(split);
+  of_part.shards = fetched_shards();
+  std::optional<Dataset> set = open_dataset(path, split, of_part);
   const Split asked = split_of_flag(named_split);
   if (!set && split == Split::evaluation && asked != Split::evaluation) fail_no_split(*this);
+  return set;
+}
+
+std::shared_ptr<const GivenShards> DataFlags::fetched_shards() const {
+  if (shards.empty() || fetched_ != nullptr) return fetched_;
+  ShardProgress progress;
+  ShardRequest request{shards, val_shards, shard_cache, shard_timeout};
+  request.stop = [] { return interrupt_signal() != 0; };
+  if (world().is_first()) request.show = [&](const FetchProgress& now) { progress.show(now); };
+  try {
+    fetched_ = fetch_shards(request);
+  } catch (const Error& error) {
+    end_if_interrupted(shard_cache.empty()
+                           ? "shards were being read; the same command begins anew"
+                           : "shards were being read; the same command goes on with those that are left");
+    const std::string message = error.what();
+    throw Error(error.code(), message.ends_with(folder_for_shards) ? message + ": --shard-cache DIR" : message,
+                error.cause());
+  }
+  if (fetched_->folder) progress.end(*fetched_->folder);
+  return fetched_;
+}
+
+Dataset DataFlags::open_all_shards() const {
+  DataFlags all = *this;
+  all.val_fraction = 0;
+  all.limit_per_class = limit_eval_per_class();
+  Dataset set = *all.open(Split::train);
+  fetched_ = all.fetched_;
+  set.set_origin({path, "all"});
+  print_notes(set);
   return set;
 }
 
 Dataset DataFlags::open_asked() const {
   const bool of_train = split_of_flag(named_split) == Split::train;
   const auto dataset = open(of_train ? Split::train : Split::evaluation);
-  check(dataset.has_value(), ExitCode::data, "{} has no val or test images; {}, or use --split train", path,
-        no_evaluation_advice);
+  check(dataset.has_value(), ExitCode::data,
+        "{} has no val or test images that can be used; {}, or use --split train", path, no_evaluation_advice);
   print_notes(*dataset);
   return *dataset;
 }

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace kindred {
 
@@ -14,21 +16,26 @@ class CommandLine;
 
 class Dataset;  // data/sets/dataset.h, which has these three
 struct DatasetOptions;
+struct GivenShards;  // data/sets/shards/fetch_shards.h
 enum class Split;
 struct PositiveStatistics;  // data/loading/sampler.h
 
 struct DataFlags {
-  std::string path;
+  std::string path;    // with `shards`: what the set is called
   std::string labels;  // a CSV file with the labels of the images; empty: the layout of the set says them
   std::int64_t limit_per_class = 0;
   std::optional<std::int64_t> limit_eval;  // empty: the same as limit_per_class
   std::optional<double> val_fraction;      // empty: what the set says, 0 or 0.1 (default_val_fraction)
   std::uint64_t val_seed = 0;
+  // Tar shards in the place of DIR: files, ranges and commands (data/sets/shards/shard_list.h); empty: DIR has the images.
+  std::vector<std::string> shards, val_shards;
+  std::string shard_cache;           // the folder that keeps what commands write; empty: a temporary one
+  double shard_timeout = 60;         // seconds
   ExifMode exif = ExifMode::ignore;  // no flag of its own: an encoder may say it (preparation_flags.h)
   std::string said_in;               // the file of --config that gives `path`; empty: it was typed
   std::string named_split;  // by --split: a name of a part; empty: "evaluation", which is val, else test
 
-  void add_to(CommandLine& line);  // this object must outlive the parsing
+  void add_to(CommandLine& line);  // this object must stay where it is until the parsing has ended
   void add_split_to(CommandLine& line,
                     const std::string& default_help);  // --split of programs that do not train
   void add_evaluation_split_to(CommandLine& line);     // --split of those that do
@@ -43,6 +50,8 @@ struct DataFlags {
   DatasetOptions options(Split split) const;
   // The part of the training images that is held out, for a record of the settings.
   double held_out_fraction() const;
+  // Shards were given, and nothing says which images are for evaluation.
+  bool has_shards_without_parts() const;
   // DIR and the flags that were given, as words of a shell's command: "DIR --val-fraction 0.2". Left out is what a program
   // with the same flags does without them.
   std::string words() const;
@@ -50,9 +59,19 @@ struct DataFlags {
   // another folder; and Error(usage) if `split` is evaluation, --split
   // names what that is, and there is no such split: it names those that there are.
   std::optional<Dataset> open(Split split) const;
+  // The shards, which are fetched by the first call, with a line that says what was read; null without `shards`. Throws as
+  // fetch_shards() does.
+  std::shared_ptr<const GivenShards> fetched_shards() const;
+  // All images of shards.
+  Dataset open_all_shards() const;
   // The part that --split names. Prints the notes of the set. Throws Error(usage) if there is no such part, and
   // Error(data) if none was named and there is nothing to evaluate on.
   Dataset open_asked() const;
+
+ private:
+  void settle_shards(const CommandLine& line);
+
+  mutable std::shared_ptr<const GivenShards> fetched_;
 };
 
 // Prints the notes of a set (Dataset::notes), a line each, without those that were printed for another split of it.
@@ -62,7 +81,7 @@ void print_notes(const Dataset& set, const Dataset* printed = nullptr);
 inline constexpr const char* data_help =
     "class folders (DIR/train/<class>/* and DIR/val or DIR/test; or DIR/<class>/* alone), images with "
     "--labels, "
-    "ImageNet, tar shards, CIFAR's binary files, or a pack";
+    "ImageNet, tar shards (also by --shards), CIFAR's binary files, or a pack";
 inline constexpr const char* no_evaluation_advice =
     "give it DIR/val/<class>/*, or hold some out by --val-fraction";
 

@@ -1,4 +1,5 @@
 #include <kindred/apps/console/device_report.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
@@ -18,7 +19,7 @@ namespace kindred {
 Precision usable_precision(Precision precision, Device device) {
   check_precision(precision, device);
   if (device == Device::cpu && precision.compute == DType::bf16 && !onednn::has_bf16()) {
-    fmt::print(stderr, "note: this processor cannot multiply bf16: computing in f32\n");
+    if (world().is_first()) fmt::print(stderr, "note: this processor cannot multiply bf16: computing in f32\n");
     precision.compute = DType::f32;
   }
   return precision;

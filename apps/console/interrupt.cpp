@@ -1,4 +1,5 @@
 #include <kindred/apps/console/interrupt.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/error.h>
 
 #include <signal.h>  // defines: sigaction, SA_RESTART
@@ -47,6 +48,19 @@ void watch_for_interrupts() {
 
 int interrupt_signal() {
   return received.load();
+}
+
+int agreed_interrupt_signal(const Communicator& processes) {
+  if (processes.is_alone()) return interrupt_signal();
+  const int signal = static_cast<int>(processes.max({static_cast<double>(interrupt_signal())}).front());
+  learn_of_interrupt(signal);
+  return signal;  // one that has arrived since then is for the next call, in all processes
+}
+
+// The time of a first signal stays unset: one that this process gets later is its first, and does not end it at once.
+void learn_of_interrupt(int signal) {
+  int none = 0;
+  if (signal != 0) received.compare_exchange_strong(none, signal);
 }
 
 const char* interrupt_name() {

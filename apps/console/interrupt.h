@@ -11,6 +11,8 @@
 
 namespace kindred {
 
+class Communicator;
+
 // Call once, before threads are started. A program that was started with SIGHUP ignored, as nohup does, goes on
 // ignoring it.
 void watch_for_interrupts();
@@ -18,6 +20,13 @@ void watch_for_interrupts();
 // The signal that arrived, or 0.
 int interrupt_signal();
 const char* interrupt_name();  // "SIGTERM"; "" if none arrived
+
+// The same for processes that train together, which may get a signal at different times, or only one of them: they agree
+// on it here, and so all of them stop at the same place. Every process must make this call there, and each gets the signal
+// of any of them; from then on the two functions above say it too. With one process it is interrupt_signal().
+int agreed_interrupt_signal(const Communicator& processes);
+// Another process of the run got this signal; 0: none did.
+void learn_of_interrupt(int signal);
 
 // Throws Error(interrupted) if a signal has arrived: "SIGINT: <what>". `what` says what was stopped, and whether the
 // same command goes on or begins anew.

@@ -6,16 +6,24 @@
 #include <kindred/engine/error.h>
 
 #include <malloc.h>        // defines: mallopt
+#include <signal.h>        // defines: sigaction, sigaltstack
+#include <sys/mman.h>      // defines: mmap
 #include <sys/resource.h>  // defines: getrlimit
+#include <unistd.h>        // defines: pause, write
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -29,6 +37,8 @@ struct ProcessStart {
   std::string program = "kindred";  // as messages begin
   std::string folder;               // that was typed before the program's name, with its last '/'; empty: none
   bool by_word = false;             // `kindred pretrain`
+  std::vector<std::string> command{};
+  ProcessEnd end{};
 };
 
 ProcessStart& this_start() {
@@ -43,10 +53,19 @@ std::vector<const Program*>& linked_programs() {
 
 int end_with(ExitCode code, const std::string& message) {
   std::fflush(stdout);
-  // A program that was asked to end has not failed.
-  const char* const kind = code == ExitCode::interrupted ? "" : "error: ";
-  std::fprintf(stderr, "%s: %s%s\n", this_start().program.c_str(), kind, one_line(message).c_str());
+  if (this_start().end.failed)
+    this_start().end.failed(code, message);
+  else
+    std::fprintf(stderr, "%s\n", last_line(code, message).c_str());
   return static_cast<int>(code);
+}
+
+// Runs the body, and after it what a process of many does at a good end, whose errors are errors of the program too.
+int run_to_its_end(int argc, char** argv, ProgramBody body) {
+  const int code = body(argc, argv);
+  if (!this_start().end.finished) return code;
+  std::fflush(stdout);
+  return this_start().end.finished(code);
 }
 
 // An exception that nothing can catch (in a destructor, or in a library's thread) ends the program. If memory was
@@ -64,6 +83,11 @@ int end_with(ExitCode code, const std::string& message) {
   std::abort();
 }
 
+bool addresses_are_limited() {
+  rlimit addresses{};
+  return ::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY;
+}
+
 // glibc's allocator reserves 64 MiB of addresses for every thread that asks it for memory, up to eight times per core,
 // and uses little of them. A limit of the address space (`ulimit -v`) counts what is reserved, so a run could end
 // although most of its memory was never touched, and when would depend on the number of cores. Under such a limit all
@@ -71,9 +95,38 @@ int end_with(ExitCode code, const std::string& message) {
 // are kept by thread, and large ones come from the system. MALLOC_ARENA_MAX does not change this.
 void share_one_arena() {
 #ifdef M_ARENA_MAX
-  rlimit addresses{};
-  if (::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY) ::mallopt(M_ARENA_MAX, 1);
+  if (addresses_are_limited()) ::mallopt(M_ARENA_MAX, 1);
 #endif
+}
+
+void write_to_error(const char* text) {
+  for (std::size_t left = std::strlen(text); left > 0;) {
+    const ssize_t written = ::write(STDERR_FILENO, text, left);
+    if (written <= 0) return;
+    text += written;
+    left -= static_cast<std::size_t>(written);
+  }
+}
+
+// Runs in the place where the fault was, so it may only ask the system and read what is there.
+void end_without_memory(int signal, siginfo_t*, void*) {
+  // In bytes: more than a library takes at once for code or a table, so that nothing is left if it did not get it.
+  constexpr std::size_t little = std::size_t{4} << 20;
+  if (::mmap(nullptr, little, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
+    std::signal(signal, SIG_DFL);  // memory was there, so the fault is what it seems, and happens again
+    return;
+  }
+  static std::atomic_flag is_said = ATOMIC_FLAG_INIT;
+  while (is_said.test_and_set()) ::pause();  // another thread ends the program
+  const char* const help = advice(Cause::out_of_memory);
+  write_to_error(this_start().program.c_str());
+  write_to_error(": error: ");
+  write_to_error(no_host_memory);
+  write_to_error(" (ulimit -v leaves no more)");
+  if (*help != '\0') write_to_error("; ");
+  write_to_error(help);
+  write_to_error("\n");
+  std::_Exit(static_cast<int>(ExitCode::device));
 }
 
 bool processor_is_supported() {
@@ -85,6 +138,23 @@ bool processor_is_supported() {
 }
 
 }  // namespace
+
+void watch_for_missing_memory() {
+  struct sigaction present {};
+  const bool is_handled = ::sigaction(SIGSEGV, nullptr, &present) != 0 || present.sa_handler != SIG_DFL;
+  if (is_handled || !addresses_are_limited()) return;
+  // The main thread's own stack may be what could not grow.
+  static std::array<char, std::size_t{1} << 16> stack;
+  stack_t other{};
+  other.ss_sp = stack.data();
+  other.ss_size = stack.size();
+  ::sigaltstack(&other, nullptr);
+  struct sigaction action {};
+  action.sa_sigaction = end_without_memory;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  ::sigaction(SIGSEGV, &action, nullptr);
+  ::sigaction(SIGBUS, &action, nullptr);
+}
 
 Program::Program(const char* name, const char* summary, ProgramBody body, const char* other_name)
     : name_(name), summary_(summary), body_(body), other_name_(other_name) {
@@ -101,8 +171,28 @@ int Program::run_as_word(int argc, char** argv) const {
   return body_(argc, argv);
 }
 
-int Program::run_alone(int argc, char** argv) const {
-  return run_main(argc, argv, body_);
+int Program::run(int argc, char** argv) const {
+  return body_(argc, argv);
+}
+
+void set_process_end(ProcessEnd end) {
+  this_start().end = std::move(end);
+}
+
+std::string last_line(ExitCode code, const std::string& message) {
+  // A program that was asked to end has not failed.
+  const char* const kind = code == ExitCode::interrupted ? "" : "error: ";
+  return this_start().program + ": " + kind + one_line(message);
+}
+
+const std::vector<std::string>& started_as() {
+  return this_start().command;
+}
+
+std::string command_of_this_program() {
+  const std::string& program = this_start().program;
+  const std::size_t word = std::min(program.find(' '), program.size());
+  return shell_word(this_start().folder + program.substr(0, word)) + program.substr(word);
 }
 
 std::string shown_program(const std::string& name) {
@@ -117,10 +207,12 @@ std::string command_of_program(const std::string& name) {
 int run_main(int argc, char** argv, ProgramBody body) {
   std::set_terminate(end_uncaught);
   share_one_arena();  // before there are threads
+  watch_for_missing_memory();
   const std::string typed = argc > 0 ? argv[0] : "kindred";
   const std::size_t name_begins = typed.rfind('/') + 1;  // 0 without a '/'
   this_start().folder = typed.substr(0, name_begins);
   this_start().program = typed.substr(name_begins);
+  this_start().command.assign(argv, argv + argc);
   if (!processor_is_supported())
     return end_with(ExitCode::device,
                     "this build needs a processor with AVX2; build with -DKINDRED_ARCH=x86-64 for older ones");
@@ -133,7 +225,7 @@ int run_main(int argc, char** argv, ProgramBody body) {
   const AdaptiveWaiting waiting;
   give_advice_for({});
   try {
-    return body(argc, argv);
+    return run_to_its_end(argc, argv, body);
   } catch (const Error& error) {
     return end_with(error.code(), message_with_advice(error));
   } catch (const std::bad_alloc&) {

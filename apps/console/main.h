@@ -2,6 +2,9 @@
 // prints line by line, also into a pipe or a file. Also the list of the programs, which `kindred` starts by a word.
 #pragma once
 
+#include <kindred/engine/error.h>
+
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,7 +27,7 @@ class Program {
   // Runs the program as a word of `kindred`: argv[0] is the word. Call it within run_main(); from now on messages begin
   // with "kindred <name>".
   int run_as_word(int argc, char** argv) const;
-  int run_alone(int argc, char** argv) const;  // run_main() with this program
+  int run(int argc, char** argv) const;  // as the only program of an executable, within run_main()
 
   static const std::vector<const Program*>& all();  // in the order in which they are linked
 
@@ -39,6 +42,29 @@ class Program {
 // error and returns an exit code of engine/error.h. There is never a stack trace. Under a limit of the address space
 // (`ulimit -v`) all threads share one arena of the allocator. To be called before threads are started.
 int run_main(int argc, char** argv, ProgramBody body);
+
+// Under a limit of the address space, libraries may write to memory that they did not get: oneDNN, for one, does not look
+// whether it has room for the code that it makes. From now on such a fault ends the program with a line about the memory and
+// ExitCode::device, if the limit leaves no memory; any other fault stays one. Does nothing without a limit, or if something
+// else handles faults. run_main() calls it.
+void watch_for_missing_memory();
+
+// How a process ends that is one of several (apps/processes/ending.h). Until it is set, a process is alone.
+struct ProcessEnd {
+  // Called in place of printing last_line(); if it returns, the process ends with `code`.
+  std::function<void(ExitCode code, const std::string& message)> failed{};
+  // Called when the body has returned `code`; returns the code that this process gives. May be empty.
+  std::function<int(int code)> finished{};
+};
+void set_process_end(ProcessEnd end);
+
+// The line with which a program ends: "pretrain: error: <message>"; without "error" if it was asked to end.
+std::string last_line(ExitCode code, const std::string& message);
+
+// The command of this process as it was started: program, word of `kindred`, flags.
+const std::vector<std::string>& started_as();
+// Its beginning, for advice: "build/release/apps/pretrain", "kindred pretrain".
+std::string command_of_this_program();
 
 // A program's name as messages and --help show it: "kindred linear_probe" if this process was started by a word of
 // `kindred`, otherwise "linear_probe".

@@ -10,7 +10,8 @@ namespace kindred {
 
 void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
                             const std::function<void(const Batch&, const Tensor& features)>& visit,
-                            std::vector<BadImage>* bad_images, const std::function<void(Batch&)>& change) {
+                            std::vector<BadImage>* bad_images, const std::function<void(Batch&)>& change,
+                            const Communicator& processes) {
   const Dataset used = options.limit > 0 ? evenly_spread(dataset, options.limit) : dataset;
   Progress progress(options.what, (used.size() + options.batch_size - 1) / options.batch_size, "images");
   const auto visit_and_show = [&](const Batch& batch, const Tensor& features) {
@@ -18,11 +19,11 @@ void for_each_feature_batch(const ResNet& encoder, const Dataset& dataset, const
     progress.advance(batch.rows(), "");
     return !(options.stop && options.stop());
   };
-  visit_features(encoder, used, options, visit_and_show, bad_images, change);
+  visit_features(encoder, used, options, visit_and_show, bad_images, change, processes);
 }
 
 FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& options,
-                              std::vector<BadImage>* bad_images) {
+                              std::vector<BadImage>* bad_images, const Communicator& processes) {
   FeatureTable table;
   table.dim = encoder.feature_dim;
   const auto keep = [&](const Batch& batch, const Tensor& features) {
@@ -30,7 +31,7 @@ FeatureTable extract_features(const ResNet& encoder, const Dataset& dataset, con
     table.features.insert(table.features.end(), values.begin(), values.end());
     table.labels.insert(table.labels.end(), batch.labels.begin(), batch.labels.end());
   };
-  for_each_feature_batch(encoder, dataset, options, keep, bad_images);
+  for_each_feature_batch(encoder, dataset, options, keep, bad_images, {}, processes);
   return table;
 }
 

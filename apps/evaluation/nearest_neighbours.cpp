@@ -43,7 +43,7 @@ std::int32_t vote(const float* similarities, const FeatureTable& bank, std::int6
 }  // namespace
 
 double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& queries, std::int64_t classes,
-                                  std::int64_t neighbours) {
+                                  std::int64_t neighbours, const Communicator& processes) {
   check(bank.rows() > 0 && queries.rows() > 0 && bank.dim == queries.dim, ExitCode::internal,
         "nearest neighbours: {} rows of {} against {} of {}", queries.rows(), queries.dim, bank.rows(),
         bank.dim);
@@ -51,7 +51,9 @@ double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& 
   const std::vector<float> keys = unit_rows(bank), asked = unit_rows(queries);
   std::vector<float> similarities(static_cast<std::size_t>(tile * bank.rows()));
   std::vector<std::int64_t> correct(static_cast<std::size_t>(compute_threads()));
-  for (std::int64_t first = 0; first < queries.rows(); first += tile) {
+  // Whole tiles are dealt out, so a query is compared by the same product of matrices whatever the number of processes.
+  const std::int64_t own_first = processes.rank() * tile, step = processes.size() * tile;
+  for (std::int64_t first = own_first; first < queries.rows(); first += step) {
     const std::int64_t count = std::min(tile, queries.rows() - first);
     onednn::sgemm({.m = count, .n = bank.rows(), .k = bank.dim, .transpose_b = true},
                   &asked[static_cast<std::size_t>(first * bank.dim)], keys.data(), similarities.data());
@@ -64,8 +66,10 @@ double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& 
             queries.labels[static_cast<std::size_t>(first + q)];
     });
   }
-  const auto total = std::accumulate(correct.begin(), correct.end(), std::int64_t{0});
-  return static_cast<double>(total) / static_cast<double>(queries.rows());
+  const auto own = static_cast<double>(std::accumulate(correct.begin(), correct.end(), std::int64_t{0}));
+  const double total =
+      processes.is_alone() ? own : processes.sum({own}).front();  // whole numbers, so the sum is exact
+  return total / static_cast<double>(queries.rows());
 }
 
 }  // namespace kindred

@@ -5,6 +5,8 @@
 // et al. 2018, arXiv 1805.01978).
 #pragma once
 
+#include <kindred/engine/communicator/communicator.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +19,9 @@ struct FeatureTable {
   std::int64_t rows() const { return static_cast<std::int64_t>(labels.size()); }
 };
 
-// Top-1 accuracy of `queries` against `bank`, 0 to 1. Neither may be empty.
+// Top-1 accuracy of `queries` against `bank`, 0 to 1. Neither may be empty. The processes, which must all make this call with
+// the same tables, share the queries; the result is the same in each of them, and the same as with one process.
 double nearest_neighbour_accuracy(const FeatureTable& bank, const FeatureTable& queries, std::int64_t classes,
-                                  std::int64_t neighbours = 20);
+                                  std::int64_t neighbours = 20, const Communicator& processes = world());
 
 }  // namespace kindred

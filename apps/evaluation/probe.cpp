@@ -11,12 +11,22 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace kindred {
 namespace {
 
 // The classifier is small, so it trains on the CPU, whatever device the encoder uses.
 constexpr Device probe_device = Device::cpu;
+
+// Each process trains the whole classifier, and some are slower: they wait for each other now and then, so that none is
+// taken for lost at the end.
+constexpr std::int64_t steps_between_meetings = 20;
+
+// Ends the training in all processes after a signal to one of them.
+void meet(const Communicator& processes) {
+  if (agreed_interrupt_signal(processes) != 0) end_if_interrupted(probe_stopped);
+}
 
 std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::int64_t epoch) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
@@ -25,6 +35,36 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::
   for (std::size_t i = order.size(); i > 1; --i)
     std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
   return order;
+}
+
+// Replaces this process's rows of a batch by those of all processes, in the order of their ranks. Each has at most
+// `rows_of_each`.
+void gather_rows(const Communicator& processes, std::int64_t rows_of_each, std::int64_t dim,
+                 std::vector<float>& features, std::vector<std::int32_t>& labels) {
+  constexpr std::int32_t no_row = -1;
+  std::vector<float> own = std::move(features);
+  std::vector<std::int32_t> own_labels = std::move(labels);
+  own.resize(static_cast<std::size_t>(rows_of_each * dim));
+  own_labels.resize(static_cast<std::size_t>(rows_of_each), no_row);
+  const std::int64_t rows = processes.size() * rows_of_each;
+  const Tensor all = Tensor::empty({rows, dim}, DType::f32, Device::cpu);
+  const Tensor all_labels = Tensor::empty({rows}, DType::i32, Device::cpu);
+  const Tensor given = Tensor::from(own, {rows_of_each, dim}, Device::cpu);
+  const Tensor given_labels = Tensor::from(own_labels, {rows_of_each}, Device::cpu);
+  {
+    const Communicator::Group together(processes);
+    processes.all_gather(given, Output(all));
+    processes.all_gather(given_labels, Output(all_labels));
+  }
+  features.clear();
+  labels.clear();
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::int32_t label = all_labels.data<std::int32_t>()[row];
+    if (label == no_row) continue;
+    labels.push_back(label);
+    const float* const values = all.data<float>() + row * dim;
+    features.insert(features.end(), values, values + dim);
+  }
 }
 
 }  // namespace
@@ -84,7 +124,6 @@ void Probe::begin(std::int64_t steps) {
 }
 
 void Probe::step(const Tensor& features, const std::vector<std::int32_t>& labels) {
-  end_if_interrupted(probe_stopped);
   Tape tape;
   store_.attach(tape);
   const Tensor targets = Tensor::from(labels, {features.dim(0)}, probe_device);
@@ -98,7 +137,7 @@ void Probe::step(const Tensor& features, const std::vector<std::int32_t>& labels
         "step {} of the probe: the loss or a gradient is not finite; try a lower --lr", steps_done_);
 }
 
-void Probe::train_on_features(const FeatureTable& training) {
+void Probe::train_on_features(const FeatureTable& training, const Communicator& processes) {
   const std::int64_t rows = training.rows(), batch = std::min(options_.batch_size, rows);
   const std::int64_t steps =
       rows / batch;  // an incomplete last batch is left out; another epoch may draw those rows
@@ -116,12 +155,14 @@ void Probe::train_on_features(const FeatureTable& training) {
         labels[static_cast<std::size_t>(i)] = training.labels[static_cast<std::size_t>(row)];
       }
       step(standardized(gathered.data(), batch), labels);
+      if (s % steps_between_meetings == 0) meet(processes);
     }
     progress.advance(steps * batch, "");
   }
 }
 
-void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how) {
+void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how,
+                            const Communicator& processes) {
   LoaderOptions loading;
   loading.batch_size = std::min(options_.batch_size, dataset.size());
   loading.views = 1;
@@ -129,6 +170,8 @@ void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const
   loading.recipe = recipe("probe", how.image_size);
   loading.workers = how.workers;
   loading.seed = options_.seed;
+  loading.share = {processes.rank(), processes.size(), false};
+  const std::int64_t rows_of_each = (loading.batch_size + processes.size() - 1) / processes.size();
   Loader loader(dataset, loading);
   begin(options_.epochs * loader.batches_per_epoch());
   for (std::int64_t epoch = 0; epoch < options_.epochs; ++epoch) {
@@ -136,10 +179,16 @@ void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const
                       loader.batches_per_epoch(), "images");
     loader.start_epoch(static_cast<std::uint32_t>(epoch));
     for (Batch batch; loader.next(batch);) {
-      const Tensor bytes =
-          Tensor::from(batch.images, {batch.rows(), how.image_size, how.image_size, 3}, how.device);
-      const std::vector<float> features =  // outside of any tape, because the encoder is frozen
-          encoder(normalize_images(bytes, how.pixels, how.precision), Mode::evaluate).to_vector<float>();
+      meet(processes);
+      std::vector<float> features;
+      if (batch.rows() > 0) {  // of a batch that is smaller than the number of processes some have no row
+        const Tensor bytes =
+            Tensor::from(batch.images, {batch.rows(), how.image_size, how.image_size, 3}, how.device);
+        // Outside of any tape, because the encoder is frozen.
+        features =
+            encoder(normalize_images(bytes, how.pixels, how.precision), Mode::evaluate).to_vector<float>();
+      }
+      if (!processes.is_alone()) gather_rows(processes, rows_of_each, dim_, features, batch.labels);
       step(standardized(features.data(), batch.rows()), batch.labels);
       progress.advance(batch.rows(), "");
     }

@@ -45,9 +45,13 @@ class Probe {
   // Error(interrupted) after a signal.
   Probe(const FeatureTable& training, int classes, const ProbeOptions& options);
 
-  void train_on_features(const FeatureTable& training);
-  // The paper's method: every epoch embeds augmented views (crop and flip) with the frozen encoder.
-  void train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how);
+  // Of several processes each trains the same classifier on all features: it is small, and so its values are the same
+  // as with one process. All must call it: now and then they wait for each other.
+  void train_on_features(const FeatureTable& training, const Communicator& processes = world());
+  // The paper's method: every epoch embeds augmented views (crop and flip) with the frozen encoder. Of several processes,
+  // which must all make this call, each embeds its share of every batch, and trains on the features of all.
+  void train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how,
+                       const Communicator& processes = world());
 
   ProbeAccuracy evaluate(const FeatureTable& testing) const;
 

@@ -2,6 +2,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/survey.h>
+#include <kindred/data/images/decoding_memory.h>
 #include <kindred/data/images/exif.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/pack/pack.h>
@@ -137,7 +138,8 @@ SplitSurvey survey(const std::string& name, const Dataset& set) {
       Decoded decoded;
       std::vector<std::uint8_t> scratch;
       for (std::int64_t i = first + begin; i < first + end; ++i)
-        result.samples[static_cast<std::size_t>(i)] = examine(set, i, scratch, decoder, decoded);
+        result.samples[static_cast<std::size_t>(i)] = with_memory_for_picture(
+            [&] { return set.name(i); }, [&] { return examine(set, i, scratch, decoder, decoded); });
     });
     for (std::int64_t i = first; i < first + count; ++i)
       bad += result.samples[static_cast<std::size_t>(i)].outcome != Outcome::ok;

@@ -1,6 +1,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/training/accuracies.h>
+#include <kindred/apps/training/step_parts.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
@@ -21,11 +22,24 @@ FeatureOptions feature_options(const PretrainOptions& o, Device device) {
   return options;
 }
 
+// What the first process has. Machines of different kinds round differently, and all must judge the run alike.
+Accuracies of_first_process(const Accuracies& own) {
+  Accuracies shared = own;
+  for (std::optional<double>* figure :
+       {&shared.neighbours, &shared.probe, &shared.classifier, &shared.classifier_top5}) {
+    if (!figure->has_value()) continue;  // in none of them
+    const Tensor value = Tensor::full({1}, **figure, DType::f64, Device::cpu);
+    world().broadcast(Output(value));
+    *figure = value.data<double>()[0];
+  }
+  return shared;
+}
+
 }  // namespace
 
 std::int64_t images_measured_at_once(const PretrainOptions& o) {
   constexpr std::int64_t usual = FeatureInput{}.batch_size;
-  const std::int64_t images = o.micro_batch > 0 ? o.micro_batch : o.batch_size;
+  const std::int64_t images = o.micro_batch > 0 ? o.micro_batch : local_batch(o);
   const std::int64_t pixels = images * static_cast<std::int64_t>(pixels_of(o.view_groups));
   return std::clamp<std::int64_t>(pixels / (o.image_size * o.image_size), 1, usual);
 }
@@ -51,7 +65,7 @@ Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device
     accuracies.classifier = scores.top1();
     accuracies.classifier_top5 = scores.top5();
   }
-  return accuracies;
+  return of_first_process(accuracies);
 }
 
 Scores measure_classifier(const Learner& learner, const PretrainOptions& o, Device device,

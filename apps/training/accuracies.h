@@ -21,13 +21,16 @@ struct Accuracies {
 // So many images of a set are measured during training.
 inline constexpr std::int64_t most_images_measured = 10000;
 
-// How many images go through the network at a time while they are measured: 128, but no more pixels than a step (a
-// micro-batch) has, so that measuring takes no more memory for activations than the step that was planned for.
+// How many images go through the network at a time while they are measured: 128, but no more pixels than a step of this
+// process (a micro-batch) has, so that measuring takes no more memory for activations than the step that was planned for.
 std::int64_t images_measured_at_once(const PretrainOptions& options);
 
 // Measured without augmentation on at most `most_images` of each set, evenly spread over it, because each image
 // needs a forward pass. Values are empty if no image could be read. If a signal interrupts the measurement,
 // they are those of the images so far.
+//
+// The processes of world() share the work of this function and of the next, so all of them must call it. Each gets the
+// same values.
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
                               const Dataset& train, const Dataset& evaluation,
                               std::int64_t most_images = most_images_measured);

@@ -20,6 +20,14 @@ void announce_run(const PretrainOptions& o, const Dataset& train, const BatchSou
     fmt::print("frozen up to {}: {} parameters learn\n", o.freeze_until, learner.learning_parameters());
   for (const std::string& warning : warnings_at_start(loss, train.labels(), o.precision.compute != DType::f32))
     fmt::print("warning: {}\n", warning);
+  if (o.processes > 1)
+    fmt::print("each of {} processes trains on {} of a batch's {} images\n", o.processes,
+               o.batch_size / o.processes, o.batch_size);
+  if (o.processes > 1 && !o.sync_batch_norm)
+    fmt::print(
+        "--sync-batch-norm off: a batch norm sees the {} of its own process, so what is learned depends on the "
+        "number of processes\n",
+        counted(o.batch_size / o.processes, "image"));
   if (batches.stays_on_gpu()) fmt::print("the training images stay on the GPU, which makes the views\n");
 }
 

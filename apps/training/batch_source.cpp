@@ -4,6 +4,7 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/data/loading/bad_images_of_all.h>
 #include <kindred/engine/cpu/parallel.h>
 
 #include <fmt/core.h>
@@ -21,8 +22,9 @@ constexpr std::size_t most_announced = 3;  // unreadable images with a line of t
 constexpr double look_seconds = 3;
 constexpr std::int64_t looked_at_once = 256;  // images, between two looks at the clock
 
-LoaderOptions loader_with_limit(const PretrainOptions& options, const Dataset& train) {
-  LoaderOptions loading = training_loader(options);
+LoaderOptions loader_with_limit(const PretrainOptions& options, const Dataset& train,
+                                const Communicator& processes) {
+  LoaderOptions loading = training_loader(options, processes);
   loading.max_bad = accepted_bad_images(options.max_bad, train.size()).value();
   return loading;
 }
@@ -38,9 +40,10 @@ std::string unreadable_by_header(const Dataset& set, std::int64_t i, std::vector
 }  // namespace
 
 BatchSource::BatchSource(const PretrainOptions& options, const Dataset& train,
-                         const std::optional<ResidentPictures>& pictures)
-    : train_(train), loader_(train, loader_with_limit(options, train)) {
-  if (pictures) resident_.emplace(train, training_loader(options), pictures->height, pictures->width);
+                         const std::optional<ResidentPictures>& pictures, const Communicator& processes)
+    : train_(train), processes_(processes), loader_(train, loader_with_limit(options, train, processes)) {
+  if (pictures)
+    resident_.emplace(train, training_loader(options, processes), pictures->height, pictures->width);
 }
 
 void BatchSource::look_at_headers() {
@@ -48,7 +51,8 @@ void BatchSource::look_at_headers() {
   const double start = now_seconds();
   const std::int64_t rounds = (train_.size() + looked_at_once - 1) / looked_at_once;
   std::vector<BadImage> bad;
-  for (std::int64_t first = 0; first < rounds; ++first) {  // looks at images first, first + rounds, ...
+  // A round looks at images first, first + rounds, ... The processes take the rounds in turn.
+  for (std::int64_t first = processes_.rank(); first < rounds; first += processes_.size()) {
     std::vector<std::string> reasons(static_cast<std::size_t>((train_.size() - first + rounds - 1) / rounds));
     parallel_for(static_cast<std::int64_t>(reasons.size()), 8, [&](std::int64_t begin, std::int64_t end) {
       std::vector<std::uint8_t> bytes;
@@ -63,11 +67,26 @@ void BatchSource::look_at_headers() {
     }
     if (interrupt_signal() != 0 || now_seconds() - start > look_seconds) break;
   }
-  loader_.know_bad(std::move(bad));
+  know_bad_of_all(processes_, std::move(bad));
+}
+
+void BatchSource::share_bad_images(const Communicator& processes) {
+  if (processes.is_alone()) return;
+  std::vector<BadImage> news = loader_.bad_images();
+  std::erase_if(news, [&](const BadImage& image) { return shared_.contains(image.index); });
+  know_bad_of_all(processes, std::move(news));
+}
+
+void BatchSource::know_bad_of_all(const Communicator& processes, std::vector<BadImage> own) {
+  std::vector<BadImage> of_all = bad_images_of_all(processes, std::move(own));
+  if (!processes.is_alone())
+    for (const BadImage& image : of_all) shared_.insert(image.index);
+  loader_.know_bad(std::move(of_all));
   announce_bad_images();
 }
 
 void BatchSource::announce_bad_images() {
+  if (!processes_.is_first()) return;
   if (announced_.size() == most_announced || loader_.bad_count() == bad_seen_) return;
   bad_seen_ = loader_.bad_count();
   for (const BadImage& image : loader_.bad_images()) {

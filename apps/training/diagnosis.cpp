@@ -137,6 +137,22 @@ void Diagnosis::judge_collapse(double loss, double collapse) {
                      d.effective_rank, has_temperature(loss_) ? " or a higher --temperature" : ""));
 }
 
+// The head of a frozen encoder begins with random weights, which may give nearly equal outputs for good features.
+void Diagnosis::judge_head(double loss, double collapse) {
+  const FeatureDiagnostics& d = *features_;
+  if (d.uniformity > collapsed_uniformity)
+    warn("head",
+         fmt::format(
+             "the outputs of the head are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal); "
+             "the encoder is frozen, and its features stay as they were",
+             d.uniformity, loss, collapse));
+  else if (d.effective_rank < 2)
+    warn("head",
+         fmt::format("the outputs of the head use {:.1f} directions of many; the encoder is frozen, and its "
+                     "features stay as they were",
+                     d.effective_rank));
+}
+
 void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up) {
   if (batches_ > 1 && 2 * repeated_batches_ > batches_)
     warn("repeated batches",
@@ -153,7 +169,10 @@ void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool lea
          "most batches hold one class only, so the loss has no negatives; use a larger --batch-size, or "
          "check how the images are labelled");
   if (!features_ || features_->rows < 4 || !is_finite(*features_)) return;
-  if (!learns_in_warm_up) judge_collapse(loss, collapse);
+  if (!encoder_learns_)
+    judge_head(loss, collapse);
+  else if (!learns_in_warm_up)
+    judge_collapse(loss, collapse);
   const FeatureDiagnostics& d = *features_;
   // Meaningless labels: an image's own views have come together, but those of its class have not.
   const bool enough =

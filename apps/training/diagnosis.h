@@ -17,7 +17,9 @@ namespace kindred {
 // figures from at most a thousand rows of the last batch.
 class Diagnosis {
  public:
-  Diagnosis(const LossOptions& loss, int classes) : loss_(loss), classes_(classes) {}
+  // `encoder_learns`: if it is frozen, nearly equal features are those of a head, and no collapse of the encoder.
+  Diagnosis(const LossOptions& loss, int classes, bool encoder_learns = true)
+      : loss_(loss), classes_(classes), encoder_learns_(encoder_learns) {}
 
   // The batch of the next step: its labels, the images that it shows, and those that were asked for. These differ
   // where an image cannot be read and another one stands in for it.
@@ -45,9 +47,11 @@ class Diagnosis {
   void warn(const char* kind, const std::string& sentence);
   void judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up);
   void judge_collapse(double loss, double collapse);
+  void judge_head(double loss, double collapse);  // of a frozen encoder
 
   LossOptions loss_;
   int classes_;
+  bool encoder_learns_;
   std::vector<std::int64_t> images_;         // of the last batch
   std::vector<std::int64_t> sorted_before_;  // those asked for, sorted, to be compared with the next batch
   std::vector<std::int32_t> labels_;

@@ -1,9 +1,15 @@
 // What a run of stage one trains: the model with its optimizer, and everything that learns beside it.
 // `pretrain`, its benchmark and its prediction of memory are all built around one step of it.
+//
+// Several processes compute what one would. Of the batch of a step, process r of N has images r*batch/N to
+// (r+1)*batch/N. It computes their features. The loss is that of all features, and each process gets the gradient of
+// its own ones. The sum of the parameters' gradients over the processes is the gradient of one process with the whole
+// batch, so that all make the same update.
 #pragma once
 
 #include <kindred/apps/training/online_probe.h>
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/engine/communicator/gradient_sums.h>
 #include <kindred/losses/feature_queue/feature_queue.h>
 #include <kindred/models/micro_batches.h>
 #include <kindred/models/momentum_encoder.h>
@@ -15,24 +21,26 @@
 
 namespace kindred {
 
+// Of this process's images. `batch` is their number.
 struct StepInputs {
   std::vector<Tensor>
       images;     // normalized [n, h, w, 3]; one tensor for each size of views (images_by_size in step_parts.h)
   Tensor labels;  // i32 [2, views*batch]: what the loss compares, then the classes (view_labels)
 };
 
-// Results of a step for inspection, on its device.
+// Results of a step for inspection, on its device. They are of the rows of all processes, and the same on each.
 struct StepOutputs {
   Tensor loss;        // f32 []; if it or a gradient is not finite, the optimizer's flag is set
   Tensor probe_loss;  // f32 [], of the online probe; undefined if there is none
-  Tensor features;    // [views*batch, dim]: the features that the loss compared
+  Tensor features;    // [views*batch, dim], view-major: the features that the loss compared
   Tensor positives;   // i32 [anchors], including those in the queue; undefined if the loss is not a softmax
 };
 
 class Learner {
  public:
-  // `classes` is the number of classes of the data set.
-  Learner(const PretrainOptions& options, Device device, int classes);
+  // `classes` is the number of classes of the data set. The processes train together, each with its own Learner; they
+  // must outlive this object. Throws Error(usage) if they cannot have equal shares of a batch.
+  Learner(const PretrainOptions& options, Device device, int classes, const Communicator& processes = world());
 
   ContrastiveModel& model() { return model_; }
   const ContrastiveModel& model() const { return model_; }
@@ -40,6 +48,8 @@ class Learner {
   // The number of parameters that are not frozen.
   std::int64_t learning_parameters() const;
   const OnlineProbe* online_probe() const { return probe_ ? &*probe_ : nullptr; }
+  // How the gradients travel; null if they do not.
+  const GradientSums* gradient_sums() const { return sums_ ? &*sums_ : nullptr; }
 
   // To be called when the model's weights were replaced: everything that follows the model starts again from
   // there.
@@ -57,7 +67,8 @@ class Learner {
 
   // Runs only the forward pass, in the micro-batches that a step uses, so that a visitor can inspect what the
   // tape keeps. It calls visit(tape, first, rows) for the rows [first, first + rows) of the views, and a last
-  // time for the loss, over all of them. Nothing changes.
+  // time for the loss, over all of them. Nothing changes. The rows are this process's, but every process must call it:
+  // batch norms and the loss need the rows of all.
   using Visit = std::function<void(const Tape& tape, std::int64_t first, std::int64_t rows)>;
   void trace(const StepInputs& inputs, const Visit& visit);
 
@@ -77,18 +88,28 @@ class Learner {
     std::vector<Embedding> groups;  // one for each size of views
     Embedding whole;                // of all rows
   };
-  std::pair<std::vector<Tensor>, Tensor> keys_apart(const std::vector<Tensor>& images, std::int64_t batch);
+  // Features of the momentum encoder, of all processes: the views of each image except the first.
+  struct Keys {
+    Tensor features;  // f32 [(views-1)*batch, dim], view-major; undefined without such an encoder
+    Tensor labels;    // i32 [(views-1)*batch]
+  };
+  std::pair<std::vector<Tensor>, Keys> keys_apart(const std::vector<Tensor>& images, const Tensor& labels);
   BatchEmbedding embed(const std::vector<Tensor>& images);
-  StepOutputs contrast(const Embedding& batch, const Tensor& keys, const Tensor& labels) const;
-  StepOutputs teach_the_rest(StepOutputs outputs, const Embedding& batch, const Tensor& keys,
+  StepOutputs contrast(const Embedding& batch, const Keys& keys, const Tensor& labels) const;
+  void sum_over_processes();
+  StepOutputs teach_the_rest(StepOutputs outputs, const Embedding& batch, const Keys& keys,
                              const Tensor& labels, const Tensor& classes);
   Embedding embed(const Tensor& images, MicroBatches* micro_batches);
   Tensor keys_of(const Tensor& images);
-  Tensor loss_of_step(const Tensor& output, const Tensor& keys, const Tensor& labels,
+  Tensor of_all(const Tensor& own, std::int64_t views) const;
+  Tensor loss_of_step(const Tensor& output, const Keys& keys, const Tensor& labels,
                       SupConStatistics* statistics = nullptr) const;
   std::vector<std::pair<std::string, Tensor>> beside_the_model() const;
   std::vector<Tensor> changing() const;
 
+  const Communicator& processes_;
+  const Communicator alone_{};
+  const Communicator& normalized_with_;  // the processes over whose rows batch norms compute their statistics
   const LossOptions loss_;
   const std::int64_t views_;
   const double peak_rate_;
@@ -99,6 +120,8 @@ class Learner {
   std::optional<OnlineProbe> probe_;
   std::deque<MicroBatches> micro_batches_;         // one for each size of views; empty: a batch is not divided
   std::optional<MicroBatches> key_micro_batches_;  // for the momentum encoder
+  std::optional<GradientSums> sums_;               // if gradients are sent to other processes
+  Tensor moving_;  // [elements], the running statistics that training changes, if processes compute their own
   std::vector<Tensor> remembered_;
 };
 

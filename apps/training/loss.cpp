@@ -1,27 +1,44 @@
 #include <kindred/apps/training/loss.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
+#include <kindred/losses/gathered/gathered.h>
 #include <kindred/losses/n_pairs/n_pairs.h>
+#include <kindred/losses/supcon/shared.h>
 
 #include <algorithm>
 
 namespace kindred {
 
-Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options,
-               SupConStatistics* statistics) {
+Tensor loss_of(const Communicator& processes, const Tensor& features, const Tensor& labels,
+               const LossOptions& options, SupConStatistics* statistics) {
+  const int views = options.supcon.views;
+  // Losses that every process computes whole: beside a network their cost is small.
+  const auto of_all_rows = [&](auto&& loss) {
+    if (processes.is_alone()) return loss(features, labels);
+    const Tensor all = all_rows(processes, features, views);
+    return loss(all, gathered_views(processes, labels, views));
+  };
   switch (options.kind) {
     case LossKind::supcon:
     case LossKind::nt_xent:  // its labels are image indices
-      return supcon(features, labels, options.supcon, statistics);
+      return supcon_shared(processes, features, labels, options.supcon, statistics);
     case LossKind::triplet:
-      return triplet(features, labels, options.triplet);
+      return of_all_rows([&](const Tensor& z, const Tensor& y) { return triplet(z, y, options.triplet); });
     case LossKind::n_pairs:
-      return n_pairs(features, labels, {.temperature = options.supcon.temperature});
+      return of_all_rows([&](const Tensor& z, const Tensor& y) {
+        return n_pairs(z, y, {.temperature = options.supcon.temperature});
+      });
     case LossKind::max_margin:
-      return max_margin(features, labels, options.max_margin);
+      return of_all_rows(
+          [&](const Tensor& z, const Tensor& y) { return max_margin(z, y, options.max_margin); });
     case LossKind::cross_entropy:
-      return cross_entropy(features, labels, options.label_smoothing);
+      return cross_entropy_shared(processes, features, labels, options.label_smoothing);
   }
   fail(ExitCode::internal, "an unknown loss");
+}
+
+Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options,
+               SupConStatistics* statistics) {
+  return loss_of(Communicator(), features, labels, options, statistics);
 }
 
 double collapse_loss(const LossOptions& options, std::int64_t batch, int classes, double same_class) {

@@ -2,6 +2,7 @@
 // flags that choose one.
 #pragma once
 
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/losses/max_margin/max_margin.h>
 #include <kindred/losses/supcon/supcon.h>
 #include <kindred/losses/triplet/triplet.h>
@@ -34,6 +35,14 @@ struct LossOptions {
 
 // features [views*batch, dim] view-major, or logits if the loss classifies; labels i32 [views*batch]: classes,
 // or image indices if by_image() -> scalar f32. `statistics` are not changed if the loss is not a softmax.
+//
+// If the batch is divided among processes, these are the process's own rows (losses/gathered/gathered.h), as
+// many on every process. The loss and the statistics are those of the whole batch, the same everywhere, and
+// the gradient is that of the whole loss. options.supcon.views is the number of views, whatever the kind.
+Tensor loss_of(const Communicator& processes, const Tensor& features, const Tensor& labels,
+               const LossOptions& options, SupConStatistics* statistics = nullptr);
+
+// The same of a process that has the whole batch.
 Tensor loss_of(const Tensor& features, const Tensor& labels, const LossOptions& options,
                SupConStatistics* statistics = nullptr);
 

@@ -1,5 +1,6 @@
+#include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/online_probe.h>
-#include <kindred/losses/cross_entropy/cross_entropy.h>
+#include <kindred/layers/batch_norm/shared_statistics.h>
 
 #include <algorithm>
 #include <span>
@@ -13,13 +14,15 @@ constexpr std::int64_t rows_at_once = 4096;  // during evaluation
 }  // namespace
 
 OnlineProbe::OnlineProbe(std::int64_t feature_dim, int classes, std::uint64_t seed, Device device,
-                         DType compute)
-    : device_(device),
+                         DType compute, const Communicator& processes)
+    : processes_(processes),
+      device_(device),
       compute_(compute == DType::f16 ? DType::f32 : compute),  // with f16 its gradients would need a loss scale
       norm_(store_, "norm", feature_dim),
       classifier_(store_, "fc", feature_dim, classes) {
-  store_.allocate(device, seed, compute_);
+  store_.allocate(device, seed, compute_, master_type(compute_));
   optimizer_ = std::make_unique<Optimizer>(store_, SgdOptions{.momentum = 0.9});
+  if (!processes_.description().empty()) sums_.emplace(processes_, store_);
 }
 
 double OnlineProbe::rate(double share_of_peak) {
@@ -27,13 +30,17 @@ double OnlineProbe::rate(double share_of_peak) {
 }
 
 Tensor OnlineProbe::step(const Tensor& features, const Tensor& classes) {
+  const SharedStatistics shared(processes_);
   Tape tape;
   store_.attach(tape);
   // A tensor that is new to every tape, so no gradient flows back.
   const Tensor alone =
       features.dtype() == compute_ ? features.reshape(features.shape()) : features.to(device_, compute_);
-  const Tensor loss = cross_entropy(classifier_(norm_(alone, Mode::train)), classes);
+  LossOptions options;
+  options.kind = LossKind::cross_entropy;
+  const Tensor loss = loss_of(processes_, classifier_(norm_(alone, Mode::train)), classes, options);
   tape.backward(loss);
+  if (sums_) sums_->finish();
   optimizer_->watch_loss(loss);
   optimizer_->step();
   return loss;

@@ -1,4 +1,5 @@
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/models/resnet.h>
 #include <kindred/models/weight_names.h>
 
 #include <cmath>
@@ -47,11 +48,24 @@ std::unique_ptr<Optimizer> make_optimizer(const PretrainOptions& options, Contra
   return optimizer;
 }
 
+std::int64_t local_batch(const PretrainOptions& options, const Communicator& processes) {
+  check(options.batch_size % processes.size() == 0, ExitCode::usage,
+        "--batch-size {}: {} processes cannot have equal shares of it; use a multiple of {}",
+        options.batch_size, processes.size(), processes.size());
+  return options.batch_size / processes.size();
+}
+
 Schedule make_schedule(const PretrainOptions& o, std::int64_t steps_per_epoch) {
   Warmup warmup;
   warmup.steps = std::llround(o.warmup_epochs * static_cast<double>(steps_per_epoch));
   warmup.start = o.warmup_start_lr;
   return Schedule::cosine(o.lr, o.epochs * steps_per_epoch, o.lr * o.lr_floor).with_warmup(warmup);
+}
+
+bool freezes_encoder(const PretrainOptions& options) {
+  if (options.freeze_until.empty()) return false;
+  const ResNetSpec& spec = resnet_spec(options.model);
+  return frozen_stages(spec, options.freeze_until) == spec.depths.size() + 1;
 }
 
 LossOptions loss_options(const PretrainOptions& options) {

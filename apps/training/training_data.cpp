@@ -9,9 +9,10 @@
 
 namespace kindred {
 
-LoaderOptions training_loader(const PretrainOptions& o) {
+LoaderOptions training_loader(const PretrainOptions& o, const Communicator& processes) {
   LoaderOptions loading;
   loading.batch_size = o.batch_size;
+  loading.share = {processes.rank(), processes.size(), false};
   loading.groups = o.view_groups;
   loading.workers = static_cast<int>(o.workers);
   loading.seed = o.seed;
@@ -69,7 +70,7 @@ std::size_t picture_cache_within(std::size_t wanted, std::size_t room) {
 std::size_t other_memory(const PretrainOptions& o, const Dataset& train, const PictureMemory& largest,
                          std::int64_t parameters) {
   const LoaderOptions loading = training_loader(o);
-  const std::size_t batch = static_cast<std::size_t>(o.batch_size) * pixels_of(o.view_groups) * 3;
+  const std::size_t batch = static_cast<std::size_t>(local_batch(o)) * pixels_of(o.view_groups) * 3;
   // The copy from which a checkpoint is written: parameters, momentum, and what else a run keeps.
   const std::int64_t copies = o.momentum_encoder > 0 ? 3 : 2;
   const std::size_t copy =

@@ -4,13 +4,14 @@
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/loading/picture_memory.h>
+#include <kindred/engine/communicator/communicator.h>
 
 #include <cstddef>
 
 namespace kindred {
 
-// Without the limit of unreadable images, which may be a share of a set (BatchSource).
-LoaderOptions training_loader(const PretrainOptions& options);
+// This process's share of the batches. Without the limit of unreadable images, which may be a share of a set (BatchSource).
+LoaderOptions training_loader(const PretrainOptions& options, const Communicator& processes = world());
 
 // Data sets up to this size stay on a GPU. Larger ones would take memory that a batch needs.
 inline constexpr std::size_t most_resident_bytes = std::size_t{2} << 30;

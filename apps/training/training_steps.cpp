@@ -54,12 +54,14 @@ class EagerSteps : public TrainingSteps {
   double idle_since_ = now_seconds();
 };
 
-// A launch runs all steps that were put into a slot, with one call if they were recorded.
+// A launch runs all steps that were put into a slot, with one call if they were recorded. What processes send each
+// other during a step is recorded with it.
 class RecordedSteps : public TrainingSteps {
  public:
   RecordedSteps(const PretrainOptions& options, Learner& learner,
                 const std::optional<ResidentPictures>& pictures)
       : o_(options),
+        batch_(local_batch(options)),
         steps_a_launch_(steps_of_a_launch(options)),
         learner_(learner),
         pictures_(pictures ? Tensor::from(pictures->bytes,
@@ -68,7 +70,7 @@ class RecordedSteps : public TrainingSteps {
                                            pictures->height, pictures->width, 3},
                                           Device::cuda)
                            : Tensor()),
-        feed_(steps_a_launch_, bytes_of(o_, pictures.has_value()), 2 * rows(), Learner::rate_count),
+        feed_(steps_a_launch_, bytes_of_batch(pictures.has_value()), 2 * rows(), Learner::rate_count),
         pool_(new_memory_pool(Device::cuda)),
         outcomes_(Tensor::zeros({steps_a_launch_, outcome_count}, DType::f32, Device::cuda)) {
     for (Launch& launch : launches_) {
@@ -138,16 +140,16 @@ class RecordedSteps : public TrainingSteps {
   }
   static int slot_of(std::int64_t launch) { return static_cast<int>(launch % InputFeed::slots); }
 
-  std::int64_t rows() const { return o_.views * o_.batch_size; }
+  std::int64_t rows() const { return o_.views * batch_; }
   Tensor labels_of(int slot, std::int64_t place) const {
     return feed_.labels(slot, place).reshape({2, rows()});
   }
 
   // The bytes of a batch that is sent to the GPU.
-  static std::int64_t bytes_of(const PretrainOptions& o, bool resident) {
-    if (resident) return o.views * o.batch_size * static_cast<std::int64_t>(sizeof(ResidentView));
+  std::int64_t bytes_of_batch(bool resident) const {
+    if (resident) return rows() * static_cast<std::int64_t>(sizeof(ResidentView));
     std::int64_t bytes = 0;
-    for (const auto& [size, count] : view_sizes(o.view_groups)) bytes += count * o.batch_size * size * size * 3;
+    for (const auto& [size, count] : view_sizes(o_.view_groups)) bytes += count * batch_ * size * size * 3;
     return bytes;
   }
 
@@ -163,7 +165,7 @@ class RecordedSteps : public TrainingSteps {
     std::vector<Tensor> images;
     std::int64_t first = 0;
     for (const auto& [size, count] : view_sizes(o_.view_groups)) {
-      const Tensor group = bytes.window(first, {count * o_.batch_size, size, size, 3});
+      const Tensor group = bytes.window(first, {count * batch_, size, size, 3});
       images.push_back(normalize_images(group, o_.pixel_statistics(), o_.precision.compute));
       first += group.numel();
     }
@@ -245,6 +247,7 @@ class RecordedSteps : public TrainingSteps {
   }
 
   const PretrainOptions o_;
+  const std::int64_t batch_;  // this process's images of a batch
   const std::int64_t steps_a_launch_;
   Learner& learner_;
   Tensor pictures_;  // u8 [n, h, w, 3]: the data set, or undefined

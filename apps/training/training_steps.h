@@ -3,6 +3,9 @@
 // On the CPU a step is Learner::step(). On a GPU the whole step is recorded once (engine/recording.h) and
 // replayed with one call; for small images one call replays several steps. The host does not wait for them, but
 // reads their losses while the next ones run.
+//
+// If several processes train together, each runs its own steps on its own images, and all get the same results except
+// for the seconds.
 #pragma once
 
 #include <kindred/apps/training/learner.h>
@@ -29,9 +32,9 @@ class TrainingSteps {
   virtual ~TrainingSteps() = default;
   // An epoch begins: time spent waiting for data is counted from here.
   virtual void begin() = 0;
-  // Starts a step on a batch from the host: the bytes of the loader's images, or with resident pictures those
-  // of its ResidentViews; and its view_labels(). Returns the results of earlier steps that have become known,
-  // in order, each once.
+  // Starts a step on this process's part of a batch from the host: the bytes of the loader's images, or with
+  // resident pictures those of its ResidentViews; and its view_labels(). Returns the results of earlier steps that
+  // have become known, in order, each once.
   virtual std::vector<StepResult> run(std::span<const std::uint8_t> batch,
                                       const std::vector<std::int32_t>& labels, double learning_rate) = 0;
   // Waits for all remaining steps and returns their results.
@@ -46,8 +49,8 @@ class TrainingSteps {
 // The number of steps in one launch on a GPU: as the options say, or depending on the image size.
 std::int64_t steps_of_a_launch(const PretrainOptions& options);
 
-// For full batches of the options' size. The learner must outlive the result. With `pictures` (only on a GPU),
-// the data set stays there and views are made from it.
+// For full batches, of local_batch(options) images. The learner must outlive the result. With `pictures` (only on a
+// GPU), the data set stays there and views are made from it.
 std::unique_ptr<TrainingSteps> make_training_steps(const PretrainOptions& options, Device device,
                                                    Learner& learner,
                                                    const std::optional<ResidentPictures>& pictures = {});

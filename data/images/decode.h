@@ -13,7 +13,8 @@
 //   damaged   the decoder reported errors and continued; the size of the picture is right, parts of it may be
 //             wrong
 //   rejected  no picture; `reason` says why
-// A file that ends before its pixels do is rejected. A JPEG that lacks only its end marker is damaged.
+// A file that ends before its pixels do is rejected. A JPEG that lacks only its end marker is damaged, and so is a PNG that
+// lacks only what stands behind its pixels.
 #pragma once
 
 #include <kindred/data/images/image.h>

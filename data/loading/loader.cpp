@@ -95,6 +95,11 @@ Dataset validated(Dataset dataset, const LoaderOptions& o) {
   check(!o.drop_last || o.batch_size <= dataset.size(), ExitCode::usage,
         "batch size {} is larger than the data set, which has {}", o.batch_size,
         counted(dataset.size(), "image"));
+  const LoaderOptions::Share& share = o.share;
+  check(0 <= share.rank && share.rank < share.size, ExitCode::internal, "a loader for rank {} of {}",
+        share.rank, counted(share.size, "process"));
+  check(share.size == 1 || share.whole_batches || !o.skip_bad, ExitCode::internal,
+        "a loader that leaves rows out cannot share the rows of a batch; expected shares of whole batches");
   return dataset;
 }
 
@@ -168,6 +173,8 @@ struct Loader::Impl {
     const std::int64_t samples = sampler.epoch_size();
     batches = options.drop_last ? samples / options.batch_size
                                 : (samples + options.batch_size - 1) / options.batch_size;
+    const LoaderOptions::Share& share = options.share;
+    if (share.whole_batches) batches = (batches + share.size - 1 - share.rank) / share.size;
     delivered = batches;
     upcoming.batch = batches;
     slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
@@ -192,8 +199,21 @@ struct Loader::Impl {
     threads.clear();
   }
 
+  // The places in the epoch's order of which this process makes a batch.
+  struct Places {
+    std::int64_t begin = 0, end = 0;
+  };
+  Places places_of(std::int64_t batch) const {
+    const LoaderOptions::Share& share = options.share;
+    if (share.whole_batches) batch = batch * share.size + share.rank;
+    const std::int64_t first = batch * options.batch_size;
+    const std::int64_t rows = std::min(options.batch_size, sampler.epoch_size() - first);
+    if (share.whole_batches) return {first, first + rows};
+    return {first + share.first_row(rows), first + share.end_row(rows)};
+  }
   std::int64_t rows_of(std::int64_t batch) const {
-    return std::min(options.batch_size, sampler.epoch_size() - batch * options.batch_size);
+    const Places places = places_of(batch);
+    return places.end - places.begin;
   }
 
   Slot& slot_of(std::int64_t batch) { return slots[static_cast<std::size_t>(batch) % slots.size()]; }
@@ -218,7 +238,7 @@ struct Loader::Impl {
   void make_row(std::int64_t batch, std::int64_t row, WorkerMemory& memory) {
     Slot& slot = slot_of(batch);
     const auto at = static_cast<std::size_t>(row);
-    const Draw draw = order[static_cast<std::size_t>(batch * options.batch_size + row)];
+    const Draw draw = order[static_cast<std::size_t>(places_of(batch).begin + row)];
     const std::uint32_t wanted = draw.sample;
     // Views are keyed by the requested sample, so a substitute does not repeat the views that it has at its own
     // place. A sample that occurs again in the epoch does not repeat its views either.
@@ -370,7 +390,8 @@ struct Loader::Impl {
         prepare(delivered + static_cast<std::int64_t>(slots.size()));
         ++delivered;
         work_there.notify_all();
-        if (out.rows() > 0) return true;
+        // A process without rows in a batch sees it too, so that all processes count the same batches.
+        if (out.rows() > 0 || !options.skip_bad) return true;
       }
     } catch (...) {
       end_epoch(lock);

@@ -5,6 +5,10 @@
 // epoch) (sampler.h). The views of a sample are keyed by (seed, epoch, sample, view). Bad images and errors are
 // reported with their batch, in batch order.
 //
+// Several processes that train together load the same batches as one. Each has a loader of its own with the same options,
+// except for its share (LoaderOptions::Share), and decodes only that. The loaders do not talk to each other: each draws the
+// whole order, and takes its places of it.
+//
 // An image that cannot be decoded is never dropped silently. It is listed in bad_images(), and then:
 //   skip_bad == false (training)    The next image of its class replaces it (SampleReader), so batches keep
 //                                   their size. Labels are unchanged; `indices` name the image that is shown.
@@ -36,9 +40,25 @@ struct Batch {
 };
 
 struct LoaderOptions {
-  std::int64_t batch_size = 256;  // images, not views
-  int views = 2;                  // per image, >= 1
-  int size = 32;                  // side of a view
+  // What one of `size` processes loads of the batches.
+  struct Share {
+    int rank = 0, size = 1;
+    // false (training)   Of every batch the rows [rank * rows / size, (rank + 1) * rows / size). Every process sees every
+    //                    batch; if `size` does not divide the rows, some have one row less, or none.
+    // true (evaluation)  The batches rank, rank + size, ..., each with all its rows: what is computed from a batch is then
+    //                    the same to the bit. skip_bad needs this, because a process could not know which rows of a
+    //                    batch the others leave out.
+    bool whole_batches = false;
+
+    // Which of the rows of a batch are this process's, if the rows are shared.
+    std::int64_t first_row(std::int64_t rows) const { return rows * rank / size; }
+    std::int64_t end_row(std::int64_t rows) const { return rows * (rank + 1) / size; }
+  };
+
+  std::int64_t batch_size = 256;  // images, not views, of all processes together
+  Share share;
+  int views = 2;  // per image, >= 1
+  int size = 32;  // side of a view
   Recipe recipe;
   // Views of several kinds (multi-crop). If given, they replace the three values above; `count` is the number
   // of each kind.
@@ -53,7 +73,8 @@ struct LoaderOptions {
   std::int64_t max_bad = -1;  // fail if more images than this are rejected; -1: never
   bool strict = false;        // fail at the first image that is rejected or damaged
   int prefetch_batches = 2;   // batches prepared in advance, >= 1; at most prefetch_batches + 1 are in memory
-  std::size_t cache_bytes = std::size_t{512} << 20;  // how much of the decoded pixels to keep; 0: nothing
+  // How much of the decoded pixels this process keeps; 0: nothing.
+  std::size_t cache_bytes = std::size_t{512} << 20;
 };
 
 // The position of a loader in its stream of batches. Together with the data set and the options it determines
@@ -71,6 +92,7 @@ class Loader {
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;
 
+  // With shares of whole batches: of this process. All positions count the batches in the same way.
   std::int64_t batches_per_epoch() const;
 
   // Starts an epoch at batch `first_batch` (a resumed run starts in the middle). An unfinished epoch is
@@ -89,8 +111,8 @@ class Loader {
   // epoch has ended. Must be called from one thread.
   bool next(Batch& batch);
 
-  // Lists images that are known not to be ok before a batch shows them. They count for max_bad and strict. Throws
-  // as next() does.
+  // Lists images that are known not to be ok before a batch shows them, for example because another process has seen
+  // them. They count for max_bad and strict. Throws as next() does.
   void know_bad(std::vector<BadImage> images);
 
   // The images so far that were not ok, each once, in ascending order of index; and how many these are.

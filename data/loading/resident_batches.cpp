@@ -84,15 +84,17 @@ void ResidentBatches::start_epoch(std::uint32_t epoch, std::int64_t first_batch)
 
 bool ResidentBatches::next(ResidentBatch& batch) {
   if (done_ == batches_per_epoch()) return false;
-  const auto rows = static_cast<std::size_t>(options_.batch_size),
-             views = static_cast<std::size_t>(group_.count);
+  const std::int64_t first_row = options_.share.first_row(options_.batch_size);
+  const std::int64_t own_rows = options_.share.end_row(options_.batch_size) - first_row;
+  const std::int64_t first = done_ * options_.batch_size + first_row;  // in the order
+  const auto rows = static_cast<std::size_t>(own_rows), views = static_cast<std::size_t>(group_.count);
   batch.views.resize(views * rows);
   batch.labels.resize(rows);
   batch.indices.resize(rows);
-  parallel_for(options_.batch_size, 128, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(own_rows, 128, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const auto at = static_cast<std::size_t>(row);
-      const Draw draw = order_[static_cast<std::size_t>(done_ * options_.batch_size + row)];
+      const Draw draw = order_[static_cast<std::size_t>(first + row)];
       batch.labels[at] = dataset_.label(draw.sample);
       batch.indices[at] = draw.sample;
       for (std::size_t view = 0; view < views; ++view) {

@@ -1,6 +1,6 @@
 // Batches of views that are drawn but not rendered, for data sets whose pictures all lie on the GPU
-// (resident_views.h). Order, draws and labels are the same as the loader's (loader.h), but no pixels are
-// decoded or copied.
+// (resident_views.h). Order, draws, labels and the share of a process are the same as the loader's (loader.h), but no
+// pixels are decoded or copied. Of several processes each has all pictures on its GPU.
 #pragma once
 
 #include <kindred/data/loading/loader.h>
@@ -46,7 +46,7 @@ class ResidentBatches {
 
   std::int64_t batches_per_epoch() const { return sampler_.epoch_size() / options_.batch_size; }
   void start_epoch(std::uint32_t epoch, std::int64_t first_batch = 0);
-  // Returns false at the end of the epoch. Only full batches are returned.
+  // Returns false at the end of the epoch. Only full batches are returned, and of these this process's rows.
   bool next(ResidentBatch& batch);
 
  private:

@@ -114,6 +114,30 @@ std::string note_about_tests(const fs::path& folder, const std::vector<std::stri
       folder.string(), quoted_names(classes));
 }
 
+// Of the folders `others`, which hold no images that are read, those with files of formats that this build cannot read
+// are taken out and named: as classes they would be missed.
+void warn_of_unread_classes(const ClassTree& tree, std::vector<std::string>& others, Notes& notes) {
+  constexpr std::size_t most_warnings = 5;
+  std::size_t found = 0;
+  UnreadFormats more;
+  std::erase_if(others, [&](const std::string& name) {
+    const UnreadFormats unread = tree.unread(name);
+    if (unread.empty()) return false;
+    if (++found > most_warnings)
+      more.add(unread);
+    else
+      notes.push_back(unread.warning((tree.folder() / name).string() +
+                                     ": not taken for a class, because no image in it can be read"));
+    return true;
+  });
+  if (more.empty()) return;
+  const std::size_t folders = found - most_warnings;
+  notes.push_back(more.warning(
+      fmt::format("{}: {} not taken for {}, because no image in {} can be read", tree.folder().string(),
+                  counted(folders, "more folder") + (folders == 1 ? " is" : " are"),
+                  folders == 1 ? "a class" : "classes", folders == 1 ? "it" : "them")));
+}
+
 // The images in these folders of request.dir; what else lies there is named.
 Dataset read_folders(const OpenRequest& request, const std::vector<std::string>& classes) {
   const ClassTree tree(request.dir);
@@ -121,6 +145,7 @@ Dataset read_folders(const OpenRequest& request, const std::vector<std::string>&
   const std::string tests = flat_test_folder(request.dir);
   std::vector<std::string> others = names_without(tree.names(), classes);
   std::erase(others, tests);
+  warn_of_unread_classes(tree, others, notes);
   if (!others.empty())
     notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
                                 request.dir.string(), quoted_names(others)));
@@ -147,10 +172,13 @@ void warn_of_training_images(const ClassTree& train, const fs::path& evaluation,
                               train.folder().string(), shared.size() == 1 ? "a link" : "links"));
 }
 
-void note_extra_classes(const fs::path& folder, const std::vector<std::string>& extra, Notes& notes) {
+void note_extra_classes(const fs::path& folder, const std::vector<std::string>& extra,
+                        const std::vector<std::string>& classes, Notes& notes) {
   if (extra.empty()) return;
-  notes.push_back(fmt::format("warning: {}: left out, because train does not have {}: {}", folder.string(),
-                              extra.size() == 1 ? "this class" : "these classes", quoted_names(extra)));
+  const std::string in_other_case = names_in_other_case(extra, classes);
+  notes.push_back(fmt::format("warning: {}: left out, because train does not have {}: {}{}", folder.string(),
+                              extra.size() == 1 ? "this class" : "these classes", quoted_names(extra),
+                              in_other_case.empty() ? "" : "; " + in_other_case));
 }
 
 Dataset open_evaluation_classes(const OpenRequest& request, const EvaluationFolder& chosen,
@@ -159,12 +187,14 @@ Dataset open_evaluation_classes(const OpenRequest& request, const EvaluationFold
   const ClassTree tree(folder);
   std::vector<std::string> extra = names_without(tree.names(), classes);
   std::erase_if(extra, [&](const std::string& name) { return !tree.has_images(name); });
-  note_extra_classes(folder, extra, notes);
+  note_extra_classes(folder, extra, classes, notes);
   Dataset set = read_classes(tree, classes, request, std::move(notes));
-  check(set.size() > 0, ExitCode::data,
-        "{}: it has images of {}, which train does not have, and none of a class of train; give both the same "
-        "class folders",
-        folder.string(), quoted_names(extra));
+  const std::string in_other_case = names_in_other_case(extra, classes);
+  check(
+      set.size() > 0, ExitCode::data,
+      "{}: it has images of {}, which train does not have, and none of a class of train{}; give both the same "
+      "class folders",
+      folder.string(), quoted_names(extra), in_other_case.empty() ? "" : ": " + in_other_case);
   set.set_origin(origin_of(chosen));
   return set;
 }
@@ -181,7 +211,7 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
   if (!unread.empty()) notes.push_back(unread.warning(folder.images.string()));
   const FlatLabels found =
       flat_validation_labels(folder.images, folder.label_folders(label_folders), files, classes);
-  note_extra_classes(folder.images, found.extra_classes, notes);
+  note_extra_classes(folder.images, found.extra_classes, classes, notes);
   std::vector<std::size_t> order(files.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::erase_if(order, [&](std::size_t i) { return found.labels[i] < 0; });
@@ -255,7 +285,7 @@ fs::path find_unlabelled_part(const fs::path& dir, Split part, std::vector<fs::p
 
 bool has_unusable_evaluation(const fs::path& dir, std::vector<fs::path> label_folders) {
   const auto [train, choice] = train_and_choice(dir, Split::evaluation, std::move(label_folders));
-  return !choice.folder && (choice.unlabelled || choice.has_empty) && has_classes(train);
+  return !choice.folder && (choice.unlabelled || choice.has_unfit) && has_classes(train);
 }
 
 std::optional<Dataset> open_classes_alone(const OpenRequest& request) {

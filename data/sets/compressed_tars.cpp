@@ -37,6 +37,17 @@ const TarCompression* promised_compression(const std::string& name) {
   return nullptr;
 }
 
+// Null if its first bytes are of none.
+const TarCompression* compression_in(const ByteReader& archive) {
+  std::array<std::uint8_t, 6> bytes{};
+  const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(archive.size(), bytes.size()));
+  if (!archive.read(0, std::span(bytes).first(count)).empty()) return nullptr;  // who reads on finds out why
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), count);
+  for (const TarCompression& compression : tar_compressions)
+    if (!compression.first_bytes.empty() && text.starts_with(compression.first_bytes)) return &compression;
+  return nullptr;
+}
+
 }  // namespace
 
 std::string compressed_tars_in(const std::filesystem::path& dir) {
@@ -50,16 +61,16 @@ std::string compressed_tars_in(const std::filesystem::path& dir) {
 }
 
 std::string compression_of_tar(const ByteReader& archive) {
-  std::array<std::uint8_t, 6> bytes{};
-  const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(archive.size(), bytes.size()));
-  if (!archive.read(0, std::span(bytes).first(count)).empty()) return {};  // who reads on finds out why
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), count);
-  for (const TarCompression& compression : tar_compressions)
-    if (!compression.first_bytes.empty() && text.starts_with(compression.first_bytes))
-      return fmt::format(
-          "it is compressed with {}, and shards must be plain tar files: add {} to its name, and {} it",
-          compression.program, compression.ending.substr(4), compression.undo);
-  return {};
+  const TarCompression* const compression = compression_in(archive);
+  if (compression == nullptr) return {};
+  return fmt::format(
+      "it is compressed with {}, and shards must be plain tar files: add {} to its name, and {} it",
+      compression->program, compression->ending.substr(4), compression->undo);
+}
+
+std::string undo_of_compressed_tar(const ByteReader& archive) {
+  const TarCompression* const compression = compression_in(archive);
+  return compression == nullptr ? std::string() : std::string(compression->undo);
 }
 
 }  // namespace kindred::detail

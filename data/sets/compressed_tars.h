@@ -15,5 +15,7 @@ std::string compressed_tars_in(const std::filesystem::path& dir);
 // Why an archive, whatever it is called, is no plain tar file, and what to do; empty if its first bytes are of no
 // compression that is known.
 std::string compression_of_tar(const ByteReader& archive);
+// The program that undoes that compression: "gunzip"; empty if the archive has none that is known.
+std::string undo_of_compressed_tar(const ByteReader& archive);
 
 }  // namespace kindred::detail

@@ -5,6 +5,7 @@
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/lists/label_rows.h>
 #include <kindred/data/sets/lists/open_list.h>
+#include <kindred/data/sets/shards/fetch_shards.h>
 #include <kindred/data/sets/subset.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
@@ -68,7 +69,7 @@ namespace fs = std::filesystem;
 
 constexpr double val_fraction_alone = 0.1;
 
-enum class Layout { list, packs, shards, class_folders, kaggle, cifar, classes_alone, none };
+enum class Layout { given_shards, list, packs, shards, class_folders, kaggle, cifar, classes_alone, none };
 
 Layout layout_of(const fs::path& path, const std::string& list) {
   if (!list.empty()) return Layout::list;
@@ -86,6 +87,8 @@ Layout layout_of(const fs::path& path, const std::string& list) {
 std::optional<Dataset> open_split(const detail::OpenRequest& request, Layout layout) {
   const fs::path& path = request.dir;
   switch (layout) {
+    case Layout::given_shards:
+      return detail::open_given_shards(request);
     case Layout::list:
       return detail::open_list(request);
     case Layout::packs:
@@ -96,7 +99,7 @@ std::optional<Dataset> open_split(const detail::OpenRequest& request, Layout lay
       return detail::open_class_folders(request, detail::label_folders_of(path));
     case Layout::kaggle:
       return detail::open_class_folders({*detail::find_kaggle_imagenet(path), request.split, request.limits,
-                                         request.holds_out, request.evaluate_on, request.list},
+                                         request.holds_out, request.evaluate_on, request.list, request.shards},
                                         {path});
     case Layout::cifar:
       return detail::open_cifar_binary(request, *detail::find_cifar_binary(path));
@@ -127,6 +130,12 @@ bool has_one_part(const fs::path& path, const std::string& list, Layout layout) 
   return layout == Layout::classes_alone;
 }
 
+// The same, also of shards without others for evaluation.
+bool has_one_part(const fs::path& path, const DatasetOptions& options, Layout layout) {
+  if (layout == Layout::given_shards) return options.shards->evaluation.empty();
+  return has_one_part(path, options.list, layout);
+}
+
 // folder_without_labels(), of a set with this layout.
 fs::path unlabelled_part(const fs::path& path, Split part, Layout layout) {
   if (layout == Layout::class_folders)
@@ -136,7 +145,7 @@ fs::path unlabelled_part(const fs::path& path, Split part, Layout layout) {
   return {};
 }
 
-// The parts for evaluation of a set with this layout hold no images, or images without labels.
+// The parts for evaluation of a set with this layout hold no images, or images without labels or of other classes.
 bool lacks_evaluation(const fs::path& path, Layout layout) {
   if (layout == Layout::class_folders)
     return detail::has_unusable_evaluation(path, detail::label_folders_of(path));
@@ -165,15 +174,20 @@ std::string held_out_text(const Dataset& whole, std::int64_t held, double fracti
 }
 
 // `held` of the images of `whole`, which has one part, are for evaluation.
-std::string note_about_one_part(const std::string& path, const std::string& list, const Dataset& whole,
-                                std::int64_t held, double fraction, std::uint64_t seed) {
+std::string note_about_one_part(const std::string& path, const DatasetOptions& options, const Dataset& whole,
+                                std::int64_t held, double fraction) {
+  const std::string& list = options.list;
   const std::string text =
-      list.empty() ? fmt::format("note: {} has no folder {}: its {} class folders are the training set", path,
-                                 has_folder_called_train(path) ? "for training" : "'train'", whole.classes())
-                   : fmt::format("note: {} has no column for the split: its {} classes are the training set",
-                                 list, whole.classes());
+      options.shards ? fmt::format(
+                           "note: {}: no shards for evaluation are given: the images of its {} classes are "
+                           "the training set",
+                           path, whole.classes())
+      : list.empty() ? fmt::format("note: {} has no folder {}: its {} class folders are the training set", path,
+                                   has_folder_called_train(path) ? "for training" : "'train'", whole.classes())
+                     : fmt::format("note: {} has no column for the split: its {} classes are the training set",
+                                   list, whole.classes());
   if (held == 0) return fmt::format("{}, and nothing is held out for evaluation", text);
-  return fmt::format("{}, of which {}", text, held_out_text(whole, held, fraction, seed));
+  return fmt::format("{}, of which {}", text, held_out_text(whole, held, fraction, options.val_seed));
 }
 
 // A class without images to evaluate on is no error, but the figures are not about it.
@@ -206,6 +220,10 @@ double default_val_fraction(const std::string& path, const std::string& list) {
   return usual_val_fraction(path, list, layout_of(path, list));
 }
 
+double default_val_fraction_of_shards(bool with_evaluation) {
+  return with_evaluation ? 0 : val_fraction_alone;
+}
+
 std::string folder_without_labels(const std::string& path, Split part) {
   return unlabelled_part(path, part, layout_of(path, {})).string();
 }
@@ -234,8 +252,8 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
   const double given = options.val_fraction.value_or(0);
   check(given >= 0 && given < 1, ExitCode::usage,
         "validation fraction {}: expected a share of the training images, above 0 and below 1", given);
-  const Layout layout = layout_of(path, options.list);
-  const bool alone = has_one_part(path, options.list, layout);
+  const Layout layout = options.shards ? Layout::given_shards : layout_of(path, options.list);
+  const bool alone = has_one_part(path, options, layout);
   // A part without labels or images is left out, as if it were not there, and a share of train takes its place.
   const bool replaced =
       !options.val_fraction && options.evaluate_on == Split::evaluation && lacks_evaluation(path, layout);
@@ -246,14 +264,14 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
   const bool replaces_parts = fraction > 0 && !on_test && !replaced;
   // Images are held out first and limited afterwards, so the two splits stay disjoint for any limits.
   std::optional<Dataset> set = open_split({path, from_train ? Split::train : split, options.limits,
-                                           replaces_parts, options.evaluate_on, options.list},
+                                           replaces_parts, options.evaluate_on, options.list, options.shards},
                                           layout);
   if (set && set->origin().folder.empty()) set->set_origin({path, from_train ? "train" : "val"});
   if ((alone || replaced) && !options.val_fraction && !has_class_of_two(*set)) fraction = 0;
   if (fraction > 0 && from_train) {
     Dataset part = held_out_split(*set, split, fraction, options.val_seed);
     const std::int64_t held = split == Split::evaluation ? part.size() : set->size() - part.size();
-    if (alone) part.add_note(note_about_one_part(path, options.list, *set, held, fraction, options.val_seed));
+    if (alone) part.add_note(note_about_one_part(path, options, *set, held, fraction));
     if (replaced)
       part.add_note(fmt::format("note: {}: {}", set->origin().folder,
                                 held_out_text(*set, held, fraction, options.val_seed)));
@@ -261,7 +279,7 @@ std::optional<Dataset> open_dataset(const std::string& path, Split split, const 
   } else if (alone || replaced) {
     if (split == Split::evaluation) return std::nullopt;
     if (alone) {
-      set->add_note(note_about_one_part(path, options.list, *set, 0, fraction, options.val_seed));
+      set->add_note(note_about_one_part(path, options, *set, 0, fraction));
       Origin origin = set->origin();
       origin.is_undivided = true;
       set->set_origin(std::move(origin));

@@ -12,6 +12,7 @@
 //     DIR/cifar-100-binary
 //   a pack that pack_dataset made, or a folder of packs, DIR/*.kpack
 //   any folder of images and a CSV file with their labels (DatasetOptions::list)
+//   tar shards that are given one by one, wherever they lie (DatasetOptions::shards)
 //
 // Class folders: classes are sorted by the bytes of their names and files by the bytes of their paths, so the result
 // does not depend on the file system. Images lie at any depth in a class folder. Symbolic links are followed, and
@@ -148,6 +149,8 @@ class Dataset {
   Origin origin_;
 };
 
+struct GivenShards;  // shards/fetch_shards.h
+
 struct DatasetOptions {
   // Keeps only the first images of each class, in the order of the set (by name). 0 keeps all.
   std::int64_t limit_per_class = 0;
@@ -161,6 +164,9 @@ struct DatasetOptions {
   // A CSV file that says which images below `path` there are, and their labels; empty: the layout says it. Without a
   // column for the split it is held out as from class folders alone (lists/open_list.h).
   std::string list{};
+  // Tar shards that were fetched (shards/fetch_shards.h); null: the layout says what there is. `path` is then only what the
+  // set is called in messages. Without shards for evaluation it is held out as from class folders alone.
+  std::shared_ptr<const GivenShards> shards{};
   DecodeLimits limits{};
 };
 
@@ -170,10 +176,12 @@ struct DatasetOptions {
 std::optional<Dataset> open_dataset(const std::string& path, Split split, const DatasetOptions& options = {});
 
 // The part of the images that is held out if the options do not say it: 0.1 for class folders alone, for a set whose
-// folders for evaluation hold no images or images without labels (folder_without_labels), and for a list (DatasetOptions) without a column for
-// the split (not if each class has a single image: then nothing is), and 0 for every other layout, and if there is no set
+// folders for evaluation hold no images, images without labels (folder_without_labels) or, for tests, images of other classes
+// only, and for a list (DatasetOptions) without a column for the split (not if each class has a single image: then nothing is), and 0 for every other layout, and if there is no set
 // at `path`. Throws Error(data) if the list cannot be read.
 double default_val_fraction(const std::string& path, const std::string& list = {});
+// The same of shards that are given one by one.
+double default_val_fraction_of_shards(bool with_evaluation);
 
 // The folder of a set's images of `part`, if nothing says their classes: they lie in no class folders, and there is no file
 // with labels. For Split::evaluation only if no other folder has images to evaluate on. Such images are left out with a

@@ -4,6 +4,7 @@
 #include <kindred/data/sets/dataset.h>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,8 @@ struct OpenRequest {
   bool holds_out = false;
   // What Split::evaluation is (DatasetOptions). `split` itself is train or evaluation.
   Split evaluate_on = Split::evaluation;
-  std::string list{};  // lists/open_list.h
+  std::string list{};                           // lists/open_list.h
+  std::shared_ptr<const GivenShards> shards{};  // null: the layout of `dir` says them
 };
 
 // class_folders.cpp. Precondition: find_split_folders(request.dir) has a folder for training. The labels of a flat
@@ -30,8 +32,8 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request,
 // images for training have some; otherwise empty. Precondition and `label_folders` as above. Throws Error(data).
 std::filesystem::path find_unlabelled_part(const std::filesystem::path& dir, Split part,
                                            std::vector<std::filesystem::path> label_folders);
-// Whether the set has folders for evaluation, but none can be used, because they hold no images, or images whose classes
-// nothing says; and the images for training have classes. Precondition and `label_folders` as above. Throws Error(data).
+// Whether the set has folders for evaluation, but none can be used, because they hold no images, images whose classes
+// nothing says, or (those for tests) only images of other classes; and the images for training have classes. Precondition and `label_folders` as above. Throws Error(data).
 bool has_unusable_evaluation(const std::filesystem::path& dir,
                              std::vector<std::filesystem::path> label_folders);
 // Precondition: classes_alone(request.dir) is not empty (folders/layout.h). All images are for training.
@@ -69,6 +71,8 @@ std::vector<std::filesystem::path> label_folders_of(const std::filesystem::path&
 // web_dataset.cpp
 bool has_shards(const std::filesystem::path& dir);  // tar files in DIR, or in DIR/train
 std::optional<Dataset> open_web_dataset(const OpenRequest& request);
+// Those of request.shards. `dir` is only what the set is called.
+std::optional<Dataset> open_given_shards(const OpenRequest& request);
 
 // pack.cpp
 std::vector<std::filesystem::path> find_packs(

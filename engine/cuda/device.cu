@@ -4,6 +4,14 @@
 #include <kindred/engine/cuda/launch.h>
 #include <kindred/engine/device_kernels.h>
 
+#include <sched.h>  // defines: sched_yield
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+#include <utility>
+
 namespace kindred {
 namespace cuda {
 
@@ -20,6 +28,19 @@ cudaStream_t stream() {
     return made;
   }();
   return compute;
+}
+
+cudaStream_t communicate_stream() {
+  // First in line for the GPU's multiprocessors: other GPUs wait for what it sends, and it needs few of them.
+  static cudaStream_t made = [] {
+    int least = 0, greatest = 0;
+    check_status(cudaDeviceGetStreamPriorityRange(&least, &greatest), "cudaDeviceGetStreamPriorityRange");
+    cudaStream_t stream;
+    check_status(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest),
+                 "cudaStreamCreateWithPriority");
+    return stream;
+  }();
+  return made;
 }
 
 }  // namespace cuda
@@ -101,7 +122,43 @@ void free_and_total(std::size_t& free, std::size_t& total) {
   check_status(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
 }
 
+// ---- waiting, and looking meanwhile
+
+using Look = std::function<void(double seconds)>;
+
+// A replaced function is never destroyed: another thread may be calling it.
+std::atomic<const Look*> look_of_waits{nullptr};
+
+void watch_waits(Look look) {
+  look_of_waits = look ? new Look(std::move(look)) : nullptr;
+}
+
+// Waits until query() no longer says that the work goes on. Calls `look` every 10 ms.
+template <typename Query>
+void wait_and_look(const Look& look, Query query) {
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::microseconds;
+  const Clock::time_point begun = Clock::now();
+  Clock::time_point looked = begun;
+  for (;;) {
+    const cudaError_t status = query();
+    if (status != cudaErrorNotReady) return check_status(status, "a kernel");
+    cudaGetLastError();  // or the launch of the next kernel would report "not ready" as its error
+    const Clock::time_point now = Clock::now();
+    if (now - looked > microseconds(10000)) {
+      looked = now;
+      look(std::chrono::duration<double>(now - begun).count());
+    }
+    if (now - begun < microseconds(500))
+      sched_yield();
+    else
+      std::this_thread::sleep_for(microseconds(20));
+  }
+}
+
 void synchronize() {
+  if (const Look* look = look_of_waits)
+    return wait_and_look(*look, [] { return cudaStreamQuery(cuda::stream()); });
   check_status(cudaStreamSynchronize(cuda::stream()), "a kernel");
 }
 
@@ -132,11 +189,24 @@ cudaStream_t copy_stream() {
 
 thread_local bool is_recording = false;
 
-// CUDA would execute work of the copy stream at once, without recording it.
+bool is_recorded(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check_status(cudaStreamIsCapturing(stream, &status), "cudaStreamIsCapturing");
+  return status == cudaStreamCaptureStatusActive;
+}
+
+// CUDA would execute work of a stream that is not part of the recording at once, without recording it.
 cudaStream_t stream_of(GpuStream stream) {
-  check(stream == GpuStream::compute || !is_recording, ExitCode::internal,
-        "in a recording, the copies' stream was used, of which nothing is recorded");
-  return stream == GpuStream::copy ? copy_stream() : cuda::stream();
+  if (stream == GpuStream::compute) return cuda::stream();
+  if (stream == GpuStream::copy) {
+    check(!is_recording, ExitCode::internal,
+          "in a recording, the copies' stream was used, of which nothing is recorded");
+    return copy_stream();
+  }
+  check(
+      !is_recording || is_recorded(cuda::communicate_stream()), ExitCode::internal,
+      "in a recording, the communication's stream was used before it had waited for an event of the recording");
+  return cuda::communicate_stream();
 }
 
 void* acquire_pinned(std::size_t bytes) {
@@ -168,12 +238,17 @@ void mark(void* event, GpuStream stream) {
 }
 
 void wait_on_gpu(void* event, GpuStream stream) {
-  check_status(cudaStreamWaitEvent(stream_of(stream), static_cast<cudaEvent_t>(event), 0),
-               "cudaStreamWaitEvent");
+  // By waiting for an event of a recording, the communication's stream becomes part of it.
+  const cudaStream_t waiting =
+      stream == GpuStream::communicate ? cuda::communicate_stream() : stream_of(stream);
+  check_status(cudaStreamWaitEvent(waiting, static_cast<cudaEvent_t>(event), 0), "cudaStreamWaitEvent");
 }
 
 void wait_on_host(void* event) {
-  check_status(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "a kernel");
+  const auto awaited = static_cast<cudaEvent_t>(event);
+  if (const Look* look = look_of_waits)
+    return wait_and_look(*look, [awaited] { return cudaEventQuery(awaited); });
+  check_status(cudaEventSynchronize(awaited), "a kernel");
 }
 
 float milliseconds_between(void* start, void* end) {
@@ -213,13 +288,15 @@ void destroy_recording(void* recording) {
 
 }  // namespace
 
+// clang-format off
 static const DeviceKernels kernels = {
     probe,           acquire,        release,        free_and_total,    upload,
     download,        set_bytes,      cuda::fill,     cuda::convert,     cuda::randomize,
     synchronize,     acquire_pinned, release_pinned, copy_bytes,        make_event,
     destroy_event,   mark,           wait_on_gpu,    wait_on_host,      milliseconds_between,
-    begin_recording, end_recording,  replay,         destroy_recording, nullptr,
-    gpu_libraries};
+    begin_recording, end_recording,  replay,         destroy_recording, watch_waits,
+    nullptr,         gpu_libraries,  gpu_libraries_of_many};
+// clang-format on
 const DeviceKernels* const device_cuda = &kernels;
 
 }  // namespace kindred

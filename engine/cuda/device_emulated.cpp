@@ -100,8 +100,11 @@ const GpuEmulation watched = {
       emulation::hand_out_block(block, bytes, emulation::is_recording());
     },
     emulation::take_back_block,
+    emulation::divide_block,
     emulation::draw_order,
     emulation::run_at_once,
+    emulation::take_own_gpu,
+    [] { emulation::leave_own_gpu(); },
 };
 
 const DeviceKernels kernels = {
@@ -140,6 +143,7 @@ const DeviceKernels kernels = {
     []() -> void* { return emulation::end_recording(); },
     [](void* recording) { emulation::replay(static_cast<emulation::Recorded*>(recording)); },
     [](void* recording) { emulation::destroy_recording(static_cast<emulation::Recorded*>(recording)); },
+    emulation::watch_waits,
     &watched,
 };
 

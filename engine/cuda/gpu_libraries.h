@@ -14,4 +14,7 @@ std::string missing_gpu_library();
 // in /usr/lib/x86_64-linux-gnu".
 std::vector<std::string> gpu_libraries();
 
+// The same for what only runs on several GPUs need: NCCL.
+std::vector<std::string> gpu_libraries_of_many();
+
 }  // namespace kindred

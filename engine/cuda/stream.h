@@ -1,4 +1,4 @@
-// The GPU's compute stream, for sources that call CUDA libraries.
+// The GPU's streams, for sources that call CUDA libraries.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,5 +10,8 @@ void check_status(cudaError_t status, const char* call);
 
 // The one stream on which all computation runs, in order.
 cudaStream_t stream();
+
+// On which sums over processes run while others compute (GpuStream::communicate).
+cudaStream_t communicate_stream();
 
 }  // namespace kindred::cuda

@@ -1,9 +1,11 @@
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/kernels/accumulate.h>
 #include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/batch_norm/batch_norm.h>
 #include <kindred/layers/batch_norm/fused.h>
 #include <kindred/layers/batch_norm/kernels.h>
+#include <kindred/layers/batch_norm/shared_statistics.h>
 #include <kindred/layers/batch_norm/whole_batch.h>
 
 namespace kindred {
@@ -58,11 +60,15 @@ Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& v
   return inv_std;
 }
 
-Statistics batch_statistics(const BatchNormArguments& a) {
-  check_rows(rows_of(a.x));
-  const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
+// The statistics of x, together with the rows of the other `processes` if it is not null.
+Statistics batch_statistics(const BatchNormArguments& a, const Communicator* processes) {
+  const std::int64_t rows = rows_of(a.x) * (processes ? processes->size() : 1);
+  check_rows(rows);
+  const ChannelPair moments(a.scale, processes);
+  const auto& [mean, variance, both] = moments;
   batch_norm_kernels(a.x.device()).statistics(a.x, Output(mean), Output(variance));
-  return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
+  if (processes) merge_statistics_over(*processes, moments);
+  return {mean, finished(a, mean, variance, rows), rows};
 }
 
 // The statistics of the whole batch, if this micro-batch is the last one to arrive here. Before that it throws
@@ -70,26 +76,28 @@ Statistics batch_statistics(const BatchNormArguments& a) {
 Statistics whole_batch_statistics(const BatchNormArguments& a, WholeBatchNorms& whole,
                                   WholeBatchNorms::Norm& norm) {
   const auto micro_batch = static_cast<std::size_t>(whole.micro_batch());
+  auto& [mean, variance, both] = norm.statistics;
   if (!norm.seen[micro_batch]) {
-    const Tensor mean = Tensor::empty_like(a.scale), variance = Tensor::empty_like(a.scale);
+    if (norm.micro_batches_seen == 0) norm.processes = SharedStatistics::processes();
+    const ChannelPair own(a.scale, norm.processes);
     const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
-    kernels.statistics(a.x, Output(mean), Output(variance));
+    kernels.statistics(a.x, Output(own.first), Output(own.second));
     norm.rows += rows_of(a.x);
-    if (norm.micro_batches_seen == 0) {
-      norm.mean = mean;
-      norm.variance = variance;
-    } else {
-      kernels.merge(mean, variance, static_cast<double>(rows_of(a.x)) / static_cast<double>(norm.rows),
-                    Output(norm.mean), Output(norm.variance));
-    }
+    if (norm.micro_batches_seen == 0)
+      norm.statistics = own;
+    else
+      kernels.merge(own.first, own.second, static_cast<double>(rows_of(a.x)) / static_cast<double>(norm.rows),
+                    Output(mean), Output(variance));
     norm.seen[micro_batch] = true;
     if (++norm.micro_batches_seen == whole.micro_batches()) {
+      if (norm.processes) norm.rows *= norm.processes->size();
       check_rows(norm.rows);
-      norm.inv_std = finished(a, norm.mean, norm.variance, norm.rows);
+      if (norm.processes) merge_statistics_over(*norm.processes, norm.statistics);
+      norm.inv_std = finished(a, mean, variance, norm.rows);
     }
   }
   if (norm.micro_batches_seen < whole.micro_batches()) throw WholeBatchNorms::Waiting();
-  return {norm.mean, norm.inv_std, norm.rows};
+  return {mean, norm.inv_std, norm.rows};
 }
 
 bool fused_is_faster(const BatchNormArguments& a) {
@@ -104,16 +112,25 @@ Statistics apply_fused(const BatchNormArguments& a, Output mask, Output y) {
   return {mean, finished(a, mean, variance, rows_of(a.x)), rows_of(a.x)};
 }
 
+// Copies, because d_scale and d_bias may be the parameters' gradient buffers. These keep the sums over own rows.
+ChannelPair copy_of_sums(const Tensor& d_scale, const Tensor& d_bias, const Communicator* processes) {
+  ChannelPair sums(d_scale, processes);
+  sums.first.copy_from(d_scale);
+  sums.second.copy_from(d_bias);
+  return sums;
+}
+
 void add_gradients(WholeBatchNorms::Norm& norm, int micro_batch, const Tensor& d_scale, const Tensor& d_bias) {
   if (norm.seen_gradient[static_cast<std::size_t>(micro_batch)]) return;
   norm.seen_gradient[static_cast<std::size_t>(micro_batch)] = true;
-  if (norm.gradients_seen++ == 0) {  // copies, because these tensors may be the parameters' gradient buffers
-    norm.d_scale = d_scale.to(d_scale.device(), d_scale.dtype());
-    norm.d_bias = d_bias.to(d_bias.device(), d_bias.dtype());
+  if (norm.gradients_seen++ == 0) {
+    norm.sums = copy_of_sums(d_scale, d_bias, norm.processes);
   } else {
-    accumulate(Output(norm.d_scale), d_scale);
-    accumulate(Output(norm.d_bias), d_bias);
+    accumulate(Output(norm.sums.first), d_scale);
+    accumulate(Output(norm.sums.second), d_bias);
   }
+  const bool is_last = norm.gradients_seen == norm.micro_batches_seen;
+  if (is_last && norm.processes) sum_over(*norm.processes, norm.sums);
 }
 
 // What the backward pass needs besides the saved tensors.
@@ -122,6 +139,7 @@ struct Recorded {
   bool fused, with_residual;
   WholeBatchNorms::Norm* norm;  // null unless x is a micro-batch with the statistics of the whole batch
   int micro_batch;
+  const Communicator* processes;  // that share the statistics; null if none do, or if `norm` knows them
 };
 
 void backward(BackwardStep& step, const Recorded& recorded) {
@@ -145,8 +163,13 @@ void backward(BackwardStep& step, const Recorded& recorded) {
   if (recorded.norm) {
     add_gradients(*recorded.norm, recorded.micro_batch, d_scale, d_bias);
     if (recorded.norm->gradients_seen < recorded.norm->micro_batches_seen) throw WholeBatchNorms::Waiting();
-    sums.d_scale = recorded.norm->d_scale;
-    sums.d_bias = recorded.norm->d_bias;
+    sums.d_scale = recorded.norm->sums.first;
+    sums.d_bias = recorded.norm->sums.second;
+  } else if (recorded.processes && step.wants(0)) {  // only dx depends on the rows of the others
+    const ChannelPair all = copy_of_sums(d_scale, d_bias, recorded.processes);
+    sum_over(*recorded.processes, all);
+    sums.d_scale = all.first;
+    sums.d_bias = all.second;
   }
   const Output dx = step.wants(0) ? step.input_gradient(0) : Output();
   Output d_residual;
@@ -172,13 +195,14 @@ Tensor batch_norm(const BatchNormArguments& a) {
   const bool training = a.mode.is_training;
   WholeBatchNorms* const whole = training ? WholeBatchNorms::active() : nullptr;
   WholeBatchNorms::Norm* const norm = whole ? &whole->next() : nullptr;
+  const Communicator* const processes = training && !norm ? SharedStatistics::processes() : nullptr;
   Tape* tape = Tape::recording({&a.x, &a.scale, &a.bias, &a.residual});
   // Used also without a tape: micro-batches are computed once without a tape and once with one, and both must
   // give the same bits.
-  const bool fused = training && !norm && fused_is_faster(a);
+  const bool fused = training && !norm && !processes && fused_is_faster(a);
   Statistics s = norm       ? whole_batch_statistics(a, *whole, *norm)
                  : fused    ? Statistics()
-                 : training ? batch_statistics(a)
+                 : training ? batch_statistics(a, processes)
                             : running_statistics(a);
 
   Tensor mask;  // one bit per element: whether the ReLU passed it
@@ -194,7 +218,8 @@ Tensor batch_norm(const BatchNormArguments& a) {
                             .fused = fused,
                             .with_residual = a.residual.defined(),
                             .norm = norm,
-                            .micro_batch = whole ? whole->micro_batch() : 0};
+                            .micro_batch = whole ? whole->micro_batch() : 0,
+                            .processes = processes};
     tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
                  {a.x, s.mean, s.inv_std, a.scale, mask},
                  [recorded](BackwardStep& step) { backward(step, recorded); });

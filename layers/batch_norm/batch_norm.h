@@ -4,8 +4,9 @@
 //   y = relu?( (x - mean) / sqrt(variance + epsilon) * scale + bias + residual? )
 //
 // They are fused because residual and ReLU alone would cost two more passes through memory for almost no
-// arithmetic. In training, mean and variance are computed over the batch, over all images and pixels. In
-// evaluation they are the running statistics.
+// arithmetic. In training, mean and variance are computed over the batch, over all images and pixels; over the
+// batches of several processes while there is a SharedStatistics (shared_statistics.h). In evaluation they are
+// the running statistics.
 #pragma once
 
 #include <kindred/engine/parameters.h>

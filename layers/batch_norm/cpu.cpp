@@ -329,6 +329,10 @@ void merge(const Tensor& other_mean, const Tensor& other_variance, double share,
   batch_norm_reference.merge(other_mean, other_variance, share, mean, variance);
 }
 
+void merge_all(const Tensor& parts, Output mean, Output variance) {
+  batch_norm_reference.merge_all(parts, mean, variance);
+}
+
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
@@ -352,6 +356,7 @@ const BatchNormKernels batch_norm_cpu = {
     },
     finish_statistics,
     merge,
+    merge_all,
 };
 
 }  // namespace kindred

@@ -363,7 +363,22 @@ void merge(const Tensor& other_mean, const Tensor& other_variance, double share,
          other_variance.data<float>(), share, mean.data<float>(), variance.data<float>(), mean.numel());
 }
 
-const BatchNormKernels kernels = {statistics, apply, reduce, apply_backward, finish_statistics, merge};
+__global__ void merge_parts_kernel(const float* parts, std::int64_t count, float* mean, float* variance,
+                                   std::int64_t channels) {
+  const std::int64_t c = std::int64_t{blockIdx.x} * threads + threadIdx.x;
+  if (c >= channels) return;
+  const MeanAndVariance all = merged_in_order(parts, count, channels, c);
+  mean[c] = static_cast<float>(all.mean);
+  variance[c] = static_cast<float>(all.variance);
+}
+
+void merge_all(const Tensor& parts, Output mean, Output variance) {
+  launch(merge_parts_kernel, blocks_for(mean.numel(), threads), threads, parts.data<float>(), parts.dim(0),
+         mean.data<float>(), variance.data<float>(), mean.numel());
+}
+
+const BatchNormKernels kernels = {statistics,        apply, reduce,   apply_backward,
+                                  finish_statistics, merge, merge_all};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // Fused batch norm for training: a library does each pass in one call. It serves batches that are processed
-// whole, where the library is faster. In all other cases, and for statistics over several micro-batches, the
-// separate kernels of kernels.h are used.
+// whole, where the library is faster. In all other cases, and for statistics over several micro-batches or
+// processes, the separate kernels of kernels.h are used.
 #pragma once
 
 #include <kindred/layers/batch_norm/kernels.h>

@@ -53,6 +53,10 @@ struct BatchNormKernels {
   // `share` is the other's fraction of all rows.
   void (*merge)(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean,
                 Output variance);
+
+  // Mean and variance of n sets of rows together, all of the same size. parts is [n, 2, c]: each set's mean[c],
+  // then its variance[c]. The sets are merged in their order, so the same parts always give the same bits.
+  void (*merge_all)(const Tensor& parts, Output mean, Output variance);
 };
 extern const BatchNormKernels batch_norm_reference;    // f32, f64
 extern const BatchNormKernels batch_norm_cpu;          // f32, bf16

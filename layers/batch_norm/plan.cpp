@@ -63,8 +63,13 @@ void merge(const Tensor& other_mean, const Tensor& other_variance, double, Outpu
                               .written = bytes_of({mean, variance})});
 }
 
+void merge_all(const Tensor& parts, Output mean, Output variance) {
+  record_work(channels_kind, {.read = bytes_of({parts}), .written = bytes_of({mean, variance})});
+}
+
 }  // namespace
 
-const BatchNormKernels batch_norm_plan = {statistics, apply, reduce, apply_backward, finish_statistics, merge};
+const BatchNormKernels batch_norm_plan = {statistics,        apply, reduce,   apply_backward,
+                                          finish_statistics, merge, merge_all};
 
 }  // namespace kindred

@@ -115,6 +115,15 @@ void merge(const Tensor& other_mean, const Tensor& other_variance, double share,
   }
 }
 
+template <typename T>
+void merge_all(const Tensor& parts, Output mean, Output variance) {
+  for (std::int64_t c = 0; c < mean.numel(); ++c) {
+    const MeanAndVariance all = merged_in_order(parts.data<T>(), parts.dim(0), mean.numel(), c);
+    mean.data<T>()[c] = static_cast<T>(all.mean);
+    variance.data<T>()[c] = static_cast<T>(all.variance);
+  }
+}
+
 }  // namespace
 
 const BatchNormKernels batch_norm_reference = {
@@ -146,6 +155,10 @@ const BatchNormKernels batch_norm_reference = {
     [](const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
       dispatch_reference("batch_norm", mean.dtype(),
                          [&]<typename T>(T) { merge<T>(other_mean, other_variance, share, mean, variance); });
+    },
+    [](const Tensor& parts, Output mean, Output variance) {
+      dispatch_reference("batch_norm", parts.dtype(),
+                         [&]<typename T>(T) { merge_all<T>(parts, mean, variance); });
     },
 };
 

@@ -12,7 +12,7 @@
 // nothing more.
 #pragma once
 
-#include <kindred/engine/tensor.h>
+#include <kindred/layers/batch_norm/shared_statistics.h>
 
 #include <deque>
 #include <vector>
@@ -33,6 +33,10 @@ double momentum_of_micro_batch(int micro_batch, int micro_batches);
 //     y[k] = segment(x[k]);
 //
 // The statistics found in a run are kept, so each round gets past one more norm.
+//
+// With SharedStatistics the whole batch is that of all processes. A norm sends its message when the last of the
+// process's own micro-batches has arrived, so there are no more messages than without micro-batches. The scope must
+// exist during the first complete forward run.
 class WholeBatchNorms {
  public:
   struct Waiting {};  // thrown by a run that needs statistics which other micro-batches have not yet given
@@ -57,10 +61,11 @@ class WholeBatchNorms {
   struct Norm {
     std::vector<bool> seen = {}, seen_gradient = {};  // [micro-batch]
     int micro_batches_seen = 0, gradients_seen = 0;
-    std::int64_t rows = 0;  // rows of the micro-batches seen so far
-    Tensor mean = {}, variance = {},
-           inv_std = {};               // [c]: of the micro-batches seen so far; inv_std of the whole batch
-    Tensor d_scale = {}, d_bias = {};  // [c]: sums over the micro-batches seen so far
+    const Communicator* processes = nullptr;  // that share the statistics; null if none do
+    std::int64_t rows = 0;        // of the micro-batches seen so far; of the whole batch when all are seen
+    ChannelPair statistics = {};  // mean and variance of these rows
+    Tensor inv_std = {};          // [c], of the whole batch
+    ChannelPair sums = {};        // d_scale and d_bias, likewise
   };
   // The WholeBatchNorms of the current run on this thread; null if there is none.
   static WholeBatchNorms* active();

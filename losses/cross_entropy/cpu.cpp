@@ -28,7 +28,8 @@ void for_each_row(const Tensor& logits, Body&& body) {
 }
 
 template <typename T>
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, Output lse,
+             Output loss) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   std::vector<double> losses(static_cast<std::size_t>(rows));
   for_each_row<T>(logits, [&](std::int64_t n, const float* row) {
@@ -42,7 +43,7 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, Outpu
   });
   double total = 0;  // summed in row order, for any number of threads
   for (const double value : losses) total += value;
-  loss.data<float>()[0] = static_cast<float>(total / static_cast<double>(rows));
+  loss.data<float>()[0] = static_cast<float>(total / static_cast<double>(mean_rows));
 }
 
 KINDRED_VECTOR_CLONES
@@ -51,10 +52,10 @@ void logits_to_gradients(float* row, std::int64_t classes, float lse, float targ
 }
 
 template <typename T>
-void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, Output d_logits) {
-  const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
-  const float factor = upstream.data<float>()[0] / static_cast<float>(rows);
+void backward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows,
+              const Tensor& lse, const Tensor& upstream, Output d_logits) {
+  const std::int64_t classes = logits.dim(1);
+  const float factor = upstream.data<float>()[0] / static_cast<float>(mean_rows);
   const auto target_of_others = static_cast<float>(smoothing / static_cast<double>(classes));
   for_each_row<T>(logits, [&](std::int64_t n, float* row) {
     logits_to_gradients(row, classes, lse.data<float>()[n], target_of_others, factor);
@@ -67,14 +68,16 @@ void backward(const Tensor& logits, const Tensor& labels, double smoothing, cons
 }  // namespace
 
 const CrossEntropyKernels cross_entropy_cpu = {
-    [](const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, Output lse,
+       Output loss) {
       dispatch_cpu("cross_entropy", logits.dtype(),
-                   [&]<typename T>(T) { forward<T>(logits, labels, smoothing, lse, loss); });
+                   [&]<typename T>(T) { forward<T>(logits, labels, smoothing, mean_rows, lse, loss); });
     },
-    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& upstream,
-       Output d_logits) {
-      dispatch_cpu("cross_entropy", logits.dtype(),
-                   [&]<typename T>(T) { backward<T>(logits, labels, smoothing, lse, upstream, d_logits); });
+    [](const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, const Tensor& lse,
+       const Tensor& upstream, Output d_logits) {
+      dispatch_cpu("cross_entropy", logits.dtype(), [&]<typename T>(T) {
+        backward<T>(logits, labels, smoothing, mean_rows, lse, upstream, d_logits);
+      });
     },
 };
 

@@ -1,3 +1,4 @@
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/kernels/select.h>
 #include <kindred/engine/tape.h>
 #include <kindred/losses/cross_entropy/cross_entropy.h>
@@ -28,6 +29,11 @@ const CrossEntropyKernels& cross_entropy_kernels(Device device) {
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing) {
+  return cross_entropy_shared(Communicator(), logits, labels, smoothing);
+}
+
+Tensor cross_entropy_shared(const Communicator& processes, const Tensor& logits, const Tensor& labels,
+                            float smoothing) {
   check(logits.shape().rank() == 2 && logits.numel() > 0, ExitCode::internal,
         "cross_entropy: the logits have the shape {}; expected [rows, classes]", logits.shape());
   check(labels.dtype() == DType::i32, ExitCode::internal, "cross_entropy: the labels are {}; expected i32",
@@ -41,15 +47,19 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float smoothing
   const DType dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
   const Tensor lse = Tensor::empty({logits.dim(0)}, dtype, logits.device());  // [N]
   Tensor loss = Tensor::empty({}, dtype, logits.device());
-  cross_entropy_kernels(logits.device()).forward(logits, labels, smoothing, Output(lse), Output(loss));
+  const std::int64_t mean_rows = processes.size() * logits.dim(0);
+  cross_entropy_kernels(logits.device())
+      .forward(logits, labels, smoothing, mean_rows, Output(lse), Output(loss));
+  processes.all_reduce(Output(loss));
 
   if (Tape* tape = Tape::recording({&logits})) {
     tape->record(cross_entropy_operation, {&logits}, {&loss}, {logits, labels, lse},
-                 [smoothing](BackwardStep& step) {
+                 [smoothing, mean_rows](BackwardStep& step) {
                    const auto [logits_, labels_, lse_] = step.saved<3>();
                    const Tensor& upstream = step.output_gradient();
                    cross_entropy_kernels(upstream.device())
-                       .backward(logits_, labels_, smoothing, lse_, upstream, step.input_gradient(0));
+                       .backward(logits_, labels_, smoothing, mean_rows, lse_, upstream,
+                                 step.input_gradient(0));
                  });
   }
   return loss;

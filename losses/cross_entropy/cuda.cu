@@ -23,6 +23,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 struct Rows {
   std::int64_t count, classes;
+  std::int64_t mean_rows;      // over which the mean is taken
   const std::int32_t* labels;  // [count]
 };
 
@@ -77,7 +78,7 @@ __global__ void forward_kernel(const T* logits, Rows rows, float smoothing, floa
 }
 
 // One block, which sums in a fixed order.
-__global__ void mean_kernel(const float* losses, std::int64_t count, float* loss) {
+__global__ void mean_kernel(const float* losses, std::int64_t count, std::int64_t mean_rows, float* loss) {
   double sum = 0;
 #pragma unroll 4
   for (std::int64_t i = threadIdx.x; i < count; i += mean_threads) sum += static_cast<double>(losses[i]);
@@ -87,7 +88,7 @@ __global__ void mean_kernel(const float* losses, std::int64_t count, float* loss
     __syncthreads();
     if (static_cast<int>(threadIdx.x) < half) sums[threadIdx.x] += sums[threadIdx.x + half];
   }
-  if (threadIdx.x == 0) *loss = static_cast<float>(sums[0] / static_cast<double>(count));
+  if (threadIdx.x == 0) *loss = static_cast<float>(sums[0] / static_cast<double>(mean_rows));
 }
 
 template <typename T, int width>
@@ -96,7 +97,7 @@ __global__ void backward_kernel(const T* logits, Rows rows, float smoothing, con
   const std::int64_t n = row_of_warp();
   if (n >= rows.count) return;
   const std::int32_t label = rows.labels[n];
-  const float factor = *upstream / static_cast<float>(rows.count), log_sum = lse[n];
+  const float factor = *upstream / static_cast<float>(rows.mean_rows), log_sum = lse[n];
   const float target_of_others = smoothing / static_cast<float>(rows.classes);
   const float target_of_label = 1 - smoothing + target_of_others;
   T* result = d_logits + n * rows.classes;
@@ -119,12 +120,13 @@ void with_width(std::int64_t classes, Body&& body) {
     body(std::integral_constant<int, 1>{});
 }
 
-Rows rows_of(const Tensor& logits, const Tensor& labels) {
-  return {logits.dim(0), logits.dim(1), labels.data<std::int32_t>()};
+Rows rows_of(const Tensor& logits, const Tensor& labels, std::int64_t mean_rows) {
+  return {logits.dim(0), logits.dim(1), mean_rows, labels.data<std::int32_t>()};
 }
 
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
-  const Rows rows = rows_of(logits, labels);
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, Output lse,
+             Output loss) {
+  const Rows rows = rows_of(logits, labels, mean_rows);
   const Tensor losses = Tensor::empty({rows.count}, DType::f32, Device::cuda);
   cuda::dispatch_cuda("cross_entropy", logits.dtype(), [&]<typename T>(T) {
     with_width<T>(rows.classes, [&]<int width>(std::integral_constant<int, width>) {
@@ -133,12 +135,13 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, Outpu
                    losses.data<float>());
     });
   });
-  cuda::launch(mean_kernel, dim3(1), mean_threads, losses.data<float>(), rows.count, loss.data<float>());
+  cuda::launch(mean_kernel, dim3(1), mean_threads, losses.data<float>(), rows.count, mean_rows,
+               loss.data<float>());
 }
 
-void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, Output d_logits) {
-  const Rows rows = rows_of(logits, labels);
+void backward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows,
+              const Tensor& lse, const Tensor& upstream, Output d_logits) {
+  const Rows rows = rows_of(logits, labels, mean_rows);
   cuda::dispatch_cuda("cross_entropy", logits.dtype(), [&]<typename T>(T) {
     with_width<T>(rows.classes, [&]<int width>(std::integral_constant<int, width>) {
       cuda::launch(backward_kernel<T, width>, cuda::blocks_for(rows.count, rows_per_block), threads,

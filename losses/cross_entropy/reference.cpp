@@ -13,7 +13,8 @@ T target(std::int64_t c, std::int32_t label, std::int64_t classes, double smooth
 }
 
 template <typename T>
-void forward(const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
+void forward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, Output lse,
+             Output loss) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
   double sum_of_losses = 0;
   for (std::int64_t n = 0; n < rows; ++n) {
@@ -28,14 +29,14 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, Outpu
     lse.data<T>()[n] = maximum + std::log(exponentials);
     sum_of_losses += static_cast<double>(lse.data<T>()[n] - targeted);
   }
-  loss.data<T>()[0] = static_cast<T>(sum_of_losses / static_cast<double>(rows));
+  loss.data<T>()[0] = static_cast<T>(sum_of_losses / static_cast<double>(mean_rows));
 }
 
 template <typename T>
-void backward(const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse,
-              const Tensor& upstream, Output d_logits) {
+void backward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows,
+              const Tensor& lse, const Tensor& upstream, Output d_logits) {
   const std::int64_t rows = logits.dim(0), classes = logits.dim(1);
-  const T factor = upstream.data<T>()[0] / static_cast<T>(rows);
+  const T factor = upstream.data<T>()[0] / static_cast<T>(mean_rows);
   for (std::int64_t n = 0; n < rows; ++n)
     for (std::int64_t c = 0; c < classes; ++c) {
       const T softmax = std::exp(logits.data<T>()[n * classes + c] - lse.data<T>()[n]);
@@ -47,14 +48,15 @@ void backward(const Tensor& logits, const Tensor& labels, double smoothing, cons
 }  // namespace
 
 const CrossEntropyKernels cross_entropy_reference = {
-    [](const Tensor& logits, const Tensor& labels, double smoothing, Output lse, Output loss) {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, Output lse,
+       Output loss) {
       dispatch_reference("cross_entropy", logits.dtype(),
-                         [&]<typename T>(T) { forward<T>(logits, labels, smoothing, lse, loss); });
+                         [&]<typename T>(T) { forward<T>(logits, labels, smoothing, mean_rows, lse, loss); });
     },
-    [](const Tensor& logits, const Tensor& labels, double smoothing, const Tensor& lse, const Tensor& upstream,
-       Output d_logits) {
+    [](const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows, const Tensor& lse,
+       const Tensor& upstream, Output d_logits) {
       dispatch_reference("cross_entropy", logits.dtype(), [&]<typename T>(T) {
-        backward<T>(logits, labels, smoothing, lse, upstream, d_logits);
+        backward<T>(logits, labels, smoothing, mean_rows, lse, upstream, d_logits);
       });
     },
 };

@@ -19,9 +19,8 @@ void shift_in(Tensor& queue, const Tensor& incoming) {
 
 }  // namespace
 
-FeatureQueue::FeatureQueue(std::int64_t rows, std::int64_t dim, std::uint64_t seed, Device device)
-    : features_(Tensor::empty({rows, dim}, DType::f32, device)),
-      labels_(Tensor::empty({rows}, DType::i32, device)) {
+FeatureQueue::FeatureQueue(std::int64_t rows, std::int64_t dim, std::uint64_t seed, Device device, DType type)
+    : features_(Tensor::empty({rows, dim}, type, device)), labels_(Tensor::empty({rows}, DType::i32, device)) {
   check(rows > 0 && dim > 0, ExitCode::internal, "a queue of {} rows of {}", rows, dim);
   labels_.fill(-1);
   if (device == Device::plan) return;

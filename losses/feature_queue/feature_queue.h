@@ -14,10 +14,10 @@ namespace kindred {
 class FeatureQueue {
  public:
   // The queue is full from the start, as in MoCo: it holds random unit rows of no class (label -1). They are
-  // negatives of every anchor until features of batches have replaced them.
-  FeatureQueue(std::int64_t rows, std::int64_t dim, std::uint64_t seed, Device device);
+  // negatives of every anchor until features of batches have replaced them. `type` is that of the features, f32 or f64.
+  FeatureQueue(std::int64_t rows, std::int64_t dim, std::uint64_t seed, Device device, DType type = DType::f32);
 
-  const Tensor& features() const { return features_; }  // f32 [rows, dim], newest first
+  const Tensor& features() const { return features_; }  // [rows, dim], newest first
   const Tensor& labels() const { return labels_; }      // i32 [rows]
 
   // features [n, dim], labels i32 [n], n <= rows. Copies them into the queue and drops the n oldest rows. The

@@ -53,8 +53,9 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
   const std::int64_t anchors = losses.numel(), contrasts = columns.features.dim(0);
   const bool triangle = anchors == rows.features.dim(0) && same_rows(rows, columns, formula);
   const std::int64_t tiles = triangle ? tiles_of_triangle(anchors) : tiles_of_rectangle(anchors, contrasts);
-  const Tensor others = triangle ? Tensor() : columns.features;
-  const Work sweep{.read = bytes_of({rows.features, others, rows.labels, formula.mask}),
+  const SupConRows others = triangle ? SupConRows() : columns;
+  const Work sweep{.read = bytes_of({rows.features, others.features, rows.labels, others.labels, rows.cap,
+                                     others.cap, formula.mask}),
                    .written = sums_of_row * anchors,
                    .operations = operations(tiles, in_slices(rows.features.dim(1))),
                    .unevenness = unevenness(tiles)};
@@ -84,11 +85,12 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
               const Tensor& upstream, const Tensor& weight, Output d_rows) {
   const std::int64_t dim = d_rows.dim(1), chunks = divide_up(dim, chunk);
   const std::int64_t tiles = tiles_of_rectangle(d_rows.dim(0), columns.features.dim(0));
-  record_work(backward_kind, {.read = bytes_of({rows.features, columns.features, rows.labels, columns.labels,
-                                                rows.terms, columns.terms, formula.mask}),
-                              .written = bytes_of({d_rows}),
-                              .operations = operations(tiles, chunks * (in_slices(dim) + chunk)),
-                              .unevenness = unevenness(tiles)});
+  record_work(backward_kind,
+              {.read = bytes_of({rows.features, columns.features, rows.labels, columns.labels, rows.cap,
+                                 columns.cap, rows.terms, columns.terms, formula.mask}),
+               .written = bytes_of({d_rows}),
+               .operations = operations(tiles, chunks * (in_slices(dim) + chunk)),
+               .unevenness = unevenness(tiles)});
   record_work(rows_kind, {.read = bytes_of({d_rows, upstream, weight}), .written = bytes_of({d_rows})});
 }
 

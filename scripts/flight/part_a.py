@@ -35,7 +35,7 @@ def libraries(step, flight):
     text = step.run([flight.places.programs / "pretrain", "--version"], check=True).text
     for line in text.strip().splitlines()[:6]:
         step.row(line)
-    for name in ("cuDNN", "cuBLASLt"):  # "cuDNN 9.19.0 in /opt/..."
+    for name in ("cuDNN", "cuBLASLt", "NCCL"):  # "cuDNN 9.19.0 in /opt/..."
         if not flight.small and not re.search(rf"{name} [\d.]+ in /", text):
             step.row(f"pretrain --version does not say where {name} was found", ok=False)
 

@@ -80,7 +80,7 @@ def crowded(paths, most):
 
 
 JOINED = ("apps", "data/sets", "engine engine/cpu engine/kernels engine/random",
-          "engine/files", "models", "encoder")
+          "engine/communicator", "engine/files", "models", "encoder")
 
 
 def joined(paths):

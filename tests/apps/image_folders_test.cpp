@@ -105,6 +105,40 @@ TEST_CASE("check_data: files that are no part of a set, through links, and folde
   CHECK(says(result, "warning: " + set + "/train: 1 file of formats that this build cannot read: .jxl (1)"));
 }
 
+TEST_CASE(
+    "a class whose images are all of formats that are not read is a warning, also with --quiet and of "
+    "check_data") {
+  const TemporaryFolder folder;
+  const std::string alone = folder / "alone", run = folder / "run";
+  fs::rename(fs::path(draw_tiny_set(folder)) / "train", alone);
+  fs::create_directories(alone + "/zebra/deep");
+  for (const char* name : {"/zebra/1.jp2", "/zebra/2.jp2", "/zebra/deep/3.tga"}) write_bytes(alone + name, "x");
+  const std::string warning = "warning: " + alone +
+                              "/zebra: not taken for a class, because no image in it can be read: 3 files of "
+                              "formats that this build cannot "
+                              "read: .jp2 (2), .tga (1); convert them to JPEG or PNG to use them\n";
+  for (const std::string& arguments :
+       {"pretrain " + alone + " --quiet --out " + run + tiny, "check_data " + alone + " --no-pictures",
+        "check_data " + alone + " --no-pictures --quiet"}) {
+    CAPTURE(arguments);
+    const std::size_t space = arguments.find(' ');
+    const auto result = run_program(arguments.substr(0, space), arguments.substr(space));
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+    CHECK(says(result, warning));
+  }
+  const std::string none = folder / "none";
+  fs::create_directories(none);
+  fs::copy(alone + "/zebra", none + "/a", fs::copy_options::recursive);
+  fs::copy(alone + "/zebra", none + "/b", fs::copy_options::recursive);
+  const auto refused = run_program("pretrain", none + " --out " + run + "2" + tiny);
+  CAPTURE(refused.output);
+  CHECK(refused.code == 3);
+  CHECK(is_one_line_error(refused));
+  CHECK(says(refused,
+             "its folders hold 6 files of formats that this build cannot read: .jp2 (4), .tga (2); convert"));
+}
+
 TEST_CASE("check_data: in a folder that is no set only images count, and what they really are is named") {
   const TemporaryFolder folder;
   fs::create_directories(folder / "photos");

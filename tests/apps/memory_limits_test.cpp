@@ -1,4 +1,5 @@
 // Programs under limits of memory and threads: one line, code 5, and nothing written by a run that never began.
+#include "../data/png/png_writer.h"
 #include "programs.h"
 #include "pseudo_files.h"
 
@@ -6,6 +7,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <string>
 
 namespace kindred {
@@ -59,6 +62,54 @@ TEST_CASE(
   check_ends_with_line(
       run_program_with(memory_limit + ("KINDRED_PSEUDO_FILES=" + root.string()), "pretrain", command),
       "out of memory", "--batch-size ");
+}
+
+// A black PNG of nearly as many pixels as are accepted: half a megabyte, and a gigabyte while it is decoded.
+void write_huge_png(const std::filesystem::path& path) {
+  constexpr int side = 13370;
+  z_stream state{};
+  REQUIRE(deflateInit(&state, 6) == Z_OK);
+  test::Bytes zeros(std::size_t{1} << 20), packed, piece(std::size_t{1} << 16);
+  const std::size_t all = std::size_t{side} * (1 + 3 * side);
+  for (std::size_t done = 0; done < all;) {
+    const std::size_t some = std::min(zeros.size(), all - done);
+    done += some;
+    state.next_in = zeros.data();
+    state.avail_in = static_cast<uInt>(some);
+    do {
+      state.next_out = piece.data();
+      state.avail_out = static_cast<uInt>(piece.size());
+      deflate(&state, done == all ? Z_FINISH : Z_NO_FLUSH);
+      packed.insert(packed.end(), piece.begin(), piece.end() - static_cast<std::ptrdiff_t>(state.avail_out));
+    } while (state.avail_out == 0);
+  }
+  deflateEnd(&state);
+  const test::Bytes file = test::png_file({.height = side, .width = side}, packed);
+  write_bytes(path, std::string(file.begin(), file.end()));
+}
+
+TEST_CASE("memory limits: a picture that is too large to decode is named, with advice that can help" *
+          doctest::skip(limits_are_forbidden)) {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run", huge = folder / "huge.png";
+  REQUIRE(run_program("pretrain", set + " --loss cross_entropy --out " + run + tiny).code == 0);
+  write_huge_png(huge);
+  const std::string advice =
+      "; use smaller copies of the largest pictures, or, where several are decoded at once, fewer threads "
+      "(OMP_NUM_THREADS)\n";
+  const std::string what = "out of memory on the host while a picture was decoded: ";
+  check_ends_with_line(run_program_with(memory_limit, "classify",
+                                        huge + " --device cpu --encoder " + run + " --classifier " + run),
+                       what + huge, advice);
+  std::string in_set;
+  for (const auto& entry : std::filesystem::directory_iterator(set + "/train"))
+    in_set = (entry.path() / "huge.png").string();
+  std::filesystem::rename(huge, in_set);
+  check_ends_with_line(run_program_with(memory_limit, "check_data", set + " --no-pictures"), what + in_set,
+                       advice);
+  check_ends_with_line(run_program_with(memory_limit, "pack_dataset",
+                                        set + " " + (folder / "set.kpack").string() + " --max-side 64"),
+                       what + in_set, advice);
 }
 
 // The most addresses, in kibibytes, that a run with eight workers has had in five epochs. `limit` is a shell command.

@@ -5,6 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <string>
+#include <vector>
+
 namespace kindred {
 namespace {
 
@@ -68,6 +71,32 @@ TEST_CASE("a flat val/ without labels: training and probing hold out a tenth of 
   CHECK(says(checked, left_out(r.set + "/val")));
   CHECK(json_file(json)["odd"].empty());
   CHECK(json_file(json)["splits"]["evaluation"]["files"] == 3);
+}
+
+TEST_CASE(
+    "a test/ whose class folders differ in the case of letters: a probe holds out a tenth of train, and names "
+    "both") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  fs::rename(set + "/val", set + "/test");
+  std::vector<fs::path> classes;
+  for (const auto& entry : fs::directory_iterator(set + "/test")) classes.push_back(entry.path());
+  for (const fs::path& each : classes) {
+    std::string name = each.filename().string();
+    name.front() = static_cast<char>(name.front() - 'a' + 'A');
+    fs::rename(each, each.parent_path() / name);
+  }
+  const auto result =
+      run_program("linear_probe", set +
+                                      " --quiet --untrained resnet20 --image-size 32 --device cpu -j 1 "
+                                      "--epochs 1 -b 8 --out " +
+                                      (folder / "probe").string());
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  CHECK(says(result,
+             "warning: " + set + "/test is not used: no folder in it has the name of a class of train: '"));
+  CHECK(says(result, " of train only in the case of letters; rename them to evaluate on it\n"));
+  CHECK(says(result, "evaluated on 3 images of " + set + "/train (held out)\n"));
 }
 
 TEST_CASE("a flat val/ without labels: who asks for it by name and needs labels learns how to give them") {

@@ -44,6 +44,9 @@ void install_cudnn(const fs::path& packages) {
   for (const char* part : {"graph", "heuristic", "engines_precompiled", "engines_runtime_compiled"})
     std::ofstream(folder / fmt::format("libcudnn_{}.so.9", part)) << "";
 }
+void install_nccl(const fs::path& packages) {
+  put(packages / "nvidia/nccl/lib/libnccl.so.2", "libstand_in_cudnn.so");
+}
 void install_cublas(const fs::path& packages) {
   put(packages / "nvidia/cu13/lib/libcublasLt.so.13", "libstand_in_cudnn.so");
 }
@@ -135,6 +138,29 @@ TEST_CASE("libraries: LD_LIBRARY_PATH goes before a virtual environment") {
   const ProgramResult result = machine.run("--version");
   CHECK(says(result, "cuDNN 9.19.0 in " + ours.string()));
   CHECK(says(result, "cuBLASLt 13.1.2 in " + packages.string()));
+}
+
+TEST_CASE("libraries: NCCL is looked for only by runs that need it, and --version says where it is") {
+  Machine machine;
+  const fs::path packages = machine.folder / "venv/lib/python3.11/site-packages";
+  install_cudnn(packages);
+  install_cublas(packages);
+  machine.environment = "VIRTUAL_ENV=" + (machine.folder / "venv").string();
+  const ProgramResult without = machine.run("--version");
+  CHECK(without.code == 0);
+  CHECK(says(without, "\nNCCL is missing ("));
+  CHECK(says(without, "libnccl.so.2"));
+  CHECK(says(without, "pip install nvidia-nccl-cu13"));
+  // A run on one GPU neither needs it nor says anything about it.
+  const ProgramResult alone = machine.run_on_cuda();
+  CHECK(alone.code == 0);
+  CHECK_FALSE(says(alone, "NCCL"));
+  install_nccl(packages);
+  CHECK(says(machine.run("--version"), "\nNCCL 2.28.9 in " + packages.string() + "/nvidia/nccl/lib\n"));
+  CHECK_FALSE(says(machine.run_on_cuda(), "NCCL"));
+  machine.environment += " KINDRED_STAND_IN_NCCL=22105";
+  CHECK(says(machine.run("--version"), "\nNCCL 2.21.5 in " + packages.string() +
+                                           "/nvidia/nccl/lib is too old; 2.26.0 is needed; pip install"));
 }
 
 TEST_CASE("libraries: a cuDNN that is incomplete or too old is refused before it ends the program") {

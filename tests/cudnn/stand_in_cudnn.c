@@ -1,5 +1,6 @@
-/* What Kindred asks of cuDNN and cuBLASLt when it has opened them, and no more. As the real cuDNN does, it ends the program
- * where the rest of cuDNN is not beside it. KINDRED_STAND_IN_CUDNN is the version that it gives. */
+/* What Kindred asks of cuDNN, cuBLASLt and NCCL when it has opened them, and no more. As the real cuDNN does, it ends the
+ * program where the rest of cuDNN is not beside it. KINDRED_STAND_IN_CUDNN and KINDRED_STAND_IN_NCCL are the versions that it
+ * gives. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
@@ -26,6 +27,12 @@ size_t cudnnGetVersion(void) {
 size_t cudnnGetCudartVersion(void) {
   need_the_rest();
   return 13000;
+}
+
+int ncclGetVersion(int* given) {
+  const char* version = getenv("KINDRED_STAND_IN_NCCL");
+  *given = version != NULL ? atoi(version) : 22809;
+  return 0;
 }
 
 size_t cublasLtGetVersion(void) { return 130102; }

@@ -19,7 +19,8 @@ extern "C" void* dlopen(const char* file, int mode) noexcept {
   using Dlopen = void* (*)(const char*, int);
   static const auto real = reinterpret_cast<Dlopen>(dlsym(RTLD_NEXT, "dlopen"));
   const std::string name = file == nullptr ? "" : file;
-  if (!name.starts_with("libcudnn") && !name.starts_with("libcublas") && !name.starts_with("libnvrtc"))
+  if (!name.starts_with("libcudnn") && !name.starts_with("libcublas") && !name.starts_with("libnvrtc") &&
+      !name.starts_with("libnccl"))
     return real(file, mode);
   const char* folders = std::getenv("LD_LIBRARY_PATH");
   std::istringstream list(folders == nullptr ? "" : folders);
@@ -37,6 +38,10 @@ void check_status(cudaError_t status, const char* call) {
 
 cudaStream_t stream() {
   fail(ExitCode::device, "the stand-in GPU computes nothing");
+}
+
+cudaStream_t communicate_stream() {
+  return stream();
 }
 
 }  // namespace cuda
@@ -66,6 +71,7 @@ DeviceKernels with_a_probe_alone() {
   DeviceKernels kernels{};
   kernels.probe = probe;
   kernels.libraries = gpu_libraries;
+  kernels.libraries_of_many = gpu_libraries_of_many;
   return kernels;
 }
 

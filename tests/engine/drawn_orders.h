@@ -61,9 +61,11 @@ inline bool all(const Tensor& tensor, float value) {
 }
 
 inline void finish() {
-  Event copied;
-  copied.mark(copy);
-  copied.wait();
+  for (const GpuStream stream : {copy, GpuStream::communicate}) {
+    Event last;
+    last.mark(stream);
+    last.wait();
+  }
   gpu().synchronize();
 }
 

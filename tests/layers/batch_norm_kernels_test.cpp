@@ -200,6 +200,54 @@ TEST_CASE("batch norm kernels: running statistics move towards the batch's" * te
     }
 }
 
+// Sets of rows whose means are far apart compared with their deviations, and far from zero.
+TEST_CASE("batch norm kernels: sets of rows are merged in their order" * test::also_on_gpu) {
+  for (const Device device : tested_devices())
+    for (const std::int64_t count : {1, 2, 5})
+      for (const std::int64_t channels : {1, 3, 8, 300}) {
+        CAPTURE(name(device));
+        CAPTURE(count);
+        CAPTURE(channels);
+        const std::int64_t rows = 19;
+        const Shape shape{count * rows, channels};
+        Floats values = draw(shape, 30, Device::reference, 100, 101).to_vector<float>();
+        for (std::size_t e = 0; e < values.size(); ++e)
+          values[e] += 3 * static_cast<float>(e / static_cast<std::size_t>(rows * channels));
+        const Tensor all = Tensor::from(values, shape, Device::reference);
+        const auto statistics = [](const Tensor& x, const Tensor& mean, const Tensor& variance) {
+          batch_norm_reference.statistics(x, Output(mean), Output(variance));
+        };
+        const Tensor parts = Tensor::empty({count, 2, channels}, DType::f32, Device::reference);
+        for (std::int64_t k = 0; k < count; ++k)
+          statistics(all.rows(k * rows, (k + 1) * rows), parts.window(2 * k * channels, {channels}),
+                     parts.window((2 * k + 1) * channels, {channels}));
+        const auto merged = [&](Device on) {
+          std::pair<Tensor, Tensor> result{Tensor::full({channels}, 99, DType::f32, on),
+                                           Tensor::full({channels}, 99, DType::f32, on)};
+          batch_norm_kernels(on).merge_all(parts.to(on, DType::f32), Output(result.first),
+                                           Output(result.second));
+          return result;
+        };
+        const auto found = merged(device), again = merged(device), plain = merged(Device::reference);
+        // One unit in the last place of values up to 128 and 32: a fused multiply-add may round otherwise.
+        CHECK(largest_difference(found.first, plain.first) <= 7.7e-6);
+        CHECK(largest_difference(found.second, plain.second) <= 2e-6);
+        CHECK(largest_difference(found.first, again.first) == 0);
+        CHECK(largest_difference(found.second, again.second) == 0);
+
+        // The sets' means are rounded by up to half a unit, and lie up to six from the mean of all.
+        const Tensor mean = Tensor::empty({channels}, DType::f32, Device::reference),
+                     variance = Tensor::empty_like(mean);
+        statistics(all, mean, variance);
+        CHECK(largest_difference(found.first, mean) <= 1.6e-5);
+        CHECK(largest_difference(found.second, variance) <= 5e-5);
+        if (count > 1) CHECK(largest_difference(found.second, parts.window(channels, {channels})) > 1);
+
+        parts.window(2 * count * channels - 1, {1}).fill(std::numeric_limits<double>::quiet_NaN());
+        CHECK(std::isnan(merged(device).second.to_vector<float>().back()));
+      }
+}
+
 // Each pass is one call of cuDNN; the separate kernels are our own.
 TEST_CASE("fused batch norm on a GPU: the same as the separate kernels" * test::needs_gpu) {
   const BatchNormKernels& separate = *batch_norm_cuda;

@@ -1,14 +1,18 @@
 // A batch in micro-batches against the whole batch: exact results for `full`, and the meaning of `micro`.
+#include "../engine/communicator/threads.h"
 #include "../gpu.h"
 #include "../gradcheck/gradcheck.h"
 
 #include <doctest/doctest.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/engine/optimizer/optimizer.h>
+#include <kindred/layers/batch_norm/shared_statistics.h>
 #include <kindred/losses/supcon/supcon.h>
 #include <kindred/models/micro_batches.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -153,6 +157,108 @@ TEST_CASE("micro-batches: ten steps with the full batch's statistics end where t
   }
   CHECK(relative_difference(cut.store.flat_values().to_vector<double>(),
                             one.store.flat_values().to_vector<double>()) < 1e-8);
+}
+
+// All rows of `all`, in this order.
+Tensor picked(const Tensor& all, const std::vector<std::int64_t>& order) {
+  Tensor result = Tensor::empty_like(all);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto to = static_cast<std::int64_t>(i);
+    result.rows(to, to + 1).copy_from(all.rows(order[i], order[i] + 1));
+  }
+  return result;
+}
+
+// What a process has after a pass forward and backward, from a random gradient of its output.
+struct Pass {
+  std::vector<double> output, gradients, running;
+};
+
+// With `count` 0 there are no micro-batches.
+Pass pass(const Tensor& x, const Tensor& d_output, BatchNormScope scope, int count) {
+  Model model("resnet20", Stem::cifar, Device::reference, DType::f64);
+  Tensor(model.store.flat_gradients()).fill(0);
+  Tensor output;
+  if (count == 0) {
+    Tape tape;
+    model.store.attach(tape);
+    output = model(x, Mode::train);
+    tape.backward(output, d_output);
+  } else {
+    MicroBatches micro_batches(model, scope, count);
+    output = micro_batches.forward(x).output;
+    micro_batches.backward(d_output);
+  }
+  return {output.to_vector<double>(), model.gradients(), model.running()};
+}
+
+struct Batch {
+  Tensor x = images(Device::reference, DType::f64, 8), d_output;
+
+  Batch() {
+    std::vector<double> values(static_cast<std::size_t>(rows * 128));
+    RandomStream random(72, Purpose::test);
+    for (double& value : values) value = random.normal();
+    d_output = Tensor::from(values, {rows, 128}, Device::reference);
+  }
+};
+
+// Process r of `size` has the rows from r * rows / size on. Together they have all outputs, in this order, and the sum
+// of the gradients.
+Pass pass_on_processes(const Batch& batch, int size, BatchNormScope scope, int count, bool shared = true) {
+  std::vector<Pass> parts(static_cast<std::size_t>(size));
+  run_processes(size, [&](const Communicator& processes) {
+    std::optional<SharedStatistics> statistics;
+    if (shared) statistics.emplace(processes);
+    const std::int64_t own = rows / size, first = processes.rank() * own;
+    parts[static_cast<std::size_t>(processes.rank())] =
+        pass(batch.x.rows(first, first + own), batch.d_output.rows(first, first + own), scope, count);
+  });
+  Pass all = parts[0];
+  for (std::size_t r = 1; r < parts.size(); ++r) {
+    all.output.insert(all.output.end(), parts[r].output.begin(), parts[r].output.end());
+    for (std::size_t i = 0; i < all.gradients.size(); ++i) all.gradients[i] += parts[r].gradients[i];
+    if (shared) CHECK(parts[r].running == all.running);  // the same bits
+  }
+  return all;
+}
+
+TEST_CASE("micro-batches over processes: with statistics of the full batch they are the batch of one process") {
+  const Batch batch;
+  const Pass expected = pass(batch.x, batch.d_output, BatchNormScope::full, 0);
+  for (const int size : {2, 4})
+    for (const int count : {0, 1, 3}) {
+      CAPTURE(size);
+      CAPTURE(count);
+      const Pass found = pass_on_processes(batch, size, BatchNormScope::full, count);
+      CHECK(relative_difference(found.output, expected.output) < 1e-9);
+      CHECK(relative_difference(found.gradients, expected.gradients) < 1e-9);
+      CHECK(relative_difference(found.running, expected.running) < 1e-9);
+    }
+  const Pass apart = pass_on_processes(batch, 2, BatchNormScope::full, 3, false);
+  CHECK(relative_difference(apart.output, expected.output) > 0.01);
+  CHECK(relative_difference(apart.gradients, expected.gradients) > 0.01);
+  CHECK(relative_difference(apart.running, expected.running) > 1e-4);
+}
+
+// Micro-batch k of one process is made of those of the processes.
+TEST_CASE("micro-batches over processes: with statistics of their own, those of all processes are one") {
+  constexpr int size = 2, count = 3;
+  constexpr std::int64_t own = rows / size, in_micro_batch = own / count;
+  std::vector<std::int64_t> order;
+  for (int k = 0; k < count; ++k)
+    for (int r = 0; r < size; ++r)
+      for (std::int64_t i = 0; i < in_micro_batch; ++i) order.push_back(r * own + k * in_micro_batch + i);
+  const Batch batch;
+  const Pass expected =
+      pass(picked(batch.x, order), picked(batch.d_output, order), BatchNormScope::micro, count);
+  const Pass found = pass_on_processes(batch, size, BatchNormScope::micro, count);
+  const Tensor outputs = Tensor::from(found.output, {rows, 128}, Device::reference);
+  CHECK(relative_difference(picked(outputs, order).to_vector<double>(), expected.output) < 1e-9);
+  CHECK(relative_difference(found.gradients, expected.gradients) < 1e-9);
+  CHECK(relative_difference(found.running, expected.running) < 1e-9);
+  const Pass apart = pass_on_processes(batch, size, BatchNormScope::micro, count, false);
+  CHECK(relative_difference(apart.gradients, expected.gradients) > 0.01);
 }
 
 TEST_CASE("micro-batches on cuda: with statistics of the full batch they are the batch" * test::needs_gpu) {

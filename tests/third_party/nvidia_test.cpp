@@ -20,6 +20,7 @@ TEST_CASE("NVIDIA's libraries: versions in words, and what a driver cannot run")
   CHECK(nvidia::cudnn_package(12040) == "nvidia-cudnn-cu12");
   CHECK(nvidia::cublas_package(12040) == "nvidia-cublas-cu12");
   CHECK(nvidia::cublas_package(13000) == "nvidia-cublas");
+  CHECK(nvidia::nccl_package(13000) == "nvidia-nccl-cu13");
   const std::string cudnn = "cuDNN 9.19.0 in /opt", package = "nvidia-cudnn-cu12";
   CHECK(nvidia::why_too_new(cudnn, 13010, 13000, package) == "");  // a minor version does not matter
   CHECK(nvidia::why_too_new(cudnn, 12090, 13000, package) == "");

@@ -148,6 +148,21 @@ PictureSize tiff_size(std::span<const std::uint8_t> bytes) {
   return {tiff.field<std::uint32_t>(TIFFTAG_IMAGELENGTH), tiff.field<std::uint32_t>(TIFFTAG_IMAGEWIDTH), ""};
 }
 
+// The file holds colours that are multiplied by their alpha ("associated"), which is the first sample behind them.
+bool has_multiplied_colours(const OpenedTiff& tiff) {
+  const auto kind = tiff.field<std::uint16_t>(TIFFTAG_PHOTOMETRIC);
+  std::uint16_t count = 0;
+  std::uint16_t* extra = nullptr;
+  return (kind == PHOTOMETRIC_RGB || kind == PHOTOMETRIC_MINISBLACK) &&
+         TIFFGetFieldDefaulted(tiff.file, TIFFTAG_EXTRASAMPLES, &count, &extra) && count > 0 &&
+         extra[0] == EXTRASAMPLE_ASSOCALPHA;
+}
+
+// The colour before it was multiplied by alpha, rounded down as in Pillow. Where nothing is seen, it is black.
+std::uint8_t divided_by_alpha(unsigned colour, unsigned alpha) {
+  return alpha == 0 ? std::uint8_t{0} : static_cast<std::uint8_t>(std::min(255u, colour * 255u / alpha));
+}
+
 // Gray or RGB with 8 or 16 bits, maybe with alpha, in rows: read as it is, because libtiff's own conversion multiplies
 // colours by alpha. Of 16 bits the high byte is kept.
 bool is_plain(const OpenedTiff& tiff) {
@@ -167,14 +182,17 @@ std::string decode_rows(OpenedTiff& tiff, const PictureSize& size, std::uint8_t*
   const bool is_gray = tiff.field<std::uint16_t>(TIFFTAG_PHOTOMETRIC) == PHOTOMETRIC_MINISBLACK;
   const auto row_bytes = static_cast<std::size_t>(std::max<tmsize_t>(TIFFScanlineSize(tiff.file), 0));
   if (row_bytes < size.width * samples * sample_bytes) return "damaged TIFF: its rows are too short";
+  const std::size_t colours = is_gray ? 1 : 3;
+  const bool divide = has_multiplied_colours(tiff) && samples > colours;
   std::vector<std::uint8_t> row(row_bytes);
   for (std::uint64_t y = 0; y < size.height; ++y) {
     if (TIFFReadScanline(tiff.file, row.data(), static_cast<std::uint32_t>(y), 0) != 1) return tiff.problem();
+    // libtiff has put the bytes of 16 bits into the order of this machine, the low one first.
+    const auto value = [&](std::size_t sample) { return row[sample * sample_bytes + sample_bytes - 1]; };
     for (std::uint64_t x = 0; x < size.width; ++x)
       for (std::uint64_t channel = 0; channel < 3; ++channel) {
-        const std::size_t sample = x * samples + (is_gray ? 0 : channel);
-        // libtiff has put the bytes of 16 bits into the order of this machine, the low one first.
-        *rgb++ = row[sample * sample_bytes + sample_bytes - 1];
+        const std::uint8_t colour = value(x * samples + (is_gray ? 0 : channel));
+        *rgb++ = divide ? divided_by_alpha(colour, value(x * samples + colours)) : colour;
       }
   }
   return "";
@@ -192,11 +210,10 @@ std::string decode_by_conversion(OpenedTiff& tiff, const PictureSize& size, std:
                                  static_cast<std::uint32_t>(size.height), raster.data(),
                                  orientation >= 1 && orientation <= 8 ? orientation : ORIENTATION_TOPLEFT, 1))
     return tiff.problem();
-  for (const std::uint32_t pixel : raster) {
-    *rgb++ = static_cast<std::uint8_t>(TIFFGetR(pixel));
-    *rgb++ = static_cast<std::uint8_t>(TIFFGetG(pixel));
-    *rgb++ = static_cast<std::uint8_t>(TIFFGetB(pixel));
-  }
+  const bool divide = has_multiplied_colours(tiff);
+  for (const std::uint32_t pixel : raster)
+    for (const std::uint32_t colour : {TIFFGetR(pixel), TIFFGetG(pixel), TIFFGetB(pixel)})
+      *rgb++ = divide ? divided_by_alpha(colour, TIFFGetA(pixel)) : static_cast<std::uint8_t>(colour);
   return "";
 }
 

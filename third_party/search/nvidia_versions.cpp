@@ -16,6 +16,10 @@ std::string cublas_package(int cuda) {
   return cuda >= 13000 ? "nvidia-cublas" : fmt::format("nvidia-cublas-cu{}", cuda / 1000);
 }
 
+std::string nccl_package(int cuda) {
+  return fmt::format("nvidia-nccl-cu{}", cuda / 1000);
+}
+
 std::string why_too_new(const std::string& library, int made_for, int driver, const std::string& package) {
   if (driver == 0 || made_for / 1000 <= driver / 1000) return "";
   return fmt::format(

@@ -29,7 +29,8 @@ bool is_a_folder(const std::string& path) {
 
 // A part of a set, not just any images.
 bool asks_for_part(const DataFlags& data) {
-  return !data.named_split.empty() || data.val_fraction || !data.labels.empty() || is_set_with_parts(data.path);
+  return !data.shards.empty() || !data.named_split.empty() || data.val_fraction || !data.labels.empty() ||
+         is_set_with_parts(data.path);
 }
 
 // Images that are no data set; empty if `path` is something else.
@@ -51,7 +52,7 @@ void check_has_parts(const DataFlags& data) {
   const std::string flag = !data.named_split.empty() ? "--split " + data.named_split
                            : data.val_fraction       ? fmt::format("--val-fraction {}", *data.val_fraction)
                                                      : "";
-  if (flag.empty() || !data.labels.empty()) return;
+  if (flag.empty() || !data.labels.empty() || !data.shards.empty()) return;
   const std::string kind = kind_without_parts(data.path);
   check(kind.empty(), ExitCode::usage,
         "{}: it chooses a part of a data set, and {} is {}, which has no parts; leave it out", flag, data.path,
@@ -92,7 +93,8 @@ Dataset with_origin_and_limit(Dataset set, const DataFlags& data) {
 
 // The images of the part that is asked for, if they have no labels: who needs none takes them as they are.
 std::optional<Dataset> part_without_labels(const DataFlags& data) {
-  if (data.val_fraction || !data.labels.empty() || data.named_split == "train") return std::nullopt;
+  if (!data.shards.empty() || data.val_fraction || !data.labels.empty() || data.named_split == "train")
+    return std::nullopt;
   const DatasetOptions options = data.options(Split::evaluation);
   const std::string folder = folder_without_labels(data.path, options.evaluate_on);
   if (folder.empty()) return std::nullopt;
@@ -116,6 +118,7 @@ Dataset open_without_classes(const DataFlags& data, const DecodeLimits& limits) 
 }  // namespace
 
 Dataset open_labelled(const DataFlags& data) {
+  if (data.has_shards_without_parts()) return data.open_all_shards();
   if (asks_for_part(data) || !is_a_folder(data.path)) return data.open_asked();
   refuse_parts_alone(data.path);
   if (std::optional<Dataset> set = all_classes_of(data)) return with_origin_and_limit(*std::move(set), data);
@@ -127,6 +130,7 @@ Dataset open_labelled(const DataFlags& data) {
 }
 
 Dataset open_images(const DataFlags& data) {
+  if (data.has_shards_without_parts()) return data.open_all_shards();
   check_has_parts(data);
   if (asks_for_part(data)) {
     const std::optional<Dataset> images = part_without_labels(data);

@@ -72,7 +72,7 @@ std::int64_t largest_multiple(std::int64_t unit, std::int64_t least, std::int64_
 }
 
 std::int64_t unit_of_batch(const PretrainOptions& o) {
-  return std::lcm(o.per_class, std::max<std::int64_t>(1, o.micro_batch));
+  return std::lcm(o.per_class, o.processes * std::max<std::int64_t>(1, o.micro_batch));
 }
 
 std::int64_t in_eights(std::int64_t batch) {
@@ -86,19 +86,19 @@ FittingSizes fitting_sizes(const PretrainOptions& options, const FitsIntoMemory&
     o.micro_batch = micro_batch;
     return fits_or_is_too_small(o, fits);
   };
-  const std::int64_t now = options.micro_batch > 0 ? options.micro_batch : options.batch_size;
+  const std::int64_t processes = options.processes, part = options.batch_size / processes;
+  const std::int64_t now = options.micro_batch > 0 ? options.micro_batch : part;  // images of a process at once
   const std::int64_t least = least_batch(options), unit = unit_of_batch(options);
-  const std::int64_t at_once =
-      largest_multiple(1, least, now, [&](std::int64_t batch) { return fits_with(batch, 0); });
+  const std::int64_t at_once = largest_multiple(processes, least, processes * now,
+                                                [&](std::int64_t batch) { return fits_with(batch, 0); });
   FittingSizes sizes;
   sizes.batch = unit == 1 ? in_eights(at_once)
                           : largest_multiple(unit, least, options.batch_size, [&](std::int64_t batch) {
                               return fits_with(batch, options.micro_batch);
                             });
   // A micro-batch takes at least as much as a batch of its size.
-  std::int64_t micro_batch = std::min(std::max<std::int64_t>(1, at_once), now - 1);
-  while (micro_batch > 0 &&
-         (options.batch_size % micro_batch != 0 || !fits_with(options.batch_size, micro_batch)))
+  std::int64_t micro_batch = std::min(std::max<std::int64_t>(1, at_once / processes), now - 1);
+  while (micro_batch > 0 && (part % micro_batch != 0 || !fits_with(options.batch_size, micro_batch)))
     --micro_batch;
   sizes.micro_batch = micro_batch;
   sizes.workers = fitting_workers(options, fits);
@@ -116,6 +116,8 @@ std::string advice_about_sizes(const PretrainOptions& options, const FitsIntoMem
       return "--workers 0 with " + ways + " should fit";
   }
   smallest.batch_size = std::max(least_batch(options), options.per_class);
+  if (const std::int64_t rest = smallest.batch_size % options.processes; rest != 0)
+    smallest.batch_size += options.processes - rest;
   smallest.micro_batch = 0;
   if (!fits_or_is_too_small(smallest, fits) && fits_or_is_too_small(smallest, fits_without_pictures))
     return fmt::format(

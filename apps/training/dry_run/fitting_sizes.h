@@ -18,7 +18,7 @@ using FitsIntoMemory = std::function<bool(const PretrainOptions&)>;
 std::int64_t largest_multiple(std::int64_t unit, std::int64_t least, std::int64_t below,
                               const std::function<bool(std::int64_t)>& fits);
 
-// What must divide a batch.
+// What must divide a batch, of all processes together.
 std::int64_t unit_of_batch(const PretrainOptions& options);
 // A batch of 8 or more, rounded down to a multiple of 8.
 std::int64_t in_eights(std::int64_t batch);
@@ -27,7 +27,7 @@ std::int64_t in_eights(std::int64_t batch);
 struct FittingSizes {
   std::optional<std::int64_t> workers{};  // fewer than were given
   std::int64_t batch = 0;
-  std::int64_t micro_batch = 0;  // of the batch size that was given
+  std::int64_t micro_batch = 0;  // of the batch size that was given, or of each process's part of it
 };
 
 FittingSizes fitting_sizes(const PretrainOptions& options, const FitsIntoMemory& fits);

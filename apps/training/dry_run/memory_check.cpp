@@ -22,11 +22,12 @@ namespace {
 // As predict_memory(), but quick for any number of micro-batches: beyond the first few, each one adds as much.
 MemoryPrediction predict_few_micro_batches(PretrainOptions o, Device device, int classes) {
   constexpr std::int64_t few = 8;
-  const std::int64_t count = o.micro_batch > 0 ? o.batch_size / o.micro_batch : 1;
+  const std::int64_t of_all = o.processes * o.micro_batch;  // images of a micro-batch in every process
+  const std::int64_t count = o.micro_batch > 0 ? o.batch_size / of_all : 1;
   if (count <= few) return predict_memory(o, device, classes);
-  o.batch_size = few / 2 * o.micro_batch;
+  o.batch_size = few / 2 * of_all;
   const MemoryPrediction half = predict_memory(o, device, classes);
-  o.batch_size = few * o.micro_batch;
+  o.batch_size = few * of_all;
   MemoryPrediction memory = predict_memory(o, device, classes);
   const auto beyond = [&](std::size_t of_few, std::size_t of_half) {
     const std::size_t of_one = (of_few - std::min(of_few, of_half)) / static_cast<std::size_t>(few / 2);
@@ -53,10 +54,11 @@ struct Room {
 
 constexpr std::size_t without_limit = std::numeric_limits<std::size_t>::max();
 
-std::optional<Room> room_on_host() {
+// Of one of `sharing` processes that take as much as this one. A limit of addresses is each process's own.
+std::optional<Room> room_on_host(int sharing) {
   const std::optional<std::size_t> memory = available_memory();
   if (!memory) return std::nullopt;
-  return Room{*memory, available_addresses().value_or(without_limit)};
+  return Room{*memory / static_cast<std::size_t>(sharing), available_addresses().value_or(without_limit)};
 }
 
 // Of a run's threads and stacks. The threads that run now are some of them.
@@ -116,10 +118,11 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
   return unit == 1 ? in_eights(batch) : batch;
 }
 
-std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train) {
+std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train,
+                                        int sharing) {
   if (!is_host(device)) return std::nullopt;
   const MemoryOfPictures pictures = memory_of_pictures(train);
-  const std::optional<Room> available = room_on_host();
+  const std::optional<Room> available = room_on_host(sharing);
   if (!available) return std::nullopt;
   if (available->addresses != without_limit) check_stacks(options, available->addresses);
   const Room of_run = needed_room(device, train, pictures.largest)(options);
@@ -139,12 +142,12 @@ std::optional<std::size_t> check_memory(const PretrainOptions& options, Device d
         "this run needs {} of addresses ({} of memory; the rest is stacks of threads and free blocks), and "
         "ulimit -v leaves {}; {}",
         shown(of_run.addresses), shown(of_run.memory), shown(available->addresses), help);
-  fail(ExitCode::device, "this run needs {} of memory, and {} are available; {}", shown(of_run.memory),
-       shown(available->memory), help);
+  fail(ExitCode::device, "this run needs {} of memory{}, and {} are available; {}", shown(of_run.memory),
+       sharing > 1 ? fmt::format(" in each of {} processes", sharing) : "", shown(available->memory), help);
 }
 
 void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
-                           const Dataset& train) {
+                           const Dataset& train, int sharing) {
   if (error.cause() == Cause::out_of_memory_loading)
     fail(ExitCode::device, "{}; {}", error.what(), advice_about_loading(options.workers));
   memory_pool(device).trim();
@@ -154,7 +157,7 @@ void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& opti
     gpu().free_and_total(free, total);
     available = Room{free, without_limit};
   } else {
-    available = room_on_host();
+    available = room_on_host(sharing);
   }
   if (!available) throw OutOfMemory(error);
   const PictureMemory largest = is_host(device) ? memory_of_pictures(train).largest : PictureMemory();

@@ -25,11 +25,14 @@ std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t b
 //
 // Decoded pictures that are kept for the next epoch are not needed. Returns how many bytes of them may be kept
 // (PretrainOptions::picture_cache), and prints a line, if not as many as usual fit; otherwise nothing.
-std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train);
+//
+// `sharing` processes of the run share this machine's memory, each with its part of a batch.
+std::optional<std::size_t> check_memory(const PretrainOptions& options, Device device, const Dataset& train,
+                                        int sharing = 1);
 
 // Rethrows `error` with the same advice, for the memory that is free now that the run has ended. If memory ran out while
 // pictures were loaded, the advice is fewer --workers.
 [[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
-                                        const Dataset& train);
+                                        const Dataset& train, int sharing = 1);
 
 }  // namespace kindred

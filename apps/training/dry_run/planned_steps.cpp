@@ -1,11 +1,42 @@
 #include <kindred/apps/training/dry_run/planned_steps.h>
+#include <kindred/apps/training/step_parts.h>
 #include <kindred/data/loading/resident_views.h>
+#include <kindred/engine/error.h>
 #include <kindred/layers/image_input/image_input.h>
 
+#include <memory>
+#include <string>
+
 namespace kindred {
+namespace {
+
+// Between processes that are only planned: tensors of device plan do not travel, and nothing else may.
+class NoTransport : public Transport {
+ public:
+  void all_reduce(void*, std::int64_t, DType, Reduction) override { refuse(); }
+  void all_gather(const void*, void*, std::size_t) override { refuse(); }
+  void broadcast(void*, std::size_t, int) override { refuse(); }
+  void start_sum(void*, std::int64_t, DType) override { refuse(); }
+  void finish_sums() override {}
+  std::string description() const override { return "nothing"; }
+
+ private:
+  [[noreturn]] static void refuse() {
+    fail(ExitCode::internal, "a prediction sent values of the host to processes that are not there");
+  }
+};
+
+std::shared_ptr<Transport> no_transport(std::int64_t processes) {
+  return processes > 1 ? std::make_shared<NoTransport>() : nullptr;
+}
+
+}  // namespace
+
+PlannedProcesses::PlannedProcesses(std::int64_t count)
+    : processes_(0, static_cast<int>(count), no_transport(count)), world_(processes_) {}
 
 PlannedSteps::PlannedSteps(const PretrainOptions& options, Device device, int classes)
-    : o_(options), scope_(Device::plan, new_memory_pool(Device::plan)) {
+    : o_(options), processes_(options.processes), scope_(Device::plan, new_memory_pool(Device::plan)) {
   set_planned_device(device);
   learner_ = std::make_unique<Learner>(o_, Device::plan, classes);
 }
@@ -15,9 +46,10 @@ PlannedSteps::~PlannedSteps() {
 }
 
 void PlannedSteps::take_batch() {
+  const std::int64_t batch = local_batch(o_);
   for (const auto& [size, count] : view_sizes(o_.view_groups))
-    bytes_.push_back(Tensor::empty({count * o_.batch_size, size, size, 3}, DType::u8, Device::plan));
-  labels_ = Tensor::empty({2, o_.views * o_.batch_size}, DType::i32, Device::plan);
+    bytes_.push_back(Tensor::empty({count * batch, size, size, 3}, DType::u8, Device::plan));
+  labels_ = Tensor::empty({2, o_.views * batch}, DType::i32, Device::plan);
 }
 
 std::size_t PlannedSteps::batch_bytes() const {

@@ -7,6 +7,7 @@
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/data/loading/resident_batches.h>
 #include <kindred/data/loading/resident_views.h>
+#include <kindred/engine/communicator/communicator.h>
 
 #include <nlohmann/json.hpp>
 
@@ -120,7 +121,7 @@ TimePrediction predict_time(const PretrainOptions& options, const GpuRates& rate
                        ? std::max(0.0, static_cast<double>(launches) * rates.call - times.kernels)
                        : rates.recording / static_cast<double>(steps_of_a_launch(options));
   times.views = options.views * options.batch_size;
-  const double batch = resident ? static_cast<double>(times.views) * sizeof(ResidentView)
+  const double batch = resident ? static_cast<double>(times.views / options.processes) * sizeof(ResidentView)
                                 : static_cast<double>(steps.batch_bytes());
   times.copies = batch / rates.host_link;
   times.steps = options.epochs * epoch_steps;
@@ -198,7 +199,12 @@ void predict(const PretrainOptions& options, const Dataset& train) {
              : together == 1           ? "a step a launch"
                                        : fmt::format("{} steps a launch", together));
   if (size) fmt::print("the training images stay on the GPU, which makes the views\n");
-  if (!options.prediction.empty()) write_json(options.prediction, to_json(times, memory, rates));
+  if (options.processes > 1)
+    fmt::print(
+        "one of {} processes, with {} of a batch's {} images; what they send each other takes time too\n",
+        options.processes, options.batch_size / options.processes, options.batch_size);
+  if (!options.prediction.empty() && world().is_first())
+    write_json(options.prediction, to_json(times, memory, rates));
   fmt::print("{}", describe(times, memory, rates, advice));
 }
 

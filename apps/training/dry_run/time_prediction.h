@@ -31,7 +31,7 @@ struct TimePrediction {
   double kernels = 0;             // seconds per step: the sum of either list
   double starting = 0;            // seconds per step that the host additionally needs to start them
   double copies = 0;              // seconds per step to copy batches to the GPU, in parallel with the kernels
-  std::int64_t views = 0;         // per step
+  std::int64_t views = 0;         // per step, of all processes; the seconds are those of one
   std::int64_t steps = 0;         // per run
 
   double step_seconds() const { return std::max(kernels + starting, copies); }

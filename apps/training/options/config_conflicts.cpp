@@ -30,10 +30,12 @@ bool a_gpu_answers() {
 
 void leave_out_device(const ConfigBesideFlags& beside, PretrainOptions& plain, GivenOptions& config) {
   if (beside.line.has("--device")) return;
-  const bool predicts = !plain.gpu.empty() && plain.device != "auto" && plain.device != "cuda";
-  const bool is_missing = plain.gpu.empty() && plain.device == "cuda" && !a_gpu_answers();
+  const std::string& device = beside.device.empty() ? plain.device : beside.device;
+  const bool predicts = !plain.gpu.empty() && device != "auto" && device != "cuda";
+  const bool is_missing = plain.gpu.empty() && device == "cuda" && !a_gpu_answers();
   if (!predicts && !is_missing) return;
-  std::vector<std::string> left_out{"--device"};
+  std::vector<std::string> left_out;
+  if (plain.device != "auto") left_out.push_back("--device");
   plain.device = "auto";
   if (config.precision && !beside.typed.precision) left_out.push_back("--precision");
   config.precision.reset();
@@ -82,7 +84,7 @@ void leave_out_val_fraction(const ConfigBesideFlags& beside, PretrainOptions& pl
   std::error_code ignored;
   const bool is_same =
       data.path == beside.data_path || std::filesystem::equivalent(data.path, beside.data_path, ignored);
-  if (beside.data_path.empty() || is_same || beside.line.has("--val-fraction")) return;
+  if (beside.goes_on || beside.data_path.empty() || is_same || beside.line.has("--val-fraction")) return;
   if (!data.val_fraction || *data.val_fraction != 0) return;
   data.val_fraction.reset();
   say_left_out(beside.file, {"--val-fraction"}, "0 was right for its own data set");

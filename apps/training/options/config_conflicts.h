@@ -17,6 +17,8 @@ struct ConfigBesideFlags {
   const GivenOptions& typed;     // of those that a preset may set
   const std::string& file;       // of --config
   const std::string& data_path;  // DIR of the file; empty: it names none
+  bool goes_on;                  // it is of the run that goes on, on the same set, wherever that lies now
+  const std::string& device;     // that its precision is for: what was chosen then; empty: it says none
 };
 
 // Leaves out of `plain` and `config`, which hold the file's values where nothing was typed, and prints a line for each
@@ -27,7 +29,7 @@ struct ConfigBesideFlags {
 //   --best, if --weights names other weights
 //   the learning rates and the weight decay, if either the file's optimizer or the one of --optimizer is adamw, whose
 //     rates are a hundred times smaller
-//   a --val-fraction of 0, if DIR is another set: what is held out of it is chosen again
+//   a --val-fraction of 0, if DIR is another set, and the run a new one: what is held out of it is chosen again
 void leave_out_conflicts(const ConfigBesideFlags& beside, PretrainOptions& plain, GivenOptions& config);
 
 // For the handler of an error in the options: throws it again. If it is about one of these flags, which only the file

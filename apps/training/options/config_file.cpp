@@ -11,10 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <limits>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -24,9 +22,9 @@ namespace {
 
 constexpr std::size_t largest_config = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
 
-// What is made from other options, and what the set was like.
-constexpr std::array<std::string_view, 6> names_not_read = {"augmentation", "pixel_mean",   "pixel_std",
-                                                            "images",       "evaluated_on", "data_fingerprint"};
+// What is made from other options, what the set was like, and how many processes there were.
+constexpr std::array<std::string_view, 7> names_not_read = {
+    "augmentation", "pixel_mean", "pixel_std", "images", "evaluated_on", "data_fingerprint", "processes"};
 
 // Whether a name in the file says an option, and not what the run was like otherwise.
 bool may_be_option(const std::string& name) {
@@ -94,6 +92,15 @@ class ConfigValues {
     read(name, found);
     if (found) value = std::move(*found);
   }
+  void read(const char* name, std::vector<std::string>& texts) {
+    const nlohmann::json* const found = find(name);
+    if (found == nullptr) return;
+    const bool is_list = found->is_array() && std::all_of(found->begin(), found->end(),
+                                                          [](const auto& text) { return text.is_string(); });
+    check(is_list, ExitCode::file, "--config {}: {} is {}; expected a list of texts", file_, name,
+          shown(*found));
+    texts = found->get<std::vector<std::string>>();
+  }
   // Throws if a name is left that nobody asked for.
   void done() const {
     for (const auto& [name, value] : object_.items()) {
@@ -126,17 +133,6 @@ void set_option(const OptionRow<T>& row, const typename OptionRow<T>::Written& v
   given.*row.given = value;
 }
 
-// A path that is not there may be meant from the folder where the run was started.
-std::string path_from_start(const std::string& path, const nlohmann::json& config) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  const auto start = config.find(started_in);
-  const bool says_start = start != config.end() && start->is_string();
-  if (!says_start || path.empty() || fs::path(path).is_absolute() || fs::exists(path, ignored)) return path;
-  const fs::path from_start = fs::path(start->get<std::string>()) / path;
-  return fs::exists(from_start, ignored) ? from_start.string() : path;
-}
-
 void read_data_flags(ConfigValues& values, DataFlags& data) {
   values.read("data", data.path);
   values.read("labels", data.labels);
@@ -145,6 +141,10 @@ void read_data_flags(ConfigValues& values, DataFlags& data) {
   values.read("val_fraction", data.val_fraction);
   values.read("val_seed", data.val_seed);
   values.read("split", data.named_split);
+  values.read("shards", data.shards);
+  values.read("val_shards", data.val_shards);
+  values.read("shard_cache", data.shard_cache);
+  values.read("shard_timeout", data.shard_timeout);
 }
 
 void read_loss_flags(ConfigValues values, LossFlags& flags) {
@@ -161,7 +161,8 @@ void read_loss_flags(ConfigValues values, LossFlags& flags) {
 
 // The flag of a name in the file. A value of a run without such an option is none: "" or false.
 void add_flag_of(const std::string& name, const nlohmann::json& value, std::vector<std::string>& flags) {
-  if (value.is_null() || value == "" || value == false) return;
+  if (value.is_null() || value == "" || value == false || name == "shard_timeout" || name == device_asked)
+    return;
   std::string flag = name == "recipe" ? "--preset" : "--" + name;  // the key is the flag's old name
   std::replace(flag.begin(), flag.end(), '_', '-');
   flags.push_back(std::move(flag));
@@ -193,8 +194,10 @@ ConfigOptions read_config(const std::string& file, PretrainOptions& plain) {
     if (written) set_option(row, *written, plain, given);
   });
   read_data_flags(values, plain.data);
-  plain.data.path = path_from_start(plain.data.path, config);
-  plain.data.labels = path_from_start(plain.data.labels, config);
+  values.read("device", options.device);
+  values.read(device_asked, plain.device);  // "auto", where "device" is what that was then
+  const auto start = config.find(started_in);
+  if (start != config.end() && start->is_string()) options.started_in = start->get<std::string>();
   const std::string& split = plain.data.named_split;
   check(split.empty() || split == "val" || split == "test" || split == "evaluation", ExitCode::file,
         "--config {}: split is {}; expected val, test or evaluation", file, shown(nlohmann::json(split)));

@@ -1,7 +1,10 @@
 #include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/processes/start.h>  // defines: processes_here
 #include <kindred/apps/training/gpu_rates/gpu_rates.h>
 #include <kindred/apps/training/options/option_relations.h>
 #include <kindred/data/views/recipe_json.h>
+#include <kindred/engine/communicator/communicator.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/models/resnet.h>
 
@@ -9,6 +12,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -31,7 +38,44 @@ bool is_constant_for_one_image(const PretrainOptions& o, const LossOptions& loss
   return others <= 1 || supcon.positives_cap == 1;  // log 1: the denominator holds the positive alone
 }
 
+// "2 or 4 processes": up to three numbers, at most `most`, that give each process whole parts of `per_process` images.
+// Empty: none does.
+std::string fitting_processes(std::int64_t batch, std::int64_t per_process, std::int64_t most) {
+  std::vector<std::int64_t> fitting;
+  for (std::int64_t count = std::min(most, batch); count >= 1 && fitting.size() < 3; --count)
+    if (batch % (count * per_process) == 0) fitting.push_back(count);
+  std::sort(fitting.begin(), fitting.end());
+  if (fitting.empty()) return "";
+  return fmt::format("{} process{}", fmt::join(fitting, " or "), fitting.back() == 1 ? "" : "es");
+}
+
+// Every process has the same number of images, in whole micro-batches.
+void check_shares(const PretrainOptions& o) {
+  if (o.processes == 1) {
+    check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
+          "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+    return;
+  }
+  const std::int64_t per_process = std::max<std::int64_t>(1, o.micro_batch), unit = o.processes * per_process;
+  if (o.batch_size % unit == 0) return;
+  const std::int64_t sizes = std::lcm(unit, o.per_class), below = o.batch_size / sizes * sizes;
+  const std::string processes = fitting_processes(o.batch_size, per_process, 2 * o.processes);
+  fail(ExitCode::usage, "--batch-size {}: {} processes take equal shares of it{}; --batch-size {}{}would fit{}",
+       o.batch_size, o.processes,
+       o.micro_batch > 0 ? fmt::format(", in micro-batches of {}", counted(o.micro_batch, "image")) : "",
+       below > 0 ? fmt::format("{} or ", below) : "", fmt::format("{} ", below + sizes),
+       processes.empty() ? "" : ", and so would " + processes);
+}
+
 }  // namespace
+
+void set_processes(PretrainOptions& o, const GivenOptions& flags) {
+  const std::int64_t started = world().size(), asked = flags.gpus.value_or(flags.processes.value_or(1));
+  o.processes = started == 1 && o.dry_run ? asked : started;
+  // The default is a thread for each core, and the processes of a machine share its cores.
+  const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  if (started > 1 && o.workers == cores) o.workers = std::max<std::int64_t>(1, cores / processes_here());
+}
 
 void check_relations(const PretrainOptions& o) {
   o.data.check_values();
@@ -81,8 +125,7 @@ void check_batch(const PretrainOptions& o) {
   const std::int64_t rows = (o.momentum_encoder > 0 ? o.views - 1 : o.views) * o.batch_size;
   check(o.queue == 0 || (o.queue >= rows && o.queue <= 1 << 24), ExitCode::usage,
         "--queue {}: expected at least the {} rows that a batch adds, and at most 16777216", o.queue, rows);
-  check(o.micro_batch == 0 || o.batch_size % o.micro_batch == 0, ExitCode::usage,
-        "--micro-batch {}: expected a divisor of --batch-size {}", o.micro_batch, o.batch_size);
+  check_shares(o);
 }
 
 void check_one_image(const PretrainOptions& o, const LossOptions& loss) {

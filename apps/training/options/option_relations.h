@@ -9,6 +9,9 @@ namespace kindred {
 
 // The data set, the weights, and what happens to a run that is there already. Throws also Error(file).
 void check_relations(const PretrainOptions& options);
+// How many processes the run has: as many as were started (world()). A --dry-run of one process predicts what one of those
+// that the flags ask for would take. To be called first, because what a batch is divided into depends on it.
+void set_processes(PretrainOptions& options, const GivenOptions& flags);
 // --gpu and --prediction. The GPU of a prediction need not be present.
 void check_prediction(const PretrainOptions& options);
 // The recipe or file of --augment says how the views are made, and a file also how many there are.
@@ -21,7 +24,7 @@ void check_beyond_the_batch(const PretrainOptions& options, const LossOptions& l
 // Which part of the model learns. Which stages the model has is asked only if it is known: without --model it is that of
 // the file of --weights, which is read later.
 void check_freezing(const PretrainOptions& options, const LossOptions& loss, bool model_is_known);
-// What a batch is divided into, and what takes in its features.
+// What a batch is divided into, also by the processes, and what takes in its features.
 void check_batch(const PretrainOptions& options);
 // A batch of one image, from which most losses learn nothing.
 void check_one_image(const PretrainOptions& options, const LossOptions& loss);

@@ -1,6 +1,7 @@
 #include <kindred/apps/console/choice.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/preparation_flags.h>
+#include <kindred/apps/processes/start.h>
 #include <kindred/apps/training/gpu_rates/gpu_rates.h>
 #include <kindred/apps/training/options/option_rows.h>
 #include <kindred/apps/training/options/option_values.h>
@@ -17,6 +18,8 @@ namespace {
 using namespace option_values;
 
 constexpr Named<OnNonFinite> on_nonfinite_names[] = {{OnNonFinite::stop, "stop"}, {OnNonFinite::skip, "skip"}};
+
+constexpr Named<DType> gradient_wire_names[] = {{DType::f32, "f32"}, {DType::bf16, "bf16"}};
 
 constexpr Named<OptimizerKind> optimizer_names[] = {{OptimizerKind::sgd, "sgd"},
                                                     {OptimizerKind::lars, "lars"},
@@ -57,8 +60,7 @@ std::vector<AnyOptionRow> make_rows() {
           .recorded_if([](const O& o) { return o.best; }),
       Text("--freeze-until", "freeze_until",
            "with --weights: the stages of the encoder up to this one do not learn: stem, layer1 to layer4, or "
-           "encoder "
-           "(none)",
+           "encoder; none: all learn (none)",
            &O::freeze_until)
           .recorded_if([](const O& o) { return !o.freeze_until.empty(); }),
       Number("--encoder-lr-factor", "encoder_lr_factor",
@@ -173,6 +175,35 @@ std::vector<AnyOptionRow> make_rows() {
             &O::steps_a_launch)
           .shown()
           .must_be("0 to 64", within<0, 64>),
+      // A run goes on with any number of processes, so their number is no setting of it.
+      Count("--processes", nullptr, processes_help, &O::processes)
+          .preset(&G::processes)
+          .otherwise(1)
+          .must_be("1 to 65536", number_of_processes),
+      Count("--gpus", nullptr, gpus_help, &O::gpus)
+          .preset(&G::gpus)
+          .otherwise(0)
+          .must_be("1 to 65536", number_of_processes),
+      Number("--timeout", nullptr, timeout_help, &O::timeout)
+          .shown()
+          .must_be("1 to 1000000 seconds", [](const double& v) { return v >= 1 && v <= most_timeout; }),
+      Switch(
+          "--sync-batch-norm", "sync_batch_norm",
+          "with several processes: statistics of batch norms are of the images of all of them (on), as in one "
+          "process, or of its own in each (off)",
+          &O::sync_batch_norm)
+          .preset(&G::sync_batch_norm)
+          .otherwise(true)
+          .recorded_if([](const O& o) { return !o.sync_batch_norm; }),
+      OptionRow<DType>(
+          "--gradient-wire", "gradient_wire",
+          "with several processes: gradients travel in f32, or rounded to bf16 in half the bytes (f32)",
+          &O::gradient_wire)
+          .preset(&G::gradient_wire)
+          .otherwise("f32")
+          .text([](const std::string& text) { return choice("--gradient-wire", text, gradient_wire_names); },
+                name_text<DType>)
+          .recorded_if([](const O& o) { return o.gradient_wire != DType::f32; }),
       Count("--per-class", "per_class",
             "at least N images of each class in a batch, so that anchors have positives", &O::per_class)
           .shown()

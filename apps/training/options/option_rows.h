@@ -100,7 +100,8 @@ using AnyOptionRow =
     std::variant<OptionRow<std::string>, OptionRow<std::int64_t>, OptionRow<std::uint64_t>, OptionRow<double>,
                  OptionRow<bool>, OptionRow<Stem>, OptionRow<HeadKind>, OptionRow<Precision>,
                  OptionRow<Sampling>, OptionRow<BatchNormScope>, OptionRow<CheckpointInterval>,
-                 OptionRow<OnNonFinite>, OptionRow<OptimizerKind>, OptionRow<ResizeMode>, OptionRow<ExifMode>>;
+                 OptionRow<OnNonFinite>, OptionRow<OptimizerKind>, OptionRow<ResizeMode>, OptionRow<ExifMode>,
+                 OptionRow<DType>>;
 
 // In the order of --help.
 const std::vector<AnyOptionRow>& option_rows();

@@ -1,6 +1,7 @@
 // What the rows of option_rows.cpp accept, and how their values are read from texts.
 #pragma once
 
+#include <kindred/apps/processes/start.h>  // defines: most_processes
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/layers/image_input/image_input.h>
 #include <kindred/models/resnet.h>
@@ -27,6 +28,9 @@ inline bool at_least_one(const std::int64_t& v) {
 }
 inline bool at_least_zero(const std::int64_t& v) {
   return v >= 0;
+}
+inline bool number_of_processes(const std::int64_t& v) {
+  return v >= 1 && static_cast<double>(v) <= most_processes;
 }
 template <std::int64_t least, std::int64_t most>
 bool within(const std::int64_t& v) {

@@ -1,9 +1,11 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/progress.h>  // defines: one_line
+#include <kindred/apps/processes/start.h>
 #include <kindred/apps/training/loss.h>
 #include <kindred/apps/training/options/config_conflicts.h>
 #include <kindred/apps/training/options/config_file.h>
+#include <kindred/apps/training/options/config_paths.h>
 #include <kindred/apps/training/options/option_relations.h>
 #include <kindred/apps/training/options/option_rows.h>
 #include <kindred/apps/training/options/presets.h>
@@ -130,6 +132,12 @@ nlohmann::json PretrainOptions::to_json() const {
     if (is_recorded) json[row.key] = row.written(this->*row.value);
   });
   if (!data.labels.empty()) json["labels"] = data.labels;
+  if (!data.shards.empty()) {
+    json["shards"] = data.shards;
+    json["shard_timeout"] = data.shard_timeout;
+  }
+  if (!data.val_shards.empty()) json["val_shards"] = data.val_shards;
+  if (!data.shard_cache.empty()) json["shard_cache"] = data.shard_cache;
   if (!data.named_split.empty()) json["split"] = data.named_split;
   return json;
 }
@@ -148,7 +156,7 @@ PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
   // What one option alone needs.
   line.find("--out").required();
   line.find("--gpu").not_empty("expected h200, h100, a100 or a file");
-  line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, or encoder");
+  line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, encoder, or none");
   line.find("--log-every").excludes(line.find("--quiet"));
   // What a flag may say in the place of another.
   line.complete_first([this, place](std::vector<std::string>& plain) {
@@ -158,6 +166,8 @@ PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
     ConfigOptions read = read_config(place(file).string(), plain_);
     config_ = std::move(read.given);
     config_flags_ = std::move(read.flags);
+    config_started_in_ = std::move(read.started_in);
+    device_of_config_ = std::move(read.device);
     preset_of_config_ = std::exchange(plain_.preset, "");
     data_of_config_ = plain_.data.path;
     line.find("DIR").required(plain_.data.path.empty());
@@ -169,12 +179,16 @@ PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
 
 void PretrainFlags::fit_config(const CommandLine& line) {
   if (config_file_.empty()) return;
+  resolve_config_paths({line, config_file_, config_started_in_}, plain_, config_, data_of_config_);
   if (!line.has("DIR")) plain_.data.said_in = config_file_;
   if (config_is_of_resumed_run_)
-    fmt::print("{}\n", one_line(fmt::format("{} gives the data set, {}, and all options that were not typed",
-                                            config_file_, plain_.data.path)));
+    fmt::print("{}\n", one_line(fmt::format(
+                           "{} gives {}all options that were not typed", config_file_,
+                           line.has("DIR") ? "" : fmt::format("the data set, {}, and ", plain_.data.path))));
   std::erase_if(config_flags_, [&](const std::string& flag) { return line.has(flag); });
-  leave_out_conflicts({line, given_, config_file_, data_of_config_}, plain_, config_);
+  leave_out_conflicts(
+      {line, given_, config_file_, data_of_config_, config_is_of_resumed_run_, device_of_config_}, plain_,
+      config_);
 }
 
 GivenOptions PretrainFlags::preset() const {
@@ -187,6 +201,16 @@ GivenOptions PretrainFlags::preset() const {
     preset.weight_decay.reset();
   }
   return preset;
+}
+
+ProcessesAsked PretrainFlags::asked_processes() const {
+  ProcessesAsked asked;
+  asked.processes = given_.processes;
+  asked.gpus = given_.gpus;
+  asked.timeout = plain_.timeout;
+  asked.device = plain_.device;
+  asked.may_start_others = !plain_.dry_run;
+  return asked;
 }
 
 bool PretrainFlags::leaves_batch_size_open() const {
@@ -210,7 +234,9 @@ PretrainOptions PretrainFlags::resolve_values(const GivenOptions& chosen) const 
   const Givers givers = {&given_, &of_preset, &config_, &chosen};
   PretrainOptions o = plain_;
   set_resume(o, resume_);
+  if (o.freeze_until == "none") o.freeze_until.clear();  // it overrides that of a file
   for_each_option([&](const auto& row) { resolve_row(row, givers, o); });
+  set_processes(o, given_);
   if (o.preset.empty()) o.preset = preset_of_config_;
   o.data.exif = o.exif;
   // The warm-up of a preset or a file is meant for the number of epochs there. A shorter run warms up for at most a

@@ -6,6 +6,7 @@
 #include <kindred/apps/training/options/resume_flag.h>
 #include <kindred/data/loading/sampler.h>
 #include <kindred/data/views/recipe.h>
+#include <kindred/engine/dtype.h>
 #include <kindred/engine/precision.h>
 #include <kindred/layers/image_input/preparation.h>
 #include <kindred/models/choices.h>
@@ -22,6 +23,7 @@ namespace kindred {
 
 class CommandLine;
 
+struct ProcessesAsked;   // apps/processes/start.h
 struct PixelStatistics;  // layers/image_input
 
 // Options that a preset may set and a flag may override, as a user writes them. Empty: not given.
@@ -40,6 +42,10 @@ struct GivenOptions {
   std::optional<std::string> batch_norm_scope{};
   std::optional<std::int64_t> knn_every{};
   std::optional<std::string> checkpoint_every{}, on_nonfinite{};
+  // No preset sets these, but whether a flag does must be known.
+  std::optional<std::int64_t> processes{}, gpus{};
+  std::optional<bool> sync_batch_norm{};
+  std::optional<std::string> gradient_wire{};
 };
 
 // When to save a checkpoint. If neither value is given: at the end of epochs and every ten minutes, as long as
@@ -100,6 +106,13 @@ struct PretrainOptions {
   bool resume = false, overwrite = false, dry_run = false, strict = false, allow_change = false;
   bool resume_names_run = false;  // --resume has the path of a run, which should be there
   bool deterministic = false;
+  // The processes that train together: as many as were started, or with dry_run as many as the prediction is for. Each has
+  // batch_size / processes images of every batch.
+  std::int64_t processes = 1;
+  std::int64_t gpus = 0;             // --gpus; 0: not given
+  double timeout = 60;               // seconds to wait for a process that does not answer
+  bool sync_batch_norm = true;       // statistics of batch norms are of the images of all processes
+  DType gradient_wire = DType::f32;  // in which gradients travel: f32 or bf16
   // How many bytes of decoded pictures a loader keeps at most, if less than usual (dry_run/memory_check.h): no option,
   // because no result depends on it.
   std::optional<std::size_t> picture_cache{};
@@ -127,8 +140,10 @@ class PretrainFlags {
   bool leaves_open(std::optional<T> GivenOptions::*option) const {
     return !(given_.*option) && !(preset().*option) && !(config_.*option);
   }
-  // After parsing: the file of --config, or of the run that --resume continues without DIR. "": none.
+  // After parsing: the file of --config, or of the run that --resume names or continues without DIR. "": none.
   const std::string& config_file() const { return config_file_; }
+  // After parsing: what the flags say about processes, before the device is looked for.
+  ProcessesAsked asked_processes() const;
   bool leaves_batch_size_open() const;
   bool leaves_model_open()
       const;  // neither --model nor --image-size, nor a file of --weights, which has a model
@@ -140,11 +155,13 @@ class PretrainFlags {
 
   GivenOptions given_;
   std::string config_file_;
-  bool config_is_of_resumed_run_ = false;  // which gives it, because DIR was left out
+  bool config_is_of_resumed_run_ = false;  // which gives it, because DIR was left out or --resume names the run
+  std::string config_started_in_;          // from where relative paths in it are meant; empty: not said
   GivenOptions config_;                    // what the file of --config gives
   std::vector<std::string> config_flags_;  // the flags that only this file gives
   std::string preset_of_config_;           // the preset that it names, whose values it holds
   std::string data_of_config_;             // its data set
+  std::string device_of_config_;           // the device that was chosen then
   std::string resume_;                     // --resume: empty, "true", or the path of a run
   PretrainOptions plain_;                  // values that no preset changes
 };

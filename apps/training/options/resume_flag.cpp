@@ -110,13 +110,15 @@ bool take_settings_of_run(std::vector<std::string>& plain, PlaceOfSettings place
   if (is_behind) {
     run = plain[*argument];
     is_named = true;
-  } else if (argument || run.empty()) {
+  } else if (run.empty() || (argument && !is_named)) {
     return false;
   }
   const fs::path settings = settings_of(run);
   const nlohmann::json content = json_of_run(place(settings));
   const bool is_there = says_data_set(content), has_config = value_in(plain, "--config").has_value();
   const fs::path folder = settings.parent_path();
+  if (argument && !is_behind && !is_there)
+    return false;  // DIR says the set, and what is wrong with the file comes later
   check(!content.is_discarded() || !has_more_than_settings(folder) || has_config, ExitCode::file,
         "--resume: {} is not valid JSON; {}", settings.string(), advice_on_damaged_settings(folder));
   check(is_there || !is_named || has_config, ExitCode::usage,

@@ -22,11 +22,11 @@ inline std::filesystem::path where_named(const std::filesystem::path& settings) 
 // True if the text of --resume says which run. It is empty without the flag, and "true" or "false" without a path.
 bool names_run(const std::string& text);
 
-// For arguments without DIR, in their plain form (console/typed_flags.h): if --resume says which run goes on, or --out
-// beside it, the run's config.json is added as --config, because it says what the data set is; but not if --config is
+// For arguments in their plain form (console/typed_flags.h): if --resume says which run goes on, or without DIR --out
+// beside it, the run's config.json is added as --config, because it says what was not typed; but not if --config is
 // there. Of "--resume RUN" without --out, RUN is the run if it holds one, and not DIR. Returns true if the file was added.
-// Throws Error(usage) if there is no --config, and --resume names a run without such a file, and Error(file) if the
-// file of a run is damaged.
+// Throws, without DIR, Error(usage) if there is no --config, and --resume names a run without such a file, and Error(file)
+// if the file of a run is damaged.
 bool take_settings_of_run(std::vector<std::string>& plain, PlaceOfSettings place);
 
 // What is left to do, for an error that says that the config.json of this run is damaged.

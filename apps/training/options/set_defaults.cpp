@@ -69,7 +69,7 @@ void choose_model(const PretrainFlags& flags, const PretrainOptions& asked, Devi
     work.short_side = typical_short_side(train);
     work.images = train.size();
     work.views = asked.views;
-    work.threads = compute_threads();
+    work.threads = compute_threads() * static_cast<int>(asked.processes);
     if (!epochs_are_open) work.epochs = asked.epochs;
     const CpuDefault on_cpu = default_on_cpu(work);
     model = on_cpu.model;
@@ -83,8 +83,9 @@ void choose_model(const PretrainFlags& flags, const PretrainOptions& asked, Devi
 }  // namespace
 
 std::int64_t default_batch_size(const PretrainOptions& o, std::int64_t images) {
-  if (images >= o.batch_size) return o.batch_size;
-  const std::int64_t micro_batch = std::max<std::int64_t>(1, o.micro_batch);
+  if (images >= o.batch_size && o.batch_size % o.processes == 0) return o.batch_size;
+  images = std::min(images, o.batch_size);
+  const std::int64_t micro_batch = o.processes * std::max<std::int64_t>(1, o.micro_batch);
   if (o.per_class > images) return images;
   std::int64_t unit = o.per_class;
   if (micro_batch <= images && std::lcm(unit, micro_batch) <= images) unit = std::lcm(unit, micro_batch);
@@ -121,11 +122,19 @@ GivenOptions choose_defaults(const PretrainFlags& flags, const PretrainOptions& 
                              const Dataset& train, const nlohmann::json& earlier) {
   GivenOptions chosen;
   chosen.precision = name(asked.precision);
-  if (flags.leaves_batch_size_open()) {
+  const auto of_run = earlier.is_object() ? earlier.find("batch_size") : earlier.end();
+  if (flags.leaves_batch_size_open() && of_run != earlier.end() && of_run->is_number_integer()) {
+    chosen.batch_size =
+        of_run->get<std::int64_t>();  // the run goes on, whatever its number of processes is now
+  } else if (flags.leaves_batch_size_open()) {
     chosen.batch_size = default_batch_size(asked, train.size());
     if (*chosen.batch_size != asked.batch_size)
-      fmt::print("--batch-size {}: the set has {}, fewer than the usual batch of {}\n", *chosen.batch_size,
-                 counted(train.size(), "training image"), asked.batch_size);
+      fmt::print("--batch-size {}: {}\n", *chosen.batch_size,
+                 train.size() < asked.batch_size
+                     ? fmt::format("the set has {}, fewer than the usual batch of {}",
+                                   counted(train.size(), "training image"), asked.batch_size)
+                     : fmt::format("{} processes cannot share the usual batch of {}", asked.processes,
+                                   asked.batch_size));
   }
   if (!asked.weights.empty()) choose_by_weights(flags, asked, earlier, chosen);
   if (flags.leaves_model_open()) choose_model(flags, asked, device, train, earlier, chosen);

@@ -14,7 +14,8 @@
 namespace kindred {
 
 // The usual batch size, which is that of `options`, or for a smaller set the largest that the set can fill: a
-// multiple of --per-class and --micro-batch if there is one.
+// multiple of --per-class and --micro-batch if there is one. With several processes, the largest up to that of which each
+// has an equal share.
 std::int64_t default_batch_size(const PretrainOptions& options, std::int64_t images);
 
 // The shorter side of the set's pictures in pixels: the median of a few of them, from their headers. 0 if none can

@@ -73,6 +73,7 @@ bool is_checkpoint_name(const std::string& name);
 class RunLock {
  public:
   explicit RunLock(const std::filesystem::path& run);
+  RunLock() = default;  // holds no lock
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;

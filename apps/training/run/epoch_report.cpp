@@ -11,6 +11,19 @@ nlohmann::json number_or_null(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json();
 }
 
+// In megabytes and milliseconds. On a GPU no times are known.
+nlohmann::json gradients_json(const GradientSums::Figures& figures) {
+  nlohmann::json line = {{"buckets", figures.buckets}, {"started_early", figures.started_early}};
+  if (figures.steps > 0) line["wait_ms"] = 1e3 * figures.seconds_waited / static_cast<double>(figures.steps);
+  line["sent"] = nlohmann::json::array();
+  for (const GradientSums::Figures::Sent& sent : figures.sent) {
+    nlohmann::json bucket = {{"mb", static_cast<double>(sent.bytes) / 1e6}};
+    if (figures.steps > 0) bucket["ms_ahead"] = 1e3 * sent.seconds_ahead;
+    line["sent"].push_back(bucket);
+  }
+  return line;
+}
+
 }  // namespace
 
 nlohmann::json EpochReport::to_json() const {
@@ -34,6 +47,10 @@ nlohmann::json EpochReport::to_json() const {
     line["classifier_top5"] = number_or_null(classifier_top5);
   }
   if (skipped_steps > 0) line["skipped_steps"] = skipped_steps;
+  if (processes > 1) {
+    line["processes"] = processes;
+    if (gradients) line["gradients"] = gradients_json(*gradients);
+  }
   return line;
 }
 

@@ -1,6 +1,8 @@
 // What a run reports about an epoch that has ended: a line of metrics.jsonl and a line on the terminal.
 #pragma once
 
+#include <kindred/engine/communicator/gradient_sums.h>
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
@@ -38,6 +40,9 @@ struct EpochReport {
   std::string time{};                                      // of its end: "2025-03-01T09:30:00Z"
   double seconds_left = 0;                                 // of the run, as fast as its epochs so far
   nlohmann::json features = nullptr;                       // figures of the last batch (Diagnosis::look_at)
+  int processes = 1;                                       // that trained together
+  // How gradients travelled between them, in this epoch, with the times of the process that reports.
+  std::optional<GradientSums::Figures> gradients{};
 
   nlohmann::json to_json() const;
   std::string to_string() const;

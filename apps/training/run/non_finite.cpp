@@ -30,12 +30,14 @@ std::string maker_of(const Tape& tape, const Tensor& tensor, const Tape::Entry& 
 }  // namespace
 
 NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_t first) {
+  std::int64_t place = -1;
   for (const Tape::Entry& entry : tape.entries())
     for (const Tensor& kept : entry.saved) {
+      ++place;
       if (!is_floating(kept)) continue;
       const std::vector<float> values = kept.to_vector<float>();
       if (all_finite(values)) continue;
-      NonFiniteSource source{.layer = maker_of(tape, kept, entry), .rows = {}};
+      NonFiniteSource source{.layer = maker_of(tape, kept, entry), .rows = {}, .place = place};
       if (kept.shape().rank() >= 2 && kept.dim(0) == rows) {
         const auto row_size = values.size() / static_cast<std::size_t>(rows);
         for (std::int64_t row = 0; row < rows; ++row)
@@ -47,19 +49,20 @@ NonFiniteSource find_non_finite(const Tape& tape, std::int64_t rows, std::int64_
   return {};
 }
 
-std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::path& path) {
+std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::path& path, bool writes) {
   std::set<std::string> culprits;
   for (const std::int64_t row : step.source.rows)
     culprits.insert(step.images[static_cast<std::size_t>(row) % step.images.size()]);
-  write_json(path, {{"step", step.step},
-                    {"epoch", step.epoch},
-                    {"batch", step.batch},
-                    {"loss", std::isfinite(step.loss) ? nlohmann::json(step.loss)
-                                                      : nlohmann::json(fmt::format("{}", step.loss))},
-                    {"layer", step.source.layer},
-                    {"gradient_of", step.parameter},
-                    {"images", culprits},
-                    {"batch_images", step.images}});
+  if (writes)
+    write_json(path, {{"step", step.step},
+                      {"epoch", step.epoch},
+                      {"batch", step.batch},
+                      {"loss", std::isfinite(step.loss) ? nlohmann::json(step.loss)
+                                                        : nlohmann::json(fmt::format("{}", step.loss))},
+                      {"layer", step.source.layer},
+                      {"gradient_of", step.parameter},
+                      {"images", culprits},
+                      {"batch_images", step.images}});
   std::string what = fmt::format("step {} (epoch {}, batch {}): ", step.step, step.epoch, step.batch);
   if (std::isfinite(step.loss))
     what += step.parameter.empty() ? "a gradient is not finite"  // later steps have overwritten its name

@@ -13,6 +13,8 @@ struct NonFiniteSource {
   std::string layer;  // "layer1.0.conv2"; empty: none of the tensors that the tape keeps has such a value
   // The rows of the batch of views in which it appeared there. Empty if the row cannot be determined.
   std::vector<std::int64_t> rows;
+  // Which of the tensors that the tape keeps it is, counted from 0 in the order of the forward pass; -1: none.
+  std::int64_t place = -1;
 };
 
 // The first layer of a forward pass whose result is not finite. The pass is over the rows [first, first + rows)
@@ -25,11 +27,11 @@ struct NonFiniteStep {
   double loss = 0;
   std::string parameter;            // the first parameter whose gradient is not finite
   NonFiniteSource source;           // its rows are views: row r shows image r % images.size()
-  std::vector<std::string> images;  // names of the batch's images
+  std::vector<std::string> images;  // names of the batch's images, of all processes
 };
 
-// Writes all of it to `path`. Returns the beginning of a sentence that names step, layer and images. Throws
-// Error(io).
-std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::path& path);
+// Writes all of it to `path`, unless another process does. Returns the beginning of a sentence that names step, layer and
+// images. Throws Error(io).
+std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::path& path, bool writes = true);
 
 }  // namespace kindred

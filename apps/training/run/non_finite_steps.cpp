@@ -1,6 +1,7 @@
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/non_finite.h>
 #include <kindred/apps/training/run/non_finite_steps.h>
+#include <kindred/apps/training/run/shared/shared_source.h>
 #include <kindred/apps/training/step_parts.h>
 
 namespace kindred {
@@ -11,13 +12,14 @@ constexpr std::int64_t most_skipped_in_a_row = 50;
 }  // namespace
 
 NonFiniteSteps::NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner,
-                               TrainingSteps& steps)
+                               TrainingSteps& steps, const Communicator& processes)
     : skip_(options.skips_nonfinite()),
       advice_(advice_on_non_finite(loss_options(options))),
       out_(options.out),
       train_(train),
       learner_(learner),
-      steps_(steps) {}
+      steps_(steps),
+      processes_(processes) {}
 
 bool NonFiniteSteps::is_update(const StepResult& result, const RunState& at,
                                const std::vector<std::int64_t>& images) {
@@ -44,11 +46,17 @@ std::string NonFiniteSteps::describe(const StepResult& result, const RunState& a
   step.batch = at.batches_done + 1;
   step.loss = result.loss;
   step.parameter = first_non_finite(learner_.model().store);
+  std::int64_t visits = 0;
   learner_.trace(steps_.inputs_of(result.step), [&](const Tape& tape, std::int64_t first, std::int64_t rows) {
-    if (step.source.layer.empty()) step.source = find_non_finite(tape, rows, first);
+    if (step.source.place < 0) {
+      step.source = find_non_finite(tape, rows, first);
+      if (step.source.place >= 0) step.source.place += visits << 32;  // no tape keeps that many tensors
+    }
+    ++visits;
   });
+  step.source = first_source(processes_, step.source, static_cast<std::int64_t>(images.size()));
   for (const std::int64_t index : images) step.images.push_back(train_.name(index));
-  return report_non_finite(step, out_ / "non_finite.json");
+  return report_non_finite(step, out_ / "non_finite.json", processes_.is_first());
 }
 
 }  // namespace kindred

@@ -5,6 +5,7 @@
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/engine/communicator/communicator.h>
 
 #include <filesystem>
 #include <string>
@@ -16,9 +17,11 @@ namespace kindred {
 // ends, or with --on-nonfinite skip the step is undone and the run continues.
 class NonFiniteSteps {
  public:
-  NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner, TrainingSteps& steps);
+  NonFiniteSteps(const PretrainOptions& options, const Dataset& train, Learner& learner, TrainingSteps& steps,
+                 const Communicator& processes = world());
 
-  // Checks a step that is done. `at` is the position of the run, and `images` are those of the step. Returns
+  // Checks a step that is done. `at` is the position of the run, and `images` are those of the step, of all processes, whose
+  // gradients are summed before they are looked at: so all of them decide alike, and the report is about all images. Returns
   // true if the step made an update. Throws Error(non_finite) if the run must end; RUN/non_finite.json then
   // names the layer and the images.
   bool is_update(const StepResult& result, const RunState& at, const std::vector<std::int64_t>& images);
@@ -32,6 +35,7 @@ class NonFiniteSteps {
   const Dataset& train_;
   Learner& learner_;
   TrainingSteps& steps_;
+  const Communicator& processes_;
 };
 
 }  // namespace kindred

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -44,10 +45,25 @@ nlohmann::json read_json(const fs::path& path) {
   return value;
 }
 
-void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
+namespace {
+
+std::string text_of_lines(const std::vector<nlohmann::json>& values) {
   std::string text;
   for (const nlohmann::json& value : values) text += json_text(value) + "\n";
-  write_file_atomically(path, text);
+  return text;
+}
+
+}  // namespace
+
+void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
+  write_file_atomically(path, text_of_lines(values));
+}
+
+bool has_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file.is_open()) return false;
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return bytes == text_of_lines(values);
 }
 
 std::vector<std::string> read_lines(const fs::path& path) {

@@ -25,6 +25,9 @@ void write_json_lines(const std::filesystem::path& path, const std::vector<nlohm
 // The lines of a text file; empty if there is no file.
 std::vector<std::string> read_lines(const std::filesystem::path& path);
 
+// Whether the file has exactly the bytes that write_json_lines() would write.
+bool has_json_lines(const std::filesystem::path& path, const std::vector<nlohmann::json>& values);
+
 // Appends one line and flushes it. Throws Error(io).
 void append_json_line(const std::filesystem::path& path, const nlohmann::json& value);
 

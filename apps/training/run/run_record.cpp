@@ -21,8 +21,9 @@ constexpr const char* refused_name =
 }  // namespace
 
 RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::int64_t steps_per_epoch,
-                     std::function<std::vector<BadImage>()> bad_images)
-    : out_(options.out),
+                     std::function<std::vector<BadImage>()> bad_images, const Communicator& processes)
+    : processes_(processes),
+      out_(options.out),
       epochs_(options.epochs),
       early_stop_(options.early_stop),
       steps_per_epoch_(steps_per_epoch),
@@ -35,6 +36,7 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
 
 void RunRecord::begin() {
   files_are_stale_ = true;
+  if (!processes_.is_first()) return;
   std::error_code ignored;
   std::filesystem::remove(out_ / refused_name, ignored);
 }
@@ -49,8 +51,11 @@ void RunRecord::resume(const RunState& saved) {
     state_.steps_done = state_.epochs_done * steps_per_epoch_;
     state_.data = data;
   }
+  if (!processes_.is_first()) return;
   known_bad_ = read_lines(out_ / bad_images_name);
-  files_are_stale_ = true;  // a killed run may have come further than its checkpoint
+  // A killed run may have come further than its checkpoint. If it has not, nothing needs to be written, also on a full disk.
+  if (!known_bad_.empty() && has_json_lines(out_ / "metrics.jsonl", state_.metrics)) return;
+  files_are_stale_ = true;
   write_files();
 }
 
@@ -95,6 +100,20 @@ void RunRecord::end_step(const StepResult& step, bool is_update) {
                                                     figure_text(step.loss, 4), 100 * data_wait()));
 }
 
+void RunRecord::share_times() {
+  if (processes_.is_alone()) return;
+  std::vector<double> times(2 * static_cast<std::size_t>(processes_.size()));  // of each process: waiting, step
+  const auto own = 2 * static_cast<std::size_t>(processes_.rank());
+  times[own] = state_.wait_seconds;
+  times[own + 1] = state_.step_seconds;
+  times = processes_.sum(std::move(times));
+  std::size_t slowest = 0;
+  for (std::size_t each = 2; each < times.size(); each += 2)
+    if (times[each] > times[slowest]) slowest = each;
+  state_.wait_seconds = times[slowest];
+  state_.step_seconds = times[slowest + 1];
+}
+
 EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                               bool has_probe) const {
   const bool has_updates = state_.skipped < steps_per_epoch_;
@@ -122,6 +141,7 @@ EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate
   report.seconds_left =
       static_cast<double>(epochs_ - report.epoch) * seconds_an_epoch().value_or(state_.seconds);
   report.features = state_.features;
+  report.processes = processes_.size();
   return report;
 }
 
@@ -194,6 +214,7 @@ std::string RunRecord::failure() const {
 }
 
 void RunRecord::write_files() {
+  if (!processes_.is_first()) return;
   try {
     if (files_are_stale_)
       write_json_lines(out_ / "metrics.jsonl", state_.metrics);
@@ -212,6 +233,7 @@ void RunRecord::write_files() {
 }
 
 void RunRecord::write_files_for_sure() {
+  if (!processes_.is_first()) return;
   if (files_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
   write_bad_images(out_ / bad_images_name, bad_images_(), known_bad_);
 }
@@ -220,7 +242,7 @@ void RunRecord::rethrow_with_list(const Error& error, bool comes_back) const {
   const std::filesystem::path list = out_ / (comes_back ? refused_name : bad_images_name);
   bool is_listed = false;
   try {
-    if (const std::vector<BadImage> bad = bad_images_(); !bad.empty()) {
+    if (const std::vector<BadImage> bad = bad_images_(); processes_.is_first() && !bad.empty()) {
       write_bad_images(list, bad, known_bad_);
       is_listed = true;
     }

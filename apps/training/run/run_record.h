@@ -8,6 +8,7 @@
 #include <kindred/apps/training/run/epoch_report.h>
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/data/loading/sample_reader.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/error.h>
 
 #include <deque>
@@ -22,16 +23,17 @@ namespace kindred {
 
 class RunRecord {
  public:
-  // `bad_images` returns the images so far that were not ok.
+  // `bad_images` returns the images so far that were not ok. Every one of the processes that train together has a record, and
+  // the first one alone writes files.
   RunRecord(const PretrainOptions& options, const Dataset& train, std::int64_t steps_per_epoch,
-            std::function<std::vector<BadImage>()> bad_images);
+            std::function<std::vector<BadImage>()> bad_images, const Communicator& processes = world());
 
   const RunState& state() const { return state_; }
   bool is_finished() const { return state_.is_finished(epochs_, early_stop_); }
 
   // Starts a new run. The folder may hold files of an earlier run that failed at its start.
   void begin();
-  // Resumes from a checkpoint. If the data or the batch size has changed (with --allow-change), the current
+  // Resumes from a checkpoint, or from where the first process begins. If the data or the batch size has changed (with --allow-change), the current
   // epoch starts again.
   void resume(const RunState& saved);
 
@@ -52,6 +54,9 @@ class RunRecord {
   // Adds the time of other work in the epoch.
   void add_seconds(double seconds) { state_.seconds += seconds; }
 
+  // Of the epoch's steps, the times become those of the process that waited longest for data: the others wait for it
+  // inside of their steps. All processes must make this call.
+  void share_times();
   // The report of the epoch whose steps are done.
   EpochReport report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                      bool has_probe) const;
@@ -84,6 +89,7 @@ class RunRecord {
   std::optional<double> seconds_an_epoch() const;
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
 
+  const Communicator& processes_;
   const std::filesystem::path out_;
   const std::int64_t epochs_, early_stop_, steps_per_epoch_, views_per_step_;
   const bool classifies_;     // the loss is of a classifier

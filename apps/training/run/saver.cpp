@@ -41,17 +41,17 @@ void Saver::save() {
   failed_ = false;  // until this save is known to have failed too
 }
 
-void Saver::after_step(std::int64_t steps_done) {
+bool Saver::is_due(std::int64_t steps_done) {
   report_failure();
-  if (writer_.busy() && every_.steps == 0) return;
+  if (writer_.busy() && every_.steps == 0) return false;
   const double elapsed = now_seconds() - last_save_;
   const double seconds = every_.seconds > 0 ? every_.seconds : most_seconds_between_saves;
   // Results of a GPU's steps become known several at a time.
   const std::int64_t before = std::exchange(steps_seen_, steps_done);
-  if (failed_ && elapsed < retry_seconds) return;  // a disk that is full now is full at the next step too
+  if (failed_ && elapsed < retry_seconds) return false;  // a disk that is full now is full at the next step too
   const bool by_step = every_.steps > 0 && steps_done / every_.steps > before / every_.steps;
   const bool by_time = every_.steps == 0 && elapsed >= seconds;
-  if (by_step || by_time || failed_) save();
+  return by_step || by_time || failed_;
 }
 
 void Saver::after_epoch(bool is_best) {

@@ -30,13 +30,17 @@ class Saver {
         const std::optional<HeldOutImages>& held_out = {},
         const std::vector<std::optional<HeldOutImages>>& trained_before = {});
 
-  void after_step(std::int64_t steps_done);
+  // To be called after a step: whether it is time to save.
+  bool is_due(std::int64_t steps_done);
+  void save();
+  void after_step(std::int64_t steps_done) {
+    if (is_due(steps_done)) save();
+  }
   void after_epoch(bool is_best);  // always saves the best one so far
   // Saves and waits until it is done. Throws Error(io) if writing fails repeatedly.
   void save_for_sure();
 
  private:
-  void save();
   void report_failure();
 
   const CheckpointInterval every_;

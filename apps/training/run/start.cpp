@@ -1,4 +1,5 @@
 #include <kindred/apps/console/images/evaluated_on.h>
+#include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/seen_images.h>
@@ -7,10 +8,13 @@
 #include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
+#include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/start.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/apps/training/run/weights_source.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/apps/training/training_data.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/error.h>
 #include <kindred/models/weights_file.h>
 
@@ -49,17 +53,6 @@ bool would_replace_encoder(const fs::path& run) {
          (fs::exists(run / encoder_name, ignored) || fs::exists(run / best_encoder_name, ignored));
 }
 
-// Whether two config.json say the same images to evaluate on. Their folder may have moved.
-bool is_on_same_images(const nlohmann::json& one, const nlohmann::json& other) {
-  const auto images = [](const nlohmann::json& config) {
-    const nlohmann::json on = config.value("evaluated_on", nlohmann::json());
-    if (!on.is_object()) return nlohmann::json();
-    return nlohmann::json(
-        {{"images", on.value("images", nlohmann::json())}, {"split", on.value("split", nlohmann::json())}});
-  };
-  return images(one) == images(other);
-}
-
 // What the file says about its encoder. Nobody knows what another program's weights were trained on.
 std::optional<EncoderInfo> known_encoder(const fs::path& file) {
   try {
@@ -72,6 +65,24 @@ std::optional<EncoderInfo> known_encoder(const fs::path& file) {
 
 }  // namespace
 
+bool has_all_files(const PretrainOptions& options, const RunState& run) {
+  const fs::path out = options.out;
+  std::error_code ignored;
+  const auto is_there = [&](const char* name) { return fs::exists(out / name, ignored); };
+  if (!is_there("bad_images.tsv") || !has_json_lines(out / "metrics.jsonl", run.metrics)) return false;
+  const bool has_best = run.best_step >= 0;
+  if (has_best && !is_there(best_encoder_name)) return false;
+  if (loss_options(options).classifies() &&
+      !(is_there(classifier_name) && (!has_best || is_there(best_classifier_name))))
+    return false;
+  try {
+    const fs::path newest = out / "checkpoint.safetensors";
+    return read_run_state(newest).steps_done == run.steps_done && are_of_one_step(out / encoder_name, newest);
+  } catch (const Error&) {
+    return false;  // one of the two is missing or damaged
+  }
+}
+
 ExistingRun existing_run(const PretrainOptions& options) {
   if (options.resume) return ExistingRun::resume;
   return options.overwrite ? ExistingRun::overwrite : ExistingRun::refuse;
@@ -81,6 +92,7 @@ nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& trai
                              const std::optional<Dataset>& evaluation, const std::string& data_fingerprint) {
   nlohmann::json config = options.to_json();
   config["images"] = train.size();
+  if (options.processes > 1) config["processes"] = options.processes;
   if (evaluation) config["evaluated_on"] = evaluated_on(*evaluation, evaluation->size());
   config["data_fingerprint"] = data_fingerprint;
   return config;
@@ -113,8 +125,11 @@ PretrainOptions as_begun(const PretrainOptions& asked, const nlohmann::json& ear
 
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
                             const Dataset& train, const nlohmann::json& earlier) {
-  const PretrainOptions options =
-      as_begun(flags.resolve(choose_defaults(flags, asked, device, train, earlier)), earlier);
+  GivenOptions chosen =
+      options_of_first(world(), [&] { return choose_defaults(flags, asked, device, train, earlier); });
+  chosen.precision =
+      name(asked.precision);  // of each process's own device: if they differ, the run must not start
+  const PretrainOptions options = as_begun(flags.resolve(chosen), earlier);
   check_training_set(options, train);
   return options;
 }
@@ -136,11 +151,13 @@ RunStart::RunStart(const PretrainOptions& options, OutputFolder& folder)
 const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
   if (!continues_) return nullptr;
   const std::vector<std::string> changes = changed_settings(options_.out, config);
-  has_changed_ = !changes.empty();
-  check(!has_changed_ || options_.allow_change, ExitCode::usage,
+  check(changes.empty() || options_.allow_change, ExitCode::usage,
         "--resume: the run in {} was started with other settings: {}; give the same flags and data, another "
-        "--out, or --allow-change",
-        options_.out, fmt::join(changes, "; "));
+        "--out, or --allow-change{}",
+        options_.out, fmt::join(changes, "; "),
+        options_.resume_names_run
+            ? ""
+            : fmt::format("; DIR --resume={} takes what is not typed from the run", options_.out));
   for (const std::string& change : changes) fmt::print("changed: {}\n", change);
   found_ = checkpoints_.newest_valid();
   for (const std::string& reason : found_.reasons) fmt::print("warning: skipped: {}\n", reason);
@@ -168,10 +185,8 @@ void RunStart::done(const nlohmann::json& config, const nlohmann::json& facts) {
   if (continues_ && !is_finished) remove_classifier_result(options_.out);
   if (continues_) checkpoints_.set_aside(found_);
   if (!folder_.goes_on()) folder_.take_over();
-  if (!continues_ || (has_changed_ && !is_finished))
-    write_config(config, facts);
-  else if (!is_finished)
-    write_evaluated_on(config);
+  const bool is_said = continues_ && !says_other_settings(settings_of_run(options_.out), config, facts);
+  if (!is_said && (!continues_ || !is_finished)) write_config(config, facts);
 }
 
 // A run that goes on was started when its first process was.
@@ -179,6 +194,7 @@ void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& 
   const std::string started = "started";
   const fs::path file = fs::path(options_.out) / "config.json";
   nlohmann::json written = config;
+  written[device_asked] = config.at("device");
   written.update(facts);
   if (continues_) {
     const nlohmann::json before = settings_of_run(options_.out);
@@ -186,16 +202,6 @@ void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& 
     if (before.is_object() && before.contains(started)) written[started] = before[started];
   }
   write_json(file, written);
-}
-
-void RunStart::write_evaluated_on(const nlohmann::json& config) const {
-  nlohmann::json written = settings_of_run(options_.out);
-  if (!written.is_object() || is_on_same_images(written, config)) return;
-  for (const char* const key : {"evaluated_on", "split"}) {
-    written.erase(key);
-    if (config.contains(key)) written[key] = config[key];
-  }
-  write_json(fs::path(options_.out) / "config.json", written);
 }
 
 }  // namespace kindred

@@ -29,13 +29,17 @@ PretrainOptions as_begun(const PretrainOptions& asked, const nlohmann::json& ear
 
 // The options of a run, of which some depend on the training images; one that goes on, with the settings `earlier`, keeps
 // its model and image size. `asked` are the options without these. Throws Error(usage), also if there are too few images
-// for a batch.
+// for a batch. Of processes that train together the first one chooses for all.
 PretrainOptions resolve_for(const PretrainFlags& flags, const PretrainOptions& asked, Device device,
                             const Dataset& train, const nlohmann::json& earlier);
 
 // The content of config.json: the settings and what they are applied to.
 nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& train,
                              const std::optional<Dataset>& evaluation, const std::string& data_fingerprint);
+
+// Whether the folder of a finished run has all files that its end writes, as it would write them: then there is nothing to
+// do for a start that finds the run finished. `run` is what its newest checkpoint says.
+bool has_all_files(const PretrainOptions& options, const RunState& run);
 
 // Sets the weights of --weights in place of the random initial ones, and prints which, and a warning if their encoder has
 // seen images of `evaluation`. Returns what the new encoder keeps of it (EncoderInfo::trained_before). Throws Error(file).
@@ -55,21 +59,19 @@ class RunStart {
   const Checkpoint* checkpoint(const nlohmann::json& config);
 
   // To be called when the run has started or has restored the checkpoint, so that only training can fail. A new
-  // run takes the folder over, and one that goes on sets unusable checkpoints aside; the settings are written, with
-  // `facts` (facts_of_start()), or if they are the same, what the run is now evaluated on. Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
+  // run takes the folder over, and one that goes on sets unusable checkpoints aside. The settings are written, with
+  // `facts` (facts_of_start()); of a run that goes on if one of them has changed, also of those that may change freely.
+  // Nothing is written for a run that was finished. Throws Error(io) and, as OutputFolder::take_over(), Error(usage).
   void done(const nlohmann::json& config, const nlohmann::json& facts);
 
  private:
   void write_config(const nlohmann::json& config, const nlohmann::json& facts) const;
-  // The run goes on with the same settings, but may be evaluated on other images (--split).
-  void write_evaluated_on(const nlohmann::json& config) const;
 
   const PretrainOptions& options_;
   OutputFolder& folder_;
   CheckpointFolder checkpoints_;
   CheckpointFolder::Found found_;
-  bool continues_ = false;    // the folder goes on, and config.json says what the run is
-  bool has_changed_ = false;  // the settings
+  bool continues_ = false;  // the folder goes on, and config.json says what the run is
 };
 
 }  // namespace kindred

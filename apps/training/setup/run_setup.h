@@ -22,7 +22,8 @@ void dry_run(const PretrainFlags& flags, const PretrainOptions& asked);
 
 struct RunSetup {
   // Chooses the device and reports it, locks the folder, opens the images and prints their notes, and compares the memory
-  // that the run takes with what there is. Throws Error with the codes usage, data, device, file and io.
+  // that the run takes with what there is. Throws Error with the codes usage, data, device, file and io. Of processes that
+  // train together all do the same, except that the first one alone has the folder.
   RunSetup(const CommandLine& line, const PretrainFlags& flags, const PretrainOptions& asked);
 
   // Rethrows `error` with advice, for the memory that is free now that the network is gone.

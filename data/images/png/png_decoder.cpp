@@ -42,8 +42,10 @@ void PngDecoder::decode(Decoded& out) {
   }
   if (stream_.capacity() > most_kept_by_decoder) stream_ = std::vector<std::uint8_t>();
   if (!problem.empty()) return reject(out, std::move(problem));
-  out.outcome = colours_lack_ ? Outcome::damaged : Outcome::ok;
-  out.reason = colours_lack_ ? "damaged PNG: a pixel's colour is not in its palette" : "";
+  out.outcome = colours_lack_ || file_.lacks_end ? Outcome::damaged : Outcome::ok;
+  out.reason = colours_lack_     ? "damaged PNG: a pixel's colour is not in its palette"
+               : file_.lacks_end ? "truncated PNG: all pixels are there, but no IEND chunk"
+                                 : "";
 }
 
 // The checksum behind the stream (Adler-32) is not compared: the chunks' checksums cover the same bytes.
@@ -62,7 +64,8 @@ std::string PngDecoder::inflate_rows(std::size_t bytes) {
     stream = stream_;
   }
   if (!is_zlib_header(stream) || !third_party::inflate_raw(stream.subspan(2), {rows_.get(), bytes}))
-    return "damaged PNG: its compressed data cannot be read, or end too early";
+    return file_.lacks_end ? "truncated PNG: the file ends before all pixels are there"
+                           : "damaged PNG: its compressed data cannot be read, or end too early";
   std::fill_n(rows_.get() + bytes, unfilter_slack, std::uint8_t{0});
   return {};
 }

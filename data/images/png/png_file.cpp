@@ -6,6 +6,7 @@ namespace kindred::detail {
 namespace {
 
 constexpr std::uint32_t IHDR = 0x49484452, PLTE = 0x504C5445, IDAT = 0x49444154, IEND = 0x49454E44;
+constexpr std::uint32_t skipped_type = 0x20000000;  // a lower-case first letter: the chunk may be skipped
 constexpr std::size_t most_palette_bytes = 256 * 3;
 
 std::uint32_t big_endian32(ByteSpan bytes, std::size_t at) {
@@ -109,17 +110,26 @@ std::string read_png(ByteSpan bytes, const DecodeLimits& limits, PngFile& file, 
   file = {};
   std::uint32_t type = 0;
   for (std::size_t at = 8; type != IEND;) {
-    if (bytes.size() - at < 12) return "truncated PNG: the file ends before its IEND chunk";
+    if (bytes.size() - at < 12) {
+      if (file.data.empty()) return "truncated PNG: the file ends before its pixels";
+      file.lacks_end = true;
+      break;
+    }
     const bool first = at == 8;
     const std::uint32_t length = big_endian32(bytes, at);
     type = big_endian32(bytes, at + 4);
     if (first && (type != IHDR || length != 13)) return "damaged PNG: it does not begin with a header chunk";
-    if (length > bytes.size() - at - 12) return "truncated PNG: a chunk is longer than the rest of the file";
+    if (length > bytes.size() - at - 12) {
+      const bool may_be_skipped = (type & skipped_type) != 0 && !file.data.empty();
+      if (!may_be_skipped) return "truncated PNG: a chunk is longer than the rest of the file";
+      file.lacks_end = true;
+      break;
+    }
     if (first) {
       set_size(big_endian32(bytes, at + 12), big_endian32(bytes, at + 8), limits, header);
       if (!header.ok()) return header.reason;
     }
-    if ((type & 0x20000000u) == 0) {  // an upper-case first letter; other chunks may be skipped
+    if ((type & skipped_type) == 0) {
       const ByteSpan checked = bytes.subspan(at + 4, 4 + std::size_t{length});
       if (third_party::crc32_of(checked) != big_endian32(bytes, at + 8 + length))
         return "damaged PNG: a checksum does not match";

@@ -30,6 +30,7 @@ struct PngFile {
   ByteSpan palette{};            // [entries, 3] RGB; the file's own bytes
   std::vector<ByteSpan> data{};  // the IDAT chunks' content: together one zlib stream
   std::size_t data_bytes = 0;    // of all of them
+  bool lacks_end = false;        // the file ends behind an IDAT chunk, without a whole IEND chunk
 
   std::size_t channels() const;
   std::size_t pixel_bytes() const {
@@ -39,7 +40,8 @@ struct PngFile {
   std::uint64_t filtered_bytes() const;  // of all passes
 };
 
-// Reads the chunks up to IEND and compares the checksums of those that matter; the others are skipped, and so are the
+// Reads the chunks up to IEND, or up to the end of a file that has none behind its data (lacks_end; decompressing says whether
+// all pixels are there), and compares the checksums of those that matter; the others are skipped, and so are the
 // further frames of an animation. Returns "", or why there is no picture: `limits` hold for its size, and for the bytes
 // of its filtered rows. Sets the size in `header` if `limits` allow it. `file` refers to `bytes`. An accepted file's header makes sense, but nothing is decompressed.
 std::string read_png(ByteSpan bytes, const DecodeLimits& limits, PngFile& file, ImageHeader& header);

@@ -33,4 +33,14 @@ bool ClassTree::has_images(const std::string& name) const {
   return found;
 }
 
+UnreadFormats ClassTree::unread(const std::string& name) const {
+  UnreadFormats files;
+  walk_files(folder_ / name, {.closed = &closed_, .skip_unlistable = true},
+             [&](const std::string&, const std::string& file) {
+               files.add(file);
+               return true;
+             });
+  return files;
+}
+
 }  // namespace kindred::detail

@@ -25,6 +25,8 @@ class ClassTree {
   std::vector<std::string> images(const std::string& name, UnreadFormats& unread) const;
   // Returns true if there is an image. Folders that cannot be listed are skipped.
   bool has_images(const std::string& name) const;
+  // Counts the files of a class that this build cannot read. Folders that cannot be listed are skipped.
+  UnreadFormats unread(const std::string& name) const;
 
  private:
   std::filesystem::path folder_;

@@ -1,6 +1,7 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
 #include <kindred/data/sets/folders/evaluation_folder.h>
+#include <kindred/data/sets/folders/names.h>
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>  // defines: fmt::join
@@ -49,6 +50,20 @@ EvaluationContent content_of(const EvaluationFolder& folder, const std::vector<s
   return has_others ? EvaluationContent::other_classes : EvaluationContent::nothing;
 }
 
+// Why a folder is not used whose images all lie in folders that are no classes of train.
+std::string why_no_class(const fs::path& split, const std::vector<std::string>& classes) {
+  const ClassTree tree(split);
+  std::vector<std::string> folders = tree.names();
+  std::erase_if(folders, [&](const std::string& name) { return !tree.has_images(name); });
+  if (const std::string in_other_case = names_in_other_case(folders, classes); !in_other_case.empty())
+    return fmt::format("no folder in it has the name of a class of train: {}; rename them to evaluate on it",
+                       in_other_case);
+  return fmt::format(
+      "no folder in it has the name of a class of train: it has {}, and train has {}; give both the same class "
+      "folders to evaluate on it",
+      quoted_names(folders), quoted_names(classes));
+}
+
 std::string all_paths(const std::vector<fs::path>& folders) {
   std::vector<std::string> texts;
   for (const fs::path& folder : folders) texts.push_back(folder.string());
@@ -74,11 +89,14 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     if (listable) found.images = find_flat_images(split, classes);
     const EvaluationContent content = listable ? content_of(found, classes) : EvaluationContent::known_classes;
     std::string problem;
+    const char* weight = "note";
     if (content == EvaluationContent::nothing) {
-      choice.has_empty = true;
+      choice.has_unfit = true;
       problem = "there are no images in it";
     } else if (content == EvaluationContent::other_classes && is_test && evaluate_on == Split::evaluation) {
-      problem = "none of its folders is a class of train";
+      choice.has_unfit = true;
+      weight = "warning";  // their names say classes
+      problem = why_no_class(split, classes);
     } else if (content == EvaluationContent::flat &&
                !has_flat_labels(found.images, found.label_folders(label_folders))) {
       if (!choice.unlabelled) choice.unlabelled = found;
@@ -86,7 +104,7 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
                             list_gives_labels);
     }
     if (!problem.empty())
-      return choice.notes.push_back(fmt::format("note: {} is not used: {}", split.string(), problem));
+      return choice.notes.push_back(fmt::format("{}: {} is not used: {}", weight, split.string(), problem));
     choice.folder = found;
   };
   if (evaluate_on != Split::test)
@@ -100,6 +118,21 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
                                        instead ? ", because there is no validation split" : "",
                                        unused.empty() ? "" : "; not used: " + all_paths(unused)));
   return choice;
+}
+
+std::string names_in_other_case(const std::vector<std::string>& folders,
+                                const std::vector<std::string>& classes) {
+  std::vector<std::string> differing, meant;
+  for (const std::string& folder : folders)
+    for (const std::string& name : classes)
+      if (folder != name && lower_case(folder) == lower_case(name)) {
+        differing.push_back(folder);
+        meant.push_back(name);
+        break;
+      }
+  if (differing.empty()) return {};
+  return fmt::format("{} {} from {} of train only in the case of letters", quoted_names(differing),
+                     differing.size() == 1 ? "differs" : "differ", quoted_names(meant));
 }
 
 std::string same_folder_warning(const fs::path& evaluation, const fs::path& train) {

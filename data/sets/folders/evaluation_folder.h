@@ -25,8 +25,9 @@ struct EvaluationFolder {
 struct EvaluationChoice {
   std::optional<EvaluationFolder> folder{};      // empty: the set has nothing to evaluate on
   std::optional<EvaluationFolder> unlabelled{};  // the first one with images whose classes nothing says
-  bool has_empty = false;                        // there is a folder for evaluation without images
-  std::vector<std::string> notes{};              // what the owner of the set may not expect (Dataset::notes)
+  bool has_unfit =
+      false;  // there is a folder for evaluation without images, or without those of a class of train
+  std::vector<std::string> notes{};  // what the owner of the set may not expect (Dataset::notes)
 };
 
 // For Split::val the first folder for validation that has images, for Split::test the first one for tests. For
@@ -37,6 +38,11 @@ struct EvaluationChoice {
 EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split evaluate_on,
                                           const std::vector<std::string>& classes,
                                           const std::vector<std::filesystem::path>& label_folders);
+
+// "'Hat', 'Pants' differ from 'hat', 'pants' of train only in the case of letters": the folders whose names do, if there are
+// any; otherwise empty.
+std::string names_in_other_case(const std::vector<std::string>& folders,
+                                const std::vector<std::string>& classes);
 
 // The warning for a folder for evaluation that is the one for training, by a link; empty if it is another one.
 std::string same_folder_warning(const std::filesystem::path& evaluation, const std::filesystem::path& train);

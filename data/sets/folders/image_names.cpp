@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,15 +21,30 @@ struct ImageEnding {
 };
 
 constexpr ImageEnding image_endings[] = {
-    {".jpg", "JPEG", ImageFormat::jpeg, true},      {".jpeg", "JPEG", ImageFormat::jpeg, true},
-    {".jpe", "JPEG", ImageFormat::jpeg, true},      {".jfif", "JPEG", ImageFormat::jpeg, true},
-    {".png", "PNG", ImageFormat::png, true},        {".bmp", "BMP", ImageFormat::bmp, true},
-    {".gif", "GIF", ImageFormat::gif, true},        {".tif", "TIFF", ImageFormat::tiff, true},
-    {".tiff", "TIFF", ImageFormat::tiff, true},     {".webp", "WebP", ImageFormat::webp, true},
-    {".ppm", "PPM", ImageFormat::ppm, true},        {".pgm", "PPM", ImageFormat::ppm, true},
-    {".heic", "HEIC", ImageFormat::heic, false},    {".heif", "HEIC", ImageFormat::heic, false},
-    {".avif", "AVIF", ImageFormat::avif, false},    {".jxl", "JPEG XL", ImageFormat::none, false},
-    {".jp2", "JPEG 2000", ImageFormat::none, false}};
+    {".jpg", "JPEG", ImageFormat::jpeg, true},   {".jpeg", "JPEG", ImageFormat::jpeg, true},
+    {".jpe", "JPEG", ImageFormat::jpeg, true},   {".jfif", "JPEG", ImageFormat::jpeg, true},
+    {".png", "PNG", ImageFormat::png, true},     {".bmp", "BMP", ImageFormat::bmp, true},
+    {".gif", "GIF", ImageFormat::gif, true},     {".tif", "TIFF", ImageFormat::tiff, true},
+    {".tiff", "TIFF", ImageFormat::tiff, true},  {".webp", "WebP", ImageFormat::webp, true},
+    {".ppm", "PPM", ImageFormat::ppm, true},     {".pgm", "PPM", ImageFormat::ppm, true},
+    {".apng", "PNG", ImageFormat::png, true},    {".heic", "HEIC", ImageFormat::heic, false},
+    {".heif", "HEIC", ImageFormat::heic, false}, {".avif", "AVIF", ImageFormat::avif, false}};
+
+// No build reads these, and where they are all that a folder holds, that must be said.
+struct ForeignEnding {
+  std::string_view ending, format;
+};
+
+constexpr ForeignEnding foreign_endings[] = {
+    {".jxl", "JPEG XL"},    {".jp2", "JPEG 2000"},  {".j2k", "JPEG 2000"},    {".j2c", "JPEG 2000"},
+    {".jpc", "JPEG 2000"},  {".jpf", "JPEG 2000"},  {".jpx", "JPEG 2000"},    {".jpeg2000", "JPEG 2000"},
+    {".jxr", "JPEG XR"},    {".wdp", "JPEG XR"},    {".heics", "HEIC"},       {".avifs", "AVIF"},
+    {".pbm", "PBM"},        {".pam", "PAM"},        {".tga", "TGA"},          {".pcx", "PCX"},
+    {".dds", "DDS"},        {".ico", "ICO"},        {".psd", "Photoshop"},    {".svg", "SVG"},
+    {".mng", "MNG"},        {".exr", "OpenEXR"},    {".hdr", "Radiance HDR"}, {".fits", "FITS"},
+    {".dcm", "DICOM"},      {".dng", "camera raw"}, {".cr2", "camera raw"},   {".cr3", "camera raw"},
+    {".nef", "camera raw"}, {".arw", "camera raw"}, {".orf", "camera raw"},   {".rw2", "camera raw"},
+    {".raf", "camera raw"}};
 
 bool is_read_here(ImageFormat format) {
   switch (format) {
@@ -50,25 +66,28 @@ bool names_sample(const ImageEnding& ending) {
   return ending.is_always_sample || is_read_here(ending.read_as);
 }
 
-const ImageEnding* image_ending_of(std::string_view name) {
+std::optional<ImageEnding> image_ending_of(std::string_view name) {
   const std::size_t dot = name.rfind('.');
-  if (dot == std::string_view::npos || dot == 0 || name[dot - 1] == '/') return nullptr;  // ".jpg" is all name
+  if (dot == std::string_view::npos || dot == 0 || name[dot - 1] == '/')
+    return std::nullopt;  // ".jpg" is all name
   const std::string ending = detail::lower_case(name.substr(dot));
   for (const ImageEnding& known : image_endings)
-    if (known.ending == ending) return &known;
-  return nullptr;
+    if (known.ending == ending) return known;
+  for (const ForeignEnding& known : foreign_endings)
+    if (known.ending == ending) return ImageEnding{known.ending, known.format, ImageFormat::none, false};
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::string_view promised_format(std::string_view name) {
-  const ImageEnding* ending = image_ending_of(name);
-  return ending == nullptr ? std::string_view() : ending->format;
+  const auto ending = image_ending_of(name);
+  return ending ? ending->format : std::string_view();
 }
 
 void UnreadFormats::add(std::string_view name) {
-  const ImageEnding* ending = image_ending_of(name);
-  if (ending != nullptr && !is_read_here(ending->read_as)) ++counts_[std::string(ending->ending)];
+  const auto ending = image_ending_of(name);
+  if (ending && !is_read_here(ending->read_as)) ++counts_[std::string(ending->ending)];
 }
 
 void UnreadFormats::add(const UnreadFormats& more) {
@@ -93,8 +112,8 @@ std::string UnreadFormats::warning(std::string_view where) const {
 }
 
 bool detail::is_image_name(const std::string& name) {
-  const ImageEnding* ending = image_ending_of(name);
-  return ending != nullptr && names_sample(*ending);
+  const auto ending = image_ending_of(name);
+  return ending && names_sample(*ending);
 }
 
 }  // namespace kindred

@@ -59,6 +59,15 @@ std::vector<std::string> folders_with_images(const ClassTree& tree) {
   return names;
 }
 
+// What to add to an error if the folders without images that are read hold others, which may be the classes that are missed.
+std::string unread_in(const ClassTree& tree, const std::vector<std::string>& with_images) {
+  UnreadFormats unread;
+  for (const std::string& name : names_without(tree.names(), with_images)) unread.add(tree.unread(name));
+  if (unread.empty()) return {};
+  return fmt::format("; its {}folders hold {}; convert them to JPEG or PNG to use them",
+                     with_images.empty() ? "" : "other ", unread.to_string());
+}
+
 // Why `dir`, which has folders, is no set.
 std::string no_set_reason(const fs::path& dir) {
   const std::string no_train = "there is no folder 'train' in it";
@@ -74,7 +83,10 @@ std::string no_set_reason(const fs::path& dir) {
                        hint_about_names(dir, with_images));
   const ClassTree tree(dir);
   const std::vector<std::string> classes = folders_with_images(tree);
-  if (classes.size() == 1) return fmt::format("{}, and only one class folder, '{}'", no_train, classes.front());
+  const std::string unread = unread_in(tree, classes);
+  if (classes.size() == 1)
+    return fmt::format("{}, and only one class folder, '{}'{}", no_train, classes.front(), unread);
+  if (!unread.empty()) return no_train + unread;
   if (!list_files(dir, is_image_name).empty())
     return no_train + ", and the images in it lie in no class folders";
   return no_train;

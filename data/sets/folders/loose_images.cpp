@@ -44,6 +44,23 @@ FoundImages find_images(const std::string& dir, bool all_formats) {
   return found;
 }
 
+bool is_path_of_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored) && !fs::is_directory(path, ignored);
+}
+
+// Without spaces around it, and without a pair of quotes, as tables and shells put them around a path.
+std::string_view without_quotes(std::string_view line) {
+  const auto strip = [&] {
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    line = line.substr(0, line.find_last_not_of(" \t") + 1);
+  };
+  strip();
+  if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') && line.back() == line.front())
+    line = line.substr(1, line.size() - 2);
+  return line;
+}
+
 std::vector<std::string> paths_of(const std::string& dir, const FoundImages& found) {
   std::vector<std::string> paths;
   for (const auto& [folder, names] : found.names)
@@ -109,9 +126,14 @@ std::vector<std::string> read_image_list(const std::string& file) {
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
     const bool may_be_path = line.size() <= detail::longest_path && line.find('\0') == std::string_view::npos;
-    std::string path = may_be_path ? (fs::path(file).parent_path() / fs::path(line)).string() : std::string();
-    std::error_code ignored;
-    const bool is_file = may_be_path && fs::exists(path, ignored) && !fs::is_directory(path, ignored);
+    const fs::path folder = fs::path(file).parent_path();
+    std::string path = may_be_path ? (folder / fs::path(line)).string() : std::string();
+    bool is_file = may_be_path && is_path_of_file(path);
+    if (may_be_path &&
+        !is_file) {  // names may begin or end with spaces and quotes, so the line itself comes first
+      path = (folder / fs::path(without_quotes(line))).string();
+      is_file = is_path_of_file(path);
+    }
     check(is_file, ExitCode::data,
           "{}: line {}: '{}' is not a file; expected the path of an image, relative to the folder of the list",
           file, number, line.substr(0, detail::longest_path));

@@ -1,5 +1,6 @@
 #include <fcntl.h>  // defines: open and its flags
 #include <kindred/data/files/byte_reader.h>
+#include <kindred/data/images/decoding_memory.h>
 #include <kindred/data/images/exif.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/images/shrink.h>
@@ -352,7 +353,9 @@ PackSummary write_pack(const PackSets& sets, const std::string& prefix, const st
       std::vector<RecordToWrite> made(static_cast<std::size_t>(count));
       parallel_for(count, 1, [&](std::int64_t from, std::int64_t to) {
         for (std::int64_t i = from; i < to; ++i)
-          made[static_cast<std::size_t>(i)] = make_record(part.set, begin + i, options);
+          made[static_cast<std::size_t>(i)] =
+              with_memory_for_picture([&] { return part.set.name(begin + i); },
+                                      [&] { return make_record(part.set, begin + i, options); });
       });
       for (std::int64_t i = 0; i < count; ++i) {
         const RecordToWrite& record = made[static_cast<std::size_t>(i)];

@@ -4,6 +4,8 @@
 #include <kindred/engine/error.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace kindred::cuda::emulation {
@@ -11,15 +13,25 @@ namespace {
 
 constexpr std::size_t most_waiting = 4096;  // per stream; then the host waits for the first one, as on a GPU
 
-Clock later(const Clock& a, const Clock& b) {
-  return {std::max(a[0], b[0]), std::max(a[1], b[1])};
-}
+using Time = std::chrono::steady_clock;
 
-const char* name_of(std::size_t stream) {
-  return stream == index(GpuStream::copy) ? "copies' stream" : "compute stream";
+double seconds_since(Time::time_point begun) {
+  return std::chrono::duration<double>(Time::now() - begun).count();
 }
 
 }  // namespace
+
+Clock later(const Clock& a, const Clock& b) {
+  Clock result{};
+  std::transform(a.begin(), a.end(), b.begin(), result.begin(),
+                 [](std::uint64_t x, std::uint64_t y) { return std::max(x, y); });
+  return result;
+}
+
+const char* name_of(std::size_t stream) {
+  if (stream == index(GpuStream::copy)) return "copies' stream";
+  return stream == index(GpuStream::communicate) ? "communication's stream" : "compute stream";
+}
 
 std::string describe(const std::string& name, const void* kernel) {
   return kernel == nullptr ? name : "the kernel " + kernel_name(kernel);
@@ -47,11 +59,11 @@ void Streams::put(Work work, std::size_t on) {
   const Clock before = later(stream.known, host_);
   check_order(work, on, before);
   const std::uint64_t number = stream.last + 1;
-  std::function<void()> run = work.put();
+  Turn turn = work.put();
   stream.last = number;
   if (!work.uses.empty())
     stream.unordered.push_back({number, std::move(work.name), work.kernel, std::move(work.uses)});
-  stream.waiting.push_back({number, std::move(run), {}});
+  stream.waiting.push_back({number, std::move(turn.run), std::move(turn.is_ready), {}});
   if (at_once_) {
     run_until(lasts());
   } else {
@@ -73,17 +85,14 @@ void Streams::wait_on_gpu(const Event& event, std::size_t on) {
   Stream& stream = streams_[on];
   stream.known = later(stream.known, event.clock);
   stream.waiting.push_back(
-      {++stream.last, {}, clock_of(index(event.stream), event.clock[index(event.stream)])});
+      {++stream.last, {}, {}, clock_of(index(event.stream), event.clock[index(event.stream)])});
   if (at_once_) run_until(lasts());
 }
 
 void Streams::wait_on_host(const Clock& clock) {
   host_ = later(host_, clock);
   run_until(clock);
-  for (std::size_t s = 0; s < streams_.size(); ++s) {
-    auto& unordered = streams_[s].unordered;
-    while (!unordered.empty() && unordered.front().number <= host_[s]) unordered.pop_front();
-  }
+  for (std::size_t s = 0; s < streams_.size(); ++s) forget_ordered(s);
   if (chance(0.25))
     for (std::uint64_t more = random_() % 16; more > 0 && run_something(lasts()); --more) {
     }
@@ -93,6 +102,12 @@ void Streams::wait_on_host(const Clock& clock) {
 Clock Streams::clock_of(std::size_t on) const {
   Clock clock = streams_[on].known;
   clock[on] = streams_[on].last;
+  return clock;
+}
+
+Clock Streams::lasts() const {
+  Clock clock{};
+  std::transform(streams_.begin(), streams_.end(), clock.begin(), [](const Stream& s) { return s.last; });
   return clock;
 }
 
@@ -125,34 +140,54 @@ bool Streams::chance(double of_one) {
 }
 
 void Streams::check_order(const Work& work, std::size_t on, const Clock& before) {
-  const std::size_t other = 1 - on;
-  auto& unordered = streams_[other].unordered;
-  while (!unordered.empty() && unordered.front().number <= before[other]) unordered.pop_front();
-  for (const Started& started : unordered)
-    for (const Use& a : started.uses)
-      for (const Use& b : work.uses)
-        if (conflict(a, b))
-          fail(ExitCode::internal,
-               "{} on the {} and {} on the {} use the same memory, one of them writes, and no event is "
-               "waited for between them",
-               describe(started.name, started.kernel), name_of(other), describe(work.name, work.kernel),
-               name_of(on));
+  for (std::size_t other = 0; other < streams_.size(); ++other) {
+    if (other == on) continue;
+    forget_ordered(other);
+    const auto& unordered = streams_[other].unordered;
+    auto started = std::upper_bound(unordered.begin(), unordered.end(), before[other],
+                                    [](std::uint64_t number, const Started& s) { return number < s.number; });
+    for (; started != unordered.end(); ++started)
+      for (const Use& a : started->uses)
+        for (const Use& b : work.uses)
+          if (conflict(a, b))
+            fail(ExitCode::internal,
+                 "{} on the {} and {} on the {} use the same memory, one of them writes, and no event is "
+                 "waited for between them",
+                 describe(started->name, started->kernel), name_of(other), describe(work.name, work.kernel),
+                 name_of(on));
+  }
+}
+
+void Streams::forget_ordered(std::size_t s) {
+  std::uint64_t ordered = streams_[s].last;
+  for (std::size_t other = 0; other < streams_.size(); ++other)
+    if (other != s) ordered = std::min(ordered, std::max(streams_[other].known[s], host_[s]));
+  auto& unordered = streams_[s].unordered;
+  while (!unordered.empty() && unordered.front().number <= ordered) unordered.pop_front();
 }
 
 bool Streams::may_run(std::size_t s) const {
   const Stream& stream = streams_[s];
   if (stream.waiting.empty()) return false;
-  const Clock& after = stream.waiting.front().after;
-  return after[0] <= streams_[0].done && after[1] <= streams_[1].done;
+  const Waiting& work = stream.waiting.front();
+  for (std::size_t other = 0; other < streams_.size(); ++other)
+    if (work.after[other] > streams_[other].done) return false;
+  return !work.is_ready || work.is_ready();
 }
 
 bool Streams::run_something(const Clock& wanted) {
-  bool may[2];
-  for (std::size_t s = 0; s < 2; ++s) may[s] = streams_[s].done < wanted[s] && may_run(s);
-  if (!may[0] && !may[1]) return false;
   const std::size_t compute = index(GpuStream::compute);
-  const bool chosen = may[compute] && (!may[1 - compute] || chance(prefer_compute_));
-  run_front(chosen ? compute : 1 - compute);
+  const auto may = [&](std::size_t s) { return streams_[s].done < wanted[s] && may_run(s); };
+  const bool compute_may = may(compute);
+  std::array<std::size_t, stream_count> others{};
+  std::size_t count = 0;
+  for (std::size_t s = 0; s < streams_.size(); ++s)
+    if (s != compute && may(s)) others[count++] = s;
+  if (!compute_may && count == 0) return false;
+  if (compute_may && (count == 0 || chance(prefer_compute_)))
+    run_front(compute);
+  else
+    run_front(others[count == 1 || latest_ ? 0 : random_() % count]);
   return true;
 }
 
@@ -172,13 +207,35 @@ void Streams::run_until(Clock wanted) {
   // The events that it waits for are wanted, too.
   for (Clock before{}; before != wanted;) {
     before = wanted;
-    for (std::size_t s = 0; s < 2; ++s)
+    for (std::size_t s = 0; s < streams_.size(); ++s)
       for (const Waiting& work : streams_[s].waiting)
         if (work.number <= before[s]) wanted = later(wanted, work.after);
   }
-  while (streams_[0].done < wanted[0] || streams_[1].done < wanted[1])
-    if (!run_something(chance(0.05) ? lasts() : wanted))
-      fail(ExitCode::internal, "the emulated streams wait for each other");
+  const auto is_reached = [&] {
+    for (std::size_t s = 0; s < streams_.size(); ++s)
+      if (streams_[s].done < wanted[s]) return false;
+    return true;
+  };
+  Time::time_point begun = Time::now();
+  while (!is_reached()) {
+    // Where nothing that is wanted can run, other streams may: other processes may wait for what they send.
+    if (run_something(chance(0.05) ? lasts() : wanted) || run_something(lasts())) {
+      begun = Time::now();
+      continue;
+    }
+    check(waits_for_others(), ExitCode::internal, "the emulated streams wait for each other");
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    try {
+      if (look_) look_(seconds_since(begun));
+    } catch (...) {
+      lose(std::current_exception());
+    }
+  }
+}
+
+bool Streams::waits_for_others() const {
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [](const Stream& s) { return !s.waiting.empty() && s.waiting.front().is_ready; });
 }
 
 void Streams::lose(std::exception_ptr failure) {

@@ -1,45 +1,48 @@
 // The functions for streams, events and recordings that the device uses. They lock, and they reject calls that
 // cannot be part of a recording.
 #include <kindred/engine/cuda/emulation/order.h>
+#include <kindred/engine/cuda/emulation/recorder.h>
 #include <kindred/engine/error.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace kindred::cuda::emulation {
-
-struct Recorded {
-  std::vector<Work> work;
-  std::uint64_t first_block = 0;  // the newest block when the recording began
-};
-
 namespace {
 
-// The recording in progress, and the thread that makes it.
-std::optional<Recorded> recording;
-std::thread::id recorder;
-std::string spoilt;
+struct Gpu {
+  Streams streams;  // its mutex guards both
+  std::optional<Recorder> recorder;
+
+  bool records_here() const { return recorder && recorder->is_of_this_thread(); }
+};
 
 void finish_process();
 
 // Never destroyed: tensors with static lifetime are freed after the end of main.
-Streams& streams() {
-  static auto* all = [] {
+Gpu& gpu_of_process() {
+  static auto* only = [] {
     std::atexit(finish_process);
-    return new Streams;
+    return new Gpu;
   }();
-  return *all;
+  return *only;
+}
+
+thread_local Gpu* own_gpu = nullptr;
+
+// The GPU of this thread.
+Gpu& here() {
+  return own_gpu != nullptr ? *own_gpu : gpu_of_process();
 }
 
 // Reports errors that nobody waited for.
 void finish_process() {
   wait_for_all();
   try {
-    streams().throw_failure();
+    here().streams.throw_failure();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: at the end of the program, on the emulated GPU: %s\n", error.what());
     std::_Exit(1);
@@ -48,30 +51,19 @@ void finish_process() {
 
 using Lock = std::lock_guard<std::recursive_mutex>;
 
-bool records_here() {
-  return recording && recorder == std::this_thread::get_id();
-}
-
-[[noreturn]] void spoil(const std::string& what) {
-  if (spoilt.empty()) spoilt = what;
-  fail(ExitCode::internal, "in a recording, {}", what);
-}
-
-void refuse_in_recording(GpuStream stream, const char* what) {
-  if (records_here()) spoil(what);
-  check(!recording || stream != GpuStream::compute, ExitCode::internal,
-        "another thread used the compute stream while it was recorded");
+void refuse_in_recording(const Gpu& gpu, GpuStream stream) {
+  check(!gpu.recorder || stream == GpuStream::copy, ExitCode::internal,
+        "another thread used the {} while a recording was made", name_of(index(stream)));
 }
 
 }  // namespace
 
 void start(Work work, GpuStream stream) {
-  const Lock lock(streams().mutex);
-  if (stream == GpuStream::copy || !records_here()) {
-    refuse_in_recording(stream, "work was started on the copies' stream, of which nothing is recorded");
-    return streams().put(std::move(work), index(stream));
-  }
-  recording->work.push_back(std::move(work));
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  if (gpu.records_here()) return gpu.recorder->start(std::move(work), stream);
+  refuse_in_recording(gpu, stream);
+  gpu.streams.put(std::move(work), index(stream));
 }
 
 void start(const void* kernel, std::function<void()> run, std::vector<Use> uses) {
@@ -79,15 +71,24 @@ void start(const void* kernel, std::function<void()> run, std::vector<Use> uses)
 }
 
 void wait_for_stream(GpuStream stream) {
-  const Lock lock(streams().mutex);
-  refuse_in_recording(stream, "the host waited for the GPU");
-  streams().wait_on_host(streams().clock_of(index(stream)));
-  streams().throw_and_forget();
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  forbid_in_recording("the host waited for the GPU");
+  refuse_in_recording(gpu, stream);
+  gpu.streams.wait_on_host(gpu.streams.clock_of(index(stream)));
+  gpu.streams.throw_and_forget();
 }
 
 void wait_for_all() noexcept {
-  const Lock lock(streams().mutex);
-  streams().wait_on_host(streams().lasts());
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  gpu.streams.wait_on_host(gpu.streams.lasts());
+}
+
+void watch_waits(std::function<void(double seconds)> look) {
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  gpu.streams.watch_waits(std::move(look));
 }
 
 // ---- events
@@ -101,42 +102,39 @@ void destroy_event(Event* event) noexcept {
 }
 
 void record(Event* event, GpuStream stream) {
-  const Lock lock(streams().mutex);
-  if (records_here() && stream == GpuStream::compute) {
-    event->state = Event::in_recording;
-    return;
-  }
-  refuse_in_recording(stream, "an event was recorded on the copies' stream");
-  streams().record(*event, index(stream));
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  if (gpu.records_here()) return gpu.recorder->mark(*event, stream);
+  refuse_in_recording(gpu, stream);
+  gpu.streams.record(*event, index(stream));
 }
 
 void wait_on_gpu(Event* event, GpuStream stream) {
-  const Lock lock(streams().mutex);
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
   if (event->state == Event::never) return;
-  if (records_here()) {
-    if (stream == GpuStream::compute && event->state == Event::in_recording) return;
-    spoil(stream == GpuStream::compute ? "an event was waited for that was recorded outside of it"
-                                       : "the copies' stream was told to wait");
-  }
-  refuse_in_recording(stream, "");
+  if (gpu.records_here()) return gpu.recorder->wait(*event, stream);
+  refuse_in_recording(gpu, stream);
   check(event->state == Event::recorded, ExitCode::internal,
         "an event was waited for that was last recorded within a recording");
-  streams().wait_on_gpu(*event, index(stream));
+  gpu.streams.wait_on_gpu(*event, index(stream));
 }
 
 void wait_on_host(Event* event) {
-  const Lock lock(streams().mutex);
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
   forbid_in_recording("the host waited for the GPU");
   check(event->state != Event::in_recording, ExitCode::internal,
         "the host waited for an event that was last recorded within a recording");
-  if (event->state == Event::recorded) streams().wait_on_host(event->clock);
-  streams().throw_failure();
+  if (event->state == Event::recorded) gpu.streams.wait_on_host(event->clock);
+  gpu.streams.throw_failure();
 }
 
 float milliseconds_between(Event* from, Event* to) {
-  const Lock lock(streams().mutex);
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
   for (const Event* event : {from, to})
-    check(event->state == Event::recorded && streams().is_done(*event), ExitCode::internal,
+    check(event->state == Event::recorded && gpu.streams.is_done(*event), ExitCode::internal,
           "the time between two events was asked for, and one of them has not passed");
   const auto at = [](const Event* event) { return static_cast<float>(event->clock[index(event->stream)]); };
   return (at(to) - at(from)) / 1000;
@@ -145,63 +143,87 @@ float milliseconds_between(Event* from, Event* to) {
 // ---- recordings
 
 void begin_recording() {
-  const Lock lock(streams().mutex);
-  check(!recording, ExitCode::internal, "a recording was begun within a recording");
-  streams().throw_failure();
-  recording.emplace().first_block = newest_block();
-  recorder = std::this_thread::get_id();
-  spoilt.clear();
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  check(!gpu.recorder, ExitCode::internal, "a recording was begun within a recording");
+  gpu.streams.throw_failure();
+  gpu.recorder.emplace();
 }
 
 bool is_recording() {
-  const Lock lock(streams().mutex);
-  return records_here();
+  const Gpu& gpu = here();
+  const Lock lock(here().streams.mutex);
+  return gpu.records_here();
 }
 
 void forbid_in_recording(const char* what) {
-  const Lock lock(streams().mutex);
-  if (records_here()) spoil(what);
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  if (gpu.records_here()) fail(ExitCode::internal, "{}", gpu.recorder->spoil(what));
 }
 
 void spoil_recording(const char* what) noexcept {
-  const Lock lock(streams().mutex);
-  if (records_here() && spoilt.empty()) spoilt = what;
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  if (gpu.records_here()) gpu.recorder->spoil(what);
 }
 
 Recorded* end_recording() {
-  const Lock lock(streams().mutex);
-  check(records_here(), ExitCode::internal, "a recording was ended that this thread had not begun");
-  Recorded ended = std::move(*recording);
-  recording.reset();
-  check(spoilt.empty(), ExitCode::internal, "a recording came to nothing: in it, {}", spoilt);
-  return new Recorded(std::move(ended));
+  Gpu& gpu = here();
+  const Lock lock(gpu.streams.mutex);
+  check(gpu.records_here(), ExitCode::internal, "a recording was ended that this thread had not begun");
+  Recorder ended = std::move(*gpu.recorder);
+  gpu.recorder.reset();
+  return new Recorded(std::move(ended).end());
 }
 
 void replay(Recorded* recorded) {
-  const Lock lock(streams().mutex);
+  Streams& streams = here().streams;
+  const Lock lock(streams.mutex);
   forbid_in_recording("another recording was started");
-  for (const Work& work : recorded->work)
-    for (const Use& use : work.uses)
+  for (const Recorded::Step& step : recorded->steps)
+    for (const Use& use : step.what.uses)
       if (const std::string why = why_gone(use, recorded->first_block); !why.empty())
         fail(ExitCode::internal, "a recording was started again, and memory that {} in it uses {}",
-             describe(work.name, work.kernel), why);
-  for (const Work& work : recorded->work) streams().put(work, index(GpuStream::compute));
+             describe(step.what.name, step.what.kernel), why);
+  std::vector<Event> events(recorded->events);
+  for (const Recorded::Step& step : recorded->steps) {
+    if (step.kind == Recorded::Step::work)
+      streams.put(step.what, index(step.stream));
+    else if (step.kind == Recorded::Step::mark)
+      streams.record(events[step.event], index(step.stream));
+    else
+      streams.wait_on_gpu(events[step.event], index(step.stream));
+  }
 }
 
 void destroy_recording(Recorded* recorded) noexcept {
   delete recorded;
 }
 
-// ---- the order
+// ---- for tests
 
 void draw_order(std::uint64_t seed) {
-  const Lock lock(streams().mutex);
-  streams().draw_order(seed);
+  Streams& streams = here().streams;
+  const Lock lock(streams.mutex);
+  streams.draw_order(seed);
 }
 
 void run_at_once() {
-  const Lock lock(streams().mutex);
-  streams().run_at_once();
+  Streams& streams = here().streams;
+  const Lock lock(streams.mutex);
+  streams.run_at_once();
+}
+
+void take_own_gpu() {
+  check(own_gpu == nullptr, ExitCode::internal, "this thread has a GPU of its own already");
+  own_gpu = new Gpu;
+}
+
+void leave_own_gpu() noexcept {
+  if (own_gpu == nullptr) return;
+  wait_for_all();
+  delete std::exchange(own_gpu, nullptr);
 }
 
 }  // namespace kindred::cuda::emulation

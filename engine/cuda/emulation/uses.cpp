@@ -3,6 +3,7 @@
 #include <kindred/engine/cuda/emulation/uses.h>
 #include <kindred/engine/error.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -15,7 +16,8 @@ using Address = std::uintptr_t;
 struct Block {
   std::size_t bytes;
   std::uint64_t serial;
-  bool in_recording;  // handed out during a recording
+  bool in_recording;                    // handed out during a recording
+  std::vector<std::size_t> parts = {};  // where they begin, ascending; empty: the block is one
 };
 
 struct Slab {
@@ -48,8 +50,10 @@ auto find(Entries& entries, Address address) {
   return address <= entry->first + entry->second.bytes ? entry : entries.end();
 }
 
-// From `address` to the end of the block, slab or area that contains it; nullopt if none does.
-std::optional<Use> find_use(Address address, bool writes) {
+enum class Extent { to_end_of_block, to_end_of_part };
+
+// From `address` to the end of the part, block, slab or area that contains it; nullopt if none does.
+std::optional<Use> find_use(Address address, bool writes, Extent extent) {
   Memory& m = memory();
   const auto slab = find(m.slabs, address);
   if (slab == m.slabs.end()) return std::nullopt;
@@ -59,6 +63,11 @@ std::optional<Use> find_use(Address address, bool writes) {
   if (block == m.blocks.end() || block->first < slab->first) return std::nullopt;
   use.end = block->first + block->second.bytes;
   use.block = block->second.serial;
+  if (extent == Extent::to_end_of_part) {
+    const std::vector<std::size_t>& parts = block->second.parts;
+    const auto next = std::upper_bound(parts.begin(), parts.end(), address - block->first);
+    if (next != parts.end()) use.end = block->first + *next;
+  }
   return use;
 }
 
@@ -126,6 +135,14 @@ void take_back_block(std::byte* block) {
   m.blocks.erase(reinterpret_cast<Address>(block));
 }
 
+void divide_block(std::byte* block, const std::vector<std::size_t>& begins) {
+  Memory& m = memory();
+  const std::lock_guard lock(m.mutex);
+  const auto found = m.blocks.find(reinterpret_cast<Address>(block));
+  check(found != m.blocks.end(), ExitCode::internal, "a block was divided that is not in use");
+  found->second.parts = begins;
+}
+
 std::uint64_t newest_block() {
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
@@ -144,7 +161,7 @@ Use exact_use(const void* address, std::size_t bytes, bool writes, const std::st
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
   const auto begin = reinterpret_cast<Address>(address);
-  std::optional<Use> use = find_use(begin, writes);
+  std::optional<Use> use = find_use(begin, writes, Extent::to_end_of_block);
   check(use && begin + bytes <= use->end, ExitCode::internal,
         "{} uses {} bytes that belong neither to a tensor nor to pinned memory", what, bytes);
   use->end = begin + bytes;
@@ -179,7 +196,7 @@ std::optional<Use> pointer_use(const void* kernel, const void* pointer, bool wri
   if (pointer == nullptr) return std::nullopt;
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
-  const std::optional<Use> use = find_use(reinterpret_cast<Address>(pointer), writes);
+  const std::optional<Use> use = find_use(reinterpret_cast<Address>(pointer), writes, Extent::to_end_of_part);
   if (!use)
     fail(ExitCode::internal,
          "{} was given an address that belongs to no tensor: it is the host's, or was given back to the pool",
@@ -191,7 +208,7 @@ std::optional<Use> word_use(std::uintptr_t word) {
   if (word == 0) return std::nullopt;
   Memory& m = memory();
   const std::lock_guard lock(m.mutex);
-  return find_use(word, true);
+  return find_use(word, true, Extent::to_end_of_block);
 }
 
 }  // namespace kindred::cuda::emulation

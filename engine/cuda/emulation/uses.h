@@ -1,7 +1,7 @@
 // Which memory the emulated GPU has handed out, and which part of it a piece of work uses.
 //
 // The use of a kernel is derived from its arguments: a pointer stands for everything from its address to the
-// end of its block. The kernel reads that if the pointer is to const, and otherwise writes it. The use of a
+// end of its block, or of its part in a block that is divided. In a structure it stands for all parts. The kernel reads that if the pointer is to const, and otherwise writes it. The use of a
 // copy is known to the byte.
 #pragma once
 
@@ -33,6 +33,8 @@ void release_pinned(void* address);
 // The pools of the GPU report here what they do with their slabs.
 void hand_out_block(std::byte* block, std::size_t bytes, bool in_recording);
 void take_back_block(std::byte* block);
+// Parts of the block begin at these bytes, the first at 0; kernels that are given a part's address leave the others alone.
+void divide_block(std::byte* block, const std::vector<std::size_t>& begins);
 
 // The serial number of the newest block.
 std::uint64_t newest_block();

@@ -74,6 +74,13 @@ int has_no_device_memory(int, char**) {
 int has_no_memory_for_pictures(int, char**) {
   throw OutOfMemory("no picture fits", Cause::out_of_memory_loading);
 }
+int has_only_batch_size_and_a_picture(int argc, char** argv) {
+  CommandLine line("Does nothing.", "some_program");
+  int size = 0;
+  line.add("-b,--batch-size", size);
+  line.parse(argc, argv);
+  throw OutOfMemory("no picture fits", Cause::out_of_memory_loading);
+}
 int gets_no_thread(int, char**) {
   throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
 }
@@ -105,6 +112,10 @@ TEST_CASE("main: without memory or threads a program ends with code 5 and says w
 TEST_CASE("main: advice names only flags that the program has") {
   CHECK(end_of(has_only_batch_size).error_output ==
         "some_program: error: out of memory on the host; use a smaller --batch-size\n");
+  CHECK(
+      end_of(has_only_batch_size_and_a_picture).error_output ==
+      "some_program: error: no picture fits; use smaller copies of the largest pictures, or, where several are "
+      "decoded at once, a smaller OMP_NUM_THREADS\n");
   const EndOfProgram none = end_of(has_only_image_size);
   CHECK(none.code == 5);
   CHECK(none.error_output == "some_program: error: out of memory on the host\n");

@@ -243,6 +243,12 @@ TEST_CASE("fine-tuning: what config.json holds, and what is refused") {
   config = json_file(run + "/config.json");
   CHECK(config.at("freeze_until") == "encoder");
   CHECK(config.at("encoder_lr_factor") == 0.5);
+  // The default has a name, so that a file's stage can be taken back.
+  const auto thawed = run_program(
+      "pretrain", "--config " + run + "/config.json --freeze-until none --out " + (folder / "thawed").string());
+  CAPTURE(thawed.output);
+  CHECK(thawed.code == 0);
+  CHECK(!json_file(folder / "thawed/config.json").contains("freeze_until"));
 }
 
 TEST_CASE("fine-tuning: its result belongs to its run, not to the folder around it") {

@@ -216,6 +216,26 @@ TEST_CASE("warnings: features that are nearly equal are no collapse while a run 
   CHECK(warnings(false) == 1);
 }
 
+TEST_CASE("warnings: nearly equal outputs of the head of a frozen encoder are not called a collapse") {
+  const auto warning = [](const Tensor& features) {
+    Diagnosis diagnosis(options_of("supcon"), 2, false);
+    diagnosis.see({0, 1}, {0, 1});
+    diagnosis.look_at(features);
+    diagnosis.finish_epoch(1, 1, 2);
+    REQUIRE(diagnosis.warnings().size() == 1);
+    return diagnosis.warnings()[0];
+  };
+  const std::string equal = warning(Tensor::full({4, 3}, std::sqrt(1.0 / 3), DType::f32, Device::cpu));
+  CAPTURE(equal);
+  CHECK(equal.starts_with("the outputs of the head are nearly equal (uniformity "));
+  CHECK(equal.ends_with("; the encoder is frozen, and its features stay as they were"));
+  // Four rows on one line, two at each end.
+  const std::vector<float> rows{1, 0, 0, -1, 0, 0, 1, 0, 0, -1, 0, 0};
+  const std::string line = warning(Tensor::from(rows, {4, 3}, Device::cpu));
+  CHECK(line.starts_with("the outputs of the head use "));
+  CHECK(line.find("collaps") == std::string::npos);
+}
+
 TEST_CASE("warnings: an image that stands in for unreadable ones is no repeated image") {
   std::vector<std::int32_t> labels;
   std::vector<std::int64_t> drawn, shown;

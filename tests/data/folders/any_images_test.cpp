@@ -89,3 +89,21 @@ TEST_CASE("any images: a list of paths, relative to its folder") {
   CHECK(list_error(folder, std::string("\xEF\xBB\xBF") + "a b.jpg\r\n \t\r\n") == "no error");
   CHECK(read_image_list(dir + "list.txt") == Texts{dir + "a b.jpg"});
 }
+
+TEST_CASE("any images: paths of a list may have spaces and quotes around them, or in their names") {
+  const TempFolder folder;
+  for (const char* name : {"a b.jpg", " c.jpg ", "'d.jpg'", "d.jpg"}) folder.write(name, {1});
+  const std::string dir = folder.string() + "/";
+  CHECK(list_error(folder, "\"a b.jpg\"\n 'a b.jpg'\t\r\n  a b.jpg \n c.jpg \n'd.jpg'\n\"d.jpg\"\n\"" + dir +
+                               "a b.jpg\"\n") == "no error");
+  CHECK(read_image_list(dir + "list.txt") == Texts{dir + "a b.jpg", dir + "a b.jpg", dir + "a b.jpg",
+                                                   dir + " c.jpg ", dir + "'d.jpg'", dir + "d.jpg",
+                                                   dir + "a b.jpg"});
+  for (const std::string line :
+       {"\"a b.jpg", "'a b.jpg\"", "\"\"", "''", "\"", "\" a b.jpg\"", "\"missing.jpg\""}) {
+    CAPTURE(line);
+    CHECK(list_error(folder, line + "\n") ==
+          "DIR/list.txt: line 1: '" + line +
+              "' is not a file; expected the path of an image, relative to the folder of the list");
+  }
+}

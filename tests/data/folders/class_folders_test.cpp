@@ -112,7 +112,7 @@ TEST_CASE("image names: the endings of all formats, and which of them are sample
     CAPTURE(name);
     CHECK(format(name).empty());
   }
-  for (const char* name : {"a.jpg", "a.png", "a.gif", "a.tif", "a.webp", "a.pgm"})
+  for (const char* name : {"a.jpg", "a.png", "a.gif", "a.tif", "a.webp", "a.pgm", "a.jfif", "a.APNG"})
     CHECK(detail::is_image_name(name));  // in every build
   for (const char* name : {"a.jxl", "a.jp2", "a.txt", "a"}) CHECK(!detail::is_image_name(name));
   CHECK(detail::is_image_name("a.heic") == detail::has_library_for(ImageFormat::heic));
@@ -121,6 +121,20 @@ TEST_CASE("image names: the endings of all formats, and which of them are sample
   CHECK(unread.empty());
   for (const char* name : {"b.jp2", "a.jxl", "c.jp2"}) unread.add(name);
   CHECK(unread.to_string() == "3 files of formats that this build cannot read: .jp2 (2), .jxl (1)");
+}
+
+TEST_CASE("image names: images that no build reads are known by their endings, and counted") {
+  const Texts endings = {"jxl", "jp2", "j2k", "jpf", "jpx", "jpeg2000", "jxr", "wdp", "heics", "avifs", "pbm",
+                         "pam", "tga", "pcx", "dds", "ico", "psd",      "svg", "mng", "exr",   "hdr",   "fits",
+                         "dcm", "dng", "cr2", "cr3", "nef", "arw",      "orf", "rw2", "raf"};
+  UnreadFormats unread;
+  for (const std::string& ending : endings) {
+    CAPTURE(ending);
+    CHECK(!promised_format("a." + ending).empty());
+    CHECK(!detail::is_image_name("a." + ending));
+    unread.add("a." + ending);
+  }
+  CHECK(contains(unread.to_string(), std::to_string(endings.size()) + " files of formats"));
 }
 
 TEST_CASE("loose images: READMEs and scripts of a folder that is no set are no images") {

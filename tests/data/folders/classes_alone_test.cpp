@@ -39,6 +39,47 @@ TEST_CASE("classes alone: a tenth of each class is held out, the seed says which
   CHECK(open_dataset(folder.string(), Split::evaluation, {.val_fraction = 0.5})->size() == 17);  // 10, 5 and 2
 }
 
+TEST_CASE(
+    "classes alone: a folder with only images of formats that are not read is a warning, or named in the "
+    "error") {
+  const std::string convert = "; convert them to JPEG or PNG to use them",
+                    why = ": not taken for a class, because no image in it can be read: ";
+  const TempFolder folder;
+  for (const char* name : {"ant", "bee"}) write_class_folders(folder, name, {""}, 2, 8);
+  for (const char* path : {"cat/1.jp2", "cat/in/2.JP2", "cat/3.tga", "dog/1.cr2", "docs/readme.txt"})
+    folder.write(path, {1});
+  for (const Split split : {Split::train, Split::evaluation}) {
+    const Texts notes = notes_of(folder, *open_dataset(folder.string(), split));
+    REQUIRE(notes.size() == 4);
+    CHECK(notes[0] == "warning: DIR/cat" + why +
+                          "3 files of formats that this build cannot read: .jp2 (2), .tga (1)" + convert);
+    CHECK(notes[1] ==
+          "warning: DIR/dog" + why + "1 file of formats that this build cannot read: .cr2 (1)" + convert);
+    CHECK(notes[2] == "note: DIR: not taken for classes, because there are no images in them: 'docs'");
+  }
+  for (const char* path : {"e/1.jp2", "f/1.jp2", "g/1.jp2", "h/1.jp2", "i/1.psd"}) folder.write(path, {1});
+  const Texts notes = notes_of(folder, *open_dataset(folder.string(), Split::train));
+  REQUIRE(notes.size() == 8);
+  CHECK(notes[5] ==
+        "warning: DIR: 2 more folders are not taken for classes, because no image in them can be read: "
+        "2 files of formats that this build cannot read: .jp2 (1), .psd (1)" +
+            convert);
+
+  const TempFolder one;
+  write_class_folders(one, "ant", {""}, 2, 8);
+  one.write("bee/1.jp2", {1});
+  CHECK(contains(set_error(one),
+                 "DIR: there is no folder 'train' in it, and only one class folder, 'ant'; its other "
+                 "folders hold 1 file of formats that this build cannot read: .jp2 (1)" +
+                     convert + "; expected DIR/train/<class>"));
+  const TempFolder none;
+  for (const char* path : {"ant/1.jp2", "bee/2.jp2"}) none.write(path, {1});
+  CHECK(contains(set_error(none),
+                 "DIR: there is no folder 'train' in it; its folders hold 2 files of formats "
+                 "that this build cannot read: .jp2 (2)" +
+                     convert));
+}
+
 TEST_CASE("classes alone: with a fraction of 0 all images are for training") {
   const TempFolder folder;
   write_class_folders(folder, "ant", {""}, 3, 8);

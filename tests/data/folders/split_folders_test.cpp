@@ -105,15 +105,54 @@ TEST_CASE("split folders: a test split without labels is named and not used") {
               "(validation fraction 0.1, seed 0)"});
   std::filesystem::create_directories(folder.path() / "test/unknown");
   std::filesystem::rename(folder.path() / "test/1.jpg", folder.path() / "test/unknown/1.jpg");
-  CHECK(!open_dataset(folder.string(), Split::evaluation));
+  CHECK(open_dataset(folder.string(), Split::evaluation)->labels() == std::vector<std::int32_t>{0, 1});
   CHECK(notes_of(folder, *open_dataset(folder.string(), Split::train)) ==
-        Texts{"note: DIR/test is not used: none of its folders is a class of train"});
+        Texts{"warning: DIR/test is not used: no folder in it has the name of a class of train: it has "
+              "'unknown', and "
+              "train has 'a', 'b'; give both the same class folders to evaluate on it",
+              "note: DIR/train: 2 of 4 images, the same share of each class, are held out for evaluation "
+              "(validation fraction 0.1, seed 0)"});
   // The same in a validation split is an error: it was made for training.
   std::filesystem::rename(folder.path() / "test", folder.path() / "val");
   CHECK(
       set_error(folder, "", Split::evaluation) ==
       "DIR/val: it has images of 'unknown', which train does not have, and none of a class of train; give both "
       "the same class folders");
+}
+
+TEST_CASE(
+    "split folders: class folders of tests that differ only in the case of letters are named, and a tenth is "
+    "held out") {
+  const TempFolder folder;
+  write_class_folders(folder, "train", {"hat", "pants"}, 20, 8);
+  write_class_folders(folder, "test", {"Hat", "Pants"}, 3, 8);
+  const std::string differ = "'Hat', 'Pants' differ from 'hat', 'pants' of train only in the case of letters";
+  CHECK(default_val_fraction(folder.string()) == 0.1);
+  const Dataset held = *open_dataset(folder.string(), Split::evaluation);
+  CHECK(held.size() == 4);
+  CHECK(held.origin().part == "held out");
+  CHECK(open_dataset(folder.string(), Split::train)->size() == 36);
+  CHECK(notes_of(folder, held) ==
+        Texts{"warning: DIR/test is not used: no folder in it has the name of a class of train: " + differ +
+                  "; rename them to evaluate on it",
+              "note: DIR/train: 4 of 40 images, the same share of each class, are held out for evaluation "
+              "(validation fraction 0.1, seed 0)"});
+  CHECK(!open_dataset(folder.string(), Split::evaluation, {.val_fraction = 0}));
+  // What is asked for by name is an error, and so is a folder for validation: it was made for training.
+  const std::string none =
+      ": it has images of 'Hat', 'Pants', which train does not have, and none of a class of train: " + differ +
+      "; give both the same class folders";
+  CHECK(set_error(folder, "", Split::test) == "DIR/test" + none);
+  std::filesystem::rename(folder.path() / "test", folder.path() / "val");
+  CHECK(set_error(folder, "", Split::evaluation) == "DIR/val" + none);
+  // One that fits: the folder is used, and the other one is named.
+  std::filesystem::rename(folder.path() / "val/Hat", folder.path() / "val/hat");
+  const Dataset some = *open_dataset(folder.string(), Split::evaluation);
+  CHECK(some.size() == 3);
+  CHECK(contains(
+      notes_of(folder, some).front(),
+      "left out, because train does not have this class: 'Pants'; 'Pants' differs from 'pants' of train only "
+      "in the case of letters"));
 }
 
 TEST_CASE("split folders: a class that evaluation lacks, or has in addition, is a warning") {

@@ -43,7 +43,58 @@ Bytes tiff_file(std::uint32_t photometric) {
   return file;
 }
 
+// 4 x 1 pixels of four samples, RGB and one whose meaning `extra` says: 0 nothing, 1 alpha that the colours are multiplied
+// by, 2 alpha that they are not. `bits` is 8 or 16.
+Bytes tiff_with_alpha(std::uint32_t extra, std::uint32_t bits, const Bytes& samples) {
+  constexpr std::uint32_t short_type = 3, long_type = 4, bits_at = 134, pixels_at = 142;
+  Bytes file{'I', 'I', 42, 0, 8, 0, 0, 0};
+  const auto put = [&](std::uint32_t value, int count) {
+    for (int i = 0; i < count; ++i) file.push_back(static_cast<std::uint8_t>((value >> (8 * i)) & 0xFF));
+  };
+  const std::uint32_t bytes = 16 * bits / 8;
+  const std::array<std::array<std::uint32_t, 4>, 10> entries{{{256, long_type, 1, 4},
+                                                              {257, long_type, 1, 1},
+                                                              {258, short_type, 4, bits_at},
+                                                              {259, short_type, 1, 1},
+                                                              {262, short_type, 1, 2},
+                                                              {273, long_type, 1, pixels_at},
+                                                              {277, short_type, 1, 4},
+                                                              {278, long_type, 1, 1},
+                                                              {279, long_type, 1, bytes},
+                                                              {338, short_type, 1, extra}}};
+  put(static_cast<std::uint32_t>(entries.size()), 2);
+  for (const auto& [tag, type, count, value] : entries) {
+    put(tag, 2);
+    put(type, 2);
+    put(count, 4);
+    put(value, 4);
+  }
+  put(0, 4);
+  for (int i = 0; i < 4; ++i) put(bits, 2);
+  for (const std::uint8_t sample : samples) {
+    if (bits == 16) file.push_back(201);  // the low byte, which is not used
+    file.push_back(sample);
+  }
+  return file;
+}
+
 }  // namespace
+
+TEST_CASE(
+    "TIFF: colours that are multiplied by alpha are divided by it, as Pillow does; others are as they are") {
+  if (!detail::has_library_for(ImageFormat::tiff)) return;
+  const Bytes samples{100, 50, 25, 128, 7, 8, 9, 0, 200, 10, 0, 100, 11, 12, 13, 255};
+  const Bytes as_they_are{100, 50, 25, 7, 8, 9, 200, 10, 0, 11, 12, 13};
+  const Bytes divided{199, 99, 49, 0, 0, 0, 255, 25, 0, 11, 12, 13};  // floor(255 colour / alpha), 255 at most
+  for (const std::uint32_t bits : {8u, 16u})
+    for (const std::uint32_t extra : {0u, 1u, 2u}) {
+      CAPTURE(bits);
+      CAPTURE(extra);
+      const Decoded decoded = decode_image(tiff_with_alpha(extra, bits, samples));
+      CHECK(decoded.outcome == Outcome::ok);
+      CHECK(decoded.image.pixels == (extra == 1 ? divided : as_they_are));
+    }
+}
 
 TEST_CASE("TIFF: colours that would not be Pillow's are refused by their name, as unreadable formats are") {
   const std::pair<std::uint32_t, const char*> refused[] = {

@@ -150,7 +150,7 @@ TEST_CASE("PNG: damaged headers and chunks are refused with the reason") {
         "damaged PNG: it does not begin with a header chunk");
   Bytes cut = good;
   cut.resize(cut.size() - 12);
-  CHECK(why(cut) == "truncated PNG: the file ends before its IEND chunk");
+  CHECK(why(cut) == "truncated PNG: all pixels are there, but no IEND chunk");
   cut.resize(cut.size() - 1);
   CHECK(why(cut) == "truncated PNG: a chunk is longer than the rest of the file");
   Bytes flipped = good;
@@ -170,6 +170,43 @@ TEST_CASE("PNG: damaged headers and chunks are refused with the reason") {
   }
   PngPicture without{.height = 1, .width = 1, .colour = 3, .samples = {0}};
   CHECK(why(png_file(without)) == "damaged PNG: it has no palette before its pixels");
+}
+
+TEST_CASE(
+    "PNG: a file that ends behind its pixels, without its IEND chunk, is damaged, and rejected if pixels "
+    "lack") {
+  const Bytes good = png_file(small());
+  const auto outcome_of = [&](const Bytes& file, Outcome outcome, const std::string& reason) {
+    CAPTURE(file.size());
+    const Decoded decoded = decode_image(file);
+    CHECK(decoded.outcome == outcome);
+    CHECK(decoded.reason == reason);
+    CHECK(decoded.image.pixels == (outcome == Outcome::rejected ? Bytes() : small_pixels));
+  };
+  const std::string behind = "truncated PNG: all pixels are there, but no IEND chunk";
+  outcome_of(good, Outcome::ok, "");
+  for (std::size_t missing = 1; missing <= 12; ++missing)
+    outcome_of(Bytes(good.begin(), good.end() - static_cast<std::ptrdiff_t>(missing)), Outcome::damaged,
+               behind);
+  const Bytes text = png_chunk("tEXt", Bytes(20));  // which may be skipped, also if it is cut
+  Bytes with_text(good.begin(), good.end() - 12);
+  with_text.insert(with_text.end(), text.begin(), text.end() - 5);
+  outcome_of(with_text, Outcome::damaged, behind);
+
+  // The data in two chunks, and the second one is missing: its end, or all of it.
+  const Bytes stream = zlib_stream(filtered_rows(small()));
+  const auto half = stream.begin() + static_cast<std::ptrdiff_t>(stream.size() / 2);
+  const Bytes header = png_chunk("IHDR", png_header(small())),
+              first = png_chunk("IDAT", Bytes(stream.begin(), half));
+  const Bytes second = png_chunk("IDAT", Bytes(half, stream.end()));
+  outcome_of(joined({png_magic, header, first, second}), Outcome::damaged, behind);
+  outcome_of(joined({png_magic, header, first, Bytes(second.begin(), second.end() - 1)}), Outcome::rejected,
+             "truncated PNG: a chunk is longer than the rest of the file");
+  for (const std::size_t rest : {0u, 1u, 11u})
+    outcome_of(joined({png_magic, header, first,
+                       Bytes(second.begin(), second.begin() + static_cast<std::ptrdiff_t>(rest))}),
+               Outcome::rejected, "truncated PNG: the file ends before all pixels are there");
+  outcome_of(joined({png_magic, header}), Outcome::rejected, "truncated PNG: the file ends before its pixels");
 }
 
 TEST_CASE("PNG: a colour that the palette lacks is black, and the picture damaged") {

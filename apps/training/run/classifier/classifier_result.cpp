@@ -5,6 +5,7 @@
 #include <kindred/apps/training/run/same_run.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
 #include <kindred/engine/counted.h>
+#include <kindred/engine/error.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,19 @@
 #include <filesystem>
 
 namespace kindred {
+namespace {
+
+// Whether the file says this already, so that a finished run needs no space on the disk.
+bool is_said_in(const std::filesystem::path& file, const nlohmann::json& value) {
+  try {
+    return read_json(file) == value;
+  } catch (const Error&) {  // it is missing or damaged
+    return false;
+  }
+}
+
+}  // namespace
+
 void write_classifier_result(const PretrainOptions& o, const Scores& scores, std::int64_t epochs_done,
                              const Dataset& train, const Dataset& evaluation) {
   if (scores.images() == 0) {
@@ -27,20 +41,21 @@ void write_classifier_result(const PretrainOptions& o, const Scores& scores, std
                                    {"weight_decay", o.weight_decay},
                                    {"label_smoothing", o.loss_flags.label_smoothing},
                                    {"seed", o.seed}};
-  write_json(out / classifier_result_name, {{"top1", scores.top1()},
-                                            {"top5", scores.top5()},
-                                            {"images", scores.images()},
-                                            {"evaluated_on", evaluated_on(evaluation, scores.images())},
-                                            {"classes", train.classes()},
-                                            {"train_images", train.size()},
-                                            {"model", o.model},
-                                            {"encoder", (out / encoder_name).string()},
-                                            {"augment", o.augment},
-                                            {"image_size", o.image_size},
-                                            {"resize", name_of(resize_names, o.resize)},
-                                            {"exif", name_of(exif_names, o.exif)},
-                                            {"epochs_done", epochs_done},
-                                            {"settings", settings}});
+  const nlohmann::json result = {{"top1", scores.top1()},
+                                 {"top5", scores.top5()},
+                                 {"images", scores.images()},
+                                 {"evaluated_on", evaluated_on(evaluation, scores.images())},
+                                 {"classes", train.classes()},
+                                 {"train_images", train.size()},
+                                 {"model", o.model},
+                                 {"encoder", (out / encoder_name).string()},
+                                 {"augment", o.augment},
+                                 {"image_size", o.image_size},
+                                 {"resize", name_of(resize_names, o.resize)},
+                                 {"exif", name_of(exif_names, o.exif)},
+                                 {"epochs_done", epochs_done},
+                                 {"settings", settings}};
+  if (!is_said_in(out / classifier_result_name, result)) write_json(out / classifier_result_name, result);
   fmt::print("classifier of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", o.model, scores.top1(),
              scores.top5(), counted(scores.images(), "image"), counted(train.classes(), "class"));
 }

@@ -54,13 +54,13 @@ bool has_set_aside(const fs::path& folder) {
 
 // What stays in the folder could be taken for the new run's: features of the earlier encoder, for example.
 void print_others(const fs::path& folder) {
-  constexpr std::size_t most_names = 4;
+  constexpr std::size_t most_names = 20;
   std::vector<std::string> names = names_of_others(folder);
   if (names.empty()) return;
   const std::size_t all = names.size();
   names.resize(std::min(all, most_names));
   for (std::string& name : names) name = one_line(name);
-  fmt::print("note: {} also holds {}{}, which {} not of the new run\n", one_line(folder.string()),
+  fmt::print("warning: {} also holds {}{}, which {} not of the new run\n", one_line(folder.string()),
              fmt::join(names, ", "),
              all > names.size() ? fmt::format(" (and {} more)", all - names.size()) : "",
              all == 1 ? "is" : "are");
@@ -84,14 +84,39 @@ void put_right(const fs::path& folder) {
   put_right_locked(folder);
 }
 
+// The folders around this one, the nearest first.
+std::vector<fs::path> folders_around(const fs::path& folder) {
+  std::vector<fs::path> around;
+  for (fs::path at = folder_around(folder); around.empty() || at != around.back(); at = at.parent_path())
+    around.push_back(at);
+  return around;
+}
+
 // A probe's folder lies inside its run's, whose earlier files may include that probe's.
-void put_run_around_right(const fs::path& folder) {
-  const fs::path run = folder_around(folder);
-  check(!has_set_aside(run) || !is_locked(run), ExitCode::usage,
-        "--out {}: the run in {} is being replaced by another process; wait until it has saved, or give "
-        "another folder",
-        folder.string(), run.string());
-  put_right(run);
+void put_runs_around_right(const fs::path& folder) {
+  for (const fs::path& run : folders_around(folder)) {
+    check(!has_set_aside(run) || !is_locked(run), ExitCode::usage,
+          "--out {}: the run in {} is being replaced by another process; wait until it has saved, or give "
+          "another folder",
+          folder.string(), run.string());
+    put_right(run);
+  }
+}
+
+// Returns `folder`. What lies below RUN/checkpoints is not set aside with the run, so nothing is put there.
+const fs::path& checked_for_checkpoints(const fs::path& folder) {
+  std::error_code ignored;
+  for (fs::path at : {folder, fs::weakly_canonical(folder, ignored)}) {  // also what a link points to
+    if (at.empty()) continue;
+    at = fs::absolute(at, ignored).lexically_normal();
+    for (; at.has_relative_path(); at = at.parent_path()) {
+      const fs::path run = at.parent_path();
+      check(at.filename() != "checkpoints" || !(holds_run(run) || SetAside(run, FolderOf::run).is_there()),
+            ExitCode::usage, "--out {}: {} is for the checkpoints of the run in {}; give another folder",
+            folder.string(), at.string(), run.string());
+    }
+  }
+  return folder;
 }
 
 }  // namespace
@@ -130,28 +155,28 @@ void check_no_file_of_run(const char* flag, const std::string& file) {
     if (path.empty()) continue;
     const fs::path folder = folder_around(path);
     const std::string name = path.filename().string();
-    const bool is_of_run = has_run(folder) && is_own_name(folder, name, FolderOf::run);
+    const bool is_of_run = has_run(folder) && is_own_name(name, FolderOf::run);
     const bool is_checkpoint =
         folder.filename() == "checkpoints" && is_checkpoint_name(name) && has_run(folder.parent_path());
     check(!is_of_run && !is_checkpoint, ExitCode::usage,
           "{} {}: a file of this name belongs to the run in {}; give another name", flag, file,
           (is_of_run ? folder : folder.parent_path()).string());
     const bool has_probe = holds_probe(folder) || SetAside(folder, FolderOf::probe).is_there();
-    check(!has_probe || !is_own_name(folder, name, FolderOf::probe), ExitCode::usage,
+    check(!has_probe || !is_own_name(name, FolderOf::probe), ExitCode::usage,
           "{} {}: a file of this name belongs to the result of linear_probe in {}; give another name", flag,
           file, folder.string());
   }
 }
 
 OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun existing)
-    : folder_(folder),
+    : folder_(checked_for_checkpoints(folder)),
       what_(what),
       existing_(existing),
       made_(make_output_folder(folder)),
       lock_(folder),  // before anything is moved or removed, because another process may be using the folder
       earlier_(folder, what) {
   try {
-    if (what == FolderOf::probe) put_run_around_right(folder);
+    if (what == FolderOf::probe) put_runs_around_right(folder);
     put_right_locked(folder);
     check_free();
   } catch (...) {
@@ -160,6 +185,9 @@ OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun ex
   }
   goes_on_ = existing == ExistingRun::resume && holds_run(folder);
 }
+
+OutputFolder::OutputFolder()
+    : what_(FolderOf::run), existing_(ExistingRun::refuse), earlier_({}, FolderOf::run) {}
 
 OutputFolder::~OutputFolder() {
   try {
@@ -215,9 +243,9 @@ void OutputFolder::replace() {
       check(!is_locked(inside), ExitCode::usage,
             "--out {}: another process is writing to {}; wait for it, or give another folder", folder_.string(),
             inside.string());
-      if (!holds_probe(inside) && !SetAside(inside, FolderOf::probe).is_there()) continue;
+      if (!holds_probe_inside(inside) && !SetAside(inside, FolderOf::probe).is_there()) continue;
       put_right(inside);
-      if (holds_probe(inside)) probes.push_back(one_line(name));
+      if (holds_probe_inside(inside)) probes.push_back(one_line(name));
     }
   earlier_.move_away();
   replaces_ = true;

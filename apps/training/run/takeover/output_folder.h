@@ -20,6 +20,9 @@ class OutputFolder {
   // Error(usage) if it holds results and `existing` does not say what to do with them, or if another process is
   // using it; also Error(io).
   OutputFolder(const std::filesystem::path& folder, FolderOf what, ExistingRun existing);
+  // For a process that writes nothing, as all but the first of those that train together: it holds no folder, and there is
+  // nothing to go on with or to replace.
+  OutputFolder();
   // If the earlier results are still set aside, they come back. If there is no result, the files of the new run
   // are removed, except for reports, and so is the folder if it was created here and is empty.
   ~OutputFolder();

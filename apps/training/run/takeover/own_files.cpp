@@ -1,12 +1,15 @@
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/safetensors.h>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <system_error>
 
@@ -61,6 +64,72 @@ bool is_own_file(const fs::path& path) {
   return type == fs::file_type::regular || type == fs::file_type::symlink;
 }
 
+// Returns true for a result.json that linear_probe wrote.
+bool is_result_of_probe(const fs::path& file) {
+  if (!is_own_file(file)) return false;
+  try {
+    const nlohmann::json result = read_json(file);
+    return result.is_object() && result.contains("top1") && result.contains("train_images") &&
+           result.contains("encoder");
+  } catch (const Error&) {
+    return false;  // it is another program's
+  }
+}
+
+// Returns true for a file with a classifier that names the classes, as those of Kindred do.
+bool is_classifier(const fs::path& file) {
+  if (!is_own_file(file)) return false;
+  try {
+    const SafetensorsFile opened(file);
+    return opened.find("fc.weight") != nullptr && opened.metadata().contains("classes");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// A run, also one that is set aside: what lies in folders inside it belongs to that run.
+bool is_folder_of_run(const fs::path& folder) {
+  std::error_code ignored;
+  return holds_run(folder) || fs::exists(folder / ".kindred-run-moving", ignored) ||
+         fs::exists(folder / ".kindred-run-earlier", ignored);
+}
+
+void add_folders_inside(const fs::path& folder, const fs::path& below, std::vector<std::string>& names) {
+  for (const std::string& name : names_in(folder / below, [](const std::string& each) {
+         return each != "checkpoints" && !each.starts_with(".kindred-");
+       })) {
+    std::error_code ignored;
+    const fs::path inside = below / name;
+    if (fs::symlink_status(folder / inside, ignored).type() != fs::file_type::directory) continue;
+    names.push_back(inside.string());
+    if (!is_folder_of_run(folder / inside)) add_folders_inside(folder, inside, names);
+  }
+}
+
+// Whether this program's output goes to the file.
+bool is_output(const fs::path& file) {
+  std::error_code ignored;
+  return fs::equivalent(file, "/proc/self/fd/1", ignored) || fs::equivalent(file, "/proc/self/fd/2", ignored);
+}
+
+bool is_visible(const std::string& name) {
+  return !name.starts_with(".kindred-");
+}
+
+// At any depth; links are not followed.
+std::int64_t visible_files_below(const fs::path& folder) {
+  std::int64_t files = 0;
+  for (const std::string& name : names_in(folder, is_visible)) {
+    std::error_code ignored;
+    const fs::path path = folder / name;
+    if (fs::symlink_status(path, ignored).type() == fs::file_type::directory)
+      files += visible_files_below(path);
+    else if (!is_output(path))
+      ++files;
+  }
+  return files;
+}
+
 }  // namespace
 
 fs::path path_at(const fs::path& folder, const fs::path& file, const HidingPlace& place) {
@@ -89,35 +158,40 @@ std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const Hid
   for (const std::string& name : folders_inside(folder)) {
     if (is_hidden)
       add(name, is_name_of_probe);
-    else if (holds_probe(folder / name))  // a run in that folder has a bad_images.tsv of its own
+    else if (holds_probe_inside(folder / name))  // a run in that folder has a bad_images.tsv of its own
       add(name, holds_run(folder / name) ? is_name_of_result : is_name_of_probe);
   }
   return files;
 }
 
 std::vector<std::string> folders_inside(const fs::path& folder) {
-  std::vector<std::string> names = names_in(
-      folder, [](const std::string& name) { return name != "checkpoints" && !name.starts_with(".kindred-"); });
-  std::erase_if(names, [&](const std::string& name) {
-    std::error_code ignored;
-    return fs::symlink_status(folder / name, ignored).type() != fs::file_type::directory;
-  });
+  std::vector<std::string> names;
+  add_folders_inside(folder, {}, names);
   std::sort(names.begin(), names.end());
   return names;
 }
 
+bool holds_probe_inside(const fs::path& folder) {
+  if (holds_probe(folder)) return true;
+  return !holds_run(folder) &&
+         (is_result_of_probe(folder / "result.json") || is_classifier(folder / "classifier.safetensors"));
+}
+
 std::vector<std::string> names_of_others(const fs::path& run) {
-  const auto is_visible = [](const std::string& name) { return !name.starts_with(".kindred-"); };
   std::vector<std::string> names = names_in(run, is_visible);
-  std::erase_if(names, [&](const std::string& name) {
-    std::error_code ignored;
-    for (const char* log : {"/proc/self/fd/1", "/proc/self/fd/2"})
-      if (fs::equivalent(run / name, log, ignored)) return true;
-    if (fs::symlink_status(run / name, ignored).type() != fs::file_type::directory) return false;
-    return name == "checkpoints" || names_in(run / name, is_visible).empty();
-  });
   std::sort(names.begin(), names.end());
-  return names;
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    std::error_code ignored;
+    const bool is_subfolder = fs::symlink_status(run / name, ignored).type() == fs::file_type::directory;
+    if (is_subfolder && name == "checkpoints") continue;
+    const std::int64_t files = is_subfolder ? visible_files_below(run / name) : 0;
+    if (is_subfolder && files > 0)
+      others.push_back(fmt::format("{}/ ({})", name, counted(files, "file")));
+    else if (!is_subfolder && !is_output(run / name))
+      others.push_back(name);
+  }
+  return others;
 }
 
 bool holds_run(const fs::path& folder) {
@@ -139,7 +213,7 @@ bool holds_results(const fs::path& folder, FolderOf what) {
   const std::vector<std::string> names = folders_inside(folder);
   return holds_run(folder) || holds_probe(folder) ||
          std::any_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return holds_probe(folder / name); });
+                     [&](const std::string& name) { return holds_probe_inside(folder / name); });
 }
 
 bool holds_save(const fs::path& folder, FolderOf what) {
@@ -148,9 +222,8 @@ bool holds_save(const fs::path& folder, FolderOf what) {
          !CheckpointFolder(folder, 1).candidates().empty();
 }
 
-bool is_own_name(const fs::path& folder, const std::string& name, FolderOf what) {
-  if (what == FolderOf::probe) return is_name_of_probe(name);
-  return holds_classifying_run(folder) ? is_name_of_run_or_result(name) : is_name_of_run(name);
+bool is_own_name(const std::string& name, FolderOf what) {
+  return what == FolderOf::probe ? is_name_of_probe(name) : is_name_of_run_or_result(name);
 }
 
 bool is_report(const fs::path& file) {

@@ -23,17 +23,18 @@ std::filesystem::path path_at(const std::filesystem::path& folder, const std::fi
                               const HidingPlace& place);
 
 // Kindred's files in an output folder that are at this place, as paths below the folder. Those of a run include
-// its checkpoints, and the files of probes in folders directly inside. Other folders, and links to folders of
+// its checkpoints, and the files of probes in the folders inside, at any depth. Other folders, and links to folders of
 // probes, are left out.
 std::vector<std::filesystem::path> own_files(const std::filesystem::path& folder, FolderOf what,
                                              const HidingPlace& place = {});
 
-// The names of the folders directly inside, in order, without checkpoints/, Kindred's hidden folders and links.
+// The folders inside, at any depth, as paths below the folder, in order: without checkpoints/, Kindred's hidden folders,
+// links, and what lies in a folder that holds a run itself.
 std::vector<std::string> folders_inside(const std::filesystem::path& folder);
 
-// The names of the files and folders directly inside, in order, that stay there when the run's own files are set aside:
-// the user's, and those of programs that read the run. Left out are checkpoints/, hidden files and folders of Kindred's,
-// folders that hold nothing else, and the file that this program's output goes to.
+// What stays in the folder when the run's own files are set aside, in order: the user's files, and those of programs that
+// read the run. A folder stands for the files in it, at any depth: "pictures/ (12 files)". Left out are checkpoints/, hidden
+// files and folders of Kindred's, folders that hold no others, and the file that this program's output goes to.
 std::vector<std::string> names_of_others(const std::filesystem::path& run);
 
 // Returns true if there is a line of metrics, an encoder or a checkpoint.
@@ -41,15 +42,17 @@ bool holds_run(const std::filesystem::path& folder);
 // Returns true if there are both files that every probe ends with, result.json and classifier.safetensors, and they
 // are not those of a run that trained its classifier itself (--loss cross_entropy).
 bool holds_probe(const std::filesystem::path& folder);
+// The same of a folder inside a run's, where also one of the two files counts, if its content is Kindred's.
+bool holds_probe_inside(const std::filesystem::path& folder);
 // Returns true if there are results that a new run or probe would replace, or mix with its own.
 bool holds_results(const std::filesystem::path& folder, FolderOf what);
 // Returns true if there is what a new run or probe counts as its save: an encoder or a checkpoint, or
 // result.json, which is written last.
 bool holds_save(const std::filesystem::path& folder, FolderOf what);
 
-// Returns true if a run, or a probe, gives this name to a file in this folder, whether it is there or not. Only a run that
-// trains a classifier has a result.json and a classifier.safetensors.
-bool is_own_name(const std::filesystem::path& folder, const std::string& name, FolderOf what);
+// Returns true if a run, or a probe, gives this name to a file. Those of a run include the result.json and
+// classifier.safetensors that only a run with a classifier has: beside any run they would be taken for its own.
+bool is_own_name(const std::string& name, FolderOf what);
 
 // Returns true if the file tells the user why a run ended: non_finite.json, or a bad_images.tsv that lists any.
 bool is_report(const std::filesystem::path& file);

@@ -91,7 +91,9 @@ void SetAside::remove() {
   // Of the folders of probes, those that are empty now. rmdir removes neither a folder that holds something nor
   // a link.
   for (const fs::path& file : files)
-    if (is_of_probe_inside(file)) ::rmdir((folder_ / file.parent_path()).c_str());
+    if (is_of_probe_inside(file))
+      for (fs::path at = file.parent_path(); !at.empty(); at = at.parent_path())
+        ::rmdir((folder_ / at).c_str());
 }
 
 bool SetAside::put_right() {

@@ -8,6 +8,7 @@
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/counted.h>
 
 #include <fmt/core.h>
@@ -79,27 +80,36 @@ std::optional<double> measure_start(Learner& learner, const PretrainOptions& o, 
   if (!evaluation || o.knn_every == 0) return std::nullopt;
   const std::optional<double> neighbours =
       measure_accuracies(learner, o, device, train, *evaluation).neighbours;
-  if (interrupt_signal() != 0 || !neighbours) return std::nullopt;
+  if (agreed_interrupt_signal(world()) != 0 || !neighbours) return std::nullopt;
   fmt::print("before the first step: neighbours {:.3f} (chance {:.3f})\n", *neighbours,
              chance_of(*evaluation).accuracy);
   return neighbours;
 }
 
 std::string verdict(const RunState& run, const std::optional<Chance>& chance, const LossOptions& loss,
-                    bool began_untrained) {
+                    bool began_untrained, bool encoder_learns) {
   const std::optional<double> figure = chance ? newest_neighbours(run) : std::nullopt,
                               uniformity = last_uniformity(run);
   const double neighbours = figure.value_or(0);
   const bool above_chance = figure && is_clearly_above(neighbours, chance->accuracy, chance->images);
-  if (uniformity && *uniformity > collapsed_uniformity && !above_chance)
+  const bool is_equal = uniformity && *uniformity > collapsed_uniformity;
+  if (encoder_learns && is_equal && !above_chance)
     return fmt::format(
         "verdict: the encoder has collapsed: all features are nearly equal (uniformity {:.3f}); {}",
         *uniformity, advice_on_collapse(loss));
+  // The figures are of the encoder's own features, uniformity is of what the head makes of them.
+  const std::string of_head =
+      is_equal ? fmt::format("the outputs of the head are nearly equal (uniformity {:.3f})", *uniformity) : "";
+  if (!figure && !encoder_learns && is_equal)
+    return "verdict: the encoder is frozen, and its features are those that the run began with; " + of_head;
   if (!figure) return "";
   const std::string before = began_untrained ? "untrained" : "before the first step";
   const std::string figures =
       fmt::format("neighbours {:.3f} on {}{}, chance {:.3f}", neighbours, counted(chance->images, "image"),
                   run.untrained ? fmt::format(", {} {:.3f}", before, *run.untrained) : "", chance->accuracy);
+  if (!encoder_learns)
+    return "verdict: the encoder is frozen, and its features are those that the run began with: " + figures +
+           (is_equal ? "; " + of_head : "");
   if (!above_chance)
     return "verdict: no clear sign of learning, the features are as good as chance: " + figures;
   const char* const those = began_untrained ? "those of an untrained encoder" : "those that the run began with";
@@ -170,8 +180,8 @@ std::string closing_lines(const PretrainOptions& o, const RunState& run, std::op
   const std::string unlabelled = train.origin().has_classes() ? "" : train.origin().folder;
   std::string lines;
   for (const std::string& line :
-       {early_end(run, o.epochs, o.early_stop, best), verdict(run, chance, loss, o.weights.empty()),
-        describe_epochs(run, best, figure),
+       {early_end(run, o.epochs, o.early_stop, best),
+        verdict(run, chance, loss, o.weights.empty(), !freezes_encoder(o)), describe_epochs(run, best, figure),
         "next: " + next_command(o, evaluation.has_value(), loss.classifies(), unlabelled)})
     if (!line.empty()) lines += line + "\n";
   return lines;

@@ -34,9 +34,10 @@ std::optional<double> measure_start(Learner& learner, const PretrainOptions& opt
                                     const Dataset& train, const std::optional<Dataset>& evaluation);
 
 // "verdict: the encoder has learned: neighbours 0.812 on 240 images, untrained 0.431, chance 0.250", or that it has not,
-// or that it has collapsed. Empty if no figure says it. Chance is not known without an evaluation.
+// or that it has collapsed; of an encoder that is frozen, that its features are still the same. Empty if no figure says it.
+// Chance is not known without an evaluation.
 std::string verdict(const RunState& run, const std::optional<Chance>& chance, const LossOptions& loss,
-                    bool began_untrained);
+                    bool began_untrained, bool encoder_learns = true);
 
 // "20 epochs took 12 min; the best was epoch 12 (neighbours 0.831)". The time is not said if an earlier version did not
 // save it. Empty before the end of the first epoch.

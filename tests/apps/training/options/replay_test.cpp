@@ -152,9 +152,12 @@ TEST_CASE("--resume without DIR: the config.json of the run gives the data set a
     CHECK(fs::equivalent(options.out, run));
   }
   CHECK(pretrain_options("--resume " + run + " --lr 0.75").lr == 0.75);
-  // With DIR, or with a file that says it, nothing is taken from the run.
+  // With DIR the rest is taken from the run that is named, and nothing from one that only --out names.
   CHECK(pretrain_options("other --resume " + run).data.path == "other");
-  CHECK(pretrain_options("other --resume " + run).lr == 0.1);
+  CHECK(pretrain_options("other --resume " + run).lr == 0.25);
+  CHECK(pretrain_options("other --lr 0.75 --resume " + run).lr == 0.75);
+  CHECK(pretrain_options("other --resume --out " + run).lr == 0.1);
+  // With a file that says it, nothing is.
   const std::string own = config_in(folder, R"({"data": "own", "epochs": 7})");
   CHECK(pretrain_options("--resume " + run + own).data.path == "own");
   CHECK(pretrain_options("--resume " + run + own).lr == 0.1);

@@ -38,12 +38,32 @@ TEST_CASE("a file that is to be written is refused if its name is one of a run's
   refused("evaluate", evaluate + run + "/config.json", "--json " + run + "/config.json" + of_run);
   refused("evaluate", evaluate + link, "--json " + link + of_run);
   refused("evaluate", evaluate + probe + "/result.json", "--json " + probe + "/result.json" + of_probe);
+  // A run without a classifier has no result.json either, and beside it the file would be taken for the run's.
+  refused("evaluate", evaluate + run + "/result.json", "--json " + run + "/result.json" + of_run);
+  refused("check_data", check_data + run + "/result.json", "--json " + run + "/result.json" + of_run);
   refused("check_data", check_data + run + "/metrics.jsonl", "--json " + run + "/metrics.jsonl" + of_run);
   refused("pack_dataset", set + " " + run + "/encoder.safetensors --overwrite",
           "OUT " + run + "/encoder.safetensors" + of_run);
   refused("pretrain",
           set + " --out " + base + "/new --dry-run --gpu h100 --prediction " + run + "/plans.json" + tiny,
           "--prediction " + run + "/plans.json" + of_run);
+
+  for (const std::string place : {"/checkpoints", "/checkpoints/", "/checkpoints/probe"}) {
+    for (const std::string program : {"linear_probe", "pretrain"}) {
+      CAPTURE(place);
+      const auto result = run_program(
+          program,
+          set + " --out " + run + place +
+              (program == "pretrain" ? tiny : " --epochs 1 --encoder " + run + "/encoder.safetensors"));
+      CAPTURE(result.output);
+      CHECK(result.code == 2);
+      CHECK(is_one_line_error(result));
+      CHECK(says(result, "--out " + run + place + ": " + run +
+                             "/checkpoints is for the checkpoints of the run in " + run +
+                             "; give another folder\n"));
+      CHECK(folder_contents(run) == before);
+    }
+  }
 
   CHECK(run_program("check_data", check_data + run + "/check.json").code == 0);
   fs::create_directory(base + "/plain");

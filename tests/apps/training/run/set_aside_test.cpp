@@ -120,6 +120,37 @@ TEST_CASE("set aside: any save of the new run makes the next start remove the ea
   }
 }
 
+TEST_CASE("set aside: results of probes at any depth move with the run, but not those of a run inside") {
+  const TemporaryFolder folder;
+  write_run_with_probe(folder.path);
+  const std::string others[] = {"fine/encoder.safetensors",
+                                "fine/probe/result.json",
+                                "fine/probe/classifier.safetensors",
+                                "halted/.kindred-run-earlier/encoder.safetensors",
+                                "halted/probe/.kindred-run-part/result.json",
+                                "analysis/deep/result.json"};
+  for (const std::string& name : others) write_below(folder.path, name, "not of this run");
+  for (const char* name : {"probes/a/b/result.json", "probes/a/b/classifier.safetensors"})
+    write_below(folder.path, name, "the earlier");
+  write_below(folder.path, "lone/c/result.json", "{\"top1\": 0.5, \"train_images\": 8, \"encoder\": \"e\"}");
+  const auto before = folder_contents(folder.path);
+
+  SetAside aside(folder.path, FolderOf::run);
+  aside.move_away();
+  CHECK(fs::exists(folder / "probes/a/b/.kindred-run-part/result.json"));
+  CHECK(fs::exists(folder / "lone/c/.kindred-run-part/result.json"));
+  CHECK(!fs::exists(folder / "probes/a/b/result.json"));
+  for (const std::string& name : others) CHECK(fs::exists(folder / name));
+  aside.move_back();
+  CHECK(folder_contents(folder.path) == before);
+
+  aside.move_away();
+  write_bytes(folder / "encoder.safetensors", "new");
+  aside.remove();
+  for (const char* name : {"probes", "lone"}) CHECK(!fs::exists(folder / name));
+  for (const std::string& name : others) CHECK(read_bytes(folder / name) == "not of this run");
+}
+
 TEST_CASE("set aside: checkpoints on another disk stay there; the probe of another run is left alone") {
   const TemporaryFolder folder;
   const fs::path run = folder / "run", disk = folder / "disk";
@@ -165,7 +196,7 @@ TEST_CASE(
     CHECK(error_of(open_in_run).find("is being replaced by another process") != std::string::npos);
     CHECK(!fs::exists(folder / "fresh"));
     CHECK(SetAside(folder.path, FolderOf::run).is_there());
-    CHECK(error_of(open_probe) == "no error");  // this run is no folder directly around it
+    CHECK(error_of(open_probe).find("is being replaced by another process") != std::string::npos);
   }
   CHECK(error_of(open_in_run) == "no error");  // the process was killed
   CHECK(!SetAside(folder.path, FolderOf::run).is_there());

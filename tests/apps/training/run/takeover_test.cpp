@@ -131,8 +131,9 @@ TEST_CASE("--overwrite: once the new run has saved, nothing of the earlier one i
   const auto result = run_program("pretrain", earlier.set + " --out " + earlier.run + flags + "--overwrite");
   CAPTURE(result.output);
   CHECK(result.code == 0);
-  CHECK(says(result, "note: " + earlier.run + " also holds classes.png, eval.json, features.npz, notes.txt " +
-                         "(and 1 more), which are not of the new run\n"));
+  CHECK(says(result, "warning: " + earlier.run +
+                         " also holds classes.png, eval.json, features.npz, notes.txt, " +
+                         "probe/ (1 file), which are not of the new run\n"));
   CHECK(says(result, earlier.run + ": the earlier run, with the probe results in probe, is set aside, and "
                                    "removed when this one has saved\n"));
   CHECK(!says(result, "is back"));
@@ -142,6 +143,39 @@ TEST_CASE("--overwrite: once the new run has saved, nothing of the earlier one i
   CHECK(just_names(folder_contents(earlier.run)) == expected);
   CHECK(read_bytes(earlier.run + "/encoder.safetensors") == read_bytes(fresh + "/encoder.safetensors"));
   CHECK(read_bytes(earlier.run + "/encoder.safetensors") != earlier.contents.at("encoder.safetensors"));
+}
+
+TEST_CASE(
+    "--overwrite: results of probes at any depth go with the run, and all else is named, also with --quiet") {
+  const EarlierRun earlier;
+  const std::string deep = earlier.run + "/probes/lr0.1", lone = earlier.run + "/kept/classifier";
+  for (const std::string& folder : {deep, lone, earlier.run + "/pictures/of/views", earlier.run + "/other"})
+    fs::create_directories(folder);
+  for (const char* name : {"/result.json", "/classifier.safetensors", "/bad_images.tsv"})
+    fs::copy_file(earlier.probe + name, deep + name);
+  fs::copy_file(earlier.probe + "/classifier.safetensors", lone + "/classifier.safetensors");
+  write_bytes(earlier.run + "/other/result.json", "{\"top1\": 1}");  // another program's
+  for (const char* name : {"/model.onnx", "/eval.json", "/features.npz", "/a.csv", "/b.csv", "/pictures/1.png",
+                           "/pictures/of/views/2.png"})
+    write_bytes(earlier.run + name, "of the earlier run");
+  const std::string command = earlier.set + " --out " + earlier.run + tiny + "--seed 2 --quiet ";
+  const auto before = folder_contents(earlier.run);
+  CHECK(run_program("pretrain", command + "--overwrite --lr 1e30 --warmup-epochs 0").code == 7);
+  auto after = folder_contents(earlier.run);
+  after.erase("non_finite.json");  // the error names it
+  CHECK(after == before);
+
+  const auto result = run_program("pretrain", command + "--overwrite");
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  CHECK(says(result,
+             "warning: " + earlier.run +
+                 " also holds a.csv, b.csv, eval.json, features.npz, model.onnx, notes.txt, other/ (1 file), "
+                 "pictures/ (2 files), probe/ (1 file), which are not of the new run\n"));
+  for (const std::string& folder : {earlier.run + "/probes", earlier.run + "/kept"}) CHECK(!fs::exists(folder));
+  CHECK(just_names(folder_contents(earlier.probe)) == std::set<std::string>{"notes.txt"});
+  CHECK(read_bytes(earlier.run + "/other/result.json") == "{\"top1\": 1}");
+  CHECK(fs::exists(earlier.run + "/pictures/of/views/2.png"));
 }
 
 TEST_CASE("--overwrite, killed before its first save: the next start of any kind brings the earlier run back") {

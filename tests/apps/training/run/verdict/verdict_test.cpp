@@ -58,6 +58,35 @@ TEST_CASE("verdict: learned, no better than before, no better than chance, colla
   CHECK(verdict(RunState(), quarter, loss, true).empty());
 }
 
+TEST_CASE("verdict: a frozen encoder has neither collapsed nor learned, whatever its new head gives") {
+  const Chance quarter{0.25, 400};
+  const LossOptions loss;
+  const std::string frozen =
+      "verdict: the encoder is frozen, and its features are those that the run began with";
+  CHECK(verdict(run_with(0.2, 0.26, -0.01), quarter, loss, false, false) ==
+        frozen +
+            ": neighbours 0.260 on 400 images, before the first step 0.200, chance 0.250; the outputs of the "
+            "head are nearly equal (uniformity -0.010)");
+  CHECK(verdict(run_with(0.8, 0.8), quarter, loss, false, false) ==
+        frozen + ": neighbours 0.800 on 400 images, before the first step 0.800, chance 0.250");
+  CHECK(verdict(run_with({}, {}, -0.01), {}, loss, false, false) ==
+        frozen + "; the outputs of the head are nearly equal (uniformity -0.010)");
+  CHECK(verdict(run_with({}, {}), {}, loss, false, false).empty());
+}
+
+TEST_CASE("verdict: --freeze-until encoder with a new head is not called a collapse") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), first = folder / "first", second = folder / "second";
+  REQUIRE(run_program("pretrain", set + " --out " + first + tiny).code == 0);
+  const auto frozen =
+      run_program("pretrain", set + " --weights " + first + " --freeze-until encoder --out " + second +
+                                  " -b 8 -j 1 --epochs 1 --lr 0 --model resnet20 --image-size 32");
+  CAPTURE(frozen.output);
+  CHECK(frozen.code == 0);
+  CHECK(!says(frozen, "collaps"));
+  CHECK(says(frozen, "verdict: the encoder is frozen, and its features are those that the run began with"));
+}
+
 TEST_CASE("verdict: chance is the share of the largest class") {
   const Dataset uneven({"ant", "bee", "cat"}, {0, 1, 1, 1, 2}, nullptr, false);
   CHECK(chance_of(uneven).accuracy == doctest::Approx(0.6));

@@ -1,0 +1,104 @@
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/processes/foreign_launchers.h>
+#include <kindred/apps/processes/launched.h>
+#include <kindred/engine/error.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+namespace kindred {
+namespace {
+
+// How long processes but rank 0 give it to write its line, before they end and the launcher ends the others.
+constexpr std::chrono::seconds for_the_line_of_rank_0(2);
+
+std::optional<int> whole_number(const char* text) {
+  if (text == nullptr) return std::nullopt;
+  int number = 0;
+  const char* const end = text + std::strlen(text);
+  const auto read = std::from_chars(text, end, number);
+  if (read.ec != std::errc{} || read.ptr != end || number < 0) return std::nullopt;
+  return number;
+}
+
+// A launcher's variables.
+struct Launcher {
+  const char* name;
+  const char* size;
+  const char* rank;
+  bool brings_mpi;
+};
+
+// In the order in which they are asked: mpirun within a job of Slurm sets both its own and Slurm's.
+constexpr Launcher launchers[] = {{"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", true},
+                                  {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", true},
+                                  {"an MPI that is not Open MPI", "PMI_SIZE", "PMI_RANK", false},
+                                  {"torchrun", "WORLD_SIZE", "RANK", false}};
+
+}  // namespace
+
+std::optional<ForeignLaunch> foreign_launch(const Environment& environment) {
+  for (const Launcher& launcher : launchers) {
+    const std::optional<int> size = whole_number(environment(launcher.size));
+    if (!size || *size <= 1) continue;
+    ForeignLaunch launch{
+        launcher.name,       launcher.size, *size, whole_number(environment(launcher.rank)).value_or(0),
+        launcher.brings_mpi, true};
+    // srun tells a process how to find the others only if it was asked for an MPI.
+    if (launch.launcher == "srun") launch.brings_mpi = environment("PMIX_NAMESPACE") != nullptr;
+    return launch;
+  }
+  // A batch script has the number of tasks and is none of them; srun's tasks have the number of the step's too.
+  const std::optional<int> tasks = whole_number(environment("SLURM_NTASKS"));
+  if (tasks && *tasks > 1 && environment("SLURM_STEP_NUM_TASKS") == nullptr)
+    return ForeignLaunch{"Slurm", "SLURM_NTASKS", *tasks, 0, false, false};
+  return std::nullopt;
+}
+
+std::optional<ForeignLaunch> foreign_launch() {
+  return foreign_launch([](const char* name) -> const char* { return std::getenv(name); });
+}
+
+std::string how_to_start(const ForeignLaunch& launch, const std::string& program) {
+  if (launch.launcher == "srun" || launch.launcher == "Slurm")
+    return fmt::format("start with: srun --mpi=pmix {} ... (docs/scale.md), or alone with --processes 1",
+                       program);
+  return fmt::format(
+      "start with: mpirun -n {} {} ..., or on one machine: {} --processes {} ... (docs/scale.md); if nothing "
+      "has started "
+      "this process, unset {}",
+      launch.size, program, program, launch.size, launch.variable);
+}
+
+void refuse_in_all(const ForeignLaunch& launch, const Error& error) {
+  if (launch.rank == 0 || launch.rank >= launch.size) throw error;
+  std::this_thread::sleep_for(for_the_line_of_rank_0);
+  std::_Exit(static_cast<int>(error.code()));
+}
+
+void let_rank_0_speak() {
+  const std::optional<ForeignLaunch> launch = foreign_launch();
+  if (is_launched() || !launch || !launch->every_process_runs || launch->rank == 0) return;
+  set_process_end({.failed =
+                       [](ExitCode code, const std::string&) {
+                         std::this_thread::sleep_for(for_the_line_of_rank_0);
+                         std::_Exit(static_cast<int>(code));
+                       },
+                   .finished = {}});
+}
+
+void refuse_foreign_launch(const std::string& program) {
+  const std::optional<ForeignLaunch> launch = foreign_launch();
+  if (!launch || !launch->every_process_runs) return;
+  refuse_in_all(
+      *launch,
+      Error(ExitCode::usage,
+            fmt::format("{} works in one process, and {} has started {} ({}={}); start it once, without {}",
+                        program, launch->launcher, launch->size, launch->variable, launch->size,
+                        launch->launcher)));
+}
+
+}  // namespace kindred

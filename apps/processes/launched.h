@@ -1,0 +1,47 @@
+// What connects a process with the launcher (launcher.h) that had it started: a socket, whose path stands in the
+// environment. Over it the process gets the launcher's own standard output and error, so that rank 0 prints where the user
+// looks, on a terminal too, and mpirun, which would hand on everything by way of pipes, is not in between. It also says how
+// the process ended. The launcher knows by the socket's closing that a process is gone.
+//
+// Messages are packets of text: "hello RANK PID", "failed CODE MESSAGE", "ended CODE".
+#pragma once
+
+#include <kindred/engine/error.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kindred {
+
+// In the environment of the processes: the path of the socket.
+inline constexpr const char* launcher_socket = "KINDRED_LAUNCHED";
+
+// True in a process that a launcher had started.
+bool is_launched();
+
+// Connects. Rank 0 then writes to the launcher's standard output and error; the standard output of the others leads
+// nowhere, and their standard error to mpirun. From now on the process is killed when mpirun is gone. Throws
+// Error(lost) if the launcher does not answer.
+void join_launcher(int rank);
+
+// Both do nothing and return false if there is no launcher.
+bool tell_launcher_of_failure(ExitCode code, const std::string& message);
+bool tell_launcher_of_end(int code);
+
+// Standard output leads nowhere from now on.
+void silence_output();
+
+// A message, read by the launcher.
+struct LaunchedMessage {
+  enum class Kind { hello, failed, ended } kind;
+  int number = 0;      // hello: the rank; otherwise the exit code
+  int process = 0;     // hello: the process's number
+  std::string text{};  // failed: what it said
+};
+std::optional<LaunchedMessage> read_launched_message(std::string_view packet);  // nullopt if it is none
+
+// The longest message; longer ones are cut.
+inline constexpr std::size_t longest_packet = 16384;
+
+}  // namespace kindred

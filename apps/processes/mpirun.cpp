@@ -1,0 +1,101 @@
+#include <kindred/apps/processes/launched.h>
+#include <kindred/apps/processes/mpirun.h>
+
+#include <fmt/core.h>
+#include <unistd.h>  // defines: access
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <system_error>
+
+namespace kindred {
+namespace {
+
+// Variables of schedulers and of launchers around this process. mpirun would take their machines and places for its own.
+constexpr std::string_view of_clusters[] = {"SLURM_", "PMI_", "PMIX_",        "OMPI_COMM_WORLD_", "PBS_",
+                                            "LSB_",   "LSF_", "PE_HOSTFILE=", "PRTE_MCA_",        "PRRTE_"};
+
+constexpr std::string_view no_frills[] = {
+    // Reading another process's memory (CMA) is forbidden in most containers, and Open MPI 4 fails at the first message.
+    "OMPI_MCA_btl_vader_single_copy_mechanism=none",
+    // One machine: neither ssh nor a scheduler is asked.
+    "OMPI_MCA_plm=isolated", "OMPI_MCA_btl_base_warn_component_unused=0",
+    // PMIx's store in shared memory complains in containers whose user has no name.
+    "PMIX_MCA_gds=hash"};
+
+constexpr std::string_view of_root[] = {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+                                        "PRTE_ALLOW_RUN_AS_ROOT=1", "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1"};
+
+std::string_view variable_of(std::string_view entry) {
+  return entry.substr(0, std::min(entry.find('='), entry.size()));
+}
+
+bool is_of_a_cluster(std::string_view entry) {
+  return std::any_of(std::begin(of_clusters), std::end(of_clusters),
+                     [&](std::string_view beginning) { return entry.starts_with(beginning); });
+}
+
+void set_variable(std::vector<std::string>& environment, std::string_view entry) {
+  std::erase_if(environment,
+                [&](const std::string& other) { return variable_of(other) == variable_of(entry); });
+  environment.emplace_back(entry);
+}
+
+bool has_variable(const std::vector<std::string>& environment, std::string_view name) {
+  return std::any_of(environment.begin(), environment.end(),
+                     [&](const std::string& entry) { return variable_of(entry) == name; });
+}
+
+// The first file of this name in PATH that may be executed.
+std::optional<std::filesystem::path> find_program(std::string_view name, const char* search_path) {
+  std::string_view left = search_path == nullptr ? "" : search_path;
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find(':'), left.size());
+    const std::string_view folder = left.substr(0, end);
+    left.remove_prefix(std::min(end + 1, left.size()));
+    const std::filesystem::path file = std::filesystem::path(folder.empty() ? "." : folder) / name;
+    std::error_code error;
+    if (std::filesystem::is_regular_file(file, error) && ::access(file.c_str(), X_OK) == 0) return file;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::filesystem::path> find_mpirun(const char* search_path) {
+  return find_program("mpirun", search_path);
+}
+
+MpirunStart mpirun_start(const MpirunPlan& plan, const std::vector<std::string>& environment) {
+  MpirunStart start;
+  start.command = {plan.mpirun.string(), "-n",   std::to_string(plan.processes),
+                   "--bind-to",          "none", "--oversubscribe"};
+  start.command.insert(start.command.end(), plan.program.begin(), plan.program.end());
+
+  for (const std::string& entry : environment)
+    if (!is_of_a_cluster(entry)) start.environment.push_back(entry);
+  for (const std::string_view entry : no_frills)
+    if (!has_variable(environment, variable_of(entry))) start.environment.emplace_back(entry);
+  if (plan.is_root)
+    for (const std::string_view entry : of_root) set_variable(start.environment, entry);
+  set_variable(start.environment, fmt::format("OMPI_MCA_orte_tmpdir_base={}", plan.folder.string()));
+  set_variable(start.environment, fmt::format("{}={}", launcher_socket, plan.socket));
+  if (!has_variable(environment, "OMP_NUM_THREADS"))
+    start.environment.push_back(fmt::format("OMP_NUM_THREADS={}", std::max(1, plan.cores / plan.processes)));
+  return start;
+}
+
+std::vector<std::string> command_again(const std::vector<std::string>& started_as) {
+  std::vector<std::string> command = started_as;
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (command.empty()) command.emplace_back();
+  const bool is_path = command.front().find('/') != std::string::npos;
+  const std::optional<std::filesystem::path> found =
+      is_path ? std::filesystem::path(command.front()) : find_program(command.front(), std::getenv("PATH"));
+  if (!found || !std::filesystem::equivalent(*found, self, error)) command.front() = self.string();
+  return command;
+}
+
+}  // namespace kindred

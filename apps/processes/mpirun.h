@@ -1,0 +1,37 @@
+// Open MPI's mpirun: where it is, and how it starts processes of this program on this machine and no other.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+// The first mpirun in PATH.
+std::optional<std::filesystem::path> find_mpirun(const char* search_path);
+
+struct MpirunStart {
+  std::vector<std::string> command{};      // with all arguments
+  std::vector<std::string> environment{};  // "NAME=value"
+};
+
+struct MpirunPlan {
+  std::filesystem::path mpirun{};
+  std::filesystem::path folder{};  // for mpirun's own files
+  std::string socket{};            // launched.h
+  int processes = 1;
+  int cores = 1;  // that the processes share
+  bool is_root = false;
+  std::vector<std::string> program{};  // the command that each process runs
+};
+
+// The environment is the given one, with these changes: mpirun sees nothing of a cluster's job that this process may be
+// part of, accepts root, and does not try what containers forbid; the processes share the cores (OMP_NUM_THREADS, unless
+// it is set).
+MpirunStart mpirun_start(const MpirunPlan& plan, const std::vector<std::string>& environment);
+
+// The command of this process with a program that execvp finds: as it was typed, if that names this executable.
+std::vector<std::string> command_again(const std::vector<std::string>& started_as);
+
+}  // namespace kindred

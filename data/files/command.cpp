@@ -1,0 +1,238 @@
+#include <fcntl.h>  // defines: O_CLOEXEC, fcntl
+#include <fmt/core.h>
+#include <kindred/data/files/command.h>
+#include <kindred/engine/files/system_message.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>  // defines: pipe2, environ
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+using CommandClock = std::chrono::steady_clock;
+
+constexpr std::size_t kept_of_errors = 4096;  // bytes, from the end
+constexpr int milliseconds_between_looks = 100;
+constexpr std::chrono::milliseconds time_to_end_well{1000};
+
+double seconds_since(CommandClock::time_point start) {
+  return std::chrono::duration<double>(CommandClock::now() - start).count();
+}
+
+struct CommandPipe {
+  int read = -1, write = -1;
+
+  bool open() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+    read = ends[0];
+    write = ends[1];
+    return true;
+  }
+  static void close_end(int& end) {
+    if (end >= 0) ::close(end);
+    end = -1;
+  }
+  ~CommandPipe() {
+    close_end(read);
+    close_end(write);
+  }
+};
+
+// A running `sh -c command`. It is ended with this object, if it was not waited for.
+class RunningCommand {
+ public:
+  // Returns 0, or the number of the system's error.
+  int start(const std::string& command, const CommandPipe& output, const CommandPipe& errors) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&actions, output.write, STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, errors.write, STDERR_FILENO);
+    // Signals that this program handles or ignores do to the command what they usually do: SIGPIPE ends it when nobody reads.
+    sigset_t none, usual;
+    sigemptyset(&none);
+    sigfillset(&usual);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setsigdefault(&attributes, &usual);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    ::posix_spawnattr_setflags(&attributes,
+                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    std::string shell = "sh", option = "-c", text = command;
+    char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
+    const int error = ::posix_spawn(&process_, "/bin/sh", &actions, &attributes, arguments, environ);
+    ::posix_spawnattr_destroy(&attributes);
+    ::posix_spawn_file_actions_destroy(&actions);
+    runs_ = error == 0;
+    return error;
+  }
+
+  // Returns false while it runs.
+  bool has_ended(CommandOutcome& outcome) {
+    int status = 0;
+    const pid_t got = ::waitpid(process_, &status, WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR)) return false;
+    runs_ = false;
+    if (got < 0) {  // another part of this program has waited for it
+      outcome.ending = CommandOutcome::Ending::not_started;
+      outcome.reason = "its end was not seen: " + system_message();
+    } else if (WIFSIGNALED(status)) {
+      outcome.ending = CommandOutcome::Ending::signalled;
+      outcome.code = WTERMSIG(status);
+    } else {
+      outcome.ending = CommandOutcome::Ending::exited;
+      outcome.code = WEXITSTATUS(status);
+    }
+    return true;
+  }
+
+  // Ends it and what it has started: by SIGTERM, and after a second by SIGKILL.
+  void end() {
+    if (!runs_) return;
+    ::kill(-process_, SIGTERM);
+    CommandOutcome ignored;
+    for (const auto start = CommandClock::now(); CommandClock::now() - start < time_to_end_well;) {
+      if (has_ended(ignored)) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ::kill(-process_, SIGKILL);  // also what stays behind a shell that has ended
+    if (!runs_) return;
+    int status = 0;
+    while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
+    }
+    runs_ = false;
+  }
+
+  RunningCommand() = default;
+  RunningCommand(const RunningCommand&) = delete;
+  RunningCommand& operator=(const RunningCommand&) = delete;
+  ~RunningCommand() { end(); }
+
+ private:
+  pid_t process_ = 0;
+  bool runs_ = false;
+};
+
+std::string last_line_of(const std::string& text) {
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  if (end == std::string::npos) return {};
+  const std::size_t begin = text.find_last_of("\r\n", end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? std::size_t(-1) : begin));
+}
+
+// Reads what is there; returns false at the end.
+bool read_some(int pipe, std::vector<std::uint8_t>& buffer, std::size_t& count) {
+  const ssize_t got = ::read(pipe, buffer.data(), buffer.size());
+  count = got > 0 ? static_cast<std::size_t>(got) : 0;
+  return got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+std::string signal_in_words(int number) {
+  const char* const words = ::strsignal(number);
+  return fmt::format("signal {}{}{}", number, words == nullptr ? "" : ", ", words == nullptr ? "" : words);
+}
+
+}  // namespace
+
+std::string CommandOutcome::in_words(double silent_seconds) const {
+  std::string text;
+  switch (ending) {
+    case Ending::exited:
+      text = code == 0 ? fmt::format("it gave {} bytes", bytes) : fmt::format("exit code {}", code);
+      // The shell's way to say it of a command that it has started.
+      if (code > 128 && code < 128 + NSIG) text += fmt::format(" ({})", signal_in_words(code - 128));
+      break;
+    case Ending::signalled:
+      text = signal_in_words(code);
+      break;
+    case Ending::silent:
+      text = fmt::format("it wrote nothing for {} s", silent_seconds);
+      break;
+    case Ending::stopped:
+      text = "it was stopped";
+      break;
+    case Ending::refused:
+    case Ending::not_started:
+      text = reason;
+      break;
+  }
+  return last_line.empty() ? text : fmt::format("{}, and its last words were: {}", text, last_line);
+}
+
+CommandOutcome run_command(const std::string& command,
+                           const std::function<std::string(std::span<const std::uint8_t>)>& take,
+                           const CommandLimits& limits) {
+  CommandOutcome outcome;
+  CommandPipe output, errors;
+  RunningCommand running;
+  const auto not_started = [&](const std::string& reason) {
+    outcome.ending = CommandOutcome::Ending::not_started;
+    outcome.reason = "no shell could be started for it: " + reason;
+    return outcome;
+  };
+  if (!output.open() || !errors.open()) return not_started(system_message());
+  if (const int error = running.start(command, output, errors); error != 0)
+    return not_started(std::generic_category().message(error));
+  CommandPipe::close_end(output.write);
+  CommandPipe::close_end(errors.write);
+  ::fcntl(errors.read, F_SETFL, O_NONBLOCK);  // a program that goes on in the background may keep it open
+
+  std::vector<std::uint8_t> buffer(std::size_t{1} << 20);
+  std::string words;  // the end of what it wrote to its standard error
+  const auto read_errors = [&] {
+    std::size_t count = 0;
+    const bool goes_on = read_some(errors.read, buffer, count);
+    words.append(reinterpret_cast<const char*>(buffer.data()), count);
+    if (words.size() > kept_of_errors) words.erase(0, words.size() - kept_of_errors);
+    return goes_on;
+  };
+  auto last_sign = CommandClock::now();
+  for (bool ended = false; !ended;) {
+    std::array<pollfd, 2> pipes{pollfd{output.read, POLLIN, 0}, pollfd{errors.read, POLLIN, 0}};
+    // Once the output is closed only the end of the command is waited for, which is no event of a pipe.
+    ::poll(pipes.data(), pipes.size(), output.read < 0 ? 5 : milliseconds_between_looks);
+    if (pipes[1].revents != 0 && !read_errors()) CommandPipe::close_end(errors.read);
+    if (pipes[0].revents != 0) {
+      std::size_t count = 0;
+      if (!read_some(output.read, buffer, count)) CommandPipe::close_end(output.read);
+      if (count > 0) {
+        outcome.reason = take(std::span<const std::uint8_t>(buffer).first(count));
+        outcome.bytes += count;
+        last_sign = CommandClock::now();
+      }
+    }
+    if (!outcome.reason.empty()) {
+      outcome.ending = CommandOutcome::Ending::refused;
+      break;
+    }
+    if (limits.stop && limits.stop()) {
+      outcome.ending = CommandOutcome::Ending::stopped;
+      break;
+    }
+    if (seconds_since(last_sign) > limits.silent_seconds) {
+      outcome.ending = CommandOutcome::Ending::silent;
+      break;
+    }
+    ended = output.read < 0 && running.has_ended(outcome);
+  }
+  running.end();
+  if (errors.read >= 0)
+    for (std::size_t before = 0; read_errors() && words.size() != before;) before = words.size();
+  outcome.last_line = last_line_of(words);
+  return outcome;
+}
+
+}  // namespace kindred

@@ -1,0 +1,28 @@
+// A lock that processes of one machine agree on by a file. The system gives it up when its owner ends, however that
+// happens.
+#pragma once
+
+#include <filesystem>
+
+namespace kindred {
+
+class FileLock {
+ public:
+  // Opens the file, and makes it if it does not exist. Throws Error(io).
+  explicit FileLock(const std::filesystem::path& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+  // Each returns false if another owner has the lock; it never waits. Another FileLock of the same process is another owner.
+  bool try_alone();   // no other owner
+  bool try_shared();  // others that share it
+  // Whether `path` still is the file that was locked: its last owner may have removed it.
+  bool is_current() const;
+
+ private:
+  std::filesystem::path path_;
+  int file_ = -1;
+};
+
+}  // namespace kindred

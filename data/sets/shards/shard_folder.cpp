@@ -1,0 +1,98 @@
+#include <kindred/data/sets/shards/shard_folder.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/files/system_message.h>
+#include <sys/stat.h>
+#include <unistd.h>  // defines: geteuid
+#include <xxhash.h>
+
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* in_use_name = "in-use";
+constexpr const char* other_place = "name another place by TMPDIR, or give a folder that is kept";
+
+std::string beginning_of_names() {
+  return fmt::format("kindred-shards-{}-", ::geteuid());
+}
+
+fs::path folder_for_temporary_files() {
+  std::error_code error;
+  fs::path folder = fs::temp_directory_path(error);
+  check(!error, ExitCode::io, "there is no folder for temporary files: {}; {}", error.message(), other_place);
+  return folder;
+}
+
+// Anybody may write to the folder for temporary files, so what has the right name may be another user's.
+void check_own_folder(const fs::path& path) {
+  struct stat status {};
+  check(::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid(),
+        ExitCode::io, "{}: is not a folder of this user; remove it, or {}", path.string(), other_place);
+}
+
+// Removes the folder if nobody uses it. Whoever waits for its lock meanwhile sees that the lock is not current.
+void remove_if_unused(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path lock = folder / in_use_name;
+  if (!fs::exists(lock, ignored)) return;  // another process is making it, or it is not one of ours
+  try {
+    FileLock in_use(lock);
+    if (in_use.try_alone() && in_use.is_current()) fs::remove_all(folder, ignored);
+  } catch (const Error&) {  // it cannot be removed, which the next process will try again
+  }
+}
+
+void remove_left_folders(const fs::path& temporary) {
+  std::vector<fs::path> left;
+  std::error_code error;
+  for (fs::directory_iterator entry(temporary, error); !error && entry != fs::directory_iterator();
+       entry.increment(error))
+    if (entry->path().filename().string().starts_with(beginning_of_names())) left.push_back(entry->path());
+  for (const fs::path& folder : left) remove_if_unused(folder);
+}
+
+}  // namespace
+
+ShardFolder::ShardFolder(const std::string& path) : path_(path) {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  check(!error && fs::is_directory(path_, error), ExitCode::io, "{}: the folder for shards cannot be made: {}",
+        path, error ? error.message() : "it is a file");
+}
+
+std::shared_ptr<const ShardFolder> ShardFolder::temporary(std::string_view purpose) {
+  const fs::path temporary = folder_for_temporary_files();
+  remove_left_folders(temporary);
+  std::shared_ptr<ShardFolder> folder(new ShardFolder());
+  folder->path_ =
+      temporary / fmt::format("{}{:016x}", beginning_of_names(), XXH3_64bits(purpose.data(), purpose.size()));
+  for (;;) {
+    if (::mkdir(folder->path_.c_str(), 0700) != 0)
+      check(errno == EEXIST, ExitCode::io, "{}: the folder cannot be made: {}; {}", folder->path_.string(),
+            system_message(), other_place);
+    check_own_folder(folder->path_);
+    try {
+      folder->in_use_ = std::make_unique<FileLock>(folder->path_ / in_use_name);
+    } catch (const Error&) {
+      std::error_code ignored;
+      if (fs::exists(folder->path_, ignored)) throw;
+      continue;  // its last user has just removed it
+    }
+    if (folder->in_use_->try_shared() && folder->in_use_->is_current()) return folder;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it is being removed
+  }
+}
+
+ShardFolder::~ShardFolder() {
+  if (in_use_ == nullptr) return;
+  in_use_.reset();
+  remove_if_unused(path_);
+}
+
+}  // namespace kindred

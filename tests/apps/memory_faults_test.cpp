@@ -1,0 +1,82 @@
+// Faults in libraries that do not look whether they got memory (`ulimit -v`).
+#include "programs.h"
+
+#include <doctest/doctest.h>
+
+#include <fmt/core.h>
+#include <signal.h>        // defines: signal, SIG_DFL
+#include <sys/mman.h>      // defines: mmap
+#include <sys/resource.h>  // defines: setrlimit
+#include <sys/wait.h>      // defines: waitpid
+#include <unistd.h>        // defines: fork, _exit
+
+#include <kindred/apps/console/main.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+namespace kindred {
+namespace {
+
+// Sanitizers reserve terabytes of addresses, which these limits forbid.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool limits_do_not_work = true;
+#else
+constexpr bool limits_do_not_work = false;
+#endif
+
+// oneDNN writes through a null pointer where it has no room for the code that it makes.
+TEST_CASE(
+    "memory faults: where a library does not look whether it got memory, the program still ends with a line" *
+    doctest::skip(limits_do_not_work)) {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  REQUIRE(run_program("pretrain", set + " --loss cross_entropy --out " + run + tiny).code == 0);
+  const std::string classify =
+      set + "/val --encoder " + run + " --classifier " + run + "/classifier.safetensors";
+  for (int kibibytes = 100'000; kibibytes <= 130'000; kibibytes += 2'000) {
+    CAPTURE(kibibytes);
+    const std::string limit = fmt::format("ulimit -v {}; ", kibibytes);
+    for (const auto& result :
+         {run_program_with(limit, "classify", classify),
+          run_program_with(limit, "pretrain", set + " --out " + (folder / "other").string() + " --epochs 1")}) {
+      CAPTURE(result.output);
+      if (result.code == 0 || result.code == 127) continue;  // 127: its libraries cannot be loaded
+      CHECK(result.code == 5);
+      CHECK(is_one_line_error(result));
+    }
+    std::filesystem::remove_all(folder / "other");
+  }
+}
+
+// Ends a child of this process by a fault, with a limit of the address space. Returns its status.
+int status_after_fault(bool takes_all) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGSEGV, SIG_DFL);  // the test runner handles it
+    const rlimit limit{std::size_t{8} << 30, std::size_t{8} << 30};
+    ::setrlimit(RLIMIT_AS, &limit);
+    watch_for_missing_memory();
+    for (std::size_t bytes = std::size_t{1} << 32; takes_all && bytes >= 4096;)
+      if (::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) bytes /= 2;
+    volatile char* volatile nowhere = nullptr;
+    *nowhere = 1;
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  return status;
+}
+
+TEST_CASE("memory faults: a fault is said to be one of memory only if there is none left" *
+          doctest::skip(limits_do_not_work)) {
+  const int without = status_after_fault(true), with = status_after_fault(false);
+  CHECK(WIFEXITED(without));
+  CHECK(WEXITSTATUS(without) == 5);
+  CHECK(WIFSIGNALED(with));
+  CHECK(WTERMSIG(with) == SIGSEGV);
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,0 +1,62 @@
+// What must be equal in all processes, and the line if it is not.
+#include "../../engine/communicator/threads.h"
+
+#include <kindred/apps/processes/agreement.h>
+#include <kindred/engine/error.h>
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+// What each process throws, by rank; "" if nothing.
+std::vector<std::string> disagreements(int size, const std::function<std::string(int rank)>& text) {
+  std::vector<std::string> thrown(static_cast<std::size_t>(size));
+  run_processes(size, [&](const Communicator& processes) {
+    try {
+      agree(processes, "settings", text(processes.rank()));
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::usage);
+      thrown[static_cast<std::size_t>(processes.rank())] = error.what();
+    }
+  });
+  return thrown;
+}
+
+TEST_CASE("agreement: equal texts pass, also empty ones, and a process alone") {
+  for (const std::string text : {"", "lr: 0.1\nbatch_size: 64\n"})
+    for (const std::string& thrown : disagreements(3, [&](int) { return text; })) CHECK(thrown.empty());
+  agree(Communicator(), "settings", "anything");
+}
+
+TEST_CASE("agreement: all processes say the same about the first one that differs") {
+  const auto thrown = disagreements(4, [](int rank) {
+    return "lr: 0.1\nbatch_size: " + std::string(rank >= 2 ? "128" : "64") + "\nmodel: resnet20";
+  });
+  for (const std::string& line : thrown) CHECK(line == thrown[0]);
+  CHECK(thrown[0].starts_with("rank 2 on "));
+  CHECK(thrown[0].find(" has other settings than rank 0 on ") != std::string::npos);
+  CHECK(thrown[0].ends_with(": batch_size: 128, and not batch_size: 64; start the same command everywhere"));
+}
+
+TEST_CASE("agreement: a line too many, and one that is missing") {
+  const auto more = disagreements(2, [](int rank) { return rank == 1 ? "a\nb" : "a"; });
+  CHECK(more[0].find(": b, and not nothing; ") != std::string::npos);
+  const auto fewer = disagreements(2, [](int rank) { return rank == 1 ? "a" : "a\nb"; });
+  CHECK(fewer[0].find(": nothing, and not b; ") != std::string::npos);
+  const auto newline = disagreements(2, [](int rank) { return rank == 1 ? "a\n" : "a"; });
+  CHECK(!newline[0].empty());
+}
+
+TEST_CASE("agreement: this program knows its build") {
+  const std::string words = build_in_words();
+  CHECK(words.find("version ") != std::string::npos);
+  CHECK(words == build_in_words());
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,0 +1,122 @@
+// What happens to a run of several processes when one of them is killed or hangs, and on a signal.
+#include "run_processes.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <signal.h>  // defines: kill
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A run that would take minutes, saved after every step.
+struct LongRun {
+  explicit LongRun(const TemporaryFolder& folder)
+      : set(draw_tiny_set(folder)),
+        run(folder / "run"),
+        base(set + " --out " + run + tiny + "--device cpu --knn-every 0 ") {}
+
+  ProgramResult until_saved(const std::string& flags,
+                            const std::function<void(const std::vector<RunProcess>&)>& act) const {
+    return run_program_and(
+        "pretrain", base + "--epochs 2000 --checkpoint-every 1 " + flags, run,
+        [this] { return fs::exists(fs::path(run) / "checkpoint.safetensors"); }, act);
+  }
+
+  std::string set, run, base;
+};
+
+void signal_to(const std::vector<RunProcess>& processes, std::optional<int> rank, int signal) {
+  for (const RunProcess& process : processes)
+    if (process.rank == rank) ::kill(process.process, signal);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST_CASE("faults: a killed process ends the run with code 9 and a line, and a smaller number goes on") {
+  if (!has_mpi()) return;
+  for (const int rank : {0, 1}) {
+    const TemporaryFolder folder;
+    const LongRun long_run(folder);
+    const ProgramResult result =
+        long_run.until_saved("--processes 2", [&](const std::vector<RunProcess>& processes) {
+          CHECK(processes.size() == 3);  // with the launcher
+          signal_to(processes, rank, SIGKILL);
+        });
+    CAPTURE(result.output);
+    CHECK(result.code == 9);
+    CHECK(says(result, "pretrain: error: rank " + std::to_string(rank) + " on "));
+    CHECK(says(result, "was killed by SIGKILL"));
+    CHECK(says(result, "the same command with --resume goes on from the last checkpoint\n"));
+    CHECK(is_one_line_error(result));
+    CHECK(nothing_is_left("pretrain", long_run.run));
+    const ProgramResult resumed =
+        run_program("pretrain", long_run.base + "--epochs 1 --resume --allow-change --processes 1");
+    CAPTURE(resumed.output);
+    CHECK(resumed.code == 0);
+    CHECK(says(resumed, "continuing from "));
+  }
+}
+
+TEST_CASE("faults: a process that hangs ends the run after the time limit") {
+  if (!has_mpi()) return;
+  for (const int rank : {0, 1}) {
+    const TemporaryFolder folder;
+    const LongRun long_run(folder);
+    std::chrono::steady_clock::time_point stopped;
+    const ProgramResult result =
+        long_run.until_saved("--processes 2 --timeout 3", [&](const std::vector<RunProcess>& processes) {
+          signal_to(processes, rank, SIGSTOP);
+          stopped = std::chrono::steady_clock::now();
+        });
+    CAPTURE(result.output);
+    CHECK(result.code == 9);
+    CHECK(says(result, "pretrain: error: rank " + std::to_string(rank) + " on "));
+    CHECK(says(result, "does not answer for 3"));
+    CHECK(is_one_line_error(result));
+    CHECK(seconds_since(stopped) >= 3);
+    CHECK(seconds_since(stopped) < 30);
+    CHECK(nothing_is_left("pretrain", long_run.run));
+  }
+}
+
+TEST_CASE("faults: a signal to the launcher, or to any process, stops all after the same step") {
+  if (!has_mpi()) return;
+  for (const std::optional<int> rank : {std::optional<int>(), std::optional<int>(1)}) {
+    const TemporaryFolder folder;
+    const LongRun long_run(folder);
+    const ProgramResult result = long_run.until_saved(
+        "--processes 2",
+        [&](const std::vector<RunProcess>& processes) { signal_to(processes, rank, SIGTERM); });
+    CAPTURE(result.output);
+    CHECK(result.code == 8);
+    CHECK(says(result, "SIGTERM: a checkpoint of step "));
+    CHECK(result.output.find("error: ") == std::string::npos);
+    CHECK(nothing_is_left("pretrain", long_run.run));
+  }
+}
+
+TEST_CASE("faults: without its launcher a run ends") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const LongRun long_run(folder);
+  bool was_killed = false;
+  long_run.until_saved("--processes 2", [&](const std::vector<RunProcess>& processes) {
+    CHECK(processes.size() == 3);  // with the launcher
+    signal_to(processes, std::nullopt, SIGKILL);
+    was_killed = true;
+  });
+  CHECK(was_killed);
+  CHECK(nothing_is_left("pretrain", long_run.run));
+}
+
+}  // namespace
+}  // namespace kindred

@@ -1,0 +1,35 @@
+// The processes of a run that a test has started, as the system lists them.
+#pragma once
+
+#include "../programs.h"
+
+#include <sys/types.h>  // defines: pid_t
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace kindred {
+
+struct RunProcess {
+  pid_t process = 0;
+  std::optional<int> rank{};  // none: it is the launcher, or a run of one process
+};
+
+// Those of program `program` with this argument.
+std::vector<RunProcess> processes_of_run(const std::string& program, const std::string& argument);
+
+// Runs a program; once `is_time` says so, `act` is called with the run's processes, while it goes on. `is_time` is asked
+// every few milliseconds.
+ProgramResult run_program_and(const std::string& program, const std::string& arguments,
+                              const std::string& argument, const std::function<bool()>& is_time,
+                              const std::function<void(const std::vector<RunProcess>&)>& act);
+
+// Whether no process of the run is there any more, within some seconds.
+bool nothing_is_left(const std::string& program, const std::string& argument);
+
+// Returns true if several processes can be started here; otherwise prints a line.
+bool has_mpi();
+
+}  // namespace kindred

@@ -1,0 +1,75 @@
+#include <kindred/engine/counted.h>
+#include <kindred/engine/error.h>
+#include <kindred/third_party/mpi/mpi_world.h>
+
+#include <sys/uio.h>  // defines: process_vm_readv
+#include <unistd.h>   // defines: getpid
+
+#include <cstdlib>
+#include <utility>
+
+namespace kindred {
+namespace {
+
+// Never destroyed: MPI must not be called at the very end of a program.
+std::shared_ptr<MpiTransport>& open_transport() {
+  static auto* const transport = new std::shared_ptr<MpiTransport>;
+  return *transport;
+}
+
+// Where the kernel does not let processes read each other's memory, as in many containers, Open MPI tries all the same,
+// and then hangs or complains. A process that may not even read its own memory in this way is in such a place.
+void avoid_forbidden_reads() {
+  char from = 1, to = 0;
+  iovec local{&to, 1}, remote{&from, 1};
+  if (::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != 1)
+    ::setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> open_mpi_world(int expected) {
+  check(open_transport() == nullptr, ExitCode::internal, "MPI was opened twice");
+  const MpiCalls& calls = mpi_calls();
+  avoid_forbidden_reads();
+  MpiPlace place{};
+  check_mpi(calls.open(&place), "MPI_Init_thread");
+  if (expected > 0 && place.size != expected) {
+    calls.close();
+    fail(ExitCode::device,
+         "{} were started, and {} sees {}; start them with the mpirun of that MPI, or build Kindred with the "
+         "MPI whose "
+         "launcher started them",
+         counted(expected, "process"), mpi_description(), place.size);
+  }
+  open_transport() = std::make_shared<MpiTransport>(calls, place);
+  return mpi_world_with(nullptr);
+}
+
+std::unique_ptr<Communicator> mpi_world_with(std::shared_ptr<Transport> device) {
+  const MpiTransport& transport = mpi_transport();
+  return std::make_unique<Communicator>(transport.rank(), transport.size(), open_transport(),
+                                        std::move(device));
+}
+
+bool mpi_is_open() {
+  return open_transport() != nullptr;
+}
+
+MpiTransport& mpi_transport() {
+  check(mpi_is_open(), ExitCode::internal, "MPI is not open");
+  return *open_transport();
+}
+
+void set_last_words(FailureDetector::LastWords words) {
+  mpi_transport().set_last_words(std::move(words));
+}
+
+void close_mpi_world() {
+  MpiTransport& transport = mpi_transport();
+  set_world(nullptr);
+  transport.close();
+  open_transport().reset();
+}
+
+}  // namespace kindred

@@ -53,7 +53,8 @@ def noticed_in_kernel(planter, *error):
 
 def noticed_in_library(planter, source, *error):
     # Cases that need no GPU are known to pass only in the program that runs them in every run of the tests.
-    tests = "tests/emulated_tests" if source.endswith(".cu") else "tests/kindred_tests"
+    of_gpu = source.endswith(".cu") or source.startswith("third_party/nccl/")
+    tests = "tests/emulated_tests" if of_gpu else "tests/kindred_tests"
     return noticed_by(tests, planter, source, *error)
 
 

@@ -24,7 +24,7 @@ ERRORS_IN_LIBRARY = [
     ("data/sets/shards/shard_list.cpp", "known.insert(shard.text).second", "(known.insert(shard.text), true)",
      "given shards: what a shard*"),
     ("data/sets/shards/shard_set.cpp", "shards[ranges[at].shard].called, names[at]", "shards[ranges[at].shard].file.filename().string(), names[at]",
-     "given shards: files, commands*"),
+     "given shards: files*"),
     ("data/sets/shards/fetch_shards.cpp", "++attempt, pause *= 2", "++attempt", "given shards: a command that fails*"),
     ("data/sets/shards/fetch_shards.cpp", "attempt < request_.attempts", "attempt <= request_.attempts",
      "given shards: a command that fails*"),

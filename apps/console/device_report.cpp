@@ -1,5 +1,6 @@
 #include <kindred/apps/console/device_report.h>
 #include <kindred/engine/communicator/communicator.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
@@ -53,7 +54,7 @@ std::string version_report() {
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {
   const std::string what = choice.device == Device::reference ? "plain loops on one core"
-                                                              : fmt::format("{} threads", compute_threads());
+                                                              : counted(compute_threads(), "thread");
   std::vector<std::string> reasons{choice.reason};
   if (choice.device == Device::cuda)
     for (const std::string& library : libraries_of_cuda()) reasons.push_back(library);

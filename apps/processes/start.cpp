@@ -1,6 +1,7 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/console/progress.h>
 #include <kindred/apps/processes/agreement.h>
 #include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/foreign_launchers.h>
@@ -124,6 +125,8 @@ void join_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
   try {
     check_foreign(asked, launch);
     open_world(asked, launch.size);
+    // mpirun gives each process a terminal, also where its own output is a file.
+    if (launch.launcher == "mpirun") hide_progress();
   } catch (const Error& error) {
     if (mpi_is_open()) throw;
     refuse_in_all(launch, error);

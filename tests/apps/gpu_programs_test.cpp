@@ -1,6 +1,8 @@
 // The programs on a GPU or an emulated GPU, end to end, as a user runs them.
 #include <kindred/engine/files/json_text.h>
+#include "../emulated_gpu.h"
 #include "../gpu.h"
+#include "processes/run_processes.h"
 #include "programs.h"
 
 #include <nlohmann/json.hpp>
@@ -50,6 +52,23 @@ TEST_CASE("programs on a GPU: f32 trains to what the CPU trains to" * test::need
     return parse_json(read_bytes(folder / run / "metrics.jsonl")).at("loss").get<double>();
   };
   CHECK(loss("gpu") == doctest::Approx(loss("cpu")).epsilon(1e-3));
+}
+
+// NCCL's stand-in carries tensors between the two, within recorded steps too.
+TEST_CASE("programs on an emulated GPU: two processes train what one does" * test::needs_emulation) {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  // A low rate, because rounding grows with every step at a high one.
+  const std::string flags = tinier + "--epochs 1 --precision f32 --seed 3 --lr 0.0003 --warmup-epochs 0 --out ";
+  check_ran(run_program_on_gpu("pretrain", set + flags + (folder / "one").string()));
+  const auto two = run_program_on_gpu("pretrain", set + flags + (folder / "two").string() + " --processes 2");
+  check_ran(two);
+  CHECK(says(two, "NCCL"));
+  const auto figures = [&](const char* run) { return parse_json(read_bytes(folder / run / "metrics.jsonl")); };
+  CHECK(figures("two").at("processes") == 2);
+  CHECK(figures("two").at("loss").get<double>() ==
+        doctest::Approx(figures("one").at("loss").get<double>()).epsilon(1e-5));
 }
 
 TEST_CASE("programs on a GPU: a run that was killed resumes to the same bytes" * test::needs_gpu) {

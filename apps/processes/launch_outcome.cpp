@@ -102,6 +102,9 @@ LaunchOutcome launch_outcome(const LaunchSeen& seen) {
   if (seen.first_gone && words.text.empty())
     return {lost, line_of_lost_process(seen, *seen.first_gone, std::nullopt)};
   if (std::any_of(seen.joined.begin(), seen.joined.end(), [](bool joined) { return joined; })) {
+    if (WIFSIGNALED(seen.status) && words.text.empty())
+      return {lost, fmt::format("mpirun was killed by {}; {}", signal_text(WTERMSIG(seen.status)),
+                                advice_to_go_on())};
     const std::string which =
         seen.first_gone ? fmt::format("rank {} on {}", *seen.first_gone, seen.host) : "a process";
     return {is_our_code ? status : lost, fmt::format("{} ended, and so did the run: {}", which,

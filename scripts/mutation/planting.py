@@ -13,9 +13,6 @@ import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAMS = ["pretrain", "linear_probe", "explain_loss", "make_toy_dataset", "pack_dataset", "check_data", "export",
-            "embed", "classify", "evaluate"]
-EMULATED_PROGRAMS = ["pretrain", "linear_probe", "embed", "evaluate", "classify"]
 
 
 class CannotCompile(Exception):
@@ -36,6 +33,14 @@ def joined_sources(entry):
     return [pathlib.Path(path) for path in re.findall(r'#include "(.*)"', file.read_text())]
 
 
+def joined_tests(entry):
+    """The tests that an entry compiles at once (cmake/join_tests.py), or an empty list."""
+    file = pathlib.Path(entry["file"])
+    if not file.name.startswith("room_") or file.parent.name != "tests":
+        return []
+    return [pathlib.Path(path) for path in re.findall(r'^#line 1 "(.*)"', file.read_text(), re.M)]
+
+
 class Planter:
     """Makes programs with errors from the build in the folder `build`, and puts them into the folder `work`."""
 
@@ -45,7 +50,7 @@ class Planter:
         self.work.mkdir(parents=True, exist_ok=True)
         self.compiled = {}  # how the build compiles each source; some are compiled more than once
         for entry in json.loads((self.build / "compile_commands.json").read_text()):
-            for source in joined_sources(entry) or [pathlib.Path(entry["file"])]:
+            for source in joined_sources(entry) or joined_tests(entry) or [pathlib.Path(entry["file"])]:
                 self.compiled.setdefault(source, []).append(entry)
         self.commands = {}
 
@@ -100,6 +105,9 @@ class Planter:
             whole = pathlib.Path(entries[0]["file"]).read_text()
             alone, written = written, to.with_suffix(".joined.cpp")
             written.write_text(whole.replace(f'"{ROOT / source}"', f'"{alone}"'))
+        elif joined_tests(entries[0]):  # errors are in what it includes
+            assert text == (ROOT / source).read_text(), "no errors are planted in tests"
+            written = pathlib.Path(entries[0]["file"])
         # Includes are written as <kindred/...>, so that the place of the text does not matter.
         result = subprocess.run([*words[:out], "-Wno-error", "-o", to, "-c", written], cwd=entries[0]["directory"], capture_output=True,
                                 text=True)
@@ -143,6 +151,15 @@ class Planter:
     def link_programs(self, replaced, folder, emulated=False):
         """Fills `folder` with the programs. A program without the error is a link to the program of the build."""
         (folder / "emulated").mkdir(parents=True, exist_ok=True)
-        for program in [f"emulated/{p}" for p in EMULATED_PROGRAMS] if emulated else PROGRAMS:
-            if not (folder / program).exists() and not self.link(f"apps/{program}", replaced, folder / program):
-                os.symlink(self.build / "apps" / program, folder / program)
+        apps = self.build / "apps"
+        # All that there are: a test whose program is missing would fail, and every error would count as noticed.
+        for file in sorted((apps / "emulated" if emulated else apps).iterdir()):
+            if not file.is_file() or not os.access(file, os.X_OK):
+                continue
+            program = file.relative_to(apps)
+            if (folder / program).is_symlink() or (folder / program).exists():
+                continue
+            if file.is_symlink():  # another name of a program
+                os.symlink(os.readlink(file), folder / program)
+            elif not self.link(f"apps/{program}", replaced, folder / program):
+                os.symlink(file, folder / program)

@@ -84,6 +84,15 @@ TEST_CASE("launch outcome: a process that is gone without a word is lost") {
   CHECK(outcome.line.starts_with("rank 1 on node7 ended without a word; "));
 }
 
+TEST_CASE("launch outcome: mpirun itself was killed") {
+  LaunchSeen seen = two_processes();
+  seen.status = SIGKILL;
+  const LaunchOutcome outcome = launch_outcome(seen);
+  CHECK(outcome.code == 9);
+  CHECK(outcome.line.starts_with("mpirun was killed by SIGKILL; "));
+  CHECK(outcome.line.find("--resume") != std::string::npos);
+}
+
 TEST_CASE("launch outcome: an error that a process wrote before it was heard") {
   LaunchSeen seen = two_processes();
   seen.first_gone = 1;

@@ -5,7 +5,9 @@
 #include <signal.h>  // defines: sigaction, SA_RESTART
 #include <unistd.h>  // defines: _exit
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 
@@ -19,7 +21,22 @@ std::atomic<std::int64_t> received_at{0};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "a signal handler may touch nothing else");
 
-void on_signal(int signal) {
+// Numbers of processes; 0: none.
+constexpr std::size_t most_senders = 3;
+std::array<std::atomic<int>, most_senders> senders{};
+
+bool is_handed_on(const siginfo_t& from) {
+  if (from.si_code != SI_USER) return false;  // from no process: a terminal
+  for (const std::atomic<int>& sender : senders)
+    if (sender.load() == from.si_pid && from.si_pid > 0) return true;
+  return false;
+}
+
+void on_signal(int signal, siginfo_t* from, void*) {
+  if (is_handed_on(*from)) {
+    learn_of_interrupt(signal);
+    return;
+  }
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const std::int64_t at = now.tv_sec * 1'000'000'000LL + now.tv_nsec;
@@ -35,8 +52,8 @@ void on_signal(int signal) {
 
 void watch_for_interrupts() {
   struct sigaction action {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;  // interrupted reads and writes continue
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_RESTART | SA_SIGINFO;  // interrupted reads and writes continue
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) {
     struct sigaction before {};
@@ -61,6 +78,13 @@ int agreed_interrupt_signal(const Communicator& processes) {
 void learn_of_interrupt(int signal) {
   int none = 0;
   if (signal != 0) received.compare_exchange_strong(none, signal);
+}
+
+void take_as_handed_on(int sender) {
+  for (std::atomic<int>& place : senders) {
+    int none = 0;
+    if (place.load() == sender || place.compare_exchange_strong(none, sender)) return;
+  }
 }
 
 const char* interrupt_name() {

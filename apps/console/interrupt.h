@@ -4,7 +4,7 @@
 //
 // The first signal is remembered, and the program ends at the next suitable point. A second one ends it at
 // once. A signal that follows within a fifth of a second is ignored, because schedulers signal a process and
-// then its group.
+// then its group. One that another process hands on counts neither as a first nor as a second one.
 #pragma once
 
 #include <string>
@@ -27,6 +27,11 @@ const char* interrupt_name();  // "SIGTERM"; "" if none arrived
 int agreed_interrupt_signal(const Communicator& processes);
 // Another process of the run got this signal; 0: none did.
 void learn_of_interrupt(int signal);
+
+// Process `sender`, a launcher, hands on the signals that it gets itself. They ask this process to end like any other. But who
+// signals all processes of a run at once reaches this one twice, and the second time must not end it at once. At most
+// three senders.
+void take_as_handed_on(int sender);
 
 // Throws Error(interrupted) if a signal has arrived: "SIGINT: <what>". `what` says what was stopped, and whether the
 // same command goes on or begins anew.

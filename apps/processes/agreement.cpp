@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <map>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -25,17 +27,46 @@ std::string given_text(const std::string& given) {
   return given.substr(given.find('\n') + 1);
 }
 
-// The first line in which two texts differ, of each.
-std::pair<std::string, std::string> first_different_lines(const std::string& one, const std::string& other) {
-  std::istringstream lines(one), other_lines(other);
-  std::string line, other_line;
-  while (true) {
-    const bool read = static_cast<bool>(std::getline(lines, line));
-    const bool other_read = static_cast<bool>(std::getline(other_lines, other_line));
-    if (!read) line.clear();
-    if (!other_read) other_line.clear();
-    if (line != other_line || (!read && !other_read)) return {line, other_line};
+// A line with its key, which is what stands before its first colon. Lines of one key, or without any, are told apart by how
+// many came before.
+struct KeyedLine {
+  std::string key;
+  int place = 0;
+  std::string text;
+};
+
+std::vector<KeyedLine> keyed_lines(const std::string& text) {
+  std::istringstream lines(text);
+  std::vector<KeyedLine> keyed;
+  std::map<std::string, int> so_far;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with(',')) line.pop_back();  // JSON: whether another line follows says nothing about this one
+    const std::size_t colon = line.find(':');
+    const std::string key = colon == line.npos ? "" : line.substr(0, colon);
+    keyed.push_back({key, so_far[key]++, line});
   }
+  return keyed;
+}
+
+const KeyedLine* same_key(const std::vector<KeyedLine>& lines, const KeyedLine& as) {
+  const auto found = std::find_if(lines.begin(), lines.end(), [&](const KeyedLine& line) {
+    return line.key == as.key && line.place == as.place;
+  });
+  return found == lines.end() ? nullptr : &*found;
+}
+
+// The first line in which two texts differ, of each; "" where one of them has no line with that key.
+std::pair<std::string, std::string> first_different_lines(const std::string& one, const std::string& other) {
+  const std::vector<KeyedLine> lines = keyed_lines(one), other_lines = keyed_lines(other);
+  if (lines.size() == 1 && other_lines.size() == 1) return {lines[0].text, other_lines[0].text};
+  for (const KeyedLine& line : lines) {
+    const KeyedLine* const match = same_key(other_lines, line);
+    if (match == nullptr) return {line.text, ""};
+    if (match->text != line.text) return {line.text, match->text};
+  }
+  for (const KeyedLine& line : other_lines)
+    if (same_key(lines, line) == nullptr) return {"", line.text};
+  return {"", ""};
 }
 
 std::string shown_line(const std::string& line) {

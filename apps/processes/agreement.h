@@ -10,9 +10,10 @@
 namespace kindred {
 
 // Throws Error(usage) in every process, with the same message, if `text` is not the same in all of them:
-// "rank 2 on node7 has other settings than rank 0: batch_size: 128 and not 256; start the same command on all". `what` is
-// what differs, in words that fit behind "has other": "settings", "images". A text of several lines is compared line by
-// line, and the first line that differs is quoted. `advice` replaces the words behind the semicolon.
+// "rank 2 on node7 has other settings than rank 0 on node1: lr: 0.2, and not lr: 0.1; start the same command everywhere".
+// `what` is what differs, in words that fit behind "has other": "settings", "images". Of a text of several lines, those with
+// the same words before their first colon are compared, so that one line too many does not make all after it differ; the
+// first line that differs, or that one of the two does not have, is quoted. `advice` replaces the words behind the semicolon.
 void agree(const Communicator& processes, std::string_view what, const std::string& text,
            std::string_view advice = "start the same command everywhere");
 

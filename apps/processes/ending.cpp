@@ -2,23 +2,63 @@
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/launched.h>
+#include <kindred/apps/processes/places.h>
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/third_party/mpi/mpi_transport.h>
 #include <kindred/third_party/mpi/mpi_world.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <thread>
 
 namespace kindred {
+namespace {
 
-void write_last_line(ExitCode code, const std::string& message) {
-  const std::string whole = code == ExitCode::lost ? message + "; " + advice_to_go_on() : message;
-  if (tell_launcher_of_failure(code, whole)) return;
-  std::fprintf(stderr, "%s\n", last_line(code, whole).c_str());
+using namespace std::chrono_literals;
+
+// mpirun takes a second to end the others after one has ended, and processes do not all start at the same moment.
+constexpr auto for_the_line_of_rank_0 = 4s;
+constexpr auto of_a_turn = 250ms;
+constexpr int most_turns = 16;
+
+void write_line_of_run(ExitCode code, const std::string& line) {
+  if (tell_launcher_of_failure(code, line)) return;
+  std::fprintf(stderr, "%s\n", last_line(code, line).c_str());
   std::fflush(stderr);
 }
 
-void end_through_launcher() {
-  set_process_end({.failed = write_last_line, .finished = {}});
+}  // namespace
+
+void write_last_line(ExitCode code, const std::string& message) {
+  write_line_of_run(code, code == ExitCode::lost ? message + "; " + advice_to_go_on() : message);
+}
+
+void end_before_mpi_is_open(int rank) {
+  const auto as_rank_0 = write_line_of_run;
+  const auto as_another = [rank](ExitCode code, const std::string& message) {
+    end_above_rank_0(rank, code, message);
+  };
+  if (rank == 0)
+    set_process_end({.failed = as_rank_0, .finished = {}});
+  else
+    set_process_end({.failed = as_another, .finished = {}});
+}
+
+void end_above_rank_0(int rank, ExitCode code, const std::string& message) {
+  std::signal(SIGTERM, SIG_DFL);  // it may be watched already, and with it mpirun ends this process
+  std::this_thread::sleep_for(for_the_line_of_rank_0 + std::min(rank - 1, most_turns) * of_a_turn);
+  if (!message.empty()) write_line_of_run(code, fmt::format("rank {} on {}: {}", rank, host_name(), message));
+  std::_Exit(static_cast<int>(code));
+}
+
+void end_while_mpi_opens(int rank, ExitCode code, const std::string& message) {
+  if (rank > 0) end_above_rank_0(rank, code, message);
+  write_line_of_run(code, message);
+  std::this_thread::sleep_for(50ms);  // mpirun hands the line on, and might drop it with the process
+  std::_Exit(static_cast<int>(code));
 }
 
 void end_with_the_others() {

@@ -14,10 +14,20 @@ namespace kindred {
 // From now on run_main() ends this process as one of world(), whose MPI is open.
 void end_with_the_others();
 
-// Before that, in a process that another one started (launched.h): its errors go to the launcher, which shows the first.
-void end_through_launcher();
+// Before that: an error ends this process as rank 0, or as another one, of those that were started.
+void end_before_mpi_is_open(int rank);
 
-// The line with which the run ends: to the launcher if there is one, otherwise to standard error.
+// An error of a rank above 0 before MPI is open. Most errors then are all processes', and rank 0 writes the line; its end makes
+// mpirun end the others. So this one waits for its end. If it does not come, the error is of this process alone, and it
+// writes the line itself, with its rank and host; an empty message is not written. Ranks take their turns, so that the first
+// one's end is that of the others.
+[[noreturn]] void end_above_rank_0(int rank, ExitCode code, const std::string& message);
+
+// The same by a thread that watches another one open MPI; rank 0 ends at once.
+[[noreturn]] void end_while_mpi_opens(int rank, ExitCode code, const std::string& message);
+
+// The line with which the run ends: to the launcher if there is one, otherwise to standard error. After a lost process it also
+// says how to go on.
 void write_last_line(ExitCode code, const std::string& message);
 
 }  // namespace kindred

@@ -1,19 +1,18 @@
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/foreign_launchers.h>
 #include <kindred/apps/processes/launched.h>
 #include <kindred/engine/error.h>
 
+#include <unistd.h>  // defines: getppid
+
 #include <charconv>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
 
 namespace kindred {
 namespace {
-
-// How long processes but rank 0 give it to write its line, before they end and the launcher ends the others.
-constexpr std::chrono::seconds for_the_line_of_rank_0(2);
 
 std::optional<int> whole_number(const char* text) {
   if (text == nullptr) return std::nullopt;
@@ -37,6 +36,12 @@ constexpr Launcher launchers[] = {{"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_
                                   {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", true},
                                   {"an MPI that is not Open MPI", "PMI_SIZE", "PMI_RANK", false},
                                   {"torchrun", "WORLD_SIZE", "RANK", false}};
+
+// Of a process but rank 0.
+[[noreturn]] void end_one_of_all(const ForeignLaunch& launch, ExitCode code, const std::string& message) {
+  const bool rank_0_has_it_too = code == ExitCode::usage && !launch.ends_others();
+  end_above_rank_0(launch.rank, code, rank_0_has_it_too ? "" : message);
+}
 
 }  // namespace
 
@@ -75,19 +80,28 @@ std::string how_to_start(const ForeignLaunch& launch, const std::string& program
 
 void refuse_in_all(const ForeignLaunch& launch, const Error& error) {
   if (launch.rank == 0 || launch.rank >= launch.size) throw error;
-  std::this_thread::sleep_for(for_the_line_of_rank_0);
-  std::_Exit(static_cast<int>(error.code()));
+  end_one_of_all(launch, error.code(), error.what());
 }
 
 void let_rank_0_speak() {
+  if (is_launched()) {
+    const int rank = rank_of_launched();
+    watch_for_interrupts();  // the launcher hands signals on from now on
+    join_launcher(rank);
+    end_before_mpi_is_open(rank);
+    return;
+  }
   const std::optional<ForeignLaunch> launch = foreign_launch();
-  if (is_launched() || !launch || !launch->every_process_runs || launch->rank == 0) return;
-  set_process_end({.failed =
-                       [](ExitCode code, const std::string&) {
-                         std::this_thread::sleep_for(for_the_line_of_rank_0);
-                         std::_Exit(static_cast<int>(code));
-                       },
-                   .finished = {}});
+  if (!launch || !launch->every_process_runs) return;
+  if (launch->brings_mpi) {
+    take_as_handed_on(::getppid());
+    watch_for_interrupts();
+  }
+  if (launch->rank == 0) return;
+  set_process_end(
+      {.failed = [launch = *launch](ExitCode code,
+                                    const std::string& message) { end_one_of_all(launch, code, message); },
+       .finished = {}});
 }
 
 void refuse_foreign_launch(const std::string& program) {

@@ -19,6 +19,8 @@ struct ForeignLaunch {
   bool brings_mpi = false;
   // False in Slurm's batch script, which runs once although the job has several tasks.
   bool every_process_runs = true;
+  // The end of one process with an error makes the launcher end the others.
+  bool ends_others() const { return launcher == "mpirun"; }
 };
 
 using Environment = std::function<const char*(const char* name)>;  // as std::getenv
@@ -30,16 +32,19 @@ std::optional<ForeignLaunch> foreign_launch();
 // How the processes should have been started, as the end of an error: "start with: mpirun -n 4 pretrain ...".
 std::string how_to_start(const ForeignLaunch& launch, const std::string& program);
 
-// For a program that works in several processes: until they know each other (start.h), all find the same wrong flags, and
-// only rank 0 says anything.
+// For a program that works in several processes, before it reads its flags. If it was started as one of several, it tells the
+// launcher that it is there (launched.h), remembers from now on signals that ask it to end, and its errors are those of all
+// processes: until they know each other (start.h), all find the same wrong flags, and rank 0 says it. A process that
+// has an error alone says it after a while.
 void let_rank_0_speak();
 
-// For a program that works in one process. Throws Error(usage) if it was started several times; in processes but rank 0
-// it ends the process with the same code and no line.
+// For a program that works in one process. Throws Error(usage) if it was started several times; processes but rank 0 end as
+// those of refuse_in_all().
 void refuse_foreign_launch(const std::string& program);
 
-// Throws the error in rank 0. The other processes end with its code and without a line, a little later, because
-// launchers end all when the first has ended.
+// Throws the error in rank 0. The other processes end with its code a little later, and without a line, unless the error is
+// theirs alone (end_above_rank_0). Where nothing shows that rank 0 has ended, because the launcher does not end the others,
+// they take wrong usage for an error of all.
 [[noreturn]] void refuse_in_all(const ForeignLaunch& launch, const Error& error);
 
 }  // namespace kindred

@@ -1,5 +1,6 @@
 #include <kindred/apps/console/advice.h>
 #include <kindred/apps/processes/launch_outcome.h>
+#include <kindred/engine/trimmed.h>
 
 #include <fmt/core.h>
 #include <sys/wait.h>  // defines: WIFEXITED
@@ -28,12 +29,6 @@ std::optional<KilledProcess> killed_process(const std::string& words) {
   return KilledProcess{std::stoi(found[1]), std::stoi(found[2])};
 }
 
-std::string_view without_spaces(std::string_view line) {
-  const std::size_t begin = line.find_first_not_of(" \t\r");
-  if (begin == line.npos) return {};
-  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
-}
-
 // Of what mpirun and unheard processes wrote, the line that says most.
 struct TellingWords {
   std::string text{};
@@ -46,7 +41,7 @@ TellingWords telling_words(const std::string& words) {
   std::string paragraph;
   bool paragraph_is_over = false;
   for (std::string text; std::getline(lines, text);) {
-    const std::string_view line = without_spaces(text);
+    const std::string_view line = trimmed(text);
     constexpr std::size_t longest_beginning = 64;
     constexpr std::string_view kind = "error: ";
     if (const std::size_t at = line.find(kind); at < longest_beginning)
@@ -69,7 +64,39 @@ std::string line_of_lost_process(const LaunchSeen& seen, int rank, std::optional
   return fmt::format("rank {} on {} {}; {}", rank, seen.host, how, advice_to_go_on());
 }
 
+// "rank 1", "ranks 0, 2 and 3", "ranks 0, 1, ..., 7 and 4 more"
+std::string ranks_in_words(const std::vector<int>& ranks) {
+  constexpr std::size_t most_named = 8;
+  const std::size_t named = ranks.size() <= most_named ? ranks.size() : most_named;
+  std::string words = ranks.size() == 1 ? "rank" : "ranks";
+  for (std::size_t i = 0; i < named; ++i) {
+    const bool is_last = i > 0 && i + 1 == ranks.size();
+    words += fmt::format("{}{}", i == 0 ? " " : is_last ? " and " : ", ", ranks[i]);
+  }
+  if (ranks.size() > named) words += fmt::format(" and {} more", ranks.size() - named);
+  return words;
+}
+
+std::vector<int> ranks_without(const std::vector<bool>& flags) {
+  std::vector<int> ranks;
+  for (std::size_t rank = 0; rank < flags.size(); ++rank)
+    if (!flags[rank]) ranks.push_back(static_cast<int>(rank));
+  return ranks;
+}
+
 }  // namespace
+
+std::string line_of_missing_processes(const LaunchSeen& seen, const std::vector<int>& held_up, double seconds) {
+  const std::vector<int> absent = ranks_without(seen.joined);
+  if (absent.empty() && !held_up.empty())
+    return fmt::format("{} on {} {} stopped or {} for a file system, and did not open MPI within {} s",
+                       ranks_in_words(held_up), seen.host, held_up.size() == 1 ? "is" : "are",
+                       held_up.size() == 1 ? "waits" : "wait", seconds);
+  const std::vector<int> missing = absent.empty() ? ranks_without(seen.opened) : absent;
+  return fmt::format("{} on {} did not {} within {} s; raise --timeout if {} slowly", ranks_in_words(missing),
+                     seen.host, absent.empty() ? "open MPI" : "start", seconds,
+                     missing.size() == 1 ? "it starts" : "they start");
+}
 
 std::string signal_text(int signal) {
   constexpr std::array<std::pair<int, const char*>, 10> names = {{{SIGKILL, "SIGKILL"},

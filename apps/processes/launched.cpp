@@ -1,7 +1,9 @@
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/processes/launched.h>
 #include <kindred/engine/files/system_message.h>
 
 #include <fcntl.h>       // defines: open
+#include <signal.h>      // defines: sigprocmask
 #include <sys/prctl.h>   // defines: prctl
 #include <sys/socket.h>  // defines: socket, connect, sendmsg
 #include <sys/un.h>      // defines: sockaddr_un
@@ -67,6 +69,20 @@ LaunchedAnswer receive_answer(int socket) {
   return answer;
 }
 
+// Who listens there; 0 if the system does not say.
+int process_behind(int socket) {
+  ucred listener{};
+  socklen_t bytes = sizeof(listener);
+  return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &listener, &bytes) == 0 ? listener.pid : 0;
+}
+
+// mpirun is started with some signals blocked (launcher.cpp), and nothing promises that it undoes this in its processes.
+void let_signals_through() {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_UNBLOCK, &all, nullptr);
+}
+
 void move_file(int from, int to) {
   ::dup2(from, to);
   ::close(from);
@@ -92,7 +108,13 @@ std::optional<int> next_number(std::string_view& text) {
 
 bool is_launched() {
   const char* const path = std::getenv(launcher_socket);
-  return path != nullptr && *path != '\0';
+  return socket_to_launcher() >= 0 || (path != nullptr && *path != '\0');
+}
+
+int rank_of_launched() {
+  for (const char* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"})
+    if (const char* const rank = std::getenv(name)) return std::atoi(rank);
+  fail(ExitCode::usage, "{} is set, and no mpirun has started this process; unset it", launcher_socket);
 }
 
 void silence_output() {
@@ -101,9 +123,11 @@ void silence_output() {
 }
 
 void join_launcher(int rank) {
+  if (socket_to_launcher() >= 0) return;
   const std::string path = std::getenv(launcher_socket);
   ::unsetenv(launcher_socket);  // what this process starts is not launched
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  let_signals_through();
   // mpirun puts its processes in groups of their own, and a terminal may stop those that write from the background.
   std::signal(SIGTTOU, SIG_IGN);
   const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -116,6 +140,8 @@ void join_launcher(int rank) {
   check(connected, ExitCode::lost, "{} is set, and the process that started this one is gone ({}); unset it",
         launcher_socket, system_message());
   socket_to_launcher() = socket;
+  take_as_handed_on(::getppid());
+  take_as_handed_on(process_behind(socket));
   send_packet(fmt::format("hello {} {}", rank, ::getpid()));
   const LaunchedAnswer answer = receive_answer(socket);
   check(answer.came, ExitCode::lost, "the process that started this one is gone");
@@ -125,6 +151,10 @@ void join_launcher(int rank) {
   } else {
     silence_output();
   }
+}
+
+bool tell_launcher_that_mpi_is_open() {
+  return send_packet("open 0");
 }
 
 bool tell_launcher_of_failure(ExitCode code, const std::string& message) {
@@ -139,6 +169,7 @@ std::optional<LaunchedMessage> read_launched_message(std::string_view packet) {
   const std::string_view kind = next_word(packet);
   const std::optional<int> number = next_number(packet);
   if (!number) return std::nullopt;
+  if (kind == "open") return LaunchedMessage{LaunchedMessage::Kind::open, 0, 0, {}};
   if (kind == "failed") return LaunchedMessage{LaunchedMessage::Kind::failed, *number, 0, std::string(packet)};
   if (kind == "ended") return LaunchedMessage{LaunchedMessage::Kind::ended, *number, 0, {}};
   if (kind != "hello") return std::nullopt;

@@ -1,9 +1,10 @@
 // What connects a process with the launcher (launcher.h) that had it started: a socket, whose path stands in the
 // environment. Over it the process gets the launcher's own standard output and error, so that rank 0 prints where the user
 // looks, on a terminal too, and mpirun, which would hand on everything by way of pipes, is not in between. It also says how
-// the process ended. The launcher knows by the socket's closing that a process is gone.
+// the process ended. The launcher knows by the socket's closing that a process is gone, and by a missing hello or open that
+// it hangs before MPI, which watches from then on.
 //
-// Messages are packets of text: "hello RANK PID", "failed CODE MESSAGE", "ended CODE".
+// Messages are packets of text: "hello RANK PID", "open 0", "failed CODE MESSAGE", "ended CODE".
 #pragma once
 
 #include <kindred/engine/error.h>
@@ -20,12 +21,17 @@ inline constexpr const char* launcher_socket = "KINDRED_LAUNCHED";
 // True in a process that a launcher had started.
 bool is_launched();
 
-// Connects. Rank 0 then writes to the launcher's standard output and error; the standard output of the others leads
-// nowhere, and their standard error to mpirun. From now on the process is killed when mpirun is gone. Throws
-// Error(lost) if the launcher does not answer.
+// The rank in the environment of one that is. Throws Error(usage) if it was not mpirun that started it.
+int rank_of_launched();
+
+// Connects, if this process has not done so. Rank 0 then writes to the launcher's standard output and error; the standard
+// output of the others leads nowhere, and their standard error to mpirun. From now on the process is killed when mpirun is
+// gone, and signals of the launcher and of mpirun are taken as handed on (interrupt.h), so the process must watch for them
+// already. Throws Error(lost) if the launcher does not answer.
 void join_launcher(int rank);
 
-// Both do nothing and return false if there is no launcher.
+// They do nothing and return false if there is no launcher.
+bool tell_launcher_that_mpi_is_open();
 bool tell_launcher_of_failure(ExitCode code, const std::string& message);
 bool tell_launcher_of_end(int code);
 
@@ -34,8 +40,8 @@ void silence_output();
 
 // A message, read by the launcher.
 struct LaunchedMessage {
-  enum class Kind { hello, failed, ended } kind;
-  int number = 0;      // hello: the rank; otherwise the exit code
+  enum class Kind { hello, open, failed, ended } kind;
+  int number = 0;      // hello: the rank; failed, ended: the exit code
   int process = 0;     // hello: the process's number
   std::string text{};  // failed: what it said
 };

@@ -1,6 +1,9 @@
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
+#include <kindred/apps/processes/children.h>
+#include <kindred/apps/processes/connection.h>
+#include <kindred/apps/processes/launch_folder.h>
 #include <kindred/apps/processes/launch_outcome.h>
 #include <kindred/apps/processes/launched.h>
 #include <kindred/apps/processes/launcher.h>
@@ -13,8 +16,7 @@
 #include <poll.h>        // defines: poll
 #include <signal.h>      // defines: kill, sigprocmask
 #include <sys/prctl.h>   // defines: prctl
-#include <sys/socket.h>  // defines: socket, bind, accept4, sendmsg
-#include <sys/un.h>      // defines: sockaddr_un
+#include <sys/socket.h>  // defines: recv
 #include <sys/wait.h>    // defines: waitpid
 #include <unistd.h>      // defines: fork, execve, pipe2
 
@@ -22,8 +24,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,92 +32,13 @@
 namespace kindred {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int look_every = 50;               // ms: at signals, and whether mpirun has ended
 constexpr double to_end_by_itself = 20;      // seconds that mpirun has to end the others after one was lost
 constexpr double to_end_when_told = 5;       // and after it was asked to
+constexpr double for_leftovers = 5;          // and processes that it has left, once they were killed
 constexpr std::size_t most_words = 1 << 16;  // bytes of what mpirun writes that are kept
-
-class OpenFile {
- public:
-  explicit OpenFile(int file = -1) : file_(file) {}
-  OpenFile(OpenFile&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-  OpenFile& operator=(OpenFile&& other) noexcept {
-    std::swap(file_, other.file_);
-    return *this;
-  }
-  ~OpenFile() { close(); }
-  int get() const { return file_; }
-  bool is_open() const { return file_ >= 0; }
-  void close() {
-    if (file_ >= 0) ::close(file_);
-    file_ = -1;
-  }
-
- private:
-  int file_;
-};
-
-// A folder that only this user can enter, for the socket and for mpirun's files. A socket's path must be short, so a long
-// TMPDIR is not used.
-class LaunchFolder {
- public:
-  LaunchFolder() {
-    const char* const asked = std::getenv("TMPDIR");
-    constexpr std::size_t longest = 60;
-    const std::string parent =
-        asked != nullptr && *asked == '/' && std::strlen(asked) <= longest ? asked : "/tmp";
-    path_ = parent + "/kindred-XXXXXX";
-    check(::mkdtemp(path_.data()) != nullptr, ExitCode::io,
-          "{}: {}; set TMPDIR to a folder that can be written to", parent, system_message());
-  }
-  ~LaunchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  LaunchFolder(const LaunchFolder&) = delete;
-  LaunchFolder& operator=(const LaunchFolder&) = delete;
-  std::string operator/(const char* name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-OpenFile listen_at(const std::string& path, int processes) {
-  OpenFile listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof(address.sun_path) - 1));
-  const bool listens =
-      listener.is_open() &&
-      ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-      ::listen(listener.get(), processes) == 0;
-  check(listens, ExitCode::device, "a socket for the processes cannot be made: {}", system_message());
-  return listener;
-}
-
-// Answers a process that has said hello. Rank 0 gets this process's standard output and error.
-void answer_hello(int connection, bool is_first) {
-  char byte = 1;
-  iovec data{&byte, 1};
-  const std::array<int, 2> files{STDOUT_FILENO, STDERR_FILENO};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(files))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  if (is_first) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(files));
-    std::memcpy(CMSG_DATA(header), files.data(), sizeof(files));
-  }
-  ::sendmsg(connection, &message, MSG_NOSIGNAL);
-}
+// With it mpirun ends its processes, as with SIGINT and SIGTERM.
+constexpr int end_of_mpirun = SIGHUP;
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
@@ -135,11 +56,15 @@ struct LaunchedProcess {
 
 class LaunchedRun {
  public:
-  explicit LaunchedRun(const MpirunPlan& plan) : listener_(listen_at(plan.socket, plan.processes)) {
+  // The processes have `to_start` seconds to open MPI since the last of them came or did.
+  LaunchedRun(const MpirunPlan& plan, double to_start)
+      : listener_(listen_at(plan.socket, plan.processes)), to_start_(to_start), last_arrival_(now_seconds()) {
+    const auto processes = static_cast<std::size_t>(plan.processes);
     seen_.processes = plan.processes;
     seen_.host = host_name();
-    seen_.ended.resize(static_cast<std::size_t>(plan.processes));
-    seen_.joined.resize(static_cast<std::size_t>(plan.processes));
+    seen_.ended.resize(processes);
+    seen_.joined.resize(processes);
+    seen_.opened.resize(processes);
     start(mpirun_start(plan, environment_of_this_process()));
   }
 
@@ -147,12 +72,12 @@ class LaunchedRun {
     while (!has_ended()) {
       pass_on_signal();
       end_what_does_not();
-      look(look_every);
+      if (!look(look_every)) end_what_does_not_start();
     }
     // What was sent before the end is still there to be read.
     for (int i = 0; i < 20 && look(0); ++i) {
     }
-    end_leftovers();
+    if (seen_.failure || !seen_.ended[0]) clear_up();
     return launch_outcome(seen_);
   }
 
@@ -176,10 +101,16 @@ class LaunchedRun {
     check(mpirun_ >= 0, ExitCode::device, Cause::out_of_threads, "mpirun cannot be started: {}",
           system_message());
     if (mpirun_ > 0) return;
-    // In a group of its own, so that Ctrl-C reaches the launcher alone. SIGTERM makes mpirun end its processes.
+    // In a group of its own, so that Ctrl-C reaches the launcher alone. Who signals all processes of the run, as Slurm and
+    // systemd do, reaches mpirun too. It would end the others while they save, so it does not hear what asks a run to end.
     ::setpgid(0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);  // run_main() ignores them
+    sigset_t unheard;
+    sigemptyset(&unheard);
+    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&unheard, signal);
+    ::sigprocmask(SIG_BLOCK, &unheard, nullptr);
+    ::prctl(PR_SET_PDEATHSIG, end_of_mpirun);
+    for (const int signal : {SIGPIPE, SIGXFSZ, end_of_mpirun})
+      ::signal(signal, SIG_DFL);  // run_main() ignores the first two, and nohup the last
     ::dup2(nothing.get(), STDIN_FILENO);
     ::dup2(into.get(), STDOUT_FILENO);
     ::dup2(into.get(), STDERR_FILENO);
@@ -211,7 +142,7 @@ class LaunchedRun {
   }
 
   bool accept() {
-    OpenFile connection(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    OpenFile connection = accept_from(listener_);
     if (!connection.is_open()) return false;
     processes_.push_back(std::make_unique<LaunchedProcess>(LaunchedProcess{std::move(connection), -1, 0}));
     return true;
@@ -240,6 +171,10 @@ class LaunchedRun {
       case LaunchedMessage::Kind::hello:
         greet(from, *message);
         break;
+      case LaunchedMessage::Kind::open:
+        if (from.rank >= 0) seen_.opened[static_cast<std::size_t>(from.rank)] = true;
+        last_arrival_ = now_seconds();
+        break;
       case LaunchedMessage::Kind::failed:
         if (!seen_.failure) seen_.failure = message;
         trouble_since_ = trouble_since_ > 0 ? trouble_since_ : now_seconds();
@@ -256,7 +191,8 @@ class LaunchedRun {
     process.rank = hello.number;
     process.process = hello.process;
     seen_.joined[static_cast<std::size_t>(process.rank)] = true;
-    answer_hello(process.connection.get(), process.rank == 0);
+    last_arrival_ = now_seconds();
+    answer_hello(process.connection, process.rank == 0);
     if (passed_on_ != 0) ::kill(process.process, passed_on_);
   }
 
@@ -276,23 +212,48 @@ class LaunchedRun {
       if (process->connection.is_open() && process->process > 0) ::kill(process->process, passed_on_);
   }
 
+  // Nothing else watches the processes before MPI is open: one that hangs lets the others wait in MPI_Init.
+  void end_what_does_not_start() {
+    const bool all_are_open = std::find(seen_.opened.begin(), seen_.opened.end(), false) == seen_.opened.end();
+    if (all_are_open || trouble_since_ > 0 || now_seconds() - last_arrival_ < to_start_) return;
+    std::vector<int> held_up;
+    for (const auto& process : processes_)
+      if (process->rank >= 0 && !seen_.opened[static_cast<std::size_t>(process->rank)] &&
+          is_held_up(process->process))
+        held_up.push_back(process->rank);
+    std::sort(held_up.begin(), held_up.end());
+    seen_.failure = LaunchedMessage{LaunchedMessage::Kind::failed, static_cast<int>(ExitCode::lost), 0,
+                                    line_of_missing_processes(seen_, held_up, to_start_)};
+    trouble_since_ = now_seconds();
+    // mpirun wakes what is stopped before it kills it, so those that wait must be gone by then: they would start after all.
+    bool some_were_there = false;
+    for (const auto& process : processes_) {
+      if (!process->connection.is_open() || process->process <= 0) continue;
+      ::kill(process->process, SIGKILL);
+      some_were_there = true;
+    }
+    if (!some_were_there)
+      tell_mpirun_to_end();  // otherwise it ends because of them; told as well, it would crash
+  }
+
   // After one process was lost mpirun ends the others. If it does not, this does.
   void end_what_does_not() {
     if (trouble_since_ <= 0) return;
-    const double passed = now_seconds() - trouble_since_;
-    if (passed > to_end_by_itself && !told_to_end_) {
-      ::kill(mpirun_, SIGTERM);
-      told_to_end_ = true;
-    }
-    if (passed > to_end_by_itself + to_end_when_told) ::kill(mpirun_, SIGKILL);
+    const double now = now_seconds();
+    if (now - trouble_since_ > to_end_by_itself && told_to_end_ <= 0) tell_mpirun_to_end();
+    if (told_to_end_ > 0 && now - told_to_end_ > to_end_when_told) ::kill(mpirun_, SIGKILL);
   }
 
-  // Processes whose connection is open are there, so their numbers are still theirs.
-  void end_leftovers() {
-    for (const auto& process : processes_)
-      if (process->connection.is_open() && process->process > 0 && process->rank >= 0 &&
-          !seen_.ended[static_cast<std::size_t>(process->rank)])
-        ::kill(process->process, SIGKILL);
+  void tell_mpirun_to_end() {
+    told_to_end_ = now_seconds();
+    ::kill(mpirun_, end_of_mpirun);
+  }
+
+  // After a bad end: what an mpirun that was killed has left, and what the processes had started; then the files that none
+  // of them could remove.
+  static void clear_up() {
+    end_children(for_leftovers);
+    remove_left_shard_folders();
   }
 
   OpenFile listener_, words_;
@@ -300,8 +261,10 @@ class LaunchedRun {
   LaunchSeen seen_;
   pid_t mpirun_ = 0;
   int passed_on_ = 0;         // the signal
+  const double to_start_;     // seconds
+  double last_arrival_;       // of a process, or of its MPI
   double trouble_since_ = 0;  // 0: there is none
-  bool told_to_end_ = false;
+  double told_to_end_ = 0;    // when mpirun was; 0: it was not
 };
 
 }  // namespace
@@ -313,16 +276,17 @@ int launch_processes(const ProcessesAsked& asked) {
         "{} {}: there is no mpirun in PATH; install Open MPI (Debian, Ubuntu: apt-get install openmpi-bin)",
         flag, asked_size(asked));
   watch_for_interrupts();
+  adopt_orphans();
   const LaunchFolder folder;
   MpirunPlan plan;
   plan.mpirun = *mpirun;
   plan.folder = folder.path();
-  plan.socket = folder / "launcher";
+  plan.socket = folder / launcher_socket_name;
   plan.processes = static_cast<int>(asked_size(asked));
   plan.cores = usable_cores();
   plan.is_root = ::geteuid() == 0;
   plan.program = command_again(started_as());
-  const LaunchOutcome outcome = LaunchedRun(plan).wait();
+  const LaunchOutcome outcome = LaunchedRun(plan, asked.timeout).wait();
   if (!outcome.line.empty()) throw Error(static_cast<ExitCode>(outcome.code), outcome.line);
   return outcome.code;
 }

@@ -19,7 +19,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -56,11 +58,21 @@ bool may_use_gpu(const ProcessesAsked& asked) {
   return asked.device == "auto" || asked.device == "cuda";
 }
 
-// Opens MPI and makes this process one of world(). `expected` processes were started.
-void open_world(const ProcessesAsked& asked, int expected) {
-  set_world(open_mpi_world(expected));
-  end_with_the_others();
+// What the command says beside settings, which are compared once they are known: with another program, or with a dry run, a
+// process would make other calls than the rest.
+std::string words_of_command(const ProcessesAsked& asked) {
+  std::string program = command_of_this_program();
+  program.erase(0, program.find_last_of(" /") + 1);  // npos + 1 is 0
+  std::erase(program, '\'');                         // of a folder that the shell needs quoted
+  return program + (asked.may_start_others ? "" : "\n--dry-run");
+}
+
+// Opens MPI and makes this process one of world(). `expected` processes were started. `too_late`: see open_mpi_world().
+void open_world(const ProcessesAsked& asked, int expected, const std::function<void()>& too_late) {
   set_time_limit(asked.timeout);
+  set_world(open_mpi_world(expected, too_late));
+  tell_launcher_that_mpi_is_open();
+  end_with_the_others();
   watch_for_interrupts();
   StartedWorld& started = started_world();
   started.hosts = mpi_world_with(nullptr);
@@ -68,15 +80,10 @@ void open_world(const ProcessesAsked& asked, int expected) {
   if (!hosts.is_first()) silence_output();
 
   started.here = mpi_transport().local_size();
+  agree(hosts, "words in its command", words_of_command(asked));
   agree(hosts, "build", build_in_words(), "install the same one everywhere");
   share_cores(hosts);
   if (may_use_gpu(asked)) take_gpu_of_place(mpi_transport().local_rank(), mpi_transport().local_size());
-}
-
-std::optional<int> rank_of_launched() {
-  for (const char* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"})
-    if (const char* const rank = std::getenv(name)) return std::atoi(rank);
-  return std::nullopt;
 }
 
 // A GPU for each process is there, as far as can be known before CUDA is asked, which the launcher does not need.
@@ -100,14 +107,9 @@ int start_others(const ProcessesAsked& asked) {
   return launch_processes(asked);
 }
 
+// The launcher itself watches until MPI is open.
 void join_others(const ProcessesAsked& asked) {
-  const std::optional<int> rank = rank_of_launched();
-  check(rank.has_value(), ExitCode::usage, "{} is set, and no mpirun has started this process; unset it",
-        launcher_socket);
-  watch_for_interrupts();  // the launcher passes signals on from now on
-  join_launcher(*rank);
-  end_through_launcher();
-  open_world(asked, static_cast<int>(asked_size(asked)));
+  open_world(asked, static_cast<int>(asked_size(asked)), {});
 }
 
 void check_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
@@ -120,11 +122,22 @@ void check_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
         flag_in_words(asked), launch.launcher, started, launch.launcher);
 }
 
+// If a process is missing, MPI never opens in the others. Where the first one's end is not that of the others, one that speaks
+// beside rank 0 is enough.
+void end_unopened(const ForeignLaunch& launch, double seconds) {
+  const std::string line = fmt::format(
+      "MPI did not open within {} s: one of the {} has not started, hangs, or has ended already; "
+      "raise --timeout if they start slowly",
+      seconds, counted(launch.size, "process"));
+  const bool speaks = launch.ends_others() || launch.rank <= 1;
+  end_while_mpi_opens(launch.rank, ExitCode::lost, speaks ? line : "");
+}
+
 // Until MPI is open every process finds the same errors, and rank 0 says them.
 void join_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
   try {
     check_foreign(asked, launch);
-    open_world(asked, launch.size);
+    open_world(asked, launch.size, [&] { end_unopened(launch, asked.timeout); });
     // mpirun gives each process a terminal, also where its own output is a file.
     if (launch.launcher == "mpirun") hide_progress();
   } catch (const Error& error) {

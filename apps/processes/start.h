@@ -5,6 +5,8 @@
 //   const DeviceChoice device = choose_device(flags.device);
 //   connect_devices(device);                                        // before anything holds a reference to world()
 //
+// The main() of all programs (apps/kindred.cpp) has called let_rank_0_speak() before (foreign_launchers.h).
+//
 // There are three ways to start:
 //   pretrain ...                  one process: nothing is called, and world() stays one process alone
 //   pretrain --processes 4 ...    this process starts mpirun, which starts the same command four times; it hands its standard

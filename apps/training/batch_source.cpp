@@ -41,7 +41,10 @@ std::string unreadable_by_header(const Dataset& set, std::int64_t i, std::vector
 
 BatchSource::BatchSource(const PretrainOptions& options, const Dataset& train,
                          const std::optional<ResidentPictures>& pictures, const Communicator& processes)
-    : train_(train), processes_(processes), loader_(train, loader_with_limit(options, train, processes)) {
+    : train_(train),
+      processes_(processes),
+      batch_size_(options.batch_size),
+      loader_(train, loader_with_limit(options, train, processes)) {
   if (pictures)
     resident_.emplace(train, training_loader(options, processes), pictures->height, pictures->width);
 }
@@ -75,6 +78,7 @@ void BatchSource::share_bad_images(const Communicator& processes) {
   std::vector<BadImage> news = loader_.bad_images();
   std::erase_if(news, [&](const BadImage& image) { return shared_.contains(image.index); });
   know_bad_of_all(processes, std::move(news));
+  if (kept_error_) std::rethrow_exception(kept_error_);
 }
 
 void BatchSource::know_bad_of_all(const Communicator& processes, std::vector<BadImage> own) {
@@ -105,7 +109,15 @@ void BatchSource::start_epoch(std::uint32_t epoch, std::int64_t first_batch) {
 
 bool BatchSource::next() {
   if (resident_) return resident_->next(drawn_);
-  const bool is_there = loader_.next(made_);
+  if (kept_error_) std::rethrow_exception(kept_error_);  // nobody has asked for it
+  bool is_there = true;
+  try {
+    is_there = loader_.next(made_);
+  } catch (const Error&) {
+    if (processes_.is_alone()) throw;
+    kept_error_ = std::current_exception();
+    return true;
+  }
   announce_bad_images();
   return is_there;
 }
@@ -124,6 +136,35 @@ const std::vector<std::int64_t>& BatchSource::indices() const {
 
 const std::vector<std::int64_t>& BatchSource::drawn() const {
   return resident_ ? drawn_.indices : made_.drawn;
+}
+
+WholeBatch whole_batch(const Communicator& processes, BatchSource& own) {
+  if (processes.is_alone()) return {own.labels(), own.indices(), own.drawn()};
+  // One message: labels, indices and drawn of this process, and whether it has met bad images, as f64, which holds every
+  // index exactly. Of a batch that could not be made only the last number counts.
+  const auto share = static_cast<std::size_t>(own.batch_size_ / processes.size());
+  std::vector<double> sent(own.labels().begin(), own.labels().end());
+  for (const std::vector<std::int64_t>* const numbers : {&own.indices(), &own.drawn()})
+    for (const std::int64_t number : *numbers) sent.push_back(static_cast<double>(number));
+  sent.resize(3 * share);
+  sent.push_back(own.has_news() ? 1 : 0);
+  const auto count = static_cast<std::int64_t>(sent.size());
+  const Tensor gathered = Tensor::empty({processes.size(), count}, DType::f64, Device::cpu);
+  processes.all_gather(Tensor::from(sent, {count}, Device::cpu), Output(gathered));
+
+  own.all_labels_.clear();
+  own.all_indices_.clear();
+  own.all_drawn_.clear();
+  bool is_news = false;
+  const double* next = gathered.data<double>();
+  for (int rank = 0; rank < processes.size(); ++rank) {
+    for (std::size_t i = 0; i < share; ++i) own.all_labels_.push_back(static_cast<std::int32_t>(*next++));
+    for (std::vector<std::int64_t>* const numbers : {&own.all_indices_, &own.all_drawn_})
+      for (std::size_t i = 0; i < share; ++i) numbers->push_back(static_cast<std::int64_t>(*next++));
+    is_news = is_news || *next++ != 0;
+  }
+  if (is_news) own.share_bad_images(processes);
+  return {own.all_labels_, own.all_indices_, own.all_drawn_};
 }
 
 std::optional<ResidentPictures> pictures_for_gpu(const PretrainOptions& options, Device device,

@@ -11,17 +11,25 @@
 namespace kindred {
 namespace {
 
-bool try_flock(int file, int operation, const std::filesystem::path& path) {
+LockOutcome try_flock(int file, int operation) {
   while (::flock(file, operation | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
-    if (errno == EWOULDBLOCK) return false;
-    fail(ExitCode::io, "{}: cannot be locked: {}; give a folder on another file system", path.string(),
-         system_message());
+    return errno == EWOULDBLOCK ? LockOutcome::taken : LockOutcome::impossible;
   }
-  return true;
+  return LockOutcome::locked;
+}
+
+bool is_locked_now(LockOutcome outcome, const std::filesystem::path& path) {
+  check(outcome != LockOutcome::impossible, ExitCode::io,
+        "{}: cannot be locked: {}; give a folder on another file system", path.string(), system_message());
+  return outcome == LockOutcome::locked;
 }
 
 }  // namespace
+
+LockOutcome try_to_lock(int file) {
+  return try_flock(file, LOCK_EX);
+}
 
 FileLock::FileLock(const std::filesystem::path& path) : path_(path) {
   file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -33,11 +41,11 @@ FileLock::~FileLock() {
 }
 
 bool FileLock::try_alone() {
-  return try_flock(file_, LOCK_EX, path_);
+  return is_locked_now(try_flock(file_, LOCK_EX), path_);
 }
 
 bool FileLock::try_shared() {
-  return try_flock(file_, LOCK_SH, path_);
+  return is_locked_now(try_flock(file_, LOCK_SH), path_);
 }
 
 bool FileLock::is_current() const {

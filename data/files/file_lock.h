@@ -6,6 +6,15 @@
 
 namespace kindred {
 
+enum class LockOutcome {
+  locked,
+  taken,       // by another owner
+  impossible,  // there are no locks on this file system, or it has no room for one; errno says why
+};
+
+// Locks an open file or folder for its owner alone, until it is closed. Never waits.
+LockOutcome try_to_lock(int file);
+
 class FileLock {
  public:
   // Opens the file, and makes it if it does not exist. Throws Error(io).

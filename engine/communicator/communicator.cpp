@@ -107,6 +107,10 @@ void Communicator::finish_sums() const {
   if (host_) host_->finish_sums();
 }
 
+bool Communicator::look(double waited, const std::string& problem) const {
+  return !is_alone() && host_->look(waited, problem);
+}
+
 std::vector<double> Communicator::sum(std::vector<double> values) const {
   if (!is_alone() && !values.empty())
     host_->all_reduce(values.data(), static_cast<std::int64_t>(values.size()), DType::f64, Reduction::sum);

@@ -58,6 +58,10 @@ class Communicator {
   void progress() const;
   void finish_sums() const;
 
+  // Looks after the other processes during a wait that this communicator does not see; see Transport. With the transport
+  // of the host's tensors, of which it returns the answer.
+  bool look(double waited, const std::string& problem = "") const;
+
   // Values of the host.
   std::vector<double> sum(std::vector<double> values) const;       // elementwise
   std::vector<double> max(std::vector<double> values) const;       // elementwise

@@ -2,13 +2,17 @@
 #include <kindred/engine/error.h>
 
 #include <algorithm>
-#include <atomic>
 
 namespace kindred {
 namespace {
 
 std::atomic<double> limit_of_run{60};
-thread_local double longer_limit = 0;
+
+// Of this thread: 0, or the longest of its LongerLimits. Shared, because who watches may outlive the thread.
+const std::shared_ptr<std::atomic<double>>& longer_limit() {
+  thread_local const auto limit = std::make_shared<std::atomic<double>>(0);
+  return limit;
+}
 
 }  // namespace
 
@@ -19,15 +23,21 @@ void set_time_limit(double seconds) {
 }
 
 double time_limit() {
-  return std::max(limit_of_run.load(), longer_limit);
+  return std::max(limit_of_run.load(), longer_limit()->load());
 }
 
-LongerLimit::LongerLimit(double seconds) : outer_(longer_limit) {
-  longer_limit = std::max(longer_limit, seconds);
+LongerLimit::LongerLimit(double seconds) : outer_(*longer_limit()) {
+  *longer_limit() = std::max(outer_, seconds);
 }
 
 LongerLimit::~LongerLimit() {
-  longer_limit = outer_;
+  *longer_limit() = outer_;
+}
+
+LimitOfThread::LimitOfThread() : longer_(longer_limit()) {}
+
+double LimitOfThread::seconds() const {
+  return std::max(limit_of_run.load(), longer_->load());
 }
 
 }  // namespace kindred

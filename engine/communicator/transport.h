@@ -39,6 +39,16 @@ class Transport {
   // Results of the sums may be read, by the host or, on a GPU, by work that is started from now on.
   virtual void finish_sums() = 0;
 
+  // For a wait for other processes that this transport does not see, as one for a GPU that waits for theirs. To be called
+  // every few milliseconds of it, by the thread that makes the other calls; `waited` is the seconds so far. As in its own
+  // waits, the transport then answers other processes, and finds out who is lost once the wait is longer than time_limit():
+  // it ends the run or throws Error(lost). `problem` says why the wait is already known to be in vain, and "" while it is
+  // not: who is lost is then found out at once, and if all processes are there, `problem` is the error. Returns false if
+  // this transport cannot find that out.
+  virtual bool look([[maybe_unused]] double waited, [[maybe_unused]] const std::string& problem) {
+    return false;
+  }
+
   // What it is, for reports: "Open MPI 4.1.4".
   virtual std::string description() const = 0;
 };

@@ -162,12 +162,19 @@ void synchronize() {
   check_status(cudaStreamSynchronize(cuda::stream()), "a kernel");
 }
 
+// A copy of unpinned memory waits for the stream within the driver, where nothing looks: so the wait comes before it.
+void wait_before_copy() {
+  if (look_of_waits.load() != nullptr) synchronize();
+}
+
 void upload(const void* host, void* device, std::size_t bytes) {
+  wait_before_copy();
   check_status(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda::stream()), "cudaMemcpy");
   synchronize();
 }
 
 void download(const void* device, void* host, std::size_t bytes) {
+  wait_before_copy();
   check_status(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda::stream()), "cudaMemcpy");
   synchronize();
 }

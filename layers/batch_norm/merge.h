@@ -12,11 +12,12 @@ struct MeanAndVariance {
   double mean, variance;  // biased
 };
 
-// `share` is the fraction of all rows that belongs to b.
+// `share` is the fraction of all rows that belongs to b, between 0 and 1.
 KINDRED_HOST_DEVICE inline MeanAndVariance merged(MeanAndVariance a, MeanAndVariance b, double share) {
   const double apart = b.mean - a.mean;
+  // Not a.variance plus a part of the difference: of two infinite variances that would be NaN.
   return {a.mean + apart * share,
-          a.variance + (b.variance - a.variance) * share + apart * apart * share * (1 - share)};
+          a.variance * (1 - share) + b.variance * share + apart * apart * share * (1 - share)};
 }
 
 // Channel c of `count` sets of the same size: parts [count, 2, channels], each set's means, then its variances.

@@ -100,6 +100,6 @@ ERRORS = [
      "return accuracy_of(scores, a) > accuracy_of(scores, b);", "limits: evaluate*"),
     ("apps/training/run/non_finite_steps.cpp", "constexpr std::int64_t most_skipped_in_a_row = 50;",
      "constexpr std::int64_t most_skipped_in_a_row = 55;", "limits: fifty*"),
-    ("apps/pretrain.cpp", "*evaluation_);\n    if (interrupt_signal()) return false;\n    record_.",
+    ("apps/pretrain.cpp", "*evaluation_);\n    if (agreed_interrupt_signal(processes_)) return false;\n    record_.",
      "*evaluation_);\n    record_.", "a signal during*"),
 ]

@@ -82,32 +82,32 @@ class Drill:
                 sys.exit(f"error: {what}: step {step} has loss {loss}, and {wanted} in an undisturbed run: other images")
 
     def kill_one(self, process, processes):
-        """Waits for a random time and kills a random process of the run. Returns its rank; None for the launcher, and
-        "done" if there was nothing to kill any more."""
+        """Waits for a random time and kills a random process of the run. Returns its rank, None for the launcher, and
+        "done" if there was nothing to kill any more; and all processes that there were before."""
         end = time.monotonic() + self.dice.uniform(0.4, 4)
         while process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         if process.poll() is not None:
-            return "done"
-        workers = [pid for pid in descendants(process.pid) if is_program(pid, "pretrain")]
+            return "done", []
+        family = descendants(process.pid)
+        workers = [pid for pid in family if is_program(pid, "pretrain")]
         if processes == 1 or not workers or self.dice.random() < 0.1:
             process.send_signal(signal.SIGKILL)
-            return None
+            return None, family
         victim = self.dice.choice(workers)
         rank = environment_of(victim).get("OMPI_COMM_WORLD_RANK")
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
-            return "done"
-        return rank
+            return "done", []
+        return rank, family
 
     def attempt(self, run, processes):
         """Returns True if the run finished."""
         self.attempts += 1
         process = self.run(run, processes)
         # Output is short, so the pipes never fill while nobody reads.
-        killed = self.kill_one(process, processes)
-        family = descendants(process.pid) if killed != "done" else []
+        killed, family = self.kill_one(process, processes)
         try:
             output, errors = process.communicate(timeout=SECONDS_TO_END)
         except subprocess.TimeoutExpired:

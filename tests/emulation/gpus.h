@@ -8,6 +8,7 @@
 #include "../emulated_gpu.h"
 #include "../engine/communicator/threads.h"
 
+#include <kindred/engine/communicator/no_transport.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/memory.h>
 #include <kindred/third_party/nccl/nccl_transport.h>
@@ -15,6 +16,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 
 namespace kindred::test {
 
@@ -33,18 +36,35 @@ class OwnGpu {
   const PoolScope scope_{Device::cuda, new_memory_pool(Device::cuda)};
 };
 
-// For communicators that are given tensors of a GPU alone.
-class NoHosts final : public Transport {
+// Hosts that can find out who is lost, as MPI can (tests/mpi): `look` is what they do then. Texts travel over `hosts`.
+class WatchingHosts final : public Transport {
  public:
+  using Look = std::function<void(double waited, const std::string& problem)>;
+  WatchingHosts(const Communicator& hosts, Look look) : hosts_(hosts), look_(std::move(look)) {}
+
+  void all_gather(const void* from, void* to, std::size_t bytes) override {
+    std::string all;
+    for (const std::string& text : hosts_.gather({static_cast<const char*>(from), bytes})) all += text;
+    all.copy(static_cast<char*>(to), all.size());
+  }
+  void broadcast(void* data, std::size_t bytes, int root) override {
+    const std::string text = hosts_.broadcast({static_cast<const char*>(data), bytes}, root);
+    text.copy(static_cast<char*>(data), bytes);
+  }
+  bool look(double waited, const std::string& problem) override {
+    look_(waited, problem);
+    return true;
+  }
   void all_reduce(void*, std::int64_t, DType, Reduction) override { refuse(); }
-  void all_gather(const void*, void*, std::size_t) override { refuse(); }
-  void broadcast(void*, std::size_t, int) override { refuse(); }
   void start_sum(void*, std::int64_t, DType) override { refuse(); }
   void finish_sums() override {}
-  std::string description() const override { return "nothing"; }
+  std::string description() const override { return "watching hosts"; }
 
  private:
-  [[noreturn]] static void refuse() { fail(ExitCode::internal, "a tensor of the host was sent"); }
+  [[noreturn]] static void refuse() { fail(ExitCode::internal, "the hosts were asked to add"); }
+
+  const Communicator& hosts_;
+  const Look look_;
 };
 
 inline void run_gpus(
@@ -53,7 +73,8 @@ inline void run_gpus(
   run_processes(size, [&](const Communicator& hosts) {
     const OwnGpu own(seed + static_cast<std::uint64_t>(hosts.rank()));
     {
-      const Communicator processes(hosts.rank(), size, std::make_shared<NoHosts>(), open_nccl(hosts));
+      const Communicator processes(
+          hosts.rank(), size, std::make_shared<NoTransport>("a tensor of the host was sent"), open_nccl(hosts));
       body(processes, hosts);
     }
     gpu().synchronize();  // throws what nobody has waited for

@@ -9,8 +9,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <functional>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -282,6 +286,103 @@ TEST_CASE("nccl, emulated: a process that dies or hangs is noticed where the hos
   });
   set_time_limit(60);
   CHECK(hung.find("the GPU of rank 0 has waited") != std::string::npos);
+}
+
+// What the hosts of rank 0 see while its GPU waits for rank 1's, and the error that rank 0 then gets. `look` says it.
+struct SeenWait {
+  int looks = 0;
+  double longest = 0;  // seconds
+  std::string problem, error, later;
+};
+
+SeenWait waits_of_first(std::uint64_t seed, const std::function<void(const SeenWait&)>& look,
+                        const std::function<void(const std::atomic<bool>& is_over)>& of_second) {
+  SeenWait seen;
+  std::atomic<bool> is_over = false;
+  test::error_of([&] {
+    run_processes(2, [&](const Communicator& hosts) {
+      const test::OwnGpu own(seed + static_cast<std::uint64_t>(hosts.rank()));
+      bool is_watched = false;
+      const auto watch = [&](double waited, const std::string& problem) {
+        if (!is_watched) return;
+        ++seen.looks;
+        seen.longest = std::max(seen.longest, waited);
+        seen.problem = problem;
+        look(seen);
+      };
+      const Communicator watching(hosts.rank(), 2, std::make_shared<test::WatchingHosts>(hosts, watch));
+      const Communicator processes(
+          hosts.rank(), 2, std::make_shared<NoTransport>("a tensor of the host was sent"), open_nccl(watching));
+      hosts.barrier();  // both have joined
+      if (!hosts.is_first()) return of_second(is_over);
+      const Tensor some = on_gpu(0, 30, DType::f32, 1);
+      processes.all_reduce(Output(some));
+      is_watched = true;
+      seen.error = test::error_of([] { gpu().synchronize(); });
+      is_watched = false;
+      seen.later = test::error_of([&] { processes.all_reduce(Output(some)); });
+      is_over = true;
+    });
+  });
+  return seen;
+}
+
+TEST_CASE("nccl, emulated: the hosts say who is lost while a GPU waits, and not the GPU that waits" *
+          test::needs_emulation) {
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    // Rank 1 never starts its call. The limit is short, and only the hosts may judge by it.
+    set_time_limit(0.01);
+    const SeenWait missing = waits_of_first(
+        seed,
+        [](const SeenWait& seen) {
+          check(seen.longest < 0.05, ExitCode::lost, "rank 1 on node7 does not answer");
+        },
+        [](const std::atomic<bool>& is_over) {
+          while (!is_over) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        });
+    set_time_limit(60);
+    CHECK(missing.error == "rank 1 on node7 does not answer");
+    CHECK(missing.looks >= 1);
+    CHECK(missing.problem.empty());
+    CHECK(missing.later.find("has been ended") != std::string::npos);  // the GPU no longer waits
+
+    // Rank 1 dies, which NCCL itself notices.
+    const SeenWait died = waits_of_first(
+        seed, [](const SeenWait& seen) { check(seen.problem.empty(), ExitCode::lost, "{}", seen.problem); },
+        [](const std::atomic<bool>&) { fail(ExitCode::data, "this process has an error of its own"); });
+    CHECK(died.error.find("NCCL: remote process exited") == 0);
+  }
+}
+
+TEST_CASE("nccl, emulated: the hosts look after each other while the GPUs find each other" *
+          test::needs_emulation) {
+  set_time_limit(0.2);
+  std::string missing, plain;
+  for (const bool can_look : {true, false}) {
+    std::atomic<bool> is_over = false;
+    run_processes(2, [&](const Communicator& hosts) {
+      const test::OwnGpu own(1);
+      const auto look = [](double waited, const std::string& problem) {
+        check(waited < 0.3, ExitCode::lost, "rank 1 on node7 is missing ({})", problem);
+      };
+      const Communicator watching(hosts.rank(), 2, std::make_shared<test::WatchingHosts>(hosts, look));
+      const Communicator& used = can_look ? watching : hosts;
+      if (hosts.is_first()) {
+        (can_look ? missing : plain) = test::error_of([&] { open_nccl(used); });
+        is_over = true;
+        return;
+      }
+      // Does as open_nccl() does, but never joins.
+      used.gather("");
+      used.gather("emulated");
+      const std::string folder = used.broadcast("");
+      while (!is_over) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::filesystem::remove_all(folder.c_str());
+    });
+  }
+  set_time_limit(60);
+  CHECK(missing.find("rank 1 on node7 is missing (the GPUs of 2 processes did not find each other") == 0);
+  CHECK(plain.find("the GPUs of 2 processes did not find each other") == 0);
 }
 
 }  // namespace

@@ -248,6 +248,38 @@ TEST_CASE("batch norm kernels: sets of rows are merged in their order" * test::a
       }
 }
 
+// One process whose values leave the range of f32 has an infinite variance and no NaN, and so must several.
+TEST_CASE("batch norm kernels: infinite variances stay infinite when sets are merged" * test::also_on_gpu) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::int64_t count = 4, channels = 37;
+  for (const Device device : tested_devices()) {
+    CAPTURE(name(device));
+    // Channel 0 is infinite in two sets, channel 1 in one, the others in none.
+    const Tensor parts = draw({count, 2, channels}, 31, Device::reference, 0.5f, 2);
+    for (const std::int64_t k : {1, 2}) parts.window((2 * k + 1) * channels, {1}).fill(infinity);
+    parts.window(7 * channels + 1, {1}).fill(infinity);
+    const Tensor mean = Tensor::empty({channels}, DType::f32, device), variance = Tensor::empty_like(mean);
+    batch_norm_kernels(device).merge_all(parts.to(device, DType::f32), Output(mean), Output(variance));
+    const auto check_first_two = [](const Tensor& merged) {
+      const Floats values = merged.to_vector<float>();
+      CHECK(std::isinf(values[0]));
+      CHECK(std::isinf(values[1]));
+      for (std::size_t c = 2; c < values.size(); ++c) CHECK(std::isfinite(values[c]));
+    };
+    check_first_two(variance);
+    for (const float value : mean.to_vector<float>()) CHECK(std::isfinite(value));
+
+    // One set into another: both infinite, one of them, none.
+    const auto set = [&](std::int64_t k, std::int64_t which) {
+      return parts.window((2 * k + which) * channels, {channels}).to(device, DType::f32);
+    };
+    const Tensor into_mean = set(2, 0), into_variance = set(2, 1);
+    into_variance.window(1, {1}).fill(infinity);
+    batch_norm_kernels(device).merge(set(1, 0), set(1, 1), 0.25, Output(into_mean), Output(into_variance));
+    check_first_two(into_variance);
+  }
+}
+
 // Each pass is one call of cuDNN; the separate kernels are our own.
 TEST_CASE("fused batch norm on a GPU: the same as the separate kernels" * test::needs_gpu) {
   const BatchNormKernels& separate = *batch_norm_cuda;

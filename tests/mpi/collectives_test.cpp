@@ -80,6 +80,19 @@ TEST_CASE("mpi: who comes while all are asked is not lost, and old questions end
   CHECK(world().sum({2})[0] == 2 * world().size());
 }
 
+TEST_CASE("mpi: what was asked in a wait for a GPU does not count in the next wait") {
+  if (world().is_alone()) return;
+  world().barrier();
+  if (world().is_first()) {
+    const ShortLimit limit;
+    CHECK(world().look(1.1));  // its last look: then its GPU is ready, and nobody has answered yet
+  }
+  const LongerLimit longer(60);
+  // The first process is back before the others, and when its question would have to be answered.
+  std::this_thread::sleep_for(world().is_first() ? 2200ms : 4s);
+  CHECK(world().sum({1})[0] == world().size());
+}
+
 TEST_CASE("mpi: many small calls of uneven processes") {
   std::mt19937 random(static_cast<std::uint32_t>(world().rank()));
   for (int i = 0; i < 300; ++i) {

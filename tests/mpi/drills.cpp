@@ -20,6 +20,17 @@ using namespace std::chrono_literals;
 
 constexpr int meetings = 1000, moment = 20;  // the drill begins at this meeting
 
+// As who waits for its GPU does, and in vain.
+[[noreturn]] void wait_elsewhere(const Communicator& processes, const std::string& problem = "") {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begun = Clock::now();
+  for (;;) {
+    std::this_thread::sleep_for(5ms);
+    check(processes.look(std::chrono::duration<double>(Clock::now() - begun).count(), problem),
+          ExitCode::internal, "MPI cannot find out who is lost");
+  }
+}
+
 void begin_drill(const std::string& name, const Communicator& processes) {
   const int rank = processes.rank(), last = processes.size() - 1;
   if (name == "hang" && rank == last) std::raise(SIGSTOP);
@@ -32,6 +43,20 @@ void begin_drill(const std::string& name, const Communicator& processes) {
   check(name != "error_everywhere", ExitCode::usage, "there is no set");
   if (name == "error_while_busy" && rank == 0) std::this_thread::sleep_for(60s);
   check(name != "error_while_busy" || rank != last, ExitCode::data, "a picture cannot be read");
+  if (name == "hang_elsewhere") {
+    if (rank == last) std::raise(SIGSTOP);
+    wait_elsewhere(processes);
+  }
+  if (name == "wait_elsewhere") wait_elsewhere(processes);
+  if (name == "error_while_elsewhere") {
+    check(rank != last, ExitCode::data, "a picture cannot be read");
+    wait_elsewhere(processes);
+  }
+  if (name == "in_vain" || name == "hang_in_vain") {  // long before the time limit
+    const LongerLimit longer(1000);
+    if (name == "hang_in_vain" && rank == last) std::raise(SIGSTOP);
+    wait_elsewhere(processes, rank == 1 ? "NCCL: a connection is closed" : "");
+  }
   if (name == "different_calls" && rank == last) {
     const Tensor sum = Tensor::full({3}, 1, DType::f32, Device::cpu);
     processes.start_sum(Output(sum));  // the others start none

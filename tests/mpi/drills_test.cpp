@@ -145,6 +145,35 @@ TEST_CASE("mpi drills: processes that wait for each other are ended") {
   check_line(drill, ExitCode::lost, {"all 3 processes answer, and yet wait for each other"});
 }
 
+TEST_CASE("mpi drills: who waits for its GPU asks like the others, and names the process that is missing") {
+  if (cannot_play()) return;
+  const Drill missing = play("hang_elsewhere", 3);
+  check_ended(missing, 3, after_limit);
+  check_line(missing, ExitCode::lost, {"error: rank 2 on ", "does not answer for ", "from rank 0 on "});
+  const Drill nobody = play("wait_elsewhere", 3);
+  check_ended(nobody, 3, after_limit);
+  check_line(nobody, ExitCode::lost, {"all 3 processes answer, and yet wait for each other"});
+}
+
+TEST_CASE("mpi drills: rank 0 tells another's error although it waits for its GPU") {
+  if (cannot_play()) return;
+  const Drill drill = play("error_while_elsewhere", 3);
+  check_ended(drill, 3, soon);
+  check_line(drill, ExitCode::data, {"error: rank 2 on ", ": a picture cannot be read"});
+}
+
+TEST_CASE("mpi drills: a wait that is known to be in vain ends at once, with who is missing") {
+  if (cannot_play()) return;
+  const Drill missing = play("hang_in_vain", 3);
+  check_ended(missing, 3, after_limit);
+  check_line(missing, ExitCode::lost,
+             {"error: rank 1 on ", ": rank 2 on ", "does not answer for ", "(NCCL: a connection is closed)"});
+  const Drill nobody = play("in_vain", 3);
+  check_ended(nobody, 3, after_limit);
+  check_line(nobody, ExitCode::lost,
+             {"error: rank 1 on ", "NCCL: a connection is closed; all 3 processes answer"});
+}
+
 // mpirun sees it before the others do, and ends them.
 TEST_CASE("mpi drills: a process that is killed or ends without leave takes the others along") {
   if (cannot_play()) return;

@@ -68,15 +68,21 @@ void FailureDetector::forget_sent() {
   });
 }
 
-void FailureDetector::look(double waited) {
+void FailureDetector::look(double waited, const std::string& problem) {
+  if (Clock::now() - std::chrono::duration<double>(waited) > last_look_) stop_looking();  // another wait
   waited_ = waited;
   forget_sent();
   read_messages();
+  if (failure_) throw Error(*failure_);
   const bool is_impatient = waited >= time_limit();
-  if (!roll_call_ && (was_asked_ || is_impatient)) begin_roll_call();
+  if (!roll_call_ && (was_asked_ || is_impatient || !problem.empty())) begin_roll_call();
+  last_look_ = Clock::now();
   if (!roll_call_) return;
   if (is_impatient && roll_call_->longest_wait == 0) roll_call_->longest_wait = waited;
-  if (Clock::now() - roll_call_->began >= time_to_answer) end_roll_call();
+  if (Clock::now() - roll_call_->began < time_to_answer) return;
+  // The others may know nothing of the problem, so who has it speaks.
+  if (!problem.empty() && roll_call_->longest_wait == 0) fail(ExitCode::lost, "{}", why_lost(problem));
+  end_roll_call(problem);
 }
 
 void FailureDetector::stop_looking() {
@@ -114,14 +120,16 @@ bool FailureDetector::withdrew(int rank) {
 
 void FailureDetector::read_notice(int rank, const std::string& bytes) {
   const auto code = static_cast<ExitCode>(value_of<std::int32_t>(bytes));
+  // Thrown by look() rather than ended here, so that a run that has saved nothing takes its folder away. Who catches it
+  // ends all. A destructor that waits for a GPU may swallow it; the next wait throws it again.
+  if (!failure_)
+    failure_.emplace(
+        code, fmt::format("{}: {}", name_of(rank), bytes.substr(std::min(bytes.size(), sizeof(std::int32_t)))));
   if (withdrew(rank)) {  // it has ended all, so this process has not long to go
     std::this_thread::sleep_for(time_to_be_ended);
     calls_.abort(static_cast<int>(code));
     std::_Exit(static_cast<int>(code));
   }
-  // Thrown rather than ended here, so that a run that has saved nothing takes its folder away. Who catches it ends all.
-  throw Error(code,
-              fmt::format("{}: {}", name_of(rank), bytes.substr(std::min(bytes.size(), sizeof(std::int32_t)))));
 }
 
 void FailureDetector::begin_roll_call() {
@@ -132,7 +140,7 @@ void FailureDetector::begin_roll_call() {
     if (rank != place_.rank) send(rank, question, bytes_of(roll_calls_));
 }
 
-void FailureDetector::end_roll_call() {
+void FailureDetector::end_roll_call(const std::string& problem) {
   if (roll_call_->longest_wait == 0) {  // the question was old: nobody who is there has waited for too long
     roll_call_.reset();
     was_asked_ = false;
@@ -143,10 +151,10 @@ void FailureDetector::end_roll_call() {
   // Another one speaks; unless it cannot.
   const bool another_speaks =
       first != place_.rank && Clock::now() - roll_call_->began < time_to_answer + time_to_be_ended;
-  if (!another_speaks) end_now(ExitCode::lost, why_lost());
+  if (!another_speaks) end_now(ExitCode::lost, why_lost(problem));
 }
 
-std::string FailureDetector::why_lost() const {
+std::string FailureDetector::why_lost(const std::string& problem) const {
   constexpr int most_named = 8;
   std::string names;
   int missing = 0;
@@ -155,23 +163,27 @@ std::string FailureDetector::why_lost() const {
     if (++missing <= most_named) names += (names.empty() ? "" : ", ") + name_of(rank);
   }
   if (missing > most_named) names += fmt::format(" and {} more", missing - most_named);
-  const double longest = roll_call_->longest_wait;
+  if (missing == 0 && !problem.empty()) return fmt::format("{}; all {} processes answer", problem, place_.size);
+  const double longest = roll_call_->longest_wait > 0
+                             ? roll_call_->longest_wait
+                             : std::chrono::duration<double>(Clock::now() - roll_call_->began).count();
   const double seconds = longest < 10 ? longest : std::floor(longest);
   if (missing == 0)
     return fmt::format(
         "all {} processes answer, and yet wait for each other for {:.3g} s; the network between them loses or "
-        "delays what "
-        "they send, or they make different calls",
+        "delays what they send, or they make different calls",
         place_.size, seconds);
-  return fmt::format("{} {} not answer for {:.3g} s; {}, or cannot be reached from {}", names,
+  return fmt::format("{} {} not answer for {:.3g} s; {}, or cannot be reached from {}{}", names,
                      missing == 1 ? "does" : "do", seconds,
-                     missing == 1 ? "it has died or hangs" : "they have died or hang", name_of(place_.rank));
+                     missing == 1 ? "it has died or hangs" : "they have died or hang", name_of(place_.rank),
+                     problem.empty() ? "" : fmt::format(" ({})", problem));
 }
 
 void FailureDetector::end_together(ExitCode code, const std::string& line) {
   if (place_.rank == 0) end_now(code, line);
   const std::string named = fmt::format("{}: {}", name_of(place_.rank), line);
   if (std::this_thread::get_id() != main_thread) end_now(code, named);
+  stop_looking();  // it waits no more, whatever others ask
   send(0, notice, bytes_of(static_cast<std::int32_t>(code)) + line.substr(0, longest_line));
   const auto wait_for = [&](Clock::duration time) {
     const auto end = Clock::now() + time;

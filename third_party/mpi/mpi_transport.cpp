@@ -153,6 +153,12 @@ void MpiTransport::finish_sums() {
   }
 }
 
+bool MpiTransport::look(double waited, const std::string& problem) {
+  if (is_closed_) return false;
+  detector_.look(waited, problem);
+  return true;
+}
+
 std::string MpiTransport::description() const {
   return mpi_name(calls_.library());
 }
@@ -166,16 +172,17 @@ bool MpiTransport::is_done(MpiRequest* request, const char* call) const {
 void MpiTransport::wait(MpiRequest* request, const char* call) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
+  const auto waited_so_far = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   double looked = 0;
   while (!is_done(request, call)) {
-    const double waited = std::chrono::duration<double>(Clock::now() - start).count();
+    const double waited = waited_so_far();
     if (waited < seconds_of_asking) continue;
     if (waited < seconds_of_yielding)
       sched_yield();
     else
       std::this_thread::sleep_for(nap);
     if (waited - looked < seconds_between_looks) continue;
-    detector_.look(waited);
+    detector_.look(waited_so_far());
     looked = waited;
   }
   if (looked > 0) detector_.stop_looking();

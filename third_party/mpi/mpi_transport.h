@@ -35,6 +35,7 @@ class MpiTransport : public Transport {
   void start_sum(void* data, std::int64_t count, DType type) override;
   void progress() override;
   void finish_sums() override;
+  bool look(double waited, const std::string& problem) override;
   std::string description() const override;
 
   // See failure_detector.h. The time limit and the longer limits of some phases are in engine/communicator/time_limit.h.

@@ -1,3 +1,4 @@
+#include <kindred/engine/communicator/time_limit.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/mpi/mpi_world.h>
@@ -5,7 +6,12 @@
 #include <sys/uio.h>  // defines: process_vm_readv
 #include <unistd.h>   // defines: getpid
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <thread>
 #include <utility>
 
 namespace kindred {
@@ -26,14 +32,47 @@ void avoid_forbidden_reads() {
     ::setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
 }
 
+// Calls a function unless it is destroyed within a time.
+class Deadline {
+ public:
+  Deadline(double seconds, const std::function<void()>& too_late) {
+    if (too_late)
+      watcher_ =
+          std::thread([this, seconds, too_late] { watch(std::chrono::duration<double>(seconds), too_late); });
+  }
+  ~Deadline() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    changed_.notify_one();
+    if (watcher_.joinable()) watcher_.join();
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+ private:
+  void watch(std::chrono::duration<double> time, const std::function<void()>& too_late) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, time, [this] { return is_over_; })) too_late();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_over_ = false;
+  std::thread watcher_;  // the last member: it uses the others
+};
+
 }  // namespace
 
-std::unique_ptr<Communicator> open_mpi_world(int expected) {
+std::unique_ptr<Communicator> open_mpi_world(int expected, const std::function<void()>& too_late) {
   check(open_transport() == nullptr, ExitCode::internal, "MPI was opened twice");
-  const MpiCalls& calls = mpi_calls();
+  std::optional<Deadline> deadline(std::in_place, time_limit(), too_late);
+  const MpiCalls& calls = mpi_calls();  // reads libraries, whose file system may hang
   avoid_forbidden_reads();
   MpiPlace place{};
   check_mpi(calls.open(&place), "MPI_Init_thread");
+  deadline.reset();
   if (expected > 0 && place.size != expected) {
     calls.close();
     fail(ExitCode::device,

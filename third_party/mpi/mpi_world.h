@@ -10,6 +10,7 @@
 #include <kindred/third_party/mpi/mpi_library.h>
 #include <kindred/third_party/mpi/mpi_transport.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,10 @@ namespace kindred {
 // Opens MPI, once, by the main thread of each process. With `expected`, that many processes were started. Throws
 // Error(device) if MPI is missing, or if it sees another number of processes, as one make of MPI does whose processes
 // another make's launcher started.
-std::unique_ptr<Communicator> open_mpi_world(int expected = 0);
+//
+// MPI itself waits for a process that is missing or hangs for as long as it takes. If it has not opened within time_limit()
+// seconds, `too_late` is called by a thread of its own; it may end the process. Empty: nobody watches.
+std::unique_ptr<Communicator> open_mpi_world(int expected = 0, const std::function<void()>& too_late = {});
 
 // The same processes with a transport for tensors of GPUs.
 std::unique_ptr<Communicator> mpi_world_with(std::shared_ptr<Transport> device);

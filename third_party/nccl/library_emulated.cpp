@@ -16,11 +16,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,7 @@ struct Shared {
 
   // What process r gave to a call.
   fs::path file(std::uint64_t call, int r) const { return folder / fmt::format("{}.{}.{}", number, call, r); }
+  fs::path has_joined(int r) const { return folder / fmt::format("joined.{}", r); }
   fs::path has_left(int r) const { return folder / fmt::format("{}.left.{}", number, r); }
   fs::path aborted() const { return folder / "aborted"; }
 };
@@ -288,6 +291,12 @@ ncclComm* join(const Id& id, int rank, int size) {
   shared->number = 0;
   shared->rank = rank;
   shared->size = size;
+  write_file(shared->has_joined(rank), "");
+  for (int r = 0; r < size; ++r)
+    while (!has_file(shared->has_joined(r))) {
+      check(has_file(shared->folder), ExitCode::lost, "NCCL (emulated): the processes no longer join");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   return new ncclComm{shared};
 }
 

@@ -12,7 +12,6 @@
 #include <exception>  // defines: std::uncaught_exceptions
 #include <functional>
 #include <future>
-#include <optional>
 #include <string_view>
 #include <thread>
 #include <tuple>  // defines: std::tie
@@ -22,53 +21,63 @@ namespace kindred {
 namespace {
 
 constexpr double abort_seconds = 5, destroy_seconds = 20;
+constexpr std::chrono::milliseconds between_looks{10};
 
-// Does `work` on a thread of its own and returns its result, or nullopt if that takes longer. The thread then goes on, and
-// ends with the process: NCCL has no other way out of a call that waits for a process which never comes.
+// Does `work` on a thread of its own. Whoever does not wait for its end leaves it to go on, until the process ends: NCCL has
+// no other way out of a call that waits for a process which never comes.
 template <typename Result>
-std::optional<Result> within(double seconds, std::function<Result()> work) {
+std::future<Result> on_a_thread(std::function<Result()> work) {
   std::packaged_task<Result()> task(std::move(work));
   std::future<Result> result = task.get_future();
-  std::thread thread(std::move(task));
-  if (result.wait_for(std::chrono::duration<double>(seconds)) != std::future_status::ready) {
-    thread.detach();
-    return std::nullopt;
+  std::thread(std::move(task)).detach();
+  return result;
+}
+
+// For the calls that are made in order, and for the sums beside them.
+using Pair = std::pair<ncclComm*, ncclComm*>;
+
+// Waits until all processes have joined, and meanwhile looks after them.
+Pair join_with(const nccl::Calls& calls, const nccl::Id& id, const Communicator& hosts) {
+  using Clock = std::chrono::steady_clock;
+  std::future<Pair> joined = on_a_thread<Pair>([&calls, id, rank = hosts.rank(), size = hosts.size()] {
+    ncclComm* const first = calls.join(id, rank, size);
+    return Pair(first, calls.split(first));
+  });
+  const Clock::time_point begun = Clock::now();
+  while (joined.wait_for(between_looks) != std::future_status::ready) {
+    const double waited = std::chrono::duration<double>(Clock::now() - begun).count(), limit = time_limit();
+    const std::string problem =
+        waited < limit
+            ? ""
+            : fmt::format(
+                  "the GPUs of {} processes did not find each other through NCCL within {} s; NCCL_DEBUG=INFO "
+                  "in the environment shows what it tried",
+                  hosts.size(), limit);
+    if (!hosts.look(waited, problem)) check(problem.empty(), ExitCode::lost, "{}", problem);
   }
-  thread.join();
-  return result.get();
+  return joined.get();
 }
 
 // The communicators of one transport. Every thread that waits for the GPU looks at them, so they are shared.
 class Communicators {
  public:
-  Communicators(const nccl::Calls& calls, const nccl::Id& id, int rank, int size)
-      : calls_(calls), rank_(rank), size_(size) {
-    using Pair = std::pair<ncclComm*, ncclComm*>;
-    const double limit = time_limit();
-    const auto joined = within<Pair>(limit, [&calls, id, rank, size] {
-      ncclComm* const first = calls.join(id, rank, size);
-      return Pair(first, calls.split(first));
-    });
-    check(joined.has_value(), ExitCode::lost,
-          "the GPUs of {} processes did not find each other through NCCL within {} s; NCCL_DEBUG=INFO in the "
-          "environment shows what it tried",
-          size, limit);
-    std::tie(in_order_, of_sums_) = *joined;
+  Communicators(const nccl::Calls& calls, const nccl::Id& id, const Communicator& hosts)
+      : calls_(calls), hosts_(hosts) {
+    std::tie(in_order_, of_sums_) = join_with(calls, id, hosts);
   }
 
   ncclComm* in_order() const { return in_order_; }
   ncclComm* of_sums() const { return of_sums_; }
 
   // Called while the host waits for the GPU.
-  void look(double seconds_waited) {
+  void look(double waited) {
     if (is_over_ && !is_lost_) return;
-    std::string problem = is_lost_ ? "the GPUs no longer work together" : problem_of_calls();
-    if (problem.empty() && size_ > 1 && seconds_waited > time_limit())
-      problem =
-          fmt::format("the GPU of rank {} has waited {:.0f} s for those of the others", rank_, seconds_waited);
-    if (problem.empty()) return;
-    give_up();
-    fail(ExitCode::lost, "NCCL: {}; another process of the run has died or hangs", problem);
+    try {
+      check_others(waited);
+    } catch (...) {
+      give_up();
+      throw;
+    }
   }
 
   // Ends what the GPU does for other processes, so that waiting for the GPU comes to an end.
@@ -84,6 +93,21 @@ class Communicators {
   }
 
  private:
+  // Throws if the wait is in vain, or ends the run. Another process may not have started its call: the hosts' roll call names
+  // it, where this transport only sees who waits.
+  void check_others(double waited) const {
+    constexpr const char* reason = "another process of the run has died or hangs";
+    check(!is_lost_, ExitCode::lost, "NCCL: the GPUs no longer work together; {}", reason);
+    const std::string of_calls = problem_of_calls();
+    const std::string problem = of_calls.empty() ? "" : "NCCL: " + of_calls;
+    const bool may_ask = std::this_thread::get_id() == thread_;
+    if (may_ask && hosts_.look(waited, problem)) return;
+    check(problem.empty(), ExitCode::lost, "{}; {}", problem, reason);
+    check(hosts_.is_alone() || waited <= limit_.seconds(), ExitCode::lost,
+          "NCCL: the GPU of rank {} has waited {:.0f} s for those of the others; {}", hosts_.rank(), waited,
+          reason);
+  }
+
   std::string problem_of_calls() const {
     const std::string problem = calls_.problem(in_order_);
     return problem.empty() ? calls_.problem(of_sums_) : problem;
@@ -93,29 +117,30 @@ class Communicators {
   // although its work on the GPU ends at once.
   void end(double seconds, void (*call)(ncclComm*)) {
     for (ncclComm* communicator : {of_sums_, in_order_})
-      within<bool>(seconds, [call, communicator] {
+      on_a_thread<void>([call, communicator] {
         try {
           call(communicator);
-          return true;
         } catch (const std::exception&) {
-          return false;  // it is over in any case
+          // It is over in any case.
         }
-      });
+      }).wait_for(std::chrono::duration<double>(seconds));
   }
 
   const nccl::Calls& calls_;
-  int rank_, size_;
+  const Communicator& hosts_;
+  const std::thread::id thread_ = std::this_thread::get_id();  // which makes the hosts' calls
+  const LimitOfThread limit_{};                                // of that thread
   ncclComm *in_order_ = nullptr, *of_sums_ = nullptr;
   std::atomic<bool> is_over_{false}, is_lost_{false};
 };
 
 class NcclTransport final : public Transport {
  public:
-  NcclTransport(const nccl::Calls& calls, const nccl::Id& id, int rank, int size)
+  NcclTransport(const nccl::Calls& calls, const nccl::Id& id, const Communicator& hosts)
       : calls_(calls),
-        rank_(rank),
-        size_(size),
-        communicators_(std::make_shared<Communicators>(calls, id, rank, size)),
+        rank_(hosts.rank()),
+        size_(hosts.size()),
+        communicators_(std::make_shared<Communicators>(calls, id, hosts)),
         forked_(gpu().make_event()),
         summed_(gpu().make_event()) {
     gpu().watch_waits([all = communicators_](double seconds) { all->look(seconds); });
@@ -239,7 +264,7 @@ std::shared_ptr<Transport> open_nccl(const Communicator& hosts) {
   check(sent.size() == id.size(), ExitCode::internal, "NCCL's id has {} bytes; expected {}", sent.size(),
         id.size());
   std::copy(sent.begin(), sent.end(), id.begin());
-  const auto transport = std::make_shared<NcclTransport>(calls, id, hosts.rank(), hosts.size());
+  const auto transport = std::make_shared<NcclTransport>(calls, id, hosts);
   transport->try_out();
   return transport;
 }

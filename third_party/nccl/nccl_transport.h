@@ -6,8 +6,9 @@
 // a recording, in which the sums become a branch beside the computation.
 //
 // A process that dies or hangs is noticed where the host waits for its own GPU: NCCL reports an error, or the wait is
-// longer than time_limit() (engine/communicator/time_limit.h). NCCL's work on the GPU is then ended, and the wait throws
-// Error(lost).
+// longer than time_limit() (engine/communicator/time_limit.h). The hosts then ask each other who is there, as in their own
+// waits, and those that do not answer are named (Transport::look). Where the hosts cannot ask, NCCL's work on the GPU is
+// ended, and the wait throws Error(lost); so it does with every error that the hosts find meanwhile.
 //
 // Recordings must be gone before the transport is: NCCL does not end before them.
 #pragma once
@@ -19,9 +20,10 @@
 
 namespace kindred {
 
-// Joins the GPUs of the processes of `hosts`, each of which calls this after its device has been chosen. Also works for
-// one process alone. Throws Error(device) on all processes if one of them lacks the library or has another version of it,
-// and Error(lost) if the processes do not find each other within time_limit().
+// Joins the GPUs of the processes of `hosts`, each of which calls this after its device has been chosen, by the thread that
+// makes the calls of `hosts`, which must outlive the transport. Also works for one process alone. Throws Error(device) on all
+// processes if one of them lacks the library or has another version of it, and Error(lost) if the processes do not find
+// each other within time_limit().
 std::shared_ptr<Transport> open_nccl(const Communicator& hosts);
 
 // Whether one process alone is to use NCCL too, which changes no result: KINDRED_NCCL=1 in the environment, for checks.

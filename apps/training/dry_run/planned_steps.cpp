@@ -1,33 +1,18 @@
 #include <kindred/apps/training/dry_run/planned_steps.h>
 #include <kindred/apps/training/step_parts.h>
 #include <kindred/data/loading/resident_views.h>
-#include <kindred/engine/error.h>
+#include <kindred/engine/communicator/no_transport.h>
 #include <kindred/layers/image_input/image_input.h>
 
 #include <memory>
-#include <string>
 
 namespace kindred {
 namespace {
 
 // Between processes that are only planned: tensors of device plan do not travel, and nothing else may.
-class NoTransport : public Transport {
- public:
-  void all_reduce(void*, std::int64_t, DType, Reduction) override { refuse(); }
-  void all_gather(const void*, void*, std::size_t) override { refuse(); }
-  void broadcast(void*, std::size_t, int) override { refuse(); }
-  void start_sum(void*, std::int64_t, DType) override { refuse(); }
-  void finish_sums() override {}
-  std::string description() const override { return "nothing"; }
-
- private:
-  [[noreturn]] static void refuse() {
-    fail(ExitCode::internal, "a prediction sent values of the host to processes that are not there");
-  }
-};
-
 std::shared_ptr<Transport> no_transport(std::int64_t processes) {
-  return processes > 1 ? std::make_shared<NoTransport>() : nullptr;
+  if (processes <= 1) return nullptr;
+  return std::make_shared<NoTransport>("a prediction sent values of the host to processes that are not there");
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <kindred/data/files/temporary_folders.h>
 #include <kindred/data/sets/shards/shard_folder.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
@@ -15,12 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* in_use_name = "in-use";
+constexpr const char* purpose_of_folders = "shards";
 constexpr const char* other_place = "name another place by TMPDIR, or give a folder that is kept";
-
-std::string beginning_of_names() {
-  return fmt::format("kindred-shards-{}-", ::geteuid());
-}
 
 fs::path folder_for_temporary_files() {
   std::error_code error;
@@ -36,27 +33,6 @@ void check_own_folder(const fs::path& path) {
         ExitCode::io, "{}: is not a folder of this user; remove it, or {}", path.string(), other_place);
 }
 
-// Removes the folder if nobody uses it. Whoever waits for its lock meanwhile sees that the lock is not current.
-void remove_if_unused(const fs::path& folder) {
-  std::error_code ignored;
-  const fs::path lock = folder / in_use_name;
-  if (!fs::exists(lock, ignored)) return;  // another process is making it, or it is not one of ours
-  try {
-    FileLock in_use(lock);
-    if (in_use.try_alone() && in_use.is_current()) fs::remove_all(folder, ignored);
-  } catch (const Error&) {  // it cannot be removed, which the next process will try again
-  }
-}
-
-void remove_left_folders(const fs::path& temporary) {
-  std::vector<fs::path> left;
-  std::error_code error;
-  for (fs::directory_iterator entry(temporary, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    if (entry->path().filename().string().starts_with(beginning_of_names())) left.push_back(entry->path());
-  for (const fs::path& folder : left) remove_if_unused(folder);
-}
-
 }  // namespace
 
 ShardFolder::ShardFolder(const std::string& path) : path_(path) {
@@ -68,17 +44,17 @@ ShardFolder::ShardFolder(const std::string& path) : path_(path) {
 
 std::shared_ptr<const ShardFolder> ShardFolder::temporary(std::string_view purpose) {
   const fs::path temporary = folder_for_temporary_files();
-  remove_left_folders(temporary);
+  remove_abandoned_folders(temporary, purpose_of_folders);
   std::shared_ptr<ShardFolder> folder(new ShardFolder());
-  folder->path_ =
-      temporary / fmt::format("{}{:016x}", beginning_of_names(), XXH3_64bits(purpose.data(), purpose.size()));
+  folder->path_ = temporary / fmt::format("{}{:016x}", beginning_of_temporary_folders(purpose_of_folders),
+                                          XXH3_64bits(purpose.data(), purpose.size()));
   for (;;) {
     if (::mkdir(folder->path_.c_str(), 0700) != 0)
       check(errno == EEXIST, ExitCode::io, "{}: the folder cannot be made: {}; {}", folder->path_.string(),
             system_message(), other_place);
     check_own_folder(folder->path_);
     try {
-      folder->in_use_ = std::make_unique<FileLock>(folder->path_ / in_use_name);
+      folder->in_use_ = std::make_unique<FileLock>(folder->path_ / lock_of_temporary_folder);
     } catch (const Error&) {
       std::error_code ignored;
       if (fs::exists(folder->path_, ignored)) throw;
@@ -92,7 +68,7 @@ std::shared_ptr<const ShardFolder> ShardFolder::temporary(std::string_view purpo
 ShardFolder::~ShardFolder() {
   if (in_use_ == nullptr) return;
   in_use_.reset();
-  remove_if_unused(path_);
+  remove_if_abandoned(path_);
 }
 
 }  // namespace kindred

@@ -52,6 +52,45 @@ TEST_CASE("agreement: a line too many, and one that is missing") {
   CHECK(!newline[0].empty());
 }
 
+TEST_CASE("agreement: the setting that differs is named, whichever lines one of them has alone") {
+  // Rank 1 has a setting more, before the others; nothing else differs.
+  const auto more = disagreements(2, [](int rank) {
+    return std::string(rank == 1 ? "accumulate: 2\n" : "") + "batch_size: 64\nlr: 0.1\nmodel: resnet20\n";
+  });
+  CHECK(more[0].find(": accumulate: 2, and not nothing; ") != std::string::npos);
+  const auto fewer = disagreements(2, [](int rank) {
+    return std::string(rank == 0 ? "accumulate: 2\n" : "") + "batch_size: 64\nlr: 0.1\nmodel: resnet20\n";
+  });
+  CHECK(fewer[0].find(": nothing, and not accumulate: 2; ") != std::string::npos);
+  // One more, and one that differs, which all of them have.
+  const auto both = disagreements(2, [](int rank) {
+    return std::string(rank == 1 ? "accumulate: 2\n" : "") +
+           "batch_size: 64\nlr: " + (rank == 1 ? "0.2" : "0.1");
+  });
+  CHECK(both[0].find(": lr: 0.2, and not lr: 0.1; ") != std::string::npos);
+  // The order does not matter, and a value may hold colons.
+  const auto values = disagreements(2, [](int rank) {
+    return rank == 1 ? "lr: 0.1\nshards: http://b:80/x\nbatch_size: 64"
+                     : "batch_size: 64\nlr: 0.1\nshards: http://a:80/x";
+  });
+  CHECK(values[0].find(": shards: http://b:80/x, and not shards: http://a:80/x; ") != std::string::npos);
+}
+
+TEST_CASE("agreement: of JSON, a line too many does not make its neighbour differ by a comma") {
+  const auto json = disagreements(2, [](int rank) {
+    return "{\n \"epochs\": 2" + std::string(rank == 1 ? ",\n \"lr\": 0.1" : "") + "\n}";
+  });
+  CHECK(json[0].find("\"lr\": 0.1, and not nothing; ") != std::string::npos);
+}
+
+TEST_CASE("agreement: lines without a colon are compared by place") {
+  const auto prints =
+      disagreements(2, [](int rank) { return "0a1b\n" + std::string(rank == 1 ? "77" : "42"); });
+  CHECK(prints[0].find(": 77, and not 42; ") != std::string::npos);
+  const auto one = disagreements(2, [](int rank) { return std::string(rank == 1 ? "a 1: x" : "a 2: x"); });
+  CHECK(one[0].find(": a 1: x, and not a 2: x; ") != std::string::npos);
+}
+
 TEST_CASE("agreement: this program knows its build") {
   const std::string words = build_in_words();
   CHECK(words.find("version ") != std::string::npos);

@@ -104,6 +104,57 @@ TEST_CASE("faults: a signal to the launcher, or to any process, stops all after 
   }
 }
 
+TEST_CASE("faults: a signal to all processes at once, mpirun too, stops them after a step that is saved") {
+  if (!has_mpi()) return;
+  for (const int signal : {SIGTERM, SIGINT}) {
+    const TemporaryFolder folder;
+    const LongRun long_run(folder);
+    const ProgramResult result =
+        long_run.until_saved("--processes 2", [&](const std::vector<RunProcess>& processes) {
+          CHECK(processes.size() == 3);  // with the launcher
+          std::vector<RunProcess> all = processes;
+          for (const char* const name : {"orterun", "mpirun", "prterun"})
+            for (const RunProcess& mpirun : processes_of_run(name, long_run.run)) all.push_back(mpirun);
+          CHECK(all.size() == 4);
+          for (const RunProcess& process : all) ::kill(process.process, signal);
+        });
+    CAPTURE(result.output);
+    CHECK(result.code == 8);
+    CHECK(says(result, (signal == SIGTERM ? "SIGTERM" : "SIGINT") + std::string(": a checkpoint of step ")));
+    CHECK(result.output.find("error: ") == std::string::npos);
+    CHECK(nothing_is_left("pretrain", long_run.run));
+    const ProgramResult resumed =
+        run_program("pretrain", long_run.base + "--epochs 1 --resume --allow-change --processes 1");
+    CAPTURE(resumed.output);
+    CHECK(resumed.code == 0);
+    CHECK(says(resumed, "continuing from "));
+  }
+}
+
+TEST_CASE("faults: linear_probe of two processes ends on a signal, and the same command begins anew") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), out = folder / "probe";
+  const std::string flags =
+      set + " --untrained resnet20 --image-size 32 -b 8 -j 1 --device cpu --processes 2 --out " + out +
+      " --epochs ";
+  const ProgramResult result = run_program_and(
+      "linear_probe", flags + "10000000", out,
+      [&] { return processes_of_run("linear_probe", out).size() == 3; },
+      [](const std::vector<RunProcess>& processes) { signal_to(processes, std::nullopt, SIGTERM); });
+  CAPTURE(result.output);
+  CHECK(result.code == 8);
+  CHECK(says(result, "SIGTERM: "));
+  CHECK(says(result, "the same command begins anew"));
+  CHECK(result.output.find("error: ") == std::string::npos);
+  CHECK(!fs::exists(fs::path(out) / "result.json"));
+  CHECK(nothing_is_left("linear_probe", out));
+  const ProgramResult again = run_program("linear_probe", flags + "2");
+  CAPTURE(again.output);
+  CHECK(again.code == 0);
+  CHECK(fs::exists(fs::path(out) / "result.json"));
+}
+
 TEST_CASE("faults: without its launcher a run ends") {
   if (!has_mpi()) return;
   const TemporaryFolder folder;

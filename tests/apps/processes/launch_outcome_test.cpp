@@ -125,12 +125,39 @@ TEST_CASE("launch outcome: if nothing could be started, mpirun's words say why")
   CHECK(launch_outcome(seen).line == "no process could be started: mpirun was killed by SIGKILL");
 }
 
+TEST_CASE("launch outcome: processes that did not start are named, and if all did, those that hang") {
+  LaunchSeen seen = two_processes();
+  seen.joined = {true, false};
+  seen.opened = {false, false};
+  CHECK(line_of_missing_processes(seen, {}, 60) ==
+        "rank 1 on node7 did not start within 60 s; raise --timeout if it starts slowly");
+  CHECK(line_of_missing_processes(seen, {0}, 60).starts_with("rank 1 on node7 did not start"));
+  seen.joined = {false, false};
+  CHECK(line_of_missing_processes(seen, {}, 2.5) ==
+        "ranks 0 and 1 on node7 did not start within 2.5 s; raise --timeout if they start slowly");
+  seen.joined = {true, true};
+  CHECK(line_of_missing_processes(seen, {}, 60) ==
+        "ranks 0 and 1 on node7 did not open MPI within 60 s; raise --timeout if they start slowly");
+  CHECK(line_of_missing_processes(seen, {1}, 60) ==
+        "rank 1 on node7 is stopped or waits for a file system, and did not open MPI within 60 s");
+  seen.opened = {true, false};
+  CHECK(line_of_missing_processes(seen, {}, 60).starts_with("rank 1 on node7 did not open MPI within 60 s; "));
+  seen.joined.assign(12, false);
+  CHECK(line_of_missing_processes(seen, {}, 60)
+            .starts_with("ranks 0, 1, 2, 3, 4, 5, 6, 7 and 4 more on node7 did not start within 60 s; "));
+  seen.joined = {false, true, false, false};
+  CHECK(line_of_missing_processes(seen, {}, 60).starts_with("ranks 0, 2 and 3 on node7 did not start"));
+}
+
 TEST_CASE("launch outcome: messages of processes") {
   const auto hello = read_launched_message("hello 3 4711");
   REQUIRE(hello);
   CHECK(hello->kind == LaunchedMessage::Kind::hello);
   CHECK(hello->number == 3);
   CHECK(hello->process == 4711);
+  const auto open = read_launched_message("open 0");
+  REQUIRE(open);
+  CHECK(open->kind == LaunchedMessage::Kind::open);
   const auto failed = read_launched_message("failed 2 --lr -1: expected 0 or more");
   REQUIRE(failed);
   CHECK(failed->number == 2);
@@ -139,7 +166,7 @@ TEST_CASE("launch outcome: messages of processes") {
   REQUIRE(ended);
   CHECK(ended->number == 8);
   for (const char* const none :
-       {"", "hello", "hello 1", "hello -1 5", "hello 1 0", "failed", "failed x", "ended 1x", "bye 0"}) {
+       {"", "hello", "hello 1", "open", "hello -1 5", "hello 1 0", "failed", "failed x", "ended 1x", "bye 0"}) {
     CAPTURE(none);
     CHECK(!read_launched_message(none));
   }

@@ -32,6 +32,11 @@ bool is_zombie(const fs::path& folder) {
   return name_ends == std::string::npos || status.substr(name_ends, 3) == ") Z";
 }
 
+void write_script(const fs::path& path, const std::string& lines) {
+  write_bytes(path, "#!/bin/sh\n" + lines);
+  fs::permissions(path, fs::perms::owner_all);
+}
+
 std::optional<int> rank_in(const std::string& environment) {
   const std::string name = std::string(1, '\0') + "OMPI_COMM_WORLD_RANK=";
   const std::size_t at = environment.find(name);
@@ -58,16 +63,42 @@ std::vector<RunProcess> processes_of_run(const std::string& program, const std::
 
 ProgramResult run_program_and(const std::string& program, const std::string& arguments,
                               const std::string& argument, const std::function<bool()>& is_time,
-                              const std::function<void(const std::vector<RunProcess>&)>& act) {
+                              const std::function<void(const std::vector<RunProcess>&)>& act,
+                              const std::string& prefix) {
   std::atomic<bool> over = false;
   std::thread actor([&] {
     while (!over && !is_time()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     if (!over) act(processes_of_run(program, argument));
   });
-  const ProgramResult result = run_program(program, arguments);
+  const ProgramResult result = run_program_with(prefix, program, arguments);
   over = true;
   actor.join();
   return result;
+}
+
+std::string prefix_for_mpirun(const TemporaryFolder& folder, const std::string& script) {
+  const fs::path bin = folder / "bin";
+  fs::create_directories(bin);
+  write_script(bin / "mpirun", script);
+  return "PATH=" + bin.string() + ":$PATH";
+}
+
+ShellBeforeProcesses::ShellBeforeProcesses(const TemporaryFolder& folder, const std::string& line)
+    : shell_(folder / "shell") {
+  write_script(shell_, line + "\nexec \"$@\"\n");
+  // Behind five words about processes and cores comes the program (apps/processes/mpirun.h).
+  const std::string mpirun = find_mpirun(std::getenv("PATH")).value_or("mpirun").string();
+  prefix_ = prefix_for_mpirun(folder, "number=$2\nshift 5\nexec " + mpirun +
+                                          " -n $number --bind-to none --oversubscribe " + shell_ + " \"$@\"\n");
+}
+
+std::string ShellBeforeProcesses::for_launcher() const {
+  return prefix_;
+}
+
+std::string ShellBeforeProcesses::by_hand() const {
+  return "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -n 2 --oversubscribe " + shell_ +
+         " env ";
 }
 
 bool nothing_is_left(const std::string& program, const std::string& argument) {

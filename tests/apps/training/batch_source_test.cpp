@@ -182,5 +182,70 @@ TEST_CASE("batch source: images that one process cannot read are known to all af
   CHECK(indices_of(alone.bad_images()) == broken);
 }
 
+// Whatever process meets them, and whichever ends the run, the first one can write them all down.
+TEST_CASE("batch source: bad images are known to all at the step that meets them, and judged together") {
+  const TemporaryFolder folder;
+  const Dataset set = *open_dataset(draw_tiny_set(folder, 3, 14), Split::train);
+  std::vector<std::int64_t> broken = one_of_each_half(set);
+  REQUIRE(broken.size() == 2);
+  for (const std::int64_t i : broken) cut_off(set.name(i));
+  std::sort(broken.begin(), broken.end());
+
+  struct Seen {
+    std::string drawing, sharing;  // errors
+    std::vector<std::int64_t> bad;
+  };
+  // One limit is passed by each process alone, one by both together, and one by none.
+  for (const std::string max_bad : {"0", "1", "2"}) {
+    CAPTURE(max_bad);
+    PretrainOptions o = options_in_test();
+    o.max_bad = max_bad;
+    std::vector<Seen> seen(2);
+    run_processes(2, [&](const Communicator& processes) {
+      Seen& own = seen[static_cast<std::size_t>(processes.rank())];
+      BatchSource source(o, set, {});
+      source.start_epoch(0, 0);
+      own.drawing = test::error_of([&] { source.next(); });
+      own.sharing = test::error_of([&] { whole_batch(processes, source); });
+      own.bad = indices_of(source.bad_images());
+    });
+    for (const Seen& own : seen) {
+      CHECK(own.drawing == "no error");
+      CHECK(own.bad == broken);
+      CHECK((max_bad == "2" ? own.sharing == "no error"
+                            : own.sharing.find("2 images could not be decoded, more than the limit of ") == 0));
+    }
+  }
+}
+
+TEST_CASE("batch source: what one process alone cannot read, all know before it ends the run") {
+  const TemporaryFolder folder;
+  const Dataset set = *open_dataset(draw_tiny_set(folder, 3, 14), Split::train);
+  PretrainOptions o = options_in_test();
+  // The image that the last process reads first is the only bad one, and with --strict ends the run.
+  BatchSource alone(o, set, {});
+  alone.start_epoch(0, 0);
+  REQUIRE(alone.next());
+  const std::int64_t broken = alone.drawn()[6];
+  cut_off(set.name(broken));
+  for (const bool strict : {false, true}) {
+    CAPTURE(strict);
+    o.strict = strict;
+    std::vector<std::string> errors(4);
+    std::vector<std::vector<std::int64_t>> bad(4);
+    run_processes(4, [&](const Communicator& processes) {
+      const auto rank = static_cast<std::size_t>(processes.rank());
+      BatchSource source(o, set, {});
+      source.start_epoch(0, 0);
+      source.next();
+      errors[rank] = test::error_of([&] { whole_batch(processes, source); });
+      bad[rank] = indices_of(source.bad_images());
+    });
+    for (const std::string& error : errors)
+      CHECK((strict ? error.find("and no bad image is accepted") != std::string::npos : error == "no error"));
+    for (const auto& list : bad) CHECK(list == std::vector<std::int64_t>{broken});
+  }
+}
+
 }  // namespace
 }  // namespace kindred

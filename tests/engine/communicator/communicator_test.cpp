@@ -3,25 +3,21 @@
 #include "threads.h"
 
 #include <doctest/doctest.h>
+#include <kindred/engine/communicator/no_transport.h>
 #include <kindred/engine/communicator/time_limit.h>
 
 #include <atomic>
 #include <cmath>
-#include <stdexcept>
+#include <memory>
+#include <thread>
 
 namespace kindred::test {
 namespace {
 
-// A process alone that has a transport nobody may call.
-struct ForbiddenTransport : Transport {
-  [[noreturn]] void refuse() const { throw std::logic_error("a process alone called its transport"); }
-  void all_reduce(void*, std::int64_t, DType, Reduction) override { refuse(); }
-  void all_gather(const void*, void*, std::size_t) override { refuse(); }
-  void broadcast(void*, std::size_t, int) override { refuse(); }
-  void start_sum(void*, std::int64_t, DType) override { refuse(); }
-  void finish_sums() override { refuse(); }
-  std::string description() const override { return "nothing"; }
-};
+// A transport that nobody may call.
+std::shared_ptr<Transport> forbidden_transport() {
+  return std::make_shared<NoTransport>("the transport was called");
+}
 
 TEST_CASE("communicator: collectives of 1 to 5 processes") {
   for (const int size : {1, 2, 3, 4, 5})
@@ -53,7 +49,7 @@ TEST_CASE("communicator: one process alone changes nothing, and a gather is a co
 }
 
 TEST_CASE("communicator: nothing is called for device plan, nor for tensors without elements") {
-  const Communicator processes(1, 3, std::make_shared<ForbiddenTransport>());
+  const Communicator processes(1, 3, forbidden_transport());
   for (const Device device : {Device::plan, Device::cpu}) {
     const std::int64_t rows = device == Device::plan ? 4 : 0;
     const Tensor tensor = Tensor::empty({rows}, DType::f32, device);
@@ -62,7 +58,7 @@ TEST_CASE("communicator: nothing is called for device plan, nor for tensors with
     processes.broadcast(Output(tensor), 2);
     processes.start_sum(Output(tensor));
   }
-  CHECK_THROWS_AS(processes.barrier(), std::logic_error);
+  CHECK(error_of([&] { processes.barrier(); }) == "the transport was called");
   CHECK(processes.description() == "3 processes over nothing");
 }
 
@@ -81,7 +77,7 @@ TEST_CASE("communicator: misuse is an error that says what was given and expecte
           ExitCode::internal);
     CHECK(code_of([&] { processes.broadcast("text", 2); }) == ExitCode::internal);
   });
-  CHECK(code_of([] { Communicator(2, 2, std::make_shared<ForbiddenTransport>()); }) == ExitCode::internal);
+  CHECK(code_of([] { Communicator(2, 2, forbidden_transport()); }) == ExitCode::internal);
   CHECK(code_of([] { Communicator(0, 2, nullptr); }) == ExitCode::internal);
 }
 
@@ -141,6 +137,54 @@ TEST_CASE("time limit: longer in some phases, and then as before") {
   }
   CHECK(time_limit() == before);
   CHECK(code_of([] { set_time_limit(0); }) == ExitCode::usage);
+}
+
+TEST_CASE("time limit: who watches the wait of a thread takes that thread's limit, and no other thread does") {
+  const double before = time_limit();
+  const LimitOfThread of_this;
+  double seen_by_watcher = 0, of_watcher = 0, after_longer = 0;
+  {
+    const LongerLimit longer(before + 100);
+    std::thread([&] {
+      const LongerLimit shorter(before + 50);  // of a thread that is another process
+      seen_by_watcher = of_this.seconds();
+      of_watcher = time_limit();
+    }).join();
+    CHECK(of_this.seconds() == before + 100);
+  }
+  std::thread([&] { after_longer = of_this.seconds(); }).join();
+  CHECK(seen_by_watcher == before + 100);
+  CHECK(of_watcher == before + 50);
+  CHECK(after_longer == before);
+  CHECK(of_this.seconds() == before);
+}
+
+// What a transport sees of a wait that is not its own.
+struct WatchingTransport : Transport {
+  void all_reduce(void*, std::int64_t, DType, Reduction) override {}
+  void all_gather(const void*, void*, std::size_t) override {}
+  void broadcast(void*, std::size_t, int) override {}
+  void start_sum(void*, std::int64_t, DType) override {}
+  void finish_sums() override {}
+  bool look(double waited, const std::string& problem) override {
+    seen += waited;
+    check(problem.empty(), ExitCode::lost, "{}", problem);
+    return true;
+  }
+  std::string description() const override { return "eyes"; }
+
+  double seen = 0;
+};
+
+TEST_CASE("communicator: a wait elsewhere is looked after by the transport of the hosts, if it can") {
+  const auto watching = std::make_shared<WatchingTransport>();
+  const Communicator processes(0, 2, watching, forbidden_transport());
+  CHECK(processes.look(1.5));
+  CHECK(processes.look(2.5));
+  CHECK(watching->seen == 4);
+  CHECK(error_of([&] { processes.look(0, "in vain"); }) == "in vain");
+  CHECK_FALSE(Communicator().look(1e9, "in vain"));
+  CHECK_FALSE(Communicator(0, 2, forbidden_transport()).look(1e9, "in vain"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "../../small_options.h"
 
 #include <doctest/doctest.h>
+#include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/shared/between_steps.h>
 #include <kindred/apps/training/run/shared/shared_source.h>
@@ -209,20 +210,28 @@ TEST_CASE("run over processes: a step's images are those of one process, in its 
   PretrainOptions o = small_options(32, 12);
   o.max_bad = "0";
   o.seed = 3;
+  struct Images {
+    std::vector<std::int32_t> labels;
+    std::vector<std::int64_t> indices, drawn;
+  };
   // Of each batch of an epoch.
   const auto batches = [&](const Communicator& processes) {
     BatchSource source(o, train, {}, processes);
-    std::vector<WholeBatch> all;
+    std::vector<Images> all;
     source.start_epoch(0, 0);
-    while (source.next()) all.push_back(whole_batch(processes, source));
+    while (source.next()) {
+      const WholeBatch whole = whole_batch(processes, source);
+      if (processes.is_alone()) CHECK(&whole.labels == &source.labels());  // nothing is copied
+      all.push_back({whole.labels, whole.indices, whole.drawn});
+    }
     return all;
   };
-  const std::vector<WholeBatch> expected = batches(Communicator());
+  const std::vector<Images> expected = batches(Communicator());
   REQUIRE(expected.size() == 2);
   CHECK(expected[0].indices != expected[1].indices);
   for (const int size : {2, 3, 4})
     run_processes(size, [&](const Communicator& processes) {
-      const std::vector<WholeBatch> all = batches(processes);
+      const std::vector<Images> all = batches(processes);
       const std::lock_guard lock(one_checks);
       REQUIRE(all.size() == expected.size());
       for (std::size_t i = 0; i < all.size(); ++i) {

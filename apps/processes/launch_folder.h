@@ -1,0 +1,37 @@
+// The launcher's folder (launcher.h): for its socket and for mpirun's files.
+#pragma once
+
+#include <kindred/data/files/file_lock.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace kindred {
+
+// A folder that only this user can enter, in TMPDIR or /tmp. What launchers left there that were killed is removed first.
+class LaunchFolder {
+ public:
+  LaunchFolder();  // throws Error(io)
+  ~LaunchFolder();
+  LaunchFolder(const LaunchFolder&) = delete;
+  LaunchFolder& operator=(const LaunchFolder&) = delete;
+  std::string operator/(const char* name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  std::unique_ptr<FileLock> in_use_;  // null on file systems without locks, where nobody removes what is left
+};
+
+// The name of the launcher's socket in the folder.
+inline constexpr const char* launcher_socket_name = "launcher";
+
+// Removes the folders of launchers of this user that are dead, directly in `parent`. One of a version that held no lock is
+// known by its socket, and stays while somebody listens there, or until it is a day old.
+void remove_left_launch_folders(const std::filesystem::path& parent);
+
+// Those in which processes that were killed had shards (data/sets/shards).
+void remove_left_shard_folders();
+
+}  // namespace kindred

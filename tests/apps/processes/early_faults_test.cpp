@@ -1,0 +1,168 @@
+// What goes wrong before MPI is open: processes that do not start, and errors that only one of them has.
+#include "run_processes.h"
+
+#include <kindred/apps/processes/places.h>
+
+#include <doctest/doctest.h>
+
+#include <unistd.h>  // defines: getpid
+
+#include <filesystem>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+int count_of(const std::string& text, const std::string& part) {
+  int count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+// A sleep that `nothing_is_left` can tell from all others.
+std::string long_sleep() {
+  return std::to_string(1000000 + ::getpid());
+}
+
+std::string if_rank(int rank, const std::string& line) {
+  return "if [ \"$OMPI_COMM_WORLD_RANK\" = " + std::to_string(rank) + " ]; then " + line + "; fi";
+}
+
+struct SmallRun {
+  explicit SmallRun(const TemporaryFolder& folder)
+      : out(folder / "run"),
+        arguments(draw_tiny_set(folder) + " --out " + out + tiny + "--device cpu --knn-every 0 ") {}
+
+  std::string out, arguments;
+};
+
+// The launcher's line about rank 1; on a machine that is busy, rank 0 may not be there in time either.
+void expect_did_not_start(const ProgramResult& result, const std::string& out) {
+  CAPTURE(result.output);
+  CHECK(result.code == 9);
+  CHECK(is_one_line_error(result));
+  const bool names_it =
+      says(result, "pretrain: error: rank 1 on " + host_name() + " did not start within 4 s; ") ||
+      says(result, "pretrain: error: ranks 0 and 1 on " + host_name() + " did not start within 4 s; ");
+  CHECK(names_it);
+  CHECK(says(result, "raise --timeout if "));
+  CHECK(nothing_is_left("pretrain", out));
+}
+
+TEST_CASE("early faults: processes that start at different times train together") {
+  if (!has_mpi()) return;
+  for (const int rank : {0, 1}) {
+    const TemporaryFolder folder;
+    const SmallRun run(folder);
+    const ShellBeforeProcesses shell(folder, if_rank(rank, "sleep 2"));
+    const auto launched = run_program_with(shell.for_launcher(), "pretrain", run.arguments + "--processes 2");
+    CAPTURE(launched.output);
+    CHECK(launched.code == 0);
+    const auto by_hand = run_program_with(shell.by_hand(), "pretrain", run.arguments + "--overwrite");
+    CAPTURE(by_hand.output);
+    CHECK(by_hand.code == 0);
+  }
+}
+
+TEST_CASE(
+    "early faults: a process that never starts, or is stopped before, ends the run after the time limit") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const std::string arguments = run.arguments + "--processes 2 --timeout 4";
+  const ShellBeforeProcesses sleeps(folder, if_rank(1, "exec sleep " + long_sleep()));
+  expect_did_not_start(run_program_with(sleeps.for_launcher(), "pretrain", arguments), run.out);
+  CHECK(nothing_is_left("sleep", long_sleep()));
+  const ShellBeforeProcesses stopped(folder, if_rank(1, "kill -STOP $$"));
+  expect_did_not_start(run_program_with(stopped.for_launcher(), "pretrain", arguments), run.out);
+  CHECK(nothing_is_left(fs::canonical("/bin/sh").filename(), run.out));
+  CHECK(!fs::exists(run.out));
+}
+
+TEST_CASE("early faults: an mpirun that starts nothing is ended, with what it has started") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const auto result = run_program_with(prefix_for_mpirun(folder, "sleep " + long_sleep() + "\nexit 0\n"),
+                                       "pretrain", run.arguments + "--processes 2 --timeout 1");
+  CAPTURE(result.output);
+  CHECK(result.code == 9);
+  CHECK(says(result, "pretrain: error: ranks 0 and 1 on " + host_name() +
+                         " did not start within 1 s; raise --timeout if they start slowly\n"));
+  CHECK(is_one_line_error(result));
+  CHECK(nothing_is_left("sleep", long_sleep()));
+}
+
+TEST_CASE("early faults: by hand, whoever is there says that MPI does not open") {
+  if (!has_mpi()) return;
+  for (const int missing : {0, 1}) {
+    const TemporaryFolder folder;
+    const SmallRun run(folder);
+    const ShellBeforeProcesses shell(folder, if_rank(missing, "exec sleep " + long_sleep()));
+    const auto result = run_program_with(shell.by_hand(), "pretrain", run.arguments + "--timeout 2");
+    CAPTURE(result.output);
+    CHECK(result.code == 9);
+    const std::string who = missing == 0 ? "rank 1 on " + host_name() + ": " : "";
+    CHECK(says(result,
+               "pretrain: error: " + who + "MPI did not open within 2 s: one of the 2 processes has not "));
+    CHECK(count_of(result.output, "error: ") == 1);
+    CHECK(nothing_is_left("pretrain", run.out));
+    CHECK(nothing_is_left("sleep", long_sleep()));
+  }
+}
+
+TEST_CASE("early faults: an error that one process has alone is said with its rank, whichever it is") {
+  if (!has_mpi()) return;
+  for (const int rank : {0, 1}) {
+    const TemporaryFolder folder;
+    const SmallRun run(folder);
+    const ShellBeforeProcesses shell(folder, if_rank(rank, "set -- \"$@\" --no-such-flag"));
+    const std::string who = rank == 0 ? "" : "rank 1 on " + host_name() + ": ";
+    const auto by_hand = run_program_with(shell.by_hand(), "pretrain", run.arguments);
+    const auto launched = run_program_with(shell.for_launcher(), "pretrain", run.arguments + "--processes 2");
+    for (const ProgramResult* const result : {&by_hand, &launched}) {
+      CAPTURE(result->output);
+      CHECK(result->code == 2);
+      CHECK(says(*result, "pretrain: error: " + who + "--no-such-flag"));
+      CHECK(count_of(result->output, "error: ") == 1);
+    }
+    CHECK(is_one_line_error(launched));
+    CHECK(nothing_is_left("pretrain", run.out));
+  }
+}
+
+TEST_CASE("early faults: an error of all processes is said once") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const ShellBeforeProcesses shell(folder, "set -- \"$@\" --no-such-flag");
+  const auto by_hand = run_program_with(shell.by_hand(), "pretrain", run.arguments);
+  const auto launched = run_program_with(shell.for_launcher(), "pretrain", run.arguments + "--processes 2");
+  for (const ProgramResult* const result : {&by_hand, &launched}) {
+    CAPTURE(result->output);
+    CHECK(result->code == 2);
+    CHECK(count_of(result->output, "no-such-flag") == 1);
+    CHECK(says(*result, "pretrain: error: --no-such-flag"));
+  }
+}
+
+TEST_CASE("early faults: a dry run among processes that train is named") {
+  if (!has_mpi()) return;
+  for (const int rank : {0, 1}) {
+    const TemporaryFolder folder;
+    const SmallRun run(folder);
+    const ShellBeforeProcesses shell(folder, if_rank(rank, "set -- \"$@\" --dry-run"));
+    const auto result = run_program_with(shell.by_hand(), "pretrain", run.arguments);
+    CAPTURE(result.output);
+    CHECK(result.code == 2);
+    CHECK(says(result, "rank 1 on " + host_name() + " has other words in its command than rank 0 on " +
+                           host_name() +
+                           (rank == 1 ? ": --dry-run, and not nothing; " : ": nothing, and not --dry-run; ")));
+    CHECK(count_of(result.output, "error: ") == 1);
+    CHECK(!fs::exists(run.out));
+  }
+}
+
+}  // namespace
+}  // namespace kindred

@@ -18,6 +18,7 @@
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/probe.h>
+#include <kindred/apps/evaluation/probe_features.h>
 #include <kindred/apps/evaluation/seen_images.h>
 #include <kindred/apps/processes/agreement.h>
 #include <kindred/apps/processes/start.h>
@@ -34,8 +35,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -125,25 +128,98 @@ EncoderInfo encoder_info(const Flags& f) {
   return info;
 }
 
+// The threads that load images: the processes of a machine share its threads, unless a flag says how many each takes.
+int workers_of_process(const Flags& f) {
+  const std::int64_t workers = f.workers;
+  if (workers != threads_of_machine()) return static_cast<int>(workers);
+  return static_cast<int>(std::max<std::int64_t>(1, workers / processes_here()));
+}
+
+// The results are written by the first process alone. Before anything else is read it puts right what a killed process may
+// have left, also in the run that the encoder is of; the others wait.
+OutputFolder folder_of_probe(const Flags& f, const Communicator& processes) {
+  if (!processes.is_first()) return OutputFolder();
+  for (const std::string& given : {f.encoder, f.weights})
+    if (!given.empty()) put_right_folder_of(given);
+  return OutputFolder(f.out, FolderOf::probe, f.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
+}
+
+std::unique_ptr<FrozenEncoder> load_frozen_encoder(const Flags& flags, Device device, DType type) {
+  auto frozen = std::make_unique<FrozenEncoder>();
+  const EncoderInfo& info = frozen->info = encoder_info(flags);
+  frozen->is_assumed = !flags.weights.empty() && weights_info_of(flags.weights).assumed;
+  ParameterStore& store = frozen->store;
+  frozen->encoder = std::make_unique<ResNet>(store, resnet_spec(info.model), info.stem);
+  store.allocate(device, flags.probe.seed, type);
+  if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
+  if (!flags.weights.empty()) load_frozen_weights(flags.weights, info, store);
+  FeatureOptions& features = frozen->features;
+  features.device = device;
+  features.precision = type;
+  features.prepare_as(info);
+  features.workers = workers_of_process(flags);
+  features.stop = [] {
+    end_if_interrupted(probe_stopped);
+    return false;
+  };
+  return frozen;
+}
+
 // What every process of a run has read for itself must be the same in all.
 void check_processes_agree(const Communicator& processes, const Flags& f, const ParameterStore& encoder,
-                           const Dataset& train, const Dataset& evaluation) {
+                           const ProbeImages& images) {
   if (processes.is_alone()) return;
-  agree(processes, "versions", build_in_words());
   agree(processes, "settings",
         fmt::format("augment: {}\nimage_size: {}\npixels: {}\nresize: {}\nexif: {}\nprecision: {}\n{}",
                     f.augment, f.image_size, f.pixels, f.resize, f.exif, f.precision.value_or("default"),
                     f.probe.to_json().dump(1)));
   agree(processes, "encoder weights", encoder_checksum(encoder), "give the same file everywhere");
-  agree(processes, "images", data_fingerprint(train) + "\n" + data_fingerprint(evaluation),
+  agree(processes, "images", data_fingerprint(images.train) + "\n" + data_fingerprint(images.evaluation),
         "give the same data set everywhere");
 }
 
-// The processes of a machine share its threads, unless a flag says how many each takes.
-int workers_of_process(const Flags& f) {
-  const std::int64_t workers = f.workers;
-  if (workers != threads_of_machine()) return static_cast<int>(workers);
-  return static_cast<int>(std::max<std::int64_t>(1, workers / processes_here()));
+// Nobody knows what another program's weights were trained on.
+void warn_of_seen_images(const Flags& f, const FrozenEncoder& frozen, const Dataset& evaluation) {
+  if (!f.untrained.empty() || frozen.is_assumed) return;
+  if (const auto warning = seen_images_warning(frozen.info, evaluation); !warning.empty())
+    fmt::print("{}\n", one_line(warning));
+}
+
+// result.json, but for what is known of the start and the processes.
+nlohmann::json result_json(const Flags& f, const EncoderInfo& info, const ProbeImages& images,
+                           const ProbeFeatures& features, const ProbeAccuracy& accuracy) {
+  return {{"top1", accuracy.top1},
+          {"top5", accuracy.top5},
+          {"images", features.testing.rows()},
+          {"evaluated_on", evaluated_on(images.evaluation, features.testing.rows())},
+          {"classes", images.train.classes()},
+          {"train_images", features.training.rows()},
+          {"model", info.model},
+          {"encoder", !f.encoder.empty()   ? f.encoder
+                      : !f.weights.empty() ? f.weights
+                                           : "untrained"},
+          {"augment", f.augment},
+          {"image_size", info.image_size},
+          {"resize", name_of(resize_names, info.resize)},
+          {"exif", name_of(exif_names, info.exif)},
+          {"settings", f.probe.to_json()}};
+}
+
+void print_result(const Flags& f, const EncoderInfo& info, const ProbeImages& images,
+                  const ProbeFeatures& features, const ProbeAccuracy& accuracy) {
+  const fs::path out = f.out;
+  results_follow();
+  if (!features.bad.empty()) fmt::print("{}\n", bad_images_line(features.bad.size(), out / "bad_images.tsv"));
+  print_evaluated_on(images.evaluation, features.testing.rows());
+  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", info.model, accuracy.top1,
+             accuracy.top5, counted(features.testing.rows(), "image"),
+             counted(images.train.classes(), "class"));
+  fmt::print("results: {}\n", (out / "result.json").string());
+  if (f.untrained.empty())
+    fmt::print("next: {} IMAGES {} {} --classifier {}\n", command_of_program("classify"),
+               f.encoder.empty() ? "--weights" : "--encoder",
+               shell_path(f.encoder.empty() ? f.weights : f.encoder),
+               shell_path((out / classifier_name).string()));
 }
 
 int linear_probe(int argc, char** argv) {
@@ -163,105 +239,38 @@ int linear_probe(int argc, char** argv) {
   report_device(device, precision);
   const KnownPlans known_plans(device, {.allow_tf32 = precision.tf32});
 
-  // First of all that is read, because a killed process may have left something to put right, also in the run
-  // that the encoder is of.
   std::optional<LongerLimit> patience(seconds_for_files);  // as in pretrain
-  std::optional<OutputFolder> folder;
-  if (processes.is_first()) {
-    for (const std::string& given : {flags.encoder, flags.weights})
-      if (!given.empty()) put_right_folder_of(given);
-    folder.emplace(flags.out, FolderOf::probe, flags.overwrite ? ExistingRun::overwrite : ExistingRun::refuse);
-  }
-  if (!processes.is_alone()) processes.barrier();  // the others read what was put right
-
+  OutputFolder folder = folder_of_probe(flags, processes);
+  processes.barrier();  // the others read what was put right
   if (!flags.encoder.empty()) flags.encoder = weights_file("--encoder", flags.encoder, flags.best).string();
   if (!flags.weights.empty()) flags.weights = weights_file("--weights", flags.weights, flags.best).string();
-  const EncoderInfo info = encoder_info(flags);
-  flags.data.exif = info.exif;
-  ParameterStore store;
-  const ResNet encoder(store, resnet_spec(info.model), info.stem);
-  store.allocate(device.device, flags.probe.seed, precision.compute);
-  if (!flags.encoder.empty()) load_encoder(flags.encoder, store);
-  if (!flags.weights.empty()) load_frozen_weights(flags.weights, info, store);
-
-  const Dataset train = *flags.data.open(Split::train);
-  print_notes(train);
-  const auto evaluation = flags.data.open(Split::evaluation);
-  check(evaluation.has_value(), ExitCode::data,
-        "{} has no val or test images that can be used: a probe needs some to be measured on; {}",
-        flags.data.path, no_evaluation_advice);
-  print_notes(*evaluation, &train);
-  check_processes_agree(processes, flags, store, train, *evaluation);
+  const auto frozen = load_frozen_encoder(flags, device.device, precision.compute);
+  flags.data.exif = frozen->info.exif;
+  const ProbeImages images = open_probe_images(flags.data);
+  check_processes_agree(processes, flags, frozen->store, images);
   patience.reset();
-  // Nobody knows what another program's weights were trained on.
-  const bool is_known =
-      !flags.encoder.empty() || (!flags.weights.empty() && !weights_info_of(flags.weights).assumed);
-  if (is_known)
-    if (const auto warning = seen_images_warning(info, *evaluation); !warning.empty())
-      fmt::print("{}\n", one_line(warning));
+  warn_of_seen_images(flags, *frozen, images.evaluation);
 
-  FeatureOptions features;
-  features.device = device.device;
-  features.precision = precision.compute;
-  features.prepare_as(info);
-  features.workers = workers_of_process(flags);
-  features.stop = [] {
-    end_if_interrupted(probe_stopped);
-    return false;
-  };
-  std::vector<BadImage> bad, bad_evaluation;
-  features.what = "training features";
-  const FeatureTable training = extract_features(encoder, train, features, &bad);
-  features.what = "evaluation features";
-  const FeatureTable testing = extract_features(encoder, *evaluation, features, &bad_evaluation);
-  bad.insert(bad.end(), bad_evaluation.begin(), bad_evaluation.end());
-  check(training.rows() > 0 && testing.rows() > 0, ExitCode::data, "{}: not one image could be read",
-        flags.data.path);
-
-  for (const FeatureTable* table : {&training, &testing}) check_finite_features(table->features);
-
-  Probe probe(training, train.classes(), flags.probe);
+  const ProbeFeatures features = probe_features(*frozen, images, flags.data.path);
+  Probe probe(features.training, images.train.classes(), flags.probe);
   if (flags.augment == "none")
-    probe.train_on_features(training);
+    probe.train_on_features(features.training);
   else
-    probe.train_on_images(encoder, train, features);
-  const ProbeAccuracy accuracy = probe.evaluate(testing);
+    probe.train_on_images(*frozen->encoder, images.train, frozen->features);
+  const ProbeAccuracy accuracy = probe.evaluate(features.testing);
   if (!processes.is_first()) return 0;
 
   const fs::path out = flags.out;
-  folder->take_over();  // only now: a probe that fails or is interrupted replaces nothing
-  probe.save(out / classifier_name, train.class_names(), encoder_checksum(store), held_out_of(train));
-  write_bad_images(out / "bad_images.tsv", bad);
-  nlohmann::json result = {{"top1", accuracy.top1},
-                           {"top5", accuracy.top5},
-                           {"images", testing.rows()},
-                           {"evaluated_on", evaluated_on(*evaluation, testing.rows())},
-                           {"classes", train.classes()},
-                           {"train_images", training.rows()},
-                           {"model", info.model},
-                           {"encoder", !flags.encoder.empty()   ? flags.encoder
-                                       : !flags.weights.empty() ? flags.weights
-                                                                : "untrained"},
-                           {"augment", flags.augment},
-                           {"image_size", info.image_size},
-                           {"resize", name_of(resize_names, info.resize)},
-                           {"exif", name_of(exif_names, info.exif)},
-                           {"settings", flags.probe.to_json()}};
+  folder.take_over();  // only now: a probe that fails or is interrupted replaces nothing
+  probe.save(out / classifier_name, images.train.class_names(), encoder_checksum(frozen->store),
+             held_out_of(images.train));
+  write_bad_images(out / "bad_images.tsv", features.bad);
+  nlohmann::json result = result_json(flags, frozen->info, images, features, accuracy);
   if (!processes.is_alone()) result["processes"] = processes.size();
   result.update(facts);
   write_json(out / "result.json", result);
-  folder->saved();
-  results_follow();
-  if (!bad.empty()) fmt::print("{}\n", bad_images_line(bad.size(), out / "bad_images.tsv"));
-  print_evaluated_on(*evaluation, testing.rows());
-  fmt::print("linear probe of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", info.model, accuracy.top1,
-             accuracy.top5, counted(testing.rows(), "image"), counted(train.classes(), "class"));
-  fmt::print("results: {}\n", (out / "result.json").string());
-  if (flags.untrained.empty())
-    fmt::print("next: {} IMAGES {} {} --classifier {}\n", command_of_program("classify"),
-               flags.encoder.empty() ? "--weights" : "--encoder",
-               shell_path(flags.encoder.empty() ? flags.weights : flags.encoder),
-               shell_path((out / classifier_name).string()));
+  folder.saved();
+  print_result(flags, frozen->info, images, features, accuracy);
   return 0;
 }
 

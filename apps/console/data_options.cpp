@@ -47,11 +47,6 @@ bool is_default_share(const DataFlags& data, double fraction) {
   }
 }
 
-// What a set of shards is called: "train-{000..127}.tar", "pipe:curl ... and 2 more".
-std::string name_of_shards(const std::vector<std::string>& shards) {
-  return shards.size() == 1 ? shards.front() : fmt::format("{} and {} more", shards.front(), shards.size() - 1);
-}
-
 // Shows how far the commands of shards are, and warns once if the disk will not hold what they write.
 class ShardProgress {
  public:
@@ -92,7 +87,8 @@ class ShardProgress {
   bool warned_ = false;
 };
 
-[[noreturn]] void fail_no_split(const DataFlags& data) {
+// Names of the parts of a set that can be opened.
+std::vector<const char*> parts_there(const DataFlags& data) {
   std::vector<const char*> parts;
   for (const auto& [split, name] : split_names) {
     if (split == Split::evaluation) continue;
@@ -103,8 +99,20 @@ class ShardProgress {
     } catch (const Error&) {  // it cannot be used either
     }
   }
+  return parts;
+}
+
+[[noreturn]] void fail_no_split(const DataFlags& data) {
+  const std::vector<const char*> parts = parts_there(data);
   fail(ExitCode::usage, "--split {}: {} has no such images; it has {}", data.named_split, data.path,
-       fmt::join(parts, " and "));
+       parts.empty() ? "no others that can be used" : fmt::format("{}", fmt::join(parts, " and ")));
+}
+
+// The error of the part that --split names, with the names of those that can be used in its place.
+Error with_other_splits(const Error& error, const DataFlags& data) {
+  const std::vector<const char*> parts = parts_there(data);
+  if (parts.empty()) return error;
+  return Error(error.code(), fmt::format("{}, or use --split {}", error.what(), fmt::join(parts, " or ")));
 }
 
 // The library does not know by which flag a list is given.
@@ -263,9 +271,17 @@ std::optional<Dataset> DataFlags::open(Split split) const {
       path, said_in, said_in);
   DatasetOptions of_part = options(split);
   of_part.shards = fetched_shards();
-  std::optional<Dataset> set = open_dataset(path, split, of_part);
   const Split asked = split_of_flag(named_split);
-  if (!set && split == Split::evaluation && asked != Split::evaluation) fail_no_split(*this);
+  const bool is_named = split == (asked == Split::train ? Split::train : Split::evaluation);
+  std::optional<Dataset> set;
+  try {
+    set = open_dataset(path, split, of_part);
+  } catch (const Error& error) {
+    const bool says_all = error.code() != ExitCode::data || error.cause() != Cause::other;
+    if (says_all || !is_named || asked == Split::evaluation) throw;
+    throw with_other_splits(error, *this);
+  }
+  if (!set && is_named && asked != Split::evaluation) fail_no_split(*this);
   return set;
 }
 

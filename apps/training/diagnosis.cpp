@@ -123,34 +123,35 @@ void Diagnosis::warn(const char* kind, const std::string& sentence) {
   warnings_.push_back(sentence);
 }
 
-void Diagnosis::judge_collapse(double loss, double collapse) {
+void Diagnosis::judge_spread(double loss, double collapse, const WordsOnSpread& words) {
   const FeatureDiagnostics& d = *features_;
   if (d.uniformity > collapsed_uniformity)
-    warn("collapse",
-         fmt::format(
-             "all features are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal): the encoder "
-             "has collapsed; {}",
-             d.uniformity, loss, collapse, advice_on_collapse(loss_)));
+    warn(words.kind, fmt::format("{} are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal){}",
+                                 words.equal, d.uniformity, loss, collapse, words.if_equal));
   else if (d.effective_rank < 2)
-    warn("collapse",
-         fmt::format("the features use {:.1f} directions of many: they are collapsing; try a lower --lr{}",
-                     d.effective_rank, has_temperature(loss_) ? " or a higher --temperature" : ""));
+    warn(words.kind,
+         fmt::format("{} use {:.1f} directions of many{}", words.few, d.effective_rank, words.if_few));
+}
+
+void Diagnosis::judge_collapse(double loss, double collapse) {
+  judge_spread(loss, collapse,
+               {.kind = "collapse",
+                .equal = "all features",
+                .if_equal = ": the encoder has collapsed; " + advice_on_collapse(loss_),
+                .few = "the features",
+                .if_few = fmt::format(": they are collapsing; try a lower --lr{}",
+                                      has_temperature(loss_) ? " or a higher --temperature" : "")});
 }
 
 // The head of a frozen encoder begins with random weights, which may give nearly equal outputs for good features.
 void Diagnosis::judge_head(double loss, double collapse) {
-  const FeatureDiagnostics& d = *features_;
-  if (d.uniformity > collapsed_uniformity)
-    warn("head",
-         fmt::format(
-             "the outputs of the head are nearly equal (uniformity {:.3f}, loss {:.3f}, {:.3f} if equal); "
-             "the encoder is frozen, and its features stay as they were",
-             d.uniformity, loss, collapse));
-  else if (d.effective_rank < 2)
-    warn("head",
-         fmt::format("the outputs of the head use {:.1f} directions of many; the encoder is frozen, and its "
-                     "features stay as they were",
-                     d.effective_rank));
+  const std::string stays = "; the encoder is frozen, and its features stay as they were";
+  judge_spread(loss, collapse,
+               {.kind = "head",
+                .equal = "the outputs of the head",
+                .if_equal = stays,
+                .few = "the outputs of the head",
+                .if_few = stays});
 }
 
 void Diagnosis::judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up) {

@@ -46,6 +46,15 @@ class Diagnosis {
  private:
   void warn(const char* kind, const std::string& sentence);
   void judge(std::int64_t epoch, double loss, double collapse, bool learns_in_warm_up);
+  // What is said of outputs that are nearly equal, and of outputs of few directions: who they are, and what it means.
+  struct WordsOnSpread {
+    const char* kind;
+    const char* equal;
+    std::string if_equal;
+    const char* few;
+    std::string if_few;
+  };
+  void judge_spread(double loss, double collapse, const WordsOnSpread& words);
   void judge_collapse(double loss, double collapse);
   void judge_head(double loss, double collapse);  // of a frozen encoder
 

@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 #include <kindred/data/files/command.h>
 #include <kindred/engine/files/system_message.h>
+#include <kindred/engine/seconds_since.h>
+#include <kindred/engine/trimmed.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,10 +26,6 @@ using CommandClock = std::chrono::steady_clock;
 constexpr std::size_t kept_of_errors = 4096;  // bytes, from the end
 constexpr int milliseconds_between_looks = 100;
 constexpr std::chrono::milliseconds time_to_end_well{1000};
-
-double seconds_since(CommandClock::time_point start) {
-  return std::chrono::duration<double>(CommandClock::now() - start).count();
-}
 
 struct CommandPipe {
   int read = -1, write = -1;
@@ -125,12 +123,9 @@ class RunningCommand {
   bool runs_ = false;
 };
 
-std::string last_line_of(const std::string& text) {
-  const std::size_t end = text.find_last_not_of(" \t\r\n");
-  if (end == std::string::npos) return {};
-  const std::size_t begin = text.find_last_of("\r\n", end);
-  return text.substr(begin == std::string::npos ? 0 : begin + 1,
-                     end - (begin == std::string::npos ? std::size_t(-1) : begin));
+std::string last_line_of(std::string_view text) {
+  text = trimmed(text);
+  return std::string(text.substr(text.find_last_of("\r\n") + 1));
 }
 
 // Reads what is there; returns false at the end.

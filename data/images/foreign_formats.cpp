@@ -1,9 +1,9 @@
 // Names what a file is that no decoder takes, so that its owner knows what to do about it.
 #include <kindred/data/images/decode_formats.h>
+#include <kindred/engine/trimmed.h>
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <string_view>
 
 namespace kindred::detail {
@@ -89,7 +89,7 @@ bool starts_in_any_case(std::string_view text, std::string_view expected) {
 // What a server sends in place of a picture, and drawings in XML.
 std::string_view markup_kind(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // the byte order mark of UTF-8
-  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  text = trimmed(text);
   for (const char* begin : {"<!doctype html", "<html", "<head", "<body"})
     if (starts_in_any_case(text, begin)) return "an HTML page";
   if (text.starts_with("<svg")) return "SVG";

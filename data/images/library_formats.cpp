@@ -4,6 +4,11 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <new>
+
 namespace kindred::detail {
 namespace {
 
@@ -39,6 +44,17 @@ std::size_t bytes_of_library(const ImageHeader& header) {
   }
 }
 
+// What the library says if malloc has failed is no news about the file; unless the file asked for more than the library needs
+// for any such picture, which there still is.
+void throw_if_memory_was_missing(const std::string& reason, std::size_t needed) {
+  if (reason.empty() || errno != ENOMEM) return;
+  constexpr std::size_t least = std::size_t{1} << 20;
+  void* volatile there =
+      std::malloc(std::max(needed, least));  // volatile, or the compiler leaves both calls out
+  if (there == nullptr) throw std::bad_alloc();
+  std::free(there);
+}
+
 }  // namespace
 
 bool has_library_for(ImageFormat format) {
@@ -47,7 +63,9 @@ bool has_library_for(ImageFormat format) {
 }
 
 void open_by_library(ByteSpan bytes, const DecodeLimits& limits, ImageHeader& header) {
+  errno = 0;
   const third_party::PictureSize size = codec_of(header.format)->size(bytes);
+  throw_if_memory_was_missing(size.reason, 0);
   header.reason = size.reason;
   if (header.ok()) set_size(size.height, size.width, limits, header);
   if (header.ok()) header.decoder_bytes = bytes_of_library(header);
@@ -57,7 +75,9 @@ void decode_by_library(ByteSpan bytes, const ImageHeader& header, Decoded& out) 
   out.image.resize(header.height, header.width);
   const third_party::PictureSize size = {static_cast<std::uint64_t>(header.height),
                                          static_cast<std::uint64_t>(header.width), ""};
+  errno = 0;
   std::string reason = codec_of(header.format)->decode(bytes, size, out.image.pixels.data());
+  throw_if_memory_was_missing(reason, header.decoder_bytes);
   if (!reason.empty()) return reject(out, std::move(reason));
   out.outcome = Outcome::ok;
   out.reason.clear();

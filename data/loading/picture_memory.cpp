@@ -1,4 +1,5 @@
 #include <kindred/data/loading/picture_memory.h>
+#include <kindred/engine/seconds_since.h>
 
 #include <chrono>
 #include <functional>
@@ -13,9 +14,7 @@ namespace {
 class TimeLimit {
  public:
   explicit TimeLimit(double seconds) : seconds_(seconds) {}
-  bool is_over() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count() >= seconds_;
-  }
+  bool is_over() const { return seconds_since(start_) >= seconds_; }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -7,6 +7,7 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/engine/error.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace kindred::detail {
@@ -31,6 +32,17 @@ RecordLayout record_layout(int fine_classes) {
           {"test_batch.bin"},
           "batches.meta.txt",
           1};
+}
+
+bool holds_any(const fs::path& dir, const std::vector<std::string>& names) {
+  std::error_code ignored;
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return fs::exists(dir / name, ignored); });
+}
+
+// One of the two halves is enough. Anybody may call a file test.bin, so the class names must lie beside it.
+bool holds_records(const fs::path& dir, const RecordLayout& layout) {
+  return holds_any(dir, layout.train) || (holds_any(dir, layout.test) && holds_any(dir, {layout.class_file}));
 }
 
 struct CifarRecord {
@@ -108,23 +120,22 @@ std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes
 }
 
 std::optional<CifarLocation> find_cifar_binary(const fs::path& dir) {
-  std::error_code ignored;
-  for (const fs::path& folder : {dir, dir / "cifar-10-batches-bin"}) {
-    if (fs::exists(folder / "data_batch_1.bin", ignored)) return CifarLocation{folder, 10};
-  }
-  for (const fs::path& folder : {dir, dir / "cifar-100-binary"}) {
-    if (fs::exists(folder / "train.bin", ignored)) return CifarLocation{folder, 100};
-  }
+  for (const fs::path& folder : {dir, dir / "cifar-10-batches-bin"})
+    if (holds_records(folder, record_layout(10))) return CifarLocation{folder, 10};
+  for (const fs::path& folder : {dir, dir / "cifar-100-binary"})
+    if (holds_records(folder, record_layout(100))) return CifarLocation{folder, 100};
   return std::nullopt;
 }
 
 std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const CifarLocation& location) {
   const RecordLayout layout = record_layout(location.fine_classes);
   const bool train = request.split == Split::train;
-  std::error_code ignored;
   const bool has_part = request.evaluate_on != Split::val &&  // CIFAR has images for training and for tests
-                        fs::exists(location.dir / layout.test.front(), ignored);
+                        holds_any(location.dir, layout.test);
   if (!train && !has_part) return std::nullopt;
+  check(!train || holds_any(location.dir, layout.train), ExitCode::data,
+        "{}: there are no images to train on, only those for tests; unpack the CIFAR archive again",
+        location.dir.string());
 
   auto source = std::make_shared<CifarSource>();
   std::vector<std::int32_t> labels;

@@ -124,7 +124,8 @@ std::optional<Dataset> open_given_shards(const OpenRequest& request) {
   if (is_evaluation && (given.evaluation.empty() || request.evaluate_on == Split::test)) return std::nullopt;
   Dataset set = set_of_shards(given.training, is_evaluation ? given.evaluation : std::vector<ShardFile>(),
                               given.class_list, request.limits, given.folder);
-  set.set_origin({request.dir.string(), is_evaluation ? "val" : "train"});
+  set.set_origin(
+      {is_evaluation ? given.name_of_evaluation : request.dir.string(), is_evaluation ? "val" : "train"});
   return set;
 }
 

@@ -82,6 +82,9 @@ TEST_CASE("--shards: training on commands ends with the bytes of training on fil
   CHECK(config["shards"] == nlohmann::json{"pipe:cat " + drawn.at("train-{0..1}.tar")});
   CHECK(config["shard_cache"] == drawn.at("cache"));
   CHECK(config["val_fraction"] == 0.0);
+  const std::string evaluated = "pipe:cat " + drawn.at("val-{0..1}.tar");
+  CHECK(config["evaluated_on"] == nlohmann::json({{"folder", evaluated}, {"images", 6}, {"split", "val"}}));
+  CHECK(says(commands, "evaluated on 6 images of " + evaluated + " (val)\n"));
   CHECK(config["data_fingerprint"] == json_file(run + "/config.json")["data_fingerprint"]);
   // From the other's images, and from the settings of the run alone.
   const auto resumed =
@@ -122,6 +125,9 @@ TEST_CASE("--shards: every program reads them in the place of DIR") {
                                       " --epochs 1 --out " + drawn.at("probe"));
   CAPTURE(probed.output);
   CHECK(probed.code == 0);
+  const std::string evaluated = drawn.at("val-{0..1}.tar");
+  CHECK(json_file(drawn.at("probe") + "/result.json")["evaluated_on"]["folder"] == evaluated);
+  CHECK(says(probed, "evaluated on 6 images of " + evaluated + " (val)\n"));
 }
 
 TEST_CASE("--shards: without a cache a temporary folder is used, and is gone at the end") {

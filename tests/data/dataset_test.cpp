@@ -157,6 +157,23 @@ TEST_CASE("dataset: CIFAR-100 takes the fine label") {
   CHECK(!open_dataset(folder.string(), Split::evaluation).has_value());
 }
 
+TEST_CASE("dataset: either half of CIFAR is a set") {
+  const TempFolder tens;
+  tens.write("test_batch.bin", cifar_file(20, 10, false));
+  tens.write("batches.meta.txt", class_list(10));
+  CHECK(open_dataset(tens.string(), Split::test)->size() == 20);
+  CHECK(!open_dataset(tens.string(), Split::val).has_value());
+  CHECK(contains(open_error(tens), "there are no images to train on, only those for tests"));
+  tens.write("data_batch_4.bin", cifar_file(10, 10, false));
+  CHECK(contains(open_error(tens), "data_batch_1.bin: cannot be opened"));
+  // Anybody may call a file test.bin.
+  const TempFolder hundreds;
+  hundreds.write("test.bin", cifar_file(100, 100, true));
+  CHECK(contains(open_error(hundreds), "there is no folder 'train' in it"));
+  hundreds.write("fine_label_names.txt", class_list(100));
+  CHECK(open_dataset(hundreds.string(), Split::test)->label(42) == 42);
+}
+
 TEST_CASE("dataset: CIFAR files that are cut, mislabelled or missing") {
   const TempFolder folder;
   write_cifar10(folder, "");

@@ -18,7 +18,9 @@ struct PictureSize {
 
 struct PictureCodec {
   std::string (*library)() = nullptr;  // its name and version, "libwebp 1.2.4"; null: this build has none
-  // Reads the header. All three functions are thread-safe and throw nothing but std::bad_alloc.
+  // Reads the header. All three functions are thread-safe and throw nothing but std::bad_alloc. Where the library got no
+  // memory, they throw it, or return a reason and leave ENOMEM in errno, as malloc does: many a library says then that the
+  // file is damaged.
   PictureSize (*size)(std::span<const std::uint8_t> bytes) = nullptr;
   // Decodes the first picture of the file to `rgb` [height, width, 3]. The size is what size() returned. Returns an
   // empty text, or why there is no picture; the pixels are then undefined.

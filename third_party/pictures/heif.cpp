@@ -5,7 +5,9 @@
 #include <libheif/heif.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
+#include <new>
 
 namespace kindred::third_party {
 namespace {
@@ -13,7 +15,7 @@ namespace {
 // libheif is opened when the first picture needs it: with its codecs it is as large as all of Kindred's programs, and
 // packages would have to bring it along.
 struct HeifLibrary {
-  void* handle = ::dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL);
+  void* handle = open();
   bool is_complete = handle != nullptr;
 
 #define KINDRED_HEIF(name) decltype(&::heif_##name) name = find<decltype(&::heif_##name)>("heif_" #name)
@@ -33,6 +35,12 @@ struct HeifLibrary {
 #undef KINDRED_HEIF
 
  private:
+  static void* open() {
+    errno = 0;
+    void* const opened = ::dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (opened == nullptr && errno == ENOMEM) throw std::bad_alloc();  // it is not missing
+    return opened;
+  }
   template <typename Function>
   Function find(const char* name) {
     void* symbol = handle == nullptr ? nullptr : ::dlsym(handle, name);
@@ -69,10 +77,7 @@ struct OpenedHeif {
       return;
     }
     context.reset(heif().context_alloc());
-    if (!context) {
-      reason = "HEIF: not enough memory";
-      return;
-    }
+    if (!context) throw std::bad_alloc();
     heif_error error =
         heif().context_read_from_memory_without_copy(context.get(), bytes.data(), bytes.size(), nullptr);
     heif_image_handle* handle = nullptr;
@@ -82,6 +87,10 @@ struct OpenedHeif {
   }
 
   static std::string problem(const heif_error& error) {
+    // A picture that says it needs more than libheif ever takes has the same code.
+    if (error.code == heif_error_Memory_allocation_error &&
+        error.subcode != heif_suberror_Security_limit_exceeded)
+      throw std::bad_alloc();
     return fmt::format("damaged HEIC or AVIF: {}", error.message == nullptr ? "unknown" : error.message);
   }
 };

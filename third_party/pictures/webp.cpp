@@ -5,6 +5,7 @@
 #include <webp/demux.h>
 
 #include <memory>
+#include <new>
 
 namespace kindred::third_party {
 namespace {
@@ -22,7 +23,7 @@ const char* webp_problem(VP8StatusCode status) {
     case VP8_STATUS_SUSPENDED:
       return "truncated WebP: the file ends before its pixels do";
     case VP8_STATUS_OUT_OF_MEMORY:
-      return "WebP: not enough memory";
+      throw std::bad_alloc();  // the file is not to blame
     case VP8_STATUS_UNSUPPORTED_FEATURE:
       return "a WebP of a kind that libwebp cannot read";
     default:

@@ -17,19 +17,78 @@ LayerMemory& layer_called(std::vector<LayerMemory>& layers, const std::string& n
   return layers.emplace_back(LayerMemory{.name = name});
 }
 
-// Adds up what the tape keeps. A tensor that several entries keep counts once, for the first of them.
-void add_activations(const Tape& tape, const ParameterStore& store, MemoryPrediction& memory) {
-  std::set<const void*> seen = {store.flat_values().storage_key(), store.flat_low().storage_key()};
+using Storages = std::set<const void*>;
+
+Storages storages_of(const ParameterStore& store) {
+  return {store.flat_values().storage_key(), store.flat_low().storage_key()};
+}
+
+// Bytes that an entry keeps in storages that were not seen before: a tensor that several entries keep counts once, for the
+// first of them.
+std::size_t bytes_kept(const Tape::Entry& entry, Storages& seen) {
+  std::size_t bytes = 0;
+  for (const Tensor& saved : entry.saved)
+    if (saved.defined() && seen.insert(saved.storage_key()).second) bytes += saved.storage_bytes();
+  return bytes;
+}
+
+std::size_t bytes_kept(const Tape& tape, Storages seen) {
+  std::size_t bytes = 0;
+  for (const Tape::Entry& entry : tape.entries()) bytes += bytes_kept(entry, seen);
+  return bytes;
+}
+
+// `is_first`: of the size of views whose outputs are shown.
+void add_rows(const Tape& tape, Storages seen, bool is_first, std::vector<LayerMemory>& layers) {
   for (const Tape::Entry& entry : tape.entries()) {
-    LayerMemory& layer =
-        layer_called(memory.layers, entry.label.empty() ? entry.operation->name() : entry.label);
-    layer.output = entry.outputs.front().shape;
-    for (const Tensor& saved : entry.saved) {
-      if (!saved.defined() || !seen.insert(saved.storage_key()).second) continue;
-      layer.activations += saved.storage_bytes();
-      memory.activation_bytes += saved.storage_bytes();
-    }
+    LayerMemory& layer = layer_called(layers, entry.label.empty() ? entry.operation->name() : entry.label);
+    if (is_first) layer.output = entry.outputs.front().shape;
+    layer.activations += bytes_kept(entry, seen);
   }
+}
+
+// What MicroBatches holds of images [n, h, w, 3], in `count` micro-batches, for norms that see the whole batch.
+struct HeldSegments {
+  std::size_t inputs = 0;  // bytes of the inputs of all segments
+  std::size_t most = 0;    // at once, while the backward pass goes through them
+};
+
+// Segments go back one after the other, from the last: each runs again for one micro-batch, while its inputs and those of the
+// segments before it are there for all.
+HeldSegments held_by_segments(const ContrastiveModel& model, const Tensor& images, std::int64_t count) {
+  const std::size_t first = model.encoder.frozen_segments(), last = model.encoder.segments();
+  HeldSegments held{.inputs = images.bytes()};
+  Tensor x = images.rows(0, images.dim(0) / count);
+  for (std::size_t segment = 0; segment <= last; ++segment) {
+    if (segment > 0 && segment >= first) held.inputs += static_cast<std::size_t>(count) * x.bytes();
+    Tensor y;
+    {
+      Storages seen = storages_of(model.store);
+      seen.insert(x.storage_key());
+      Tape tape;
+      const Mode mode = Mode::train_with(0);
+      y = segment < last ? model.encoder.segment(segment, x, mode) : model.project(x);
+      if (segment >= first) held.most = std::max(held.most, held.inputs + bytes_kept(tape, seen));
+    }
+    x = y.reshape(y.shape());
+    x.set_requires_grad(segment >= first);
+  }
+  return held;
+}
+
+// The same of all sizes of views, which go back one after the other, too: the first one first.
+std::size_t held_by_segments(const PretrainOptions& o, const ContrastiveModel& model,
+                             const std::vector<Tensor>& images) {
+  const std::int64_t batch = local_batch(o), count = batch / o.micro_batch;
+  std::size_t inputs_behind = 0, most = 0;
+  for (std::size_t group = images.size(); group-- > 0;) {
+    // With a momentum encoder only first views are learned from.
+    const Tensor learned = o.momentum_encoder > 0 ? images[group].rows(0, batch) : images[group];
+    const HeldSegments held = held_by_segments(model, learned, count);
+    most = std::max(most, held.most + inputs_behind);
+    inputs_behind += held.inputs;
+  }
+  return most;
 }
 
 }  // namespace
@@ -54,9 +113,21 @@ MemoryPrediction predict_memory(const PretrainOptions& options, Device device, i
   for (int step = 0; step < 2; ++step) learner.step(steps.inputs());
   memory.step_peak = pool.statistics().peak_in_use;
   memory.pool_peak = pool.statistics().peak_reserved;
-  learner.trace(steps.inputs(), [&](const Tape& tape, std::int64_t first, std::int64_t) {
-    if (first == 0) add_activations(tape, store, memory);  // for the first micro-batch, and for the loss
+  const bool has_micro_batches = options.micro_batch > 0;
+  memory.by_segments = has_micro_batches && options.batch_norm_scope == BatchNormScope::full;
+  const StepInputs inputs = steps.inputs();
+  std::size_t of_all = 0, largest = 0;
+  learner.trace(inputs, [&](const Tape& tape, std::int64_t first, std::int64_t) {
+    const std::size_t kept = bytes_kept(tape, storages_of(store));
+    of_all += kept;
+    largest = std::max(largest, kept);
+    // Of micro-batches the first one is shown, and the loss.
+    if (first == 0 || !has_micro_batches) add_rows(tape, storages_of(store), first == 0, memory.layers);
   });
+  // What one micro-batch keeps is gone when the next one runs.
+  memory.activation_bytes = memory.by_segments  ? held_by_segments(options, learner.model(), inputs.images)
+                            : has_micro_batches ? largest
+                                                : of_all;
   for (const Parameter& parameter : store.parameters())
     layer_called(memory.layers, parameter.name.substr(0, parameter.name.rfind('.'))).parameters +=
         parameter.shape.numel();
@@ -79,7 +150,9 @@ std::string describe_totals(const MemoryPrediction& memory, std::size_t other_by
   };
   text += fmt::format("\nparameters: {}\n", memory.parameters);
   line("parameters, gradients and optimizer state", memory.parameter_bytes);
-  line("activations kept for the backward pass", memory.activation_bytes);
+  line(memory.by_segments ? "activations kept at once: inputs, and one block's"
+                          : "activations kept for the backward pass",
+       memory.activation_bytes);
   line("peak of a training step, both included", memory.step_peak);
   if (device == Device::cuda) {
     line("batches on their way to the GPU", memory.input_bytes);

@@ -14,14 +14,17 @@ struct LayerMemory {
   std::string name;             // "layer1.0.conv2"
   Shape output{};               // of the layer's last operation
   std::int64_t parameters = 0;  // elements
-  std::size_t activations = 0;  // bytes kept for the backward pass that no earlier layer has counted
+  std::size_t activations =
+      0;  // bytes kept for the backward pass of a micro-batch that no earlier layer has counted
 };
 
 struct MemoryPrediction {
   std::vector<LayerMemory> layers;
+  bool by_segments =
+      false;  // activations of one block are kept at a time (BatchNormScope::full), not those of all layers
   std::int64_t parameters = 0;       // elements
   std::size_t parameter_bytes = 0;   // values, gradients, optimizer state, low-precision copies
-  std::size_t activation_bytes = 0;  // kept between forward and backward
+  std::size_t activation_bytes = 0;  // the most that is kept for the backward pass at once
   std::size_t step_peak = 0;         // bytes in use at the peak of a step, including all of the above
   std::size_t pool_peak = 0;         // bytes that the pool holds for it
   std::size_t input_bytes = 0;       // on a GPU: batches in transit, not included above

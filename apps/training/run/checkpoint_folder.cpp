@@ -1,14 +1,13 @@
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/data/files/file_lock.h>
 #include <kindred/engine/error.h>
 
-#include <fcntl.h>     // defines: open and its flags
-#include <sys/file.h>  // defines: flock
-#include <unistd.h>    // defines: close, getpid
+#include <fcntl.h>   // defines: open and its flags
+#include <unistd.h>  // defines: close, getpid
 
 #include <algorithm>
-#include <cerrno>
 #include <fstream>
 #include <string_view>
 
@@ -88,7 +87,7 @@ TriedLock tried_lock(const fs::path& run) {
   const int folder = ::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return {-1, false};  // the folder may be writable but not readable
   // Some network file systems have no locks. There the user is responsible.
-  const bool is_taken = ::flock(folder, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const bool is_taken = try_to_lock(folder) == LockOutcome::taken;
   if (is_taken) ::close(folder);
   return {is_taken ? -1 : folder, is_taken};
 }

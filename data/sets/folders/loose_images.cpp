@@ -7,6 +7,7 @@
 #include <kindred/data/sets/folders/walk.h>
 #include <kindred/data/sets/lists/list_text.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/trimmed.h>
 
 #include <algorithm>
 #include <map>
@@ -51,11 +52,7 @@ bool is_path_of_file(const fs::path& path) {
 
 // Without spaces around it, and without a pair of quotes, as tables and shells put them around a path.
 std::string_view without_quotes(std::string_view line) {
-  const auto strip = [&] {
-    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
-    line = line.substr(0, line.find_last_not_of(" \t") + 1);
-  };
-  strip();
+  line = trimmed(line);
   if (line.size() >= 2 && (line.front() == '"' || line.front() == '\'') && line.back() == line.front())
     line = line.substr(1, line.size() - 2);
   return line;
@@ -124,7 +121,7 @@ std::vector<std::string> read_image_list(const std::string& file) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
+    if (trimmed(line).empty()) continue;
     const bool may_be_path = line.size() <= detail::longest_path && line.find('\0') == std::string_view::npos;
     const fs::path folder = fs::path(file).parent_path();
     std::string path = may_be_path ? (folder / fs::path(line)).string() : std::string();

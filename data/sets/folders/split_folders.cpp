@@ -7,6 +7,7 @@
 #include <kindred/data/sets/folders/walk.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/names.h>
+#include <kindred/engine/trimmed.h>
 
 #include <algorithm>
 #include <iterator>
@@ -36,11 +37,9 @@ constexpr std::string_view words_behind_splits[] = {"set", "images", "image", "i
 // "1", "_images" and "-set-2", but not "_tube".
 bool may_stand_behind_split(std::string_view rest) {
   const char* const signs = "0123456789_-. ";
-  const std::size_t begin = rest.find_first_not_of(signs);
-  if (begin == std::string_view::npos) return true;
-  const std::string_view word = rest.substr(begin, rest.find_last_not_of(signs) + 1 - begin);
-  return std::find(std::begin(words_behind_splits), std::end(words_behind_splits), word) !=
-         std::end(words_behind_splits);
+  const std::string_view word = trimmed(rest, signs);
+  return word.empty() || std::find(std::begin(words_behind_splits), std::end(words_behind_splits), word) !=
+                             std::end(words_behind_splits);
 }
 
 // "test1" and "train_images" too are not meant as classes.

@@ -1,5 +1,6 @@
 #include <fcntl.h>  // defines: open and its flags
 #include <kindred/data/files/byte_reader.h>
+#include <kindred/data/files/file_lock.h>
 #include <kindred/data/images/decoding_memory.h>
 #include <kindred/data/images/exif.h>
 #include <kindred/data/images/jpeg_writer.h>
@@ -10,8 +11,7 @@
 #include <kindred/data/sets/subset.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
-#include <sys/file.h>  // defines: flock
-#include <unistd.h>    // defines: ftruncate, lseek
+#include <unistd.h>  // defines: ftruncate, lseek
 
 #include <algorithm>
 #include <cerrno>
@@ -85,7 +85,8 @@ class PartialFile {
       : path_(std::move(path)), files_(files) {
     file_ = files_.open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (file_ < 0) fail_with_errno("cannot be written");
-    check(::flock(file_, LOCK_EX | LOCK_NB) == 0, ExitCode::usage, "{}: another pack_dataset is writing it",
+    // Some network file systems have no locks. There the user is responsible.
+    check(try_to_lock(file_) != LockOutcome::taken, ExitCode::usage, "{}: another pack_dataset is writing it",
           path_);
     header_.magic = detail::partial_magic;
     header_.fingerprint = fingerprint;

@@ -7,6 +7,7 @@
 #include <kindred/data/sets/tar.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
+#include <kindred/engine/seconds_since.h>
 #include <unistd.h>  // defines: write, close
 #include <xxhash.h>
 
@@ -121,7 +122,7 @@ class ShardFetcher {
 
   void wait(double seconds) const {
     const auto start = std::chrono::steady_clock::now();
-    while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds) {
+    while (seconds_since(start) < seconds) {
       check_not_stopped();
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
@@ -252,6 +253,7 @@ std::shared_ptr<const GivenShards> fetch_shards(const ShardRequest& request) {
   const auto middle = files.begin() + static_cast<std::ptrdiff_t>(of_training);
   given->training.assign(files.begin(), middle);
   given->evaluation.assign(middle, files.end());
+  if (!request.evaluation.empty()) given->name_of_evaluation = name_of_shards(request.evaluation);
   if (!shards.empty() && !shards.front().is_pipe())
     given->class_list = fs::path(shards.front().text).parent_path() / "classes.txt";
   return given;

@@ -23,6 +23,7 @@ struct ShardFile {
 // Tar shards of a data set that no folder says (DatasetOptions::shards).
 struct GivenShards {
   std::vector<ShardFile> training, evaluation;  // `evaluation` may be empty
+  std::string name_of_evaluation;               // name_of_shards(); empty if there are none
   std::filesystem::path class_list;             // its classes.txt, if there may be one; otherwise empty
   std::shared_ptr<const ShardFolder> folder;    // keeps the files of commands; null if there are none
 };

@@ -7,6 +7,7 @@
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
+#include <kindred/engine/trimmed.h>
 
 #include <nlohmann/json.hpp>
 
@@ -28,18 +29,13 @@ bool split_name(const std::string& name, std::string& key, std::string& ending) 
   return true;
 }
 
-std::string trimmed(const std::string& text) {
-  const auto first = text.find_first_not_of(" \t\r\n"), last = text.find_last_not_of(" \t\r\n");
-  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
-}
-
 std::string label_in_json(const std::string& text) {
   const nlohmann::json value = parse_hostile_json(text);
   if (!value.is_object()) return {};
   for (const char* key : {"cls", "label", "class"}) {
     const auto found = value.find(key);
     if (found == value.end()) continue;
-    if (found->is_string()) return trimmed(found->get<std::string>());
+    if (found->is_string()) return std::string(trimmed(found->get<std::string>()));
     if (found->is_number_integer()) return json_text(*found);
   }
   return {};
@@ -90,7 +86,7 @@ class ShardIndexer {
     const std::string reason = file_.read(member.offset, buffer);
     check(reason.empty(), ExitCode::data, "{}: '{}': {}", path_, member.name, reason);
     const std::string text(buffer.begin(), buffer.end());
-    const std::string found = ending == "json" ? label_in_json(text) : trimmed(text);
+    const std::string found = ending == "json" ? label_in_json(text) : std::string(trimmed(text));
     if (ending == "json" && (found.empty() || !sample_.label.empty())) return;  // .cls has priority
     sample_.label = found;
   }

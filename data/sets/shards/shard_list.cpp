@@ -1,5 +1,6 @@
 #include <kindred/data/sets/shards/shard_list.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/trimmed.h>
 
 #include <algorithm>
 #include <charconv>
@@ -117,6 +118,10 @@ std::string ShardSpec::command() const {
   return text.substr(pipe_prefix.size());
 }
 
+std::string name_of_shards(const std::vector<std::string>& texts) {
+  return texts.size() == 1 ? texts.front() : fmt::format("{} and {} more", texts.front(), texts.size() - 1);
+}
+
 std::vector<std::string> expand_braces(const std::string& text) {
   std::vector<std::string> all;
   expand_from("", text, text, all);
@@ -130,7 +135,7 @@ std::vector<ShardSpec> shards_named(const std::vector<std::string>& texts) {
       ShardSpec shard{std::move(one), {}};
       check(!shard.text.empty(), ExitCode::usage,
             "a shard's name is empty; give a tar file, or pipe: and a command that writes one");
-      check(!shard.is_pipe() || shard.command().find_first_not_of(" \t") != std::string::npos, ExitCode::usage,
+      check(!shard.is_pipe() || !trimmed(shard.command()).empty(), ExitCode::usage,
             "pipe: without a command; give one whose standard output is a tar file: pipe:curl -sSf URL");
       const std::size_t name = shard.is_pipe() ? 0 : shard.text.find_last_of('/') + 1;
       shard.called = shard.is_pipe() ? name_of_shard(shard.text) : shard.text.substr(name);

@@ -25,6 +25,10 @@ struct ShardSpec {
 // text that is empty, "pipe:" without a command, more than a million shards, and a shard that is named twice.
 std::vector<ShardSpec> shards_named(const std::vector<std::string>& texts);
 
+// What a set of shards is called, with ranges as they were given: "train-{000..127}.tar", "pipe:curl ... and 2 more". `texts`
+// is not empty.
+std::string name_of_shards(const std::vector<std::string>& texts);
+
 // What a text with ranges stands for.
 std::vector<std::string> expand_braces(const std::string& text);
 

@@ -2,6 +2,7 @@
 #include <kindred/engine/cuda/emulation/places.h>
 #include <kindred/engine/cuda/emulation/threads.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/seconds_since.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,10 +15,6 @@ namespace {
 constexpr std::size_t most_waiting = 4096;  // per stream; then the host waits for the first one, as on a GPU
 
 using Time = std::chrono::steady_clock;
-
-double seconds_since(Time::time_point begun) {
-  return std::chrono::duration<double>(Time::now() - begun).count();
-}
 
 }  // namespace
 

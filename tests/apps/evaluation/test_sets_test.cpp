@@ -5,7 +5,10 @@
 #include <kindred/models/encoder_file.h>
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
+
+#include <random>
 
 namespace kindred {
 namespace {
@@ -112,6 +115,59 @@ TEST_CASE("--split: a part that there is not is an error that names the others")
   CHECK(embedded.code == 2);
   CHECK(says(embedded, error));
   CHECK(run_program("embed", set + " --split dev --out x.npz" + shared_run().encoder).code == 2);
+}
+
+// Writes `count` records of CIFAR-10, and the names of the classes.
+void write_cifar(const fs::path& folder, const std::string& file, int count) {
+  std::mt19937 random(static_cast<unsigned>(count));
+  std::string records, names;
+  for (int i = 0; i < count; ++i) {
+    records += static_cast<char>(i % 10);
+    for (int byte = 0; byte < 3072; ++byte) records += static_cast<char>(random());
+  }
+  for (int i = 0; i < 10; ++i) names += fmt::format("class {}\n", i);
+  fs::create_directories(folder);
+  write_bytes(folder / file, records);
+  write_bytes(folder / "batches.meta.txt", names);
+}
+
+TEST_CASE("--split: of half a set it is the other half that is named, in every program") {
+  const RunWithTests& r = shared_run();
+  const TemporaryFolder folder;
+  const fs::path tests = folder / "tests", training = folder / "training", broken = folder / "broken";
+  write_cifar(tests, "test_batch.bin", 20);
+  write_cifar(broken, "test_batch.bin", 20);
+  write_cifar(broken, "data_batch_1.bin", 20);
+  for (int i = 1; i <= 5; ++i) write_cifar(training, fmt::format("data_batch_{}.bin", i), 10 + i);
+  const std::string embed = r.encoder + "--out " + (folder / "x.npz").string(),
+                    probe = r.encoder + "--epochs 1 --out " + (folder / "probe").string();
+  const auto refused = [&](const std::string& program, const fs::path& set, const std::string& flags, int code,
+                           const std::string& part) {
+    const auto result = run_program(program, set.string() + " " + flags);
+    CAPTURE(result.output);
+    CHECK(result.code == code);
+    CHECK(is_one_line_error(result));
+    CHECK(says(result, part));
+  };
+  const std::string none = " has no such images; it has ";
+  refused("embed", tests, "--split val" + embed, 2, "--split val: " + tests.string() + none + "test\n");
+  refused("evaluate", tests, "--split val" + r.model, 2, "--split val: " + tests.string() + none + "test\n");
+  refused("embed", training, "--split val" + embed, 2, "--split val: " + training.string() + none + "train\n");
+  refused("linear_probe", training, "--split test" + probe, 2,
+          "--split test: " + training.string() + none + "train\n");
+  const std::string only_tests = tests.string() +
+                                 ": there are no images to train on, only those for tests; unpack the CIFAR "
+                                 "archive again";
+  refused("embed", tests, "--split train" + embed, 3, only_tests + ", or use --split test\n");
+  refused("evaluate", tests, "--split train" + r.model, 3, only_tests + ", or use --split test\n");
+  refused("linear_probe", tests, probe, 3, only_tests + "\n");
+  refused("embed", broken, "--split train" + embed, 3,
+          "data_batch_2.bin: cannot be opened: No such file or directory; unpack the CIFAR archive again, or "
+          "use --split test\n");
+  const auto embedded = run_program("embed", tests.string() + embed);
+  CAPTURE(embedded.output);
+  CHECK(embedded.code == 0);
+  CHECK(says(embedded, "20 images of 10 classes from " + tests.string() + " (test), "));
 }
 
 TEST_CASE("held-out images: an encoder knows them, and a probe with others warns") {

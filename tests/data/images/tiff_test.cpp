@@ -125,3 +125,27 @@ TEST_CASE("TIFF: the same file in RGB is read") {
   CHECK(decoded.outcome == Outcome::ok);
   CHECK(decoded.image.pixels == six_samples);
 }
+
+TEST_CASE("TIFF: a file that asks for more memory than there could be is bad, and ends nothing") {
+  if (!detail::has_library_for(ImageFormat::tiff)) {
+    MESSAGE("skipped: this build has no libtiff");
+    return;
+  }
+  constexpr std::size_t entries = 9, entry_bytes = 12, first_entry = 10;
+  int bad = 0;
+  for (std::size_t entry = 0; entry < entries; ++entry)
+    for (const std::size_t field : {4u, 8u})  // its count, its value
+      for (const std::uint8_t high : {0x7F, 0x0F, 0xFF}) {
+        Bytes file = tiff_file(2);
+        for (std::size_t i = 0; i < 4; ++i)
+          file[first_entry + entry * entry_bytes + field + i] = i == 3 ? high : std::uint8_t{0xF0};
+        Decoder decoder;
+        Decoded pixels;
+        CAPTURE(entry);
+        CAPTURE(field);
+        const ImageHeader header = decoder.open(file, {});
+        if (header.ok()) decoder.decode_whole(pixels);  // throws nothing
+        bad += !header.ok() || pixels.outcome != Outcome::ok;
+      }
+  CHECK(bad >= 40);
+}

@@ -184,6 +184,8 @@ TEST_CASE("given shards: those for evaluation are val, and without them a share 
   CHECK(train->size() == 6);
   CHECK(val->size() == 3);
   CHECK(val->origin().part == "val");
+  CHECK(val->origin().folder == "pipe:cat " + shelf.at("x-2.tar"));
+  CHECK(train->origin().folder == "S");
   CHECK(open_dataset("S", Split::val, options)->size() == 3);
   CHECK(!open_dataset("S", Split::test, options).has_value());
   options.shards = fetch_shards(request_for({shelf.at("x-{0..2}.tar")}));
@@ -195,6 +197,7 @@ TEST_CASE("given shards: those for evaluation are val, and without them a share 
   CHECK(
       contains(open_dataset("S", Split::train, options)->notes().at(0), "no shards for evaluation are given"));
   CHECK(open_dataset("S", Split::evaluation, options)->origin().part == "held out");
+  CHECK(open_dataset("S", Split::evaluation, options)->origin().folder == "S");
   request.evaluation = {shelf.at("x-1.tar")};
   CHECK(contains(fetch_error(request), "x-1.tar: is named twice"));
 }

@@ -1,8 +1,8 @@
 // The command line of a program: which flags there are, and where their values go. A wrong flag ends with the
 // same single line and exit code in every program.
 //
-// CLI11 does the work, and only command_line.cpp includes it: it takes nine seconds to compile. What it does not
-// know about the flags that people type is in typed_flags.h.
+// CLI11 does the work, and only command_line.cpp (all of the line) and flag.cpp (a single flag) include it: it takes
+// nine seconds to compile. What it does not know about the flags that people type is in typed_flags.h.
 #pragma once
 
 #include <kindred/engine/error.h>

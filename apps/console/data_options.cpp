@@ -1,19 +1,11 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
-#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/messages/start_facts.h>
-#include <kindred/apps/console/progress.h>
-#include <kindred/data/loading/sampler.h>
 #include <kindred/data/sets/dataset.h>
-#include <kindred/data/sets/shards/fetch_shards.h>
 #include <kindred/data/sets/shards/shard_list.h>
-#include <kindred/engine/communicator/communicator.h>
-#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
-#include <kindred/engine/names.h>
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
 #include <charconv>
@@ -23,18 +15,9 @@
 namespace kindred {
 namespace {
 
-constexpr Named<Split> split_names[] = {
-    {Split::train, "train"}, {Split::val, "val"}, {Split::test, "test"}, {Split::evaluation, "evaluation"}};
-
 constexpr NumberRange limits_per_class{"0 (no limit) or more", 0},
     held_out_shares{"a share of the training images below 1, or 0 to train on all", 0, 1, true},
     seconds_of_silence{"0.1 to 86400 seconds", 0.1, 86400};
-
-constexpr double many = 0.25;  // from this fraction of the anchors on, a warning is printed
-
-Split split_of_flag(const std::string& text) {
-  return value_named(split_names, text).value_or(Split::evaluation);
-}
 
 // The share that is held out without --val-fraction. A set that cannot be read any more has none that is known.
 bool is_default_share(const DataFlags& data, double fraction) {
@@ -45,79 +28,6 @@ bool is_default_share(const DataFlags& data, double fraction) {
   } catch (const Error&) {
     return false;
   }
-}
-
-// Shows how far the commands of shards are, and warns once if the disk will not hold what they write.
-class ShardProgress {
- public:
-  void show(const FetchProgress& now) {
-    now_ = now;
-    if (!bar_) {
-      bar_.emplace("reading shards", now.of, "MiB");
-      return;
-    }
-    bar_->advance(static_cast<std::int64_t>((now.bytes - bytes_) >> 20), "");
-    bytes_ = now.bytes;
-    std::error_code error;
-    const auto space = std::filesystem::space(now.folder, error);
-    const double left = static_cast<double>(now.bytes) / static_cast<double>(now.shards) *
-                        static_cast<double>(now.of - now.shards);
-    if (error || warned_ || left <= static_cast<double>(space.available)) return;
-    warned_ = true;
-    fmt::print(
-        "warning: the shards that are left take about {}, and {} has room for {}; --shard-cache DIR reads them "
-        "into another folder\n",
-        format_bytes(left), one_line(now.folder.string()), format_bytes(static_cast<double>(space.available)));
-  }
-
-  // What was read, on a line.
-  void end(const ShardFolder& folder) {
-    bar_.reset();
-    if (now_.shards == 0) return;
-    fmt::print("{} read from commands into {}{}, {}\n", counted(now_.shards, "shard"),
-               one_line(folder.path().string()),
-               folder.is_temporary() ? " (removed at the end; --shard-cache DIR keeps them)" : "",
-               format_bytes(static_cast<double>(now_.bytes)));
-  }
-
- private:
-  std::optional<Progress> bar_;
-  FetchProgress now_;
-  std::uint64_t bytes_ = 0;
-  bool warned_ = false;
-};
-
-// Names of the parts of a set that can be opened.
-std::vector<const char*> parts_there(const DataFlags& data) {
-  std::vector<const char*> parts;
-  for (const auto& [split, name] : split_names) {
-    if (split == Split::evaluation) continue;
-    try {
-      DatasetOptions options = data.options(split);
-      options.shards = data.fetched_shards();
-      if (open_dataset(data.path, split, options)) parts.push_back(name);
-    } catch (const Error&) {  // it cannot be used either
-    }
-  }
-  return parts;
-}
-
-[[noreturn]] void fail_no_split(const DataFlags& data) {
-  const std::vector<const char*> parts = parts_there(data);
-  fail(ExitCode::usage, "--split {}: {} has no such images; it has {}", data.named_split, data.path,
-       parts.empty() ? "no others that can be used" : fmt::format("{}", fmt::join(parts, " and ")));
-}
-
-// The error of the part that --split names, with the names of those that can be used in its place.
-Error with_other_splits(const Error& error, const DataFlags& data) {
-  const std::vector<const char*> parts = parts_there(data);
-  if (parts.empty()) return error;
-  return Error(error.code(), fmt::format("{}, or use --split {}", error.what(), fmt::join(parts, " or ")));
-}
-
-// The library does not know by which flag a list is given.
-std::string with_list_flag(const std::string& note) {
-  return note.ends_with(list_gives_labels) ? note + ": --labels FILE.csv" : note;
 }
 
 }  // namespace
@@ -227,7 +137,7 @@ DatasetOptions DataFlags::options(Split split) const {
   o.limit_per_class = split == Split::train ? limit_per_class : limit_eval_per_class();
   o.val_fraction = val_fraction;
   o.val_seed = val_seed;
-  if (const Split asked = split_of_flag(named_split); asked != Split::train) o.evaluate_on = asked;
+  if (const Split asked = asked_split(); asked != Split::train) o.evaluate_on = asked;
   o.limits.exif = exif;
   o.list = labels;
   return o;
@@ -256,81 +166,8 @@ std::string DataFlags::words() const {
   if (val_fraction && !is_default_share(*this, *val_fraction))
     text += fmt::format(" --val-fraction {}", *val_fraction);
   if (val_seed > 0) text += fmt::format(" --val-seed {}", val_seed);
-  if (split_of_flag(named_split) != Split::evaluation) text += " --split " + named_split;
+  if (asked_split() != Split::evaluation) text += " --split " + named_split;
   return text;
-}
-
-std::optional<Dataset> DataFlags::open(Split split) const {
-  std::error_code ignored;
-  check(
-      said_in.empty() || !shards.empty() || std::filesystem::path(path).is_absolute() ||
-          std::filesystem::exists(path, ignored),
-      ExitCode::data,
-      "{}: no such folder here; {} gives this path, which is meant from the folder where its run was started; "
-      "change to that folder, or give DIR beside --config {}",
-      path, said_in, said_in);
-  DatasetOptions of_part = options(split);
-  of_part.shards = fetched_shards();
-  const Split asked = split_of_flag(named_split);
-  const bool is_named = split == (asked == Split::train ? Split::train : Split::evaluation);
-  std::optional<Dataset> set;
-  try {
-    set = open_dataset(path, split, of_part);
-  } catch (const Error& error) {
-    const bool says_all = error.code() != ExitCode::data || error.cause() != Cause::other;
-    if (says_all || !is_named || asked == Split::evaluation) throw;
-    throw with_other_splits(error, *this);
-  }
-  if (!set && is_named && asked != Split::evaluation) fail_no_split(*this);
-  return set;
-}
-
-std::shared_ptr<const GivenShards> DataFlags::fetched_shards() const {
-  if (shards.empty() || fetched_ != nullptr) return fetched_;
-  ShardProgress progress;
-  ShardRequest request{shards, val_shards, shard_cache, shard_timeout};
-  request.stop = [] { return interrupt_signal() != 0; };
-  if (world().is_first()) request.show = [&](const FetchProgress& now) { progress.show(now); };
-  try {
-    fetched_ = fetch_shards(request);
-  } catch (const Error& error) {
-    end_if_interrupted(shard_cache.empty()
-                           ? "shards were being read; the same command begins anew"
-                           : "shards were being read; the same command goes on with those that are left");
-    const std::string message = error.what();
-    throw Error(error.code(), message.ends_with(folder_for_shards) ? message + ": --shard-cache DIR" : message,
-                error.cause());
-  }
-  if (fetched_->folder) progress.end(*fetched_->folder);
-  return fetched_;
-}
-
-Dataset DataFlags::open_all_shards() const {
-  DataFlags all = *this;
-  all.val_fraction = 0;
-  all.limit_per_class = limit_eval_per_class();
-  Dataset set = *all.open(Split::train);
-  fetched_ = all.fetched_;
-  set.set_origin({path, "all"});
-  print_notes(set);
-  return set;
-}
-
-Dataset DataFlags::open_asked() const {
-  const bool of_train = split_of_flag(named_split) == Split::train;
-  const auto dataset = open(of_train ? Split::train : Split::evaluation);
-  check(dataset.has_value(), ExitCode::data,
-        "{} has no val or test images that can be used; {}, or use --split train", path, no_evaluation_advice);
-  print_notes(*dataset);
-  return *dataset;
-}
-
-void print_notes(const Dataset& set, const Dataset* printed) {
-  for (const std::string& note : set.notes()) {
-    const bool is_new = printed == nullptr || std::find(printed->notes().begin(), printed->notes().end(),
-                                                        note) == printed->notes().end();
-    if (is_new) fmt::print("{}\n", one_line(with_list_flag(note)));
-  }
 }
 
 std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::int64_t images) {
@@ -344,28 +181,6 @@ std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::in
     return std::nullopt;
   // Few shares are binary fractions: a millionth of an image keeps whole numbers whole.
   return is_share ? static_cast<std::int64_t>(percent / 100 * static_cast<double>(images) + 1e-6) : count;
-}
-
-std::string describe(const PositiveStatistics& positives, int views, const MorePositives& more) {
-  std::string text = fmt::format("an anchor has {:.1f} {} in its batch, on average\n", positives.mean,
-                                 fmt::format("{:.1f}", positives.mean) == "1.0" ? "positive" : "positives");
-  const std::string flags = more.per_class && more.batch_size ? "--per-class 2 or a larger --batch-size"
-                            : more.per_class                  ? "--per-class 2"
-                            : more.batch_size                 ? "a larger --batch-size"
-                                                              : "";
-  if (positives.without > many)
-    text += fmt::format(
-        "warning: {:.0f} % of the anchors have no positive and contribute nothing; --views 2{} gives them "
-        "positives\n",
-        100 * positives.without,
-        flags.empty() ? "" : (more.per_class && more.batch_size ? ", " : " or ") + flags);
-  else if (positives.alone > many)
-    text += fmt::format(
-        "warning: {:.0f} % of the anchors have no other image of their class in the batch, only their own {}; "
-        "{}\n",
-        100 * positives.alone, views == 2 ? "other view" : "other views",
-        flags.empty() ? "the set has no others" : flags + " gives them more positives");
-  return text;
 }
 
 }  // namespace kindred

@@ -1,4 +1,4 @@
-// The flags for the data set that programs share.
+// The flags for the data set that programs share. What opens the set that they name is in images/open_data.cpp.
 #pragma once
 
 #include <kindred/layers/image_input/preparation.h>
@@ -18,7 +18,6 @@ class Dataset;  // data/sets/dataset.h, which has these three
 struct DatasetOptions;
 struct GivenShards;  // data/sets/shards/fetch_shards.h
 enum class Split;
-struct PositiveStatistics;  // data/loading/sampler.h
 
 struct DataFlags {
   std::string path;    // with `shards`: what the set is called
@@ -70,6 +69,7 @@ struct DataFlags {
 
  private:
   void settle_shards(const CommandLine& line);
+  Split asked_split() const;  // what --split names; without it evaluation
 
   mutable std::shared_ptr<const GivenShards> fetched_;
 };
@@ -89,14 +89,5 @@ inline constexpr const char* no_evaluation_advice =
 // share ("5%"), which is rounded down. Returns nullopt if it is neither.
 std::optional<std::int64_t> accepted_bad_images(const std::string& text, std::int64_t images);
 inline constexpr const char* max_bad_expected = "a number of images, 0 or more, or a share of them, 0% to 100%";
-
-// What would give many anchors more positives.
-struct MorePositives {
-  bool per_class = true, batch_size = true;  // by these flags
-};
-
-// "an anchor has 3.4 positives in a batch, on average". A warning line follows if many anchors have only their
-// own other views as positives, or none at all.
-std::string describe(const PositiveStatistics& positives, int views, const MorePositives& more = {});
 
 }  // namespace kindred

@@ -87,6 +87,10 @@ void take_as_handed_on(int sender) {
   }
 }
 
+void take_none_as_handed_on() {
+  for (std::atomic<int>& place : senders) place = 0;
+}
+
 const char* interrupt_name() {
   switch (interrupt_signal()) {
     case 0:

@@ -32,6 +32,8 @@ void learn_of_interrupt(int signal);
 // signals all processes of a run at once reaches this one twice, and the second time must not end it at once. At most
 // three senders.
 void take_as_handed_on(int sender);
+// No process does so any more: this one was started beside others, and works alone.
+void take_none_as_handed_on();
 
 // Throws Error(interrupted) if a signal has arrived: "SIGINT: <what>". `what` says what was stopped, and whether the
 // same command goes on or begins anew.

@@ -27,6 +27,8 @@ std::string given_text(const std::string& given) {
   return given.substr(given.find('\n') + 1);
 }
 
+constexpr const char* empty_line = "an empty line";
+
 // A line with its key, which is what stands before its first colon. Lines of one key, or without any, are told apart by how
 // many came before.
 struct KeyedLine {
@@ -43,7 +45,7 @@ std::vector<KeyedLine> keyed_lines(const std::string& text) {
     if (line.ends_with(',')) line.pop_back();  // JSON: whether another line follows says nothing about this one
     const std::size_t colon = line.find(':');
     const std::string key = colon == line.npos ? "" : line.substr(0, colon);
-    keyed.push_back({key, so_far[key]++, line});
+    keyed.push_back({key, so_far[key]++, line.empty() ? empty_line : line});
   }
   return keyed;
 }
@@ -55,10 +57,25 @@ const KeyedLine* same_key(const std::vector<KeyedLine>& lines, const KeyedLine& 
   return found == lines.end() ? nullptr : &*found;
 }
 
+// The first place where two texts that are not the same differ, of each; "" where one of them has no line there.
+std::pair<std::string, std::string> first_different_places(const std::string& one, const std::string& other) {
+  std::istringstream lines(one + '\n'),
+      other_lines(other + '\n');  // so that a newline at the end is a line more
+  for (;;) {
+    std::string line, other_line;
+    const bool has_one = static_cast<bool>(std::getline(lines, line)),
+               has_other = static_cast<bool>(std::getline(other_lines, other_line));
+    if (has_one && has_other && line == other_line) continue;
+    return {has_one && line.empty() ? empty_line : line,
+            has_other && other_line.empty() ? empty_line : other_line};
+  }
+}
+
 // The first line in which two texts differ, of each; "" where one of them has no line with that key.
 std::pair<std::string, std::string> first_different_lines(const std::string& one, const std::string& other) {
   const std::vector<KeyedLine> lines = keyed_lines(one), other_lines = keyed_lines(other);
-  if (lines.size() == 1 && other_lines.size() == 1) return {lines[0].text, other_lines[0].text};
+  if (lines.size() == 1 && other_lines.size() == 1 && lines[0].text != other_lines[0].text)
+    return {lines[0].text, other_lines[0].text};
   for (const KeyedLine& line : lines) {
     const KeyedLine* const match = same_key(other_lines, line);
     if (match == nullptr) return {line.text, ""};
@@ -66,7 +83,7 @@ std::pair<std::string, std::string> first_different_lines(const std::string& one
   }
   for (const KeyedLine& line : other_lines)
     if (same_key(lines, line) == nullptr) return {"", line.text};
-  return {"", ""};
+  return first_different_places(one, other);
 }
 
 std::string shown_line(const std::string& line) {

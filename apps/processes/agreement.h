@@ -13,7 +13,8 @@ namespace kindred {
 // "rank 2 on node7 has other settings than rank 0 on node1: lr: 0.2, and not lr: 0.1; start the same command everywhere".
 // `what` is what differs, in words that fit behind "has other": "settings", "images". Of a text of several lines, those with
 // the same words before their first colon are compared, so that one line too many does not make all after it differ; the
-// first line that differs, or that one of the two does not have, is quoted. `advice` replaces the words behind the semicolon.
+// first line that differs, or that one of the two does not have, is quoted. If none does, because they differ in their order
+// alone, it is the first one that differs by place. `advice` replaces the words behind the semicolon.
 void agree(const Communicator& processes, std::string_view what, const std::string& text,
            std::string_view advice = "start the same command everywhere");
 

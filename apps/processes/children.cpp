@@ -6,6 +6,7 @@
 #include <sys/wait.h>   // defines: waitpid
 #include <unistd.h>     // defines: getpid
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <filesystem>
@@ -36,7 +37,9 @@ ProcessState state_of(const std::string& process) {
   return state;
 }
 
-void kill_children() {
+// Also those that have ended and that nobody has waited for.
+std::vector<pid_t> children_now() {
+  std::vector<pid_t> children;
   std::error_code error;
   for (fs::directory_iterator entry("/proc", error); !error && entry != fs::directory_iterator();
        entry.increment(error)) {
@@ -44,23 +47,29 @@ void kill_children() {
     pid_t process = 0;
     const auto read = std::from_chars(name.data(), name.data() + name.size(), process);
     if (read.ec != std::errc{} || read.ptr != name.data() + name.size()) continue;
-    if (state_of(name).parent == ::getpid()) ::kill(process, SIGKILL);
+    if (state_of(name).parent == ::getpid()) children.push_back(process);
   }
+  return children;
 }
 
 }  // namespace
 
-void adopt_orphans() {
+std::vector<pid_t> adopt_orphans() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  return children_now();
 }
 
-void end_children(double seconds) {
+void end_children(double seconds, const std::vector<pid_t>& others) {
   const auto start = std::chrono::steady_clock::now();
   while (seconds_since(start) < seconds) {
-    const pid_t ended = ::waitpid(-1, nullptr, WNOHANG);
-    if (ended < 0) return;  // there are none
-    if (ended > 0) continue;
-    kill_children();
+    bool some_are_left = false;
+    for (const pid_t child : children_now()) {
+      if (std::find(others.begin(), others.end(), child) != others.end()) continue;
+      some_are_left = true;
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, WNOHANG);  // its children, if it has ended, are this one's already
+    }
+    if (!some_are_left) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }

@@ -20,9 +20,13 @@ namespace {
 using namespace std::chrono_literals;
 
 // mpirun takes a second to end the others after one has ended, and processes do not all start at the same moment.
-constexpr auto for_the_line_of_rank_0 = 4s;
-constexpr auto of_a_turn = 250ms;
+constexpr double seconds_for_rank_0 = 4, seconds_of_a_turn = 0.25;
 constexpr int most_turns = 16;
+static_assert(seconds_for_rank_0 + most_turns * seconds_of_a_turn < seconds_of_all_turns);
+
+std::string named_line(int rank, const std::string& message) {
+  return rank == 0 ? message : fmt::format("rank {} on {}: {}", rank, host_name(), message);
+}
 
 void write_line_of_run(ExitCode code, const std::string& line) {
   if (tell_launcher_of_failure(code, line)) return;
@@ -48,15 +52,19 @@ void end_before_mpi_is_open(int rank) {
 }
 
 void end_above_rank_0(int rank, ExitCode code, const std::string& message) {
-  std::signal(SIGTERM, SIG_DFL);  // it may be watched already, and with it mpirun ends this process
-  std::this_thread::sleep_for(for_the_line_of_rank_0 + std::min(rank - 1, most_turns) * of_a_turn);
-  if (!message.empty()) write_line_of_run(code, fmt::format("rank {} on {}: {}", rank, host_name(), message));
+  tell_launcher_of_coming_failure();  // its limit may be shorter than the wait
+  std::signal(SIGTERM, SIG_DFL);      // it may be watched already, and with it mpirun ends this process
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds_until_turn(rank)));
+  if (!message.empty()) write_line_of_run(code, named_line(rank, message));
   std::_Exit(static_cast<int>(code));
 }
 
+double seconds_until_turn(int rank) {
+  return rank == 0 ? 0 : seconds_for_rank_0 + std::min(rank - 1, most_turns) * seconds_of_a_turn;
+}
+
 void end_while_mpi_opens(int rank, ExitCode code, const std::string& message) {
-  if (rank > 0) end_above_rank_0(rank, code, message);
-  write_line_of_run(code, message);
+  if (!message.empty()) write_line_of_run(code, named_line(rank, message));
   std::this_thread::sleep_for(50ms);  // mpirun hands the line on, and might drop it with the process
   std::_Exit(static_cast<int>(code));
 }

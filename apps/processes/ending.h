@@ -18,12 +18,17 @@ void end_with_the_others();
 void end_before_mpi_is_open(int rank);
 
 // An error of a rank above 0 before MPI is open. Most errors then are all processes', and rank 0 writes the line; its end makes
-// mpirun end the others. So this one waits for its end. If it does not come, the error is of this process alone, and it
-// writes the line itself, with its rank and host; an empty message is not written. Ranks take their turns, so that the first
-// one's end is that of the others.
+// mpirun end the others. So this one waits for its turn, and meanwhile for its end. If that does not come, the error is of
+// this process alone, and it writes the line itself, with its rank and host; an empty message is not written.
 [[noreturn]] void end_above_rank_0(int rank, ExitCode code, const std::string& message);
 
-// The same by a thread that watches another one open MPI; rank 0 ends at once.
+// Seconds until a rank's turn: 0 for rank 0; then they follow each other, so that the end of the first one that writes a
+// line is that of the others.
+double seconds_until_turn(int rank);
+// By then all had their turn.
+inline constexpr double seconds_of_all_turns = 9;
+
+// The same by a thread that watches another one open MPI, when it is this rank's turn.
 [[noreturn]] void end_while_mpi_opens(int rank, ExitCode code, const std::string& message);
 
 // The line with which the run ends: to the launcher if there is one, otherwise to standard error. After a lost process it also

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/ending.h>
@@ -28,19 +29,20 @@ struct Launcher {
   const char* name;
   const char* size;
   const char* rank;
+  const char* place;  // among the processes of its host
   bool brings_mpi;
 };
 
 // In the order in which they are asked: mpirun within a job of Slurm sets both its own and Slurm's.
-constexpr Launcher launchers[] = {{"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", true},
-                                  {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", true},
-                                  {"an MPI that is not Open MPI", "PMI_SIZE", "PMI_RANK", false},
-                                  {"torchrun", "WORLD_SIZE", "RANK", false}};
+constexpr Launcher launchers[] = {
+    {"mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", true},
+    {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", true},
+    {"an MPI that is not Open MPI", "PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", false},
+    {"torchrun", "WORLD_SIZE", "RANK", "LOCAL_RANK", false}};
 
 // Of a process but rank 0.
 [[noreturn]] void end_one_of_all(const ForeignLaunch& launch, ExitCode code, const std::string& message) {
-  const bool rank_0_has_it_too = code == ExitCode::usage && !launch.ends_others();
-  end_above_rank_0(launch.rank, code, rank_0_has_it_too ? "" : message);
+  end_above_rank_0(launch.rank, code, may_say_error(launch, code) ? message : "");
 }
 
 }  // namespace
@@ -49,9 +51,13 @@ std::optional<ForeignLaunch> foreign_launch(const Environment& environment) {
   for (const Launcher& launcher : launchers) {
     const std::optional<int> size = whole_number(environment(launcher.size));
     if (!size || *size <= 1) continue;
-    ForeignLaunch launch{
-        launcher.name,       launcher.size, *size, whole_number(environment(launcher.rank)).value_or(0),
-        launcher.brings_mpi, true};
+    ForeignLaunch launch;
+    launch.launcher = launcher.name;
+    launch.variable = launcher.size;
+    launch.size = *size;
+    launch.rank = whole_number(environment(launcher.rank)).value_or(0);
+    launch.brings_mpi = launcher.brings_mpi;
+    launch.is_first_of_host = whole_number(environment(launcher.place)).value_or(0) == 0;
     // srun tells a process how to find the others only if it was asked for an MPI.
     if (launch.launcher == "srun") launch.brings_mpi = environment("PMIX_NAMESPACE") != nullptr;
     return launch;
@@ -59,7 +65,7 @@ std::optional<ForeignLaunch> foreign_launch(const Environment& environment) {
   // A batch script has the number of tasks and is none of them; srun's tasks have the number of the step's too.
   const std::optional<int> tasks = whole_number(environment("SLURM_NTASKS"));
   if (tasks && *tasks > 1 && environment("SLURM_STEP_NUM_TASKS") == nullptr)
-    return ForeignLaunch{"Slurm", "SLURM_NTASKS", *tasks, 0, false, false};
+    return ForeignLaunch{"Slurm", "SLURM_NTASKS", *tasks, 0, false, false, true};
   return std::nullopt;
 }
 
@@ -78,9 +84,13 @@ std::string how_to_start(const ForeignLaunch& launch, const std::string& program
       launch.size, program, program, launch.size, launch.variable);
 }
 
+bool may_say_error(const ForeignLaunch& launch, ExitCode code) {
+  return launch.ends_others() || (code != ExitCode::usage && launch.is_first_of_host);
+}
+
 void refuse_in_all(const ForeignLaunch& launch, const Error& error) {
-  if (launch.rank == 0 || launch.rank >= launch.size) throw error;
-  end_one_of_all(launch, error.code(), error.what());
+  if (launch.rank == 0 || launch.rank >= launch.size) throw error;  // what writes it adds the advice
+  end_one_of_all(launch, error.code(), message_with_advice(error));
 }
 
 void let_rank_0_speak() {

@@ -19,6 +19,7 @@ struct ForeignLaunch {
   bool brings_mpi = false;
   // False in Slurm's batch script, which runs once although the job has several tasks.
   bool every_process_runs = true;
+  bool is_first_of_host = true;  // also if the launcher does not say
   // The end of one process with an error makes the launcher end the others.
   bool ends_others() const { return launcher == "mpirun"; }
 };
@@ -42,9 +43,14 @@ void let_rank_0_speak();
 // those of refuse_in_all().
 void refuse_foreign_launch(const std::string& program);
 
-// Throws the error in rank 0. The other processes end with its code a little later, and without a line, unless the error is
-// theirs alone (end_above_rank_0). Where nothing shows that rank 0 has ended, because the launcher does not end the others,
-// they take wrong usage for an error of all.
+// Whether a rank above 0 that has an error before MPI is open may say it, once its turn has come (end_above_rank_0). Where rank
+// 0's end is that of the others, it may: whoever is still there then has the error alone. Where it is not, nothing tells whose
+// an error is. So wrong usage is rank 0's to say, as all were given the same command; and any other error that of the first
+// process of each host, as what a process lacks its host lacks. No error goes without a line: of one that nobody says rank 0
+// says, after the time limit, that MPI did not open.
+bool may_say_error(const ForeignLaunch& launch, ExitCode code);
+
+// Throws the error in rank 0. The other processes end with its code a little later, and say it where they may.
 [[noreturn]] void refuse_in_all(const ForeignLaunch& launch, const Error& error);
 
 }  // namespace kindred

@@ -1,6 +1,5 @@
 #include <kindred/apps/processes/connection.h>
 #include <kindred/apps/processes/launch_folder.h>
-#include <kindred/data/files/temporary_folders.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 
@@ -21,7 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* purpose_of_launchers = "launch";
 constexpr int most_tries = 100;
 
 // A socket's path must be short, so a long TMPDIR is not used.
@@ -66,12 +64,12 @@ LaunchFolder::LaunchFolder() {
   remove_left_launch_folders(parent);
   // Another launcher may take a new folder for one that was left, before it has its lock.
   for (int i = 0; i < most_tries; ++i) {
-    path_ = fmt::format("{}/{}XXXXXX", parent, beginning_of_temporary_folders(purpose_of_launchers));
+    path_ = fmt::format("{}/{}XXXXXX", parent, beginning_of_temporary_folders(purpose_of_launches));
     check(::mkdtemp(path_.data()) != nullptr, ExitCode::io,
           "{}: {}; set TMPDIR to a folder that can be written to", parent, system_message());
     try {
-      in_use_ = std::make_unique<FileLock>(*this / lock_of_temporary_folder);
-      if (in_use_->try_alone() && in_use_->is_current()) return;
+      in_use_ = std::make_unique<TemporaryFolderLock>(path_);
+      if (in_use_->try_alone()) return;
       in_use_.reset();
     } catch (const Error&) {
       in_use_.reset();
@@ -87,7 +85,7 @@ LaunchFolder::~LaunchFolder() {
 }
 
 void remove_left_launch_folders(const fs::path& parent) {
-  remove_abandoned_folders(parent, purpose_of_launchers);
+  remove_abandoned_folders(parent, purpose_of_launches);
   std::vector<fs::path> found;
   std::error_code error;
   for (fs::directory_iterator entry(parent, error); !error && entry != fs::directory_iterator();
@@ -99,7 +97,7 @@ void remove_left_launch_folders(const fs::path& parent) {
 void remove_left_shard_folders() {
   std::error_code error;
   const fs::path parent = fs::temp_directory_path(error);
-  if (!error) remove_abandoned_folders(parent, "shards");
+  if (!error) remove_abandoned_folders(parent, purpose_of_shards);
 }
 
 }  // namespace kindred

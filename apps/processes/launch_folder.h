@@ -1,7 +1,7 @@
 // The launcher's folder (launcher.h): for its socket and for mpirun's files.
 #pragma once
 
-#include <kindred/data/files/file_lock.h>
+#include <kindred/data/files/temporary_folders.h>
 
 #include <filesystem>
 #include <memory>
@@ -21,7 +21,8 @@ class LaunchFolder {
 
  private:
   std::string path_;
-  std::unique_ptr<FileLock> in_use_;  // null on file systems without locks, where nobody removes what is left
+  // Null on file systems without locks, where nobody removes what is left.
+  std::unique_ptr<TemporaryFolderLock> in_use_;
 };
 
 // The name of the launcher's socket in the folder.

@@ -157,6 +157,10 @@ bool tell_launcher_that_mpi_is_open() {
   return send_packet("open 0");
 }
 
+bool tell_launcher_of_coming_failure() {
+  return send_packet("failing 0");
+}
+
 bool tell_launcher_of_failure(ExitCode code, const std::string& message) {
   return send_packet(fmt::format("failed {} {}", static_cast<int>(code), message));
 }
@@ -170,6 +174,7 @@ std::optional<LaunchedMessage> read_launched_message(std::string_view packet) {
   const std::optional<int> number = next_number(packet);
   if (!number) return std::nullopt;
   if (kind == "open") return LaunchedMessage{LaunchedMessage::Kind::open, 0, 0, {}};
+  if (kind == "failing") return LaunchedMessage{LaunchedMessage::Kind::failing, 0, 0, {}};
   if (kind == "failed") return LaunchedMessage{LaunchedMessage::Kind::failed, *number, 0, std::string(packet)};
   if (kind == "ended") return LaunchedMessage{LaunchedMessage::Kind::ended, *number, 0, {}};
   if (kind != "hello") return std::nullopt;

@@ -4,7 +4,7 @@
 // the process ended. The launcher knows by the socket's closing that a process is gone, and by a missing hello or open that
 // it hangs before MPI, which watches from then on.
 //
-// Messages are packets of text: "hello RANK PID", "open 0", "failed CODE MESSAGE", "ended CODE".
+// Messages are packets of text: "hello RANK PID", "open 0", "failing 0", "failed CODE MESSAGE", "ended CODE".
 #pragma once
 
 #include <kindred/engine/error.h>
@@ -32,6 +32,7 @@ void join_launcher(int rank);
 
 // They do nothing and return false if there is no launcher.
 bool tell_launcher_that_mpi_is_open();
+bool tell_launcher_of_coming_failure();  // it says which one in some seconds, unless another process does
 bool tell_launcher_of_failure(ExitCode code, const std::string& message);
 bool tell_launcher_of_end(int code);
 
@@ -40,7 +41,7 @@ void silence_output();
 
 // A message, read by the launcher.
 struct LaunchedMessage {
-  enum class Kind { hello, open, failed, ended } kind;
+  enum class Kind { hello, open, failing, failed, ended } kind;
   int number = 0;      // hello: the rank; failed, ended: the exit code
   int process = 0;     // hello: the process's number
   std::string text{};  // failed: what it said

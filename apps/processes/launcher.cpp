@@ -10,15 +10,12 @@
 #include <kindred/apps/processes/mpirun.h>
 #include <kindred/apps/processes/places.h>
 #include <kindred/engine/error.h>
-#include <kindred/engine/files/system_message.h>
 
-#include <fcntl.h>       // defines: open, fcntl
 #include <poll.h>        // defines: poll
-#include <signal.h>      // defines: kill, sigprocmask
-#include <sys/prctl.h>   // defines: prctl
+#include <signal.h>      // defines: kill
 #include <sys/socket.h>  // defines: recv
 #include <sys/wait.h>    // defines: waitpid
-#include <unistd.h>      // defines: fork, execve, pipe2
+#include <unistd.h>      // defines: read, geteuid
 
 #include <algorithm>
 #include <array>
@@ -32,20 +29,11 @@
 namespace kindred {
 namespace {
 
-constexpr int look_every = 50;               // ms: at signals, and whether mpirun has ended
-constexpr double to_end_by_itself = 20;      // seconds that mpirun has to end the others after one was lost
-constexpr double to_end_when_told = 5;       // and after it was asked to
-constexpr double for_leftovers = 5;          // and processes that it has left, once they were killed
+constexpr int look_every = 50;           // ms: at signals, and whether mpirun has ended
+constexpr double to_end_by_itself = 20;  // seconds from an error, or a loss, until mpirun has ended the others
+constexpr double to_end_when_told = 5;   // and after it was asked to
+constexpr double for_leftovers = 5;      // and processes that it has left, once they were killed
 constexpr std::size_t most_words = 1 << 16;  // bytes of what mpirun writes that are kept
-// With it mpirun ends its processes, as with SIGINT and SIGTERM.
-constexpr int end_of_mpirun = SIGHUP;
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
-}
 
 // One process of the run.
 struct LaunchedProcess {
@@ -57,15 +45,21 @@ struct LaunchedProcess {
 class LaunchedRun {
  public:
   // The processes have `to_start` seconds to open MPI since the last of them came or did.
-  LaunchedRun(const MpirunPlan& plan, double to_start)
-      : listener_(listen_at(plan.socket, plan.processes)), to_start_(to_start), last_arrival_(now_seconds()) {
+  // `others` are children of this process that are not the run's.
+  LaunchedRun(const MpirunPlan& plan, double to_start, std::vector<pid_t> others)
+      : listener_(listen_at(plan.socket, plan.processes)),
+        others_(std::move(others)),
+        to_start_(to_start),
+        last_arrival_(now_seconds()) {
     const auto processes = static_cast<std::size_t>(plan.processes);
     seen_.processes = plan.processes;
     seen_.host = host_name();
     seen_.ended.resize(processes);
     seen_.joined.resize(processes);
     seen_.opened.resize(processes);
-    start(mpirun_start(plan, environment_of_this_process()));
+    RunningMpirun mpirun = start_mpirun(mpirun_start(plan, environment_of_this_process()));
+    mpirun_ = mpirun.process;
+    words_ = std::move(mpirun.words);
   }
 
   LaunchOutcome wait() {
@@ -82,43 +76,6 @@ class LaunchedRun {
   }
 
  private:
-  static std::vector<std::string> environment_of_this_process() {
-    std::vector<std::string> entries;
-    for (char** entry = environ; *entry != nullptr; ++entry) entries.emplace_back(*entry);
-    return entries;
-  }
-
-  void start(MpirunStart how) {
-    std::array<int, 2> ends{};
-    check(::pipe2(ends.data(), O_CLOEXEC) == 0, ExitCode::device, "a pipe to mpirun cannot be made: {}",
-          system_message());
-    words_ = OpenFile(ends[0]);
-    OpenFile into(ends[1]);
-    ::fcntl(words_.get(), F_SETFL, O_NONBLOCK);
-    const OpenFile nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    const std::vector<char*> command = pointers_to(how.command), environment = pointers_to(how.environment);
-    mpirun_ = ::fork();
-    check(mpirun_ >= 0, ExitCode::device, Cause::out_of_threads, "mpirun cannot be started: {}",
-          system_message());
-    if (mpirun_ > 0) return;
-    // In a group of its own, so that Ctrl-C reaches the launcher alone. Who signals all processes of the run, as Slurm and
-    // systemd do, reaches mpirun too. It would end the others while they save, so it does not hear what asks a run to end.
-    ::setpgid(0, 0);
-    sigset_t unheard;
-    sigemptyset(&unheard);
-    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&unheard, signal);
-    ::sigprocmask(SIG_BLOCK, &unheard, nullptr);
-    ::prctl(PR_SET_PDEATHSIG, end_of_mpirun);
-    for (const int signal : {SIGPIPE, SIGXFSZ, end_of_mpirun})
-      ::signal(signal, SIG_DFL);  // run_main() ignores the first two, and nohup the last
-    ::dup2(nothing.get(), STDIN_FILENO);
-    ::dup2(into.get(), STDOUT_FILENO);
-    ::dup2(into.get(), STDERR_FILENO);
-    ::execve(command[0], command.data(), environment.data());
-    constexpr int cannot_execute = 126;
-    ::_exit(cannot_execute);
-  }
-
   bool has_ended() {
     if (mpirun_ <= 0) return true;
     const pid_t ended = ::waitpid(mpirun_, &seen_.status, WNOHANG);
@@ -175,9 +132,12 @@ class LaunchedRun {
         if (from.rank >= 0) seen_.opened[static_cast<std::size_t>(from.rank)] = true;
         last_arrival_ = now_seconds();
         break;
+      case LaunchedMessage::Kind::failing:  // the others then wait in vain, and not for too long
+        note_trouble();
+        break;
       case LaunchedMessage::Kind::failed:
         if (!seen_.failure) seen_.failure = message;
-        trouble_since_ = trouble_since_ > 0 ? trouble_since_ : now_seconds();
+        note_trouble();
         break;
       case LaunchedMessage::Kind::ended:
         if (from.rank >= 0) seen_.ended[static_cast<std::size_t>(from.rank)] = message->number;
@@ -200,7 +160,11 @@ class LaunchedRun {
     process.connection.close();
     if (process.rank < 0 || seen_.ended[static_cast<std::size_t>(process.rank)]) return;
     if (!seen_.first_gone) seen_.first_gone = process.rank;
-    trouble_since_ = trouble_since_ > 0 ? trouble_since_ : now_seconds();
+    note_trouble();
+  }
+
+  void note_trouble() {
+    if (trouble_since_ <= 0) trouble_since_ = now_seconds();
   }
 
   // The processes agree among themselves on the step after which they stop. A second signal ends this process at once
@@ -251,14 +215,15 @@ class LaunchedRun {
 
   // After a bad end: what an mpirun that was killed has left, and what the processes had started; then the files that none
   // of them could remove.
-  static void clear_up() {
-    end_children(for_leftovers);
+  void clear_up() const {
+    end_children(for_leftovers, others_);
     remove_left_shard_folders();
   }
 
   OpenFile listener_, words_;
   std::vector<std::unique_ptr<LaunchedProcess>> processes_;
   LaunchSeen seen_;
+  const std::vector<pid_t> others_;
   pid_t mpirun_ = 0;
   int passed_on_ = 0;         // the signal
   const double to_start_;     // seconds
@@ -276,7 +241,7 @@ int launch_processes(const ProcessesAsked& asked) {
         "{} {}: there is no mpirun in PATH; install Open MPI (Debian, Ubuntu: apt-get install openmpi-bin)",
         flag, asked_size(asked));
   watch_for_interrupts();
-  adopt_orphans();
+  std::vector<pid_t> others = adopt_orphans();
   const LaunchFolder folder;
   MpirunPlan plan;
   plan.mpirun = *mpirun;
@@ -286,7 +251,7 @@ int launch_processes(const ProcessesAsked& asked) {
   plan.cores = usable_cores();
   plan.is_root = ::geteuid() == 0;
   plan.program = command_again(started_as());
-  const LaunchOutcome outcome = LaunchedRun(plan, asked.timeout).wait();
+  const LaunchOutcome outcome = LaunchedRun(plan, asked.timeout, std::move(others)).wait();
   if (!outcome.line.empty()) throw Error(static_cast<ExitCode>(outcome.code), outcome.line);
   return outcome.code;
 }

@@ -1,10 +1,15 @@
 #include <kindred/apps/processes/launched.h>
 #include <kindred/apps/processes/mpirun.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/files/system_message.h>
 
-#include <fmt/core.h>
-#include <unistd.h>  // defines: access
+#include <fcntl.h>      // defines: open, fcntl
+#include <signal.h>     // defines: sigprocmask
+#include <sys/prctl.h>  // defines: prctl
+#include <unistd.h>     // defines: access, fork, execve, pipe2
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <string_view>
 #include <system_error>
@@ -61,6 +66,13 @@ std::optional<std::filesystem::path> find_program(std::string_view name, const c
   return std::nullopt;
 }
 
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 }  // namespace
 
 std::optional<std::filesystem::path> find_mpirun(const char* search_path) {
@@ -84,6 +96,44 @@ MpirunStart mpirun_start(const MpirunPlan& plan, const std::vector<std::string>&
   if (!has_variable(environment, "OMP_NUM_THREADS"))
     start.environment.push_back(fmt::format("OMP_NUM_THREADS={}", std::max(1, plan.cores / plan.processes)));
   return start;
+}
+
+std::vector<std::string> environment_of_this_process() {
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry != nullptr; ++entry) entries.emplace_back(*entry);
+  return entries;
+}
+
+RunningMpirun start_mpirun(MpirunStart how) {
+  std::array<int, 2> ends{};
+  check(::pipe2(ends.data(), O_CLOEXEC) == 0, ExitCode::device, "a pipe to mpirun cannot be made: {}",
+        system_message());
+  RunningMpirun mpirun{0, OpenFile(ends[0])};
+  const OpenFile into(ends[1]);
+  ::fcntl(mpirun.words.get(), F_SETFL, O_NONBLOCK);
+  const OpenFile nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const std::vector<char*> command = pointers_to(how.command), environment = pointers_to(how.environment);
+  mpirun.process = ::fork();
+  check(mpirun.process >= 0, ExitCode::device, Cause::out_of_threads, "mpirun cannot be started: {}",
+        system_message());
+  if (mpirun.process > 0) return mpirun;
+  // In a group of its own, so that Ctrl-C reaches the launcher alone. Who signals all processes of the run, as Slurm and
+  // systemd do, reaches mpirun too. It would end the others while they save, so it does not hear what asks a run to end. The
+  // one signal that it must hear, to be ended itself, is the one that is sent to all least often.
+  ::setpgid(0, 0);
+  sigset_t unheard;
+  sigemptyset(&unheard);
+  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&unheard, signal);
+  ::sigprocmask(SIG_BLOCK, &unheard, nullptr);
+  ::prctl(PR_SET_PDEATHSIG, end_of_mpirun);
+  for (const int signal : {SIGPIPE, SIGXFSZ, end_of_mpirun})
+    ::signal(signal, SIG_DFL);  // run_main() ignores the first two, and nohup the last
+  ::dup2(nothing.get(), STDIN_FILENO);
+  ::dup2(into.get(), STDOUT_FILENO);
+  ::dup2(into.get(), STDERR_FILENO);
+  ::execve(command[0], command.data(), environment.data());
+  constexpr int cannot_execute = 126;
+  ::_exit(cannot_execute);
 }
 
 std::vector<std::string> command_again(const std::vector<std::string>& started_as) {

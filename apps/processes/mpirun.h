@@ -1,6 +1,11 @@
 // Open MPI's mpirun: where it is, and how it starts processes of this program on this machine and no other.
 #pragma once
 
+#include <kindred/apps/processes/connection.h>
+
+#include <sys/types.h>  // defines: pid_t
+
+#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -30,6 +35,19 @@ struct MpirunPlan {
 // part of, accepts root, and does not try what containers forbid; the processes share the cores (OMP_NUM_THREADS, unless
 // it is set).
 MpirunStart mpirun_start(const MpirunPlan& plan, const std::vector<std::string>& environment);
+
+std::vector<std::string> environment_of_this_process();
+
+struct RunningMpirun {
+  pid_t process = 0;
+  OpenFile words{};  // what it writes, to be read
+};
+
+// Throws Error(device). It ends with this process, and hears none of the signals that ask a run to end but end_of_mpirun.
+RunningMpirun start_mpirun(MpirunStart how);
+
+// With it mpirun ends its processes in order, as it does with SIGINT and SIGTERM, and with no other one.
+inline constexpr int end_of_mpirun = SIGHUP;
 
 // The command of this process with a program that execvp finds: as it was typed, if that names this executable.
 std::vector<std::string> command_again(const std::vector<std::string>& started_as);

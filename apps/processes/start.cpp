@@ -19,7 +19,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -67,10 +66,10 @@ std::string words_of_command(const ProcessesAsked& asked) {
   return program + (asked.may_start_others ? "" : "\n--dry-run");
 }
 
-// Opens MPI and makes this process one of world(). `expected` processes were started. `too_late`: see open_mpi_world().
-void open_world(const ProcessesAsked& asked, int expected, const std::function<void()>& too_late) {
+// Opens MPI and makes this process one of world(). `expected` processes were started.
+void open_world(const ProcessesAsked& asked, int expected, const OpeningLimit& limit) {
   set_time_limit(asked.timeout);
-  set_world(open_mpi_world(expected, too_late));
+  set_world(open_mpi_world(expected, limit));
   tell_launcher_that_mpi_is_open();
   end_with_the_others();
   watch_for_interrupts();
@@ -137,7 +136,10 @@ void end_unopened(const ForeignLaunch& launch, double seconds) {
 void join_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
   try {
     check_foreign(asked, launch);
-    open_world(asked, launch.size, [&] { end_unopened(launch, asked.timeout); });
+    // Not before one that has an error alone has said it.
+    const double seconds = std::max(asked.timeout, seconds_of_all_turns);
+    const auto too_late = [&launch, seconds] { end_unopened(launch, seconds); };
+    open_world(asked, launch.size, {seconds + seconds_until_turn(launch.rank), too_late});
     // mpirun gives each process a terminal, also where its own output is a file.
     if (launch.launcher == "mpirun") hide_progress();
   } catch (const Error& error) {
@@ -180,7 +182,10 @@ std::optional<int> start_processes(const ProcessesAsked& asked) {
     return std::nullopt;
   }
   const bool alone_is_meant = asked.processes == 1;
-  if (alone_is_meant) set_process_end({});  // whatever has started this process, it speaks for itself
+  if (alone_is_meant) {  // whatever has started this process, it speaks for itself
+    set_process_end({});
+    take_none_as_handed_on();
+  }
   if (const auto launch = foreign_launch();
       launch && !alone_is_meant && (launch->every_process_runs || (size == 1 && asked.may_start_others))) {
     join_foreign(asked, *launch);

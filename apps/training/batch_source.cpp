@@ -161,7 +161,8 @@ WholeBatch whole_batch(const Communicator& processes, BatchSource& own) {
     for (std::size_t i = 0; i < share; ++i) own.all_labels_.push_back(static_cast<std::int32_t>(*next++));
     for (std::vector<std::int64_t>* const numbers : {&own.all_indices_, &own.all_drawn_})
       for (std::size_t i = 0; i < share; ++i) numbers->push_back(static_cast<std::int64_t>(*next++));
-    is_news = is_news || *next++ != 0;
+    const bool has_news = *next++ != 0;
+    is_news = is_news || has_news;
   }
   if (is_news) own.share_bad_images(processes);
   return {own.all_labels_, own.all_indices_, own.all_drawn_};

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/messages/positives_line.h>
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/training/accuracies.h>
 #include <kindred/apps/training/step_parts.h>

@@ -2,9 +2,12 @@
 #include <kindred/data/files/temporary_folders.h>
 #include <kindred/engine/error.h>
 
+#include <fcntl.h>     // defines: open
+#include <sys/file.h>  // defines: flock
 #include <sys/stat.h>  // defines: lstat
-#include <unistd.h>    // defines: geteuid
+#include <unistd.h>    // defines: close, geteuid
 
+#include <cerrno>
 #include <ctime>
 #include <system_error>
 #include <vector>
@@ -18,6 +21,29 @@ constexpr std::time_t seconds_of_a_day = 24 * 60 * 60;
 
 }  // namespace
 
+// The file first: while its path leads to it, the folder that is opened after it is the one that it is in.
+TemporaryFolderLock::TemporaryFolderLock(const fs::path& folder)
+    : file_(std::make_unique<FileLock>(folder / lock_of_temporary_folder)),
+      folder_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) {}
+
+TemporaryFolderLock::~TemporaryFolderLock() {
+  file_.reset();  // before the folder, so that whoever gets the folder finds the file free
+  if (folder_ >= 0) ::close(folder_);
+}
+
+// Where a folder cannot be locked, the file decides.
+bool TemporaryFolderLock::has_folder(int operation) const {
+  return folder_ < 0 || ::flock(folder_, operation | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+bool TemporaryFolderLock::try_alone() {
+  return has_folder(LOCK_EX) && file_->try_alone() && file_->is_current();
+}
+
+bool TemporaryFolderLock::try_shared() {
+  return has_folder(LOCK_SH) && file_->try_shared() && file_->is_current();
+}
+
 std::string beginning_of_temporary_folders(std::string_view purpose) {
   return fmt::format("kindred-{}-{}-", purpose, ::geteuid());
 }
@@ -29,14 +55,11 @@ void remove_if_abandoned(const fs::path& folder) {
       ::lstat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid();
   if (!is_own) return;
   std::error_code ignored;
-  const fs::path lock = folder / lock_of_temporary_folder;
-  if (!fs::exists(lock, ignored)) {
-    if (std::time(nullptr) - status.st_mtime > seconds_of_a_day) fs::remove_all(folder, ignored);
-    return;
-  }
+  const bool is_old = std::time(nullptr) - status.st_mtime > seconds_of_a_day;
+  if (!is_old && !fs::exists(folder / lock_of_temporary_folder, ignored)) return;
   try {
-    FileLock in_use(lock);
-    if (in_use.try_alone() && in_use.is_current()) fs::remove_all(folder, ignored);
+    TemporaryFolderLock in_use(folder);
+    if (in_use.try_alone()) fs::remove_all(folder, ignored);
   } catch (const Error&) {  // a file system without locks, or another program has just removed the folder
   }
 }

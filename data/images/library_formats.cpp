@@ -45,7 +45,7 @@ std::size_t bytes_of_library(const ImageHeader& header) {
 }
 
 // What the library says if malloc has failed is no news about the file; unless the file asked for more than the library needs
-// for any such picture, which there still is.
+// for any such picture, which there still is. A guess, because other threads have taken and given back memory meanwhile.
 void throw_if_memory_was_missing(const std::string& reason, std::size_t needed) {
   if (reason.empty() || errno != ENOMEM) return;
   constexpr std::size_t least = std::size_t{1} << 20;

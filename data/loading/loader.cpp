@@ -1,6 +1,7 @@
+#include <kindred/data/loading/bad_image_list.h>
+#include <kindred/data/loading/drawn_views.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/views/augment.h>
-#include <kindred/data/views/view_stream.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
@@ -9,7 +10,6 @@
 #include <condition_variable>
 #include <cstring>
 #include <exception>
-#include <map>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -27,48 +27,6 @@ struct Slot {
   std::int64_t remaining = 0;              // images that are not finished
   std::int64_t error_row = 0;              // row of `error`; the first row wins, whatever the timing
   std::exception_ptr error;
-};
-
-// A view of every image: how it is made, and its position in a batch.
-struct ViewKind {
-  const Recipe* recipe = nullptr;
-  int size = 0;
-  std::size_t bytes = 0;   // of one image
-  std::size_t before = 0;  // bytes of the views before it, of one image
-};
-
-std::vector<ViewKind> view_kinds(const std::vector<ViewGroup>& groups) {
-  std::vector<ViewKind> kinds;
-  std::size_t before = 0;
-  for (const ViewGroup& group : groups)
-    for (int i = 0; i < group.count; ++i) {
-      const std::size_t bytes = std::size_t(group.size) * std::size_t(group.size) * 3;
-      kinds.push_back({&group.recipe, group.size, bytes, before});
-      before += bytes;
-    }
-  return kinds;
-}
-
-// Draws all views of a sample as soon as its size is known, so that the needed pixels are decoded only once.
-class DrawnViews : public WantedRegion {
- public:
-  const std::vector<ViewKind>* kinds = nullptr;
-  std::uint64_t seed = 0;
-  std::uint32_t epoch = 0, sample = 0, repeat = 0;
-  std::vector<ViewParameters> views;  // [views]
-
-  Region of(int height, int width) override {
-    views.resize(kinds->size());
-    Region needed;
-    for (std::size_t view = 0; view < views.size(); ++view) {
-      const ViewKind& kind = (*kinds)[view];
-      RandomStream random = view_stream(seed, epoch, sample, repeat, kinds->size(), view);
-      views[view] = draw_view(height, width, *kind.recipe, kind.size, random);
-      const Region of_view = needed_region(views[view], kind.size);
-      needed = view == 0 ? of_view : bounding(needed, of_view);
-    }
-    return needed;
-  }
 };
 
 // What a worker keeps from image to image.
@@ -142,10 +100,9 @@ struct Loader::Impl {
   LoaderOptions options;
   SampleReader reader;
   Sampler sampler;
-  std::vector<ViewKind> kinds;           // [views]
-  std::int64_t batches;                  // per epoch
-  std::map<std::int64_t, BadImage> bad;  // by index; used by the caller's thread only
-  std::int64_t rejected = 0;
+  std::vector<ViewKind> kinds;  // [views]
+  std::int64_t batches;         // per epoch
+  BadImageList bad;             // used by the caller's thread only
   double waited = 0;
   WorkerMemory own;  // used if there are no workers
   // Made while there is memory for it.
@@ -169,7 +126,8 @@ struct Loader::Impl {
       : options(with_groups(std::move(given))),
         reader(validated(std::move(dataset), options), options.cache_bytes),
         sampler(reader.dataset().labels(), reader.dataset().classes(), sampler_options(options)),
-        kinds(view_kinds(options.groups)) {
+        kinds(view_kinds(options.groups)),
+        bad(options.max_bad, options.strict) {
     const std::int64_t samples = sampler.epoch_size();
     batches = options.drop_last ? samples / options.batch_size
                                 : (samples + options.batch_size - 1) / options.batch_size;
@@ -330,35 +288,10 @@ struct Loader::Impl {
     waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  // Adds an image to the list. Returns its entry if it is new, otherwise null.
-  const BadImage* add_bad(BadImage&& image) {
-    const bool is_rejected = image.outcome == Outcome::rejected;
-    const auto [entry, added] = bad.try_emplace(image.index, std::move(image));
-    if (added) rejected += is_rejected;
-    return added ? &entry->second : nullptr;
-  }
-
-  // Fails if no image like the newest one on the list, or not as many, are accepted.
-  void check_accepted(const BadImage& newest) const {
-    check(!options.strict, ExitCode::data, Cause::bad_image, "{}: {} ({}), and no bad image is accepted",
-          newest.path, newest.reason, outcome_name(newest.outcome));
-    check(options.max_bad < 0 || rejected <= options.max_bad, ExitCode::data, Cause::bad_images,
-          "{} could not be decoded, more than the limit of {}; the last, {}: {}", counted(rejected, "image"),
-          options.max_bad, newest.path, newest.reason);
-  }
-
-  // Adds the bad images of a batch to the list, and fails if there are too many.
+  // Lists the bad images of a batch, and fails if there are too many.
   void report(Slot& slot) {
     for (std::vector<BadImage>& list : slot.bad)
-      for (BadImage& image : list)
-        if (const BadImage* added = add_bad(std::move(image))) check_accepted(*added);
-  }
-
-  void know_bad(std::vector<BadImage> images) {
-    const BadImage* newest = nullptr;  // all are listed, and then judged
-    for (BadImage& image : images)
-      if (const BadImage* added = add_bad(std::move(image))) newest = added;
-    if (newest != nullptr) check_accepted(*newest);
+      for (BadImage& image : list) bad.add(std::move(image));
   }
 
   void start(std::uint32_t new_epoch, std::int64_t first_batch) {
@@ -427,16 +360,14 @@ double Loader::wait_seconds() const {
 }
 
 void Loader::know_bad(std::vector<BadImage> images) {
-  impl_->know_bad(std::move(images));
+  impl_->bad.add_all(std::move(images));
 }
 std::size_t Loader::bad_count() const {
   return impl_->bad.size();
 }
 
 std::vector<BadImage> Loader::bad_images() const {
-  std::vector<BadImage> list;
-  for (const auto& [index, image] : impl_->bad) list.push_back(image);
-  return list;
+  return impl_->bad.images();
 }
 
 }  // namespace kindred

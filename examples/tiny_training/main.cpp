@@ -37,7 +37,8 @@ Batch draw_batch(std::uint32_t step, Device device) {
     const std::int32_t label = static_cast<std::int32_t>(i % 2);
     const float radius = label == 0 ? random.uniform(0.0f, 1.0f) : random.uniform(2.0f, 3.0f);
     const float angle = random.uniform(0.0f, 2 * std::numbers::pi_v<float>);
-    points.push_back(radius * std::cos(angle)), points.push_back(radius * std::sin(angle));
+    points.push_back(radius * std::cos(angle));
+    points.push_back(radius * std::sin(angle));
     labels.push_back(label);
   }
   return {Tensor::from(points, {batch, 2}, device), Tensor::from(labels, {batch}, device)};

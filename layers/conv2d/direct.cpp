@@ -210,9 +210,14 @@ ParityPart parity_part(const ConvShape& s, const float* w, std::int64_t row_pari
 
 void forward(const ConvShape& s, const float* x, const float* w, float* y) {
   Product p;
-  p.rows = s.out_h, p.columns = s.out_w, p.channels = s.k;
-  p.row_stride = s.stride, p.first_row = -s.pad, p.first_column = 0;
-  p.taps = s.kh, p.length = s.kw * s.c;
+  p.rows = s.out_h;
+  p.columns = s.out_w;
+  p.channels = s.k;
+  p.row_stride = s.stride;
+  p.first_row = -s.pad;
+  p.first_column = 0;
+  p.taps = s.kh;
+  p.length = s.kw * s.c;
   p.y_row_step = s.out_w * s.k;
   p.y_pixel_step = s.k;
   p.past_cache = worth_streaming(y, s.y_elements());

@@ -12,7 +12,8 @@ struct Moments {
   std::int64_t count = 0;
 
   void add(double x) {
-    sum += x, squares += x * x;
+    sum += x;
+    squares += x * x;
     ++count;
   }
   Spread spread() const {
@@ -71,7 +72,10 @@ double effective_rank(std::span<const float> features, std::size_t dim) {
 
 double FeatureDiagnostics::mean_positives() const {
   std::int64_t sum = 0, all = 0;
-  for (const auto& [positives, anchors] : anchors_by_positives) sum += positives * anchors, all += anchors;
+  for (const auto& [positives, anchors] : anchors_by_positives) {
+    sum += positives * anchors;
+    all += anchors;
+  }
   return all > 0 ? static_cast<double>(sum) / static_cast<double>(all) : 0;
 }
 

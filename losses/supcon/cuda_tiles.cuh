@@ -100,7 +100,10 @@ struct Slice {
       const cuda::SplitFloats<4> parts(four[i].element);
       Four big, small;
 #pragma unroll
-      for (int e = 0; e < 4; ++e) big.element[e] = parts.big[e], small.element[e] = parts.small[e];
+      for (int e = 0; e < 4; ++e) {
+        big.element[e] = parts.big[e];
+        small.element[e] = parts.small[e];
+      }
       *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = big;
       *reinterpret_cast<Four*>(&to[row(i)][Width + element(i)]) = small;
     }

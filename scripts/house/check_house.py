@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Refuses what the house does not allow: includes that docs/architecture.md has no arrow for, device #ifdefs outside
 the engine, flags of programs below apps, sources that lie in no room of the table, folders that hold more sources than
-the page says, and names that sources compiled at once could take from each other. Then plants an include that points up
-in every room, one at a time, a flag, a source outside of the rooms, a shared name and a crowded folder, and expects to
-refuse each."""
+the page says, sources of apps that are longer than it says, and names that sources compiled at once could take from each
+other. Then plants an include that points up in every room, one at a time, a flag, a source outside of the rooms, a shared
+name, a crowded folder and a long source, and expects to refuse each."""
 import collections
 import re
 
@@ -79,6 +79,13 @@ def crowded(paths, most):
     return [f"{folder} holds {count} sources; {PAGE} allows {most}" for folder, count in counts.items() if count > most]
 
 
+def too_long(texts, most):
+    """The sources of apps with more than `most` lines; `texts` maps paths to texts."""
+    lines = {path: len(text.splitlines()) for path, text in texts.items() if top_of(path) == "apps"}
+    return [f"{path} has {count} lines; {PAGE} allows {most} in apps, so split it along its ideas"
+            for path, count in lines.items() if count > most]
+
+
 JOINED = ("apps", "data/sets", "engine engine/cpu engine/kernels engine/random",
           "engine/communicator", "engine/files", "models", "encoder")
 
@@ -103,9 +110,11 @@ def main():
     page = (ROOT / PAGE).read_text()
     rooms = table(page)
     most = int(re.search(r"No folder holds more than (\d+) sources", page)[1])
+    most_lines = int(re.search(r"No source in `apps/` has more than (\d+) lines", page)[1])
     in_folders = [path for path in files() if path.endswith(SOURCES) and "/" in path]
     sources = [path for path in in_folders if path.endswith(CPP) and top_of(path) not in MAY_INCLUDE_ALL]
     found = circles(rooms) + crowded(in_folders, most)
+    found += too_long({path: (ROOT / path).read_text() for path in in_folders if top_of(path) == "apps"}, most_lines)
     some_header = {}
     for path in sources:
         found += complaints(path, (ROOT / path).read_text(), rooms)
@@ -131,11 +140,13 @@ def main():
             ("name of two sources", shared({
                 "apps/a.cpp": "namespace kindred {\nnamespace {\n\nconstexpr int least = 1, most = 2;\n\n}  // namespace\n}\n",
                 "apps/b.cpp": "int limit() {\n  using namespace kindred::detail;\n  return most;\n}\n"})),
-            ("crowded folder", crowded([f"attic/{i}.h" for i in range(most + 1)], most))):
+            ("crowded folder", crowded([f"attic/{i}.h" for i in range(most + 1)], most)),
+            ("long source", too_long({"apps/a.cpp": "\n" * (most_lines + 1)}, most_lines))):
         if not refused:
             found.append(f"a planted {what} was not refused")
-    end(found, f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows, and no folder holds more than "
-               f"{most}; {planted} planted includes, a flag, a shared name and a crowded folder refused")
+    end(found, f"house: {len(sources)} sources of {len(rooms)} rooms keep to the arrows, no folder holds more than {most}, "
+               f"and no source in apps has more than {most_lines} lines; {planted} planted includes, a flag, a shared name, "
+               "a crowded folder and a long source refused")
 
 
 if __name__ == "__main__":

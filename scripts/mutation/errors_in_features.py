@@ -168,8 +168,8 @@ ERRORS_IN_LIBRARY = [
 ERRORS_IN_PROGRAMS = [
     # ---- which images
     ("apps/console/data_options.cpp", "o.list = labels;", "", "lists: training on a list*"),
-    ("apps/console/data_options.cpp", '{Split::test, "test"}', '{Split::val, "test"}', "test sets: by --split*"),
-    ("apps/console/data_options.cpp", "open(of_train ? Split::train : Split::evaluation)", "open(Split::evaluation)",
+    ("apps/console/images/open_data.cpp", '{Split::test, "test"}', '{Split::val, "test"}', "test sets: by --split*"),
+    ("apps/console/images/open_data.cpp", "open(of_train ? Split::train : Split::evaluation)", "open(Split::evaluation)",
      "evaluated on: the folder*"),
     ("apps/evaluation/known_images.cpp", "found.left_out = set.size() - static_cast<std::int64_t>(known.size());",
      "found.left_out = static_cast<std::int64_t>(known.size());", "test sets: a class that the classifier*"),

@@ -33,7 +33,6 @@ ERRORS = [
      "many processes: cross-entropy*"),
     ("losses/gathered/gathered.cpp", "(view * size + rank) * elements", "view * size * elements",
      "many processes: every loss*"),
-    # Forgotten waits, events in the wrong place, memory that is reused too early.
     # Batch norm over processes: statistics or sums that are not merged, a count of the own rows alone.
     ("layers/batch_norm/shared_statistics.cpp", "  processes.all_reduce(Output(sums.both));\n", "", "batch norm over processes: the result*"),
     ("layers/batch_norm/batch_norm.cpp", "rows_of(a.x) * (processes ? processes->size() : 1)", "rows_of(a.x)",
@@ -42,6 +41,10 @@ ERRORS = [
      "micro-batches over processes: with statistics of the full*"),
     ("engine/communicator/gradient_sums.cpp", "while (started_ < buckets_.size()) start_next();", "started_ = buckets_.size();",
      "gradient sums: in buckets*"),
+    # The message about a step's images, whose rows shift after a process with bad images.
+    ("apps/training/batch_source.cpp", "const bool has_news = *next++ != 0;", "const bool has_news = is_news || *next++ != 0;",
+     "batch source: a bad image of the first*"),
+    # Forgotten waits, events in the wrong place, memory that is reused too early.
     ("third_party/nccl/nccl_transport.cpp", "    gpu().wait_on_gpu(summed_, GpuStream::compute);\n", "",
      "nccl*emulated: sums go on*"),
     ("third_party/nccl/nccl_transport.cpp", "    gpu().wait_on_gpu(forked_, GpuStream::communicate);\n", "",

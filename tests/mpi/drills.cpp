@@ -3,6 +3,7 @@
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/communicator/time_limit.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/seconds_since.h>
 #include <kindred/third_party/mpi/mpi_world.h>
 
 #include <unistd.h>  // defines: _exit, getpid
@@ -22,12 +23,10 @@ constexpr int meetings = 1000, moment = 20;  // the drill begins at this meeting
 
 // As who waits for its GPU does, and in vain.
 [[noreturn]] void wait_elsewhere(const Communicator& processes, const std::string& problem = "") {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point begun = Clock::now();
+  const auto begun = std::chrono::steady_clock::now();
   for (;;) {
     std::this_thread::sleep_for(5ms);
-    check(processes.look(std::chrono::duration<double>(Clock::now() - begun).count(), problem),
-          ExitCode::internal, "MPI cannot find out who is lost");
+    check(processes.look(seconds_since(begun), problem), ExitCode::internal, "MPI cannot find out who is lost");
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/seconds_since.h>
 #include <kindred/third_party/mpi/mpi_library.h>
 
 #include <sys/wait.h>  // defines: WIFEXITED
@@ -44,7 +45,7 @@ Drill play(const std::string& name, int processes, const std::string& environmen
     drill.output.append(buffer, count);
   const int status = ::pclose(pipe);
   drill.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  drill.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  drill.seconds = seconds_since(start);
   std::istringstream lines(drill.output);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("error: ")) drill.errors.push_back(line);

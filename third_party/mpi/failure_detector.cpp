@@ -1,4 +1,5 @@
 #include <kindred/engine/communicator/time_limit.h>
+#include <kindred/engine/seconds_since.h>
 #include <kindred/third_party/mpi/failure_detector.h>
 #include <kindred/third_party/mpi/mpi_library.h>
 
@@ -164,9 +165,8 @@ std::string FailureDetector::why_lost(const std::string& problem) const {
   }
   if (missing > most_named) names += fmt::format(" and {} more", missing - most_named);
   if (missing == 0 && !problem.empty()) return fmt::format("{}; all {} processes answer", problem, place_.size);
-  const double longest = roll_call_->longest_wait > 0
-                             ? roll_call_->longest_wait
-                             : std::chrono::duration<double>(Clock::now() - roll_call_->began).count();
+  const double longest =
+      roll_call_->longest_wait > 0 ? roll_call_->longest_wait : seconds_since(roll_call_->began);
   const double seconds = longest < 10 ? longest : std::floor(longest);
   if (missing == 0)
     return fmt::format(

@@ -1,4 +1,5 @@
 #include <kindred/engine/error.h>
+#include <kindred/engine/seconds_since.h>
 #include <kindred/third_party/mpi/mpi_library.h>
 #include <kindred/third_party/mpi/mpi_transport.h>
 
@@ -170,19 +171,17 @@ bool MpiTransport::is_done(MpiRequest* request, const char* call) const {
 }
 
 void MpiTransport::wait(MpiRequest* request, const char* call) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
-  const auto waited_so_far = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto start = std::chrono::steady_clock::now();
   double looked = 0;
   while (!is_done(request, call)) {
-    const double waited = waited_so_far();
+    const double waited = seconds_since(start);
     if (waited < seconds_of_asking) continue;
     if (waited < seconds_of_yielding)
       sched_yield();
     else
       std::this_thread::sleep_for(nap);
     if (waited - looked < seconds_between_looks) continue;
-    detector_.look(waited_so_far());
+    detector_.look(seconds_since(start));
     looked = waited;
   }
   if (looked > 0) detector_.stop_looking();

@@ -1,4 +1,3 @@
-#include <kindred/engine/communicator/time_limit.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/mpi/mpi_world.h>
@@ -35,10 +34,8 @@ void avoid_forbidden_reads() {
 // Calls a function unless it is destroyed within a time.
 class Deadline {
  public:
-  Deadline(double seconds, const std::function<void()>& too_late) {
-    if (too_late)
-      watcher_ =
-          std::thread([this, seconds, too_late] { watch(std::chrono::duration<double>(seconds), too_late); });
+  explicit Deadline(const OpeningLimit& limit) {
+    if (limit.too_late) watcher_ = std::thread([this, limit] { watch(limit); });
   }
   ~Deadline() {
     {
@@ -52,9 +49,11 @@ class Deadline {
   Deadline& operator=(const Deadline&) = delete;
 
  private:
-  void watch(std::chrono::duration<double> time, const std::function<void()>& too_late) {
+  // With the lock, so that a process whose time is up is not taken for one that has opened MPI.
+  void watch(const OpeningLimit& limit) {
+    const std::chrono::duration<double> time(limit.seconds);
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, time, [this] { return is_over_; })) too_late();
+    if (!changed_.wait_for(lock, time, [this] { return is_over_; })) limit.too_late();
   }
 
   std::mutex mutex_;
@@ -65,9 +64,9 @@ class Deadline {
 
 }  // namespace
 
-std::unique_ptr<Communicator> open_mpi_world(int expected, const std::function<void()>& too_late) {
+std::unique_ptr<Communicator> open_mpi_world(int expected, const OpeningLimit& limit) {
   check(open_transport() == nullptr, ExitCode::internal, "MPI was opened twice");
-  std::optional<Deadline> deadline(std::in_place, time_limit(), too_late);
+  std::optional<Deadline> deadline(std::in_place, limit);
   const MpiCalls& calls = mpi_calls();  // reads libraries, whose file system may hang
   avoid_forbidden_reads();
   MpiPlace place{};

@@ -16,13 +16,18 @@
 
 namespace kindred {
 
+// MPI itself waits for a process that is missing or hangs for as long as it takes. If it has not opened within so many
+// seconds, `too_late` is called by a thread of its own, and ends the process without delay: whoever opens MPI in that moment
+// waits for it. Empty: nobody watches.
+struct OpeningLimit {
+  double seconds = 0;
+  std::function<void()> too_late{};
+};
+
 // Opens MPI, once, by the main thread of each process. With `expected`, that many processes were started. Throws
 // Error(device) if MPI is missing, or if it sees another number of processes, as one make of MPI does whose processes
 // another make's launcher started.
-//
-// MPI itself waits for a process that is missing or hangs for as long as it takes. If it has not opened within time_limit()
-// seconds, `too_late` is called by a thread of its own; it may end the process. Empty: nobody watches.
-std::unique_ptr<Communicator> open_mpi_world(int expected = 0, const std::function<void()>& too_late = {});
+std::unique_ptr<Communicator> open_mpi_world(int expected = 0, const OpeningLimit& limit = {});
 
 // The same processes with a transport for tensors of GPUs.
 std::unique_ptr<Communicator> mpi_world_with(std::shared_ptr<Transport> device);

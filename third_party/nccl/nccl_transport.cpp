@@ -1,6 +1,7 @@
 #include <kindred/engine/communicator/time_limit.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/seconds_since.h>
 #include <kindred/engine/tensor.h>
 #include <kindred/third_party/nccl/calls.h>
 #include <kindred/third_party/nccl/nccl_transport.h>
@@ -20,7 +21,9 @@
 namespace kindred {
 namespace {
 
-constexpr double abort_seconds = 5, destroy_seconds = 20;
+// Work on the GPU ends as soon as its end has begun. The others may end the run 3 s after an error of theirs
+// (third_party/mpi/failure_detector.cpp), and by then this process must have said its own.
+constexpr std::chrono::seconds to_abort{1}, to_destroy{20};
 constexpr std::chrono::milliseconds between_looks{10};
 
 // Does `work` on a thread of its own. Whoever does not wait for its end leaves it to go on, until the process ends: NCCL has
@@ -38,14 +41,13 @@ using Pair = std::pair<ncclComm*, ncclComm*>;
 
 // Waits until all processes have joined, and meanwhile looks after them.
 Pair join_with(const nccl::Calls& calls, const nccl::Id& id, const Communicator& hosts) {
-  using Clock = std::chrono::steady_clock;
   std::future<Pair> joined = on_a_thread<Pair>([&calls, id, rank = hosts.rank(), size = hosts.size()] {
     ncclComm* const first = calls.join(id, rank, size);
     return Pair(first, calls.split(first));
   });
-  const Clock::time_point begun = Clock::now();
+  const auto begun = std::chrono::steady_clock::now();
   while (joined.wait_for(between_looks) != std::future_status::ready) {
-    const double waited = std::chrono::duration<double>(Clock::now() - begun).count(), limit = time_limit();
+    const double waited = seconds_since(begun), limit = time_limit();
     const std::string problem =
         waited < limit
             ? ""
@@ -84,12 +86,15 @@ class Communicators {
   void give_up() {
     is_lost_ = true;
     if (is_over_.exchange(true)) return;
-    end(abort_seconds, calls_.abort);
+    const std::future<void> ends[] = {begin_end(of_sums_, calls_.abort), begin_end(in_order_, calls_.abort)};
+    const auto latest = std::chrono::steady_clock::now() + to_abort;
+    for (const std::future<void>& end : ends) end.wait_until(latest);
   }
 
   void destroy() {
     if (is_over_.exchange(true)) return;
-    end(destroy_seconds, calls_.destroy);
+    for (ncclComm* const communicator : {of_sums_, in_order_})
+      begin_end(communicator, calls_.destroy).wait_for(to_destroy);
   }
 
  private:
@@ -113,17 +118,16 @@ class Communicators {
     return problem.empty() ? calls_.problem(of_sums_) : problem;
   }
 
-  // Each on a thread of its own: as long as a recording holds a call of a communicator, NCCL does not return from ending it,
+  // On a thread of its own: as long as a recording holds a call of a communicator, NCCL does not return from ending it,
   // although its work on the GPU ends at once.
-  void end(double seconds, void (*call)(ncclComm*)) {
-    for (ncclComm* communicator : {of_sums_, in_order_})
-      on_a_thread<void>([call, communicator] {
-        try {
-          call(communicator);
-        } catch (const std::exception&) {
-          // It is over in any case.
-        }
-      }).wait_for(std::chrono::duration<double>(seconds));
+  static std::future<void> begin_end(ncclComm* communicator, void (*call)(ncclComm*)) {
+    return on_a_thread<void>([call, communicator] {
+      try {
+        call(communicator);
+      } catch (const std::exception&) {
+        // It is over in any case.
+      }
+    });
   }
 
   const nccl::Calls& calls_;

@@ -1,7 +1,7 @@
 // The options of `pretrain` that have a single value, as a table. A row defines the flag, its help, its
 // default, which values it accepts, whether a preset may set it, and the entry in config.json. A new option of
 // this kind needs a member of PretrainOptions, one of GivenOptions if a preset may set it, and a row in
-// option_rows.cpp. option_relations.h checks what depends on several options.
+// option_rows.cpp or in the folder rows/. option_relations.h checks what depends on several options.
 #pragma once
 
 #include <kindred/apps/training/options/pretrain_options.h>

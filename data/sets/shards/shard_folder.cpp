@@ -16,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* purpose_of_folders = "shards";
 constexpr const char* other_place = "name another place by TMPDIR, or give a folder that is kept";
 
 fs::path folder_for_temporary_files() {
@@ -44,9 +43,9 @@ ShardFolder::ShardFolder(const std::string& path) : path_(path) {
 
 std::shared_ptr<const ShardFolder> ShardFolder::temporary(std::string_view purpose) {
   const fs::path temporary = folder_for_temporary_files();
-  remove_abandoned_folders(temporary, purpose_of_folders);
+  remove_abandoned_folders(temporary, purpose_of_shards);
   std::shared_ptr<ShardFolder> folder(new ShardFolder());
-  folder->path_ = temporary / fmt::format("{}{:016x}", beginning_of_temporary_folders(purpose_of_folders),
+  folder->path_ = temporary / fmt::format("{}{:016x}", beginning_of_temporary_folders(purpose_of_shards),
                                           XXH3_64bits(purpose.data(), purpose.size()));
   for (;;) {
     if (::mkdir(folder->path_.c_str(), 0700) != 0)
@@ -54,13 +53,13 @@ std::shared_ptr<const ShardFolder> ShardFolder::temporary(std::string_view purpo
             system_message(), other_place);
     check_own_folder(folder->path_);
     try {
-      folder->in_use_ = std::make_unique<FileLock>(folder->path_ / lock_of_temporary_folder);
+      folder->in_use_ = std::make_unique<TemporaryFolderLock>(folder->path_);
     } catch (const Error&) {
       std::error_code ignored;
       if (fs::exists(folder->path_, ignored)) throw;
       continue;  // its last user has just removed it
     }
-    if (folder->in_use_->try_shared() && folder->in_use_->is_current()) return folder;
+    if (folder->in_use_->try_shared()) return folder;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it is being removed
   }
 }

@@ -2,7 +2,7 @@
 // bytes once and in order.
 #pragma once
 
-#include <kindred/data/files/file_lock.h>
+#include <kindred/data/files/temporary_folders.h>
 
 #include <filesystem>
 #include <memory>
@@ -30,7 +30,8 @@ class ShardFolder {
   ShardFolder() = default;
 
   std::filesystem::path path_;
-  std::unique_ptr<FileLock> in_use_;  // shared by all who use a temporary folder; null if the folder stays
+  // Shared by all who use a temporary folder; null if the folder stays.
+  std::unique_ptr<TemporaryFolderLock> in_use_;
 };
 
 }  // namespace kindred

@@ -65,20 +65,6 @@ const void* closure;
 std::exception_ptr failure;
 std::function<std::string()> stopped;
 
-std::uint64_t seed_of_environment() {
-  const char* text = std::getenv("KINDRED_EMULATION_SEED");
-  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
-}
-
-std::uint64_t drawn_from = seed_of_environment(), launches = 0, random_state = 0;
-
-std::uint64_t next_random() {  // SplitMix64 (Steele, Lea and Flood 2014)
-  std::uint64_t z = random_state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 // From here on accesses belong to the current thread.
 void look_as_current() {
   const Warp& warp = warps[current / lanes];
@@ -266,24 +252,6 @@ void make_stacks() {
 }
 
 }  // namespace
-
-std::uint64_t seed() {
-  return drawn_from;
-}
-
-void set_seed(std::uint64_t seed) {
-  drawn_from = seed;
-  launches = 0;
-}
-
-void start_drawing() {
-  random_state = drawn_from;
-  random_state = next_random() + launches++;
-}
-
-std::size_t draw(std::size_t below) {
-  return static_cast<std::size_t>(((next_random() >> 32) * below) >> 32);
-}
 
 void maybe_give_way() {
   if (draw(4) > 0) return;

@@ -2,8 +2,9 @@
 // (emulation.h).
 #pragma once
 
+#include <kindred/engine/cuda/emulation/draws.h>
+
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -21,12 +22,5 @@ unsigned running_thread();  // index within the block
 
 // Called where the hardware may let other threads run first. Sometimes it switches to another thread.
 void maybe_give_way();
-
-// Random draws depend on the seed (KINDRED_EMULATION_SEED, or 1) and on the number of launches since the seed
-// was set.
-std::uint64_t seed();
-void set_seed(std::uint64_t seed);
-void start_drawing();  // starts the draws of the next launch
-std::size_t draw(std::size_t below);
 
 }  // namespace kindred::cuda::emulation

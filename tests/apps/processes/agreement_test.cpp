@@ -48,8 +48,20 @@ TEST_CASE("agreement: a line too many, and one that is missing") {
   CHECK(more[0].find(": b, and not nothing; ") != std::string::npos);
   const auto fewer = disagreements(2, [](int rank) { return rank == 1 ? "a" : "a\nb"; });
   CHECK(fewer[0].find(": nothing, and not b; ") != std::string::npos);
+}
+
+TEST_CASE("agreement: texts of the same lines are told apart by the first place that differs") {
+  const auto order = disagreements(
+      2, [](int rank) { return rank == 1 ? "seed: 1\nlr: 0.1\nepochs: 2" : "seed: 1\nepochs: 2\nlr: 0.1"; });
+  CHECK(order[0].find(": lr: 0.1, and not epochs: 2; ") != std::string::npos);
+  const auto comma = disagreements(2, [](int rank) { return rank == 1 ? "a: 1\nb: 2," : "a: 1\nb: 2"; });
+  CHECK(comma[0].find(": b: 2,, and not b: 2; ") != std::string::npos);
+  const auto one_line = disagreements(2, [](int rank) { return rank == 1 ? "b: 2" : "b: 2,"; });
+  CHECK(one_line[0].find(": b: 2, and not b: 2,; ") != std::string::npos);
   const auto newline = disagreements(2, [](int rank) { return rank == 1 ? "a\n" : "a"; });
-  CHECK(!newline[0].empty());
+  CHECK(newline[0].find(": an empty line, and not nothing; ") != std::string::npos);
+  const auto gap = disagreements(2, [](int rank) { return rank == 1 ? "a\nb\n" : "a\nb\n\n"; });
+  CHECK(gap[0].find(": nothing, and not an empty line; ") != std::string::npos);
 }
 
 TEST_CASE("agreement: the setting that differs is named, whichever lines one of them has alone") {

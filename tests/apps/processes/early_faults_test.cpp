@@ -5,9 +5,13 @@
 
 #include <doctest/doctest.h>
 
+#include <signal.h>  // defines: kill
 #include <unistd.h>  // defines: getpid
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -94,6 +98,25 @@ TEST_CASE("early faults: an mpirun that starts nothing is ended, with what it ha
   CHECK(nothing_is_left("sleep", long_sleep()));
 }
 
+TEST_CASE("early faults: what a script had started before it became the launcher goes on") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const std::string beside = "sleep " + long_sleep() + " > /dev/null 2>&1 & exec env ";
+  const auto result = run_program_with(beside + prefix_for_mpirun(folder, "exit 1\n"), "pretrain",
+                                       run.arguments + "--processes 2");
+  CAPTURE(result.output);
+  CHECK(result.code == 5);
+  CHECK(is_one_line_error(result));
+  std::vector<RunProcess> alive;
+  for (int i = 0; i < 400 && alive.empty(); ++i) {  // it may not have become sleep yet
+    alive = processes_of_run("sleep", long_sleep());
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(alive.size() == 1);
+  for (const RunProcess& process : alive) ::kill(process.process, SIGKILL);
+}
+
 TEST_CASE("early faults: by hand, whoever is there says that MPI does not open") {
   if (!has_mpi()) return;
   for (const int missing : {0, 1}) {
@@ -105,7 +128,7 @@ TEST_CASE("early faults: by hand, whoever is there says that MPI does not open")
     CHECK(result.code == 9);
     const std::string who = missing == 0 ? "rank 1 on " + host_name() + ": " : "";
     CHECK(says(result,
-               "pretrain: error: " + who + "MPI did not open within 2 s: one of the 2 processes has not "));
+               "pretrain: error: " + who + "MPI did not open within 9 s: one of the 2 processes has not "));
     CHECK(count_of(result.output, "error: ") == 1);
     CHECK(nothing_is_left("pretrain", run.out));
     CHECK(nothing_is_left("sleep", long_sleep()));
@@ -132,11 +155,33 @@ TEST_CASE("early faults: an error that one process has alone is said with its ra
   }
 }
 
+TEST_CASE("early faults: a time limit that is shorter than rank 0's turn does not hide another one's error") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const ShellBeforeProcesses shell(folder, if_rank(1, "set -- \"$@\" --no-such-flag"));
+  const std::string line = "pretrain: error: rank 1 on " + host_name() + ": --no-such-flag";
+  const auto by_hand = run_program_with(shell.by_hand(), "pretrain", run.arguments + "--timeout 2");
+  CAPTURE(by_hand.output);
+  CHECK(by_hand.code == 2);
+  CHECK(says(by_hand, line));
+  const auto launched =
+      run_program_with(shell.for_launcher(), "pretrain", run.arguments + "--processes 2 --timeout 3");
+  CAPTURE(launched.output);
+  // On a machine that is busy the limit may be over before they are there.
+  const bool has_started = !says(launched, " did not start within 3 s; ");
+  CHECK(launched.code == (has_started ? 2 : 9));
+  CHECK(says(launched, line) == has_started);
+  CHECK(is_one_line_error(launched));
+  CHECK(nothing_is_left("pretrain", run.out));
+}
+
+// The second process has its error when the first one may have ended, which says it for both.
 TEST_CASE("early faults: an error of all processes is said once") {
   if (!has_mpi()) return;
   const TemporaryFolder folder;
   const SmallRun run(folder);
-  const ShellBeforeProcesses shell(folder, "set -- \"$@\" --no-such-flag");
+  const ShellBeforeProcesses shell(folder, if_rank(1, "sleep 1") + "; set -- \"$@\" --no-such-flag");
   const auto by_hand = run_program_with(shell.by_hand(), "pretrain", run.arguments);
   const auto launched = run_program_with(shell.for_launcher(), "pretrain", run.arguments + "--processes 2");
   for (const ProgramResult* const result : {&by_hand, &launched}) {

@@ -1,6 +1,8 @@
 // What happens to a run of several processes when one of them is killed or hangs, and on a signal.
 #include "run_processes.h"
 
+#include <kindred/engine/seconds_since.h>
+
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -35,10 +37,6 @@ struct LongRun {
 void signal_to(const std::vector<RunProcess>& processes, std::optional<int> rank, int signal) {
   for (const RunProcess& process : processes)
     if (process.rank == rank) ::kill(process.process, signal);
-}
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 TEST_CASE("faults: a killed process ends the run with code 9 and a line, and a smaller number goes on") {

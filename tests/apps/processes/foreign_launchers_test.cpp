@@ -46,6 +46,27 @@ TEST_CASE("foreign launchers: mpirun and srun with PMIx bring the processes toge
   CHECK(srun->brings_mpi);
 }
 
+TEST_CASE("foreign launchers: who says an error that others may have too") {
+  const auto mpirun = launched_in(
+      {{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "3"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"}});
+  const auto srun_task = [](const char* rank, const char* place) {
+    return launched_in({{"SLURM_STEP_NUM_TASKS", "16"}, {"SLURM_PROCID", rank}, {"SLURM_LOCALID", place}});
+  };
+  const auto first_of_host = srun_task("8", "0"), second_of_host = srun_task("9", "1");
+  REQUIRE((mpirun && first_of_host && second_of_host));
+  for (const ExitCode code : {ExitCode::usage, ExitCode::data, ExitCode::device, ExitCode::interrupted}) {
+    CHECK(may_say_error(*mpirun, code));  // it is still there, so rank 0 has not ended
+    CHECK(may_say_error(*first_of_host, code) == (code != ExitCode::usage));
+    CHECK(!may_say_error(*second_of_host, code));
+  }
+  const auto unknown_place = launched_in({{"SLURM_STEP_NUM_TASKS", "16"}, {"SLURM_PROCID", "9"}});
+  REQUIRE(unknown_place);
+  CHECK(may_say_error(*unknown_place, ExitCode::device));
+  const auto torchrun = launched_in({{"WORLD_SIZE", "8"}, {"RANK", "2"}, {"LOCAL_RANK", "2"}});
+  REQUIRE(torchrun);
+  CHECK(!may_say_error(*torchrun, ExitCode::device));
+}
+
 TEST_CASE("foreign launchers: the others do not, and the advice says what does") {
   const auto torchrun = launched_in({{"WORLD_SIZE", "8"}, {"RANK", "2"}, {"LOCAL_RANK", "2"}});
   REQUIRE(torchrun);

@@ -9,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include <signal.h>  // defines: kill
+#include <stdlib.h>  // defines: mkdtemp
 
 #include <chrono>
 #include <filesystem>
@@ -22,7 +23,24 @@ void make_two_days_old(const fs::path& path) {
   fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(48));
 }
 
-fs::path make_folder(const TemporaryFolder& parent, const std::string& name) {
+// In /tmp, because the path of a socket must be short, whatever TMPDIR is.
+struct ShortFolder {
+  ShortFolder() {
+    std::string pattern = "/tmp/short-XXXXXX";
+    REQUIRE(::mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+  }
+  ~ShortFolder() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  ShortFolder(const ShortFolder&) = delete;
+  ShortFolder& operator=(const ShortFolder&) = delete;
+
+  fs::path path;
+};
+
+fs::path make_folder(const fs::path& parent, const std::string& name) {
   const fs::path folder = parent / name;
   fs::create_directories(folder / "ompi.node7.0" / "pid.1");
   return folder;
@@ -31,12 +49,13 @@ fs::path make_folder(const TemporaryFolder& parent, const std::string& name) {
 TEST_CASE("launch folders: what a dead launcher left is removed, and what is in use stays") {
   const TemporaryFolder parent;
   const std::string beginning = beginning_of_temporary_folders("launch");
-  const fs::path left = make_folder(parent, beginning + "aaaaaa"),
-                 used = make_folder(parent, beginning + "bbbbbb"),
-                 without_lock = make_folder(parent, beginning + "cccccc"),
-                 old_without_lock = make_folder(parent, beginning + "dddddd"),
-                 of_another_purpose = make_folder(parent, beginning_of_temporary_folders("shards") + "eeeeee"),
-                 of_a_user = make_folder(parent, "kindred-launches");
+  const fs::path left = make_folder(parent.path, beginning + "aaaaaa"),
+                 used = make_folder(parent.path, beginning + "bbbbbb"),
+                 without_lock = make_folder(parent.path, beginning + "cccccc"),
+                 old_without_lock = make_folder(parent.path, beginning + "dddddd"),
+                 of_another_purpose =
+                     make_folder(parent.path, beginning_of_temporary_folders("shards") + "eeeeee"),
+                 of_a_user = make_folder(parent.path, "kindred-launches");
   { const FileLock lock(left / lock_of_temporary_folder); }
   { const FileLock lock(of_another_purpose / lock_of_temporary_folder); }
   FileLock in_use(used / lock_of_temporary_folder);
@@ -55,11 +74,48 @@ TEST_CASE("launch folders: what a dead launcher left is removed, and what is in 
   CHECK(!fs::exists(of_another_purpose));
 }
 
-TEST_CASE("launch folders: of a version without locks only what is old and has a socket where nobody listens") {
+TEST_CASE("launch folders: what clears old files cannot make one that is in use look as if it were left") {
+  for (const bool is_shared : {true, false}) {
+    const TemporaryFolder parent;
+    const fs::path used =
+        make_folder(parent.path, beginning_of_temporary_folders(purpose_of_shards) + "aaaaaa");
+    TemporaryFolderLock in_use(used);
+    REQUIRE((is_shared ? in_use.try_shared() : in_use.try_alone()));
+    fs::remove(used / lock_of_temporary_folder);
+    make_two_days_old(used);
+    remove_abandoned_folders(parent.path, purpose_of_shards);
+    CHECK(fs::exists(used / "ompi.node7.0" / "pid.1"));
+    TemporaryFolderLock another(used);
+    CHECK(!another.try_alone());
+    CHECK(another.try_shared() == is_shared);
+  }
+}
+
+TEST_CASE("launch folders: locks of a folder, which are free once their owners are gone") {
   const TemporaryFolder parent;
-  const fs::path dead = make_folder(parent, "kindred-aB3dE9"), young = make_folder(parent, "kindred-bB3dE9"),
-                 alive = make_folder(parent, "kindred-cB3dE9"),
-                 of_a_user = make_folder(parent, "kindred-backup");
+  const fs::path used = make_folder(parent.path, beginning_of_temporary_folders(purpose_of_shards) + "aaaaaa");
+  {
+    TemporaryFolderLock first(used), second(used);
+    REQUIRE(first.try_shared());
+    REQUIRE(second.try_shared());
+    remove_if_abandoned(used);
+    CHECK(fs::exists(used));
+    fs::remove_all(used);
+    TemporaryFolderLock late(make_folder(parent.path, used.filename()));
+    fs::remove_all(used);
+    CHECK(!late.try_shared());  // what it has opened is not there any more
+  }
+  const TemporaryFolderLock nobody(make_folder(parent.path, used.filename()));
+  remove_if_abandoned(used);
+  CHECK(!fs::exists(used));
+}
+
+TEST_CASE("launch folders: of a version without locks only what is old and has a socket where nobody listens") {
+  const ShortFolder parent;
+  const fs::path dead = make_folder(parent.path, "kindred-aB3dE9"),
+                 young = make_folder(parent.path, "kindred-bB3dE9"),
+                 alive = make_folder(parent.path, "kindred-cB3dE9"),
+                 of_a_user = make_folder(parent.path, "kindred-backup");
   for (const fs::path& folder : {dead, young}) listen_at(folder / launcher_socket_name, 2);
   const OpenFile listener = listen_at(alive / launcher_socket_name, 2);
   for (const fs::path& folder : {dead, alive, of_a_user}) make_two_days_old(folder);
@@ -74,7 +130,8 @@ TEST_CASE("launch folders: of a version without locks only what is old and has a
 TEST_CASE("launch folders: a run that ends badly leaves nothing behind, of others that were killed neither") {
   if (!has_mpi()) return;
   const TemporaryFolder folder;
-  const fs::path temporary = folder / "t";  // short, as the path of a socket must be
+  const ShortFolder short_folder;
+  const fs::path temporary = short_folder.path;
   for (const char* const purpose : {"launch", "shards"}) {
     const fs::path left = temporary / (beginning_of_temporary_folders(purpose) + "aaaaaa");
     fs::create_directories(left);
@@ -94,8 +151,8 @@ TEST_CASE("launch folders: a run that ends badly leaves nothing behind, of other
 TEST_CASE("launch folders: the next launcher removes what a killed one left") {
   if (!has_mpi()) return;
   const TemporaryFolder folder;
-  const fs::path temporary = folder / "t";
-  fs::create_directories(temporary);
+  const ShortFolder short_folder;
+  const fs::path temporary = short_folder.path;
   const std::string run = folder / "run", in_temporary = "TMPDIR=" + temporary.string() + " ";
   const std::string arguments = draw_tiny_set(folder) + " --out " + run + tiny + "--device cpu --processes 2 ";
   const auto is_launched = [&] { return processes_of_run("pretrain", run).size() == 3; };

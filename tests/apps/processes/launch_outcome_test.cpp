@@ -158,6 +158,9 @@ TEST_CASE("launch outcome: messages of processes") {
   const auto open = read_launched_message("open 0");
   REQUIRE(open);
   CHECK(open->kind == LaunchedMessage::Kind::open);
+  const auto failing = read_launched_message("failing 0");
+  REQUIRE(failing);
+  CHECK(failing->kind == LaunchedMessage::Kind::failing);
   const auto failed = read_launched_message("failed 2 --lr -1: expected 0 or more");
   REQUIRE(failed);
   CHECK(failed->number == 2);
@@ -165,8 +168,8 @@ TEST_CASE("launch outcome: messages of processes") {
   const auto ended = read_launched_message("ended 8");
   REQUIRE(ended);
   CHECK(ended->number == 8);
-  for (const char* const none :
-       {"", "hello", "hello 1", "open", "hello -1 5", "hello 1 0", "failed", "failed x", "ended 1x", "bye 0"}) {
+  for (const char* const none : {"", "hello", "hello 1", "open", "hello -1 5", "hello 1 0", "failing", "failed",
+                                 "failed x", "ended 1x", "bye 0"}) {
     CAPTURE(none);
     CHECK(!read_launched_message(none));
   }

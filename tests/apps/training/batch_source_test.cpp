@@ -218,6 +218,29 @@ TEST_CASE("batch source: bad images are known to all at the step that meets them
   }
 }
 
+TEST_CASE("batch source: a bad image of the first process leaves the rows of the others as they are") {
+  const TemporaryFolder folder;
+  const Dataset set = *open_dataset(draw_tiny_set(folder, 3, 14), Split::train);
+  const PretrainOptions o = options_in_test();
+  BatchSource sound(o, set, {});
+  sound.start_epoch(0, 0);
+  REQUIRE(sound.next());
+  cut_off(set.name(sound.drawn()[0]));
+
+  BatchSource alone(o, set, {});
+  alone.start_epoch(0, 0);
+  REQUIRE(alone.next());
+  run_processes(4, [&](const Communicator& processes) {
+    BatchSource source(o, set, {});
+    source.start_epoch(0, 0);
+    source.next();
+    const WholeBatch batch = whole_batch(processes, source);
+    CHECK(batch.labels == alone.labels());
+    CHECK(batch.indices == alone.indices());
+    CHECK(batch.drawn == alone.drawn());
+  });
+}
+
 TEST_CASE("batch source: what one process alone cannot read, all know before it ends the run") {
   const TemporaryFolder folder;
   const Dataset set = *open_dataset(draw_tiny_set(folder, 3, 14), Split::train);

@@ -1,0 +1,53 @@
+#include <kindred/apps/console/interrupt.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/training/accuracies.h>
+#include <kindred/apps/training/batch_source.h>
+#include <kindred/apps/training/run/classifier/classifier_result.h>
+#include <kindred/apps/training/run/phases/ending.h>
+#include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/shared/shared_start.h>
+#include <kindred/apps/training/run/verdict/verdict.h>
+#include <kindred/apps/training/step_parts.h>
+
+#include <fmt/core.h>
+
+#include <optional>
+#include <string>
+
+namespace kindred {
+namespace {
+
+// Measures the classifier that was trained with the encoder. Returns false if interrupted.
+bool finish_classifier(const RunParts& run) {
+  if (!run.evaluation) return true;
+  const Scores scores = measure_classifier(run.learner, run.options, run.device, *run.evaluation);
+  if (agreed_interrupt_signal(run.processes) != 0) return false;
+  first_alone(run.processes, [&] {
+    write_classifier_result(run.options, scores, run.record.state().epochs_done, run.train, *run.evaluation);
+  });
+  return true;
+}
+
+}  // namespace
+
+ExitCode end_finished(const RunParts& run, RunSaver& saver) {
+  results_follow();
+  const std::string failure = run.record.failure();
+  saver.at_end();
+  if (failure.empty() && loss_options(run.options).classifies() && !finish_classifier(run))
+    return end_interrupted(run, saver);
+  const std::optional<std::int64_t> best = run.record.best_epoch();
+  fmt::print("{}", closing_files(run.options, run.batches.bad_images().size(), best));
+  check(failure.empty(), ExitCode::non_finite, "{}", failure);
+  fmt::print("{}", closing_lines(run.options, run.record.state(), best, run.train, run.evaluation));
+  return ExitCode::ok;
+}
+
+ExitCode end_interrupted(const RunParts& run, RunSaver& saver) {
+  results_follow();
+  run.batches.share_bad_images(run.processes);
+  saver.at_interrupt();
+  return ExitCode::interrupted;
+}
+
+}  // namespace kindred

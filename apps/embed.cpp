@@ -12,15 +12,18 @@
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/engine/counted.h>
+#include <kindred/engine/error.h>
 #include <kindred/engine/tape.h>
 #include <kindred/layers/linear/linear.h>
 #include <kindred/models/classifier_file.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace kindred {
@@ -33,6 +36,7 @@ struct Flags {
 };
 
 void add_flags(CommandLine& line, Flags& f) {
+  f.data.takes_unlabelled = true;
   f.data.add_to(line);
   f.encoder.add_to(line);
   line.add("--out", f.out, "the file to write, .npz or .csv; an existing file is replaced").required();
@@ -42,6 +46,13 @@ void add_flags(CommandLine& line, Flags& f) {
   line.add("--classifier", f.classifier,
            "writes the logits of this classifier.safetensors in place of the features");
   line.add_quiet();
+}
+
+void check_is_no_folder(const std::string& out) {
+  std::error_code ignored;
+  check(!out.ends_with('/') && !std::filesystem::is_directory(out, ignored), ExitCode::usage,
+        "--out {}: a folder; give the name of a file, such as {}", out,
+        (std::filesystem::path(out) / "features.npz").string());
 }
 
 int embed(int argc, char** argv) {
@@ -55,6 +66,7 @@ int embed(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   flags.data.check_values();
   flags.data.check_outside("--out", flags.out);
+  check_is_no_folder(flags.out);
   check_embedding_name(flags.out);
   flags.encoder.check_values();
   flags.classifier = classifier_file(flags.classifier, flags.encoder.best);

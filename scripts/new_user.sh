@@ -84,7 +84,7 @@ for launcher in WORLD_SIZE=2 SLURM_NTASKS=2; do
   unset "${launcher%=*}"
 done
 export WORLD_SIZE=4 RANK=0
-mistake 2 "embed works in one process, and torchrun has started 4 (WORLD_SIZE=4)" embed set --encoder run/encoder.safetensors --out b
+mistake 2 "embed works in one process, and torchrun has started 4 (WORLD_SIZE=4)" embed set --encoder run/encoder.safetensors --out b.npz
 unset WORLD_SIZE RANK
 # No mistakes, but what a new user types first.
 mistake 0 "the default on a CPU for pictures of 32 pixels" pretrain set --out first --epochs 1 --device cpu

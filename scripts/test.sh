@@ -28,20 +28,49 @@ if [ $again -eq 0 ] && [ $# -eq 0 ] && [ $pages -eq 1 ] && [ "$(head -n 1 $stamp
 fi
 rm -f $stamp
 
+passed=0 failed=0 skipped=0 status=0 failures=()
+# check NAME COMMAND...: counts a script as one test.
+check() {
+  local name=$1
+  shift
+  if "$@"; then passed=$((passed + 1)); else fails "$name"; fi
+}
+# fails NAME: the names are said again at the end, because of a long output often only the end is at hand.
+fails() {
+  failed=$((failed + 1))
+  failures+=("$1")
+}
+# check_or_skip NAME COMMAND...: the same, where the script may say that it cannot run here.
+check_or_skip() {
+  local log=build/release/$1.log name=$1
+  shift
+  if ! "$@" | tee "$log"; then fails "$name"
+  elif grep -q '^skipped: ' "$log"; then skipped=$((skipped + 1))
+  else passed=$((passed + 1)); fi
+}
+
 # count_tests LOG: adds what a test program wrote there to passed, failed and skipped.
-passed=0 failed=0 skipped=0 status=0
 count_tests() {
   local log=$1 summary here_skipped
   # "[doctest] test cases:   4 |   3 passed | 1 failed | 0 skipped"
   summary=$(grep -a '\[doctest\] test cases:' "$log" | tail -n 1 || true)
   if [ -z "$summary" ]; then  # the program crashed before it could count
-    failed=$((failed + 1))
+    fails "$(basename "$log" .log): it ended before its last line"
     return
   fi
   count() { sed -E "s/.*[^0-9]([0-9]+) $1.*/\1/" <<<"$summary"; }
   here_skipped=$(grep -a -c '^skipped: ' "$log" || true) # a test that cannot run here prints the reason
   passed=$((passed + $(count passed) - here_skipped)) failed=$((failed + $(count failed)))
   skipped=$((skipped + here_skipped))
+  name_failed_cases "$log"
+}
+
+# name_failed_cases LOG. doctest writes a case's name once, before the first line that it has to say of it.
+name_failed_cases() {
+  local name
+  while IFS= read -r name; do failures+=("$(basename "$1" .log): $name"); done < <(
+    awk '/^TEST CASE: / { name = substr($0, 13) }
+         /: (FATAL )?ERROR: / && name != "" { print name; name = "" }' "$1")
 }
 
 # run_tests PROGRAM [ARGUMENTS...]
@@ -105,50 +134,44 @@ if [ $# -eq 0 ]; then
   scripts/gpu_flight.sh --rehearse 2>&1 | tee build/release/rehearsal.log || status=1
   rehearsed=$(tail -n 1 build/release/rehearsal.log | sed -nE 's/^GPU cases: ([0-9]+) of \1 ran$/\1/p')
   if [ -n "$rehearsed" ] && grep -q '^rehearsal: passed' build/release/rehearsal.log; then passed=$((passed + rehearsed))
-  else failed=$((failed + 1)); fi
+  else
+    fails "gpu_flight.sh --rehearse"
+    name_failed_cases build/release/rehearsal.log
+  fi
   wait $! || status=1
   trap - EXIT
   for log in "${beside[@]}"; do
     cat "$log"
     count_tests "$log"
   done
-  if python3 scripts/check_launches.py "$KINDRED_EMULATION_LAUNCHES" | tee build/release/launches.log; then
-    if grep -q '^skipped: ' build/release/launches.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
-  else failed=$((failed + 1)); fi
+  check_or_skip launches python3 scripts/check_launches.py "$KINDRED_EMULATION_LAUNCHES"
   unset KINDRED_EMULATION_LAUNCHES
 fi
 
 # Exported graphs, run by another program.
-if [ $# -eq 0 ]; then
-  if python3 scripts/check_onnx.py | tee build/release/onnx.log; then
-    if grep -q '^skipped: ' build/release/onnx.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
-  else failed=$((failed + 1)); fi
-fi
+if [ $# -eq 0 ]; then check_or_skip onnx python3 scripts/check_onnx.py; fi
 
 # What new users type wrong, and what comes of it.
-if scripts/new_user.sh build/release/apps; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-
-if scripts/check_house.sh; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-passed=$((passed + pages)) failed=$((failed + 1 - pages))
-if scripts/check_install.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-if scripts/check_package.sh build/release; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+check new_user.sh scripts/new_user.sh build/release/apps
+check check_house.sh scripts/check_house.sh
+check "pages (check_docs.py, check_layer.py, predict.py)" [ $pages -eq 1 ]
+check check_install.sh scripts/check_install.sh build/release
+check check_package.sh scripts/check_package.sh build/release
 
 # The test of the tests: planted errors must make the suite fail. Takes a while, so only if sources changed.
 if [ $# -eq 0 ]; then
-  if python3 scripts/mutation_test.py --build build/release; then passed=$((passed + 1))
-  else failed=$((failed + 1)); fi
+  check mutation_test.py python3 scripts/mutation_test.py --build build/release
   # Random errors in the sources that the last commits changed. A few errors say little about the share that is noticed.
   # Survivors are printed to be read, and the check fails only if hardly any error is noticed.
   rm -f build/release/mutation/changed.jsonl
-  if python3 scripts/mutation_sample.py --changed --seconds 150 --at-least 0.1 \
-    --results build/release/mutation/changed.jsonl | tee build/release/sample.log; then
-    if grep -q '^skipped: ' build/release/sample.log; then skipped=$((skipped + 1)); else passed=$((passed + 1)); fi
-  else failed=$((failed + 1)); fi
+  check_or_skip sample python3 scripts/mutation_sample.py --changed --seconds 150 --at-least 0.1 \
+    --results build/release/mutation/changed.jsonl
 fi
 
 summary="tests: $passed passed, $failed failed, $skipped skipped"
 if [ $# -eq 0 ] && [ "$failed" -eq 0 ] && [ "$status" -eq 0 ]; then
   { fingerprint; echo "$summary"; } >$stamp
 fi
+for failure in "${failures[@]}"; do echo "failed: $failure"; done
 echo "$summary"
 [ "$failed" -eq 0 ] && [ "$status" -eq 0 ]

@@ -125,6 +125,7 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
   if (replacement_ && value_in(arguments, replacement_->flag))
     arguments = with_replaced_argument(plain_arguments(typed_, flags, places - 1), places - 1);
   if (complete_) complete_(arguments);
+  give_advice_beside(arguments);
   for (const FirstReader& reader : first_readers_)
     if (const auto value = value_in(arguments, reader.flag)) reader.read(*value);
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back

@@ -86,6 +86,7 @@ void DataFlags::add_split_to(CommandLine& line, const std::string& default_help)
 }
 
 void DataFlags::add_evaluation_split_to(CommandLine& line) {
+  trains = true;
   line.add("--split", named_split, "what the encoder is evaluated on (val if there is one, else test)")
       .one_of({"val", "test", "evaluation"});
 }

@@ -32,7 +32,9 @@ struct DataFlags {
   double shard_timeout = 60;         // seconds
   ExifMode exif = ExifMode::ignore;  // no flag of its own: an encoder may say it (preparation_flags.h)
   std::string said_in;               // the file of --config that gives `path`; empty: it was typed
-  std::string named_split;  // by --split: a name of a part; empty: "evaluation", which is val, else test
+  std::string named_split;        // by --split: a name of a part; empty: "evaluation", which is val, else test
+  bool trains = false;            // --split takes the parts to evaluate on alone
+  bool takes_unlabelled = false;  // the program also uses images whose classes are unknown (open_images)
 
   void add_to(CommandLine& line);  // this object must stay where it is until the parsing has ended
   void add_split_to(CommandLine& line,
@@ -61,6 +63,8 @@ struct DataFlags {
   // The shards, which are fetched by the first call, with a line that says what was read; null without `shards`. Throws as
   // fetch_shards() does.
   std::shared_ptr<const GivenShards> fetched_shards() const;
+  // What to do about a set without images to evaluate on: how this layout has some, or "hold some out by --val-fraction".
+  std::string evaluation_advice() const;
   // All images of shards.
   Dataset open_all_shards() const;
   // The part that --split names. Prints the notes of the set. Throws Error(usage) if there is no such part, and
@@ -77,13 +81,11 @@ struct DataFlags {
 // Prints the notes of a set (Dataset::notes), a line each, without those that were printed for another split of it.
 void print_notes(const Dataset& set, const Dataset* printed = nullptr);
 
-// The description of DIR in --help, and the message for missing evaluation images.
+// The description of DIR in --help.
 inline constexpr const char* data_help =
     "class folders (DIR/train/<class>/* and DIR/val or DIR/test; or DIR/<class>/* alone), images with "
     "--labels, "
     "ImageNet, tar shards (also by --shards), CIFAR's binary files, or a pack";
-inline constexpr const char* no_evaluation_advice =
-    "give it DIR/val/<class>/*, or hold some out by --val-fraction";
 
 // --max-bad: the number of unreadable images that `text` accepts out of `images`. The text is a number ("100"), or a
 // share ("5%"), which is rounded down. Returns nullopt if it is neither.

@@ -83,9 +83,13 @@ int run_to_its_end(int argc, char** argv, ProgramBody body) {
   std::abort();
 }
 
+bool is_limited(decltype(RLIMIT_AS) resource) {
+  rlimit limit{};
+  return ::getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 bool addresses_are_limited() {
-  rlimit addresses{};
-  return ::getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY;
+  return is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA);
 }
 
 // glibc's allocator reserves 64 MiB of addresses for every thread that asks it for memory, up to eight times per core,
@@ -122,7 +126,7 @@ void end_without_memory(int signal, siginfo_t*, void*) {
   write_to_error(this_start().program.c_str());
   write_to_error(": error: ");
   write_to_error(no_host_memory);
-  write_to_error(" (ulimit -v leaves no more)");
+  write_to_error(is_limited(RLIMIT_AS) ? " (ulimit -v leaves no more)" : " (ulimit -d leaves no more)");
   if (*help != '\0') write_to_error("; ");
   write_to_error(help);
   write_to_error("\n");

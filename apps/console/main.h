@@ -40,7 +40,7 @@ class Program {
 
 // Runs body(argc, argv). If it throws a kindred::Error, or any other exception, prints one line on standard
 // error and returns an exit code of engine/error.h. There is never a stack trace. Under a limit of the address space
-// (`ulimit -v`) all threads share one arena of the allocator. To be called before threads are started.
+// (`ulimit -v`, `ulimit -d`) all threads share one arena of the allocator. To be called before threads are started.
 int run_main(int argc, char** argv, ProgramBody body);
 
 // Under a limit of the address space, libraries may write to memory that they did not get: oneDNN, for one, does not look

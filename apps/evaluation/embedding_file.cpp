@@ -107,7 +107,7 @@ std::string embedding_ending(const std::string& out) {
 
 void check_embedding_name(const std::string& out) {
   const std::string ending = embedding_ending(out);
-  check(ending.empty() || ending == ".npz" || ending == ".csv", ExitCode::usage,
+  check(ending == ".npz" || ending == ".csv", ExitCode::usage,
         "--out {}: embed writes .npz and .csv files; give --out {} or another name with one of these endings",
         out, std::filesystem::path(out).replace_extension(".npz").string());
 }

@@ -36,8 +36,8 @@ class EmbeddingFile {
   virtual void commit() = 0;  // the file exists only after this call; throws Error(io)
 };
 
-// Throws Error(usage), which names the endings that there are, for the name of a file that ends otherwise. The
-// case of letters does not count. A name without an ending is that of a .npz file.
+// Throws Error(usage), which names the endings that there are, for the name of a file that ends otherwise, or has no ending. The
+// case of letters does not count.
 void check_embedding_name(const std::string& out);
 
 std::unique_ptr<EmbeddingFile> begin_embedding(const std::string& out, const EmbeddingContent& content);

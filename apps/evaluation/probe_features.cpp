@@ -9,7 +9,7 @@ ProbeImages open_probe_images(const DataFlags& data) {
   const auto evaluation = data.open(Split::evaluation);
   check(evaluation.has_value(), ExitCode::data,
         "{} has no val or test images that can be used: a probe needs some to be measured on; {}", data.path,
-        no_evaluation_advice);
+        data.evaluation_advice());
   print_notes(*evaluation, &train);
   return {train, *evaluation};
 }

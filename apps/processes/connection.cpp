@@ -2,6 +2,7 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 
+#include <signal.h>      // defines: kill
 #include <sys/socket.h>  // defines: socket, bind, accept4, sendmsg
 #include <sys/un.h>      // defines: sockaddr_un
 #include <unistd.h>      // defines: close
@@ -30,6 +31,26 @@ sockaddr_un address_of(const std::string& path) {
 void OpenFile::close() {
   if (file_ >= 0) ::close(file_);
   file_ = -1;
+}
+
+std::vector<int> ranks_where(const LaunchedProcesses& processes,
+                             const std::function<bool(const LaunchedProcess&)>& condition) {
+  std::vector<int> ranks;
+  for (const auto& process : processes)
+    if (process->is_there() && condition(*process)) ranks.push_back(process->rank);
+  std::sort(ranks.begin(), ranks.end());
+  return ranks;
+}
+
+std::vector<pid_t> numbers_of(const LaunchedProcesses& processes) {
+  std::vector<pid_t> numbers;
+  for (const auto& process : processes)
+    if (process->is_there()) numbers.push_back(process->process);
+  return numbers;
+}
+
+void signal_all(const LaunchedProcesses& processes, int signal) {
+  for (const pid_t process : numbers_of(processes)) ::kill(process, signal);
 }
 
 OpenFile listen_at(const std::string& path, int processes) {

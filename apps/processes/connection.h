@@ -1,9 +1,14 @@
 // The launcher's end of the socket that its processes come to (launched.h).
 #pragma once
 
+#include <sys/types.h>  // defines: pid_t
+
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kindred {
 
@@ -23,6 +28,22 @@ class OpenFile {
  private:
   int file_;
 };
+
+// One process of the run, as the launcher knows it.
+struct LaunchedProcess {
+  OpenFile connection;
+  int rank = -1;  // until it has said hello
+  pid_t process = 0;
+
+  bool is_there() const { return rank >= 0 && connection.is_open(); }
+};
+using LaunchedProcesses = std::vector<std::unique_ptr<LaunchedProcess>>;
+
+// Of those that are there: the ranks for which this is true, in order; and the numbers of all.
+std::vector<int> ranks_where(const LaunchedProcesses& processes,
+                             const std::function<bool(const LaunchedProcess&)>& condition);
+std::vector<pid_t> numbers_of(const LaunchedProcesses& processes);
+void signal_all(const LaunchedProcesses& processes, int signal);
 
 // A socket at this path for so many processes. Throws Error(device).
 OpenFile listen_at(const std::string& path, int processes);

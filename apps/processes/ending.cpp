@@ -41,14 +41,14 @@ void write_last_line(ExitCode code, const std::string& message) {
 }
 
 void end_before_mpi_is_open(int rank) {
-  const auto as_rank_0 = write_line_of_run;
-  const auto as_another = [rank](ExitCode code, const std::string& message) {
-    end_above_rank_0(rank, code, message);
-  };
-  if (rank == 0)
-    set_process_end({.failed = as_rank_0, .finished = {}});
-  else
-    set_process_end({.failed = as_another, .finished = {}});
+  set_process_end({.failed =
+                       [rank](ExitCode code, const std::string& message) {
+                         if (rank == 0)
+                           write_line_of_run(code, message);
+                         else
+                           end_above_rank_0(rank, code, message);
+                       },
+                   .finished = {}});
 }
 
 void end_above_rank_0(int rank, ExitCode code, const std::string& message) {
@@ -76,7 +76,8 @@ void end_with_the_others() {
        .finished =
            [](int code) {
              const bool speaks = world().is_first();
-             close_mpi_world();  // waits for the others
+             tell_launcher_of_work_done(code);  // a process may hang where nobody watches, while MPI closes
+             close_mpi_world();                 // waits for the others
              tell_launcher_of_end(code);
              return speaks ? code : 0;
            }});

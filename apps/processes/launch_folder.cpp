@@ -3,17 +3,14 @@
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 
-#include <stdlib.h>    // defines: mkdtemp
-#include <sys/stat.h>  // defines: lstat
-#include <unistd.h>    // defines: geteuid
+#include <stdlib.h>  // defines: mkdtemp
+#include <unistd.h>  // defines: access
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 namespace kindred {
 namespace {
@@ -29,16 +26,10 @@ std::string parent_of_launch_folders() {
   return asked != nullptr && *asked == '/' && std::strlen(asked) <= longest ? asked : "/tmp";
 }
 
-bool is_older_than_a_day(const struct stat& status) {
-  constexpr std::time_t day = 24 * 60 * 60;
-  return std::time(nullptr) - status.st_mtime > day;
-}
-
 // "kindred-Ab3dEf": so versions called it that held no lock.
-bool has_name_without_lock(const fs::path& folder) {
+bool is_name_without_lock(const std::string& name) {
   constexpr std::string_view beginning = "kindred-";
   constexpr std::size_t drawn = 6;
-  const std::string name = folder.filename();
   return name.size() == beginning.size() + drawn && name.starts_with(beginning) &&
          std::all_of(name.begin() + beginning.size(), name.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -46,21 +37,19 @@ bool has_name_without_lock(const fs::path& folder) {
 }
 
 void remove_if_left_without_lock(const fs::path& folder) {
-  struct stat status {
-  }, of_socket{};
   const fs::path socket = folder / launcher_socket_name;
-  const bool is_a_launchers = ::lstat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
-                              status.st_uid == ::geteuid() && ::lstat(socket.c_str(), &of_socket) == 0 &&
-                              S_ISSOCK(of_socket.st_mode);
-  if (!is_a_launchers || !is_older_than_a_day(status) || !nobody_listens_at(socket)) return;
   std::error_code ignored;
+  const bool is_a_launchers =
+      own_folder_is_old(folder).value_or(false) && fs::is_socket(fs::symlink_status(socket, ignored));
+  if (!is_a_launchers || !nobody_listens_at(socket)) return;
   fs::remove_all(folder, ignored);
 }
 
 }  // namespace
 
-LaunchFolder::LaunchFolder() {
-  const std::string parent = parent_of_launch_folders();
+LaunchFolder::LaunchFolder() : LaunchFolder(parent_of_launch_folders()) {}
+
+LaunchFolder::LaunchFolder(const std::string& parent) {
   remove_left_launch_folders(parent);
   // Another launcher may take a new folder for one that was left, before it has its lock.
   for (int i = 0; i < most_tries; ++i) {
@@ -84,14 +73,20 @@ LaunchFolder::~LaunchFolder() {
   fs::remove_all(path_, ignored);
 }
 
+std::unique_ptr<LaunchFolder> launch_folder_in_memory() {
+  constexpr const char* memory = "/dev/shm";
+  if (::access(memory, W_OK | X_OK) != 0) return nullptr;
+  try {
+    return std::make_unique<LaunchFolder>(memory);
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 void remove_left_launch_folders(const fs::path& parent) {
   remove_abandoned_folders(parent, purpose_of_launches);
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator entry(parent, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    if (has_name_without_lock(entry->path())) found.push_back(entry->path());
-  for (const fs::path& folder : found) remove_if_left_without_lock(folder);
+  for (const fs::path& folder : entries_named(parent, is_name_without_lock))
+    remove_if_left_without_lock(folder);
 }
 
 void remove_left_shard_folders() {

@@ -13,6 +13,8 @@ namespace kindred {
 class LaunchFolder {
  public:
   LaunchFolder();  // throws Error(io)
+  // In another folder than TMPDIR. A socket in it may have no place.
+  explicit LaunchFolder(const std::string& parent);
   ~LaunchFolder();
   LaunchFolder(const LaunchFolder&) = delete;
   LaunchFolder& operator=(const LaunchFolder&) = delete;
@@ -24,6 +26,10 @@ class LaunchFolder {
   // Null on file systems without locks, where nobody removes what is left.
   std::unique_ptr<TemporaryFolderLock> in_use_;
 };
+
+// One in the system's shared memory, for what the processes exchange there: if mpirun is killed, nothing else removes it, and
+// a container has little of that memory. Null if there is none that can be written to; MPI then finds a place itself.
+std::unique_ptr<LaunchFolder> launch_folder_in_memory();
 
 // The name of the launcher's socket in the folder.
 inline constexpr const char* launcher_socket_name = "launcher";

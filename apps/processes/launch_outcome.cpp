@@ -57,11 +57,53 @@ TellingWords telling_words(const std::string& words) {
   return {paragraph, false};
 }
 
-std::string line_of_lost_process(const LaunchSeen& seen, int rank, std::optional<int> signal) {
+// "rank 1 on node7 was killed by SIGKILL"; `signal`: if one is known.
+std::string what_was_lost(const LaunchSeen& seen, int rank, std::optional<int> signal) {
   std::string how = "ended without a word";
   if (signal) how = "was killed by " + signal_text(*signal);
   if (signal == SIGKILL) how += ", by someone or because memory ran out";
-  return fmt::format("rank {} on {} {}; {}", rank, seen.host, how, advice_to_go_on());
+  return fmt::format("rank {} on {} {}", rank, seen.host, how);
+}
+
+// The process whose loss ended the others: what mpirun says of it, unless that is about one that the launcher has killed.
+std::optional<std::string> what_was_killed(const LaunchSeen& seen) {
+  const auto killed = killed_process(seen.words);
+  if (!killed || (seen.has_killed && killed->rank != seen.first_gone)) return std::nullopt;
+  return what_was_lost(seen, killed->rank, killed->signal);
+}
+
+std::string what_was_gone(const LaunchSeen& seen) {
+  return what_was_killed(seen).value_or(what_was_lost(seen, seen.first_gone.value_or(0), std::nullopt));
+}
+
+constexpr int lost_code = static_cast<int>(ExitCode::lost);
+
+LaunchOutcome lost_outcome(const std::string& what) {
+  return {lost_code, fmt::format("{}; {}", what, advice_to_go_on())};
+}
+
+// How those say it that get no process, thread, pipe or memory from the system: the C library, mpirun, and PMIx.
+bool says_out_of_resources(std::string_view words) {
+  constexpr std::string_view sentences[] = {"pmix_progress_thread",
+                                            "system limit on number of",
+                                            "system limit exceeded on number of",
+                                            "Resource temporarily unavailable",
+                                            "Cannot allocate memory",
+                                            "ut of resource",
+                                            "OUT-OF-RESOURCE",
+                                            "OUT_OF_RESOURCE",
+                                            "pthread_create failed",
+                                            "Too many open files"};
+  return std::any_of(std::begin(sentences), std::end(sentences),
+                     [&](std::string_view sentence) { return words.find(sentence) != words.npos; });
+}
+
+// The line among them that says so: mpirun's first one may be about what it could not do then.
+std::string line_out_of_resources(const std::string& words) {
+  std::istringstream lines(words);
+  for (std::string text; std::getline(lines, text);)
+    if (says_out_of_resources(text)) return std::string(trimmed(text));
+  return "";
 }
 
 // "rank 1", "ranks 0, 2 and 3", "ranks 0, 1, ..., 7 and 4 more"
@@ -75,6 +117,13 @@ std::string ranks_in_words(const std::vector<int>& ranks) {
   }
   if (ranks.size() > named) words += fmt::format(" and {} more", ranks.size() - named);
   return words;
+}
+
+std::vector<int> ranks_not_among(const std::vector<std::optional<int>>& those) {
+  std::vector<int> ranks;
+  for (std::size_t rank = 0; rank < those.size(); ++rank)
+    if (!those[rank]) ranks.push_back(static_cast<int>(rank));
+  return ranks;
 }
 
 std::vector<int> ranks_without(const std::vector<bool>& flags) {
@@ -114,34 +163,85 @@ std::string signal_text(int signal) {
   return fmt::format("signal {}", signal);
 }
 
+std::string line_of_stopped_processes(const LaunchSeen& seen, double seconds) {
+  const std::vector<int> ranks = ranks_not_among(seen.ended);
+  return fmt::format("{} on {} {} been stopped for {} s; {}", ranks_in_words(ranks), seen.host,
+                     ranks.size() == 1 ? "has" : "have", seconds, advice_to_go_on());
+}
+
+std::string who_stayed(const LaunchSeen& seen, const std::vector<int>& present,
+                       const std::vector<int>& held_up) {
+  if (present.empty()) return "mpirun";
+  std::vector<int> undone;
+  for (const int rank : ranks_not_among(seen.done))
+    if (std::find(present.begin(), present.end(), rank) != present.end()) undone.push_back(rank);
+  const std::vector<int>& named = !undone.empty() ? undone : !held_up.empty() ? held_up : present;
+  return fmt::format("{} on {}", ranks_in_words(named), seen.host);
+}
+
+namespace {
+
+// Rank 0 is done only when all others have given it what it needs of them.
+std::optional<int> code_of_rank_0(const LaunchSeen& seen) {
+  if (!seen.done.empty() && seen.done[0]) return seen.done[0];
+  return seen.ended.empty() ? std::nullopt : seen.ended[0];
+}
+
+// Of a run whose results are whole: whatever happened to a process since then is no failure, but is said.
+LaunchOutcome outcome_of_done(const LaunchSeen& seen, int code) {
+  constexpr const char* whole = "; all results were written before";
+  LaunchOutcome outcome{code, ""};
+  if (!seen.stayed.empty())
+    outcome.warning = fmt::format("{} did not end by itself{}", seen.stayed, whole);
+  else if (code == 0 && seen.failure)
+    outcome.warning = seen.failure->text + whole;
+  else if (code == 0 && seen.first_gone)  // with another code mpirun ends the others as soon as one has ended
+    outcome.warning = what_was_gone(seen) + whole;
+  return outcome;
+}
+
+LaunchOutcome outcome_without_resources(const LaunchSeen& seen) {
+  return {static_cast<int>(ExitCode::device),
+          fmt::format("mpirun could not start {} processes: {}; start fewer of them", seen.processes,
+                      line_out_of_resources(seen.words)),
+          Cause::out_of_threads};
+}
+
+}  // namespace
+
 LaunchOutcome launch_outcome(const LaunchSeen& seen) {
-  if (seen.failure) return {seen.failure->number, seen.failure->text};
-  // Rank 0 ends in order only when all others have finished too.
-  if (!seen.ended.empty() && seen.ended[0]) return {*seen.ended[0], ""};
-  constexpr int lost = static_cast<int>(ExitCode::lost);
-  if (const auto killed = killed_process(seen.words))
-    return {lost, line_of_lost_process(seen, killed->rank, killed->signal)};
+  if (seen.was_gone_before_interrupt) return lost_outcome(what_was_gone(seen));
+  const std::optional<int> done = code_of_rank_0(seen);
+  if (seen.failure && !(done == 0 && seen.failure->number == lost_code))
+    return {seen.failure->number, seen.failure->text};
+  if (done) return outcome_of_done(seen, *done);
   const int status = WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 0;
-  const bool is_our_code = status > 0 && status <= lost;
+  const bool is_our_code = status > 0 && status <= lost_code;
   const TellingWords words = telling_words(seen.words);
+  const bool have_opened = !seen.opened.empty() && ranks_without(seen.opened).empty();
+  if (!have_opened && !words.is_error && says_out_of_resources(seen.words))
+    return outcome_without_resources(seen);
+  if (const auto killed = what_was_killed(seen)) return lost_outcome(*killed);
   if (words.is_error && is_our_code) return {status, words.text};
+  const bool have_joined =
+      std::any_of(seen.joined.begin(), seen.joined.end(), [](bool joined) { return joined; });
+  // Its processes are killed with it. What it wrote then is a list of addresses.
+  if (WIFSIGNALED(seen.status) && !seen.has_killed_mpirun) {
+    const std::string how = "mpirun was killed by " + signal_text(WTERMSIG(seen.status));
+    if (have_joined) return lost_outcome(how);
+    return {static_cast<int>(ExitCode::device), "no process could be started: " + how};
+  }
   // A process that says something and ends has not been lost.
-  if (seen.first_gone && words.text.empty())
-    return {lost, line_of_lost_process(seen, *seen.first_gone, std::nullopt)};
-  if (std::any_of(seen.joined.begin(), seen.joined.end(), [](bool joined) { return joined; })) {
-    if (WIFSIGNALED(seen.status) && words.text.empty())
-      return {lost, fmt::format("mpirun was killed by {}; {}", signal_text(WTERMSIG(seen.status)),
-                                advice_to_go_on())};
+  if (seen.first_gone && (words.text.empty() || seen.has_killed)) return lost_outcome(what_was_gone(seen));
+  const std::string why = words.text.empty() ? "nothing says why" : words.text;
+  if (have_joined) {
     const std::string which =
         seen.first_gone ? fmt::format("rank {} on {}", *seen.first_gone, seen.host) : "a process";
-    return {is_our_code ? status : lost, fmt::format("{} ended, and so did the run: {}", which,
-                                                     words.text.empty() ? "nothing says why" : words.text)};
+    return {is_our_code ? status : lost_code, fmt::format("{} ended, and so did the run: {}", which, why)};
   }
-  const std::string how = WIFSIGNALED(seen.status)
-                              ? "mpirun was killed by " + signal_text(WTERMSIG(seen.status))
-                              : fmt::format("mpirun ended with code {}", status);
   return {static_cast<int>(ExitCode::device),
-          fmt::format("no process could be started: {}", words.text.empty() ? how : words.text)};
+          fmt::format("no process could be started: {}",
+                      words.text.empty() ? fmt::format("mpirun ended with code {}", status) : words.text)};
 }
 
 }  // namespace kindred

@@ -165,6 +165,10 @@ bool tell_launcher_of_failure(ExitCode code, const std::string& message) {
   return send_packet(fmt::format("failed {} {}", static_cast<int>(code), message));
 }
 
+bool tell_launcher_of_work_done(int code) {
+  return send_packet(fmt::format("done {}", code));
+}
+
 bool tell_launcher_of_end(int code) {
   return send_packet(fmt::format("ended {}", code));
 }
@@ -176,6 +180,7 @@ std::optional<LaunchedMessage> read_launched_message(std::string_view packet) {
   if (kind == "open") return LaunchedMessage{LaunchedMessage::Kind::open, 0, 0, {}};
   if (kind == "failing") return LaunchedMessage{LaunchedMessage::Kind::failing, 0, 0, {}};
   if (kind == "failed") return LaunchedMessage{LaunchedMessage::Kind::failed, *number, 0, std::string(packet)};
+  if (kind == "done") return LaunchedMessage{LaunchedMessage::Kind::done, *number, 0, {}};
   if (kind == "ended") return LaunchedMessage{LaunchedMessage::Kind::ended, *number, 0, {}};
   if (kind != "hello") return std::nullopt;
   const std::optional<int> process = next_number(packet);

@@ -1,4 +1,3 @@
-#include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/children.h>
@@ -9,6 +8,7 @@
 #include <kindred/apps/processes/launcher.h>
 #include <kindred/apps/processes/mpirun.h>
 #include <kindred/apps/processes/places.h>
+#include <kindred/apps/processes/watched_time.h>
 #include <kindred/engine/error.h>
 
 #include <poll.h>        // defines: poll
@@ -20,8 +20,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,29 +34,21 @@ namespace {
 
 constexpr int look_every = 50;           // ms: at signals, and whether mpirun has ended
 constexpr double to_end_by_itself = 20;  // seconds from an error, or a loss, until mpirun has ended the others
-constexpr double to_end_when_told = 5;   // and after it was asked to
-constexpr double for_leftovers = 5;      // and processes that it has left, once they were killed
+constexpr double to_end_without_them = 5;    // and from the others' end until it has ended itself
+constexpr double for_leftovers = 5;          // and processes that it has left, once they were killed
 constexpr std::size_t most_words = 1 << 16;  // bytes of what mpirun writes that are kept
-
-// One process of the run.
-struct LaunchedProcess {
-  OpenFile connection;
-  int rank = -1;  // until it has said hello
-  pid_t process = 0;
-};
 
 class LaunchedRun {
  public:
-  // The processes have `to_start` seconds to open MPI since the last of them came or did.
+  // `timeout`: the processes have so many seconds to open MPI since the last of them came or did, and to end once rank 0 is
+  // done; and so long they may all be stopped.
   // `others` are children of this process that are not the run's.
-  LaunchedRun(const MpirunPlan& plan, double to_start, std::vector<pid_t> others)
-      : listener_(listen_at(plan.socket, plan.processes)),
-        others_(std::move(others)),
-        to_start_(to_start),
-        last_arrival_(now_seconds()) {
+  LaunchedRun(const MpirunPlan& plan, double timeout, std::vector<pid_t> others)
+      : listener_(listen_at(plan.socket, plan.processes)), others_(std::move(others)), timeout_(timeout) {
     const auto processes = static_cast<std::size_t>(plan.processes);
     seen_.processes = plan.processes;
     seen_.host = host_name();
+    seen_.done.resize(processes);
     seen_.ended.resize(processes);
     seen_.joined.resize(processes);
     seen_.opened.resize(processes);
@@ -64,14 +59,18 @@ class LaunchedRun {
 
   LaunchOutcome wait() {
     while (!has_ended()) {
+      time_.go_on();
       pass_on_signal();
       end_what_does_not();
-      if (!look(look_every)) end_what_does_not_start();
+      if (look(look_every)) continue;
+      end_what_does_not_start();
+      end_what_is_stopped();
+      end_what_stays();
     }
     // What was sent before the end is still there to be read.
     for (int i = 0; i < 20 && look(0); ++i) {
     }
-    if (seen_.failure || !seen_.ended[0]) clear_up();
+    if (seen_.failure || seen_.first_gone || seen_.has_killed || !seen_.ended[0]) clear_up();
     return launch_outcome(seen_);
   }
 
@@ -91,8 +90,11 @@ class LaunchedRun {
     for (const auto& process : processes_) files.push_back({process->connection.get(), POLLIN, 0});
     if (::poll(files.data(), files.size(), for_ms) <= 0) return false;
     bool something = false;
-    for (std::size_t i = 2; i < files.size(); ++i)
-      if (files[i].revents != 0) something |= read_from(*processes_[i - 2]);
+    // Who is gone comes first: the others may speak because of that.
+    for (const bool is_gone : {true, false})
+      for (std::size_t i = 2; i < files.size(); ++i)
+        if (files[i].revents != 0 && ((files[i].revents & POLLHUP) != 0) == is_gone)
+          something |= read_from(*processes_[i - 2]);
     if (files[1].revents != 0) something |= read_words();
     if (files[0].revents != 0) something |= accept();
     return something;
@@ -130,14 +132,20 @@ class LaunchedRun {
         break;
       case LaunchedMessage::Kind::open:
         if (from.rank >= 0) seen_.opened[static_cast<std::size_t>(from.rank)] = true;
-        last_arrival_ = now_seconds();
+        last_arrival_ = time_.seconds();
         break;
       case LaunchedMessage::Kind::failing:  // the others then wait in vain, and not for too long
         note_trouble();
         break;
       case LaunchedMessage::Kind::failed:
+        note_interrupt(message->number);
         if (!seen_.failure) seen_.failure = message;
         note_trouble();
+        break;
+      case LaunchedMessage::Kind::done:
+        note_interrupt(message->number);
+        if (from.rank >= 0) seen_.done[static_cast<std::size_t>(from.rank)] = message->number;
+        if (from.rank == 0) done_since_ = time_.seconds();
         break;
       case LaunchedMessage::Kind::ended:
         if (from.rank >= 0) seen_.ended[static_cast<std::size_t>(from.rank)] = message->number;
@@ -151,7 +159,7 @@ class LaunchedRun {
     process.rank = hello.number;
     process.process = hello.process;
     seen_.joined[static_cast<std::size_t>(process.rank)] = true;
-    last_arrival_ = now_seconds();
+    last_arrival_ = time_.seconds();
     answer_hello(process.connection, process.rank == 0);
     if (passed_on_ != 0) ::kill(process.process, passed_on_);
   }
@@ -164,7 +172,13 @@ class LaunchedRun {
   }
 
   void note_trouble() {
-    if (trouble_since_ <= 0) trouble_since_ = now_seconds();
+    if (!trouble_since_) trouble_since_ = time_.seconds();
+  }
+
+  // mpirun ends the others with SIGTERM once a process is gone, and they take it for the user's.
+  void note_interrupt(int code) {
+    const bool is_of_the_user = code != static_cast<int>(ExitCode::interrupted) || passed_on_ != 0;
+    if (!is_of_the_user && seen_.first_gone && !seen_.failure) seen_.was_gone_before_interrupt = true;
   }
 
   // The processes agree among themselves on the step after which they stop. A second signal ends this process at once
@@ -172,45 +186,65 @@ class LaunchedRun {
   void pass_on_signal() {
     if (passed_on_ != 0 || interrupt_signal() == 0) return;
     passed_on_ = interrupt_signal();
-    for (const auto& process : processes_)
-      if (process->connection.is_open() && process->process > 0) ::kill(process->process, passed_on_);
+    signal_all(processes_, passed_on_);
+  }
+
+  bool all_are_open() const {
+    return std::find(seen_.opened.begin(), seen_.opened.end(), false) == seen_.opened.end();
   }
 
   // Nothing else watches the processes before MPI is open: one that hangs lets the others wait in MPI_Init.
   void end_what_does_not_start() {
-    const bool all_are_open = std::find(seen_.opened.begin(), seen_.opened.end(), false) == seen_.opened.end();
-    if (all_are_open || trouble_since_ > 0 || now_seconds() - last_arrival_ < to_start_) return;
-    std::vector<int> held_up;
-    for (const auto& process : processes_)
-      if (process->rank >= 0 && !seen_.opened[static_cast<std::size_t>(process->rank)] &&
-          is_held_up(process->process))
-        held_up.push_back(process->rank);
-    std::sort(held_up.begin(), held_up.end());
-    seen_.failure = LaunchedMessage{LaunchedMessage::Kind::failed, static_cast<int>(ExitCode::lost), 0,
-                                    line_of_missing_processes(seen_, held_up, to_start_)};
-    trouble_since_ = now_seconds();
-    // mpirun wakes what is stopped before it kills it, so those that wait must be gone by then: they would start after all.
-    bool some_were_there = false;
-    for (const auto& process : processes_) {
-      if (!process->connection.is_open() || process->process <= 0) continue;
-      ::kill(process->process, SIGKILL);
-      some_were_there = true;
-    }
-    if (!some_were_there)
-      tell_mpirun_to_end();  // otherwise it ends because of them; told as well, it would crash
+    if (all_are_open() || trouble_since_ || time_.seconds() - last_arrival_ < timeout_) return;
+    const std::vector<int> held_up = ranks_where(processes_, [&](const LaunchedProcess& process) {
+      return !seen_.opened[static_cast<std::size_t>(process.rank)] && is_held_up(process.process);
+    });
+    give_up(line_of_missing_processes(seen_, held_up, timeout_));
+  }
+
+  // While MPI is open the processes miss one that is stopped, unless all are.
+  void end_what_is_stopped() {
+    if (trouble_since_ || !all_are_open()) return;
+    const double stopped_for = stopped_.look(time_.seconds(), numbers_of(processes_), mpirun_);
+    if (!done_since_ && stopped_for >= timeout_) give_up(line_of_stopped_processes(seen_, timeout_));
+  }
+
+  // All is written once rank 0 is done, so nobody needs to wait long for the others' end, or mpirun's.
+  void end_what_stays() {
+    if (trouble_since_ || !done_since_ || time_.seconds() - *done_since_ < timeout_) return;
+    const std::vector<int> present = ranks_where(processes_, [](const LaunchedProcess&) { return true; });
+    const std::vector<int> held_up =
+        ranks_where(processes_, [](const LaunchedProcess& process) { return is_held_up(process.process); });
+    seen_.stayed = who_stayed(seen_, present, held_up);
+    note_trouble();
+    kill_processes();
+  }
+
+  void give_up(std::string line) {
+    seen_.failure =
+        LaunchedMessage{LaunchedMessage::Kind::failed, static_cast<int>(ExitCode::lost), 0, std::move(line)};
+    note_trouble();
+    kill_processes();
   }
 
   // After one process was lost mpirun ends the others. If it does not, this does.
   void end_what_does_not() {
-    if (trouble_since_ <= 0) return;
-    const double now = now_seconds();
-    if (now - trouble_since_ > to_end_by_itself && told_to_end_ <= 0) tell_mpirun_to_end();
-    if (told_to_end_ > 0 && now - told_to_end_ > to_end_when_told) ::kill(mpirun_, SIGKILL);
+    if (!trouble_since_) return;
+    const double now = time_.seconds();
+    if (!killed_since_ && now - *trouble_since_ > to_end_by_itself) kill_processes();
+    if (!killed_since_ || now - *killed_since_ <= to_end_without_them) return;
+    seen_.has_killed_mpirun = true;
+    ::kill(mpirun_, SIGKILL);
   }
 
-  void tell_mpirun_to_end() {
-    told_to_end_ = now_seconds();
-    ::kill(mpirun_, end_of_mpirun);
+  // mpirun then ends by itself. It would wake what is stopped before it kills it, and those would go on after all, so that
+  // all must be gone before it is woken.
+  void kill_processes() {
+    seen_.has_killed = true;
+    killed_since_ = time_.seconds();
+    signal_all(processes_, SIGKILL);
+    kill_children_of(mpirun_);
+    ::kill(mpirun_, SIGCONT);
   }
 
   // After a bad end: what an mpirun that was killed has left, and what the processes had started; then the files that none
@@ -221,15 +255,17 @@ class LaunchedRun {
   }
 
   OpenFile listener_, words_;
-  std::vector<std::unique_ptr<LaunchedProcess>> processes_;
+  LaunchedProcesses processes_;
   LaunchSeen seen_;
   const std::vector<pid_t> others_;
   pid_t mpirun_ = 0;
-  int passed_on_ = 0;         // the signal
-  const double to_start_;     // seconds
-  double last_arrival_;       // of a process, or of its MPI
-  double trouble_since_ = 0;  // 0: there is none
-  double told_to_end_ = 0;    // when mpirun was; 0: it was not
+  int passed_on_ = 0;     // the signal
+  const double timeout_;  // seconds
+  WatchedTime time_;
+  // By it:
+  double last_arrival_ = 0;  // of a process, or of its MPI
+  std::optional<double> trouble_since_{}, done_since_{}, killed_since_{};
+  StoppedWatch stopped_;
 };
 
 }  // namespace
@@ -243,16 +279,20 @@ int launch_processes(const ProcessesAsked& asked) {
   watch_for_interrupts();
   std::vector<pid_t> others = adopt_orphans();
   const LaunchFolder folder;
+  const std::unique_ptr<LaunchFolder> in_memory = launch_folder_in_memory();
   MpirunPlan plan;
   plan.mpirun = *mpirun;
   plan.folder = folder.path();
+  if (in_memory) plan.memory = in_memory->path();
   plan.socket = folder / launcher_socket_name;
   plan.processes = static_cast<int>(asked_size(asked));
   plan.cores = usable_cores();
   plan.is_root = ::geteuid() == 0;
   plan.program = command_again(started_as());
   const LaunchOutcome outcome = LaunchedRun(plan, asked.timeout, std::move(others)).wait();
-  if (!outcome.line.empty()) throw Error(static_cast<ExitCode>(outcome.code), outcome.line);
+  if (!outcome.line.empty()) throw Error(static_cast<ExitCode>(outcome.code), outcome.line, outcome.cause);
+  if (!outcome.warning.empty())
+    std::fprintf(stderr, "%s\n", last_line(ExitCode::interrupted, "warning: " + outcome.warning).c_str());
   return outcome.code;
 }
 

@@ -29,6 +29,10 @@ constexpr std::string_view no_frills[] = {
     // PMIx's store in shared memory complains in containers whose user has no name.
     "PMIX_MCA_gds=hash"};
 
+// Open MPI 4 and 5.
+constexpr std::string_view places_in_memory[] = {"OMPI_MCA_btl_vader_backing_directory",
+                                                 "OMPI_MCA_btl_sm_backing_directory"};
+
 constexpr std::string_view of_root[] = {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
                                         "PRTE_ALLOW_RUN_AS_ROOT=1", "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1"};
 
@@ -93,6 +97,9 @@ MpirunStart mpirun_start(const MpirunPlan& plan, const std::vector<std::string>&
     for (const std::string_view entry : of_root) set_variable(start.environment, entry);
   set_variable(start.environment, fmt::format("OMPI_MCA_orte_tmpdir_base={}", plan.folder.string()));
   set_variable(start.environment, fmt::format("{}={}", launcher_socket, plan.socket));
+  for (const std::string_view name : places_in_memory)
+    if (!plan.memory.empty() && !has_variable(environment, name))
+      start.environment.push_back(fmt::format("{}={}", name, plan.memory.string()));
   if (!has_variable(environment, "OMP_NUM_THREADS"))
     start.environment.push_back(fmt::format("OMP_NUM_THREADS={}", std::max(1, plan.cores / plan.processes)));
   return start;
@@ -118,16 +125,15 @@ RunningMpirun start_mpirun(MpirunStart how) {
         system_message());
   if (mpirun.process > 0) return mpirun;
   // In a group of its own, so that Ctrl-C reaches the launcher alone. Who signals all processes of the run, as Slurm and
-  // systemd do, reaches mpirun too. It would end the others while they save, so it does not hear what asks a run to end. The
-  // one signal that it must hear, to be ended itself, is the one that is sent to all least often.
+  // systemd do, reaches mpirun too. It would end the others while they save, so it does not hear what asks a run to end. It
+  // ends when its processes are gone, so nobody has to ask it. What it leaves if it is killed is in folders of the launcher.
   ::setpgid(0, 0);
   sigset_t unheard;
   sigemptyset(&unheard);
-  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&unheard, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&unheard, signal);
   ::sigprocmask(SIG_BLOCK, &unheard, nullptr);
-  ::prctl(PR_SET_PDEATHSIG, end_of_mpirun);
-  for (const int signal : {SIGPIPE, SIGXFSZ, end_of_mpirun})
-    ::signal(signal, SIG_DFL);  // run_main() ignores the first two, and nohup the last
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);  // run_main() ignores them
   ::dup2(nothing.get(), STDIN_FILENO);
   ::dup2(into.get(), STDOUT_FILENO);
   ::dup2(into.get(), STDERR_FILENO);

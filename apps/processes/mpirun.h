@@ -5,7 +5,6 @@
 
 #include <sys/types.h>  // defines: pid_t
 
-#include <csignal>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -24,6 +23,7 @@ struct MpirunStart {
 struct MpirunPlan {
   std::filesystem::path mpirun{};
   std::filesystem::path folder{};  // for mpirun's own files
+  std::filesystem::path memory{};  // a folder for what the processes share in memory; empty: MPI's own choice
   std::string socket{};            // launched.h
   int processes = 1;
   int cores = 1;  // that the processes share
@@ -43,11 +43,9 @@ struct RunningMpirun {
   OpenFile words{};  // what it writes, to be read
 };
 
-// Throws Error(device). It ends with this process, and hears none of the signals that ask a run to end but end_of_mpirun.
+// Throws Error(device). It is killed when this process is gone, and hears none of the signals that ask a run to end. It ends
+// when its processes are gone.
 RunningMpirun start_mpirun(MpirunStart how);
-
-// With it mpirun ends its processes in order, as it does with SIGINT and SIGTERM, and with no other one.
-inline constexpr int end_of_mpirun = SIGHUP;
 
 // The command of this process with a program that execvp finds: as it was typed, if that names this executable.
 std::vector<std::string> command_again(const std::vector<std::string>& started_as);

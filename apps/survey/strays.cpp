@@ -1,5 +1,6 @@
 #include <kindred/apps/survey/strays.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/data/sets/folders/walk.h>
@@ -114,7 +115,8 @@ bool is_unused_split(const std::string& folder, const std::string& tests) {
   return folder.find('/') == std::string::npos && (split_role(folder) || folder == tests);
 }
 
-std::string what_a_stray_is(const std::string& path) {
+std::string what_a_stray_is(const fs::path& dir, const std::string& path) {
+  if (is_dead_link(dir / path)) return "not part of the set: " + dead_link_text(dir / path);
   const std::string_view format = promised_format(path);
   if (format.empty() || detail::is_image_name(path))
     return "not part of the set: no image has such a name or place";
@@ -144,7 +146,7 @@ Strays find_strays(const std::vector<SplitSurvey>& splits, const std::string& di
   for (const std::string& stray : found.strays) {
     const std::string folder = found.unused_folder_of(stray);
     if (folder.empty())
-      entries.emplace_back(stray, what_a_stray_is(stray));
+      entries.emplace_back(stray, what_a_stray_is(dir, stray));
     else if (!list.empty() || !is_unused_split(folder, tests))  // the notes of a list name no folders
       ++files[folder];
   }

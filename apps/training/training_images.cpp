@@ -64,7 +64,7 @@ std::optional<Dataset> open_evaluation_images(const PretrainOptions& o, const Da
   std::optional<Dataset> evaluation = o.data.open(Split::evaluation);
   if (!evaluation) {
     fmt::print("no val or test images that can be used in {}: no nearest-neighbour figure; {}\n", o.data.path,
-               no_evaluation_advice);
+               o.data.evaluation_advice());
     return std::nullopt;
   }
   print_notes(*evaluation, &train);

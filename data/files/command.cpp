@@ -47,32 +47,100 @@ struct CommandPipe {
   }
 };
 
+// Attributes and files of a process that posix_spawn() starts. Not fork(): that would copy the tables of this program's memory,
+// and of memory that a network card knows it would leave the pages to the wrong process.
+class Spawning {
+ public:
+  // In the process group of that number, or as the first of a new one if it is 0.
+  explicit Spawning(pid_t group) {
+    ::posix_spawn_file_actions_init(&files_);
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawnattr_setpgroup(&attributes_, group);
+    // Signals that this program handles or ignores do to a command what they usually do: SIGPIPE ends it when nobody reads.
+    sigset_t usual;
+    sigfillset(&usual);
+    ::posix_spawnattr_setsigdefault(&attributes_, &usual);
+    ::posix_spawnattr_setflags(&attributes_,
+                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    block_signals(false);
+  }
+  ~Spawning() {
+    ::posix_spawnattr_destroy(&attributes_);
+    ::posix_spawn_file_actions_destroy(&files_);
+  }
+  Spawning(const Spawning&) = delete;
+  Spawning& operator=(const Spawning&) = delete;
+
+  void block_signals(bool all) {
+    sigset_t blocked;
+    all ? sigfillset(&blocked) : sigemptyset(&blocked);
+    ::posix_spawnattr_setsigmask(&attributes_, &blocked);
+  }
+  void give(int file, int as) { ::posix_spawn_file_actions_adddup2(&files_, file, as); }
+  void give_nothing(int as) { ::posix_spawn_file_actions_addopen(&files_, as, "/dev/null", O_RDWR, 0); }
+  // Starts `sh -c text`. Returns 0, or the number of the system's error.
+  int start(const std::string& text, pid_t& process) const {
+    std::string shell = "sh", option = "-c", command = text;
+    char* const arguments[] = {shell.data(), option.data(), command.data(), nullptr};
+    return ::posix_spawn(&process, "/bin/sh", &files_, &attributes_, arguments, environ);
+  }
+
+ private:
+  posix_spawn_file_actions_t files_;
+  posix_spawnattr_t attributes_;
+};
+
+void wait_for_end_of(pid_t process) {
+  int status = 0;
+  while (::waitpid(process, &status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+// The first process of a group. It ends the group by SIGKILL when this program is gone, however that happened: nothing is
+// ever written to the pipe that it reads, and the system closes the other end. Only SIGKILL ends the watcher.
+class GroupWatcher {
+ public:
+  int start() {
+    if (!life_.open()) return errno;
+    Spawning watcher(0);
+    watcher.block_signals(true);
+    watcher.give(life_.read, STDIN_FILENO);
+    watcher.give_nothing(STDOUT_FILENO);
+    watcher.give_nothing(STDERR_FILENO);
+    pid_t process = 0;
+    const int error = watcher.start("read nothing; kill -KILL 0", process);
+    if (error == 0) process_ = process;
+    CommandPipe::close_end(life_.read);
+    return error;
+  }
+  pid_t group() const { return process_; }
+
+  GroupWatcher() = default;
+  GroupWatcher(const GroupWatcher&) = delete;
+  GroupWatcher& operator=(const GroupWatcher&) = delete;
+  ~GroupWatcher() {
+    if (process_ == 0) return;
+    ::kill(process_,
+           SIGKILL);  // alone: what a command leaves in the background when it has ended is its own matter
+    wait_for_end_of(process_);
+  }
+
+ private:
+  CommandPipe life_;
+  pid_t process_ = 0;
+};
+
 // A running `sh -c command`. It is ended with this object, if it was not waited for.
 class RunningCommand {
  public:
   // Returns 0, or the number of the system's error.
   int start(const std::string& command, const CommandPipe& output, const CommandPipe& errors) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions, output.write, STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, errors.write, STDERR_FILENO);
-    // Signals that this program handles or ignores do to the command what they usually do: SIGPIPE ends it when nobody reads.
-    sigset_t none, usual;
-    sigemptyset(&none);
-    sigfillset(&usual);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setsigdefault(&attributes, &usual);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes,
-                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    std::string shell = "sh", option = "-c", text = command;
-    char* const arguments[] = {shell.data(), option.data(), text.data(), nullptr};
-    const int error = ::posix_spawn(&process_, "/bin/sh", &actions, &attributes, arguments, environ);
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&actions);
+    if (const int error = watcher_.start(); error != 0) return error;
+    Spawning shell(watcher_.group());
+    shell.give_nothing(STDIN_FILENO);
+    shell.give(output.write, STDOUT_FILENO);
+    shell.give(errors.write, STDERR_FILENO);
+    const int error = shell.start(command, process_);
     runs_ = error == 0;
     return error;
   }
@@ -99,17 +167,14 @@ class RunningCommand {
   // Ends it and what it has started: by SIGTERM, and after a second by SIGKILL.
   void end() {
     if (!runs_) return;
-    ::kill(-process_, SIGTERM);
+    ::kill(-watcher_.group(), SIGTERM);
     CommandOutcome ignored;
     for (const auto start = CommandClock::now(); CommandClock::now() - start < time_to_end_well;) {
       if (has_ended(ignored)) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
-    ::kill(-process_, SIGKILL);  // also what stays behind a shell that has ended
-    if (!runs_) return;
-    int status = 0;
-    while (::waitpid(process_, &status, 0) < 0 && errno == EINTR) {
-    }
+    ::kill(-watcher_.group(), SIGKILL);  // also what stays behind a shell that has ended
+    if (runs_) wait_for_end_of(process_);
     runs_ = false;
   }
 
@@ -119,6 +184,7 @@ class RunningCommand {
   ~RunningCommand() { end(); }
 
  private:
+  GroupWatcher watcher_;
   pid_t process_ = 0;
   bool runs_ = false;
 };
@@ -126,6 +192,20 @@ class RunningCommand {
 std::string last_line_of(std::string_view text) {
   text = trimmed(text);
   return std::string(text.substr(text.find_last_of("\r\n") + 1));
+}
+
+// Whether the system refused a process, by the number of its error.
+bool is_lack_of_processes(int error) {
+  return error == EAGAIN || error == ENOMEM;
+}
+
+// The same by the last words of the local shell, in the forms of dash, bash and BusyBox. Those of another machine, which
+// ssh hands on, do not begin so.
+bool says_lack_of_processes(const std::string& words) {
+  if (!words.starts_with("sh: ")) return false;
+  const auto has = [&](std::string_view text) { return words.find(text) != words.npos; };
+  return has("Cannot fork") || has("can't fork") ||
+         (has("fork: ") && (has("Resource temporarily unavailable") || has("Cannot allocate memory")));
 }
 
 // Reads what is there; returns false at the end.
@@ -161,6 +241,7 @@ std::string CommandOutcome::in_words(double silent_seconds) const {
       break;
     case Ending::refused:
     case Ending::not_started:
+    case Ending::no_process:
       text = reason;
       break;
   }
@@ -179,8 +260,11 @@ CommandOutcome run_command(const std::string& command,
     return outcome;
   };
   if (!output.open() || !errors.open()) return not_started(system_message());
-  if (const int error = running.start(command, output, errors); error != 0)
-    return not_started(std::generic_category().message(error));
+  if (const int error = running.start(command, output, errors); error != 0) {
+    not_started(std::generic_category().message(error));
+    if (is_lack_of_processes(error)) outcome.ending = CommandOutcome::Ending::no_process;
+    return outcome;
+  }
   CommandPipe::close_end(output.write);
   CommandPipe::close_end(errors.write);
   ::fcntl(errors.read, F_SETFL, O_NONBLOCK);  // a program that goes on in the background may keep it open
@@ -227,6 +311,11 @@ CommandOutcome run_command(const std::string& command,
   if (errors.read >= 0)
     for (std::size_t before = 0; read_errors() && words.size() != before;) before = words.size();
   outcome.last_line = last_line_of(words);
+  if (outcome.ending == CommandOutcome::Ending::exited && !outcome.ok() &&
+      says_lack_of_processes(outcome.last_line)) {
+    outcome.ending = CommandOutcome::Ending::no_process;
+    outcome.reason = "its shell got no process";
+  }
   return outcome;
 }
 

@@ -21,10 +21,11 @@ struct CommandOutcome {
     stopped,      // it was ended, because `stop` said so
     refused,      // it was ended, because `take` gave a reason
     not_started,  // `reason` says why
+    no_process,   // the system has no process for it, or its shell got none; `reason` says how
   };
   Ending ending = Ending::exited;
   int code = 0;
-  std::string reason;       // of the last two
+  std::string reason;       // of the last three
   std::string last_line;    // that it wrote to its standard error; empty if there is none
   std::uint64_t bytes = 0;  // that were taken
 
@@ -34,8 +35,9 @@ struct CommandOutcome {
 };
 
 // Runs `sh -c command` with nothing on its standard input, and gives `take` all that it writes, in order. `take` returns an
-// empty string, or why it takes no more. What the command writes to its standard error is not shown. It leads a process group of
-// its own, so that a command that is ended takes the programs with it that it has started. It throws only what `take` throws.
+// empty string, or why it takes no more. What the command writes to its standard error is not shown. It runs in a process group of
+// its own, so that a command that is ended takes the programs with it that it has started. So it is also if this program ends while
+// the command runs, by SIGKILL too: a second process of the group waits for that. It throws only what `take` throws.
 CommandOutcome run_command(const std::string& command,
                            const std::function<std::string(std::span<const std::uint8_t>)>& take,
                            const CommandLimits& limits);

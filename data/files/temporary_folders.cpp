@@ -21,6 +21,23 @@ constexpr std::time_t seconds_of_a_day = 24 * 60 * 60;
 
 }  // namespace
 
+std::vector<fs::path> entries_named(const fs::path& parent,
+                                    const std::function<bool(const std::string& name)>& is_wanted) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry(parent, error); !error && entry != fs::directory_iterator();
+       entry.increment(error))
+    if (is_wanted(entry->path().filename())) found.push_back(entry->path());
+  return found;
+}
+
+std::optional<bool> own_folder_is_old(const fs::path& folder) {
+  struct stat status {};
+  if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::geteuid())
+    return std::nullopt;
+  return std::time(nullptr) - status.st_mtime > seconds_of_a_day;
+}
+
 // The file first: while its path leads to it, the folder that is opened after it is the one that it is in.
 TemporaryFolderLock::TemporaryFolderLock(const fs::path& folder)
     : file_(std::make_unique<FileLock>(folder / lock_of_temporary_folder)),
@@ -49,14 +66,10 @@ std::string beginning_of_temporary_folders(std::string_view purpose) {
 }
 
 void remove_if_abandoned(const fs::path& folder) {
-  // Anybody may write to the folder for temporary files, so what has the right name may be another user's.
-  struct stat status {};
-  const bool is_own =
-      ::lstat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid();
-  if (!is_own) return;
+  const std::optional<bool> is_old = own_folder_is_old(folder);
+  if (!is_old) return;
   std::error_code ignored;
-  const bool is_old = std::time(nullptr) - status.st_mtime > seconds_of_a_day;
-  if (!is_old && !fs::exists(folder / lock_of_temporary_folder, ignored)) return;
+  if (!*is_old && !fs::exists(folder / lock_of_temporary_folder, ignored)) return;
   try {
     TemporaryFolderLock in_use(folder);
     if (in_use.try_alone()) fs::remove_all(folder, ignored);
@@ -66,12 +79,8 @@ void remove_if_abandoned(const fs::path& folder) {
 
 void remove_abandoned_folders(const fs::path& parent, std::string_view purpose) {
   const std::string beginning = beginning_of_temporary_folders(purpose);
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator entry(parent, error); !error && entry != fs::directory_iterator();
-       entry.increment(error))
-    if (entry->path().filename().string().starts_with(beginning)) found.push_back(entry->path());
-  for (const fs::path& folder : found) remove_if_abandoned(folder);
+  const auto is_such = [&](const std::string& name) { return name.starts_with(beginning); };
+  for (const fs::path& folder : entries_named(parent, is_such)) remove_if_abandoned(folder);
 }
 
 }  // namespace kindred

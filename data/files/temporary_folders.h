@@ -5,9 +5,12 @@
 #include <kindred/data/files/file_lock.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kindred {
 
@@ -41,6 +44,14 @@ class TemporaryFolderLock {
 
 // How the names of this user's folders for that purpose begin: "kindred-shards-1000-".
 std::string beginning_of_temporary_folders(std::string_view purpose);
+
+// What lies directly in `parent` under such a name. Errors are none.
+std::vector<std::filesystem::path> entries_named(const std::filesystem::path& parent,
+                                                 const std::function<bool(const std::string& name)>& is_wanted);
+
+// Of a folder of this user, whether nothing was put into it for a day. Anybody may write to the folder for temporary files,
+// so what has the right name may be another user's, or a link: nullopt.
+std::optional<bool> own_folder_is_old(const std::filesystem::path& folder);
 
 // Removes the folder if it is this user's and nobody has a lock of it. One without the file may just be being made: it stays
 // until it is a day old. Errors are none: the next program tries again.

@@ -3,6 +3,7 @@
 // A record is the label (in CIFAR-100 the coarse label, then the fine one), followed by 32x32 bytes each of
 // red, green and blue. The fine label is the class.
 #include <fmt/core.h>
+#include <fmt/ranges.h>  // defines: fmt::join
 #include <kindred/data/files/file.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/engine/error.h>
@@ -34,10 +35,13 @@ RecordLayout record_layout(int fine_classes) {
           1};
 }
 
-bool holds_any(const fs::path& dir, const std::vector<std::string>& names) {
+bool has_file(const fs::path& dir, const std::string& name) {
   std::error_code ignored;
-  return std::any_of(names.begin(), names.end(),
-                     [&](const std::string& name) { return fs::exists(dir / name, ignored); });
+  return fs::exists(dir / name, ignored);
+}
+
+bool holds_any(const fs::path& dir, const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return has_file(dir, name); });
 }
 
 // One of the two halves is enough. Anybody may call a file test.bin, so the class names must lie beside it.
@@ -49,6 +53,19 @@ struct CifarRecord {
   int file;           // which file
   std::size_t index;  // record in the file, from 0
 };
+
+// Of a set with a part of its training images all missing files are named: an archive was not unpacked to its end.
+void check_has_whole_training(const fs::path& dir, const RecordLayout& layout) {
+  std::vector<std::string> missing;
+  for (const std::string& name : layout.train)
+    if (!has_file(dir, name)) missing.push_back(name);
+  if (missing.empty() || missing.size() == layout.train.size()) return;
+  for (const std::string& name : layout.test)
+    if (!has_file(dir, name)) missing.push_back(name);
+  if (!has_file(dir, layout.class_file)) missing.push_back(layout.class_file);
+  fail(ExitCode::data, "{}: {} missing: {}; unpack the CIFAR archive again", dir.string(),
+       missing.size() == 1 ? "a file is" : "files are", fmt::join(missing, ", "));
+}
 
 class CifarSource : public SampleSource {
  public:
@@ -127,11 +144,16 @@ std::optional<CifarLocation> find_cifar_binary(const fs::path& dir) {
   return std::nullopt;
 }
 
+std::string place_of_cifar_tests(const CifarLocation& location) {
+  return fmt::format("give it {}", (location.dir / record_layout(location.fine_classes).test.front()).string());
+}
+
 std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const CifarLocation& location) {
   const RecordLayout layout = record_layout(location.fine_classes);
   const bool train = request.split == Split::train;
   const bool has_part = request.evaluate_on != Split::val &&  // CIFAR has images for training and for tests
                         holds_any(location.dir, layout.test);
+  if (train || !has_part) check_has_whole_training(location.dir, layout);
   if (!train && !has_part) return std::nullopt;
   check(!train || holds_any(location.dir, layout.train), ExitCode::data,
         "{}: there are no images to train on, only those for tests; unpack the CIFAR archive again",

@@ -2,6 +2,7 @@
 // classes; or DIR/<class>/* alone. Images lie at any depth in a class folder.
 #include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
+#include <kindred/data/sets/folders/class_notes.h>
 #include <kindred/data/sets/folders/class_tree.h>
 #include <kindred/data/sets/folders/evaluation_folder.h>
 #include <kindred/data/sets/folders/file_source.h>
@@ -68,19 +69,24 @@ Dataset read_classes(const ClassTree& tree, std::vector<std::string> classes, co
   auto source = std::make_shared<FileSource>(request.limits);
   std::vector<std::int32_t> labels;
   UnreadFormats unread;
+  SplitsBelowClasses below;
   for (std::size_t label = 0; label < classes.size(); ++label) {
     if (!tree.has(classes[label])) continue;
-    UnreadFormats here;
-    const std::vector<std::string> files = tree.images(classes[label], here);
+    const ClassTree::Content content = tree.content(classes[label]);
     const fs::path class_folder = tree.folder() / classes[label];
-    check(!files.empty() || request.split == Split::evaluation, ExitCode::data,
+    check(!content.images.empty() || request.split == Split::evaluation, ExitCode::data,
           "{}: no images in this class folder, at any depth{}; add some or remove it", class_folder.string(),
-          here.empty() ? "" : " (but " + here.to_string() + ")");
+          content.unread.empty() ? "" : " (but " + content.unread.to_string() + ")");
     source->add_folder(class_folder);
-    for (const std::string& file : files) source->add_file(file);
-    labels.insert(labels.end(), files.size(), static_cast<std::int32_t>(label));
-    unread.add(here);
+    for (const std::string& file : content.images) source->add_file(file);
+    labels.insert(labels.end(), content.images.size(), static_cast<std::int32_t>(label));
+    unread.add(content.unread);
+    below.add(content);
+    if (std::string warning = warning_of_dead_links(class_folder, content); !warning.empty())
+      notes.push_back(std::move(warning));
   }
+  if (std::string warning = below.warning(request.dir, tree.folder()); !warning.empty())
+    notes.push_back(std::move(warning));
   if (!unread.empty()) notes.push_back(unread.warning(tree.folder().string()));
   return with_notes(Dataset(std::move(classes), std::move(labels), std::move(source), false), notes);
 }
@@ -150,6 +156,9 @@ Dataset read_folders(const OpenRequest& request, const std::vector<std::string>&
     notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
                                 request.dir.string(), quoted_names(others)));
   if (!tests.empty()) notes.push_back(note_about_tests(request.dir / tests, classes));
+  for (const fs::path& link : find_split_folders(request.dir).dead_links)
+    notes.push_back(note_about_dead_split(link));
+  for (std::string& warning : warnings_of_dead_classes(tree)) notes.push_back(std::move(warning));
   for (const std::string& note :
        {note_about_names(request.dir, classes), note_about_similar_names(request.dir, classes)})
     if (!note.empty()) notes.push_back(note);
@@ -188,6 +197,7 @@ Dataset open_evaluation_classes(const OpenRequest& request, const EvaluationFold
   std::vector<std::string> extra = names_without(tree.names(), classes);
   std::erase_if(extra, [&](const std::string& name) { return !tree.has_images(name); });
   note_extra_classes(folder, extra, classes, notes);
+  for (std::string& warning : warnings_of_dead_classes(tree)) notes.push_back(std::move(warning));
   Dataset set = read_classes(tree, classes, request, std::move(notes));
   const std::string in_other_case = names_in_other_case(extra, classes);
   check(
@@ -255,6 +265,7 @@ bool has_classes(const ClassTree& train) {
 std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vector<fs::path> label_folders) {
   const SplitFolders folders = find_split_folders(request.dir);
   const ClassTree train(folders.train.front());
+  check_no_dead_class(train);
   check_training_classes(train, request.dir);
   label_folders.push_back(request.dir);
   EvaluationChoice choice;
@@ -267,6 +278,7 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vecto
                                        folders.train[i].string()));
   if (choice.folder) warn_of_training_images(train, choice.folder->split, choice.notes);
   if (request.split == Split::train) {
+    for (std::string& warning : warnings_of_dead_classes(train)) choice.notes.push_back(std::move(warning));
     Dataset set = read_classes(train, train.names(), request, choice.notes);
     set.set_origin({train.folder().string(), "train"});
     return set;
@@ -290,6 +302,7 @@ bool has_unusable_evaluation(const fs::path& dir, std::vector<fs::path> label_fo
 
 std::optional<Dataset> open_classes_alone(const OpenRequest& request) {
   if (request.split == Split::evaluation) return std::nullopt;
+  check_no_dead_class(ClassTree(request.dir));
   return read_folders(request, classes_alone(request.dir));
 }
 

@@ -224,6 +224,27 @@ double default_val_fraction_of_shards(bool with_evaluation) {
   return with_evaluation ? 0 : val_fraction_alone;
 }
 
+std::string place_of_evaluation(const std::string& path, const std::string& list) {
+  switch (layout_of(path, list)) {
+    case Layout::list:
+      return fmt::format("say in a third column of {} which images are val", list);
+    case Layout::packs:
+      return "pack a set that has some";
+    case Layout::shards:
+      return find_split_folders(path).train.empty() ? "give it shards called *val*.tar, beside *train*.tar"
+                                                    : "give it DIR/val/*.tar";
+    case Layout::cifar:
+      return detail::place_of_cifar_tests(*detail::find_cifar_binary(path));
+    case Layout::given_shards:
+    case Layout::class_folders:
+    case Layout::kaggle:
+    case Layout::classes_alone:
+    case Layout::none:
+      break;
+  }
+  return "give it DIR/val/<class>/*";
+}
+
 std::string folder_without_labels(const std::string& path, Split part) {
   return unlabelled_part(path, part, layout_of(path, {})).string();
 }

@@ -183,6 +183,10 @@ double default_val_fraction(const std::string& path, const std::string& list = {
 // The same of shards that are given one by one.
 double default_val_fraction_of_shards(bool with_evaluation);
 
+// What a set that has no images to evaluate on would have them by, as advice: "give it DIR/val/<class>/*", or the file or the
+// shards that this layout has them in.
+std::string place_of_evaluation(const std::string& path, const std::string& list = {});
+
 // The folder of a set's images of `part`, if nothing says their classes: they lie in no class folders, and there is no file
 // with labels. For Split::evaluation only if no other folder has images to evaluate on. Such images are left out with a
 // note; with Split::val and Split::test open_dataset throws Error(data, Cause::needs_labels). Otherwise empty. `part` is not

@@ -86,6 +86,7 @@ struct CifarLocation {
 };
 std::optional<CifarLocation> find_cifar_binary(const std::filesystem::path& dir);
 std::optional<Dataset> open_cifar_binary(const OpenRequest& request, const CifarLocation& location);
+std::string place_of_cifar_tests(const CifarLocation& location);  // place_of_evaluation(), of this layout
 // The label of each record of a file. Throws Error(data) if the file does not consist of records, or if a label
 // is too large.
 std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes, int fine_classes,
@@ -94,10 +95,12 @@ std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes
 std::vector<std::string> parse_cifar_classes(std::span<const std::uint8_t> bytes, int expected,
                                              const std::string& path);
 
-// listing.cpp. Names of the folders that lie directly in `dir`, or of the files there whose name `wanted`
-// accepts. They are sorted by bytes, and names that begin with a dot are omitted. A broken link counts as a
-// file. Throws Error(data).
+// listing.cpp. Names of the folders that lie directly in `dir`, of the symbolic links there, whatever they lead to, or of
+// the files whose name `wanted` accepts. They are sorted by bytes, and names that begin with a dot are omitted. A broken
+// link counts as a file. Throws Error(data).
 std::vector<std::string> list_folders(const std::filesystem::path& dir);
+std::vector<std::string> list_links(const std::filesystem::path& dir);
+std::vector<std::string> list_folders_and_links(const std::filesystem::path& dir);
 std::vector<std::string> list_files(const std::filesystem::path& dir, bool (*wanted)(const std::string& name));
 
 }  // namespace kindred::detail

@@ -29,11 +29,26 @@ bool is_folder(const fs::directory_entry& entry) {
   return entry.is_directory(broken_link);
 }
 
+bool is_link(const fs::directory_entry& entry) {
+  std::error_code ignored;
+  return entry.is_symlink(ignored);
+}
+
 }  // namespace
 
 std::vector<std::string> list_folders(const fs::path& dir) {
   return list_entries(dir,
                       [](const fs::directory_entry& entry, const std::string&) { return is_folder(entry); });
+}
+
+std::vector<std::string> list_links(const fs::path& dir) {
+  return list_entries(dir, [](const fs::directory_entry& entry, const std::string&) { return is_link(entry); });
+}
+
+std::vector<std::string> list_folders_and_links(const fs::path& dir) {
+  return list_entries(dir, [](const fs::directory_entry& entry, const std::string&) {
+    return is_link(entry) || is_folder(entry);
+  });
 }
 
 std::vector<std::string> list_files(const fs::path& dir, bool (*wanted)(const std::string& name)) {

@@ -4,7 +4,7 @@
 #include <kindred/data/sets/toy.h>
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/error.h>
-#include <kindred/engine/files/system_message.h>
+#include <kindred/engine/files/atomic_file.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -37,6 +37,11 @@ void validate(const ToySetOptions& o) {
         "the image size must be 16 to 1024 pixels, not {}", o.image_size);
 }
 
+[[noreturn]] void fail_writing(const fs::path& path, int error) {
+  fail(ExitCode::io, "{}: cannot be written: {}; {}", path.string(), std::generic_category().message(error),
+       what_to_do_about(error));
+}
+
 // A file that has its name is complete, because a later call would keep it: it is written under another name, which
 // the next attempt uses again.
 void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
@@ -48,7 +53,14 @@ void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
   bool written = file != nullptr && std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
   if (file) written = std::fclose(file.release()) == 0 && written;  // a full disk may be noticed only here
   written = written && std::rename(temporary.c_str(), path.c_str()) == 0;
-  check(written, ExitCode::io, "{}: cannot be written: {}", path.string(), system_message());
+  if (!written) fail_writing(path, errno);
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, ExitCode::io, "{}: cannot be created: {}; {}", folder.string(), error.message(),
+        what_to_do_about(error.value()));
 }
 
 fs::path image_path(const fs::path& split, int label, int i) {
@@ -58,13 +70,10 @@ fs::path image_path(const fs::path& split, int label, int i) {
 void draw_split(const fs::path& split, const ToySetOptions& o, int per_class, std::uint32_t split_key,
                 const std::function<void()>& before_image) {
   for (int label = 0; label < o.classes; ++label) {
-    std::error_code error;
-    fs::create_directories(split / toy_class_name(label), error);
-    check(!error, ExitCode::io, "{}: cannot be created: {}", (split / toy_class_name(label)).string(),
-          error.message());
+    make_folder(split / toy_class_name(label));
     for (int i = 0; i < per_class; ++i) {
       const fs::path path = image_path(split, label, i);
-      if (fs::is_regular_file(path, error)) continue;  // drawn by an earlier call
+      if (std::error_code ignored; fs::is_regular_file(path, ignored)) continue;  // drawn by an earlier call
       if (before_image) before_image();
       RandomStream random(o.seed, Purpose::toy_data, split_key, static_cast<std::uint32_t>(i),
                           static_cast<std::uint32_t>(label));
@@ -119,16 +128,15 @@ bool make_toy_set(const std::string& out, const ToySetOptions& options,
   validate(options);
   const fs::path folder(out);
   if (is_drawn(folder, options)) return false;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  check(!error, ExitCode::io, "{}: cannot be created: {}", out, error.message());
+  make_folder(folder);
   const std::string text = settings(options);
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(text.data());
   write_file(folder / unfinished_name, {bytes, text.size()});
   draw_split(folder / "train", options, options.per_class, 0, before_image);
   draw_split(folder / "val", options, toy_validation_images(options), 1, before_image);
+  std::error_code error;
   fs::rename(folder / unfinished_name, folder / marker_name, error);
-  check(!error, ExitCode::io, "{}: cannot be written: {}", (folder / marker_name).string(), error.message());
+  if (error) fail_writing(folder / marker_name, error.value());
   return true;
 }
 

@@ -112,6 +112,8 @@ std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
                               request.dir / "classes.txt", request.limits);
   set.set_origin(origin);
   if (!warning.empty()) set.add_note(warning);
+  for (const fs::path& link : find_split_folders(request.dir).dead_links)
+    set.add_note(note_about_dead_split(link));
   warn_of_compressed(request.dir, set);
   return set;
 }

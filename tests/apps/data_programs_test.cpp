@@ -134,6 +134,18 @@ TEST_CASE("pack_dataset: stopped by a full disk it leaves no pack, and goes on")
   CHECK(run_program("check_data", pack + " --no-pictures --strict").code == 0);
 }
 
+TEST_CASE("make_toy_dataset: where files may not grow it says so, and goes on when they may") {
+  const TemporaryFolder folder;
+  const std::string command = (folder / "toy").string() + " --classes 2 --per-class 4 --image-size 256";
+  const auto full = run_program_with("ulimit -f 1;", "make_toy_dataset", command);
+  CAPTURE(full.output);
+  CHECK(full.code == 6);
+  CHECK(is_one_line_error(full));
+  CHECK(says(full, "files may not grow that large here: raise the limit (ulimit -f)\n"));
+  CHECK(run_program("make_toy_dataset", command).code == 0);
+  CHECK(run_program("check_data", (folder / "toy").string() + " --no-pictures --strict").code == 0);
+}
+
 TEST_CASE("pretrain and linear_probe hold out images where a set has none to evaluate on") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = (folder / "run").string();

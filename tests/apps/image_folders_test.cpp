@@ -73,6 +73,42 @@ TEST_CASE("image folders: class folders alone train and are evaluated on a tenth
   CHECK(says(wrong, "--val-fraction 1: expected a share of the training images below 1, or 0 to train on all"));
 }
 
+TEST_CASE("check_data and pretrain: links that lead nowhere, in the place of a class and of a split") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), json = folder / "counts.json";
+  const std::string dead = "a link to /no/such/disk, which is not there";
+  const std::string lost = fs::directory_iterator(set + "/val")->path().filename();
+  fs::remove_all(set + "/val/" + lost);
+  fs::create_symlink("/no/such/disk", set + "/val/" + lost);
+  const auto checked = run_program("check_data", set + " --no-pictures --json " + json);
+  CAPTURE(checked.output);
+  CHECK(checked.code == 0);
+  CHECK(lines_with(checked, "warning: " + set + "/val/" + lost + " is not used: it is " + dead + "\n") == 1);
+  REQUIRE(json_file(json)["odd"].size() == 1);
+  CHECK(json_file(json)["odd"][0]["name"] == set + "/val/" + lost);
+  CHECK(json_file(json)["odd"][0]["what"] == "not part of the set: " + dead);
+
+  fs::remove_all(set + "/val");
+  fs::create_symlink("/no/such/disk", set + "/val");
+  const auto trained = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny);
+  CAPTURE(trained.output);
+  CHECK(trained.code == 0);
+  CHECK(lines_with(trained, "note: " + set + "/val is not used: it is " + dead + "\n") == 1);
+  CHECK(says(trained, "evaluated on 3 images of " + set + "/train (held out)\n"));
+
+  fs::remove_all(set + "/train/" + lost);
+  fs::create_symlink("/no/such/disk", set + "/train/" + lost);
+  const std::string error = set + "/train/" + lost + ": it is " + dead + "; bring that folder back";
+  for (const auto& [program, arguments] : {std::pair<std::string, std::string>{"check_data", " --no-pictures"},
+                                           {"pretrain", " --out " + (folder / "other").string() + tiny}}) {
+    const auto refused = run_program(program, set + arguments);
+    CAPTURE(refused.output);
+    CHECK(refused.code == 3);
+    CHECK(is_one_line_error(refused));
+    CHECK(says(refused, error));
+  }
+}
+
 TEST_CASE("check_data: files that are no part of a set, through links, and folders of them in one line") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), json = folder / "counts.json";

@@ -1,4 +1,5 @@
 // Faults in libraries that do not look whether they got memory (`ulimit -v`).
+#include "../memory_limit.h"
 #include "programs.h"
 
 #include <doctest/doctest.h>
@@ -19,17 +20,10 @@
 namespace kindred {
 namespace {
 
-// Sanitizers reserve terabytes of addresses, which these limits forbid.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool limits_do_not_work = true;
-#else
-constexpr bool limits_do_not_work = false;
-#endif
-
 // oneDNN writes through a null pointer where it has no room for the code that it makes.
 TEST_CASE(
     "memory faults: where a library does not look whether it got memory, the program still ends with a line" *
-    doctest::skip(limits_do_not_work)) {
+    doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";
   REQUIRE(run_program("pretrain", set + " --loss cross_entropy --out " + run + tiny).code == 0);
@@ -70,7 +64,7 @@ int status_after_fault(bool takes_all) {
 }
 
 TEST_CASE("memory faults: a fault is said to be one of memory only if there is none left" *
-          doctest::skip(limits_do_not_work)) {
+          doctest::skip(memory_cannot_be_limited)) {
   const int without = status_after_fault(true), with = status_after_fault(false);
   CHECK(WIFEXITED(without));
   CHECK(WEXITSTATUS(without) == 5);

@@ -1,5 +1,6 @@
 // Programs under limits of memory and threads: one line, code 5, and nothing written by a run that never began.
 #include "../data/png/png_writer.h"
+#include "../memory_limit.h"
 #include "programs.h"
 #include "pseudo_files.h"
 
@@ -14,15 +15,9 @@
 namespace kindred {
 namespace {
 
-// Sanitizers reserve terabytes of addresses, which these limits forbid.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool limits_are_forbidden = true;
-#else
-constexpr bool limits_are_forbidden = false;
-#endif
-
 constexpr const char* memory_limit =
     "ulimit -v 1000000; ";  // kibibytes: the program, and a few hundred megabytes
+const std::string limit_named = "; if that is not enough: ulimit -v allows 976.6 MiB; raise it\n";
 // Every thread would get a stack that is larger than all memory.
 constexpr const char* no_threads = "ulimit -s 8000000; ulimit -v 4000000; ";
 
@@ -35,26 +30,42 @@ void check_ends_with_line(const ProgramResult& result, const std::string& what, 
 }
 
 TEST_CASE("memory limits: a probe without memory for its tensors, or for its pictures" *
-          doctest::skip(limits_are_forbidden)) {
+          doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string command =
       draw_tiny_set(folder) + " --untrained resnet20 -j 1 --out " + (folder / "probe").string();
+  const std::string advice = "; use a smaller --batch-size, --image-size or fewer --workers" + limit_named;
   // The f32 images of a batch have 300 MB, and the results of the first layer 400.
   check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + " --image-size 1024"),
-                       "out of memory", "; use a smaller --batch-size or --image-size\n");
+                       "out of memory", advice);
   // The bytes of its pictures alone have 1.2 GB: std::bad_alloc.
   check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + " --image-size 4096"),
-                       "out of memory on the host; ", "; use a smaller --batch-size or --image-size\n");
+                       "out of memory on the host; ", advice);
+}
+
+TEST_CASE("memory limits: no flag is advised whose value is the smallest" *
+          doctest::skip(memory_cannot_be_limited)) {
+  const TemporaryFolder folder;
+  // The results of the first layer of one image have 1.07 GB.
+  const std::string command = draw_tiny_set(folder) + " --image-size 4096 --stem cifar -b 1 --out " +
+                              (folder / "probe").string() + " --untrained ";
+  check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + "resnet20 --num_workers 0"),
+                       "out of memory", "; use a smaller --image-size" + limit_named);
+  check_ends_with_line(run_program_with(memory_limit, "linear_probe", command + "resnet50 -j0"),
+                       "out of memory",
+                       "; use a smaller --image-size or a smaller model (--untrained resnet20)" + limit_named);
 }
 
 TEST_CASE(
     "memory limits: pretrain sees ulimit -v before it starts, and says what fits if it meets another limit" *
-    doctest::skip(limits_are_forbidden)) {
+    doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
   const std::string command =
       draw_tiny_set(folder) + " --out " + run + " --model resnet18 --image-size 224 -b 24 -j 1 --epochs 1";
-  check_ends_with_line(run_program_with(memory_limit, "pretrain", command), "this run needs ", "--batch-size ");
+  const auto refused = run_program_with(memory_limit, "pretrain", command);
+  check_ends_with_line(refused, "this run needs ", "--batch-size ");
+  CHECK(says(refused, limit_named));
   CHECK(!std::filesystem::exists(run));
 
   const std::filesystem::path root = folder / "root";  // pseudo files that know nothing of the limit
@@ -89,14 +100,15 @@ void write_huge_png(const std::filesystem::path& path) {
 }
 
 TEST_CASE("memory limits: a picture that is too large to decode is named, with advice that can help" *
-          doctest::skip(limits_are_forbidden)) {
+          doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run", huge = folder / "huge.png";
   REQUIRE(run_program("pretrain", set + " --loss cross_entropy --out " + run + tiny).code == 0);
   write_huge_png(huge);
   const std::string advice =
       "; use smaller copies of the largest pictures, or, where several are decoded at once, fewer threads "
-      "(OMP_NUM_THREADS)\n";
+      "(OMP_NUM_THREADS)" +
+      limit_named;
   const std::string what = "out of memory on the host while a picture was decoded: ";
   check_ends_with_line(run_program_with(memory_limit, "classify",
                                         huge + " --device cpu --encoder " + run + " --classifier " + run),
@@ -130,7 +142,7 @@ long peak_of_addresses(const std::string& set, const std::string& run, const std
 }
 
 TEST_CASE("memory limits: under `ulimit -v` workers reserve no arenas of 64 MiB each" *
-          doctest::skip(limits_are_forbidden)) {
+          doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
   const long limited = peak_of_addresses(set, folder / "limited", "ulimit -v 8000000; ");
@@ -140,11 +152,13 @@ TEST_CASE("memory limits: under `ulimit -v` workers reserve no arenas of 64 MiB 
   CHECK(limited + 100'000 < unlimited);
 }
 
-TEST_CASE("memory limits: too few threads" * doctest::skip(limits_are_forbidden)) {
+TEST_CASE("memory limits: too few threads" * doctest::skip(memory_cannot_be_limited)) {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder);
   const std::string advice =
-      "; raise the limit (ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS\n";
+      "; use fewer --workers, a smaller OMP_NUM_THREADS or a smaller ulimit -s; if that is not enough: ulimit "
+      "-v "
+      "allows 3.81 GiB";
   check_ends_with_line(
       run_program_with(no_threads, "pretrain", set + " --out " + (folder / "run").string() + tiny),
       "2 compute threads are wanted, and only 1 can be started: ", advice);

@@ -161,9 +161,9 @@ TEST_CASE("preparation: modes that there are not") {
   const std::string encoder = write_encoder(folder, ResizeMode::crop, ExifMode::ignore);
   refused(run_program("pretrain", set + " --resize zoom --out " + (folder / "r").string() + tiny),
           "--resize zoom: expected one of crop, pad, squash");
-  refused(
-      run_program("embed", set + " --encoder " + encoder + " --resize zoom --out " + (folder / "f").string()),
-      "--resize zoom: expected one of crop, pad, squash");
+  refused(run_program("embed",
+                      set + " --encoder " + encoder + " --resize zoom --out " + (folder / "f.npz").string()),
+          "--resize zoom: expected one of crop, pad, squash");
   refused(run_program("check_data", set + " --exif yes"), "--exif yes: expected one of ignore, apply");
   refused(run_program("linear_probe",
                       set + " --encoder " + encoder + " --exif yes --out " + (folder / "p").string()),

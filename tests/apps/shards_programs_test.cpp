@@ -165,7 +165,7 @@ TEST_CASE("--shards: what cannot be used is one line, with its code") {
   refused("pretrain", shards + " --labels list.csv" + out, 2, "--labels list.csv: shards hold their labels");
   refused("pretrain", shards + " --shard-timeout 0" + out, 2,
           "--shard-timeout 0: expected 0.1 to 86400 seconds");
-  refused("pretrain", shards + " --split test" + out, 2, "has no such images; it has train and val");
+  refused("pretrain", shards + " --split test" + out, 2, "has no such images; it has val\n");
   refused("pretrain", "--shards no-{1..3}.tar" + out, 3, "no-1.tar: there is no such shard");
   refused("pretrain", "--shards 'pipe:echo no such key >&2; exit 127'" + out, 3,
           "shard 1 of 1: pipe:echo no such key >&2; exit 127 failed: exit code 127, and its last words were: "

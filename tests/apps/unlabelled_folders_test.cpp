@@ -139,6 +139,19 @@ TEST_CASE("a flat val/ without labels: embed and classify take its images as the
   CHECK(says(classified, r.set + "/val/5.jpg"));
 }
 
+TEST_CASE("a flat val/ without labels: where embed finds no tests, it names the images that it can take") {
+  const RunWithFlatVal& r = flat_run();
+  const auto result =
+      run_program("embed", r.set + r.encoder + "--split test --out " + (r.folder / "none.npz").string());
+  CAPTURE(result.output);
+  CHECK(result.code == 2);
+  CHECK(says(result, "--split test: " + r.set + " has no such images; it has train and val\n"));
+  CHECK(run_program("embed", r.set + r.encoder + "--split val --out " + (r.folder / "val.npz").string()).code ==
+        0);
+  const auto labelled = run_program("evaluate", r.set + r.model + "--split test");
+  CHECK(says(labelled, "has no such images; it has train\n"));  // it needs labels
+}
+
 TEST_CASE("a flat test/ without labels: a run of a version that held nothing out goes on without") {
   const TemporaryFolder folder;
   const std::string set = draw_set_with_flat_val(folder, "test"), run = folder / "run";

@@ -47,7 +47,7 @@ void expect_good(const ProgramResult& result, const std::string& says) {
 
 TEST_CASE("export, embed and --weights do what they promise") {
   const Trained t;
-  const std::string out = t.folder / "out";
+  const std::string out = t.folder / "out", features_file = out + ".npz";
   const auto exported = [&](const std::string& flags) {
     return run_program("export", t.run + " --out " + out + " " + flags);
   };
@@ -98,9 +98,9 @@ TEST_CASE("export, embed and --weights do what they promise") {
     CHECK(read_bytes(back) == read_bytes(t.encoder));
   }
   SUBCASE("embed: features, labels, paths and classes") {
-    expect_good(run_program("embed", t.set + " --encoder " + t.encoder + " -b 4 --out " + out),
+    expect_good(run_program("embed", t.set + " --encoder " + t.encoder + " -b 4 --out " + features_file),
                 "6 images of 3 classes");
-    const NpzFile file(out);
+    const NpzFile file(features_file);
     CHECK(file.at("features").shape == std::vector<std::int64_t>{6, 64});
     CHECK(file.read<std::int64_t>(file.at("labels")) == std::vector<std::int64_t>{0, 0, 1, 1, 2, 2});
     const auto paths = file.read_texts(file.at("paths"));
@@ -111,9 +111,10 @@ TEST_CASE("export, embed and --weights do what they promise") {
     const auto features = file.read<float>(file.at("features"));
     expect_good(exported("--format torchvision"), "");
     fs::rename(out, t.folder / "tv");
-    expect_good(run_program("embed", t.set + " --weights " + (t.folder / "tv").string() + " -b 6 --out " + out),
+    expect_good(run_program("embed", t.set + " --weights " + (t.folder / "tv").string() + " -b 6 --out " +
+                                         features_file),
                 "105 tensors loaded");
-    const NpzFile again(out);
+    const NpzFile again(features_file);
     const auto others = again.read<float>(again.at("features"));
     REQUIRE(others.size() == features.size());
     for (std::size_t i = 0; i < features.size(); ++i)
@@ -122,19 +123,19 @@ TEST_CASE("export, embed and --weights do what they promise") {
   SUBCASE("embed --split train with a bad image, and --classifier") {
     std::ofstream(fs::directory_iterator(t.set + "/train")->path() / "bad.png") << "no picture";
     const auto result = run_program("embed", t.set + " --split train --encoder " + t.encoder +
-                                                 " --classifier " + t.classifier + " --out " + out);
+                                                 " --classifier " + t.classifier + " --out " + features_file);
     expect_good(result, "24 images");
     expect_good(result, "bad.png");
-    const NpzFile file(out);
+    const NpzFile file(features_file);
     CHECK(file.at("logits").shape == std::vector<std::int64_t>{24, 3});
     CHECK(file.at("paths").shape == std::vector<std::int64_t>{24});
     const std::vector<std::string> names = {toy_class_name(0), toy_class_name(1), toy_class_name(2)};
     CHECK(file.read_texts(file.at("logit_classes")) == names);
     // Of images without classes too: the columns are the classifier's.
     expect_good(run_program("embed", t.set + "/val/" + toy_class_name(1) + " --encoder " + t.encoder +
-                                         " --classifier " + t.classifier + " --out " + out),
+                                         " --classifier " + t.classifier + " --out " + features_file),
                 "3 logits each");
-    const NpzFile of_others(out);
+    const NpzFile of_others(features_file);
     CHECK(of_others.read_texts(of_others.at("logit_classes")) == names);
   }
   SUBCASE("features that are not finite end with code 7, and nothing is written") {
@@ -151,8 +152,8 @@ TEST_CASE("export, embed and --weights do what they promise") {
     save_encoder(broken, model->store, model->info.encoder, model->info.batches_tracked);
     const std::string with = " --encoder " + broken, both = with + " --classifier " + t.classifier,
                       error = "the encoder's features are not finite";
-    expect_error(run_program("embed", t.set + with + " --out " + out), 7, error);
-    CHECK(!fs::exists(out));
+    expect_error(run_program("embed", t.set + with + " --out " + features_file), 7, error);
+    CHECK(!fs::exists(features_file));
     expect_error(run_program("evaluate", t.set + both + " --json " + out), 7, error);
     CHECK(!fs::exists(out));
     for (const char* form : {"", " --csv", " --json"}) {
@@ -303,17 +304,19 @@ TEST_CASE("export, embed and --weights do what they promise") {
           run_program_with("ulimit -f 256;", "export", t.run + " --out " + out + " --format " + format), 6,
           "ulimit");
     CHECK(!fs::exists(out));
-    expect_error(run_program("embed", t.set + " --out " + out), 2, "--encoder");
-    expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --split test --out " + out), 2,
-                 "--split");
-    expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + out), 4,
+    expect_error(run_program("embed", t.set + " --out " + features_file), 2, "--encoder");
+    expect_error(
+        run_program("embed", t.set + " --encoder " + t.encoder + " --split test --out " + features_file), 2,
+        "--split");
+    expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + features_file), 4,
                  "not an encoder");
     expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder +
-                                          " --out " + out),
+                                          " --out " + features_file),
                  4, "holds no classifier");
-    expect_error(run_program_with("ulimit -f 1;", "embed", t.set + " --encoder " + t.encoder + " --out " + out),
+    expect_error(run_program_with("ulimit -f 1;", "embed",
+                                  t.set + " --encoder " + t.encoder + " --out " + features_file),
                  6, "ulimit");
-    CHECK(!fs::exists(out));
+    CHECK(!fs::exists(features_file));
     const std::string tuned =
         t.set + " --out " + (t.folder / "tuned").string() + " --image-size 32 -b 8 --epochs 1 ";
     expect_error(run_program("pretrain", tuned + "--model resnet18 --weights " + t.encoder), 4,

@@ -165,7 +165,15 @@ TEST_CASE("dataset: either half of CIFAR is a set") {
   CHECK(!open_dataset(tens.string(), Split::val).has_value());
   CHECK(contains(open_error(tens), "there are no images to train on, only those for tests"));
   tens.write("data_batch_4.bin", cifar_file(10, 10, false));
-  CHECK(contains(open_error(tens), "data_batch_1.bin: cannot be opened"));
+  CHECK(contains(open_error(tens),
+                 ": files are missing: data_batch_1.bin, data_batch_2.bin, data_batch_3.bin, data_batch_5.bin; "
+                 "unpack the CIFAR archive again"));
+  CHECK(open_dataset(tens.string(), Split::test)->size() == 20);  // it is whole
+  // Of two halves neither of which is whole everything that is missing is named, whatever is asked for.
+  std::filesystem::remove(tens.path() / "test_batch.bin");
+  std::filesystem::remove(tens.path() / "batches.meta.txt");
+  for (const Split split : {Split::train, Split::evaluation, Split::val, Split::test})
+    CHECK(contains(open_error(tens, split), "data_batch_5.bin, test_batch.bin, batches.meta.txt; unpack"));
   // Anybody may call a file test.bin.
   const TempFolder hundreds;
   hundreds.write("test.bin", cifar_file(100, 100, true));
@@ -185,7 +193,7 @@ TEST_CASE("dataset: CIFAR files that are cut, mislabelled or missing") {
   folder.write("data_batch_3.bin", mislabelled);
   CHECK(contains(open_error(folder), "record 1 has label 10, 9 is the largest allowed"));
   std::filesystem::remove(folder.path() / "data_batch_3.bin");
-  CHECK(contains(open_error(folder), "data_batch_3.bin: cannot be opened"));
+  CHECK(contains(open_error(folder), ": a file is missing: data_batch_3.bin; unpack the CIFAR archive again"));
   folder.write("data_batch_3.bin", cifar_file(3, 10, false));
   folder.write("batches.meta.txt", class_list(9));
   CHECK(contains(open_error(folder), "9 class names, 10 expected"));

@@ -135,3 +135,25 @@ TEST_CASE("toy: a call that was stopped is continued by the next one, with the s
   CHECK(files == 16);
   CHECK(files_of_whole == 16);
 }
+
+TEST_CASE("toy: a picture that cannot be written is an error that says what to do") {
+  const TempFolder folder;
+  ToySetOptions o;
+  o.classes = 2;
+  o.per_class = 1;
+  o.image_size = 16;
+  const std::filesystem::path out = folder.path() / "toy";
+  // A folder stands where the picture is to be written.
+  const auto stand_in_the_way = [&] {
+    for (int label = 0; label < 2; ++label)
+      std::filesystem::create_directories(out / "train" / toy_class_name(label) / ".00000.jpg.tmp/full");
+  };
+  const std::string error = error_of([&] { make_toy_set(out.string(), o, stand_in_the_way); });
+  CHECK(error ==
+        (out / "train" / toy_class_name(0) / "00000.jpg").string() +
+            ": cannot be written: Is a directory; there is a folder of that name: choose another name");
+  folder.write("plain", {1});
+  CHECK(error_of([&] {
+          make_toy_set((folder.path() / "plain/toy").string(), o);
+        }).ends_with("plain/toy: cannot be created: Not a directory; its folder does not exist: create it"));
+}

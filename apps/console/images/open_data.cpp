@@ -21,16 +21,17 @@ namespace {
 constexpr Named<Split> split_names[] = {
     {Split::train, "train"}, {Split::val, "val"}, {Split::test, "test"}, {Split::evaluation, "evaluation"}};
 
-// Names of the parts of a set that can be opened.
+// Names of the parts of a set that the program can open by --split.
 std::vector<const char*> parts_there(const DataFlags& data) {
   std::vector<const char*> parts;
   for (const auto& [split, name] : split_names) {
-    if (split == Split::evaluation) continue;
+    if (split == Split::evaluation || (data.trains && split == Split::train)) continue;
     try {
       DatasetOptions options = data.options(split);
       options.shards = data.fetched_shards();
       if (open_dataset(data.path, split, options)) parts.push_back(name);
-    } catch (const Error&) {  // it cannot be used either
+    } catch (const Error& error) {  // it cannot be used either
+      if (data.takes_unlabelled && error.cause() == Cause::needs_labels) parts.push_back(name);
     }
   }
   return parts;
@@ -38,6 +39,9 @@ std::vector<const char*> parts_there(const DataFlags& data) {
 
 [[noreturn]] void fail_no_split(const DataFlags& data) {
   const std::vector<const char*> parts = parts_there(data);
+  check(!parts.empty() || !data.trains, ExitCode::usage,
+        "--split {}: {} has no such images, and no others to evaluate on; {}", data.named_split, data.path,
+        data.evaluation_advice());
   fail(ExitCode::usage, "--split {}: {} has no such images; it has {}", data.named_split, data.path,
        parts.empty() ? "no others that can be used" : fmt::format("{}", fmt::join(parts, " and ")));
 }
@@ -105,6 +109,11 @@ std::shared_ptr<const GivenShards> DataFlags::fetched_shards() const {
   return fetched_;
 }
 
+std::string DataFlags::evaluation_advice() const {
+  const std::string own = shards.empty() ? place_of_evaluation(path, labels) : "add --val-shards";
+  return own + ", or hold some out by --val-fraction";
+}
+
 Dataset DataFlags::open_all_shards() const {
   DataFlags all = *this;
   all.val_fraction = 0;
@@ -119,8 +128,11 @@ Dataset DataFlags::open_all_shards() const {
 Dataset DataFlags::open_asked() const {
   const bool of_train = asked_split() == Split::train;
   const auto dataset = open(of_train ? Split::train : Split::evaluation);
-  check(dataset.has_value(), ExitCode::data,
-        "{} has no val or test images that can be used; {}, or use --split train", path, no_evaluation_advice);
+  if (!dataset) {
+    const std::vector<const char*> parts = parts_there(*this);
+    fail(ExitCode::data, "{} has no val or test images that can be used; {}{}", path, evaluation_advice(),
+         parts.empty() ? "" : fmt::format(", or use --split {}", fmt::join(parts, " or ")));
+  }
   print_notes(*dataset);
   return *dataset;
 }

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/dry_run/fitting_sizes.h>
 #include <kindred/apps/training/step_parts.h>
@@ -6,6 +7,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <numeric>
 #include <vector>
 
@@ -21,8 +24,8 @@ bool fits_or_is_too_small(const PretrainOptions& options, const FitsIntoMemory& 
   try {
     return fits(options);
   } catch (const Error& error) {
-    if (error.cause() != Cause::small_batch) throw;
-    return false;  // too few images for the statistics of a batch norm
+    if (error.cause() != Cause::small_batch && error.cause() != Cause::small_image) throw;
+    return false;  // too few values for the statistics of a batch norm
   }
 }
 
@@ -43,12 +46,77 @@ std::string named_sizes(const FittingSizes& sizes) {
   if (sizes.workers) ways.push_back(fmt::format("--workers {}", *sizes.workers));
   if (sizes.batch > 0) ways.push_back(fmt::format("--batch-size {}", sizes.batch));
   if (sizes.micro_batch > 0) ways.push_back(fmt::format("--micro-batch {}", sizes.micro_batch));
-  std::string text;
-  for (std::size_t i = 0; i < ways.size(); ++i) {
-    if (i > 0) text += i + 1 == ways.size() ? " or " : ", ";
-    text += ways[i];
+  return alternatives(ways);
+}
+
+// The smallest run with this model and images of this size.
+PretrainOptions smallest_run(const PretrainOptions& options) {
+  PretrainOptions smallest = options;
+  smallest.workers = 0;
+  smallest.micro_batch = 0;
+  smallest.batch_size = std::max(least_batch(options), options.per_class);
+  if (const std::int64_t rest = smallest.batch_size % options.processes; rest != 0)
+    smallest.batch_size += options.processes - rest;
+  return smallest;
+}
+
+PretrainOptions with_image_size(PretrainOptions o, int side) {
+  for (ViewGroup& group : o.view_groups) group.size = std::min(group.size, side);
+  o.image_size = side;
+  return o;
+}
+
+// What can be smaller about a run whose batch is the smallest, as bits of a set.
+constexpr unsigned smaller_pictures = 1, smaller_images = 2, smaller_network = 4;
+constexpr std::array<std::pair<unsigned, const char*>, 3> names_of_reductions{
+    {{smaller_pictures, "smaller copies of the largest pictures"},
+     {smaller_images, "a smaller --image-size"},
+     {smaller_network, "a smaller --model"}}};
+
+unsigned possible_reductions(const PretrainOptions& o, const PictureMemory& largest) {
+  const bool has_model_of_file = !o.weights.empty() || o.resume;
+  return (largest.peak() > 0 ? smaller_pictures : 0) |
+         (o.image_size > smallest_image_size ? smaller_images : 0) |
+         (o.model != smallest_model && !has_model_of_file ? smaller_network : 0);
+}
+
+// Whether the run fits if all of these are as small as can be.
+bool fits_with(unsigned reductions, PretrainOptions o, const RoomForRun& room) {
+  const FitsIntoMemory& fits = (reductions & smaller_pictures) != 0 ? room.fits_without_pictures : room.fits;
+  if ((reductions & smaller_network) != 0) o.model = smallest_model;
+  if ((reductions & smaller_images) == 0) return fits_or_is_too_small(o, fits);
+  // The smallest images are too small for some networks.
+  for (int side = smallest_image_size; side < o.image_size; side *= 2)
+    if (fits_or_is_too_small(with_image_size(o, side), fits)) return true;
+  return false;
+}
+
+// The fewest that are enough: "a smaller --image-size and a smaller --model". Empty if all of them are not.
+std::string reductions_that_help(const PretrainOptions& smallest, const RoomForRun& room) {
+  const unsigned possible = possible_reductions(smallest, room.largest), all = (1U << 3) - 1;
+  std::vector<std::string> ways;
+  for (int count = 1; count <= 3 && ways.empty(); ++count) {
+    for (unsigned set = 1; set <= all; ++set) {
+      if (std::popcount(set) != count || (set & ~possible) != 0 || !fits_with(set, smallest, room)) continue;
+      std::string& way = ways.emplace_back();
+      for (const auto& [bit, name] : names_of_reductions)
+        if ((set & bit) != 0) way += (way.empty() ? "" : " and ") + std::string(name);
+    }
   }
-  return text;
+  return alternatives(ways);
+}
+
+// "68.7 MiB for loading the largest picture, of 4000 x 3000 pixels, and 95.7 MiB for threads, buffers and free blocks": what
+// takes the most of that which may be smaller, and what cannot.
+std::string named_parts(const NeededParts& parts, const PictureMemory& largest) {
+  std::pair<std::size_t, std::string> most{parts.activations, "the activations of a step"};
+  if (parts.model > most.first) most = {parts.model, "the model, its gradients and the optimizer"};
+  if (parts.pictures > most.first)
+    most = {parts.pictures,
+            fmt::format("loading the largest picture, of {} x {} pixels,", largest.width, largest.height)};
+  return fmt::format("{} for {} and {} for threads, buffers and free blocks",
+                     format_bytes(static_cast<double>(most.first)), most.second,
+                     format_bytes(static_cast<double>(parts.others)));
 }
 
 }  // namespace
@@ -105,35 +173,33 @@ FittingSizes fitting_sizes(const PretrainOptions& options, const FitsIntoMemory&
   return sizes;
 }
 
-std::string advice_about_sizes(const PretrainOptions& options, const FitsIntoMemory& fits,
-                               const FitsIntoMemory& fits_without_pictures, const PictureMemory& largest) {
-  if (const std::string ways = named_sizes(fitting_sizes(options, fits)); !ways.empty())
-    return ways + " should fit";
-  PretrainOptions smallest = options;
-  smallest.workers = 0;
+std::string advice_about_sizes(const PretrainOptions& options, const RoomForRun& room) {
+  if (const std::string ways = named_sizes(fitting_sizes(options, room.fits)); !ways.empty())
+    return with_last_way_out(ways + " should fit", room.limit);
   if (options.workers > 0) {
-    if (const std::string ways = named_sizes(fitting_sizes(smallest, fits)); !ways.empty())
-      return "--workers 0 with " + ways + " should fit";
+    PretrainOptions without_workers = options;
+    without_workers.workers = 0;
+    if (const std::string ways = named_sizes(fitting_sizes(without_workers, room.fits)); !ways.empty())
+      return with_last_way_out("--workers 0 with " + ways + " should fit", room.limit);
   }
-  smallest.batch_size = std::max(least_batch(options), options.per_class);
-  if (const std::int64_t rest = smallest.batch_size % options.processes; rest != 0)
-    smallest.batch_size += options.processes - rest;
-  smallest.micro_batch = 0;
-  if (!fits_or_is_too_small(smallest, fits) && fits_or_is_too_small(smallest, fits_without_pictures))
-    return fmt::format(
-        "not even --workers 0 and a batch of {} fit, because loading the largest picture ({} x {} pixels) "
-        "takes {}: smaller copies of the largest pictures are needed",
-        smallest.batch_size, largest.width, largest.height, format_bytes(static_cast<double>(largest.peak())));
-  return fmt::format(
-      "not even a batch of {} fits with {} at {} pixels: a smaller --image-size or --model is needed",
-      smallest.batch_size, options.model, options.image_size);
+  const PretrainOptions smallest = smallest_run(options);
+  const std::string head = fmt::format(
+      "not even --workers 0 and a batch of {} fit with {} at {} pixels, with {}", smallest.batch_size,
+      smallest.model, smallest.image_size, named_parts(room.parts(smallest), room.largest));
+  const std::string help = reductions_that_help(smallest, room);
+  if (!help.empty()) return head + "; " + with_last_way_out("use " + help, room.limit);
+  return head + "; " + (room.limit.empty() ? "more memory is needed" : room.limit);
 }
 
-std::string advice_about_loading(std::int64_t workers) {
-  if (workers > 1)
-    return fmt::format("use --workers {}, so that fewer pictures are decoded at once", workers / 2);
-  const std::string copies = "use smaller copies of the largest pictures, or a smaller --batch-size";
-  return workers == 1 ? "use --workers 0; if that is not enough, " + copies : copies;
+std::string advice_about_loading(const PretrainOptions& options, const std::string& limit) {
+  if (options.workers > 1)
+    return with_last_way_out(
+        fmt::format("use --workers {}, so that fewer pictures are decoded at once", options.workers / 2),
+        limit);
+  std::string copies = "use smaller copies of the largest pictures";
+  if (options.batch_size > smallest_run(options).batch_size) copies += ", or a smaller --batch-size";
+  return with_last_way_out(options.workers == 1 ? "use --workers 0; if that is not enough, " + copies : copies,
+                           limit);
 }
 
 }  // namespace kindred

@@ -32,14 +32,29 @@ struct FittingSizes {
 
 FittingSizes fitting_sizes(const PretrainOptions& options, const FitsIntoMemory& fits);
 
-// "--workers 2 or --batch-size 8 should fit"; with no workers at all if one change alone does not help; or what else is
-// needed. `fits_without_pictures` says the same as `fits` of a set whose pictures take no memory to decode. `largest` is the
-// largest picture.
-std::string advice_about_sizes(const PretrainOptions& options, const FitsIntoMemory& fits,
-                               const FitsIntoMemory& fits_without_pictures, const PictureMemory& largest);
+// What of a run needs room, in bytes.
+struct NeededParts {
+  std::size_t pictures = 0;     // while they are decoded
+  std::size_t model = 0;        // parameters, gradients, optimizer state
+  std::size_t activations = 0;  // of a step, with its batch
+  std::size_t others = 0;       // threads, batches that are prepared, blocks that are free
+};
 
-// The advice where memory ran out while pictures were loaded by so many workers, although the run was expected to fit. It
+// The room that there is for a run, and what its user can do about it.
+struct RoomForRun {
+  FitsIntoMemory fits{};
+  FitsIntoMemory fits_without_pictures{};  // the same of a set whose pictures take no memory to decode
+  PictureMemory largest{};                 // the largest picture
+  std::function<NeededParts(const PretrainOptions&)> parts{};
+  std::string limit{};  // advice_about_limit(), of the limit that leaves no more room
+};
+
+// "--workers 2 or --batch-size 8 should fit"; with no workers at all if one change alone does not help. If not even the smallest
+// batch fits: what that takes, and what else can be smaller and would be enough. The limit is the last way out.
+std::string advice_about_sizes(const PretrainOptions& options, const RoomForRun& room);
+
+// The advice where memory ran out while pictures were loaded, although the run was expected to fit. It
 // names no number for the batch size, which was found to fit.
-std::string advice_about_loading(std::int64_t workers);
+std::string advice_about_loading(const PretrainOptions& options, const std::string& limit);
 
 }  // namespace kindred

@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/process_memory.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/dry_run/address_space.h>
@@ -58,7 +59,8 @@ constexpr std::size_t without_limit = std::numeric_limits<std::size_t>::max();
 std::optional<Room> room_on_host(int sharing) {
   const std::optional<std::size_t> memory = available_memory();
   if (!memory) return std::nullopt;
-  return Room{*memory / static_cast<std::size_t>(sharing), available_addresses().value_or(without_limit)};
+  const std::optional<MemoryLimit> addresses = limit_of_addresses();
+  return Room{*memory / static_cast<std::size_t>(sharing), addresses ? addresses->left : without_limit};
 }
 
 // Of a run's threads and stacks. The threads that run now are some of them.
@@ -90,21 +92,43 @@ FitsIntoMemory fits_into(const Room& available, const NeededRoom& needed) {
   return [&available, needed](const PretrainOptions& o) { return available.holds(needed(o)); };
 }
 
+// The room that a run needs, and what of it for what.
+std::function<NeededParts(const PretrainOptions&)> needed_parts(Device device, const Dataset& train,
+                                                                const PictureMemory& largest) {
+  return [device, &train, largest](const PretrainOptions& o) {
+    const MemoryPrediction prediction = predict_few_micro_batches(o, device, train.classes());
+    const Room all = needed_room(device, train, largest)(o);
+    NeededParts parts;
+    parts.model = prediction.parameter_bytes;
+    parts.activations = prediction.step_peak - std::min(prediction.step_peak, parts.model);
+    parts.pictures = is_host(device) ? memory_of_decoding(o, largest) : 0;
+    const std::size_t named = parts.model + parts.activations + parts.pictures;
+    const std::size_t needed = std::max(all.memory, limit_of_addresses() ? all.addresses : 0);
+    parts.others = needed - std::min(needed, named);
+    return parts;
+  };
+}
+
 std::string advice_about_room(const PretrainOptions& options, Device device, const Dataset& train,
-                              const PictureMemory& largest, const Room& available) {
-  return advice_about_sizes(options, fits_into(available, needed_room(device, train, largest)),
-                            fits_into(available, needed_room(device, train, {})), largest);
+                              const PictureMemory& largest, const Room& available,
+                              const std::optional<MemoryLimit>& limit) {
+  return advice_about_sizes(options,
+                            {.fits = fits_into(available, needed_room(device, train, largest)),
+                             .fits_without_pictures = fits_into(available, needed_room(device, train, {})),
+                             .largest = largest,
+                             .parts = needed_parts(device, train, largest),
+                             .limit = advice_about_limit(limit)});
 }
 
 // Throws Error(device) if the threads of a run get no stacks, which no smaller batch would change.
-void check_stacks(const PretrainOptions& options, std::size_t addresses) {
+void check_stacks(const PretrainOptions& options, const MemoryLimit& addresses) {
   check_threads_start();  // otherwise a loop would, later, and say how many threads there can be
   const Reservation reservation = reserved_for_threads(options);
   const std::size_t bytes = addresses_of_stacks(reservation);
-  check(bytes <= addresses, ExitCode::device, Cause::out_of_threads,
-        "the stacks of {} need {} of addresses, and ulimit -v leaves {}",
-        counted(reservation.threads, "thread"), format_bytes(static_cast<double>(bytes)),
-        format_bytes(static_cast<double>(addresses)));
+  check(bytes <= addresses.left, ExitCode::device, Cause::out_of_threads,
+        "the stacks of {} need {} of addresses, and {} leaves {}", counted(reservation.threads, "thread"),
+        format_bytes(static_cast<double>(bytes)), addresses.name,
+        format_bytes(static_cast<double>(addresses.left)));
 }
 
 }  // namespace
@@ -124,7 +148,8 @@ std::optional<std::size_t> check_memory(const PretrainOptions& options, Device d
   const MemoryOfPictures pictures = memory_of_pictures(train);
   const std::optional<Room> available = room_on_host(sharing);
   if (!available) return std::nullopt;
-  if (available->addresses != without_limit) check_stacks(options, available->addresses);
+  const std::optional<MemoryLimit> addresses = limit_of_addresses();
+  if (addresses) check_stacks(options, *addresses);
   const Room of_run = needed_room(device, train, pictures.largest)(options);
   const auto shown = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   if (available->holds(of_run)) {
@@ -137,25 +162,33 @@ std::optional<std::size_t> check_memory(const PretrainOptions& options, Device d
         shown(kept), shown(wanted));
     return kept;
   }
-  const std::string help = advice_about_room(options, device, train, pictures.largest, *available);
-  check(of_run.addresses <= available->addresses, ExitCode::device,
+  const bool has_addresses = of_run.addresses <= available->addresses;
+  const std::string help = advice_about_room(options, device, train, pictures.largest, *available,
+                                             has_addresses ? limit_of_memory() : addresses);
+  check(has_addresses, ExitCode::device,
         "this run needs {} of addresses ({} of memory; the rest is stacks of threads and free blocks), and "
-        "ulimit -v leaves {}; {}",
-        shown(of_run.addresses), shown(of_run.memory), shown(available->addresses), help);
+        "{} leaves {}; {}",
+        shown(of_run.addresses), shown(of_run.memory), addresses ? addresses->name : "",
+        shown(available->addresses), help);
   fail(ExitCode::device, "this run needs {} of memory{}, and {} are available; {}", shown(of_run.memory),
        sharing > 1 ? fmt::format(" in each of {} processes", sharing) : "", shown(available->memory), help);
 }
 
 void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
                            const Dataset& train, int sharing) {
+  std::optional<MemoryLimit> limit = limit_of_addresses();
+  if (!limit) limit = limit_of_memory();
+  if (error.cause() == Cause::other)  // it says itself what helps
+    fail(ExitCode::device, "{}", with_last_way_out(error.what(), advice_about_limit(limit)));
   if (error.cause() == Cause::out_of_memory_loading)
-    fail(ExitCode::device, "{}; {}", error.what(), advice_about_loading(options.workers));
+    fail(ExitCode::device, "{}; {}", error.what(), advice_about_loading(options, advice_about_limit(limit)));
   memory_pool(device).trim();
   std::optional<Room> available;
   if (device == Device::cuda) {
     std::size_t free = 0, total = 0;
     gpu().free_and_total(free, total);
     available = Room{free, without_limit};
+    limit.reset();  // of the host
   } else {
     available = room_on_host(sharing);
   }
@@ -165,7 +198,7 @@ void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& opti
   // Fewer workers are no help to a step that found no memory although there was room for all of them.
   if (available->holds(needed_room(device, train, largest)(options))) expected.workers = 0;
   fail(ExitCode::device, "{}; {}", error.what(),
-       advice_about_room(expected, device, train, largest, *available));
+       advice_about_room(expected, device, train, largest, *available, limit));
 }
 
 }  // namespace kindred

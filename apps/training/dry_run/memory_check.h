@@ -17,11 +17,11 @@ namespace kindred {
 std::int64_t largest_batch(PretrainOptions options, Device device, std::size_t bytes, int classes = 2);
 
 // Throws Error(device) if training on the host takes more memory than is available
-// (apps/console/process_memory.h), or more addresses than `ulimit -v` leaves (address_space.h). The line says what is
-// needed, what is available, and which --workers, --batch-size or --micro-batch should fit (fitting_sizes.h); or that the
-// threads get no stacks. Does nothing for a GPU, or if it is not known what is available. Takes no memory for tensors, and
-// writes nothing. Throws Error(usage) for options that every step would refuse, as for images that are too small for the
-// network.
+// (apps/console/process_memory.h), or more addresses than `ulimit -v` or `ulimit -d` leaves (address_space.h). The line says
+// what is needed, what is available, which --workers, --batch-size or --micro-batch should fit or what else helps
+// (fitting_sizes.h), and which limit is in force; or that the threads get no stacks. Does nothing for a GPU, or if it is not
+// known what is available. Takes no memory for tensors, and writes nothing. Throws Error(usage) for options that every step
+// would refuse, as for images that are too small for the network.
 //
 // Decoded pictures that are kept for the next epoch are not needed. Returns how many bytes of them may be kept
 // (PretrainOptions::picture_cache), and prints a line, if not as many as usual fit; otherwise nothing.
@@ -31,7 +31,7 @@ std::optional<std::size_t> check_memory(const PretrainOptions& options, Device d
                                         int sharing = 1);
 
 // Rethrows `error` with the same advice, for the memory that is free now that the run has ended. If memory ran out while
-// pictures were loaded, the advice is fewer --workers.
+// pictures were loaded, the advice is fewer --workers or smaller pictures.
 [[noreturn]] void explain_out_of_memory(const OutOfMemory& error, const PretrainOptions& options, Device device,
                                         const Dataset& train, int sharing = 1);
 

@@ -22,9 +22,10 @@ namespace {
 
 constexpr std::size_t largest_config = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
 
-// What is made from other options, what the set was like, and how many processes there were.
-constexpr std::array<std::string_view, 7> names_not_read = {
-    "augmentation", "pixel_mean", "pixel_std", "images", "evaluated_on", "data_fingerprint", "processes"};
+// What is made from other options, what the set and the file of weights were like, and how many processes there were.
+constexpr std::array<std::string_view, 8> names_not_read = {"augmentation", "pixel_mean",   "pixel_std",
+                                                            "images",       "evaluated_on", "data_fingerprint",
+                                                            "processes",    "weights_xxh3"};
 
 // Whether a name in the file says an option, and not what the run was like otherwise.
 bool may_be_option(const std::string& name) {

@@ -179,6 +179,7 @@ PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
 
 void PretrainFlags::fit_config(const CommandLine& line) {
   if (config_file_.empty()) return;
+  plain_.config = config_file_;
   resolve_config_paths({line, config_file_, config_started_in_}, plain_, config_, data_of_config_);
   if (!line.has("DIR")) plain_.data.said_in = config_file_;
   if (config_is_of_resumed_run_)

@@ -69,6 +69,7 @@ const char* name(OptimizerKind kind);
 struct PretrainOptions {
   DataFlags data;
   std::string out, weights;
+  std::string config;  // the file of --config, or of the run that --resume names; empty: none
   bool best = false;  // `weights` is the folder of a run, whose best encoder is meant
   std::string
       freeze_until;  // the last stage of the encoder that does not learn (ResNet::freeze_until); empty: none

@@ -8,8 +8,10 @@
 #include <unistd.h>  // defines: close, getpid
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <string_view>
+#include <system_error>
 
 namespace kindred {
 namespace {
@@ -165,15 +167,18 @@ void CheckpointFolder::set_aside(const Found& found) {
     fs::rename(path, path.string() + std::string(damaged_suffix), ignored);
 }
 
-FirstSave::FirstSave(const fs::path& run) : file_(run / first_save_name) {
+FirstSave::FirstSave(const fs::path& run) : newest_(run / newest_name), mark_(run / first_save_name) {
   std::error_code ignored;
-  if (fs::exists(run / newest_name, ignored)) return;
-  std::ofstream mark(file_);
+  if (fs::exists(newest_, ignored)) return;
+  const bool is_marked = std::ofstream(mark_).is_open();
+  const int error = errno;
+  check(is_marked, ExitCode::io, "{} cannot be written: {}; {}", mark_.string(),
+        std::generic_category().message(error), what_to_do_about(error));
 }
 
 FirstSave::~FirstSave() {
   std::error_code ignored;
-  fs::remove(file_, ignored);
+  if (fs::exists(newest_, ignored)) fs::remove(mark_, ignored);
 }
 
 bool is_checkpoint_name(const std::string& name) {

@@ -48,20 +48,21 @@ class CheckpointFolder {
   FileOperations& files_;
 };
 
-// A file that is in RUN while a run's first save goes on. Its encoder is written before its checkpoint, so after a kill
-// between the two this tells an encoder that never had a checkpoint from one whose checkpoints were lost.
+// A file that is in RUN from the beginning of a run's first save until there is a checkpoint. The encoder is written before
+// the checkpoint, so if the process is killed or the disk is full between the two, this tells an encoder that never had a
+// checkpoint from one whose checkpoints were lost.
 inline constexpr const char* first_save_name = ".kindred-first-save";
 
-// Writes that file if RUN has no checkpoint, and removes it however the save ends.
+// Writes that file if RUN has no checkpoint, and removes it at the end if it has one then.
 class FirstSave {
  public:
-  explicit FirstSave(const std::filesystem::path& run);
+  explicit FirstSave(const std::filesystem::path& run);  // throws Error(io)
   ~FirstSave();
   FirstSave(const FirstSave&) = delete;
   FirstSave& operator=(const FirstSave&) = delete;
 
  private:
-  std::filesystem::path file_;
+  std::filesystem::path newest_, mark_;
 };
 
 // Returns true if a run gives this name to a file in RUN/checkpoints.

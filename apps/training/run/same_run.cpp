@@ -3,6 +3,7 @@
 #include <kindred/apps/training/options/resume_flag.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
+#include <kindred/apps/training/run/start.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
 
@@ -87,8 +88,11 @@ bool says_other_settings(const nlohmann::json& before, const nlohmann::json& now
   }
   // What the file has only of some runs, and this one no more.
   for (const auto& [key, value] : before.items())
-    if (!now.contains(key) && !is_fact_of_start(key) && key != device_asked && key != "evaluated_on")
+    if (!now.contains(key) && !is_fact_of_start(key) && key != device_asked && key != "evaluated_on" &&
+        key != weights_checksum)
       return true;
+  if (facts.contains(weights_checksum) && says(before, weights_checksum) != says(facts, weights_checksum))
+    return true;
   if (says(before, started_in) != says(facts, started_in) && has_relative_path(now)) return true;
   return says(before, "device") != says(facts, "device") || says(before, device_asked) != says(now, "device") ||
          !is_on_same_images(before, now);

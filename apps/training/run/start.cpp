@@ -3,6 +3,7 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/seen_images.h>
+#include <kindred/apps/training/options/config_paths.h>
 #include <kindred/apps/training/options/set_defaults.h>
 #include <kindred/apps/training/run/best/best_encoder.h>
 #include <kindred/apps/training/run/classifier/classifier_result.h>
@@ -16,11 +17,14 @@
 #include <kindred/apps/training/training_data.h>
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/safetensors.h>
+#include <kindred/engine/files/safetensors_checksum.h>
 #include <kindred/models/weights_file.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 
 #include <algorithm>
+#include <exception>
 #include <filesystem>
 #include <system_error>
 #include <vector>
@@ -45,8 +49,8 @@ void check_free_for_classifier(const PretrainOptions& options) {
           name);
 }
 
-// Whether training from the beginning would replace an encoder. That of a first save that was killed before its checkpoint
-// was there is of no worth: the job starts again by itself.
+// Whether training from the beginning would replace an encoder. That of a first save that ended before its checkpoint was
+// there is of no worth: the job starts again by itself.
 bool would_replace_encoder(const fs::path& run) {
   std::error_code ignored;
   return !fs::exists(run / first_save_name, ignored) &&
@@ -61,6 +65,44 @@ std::optional<EncoderInfo> known_encoder(const fs::path& file) {
   } catch (const Error&) {  // the flags say which model it is, and its tensors alone do not
     return std::nullopt;
   }
+}
+
+// What a file of weights says about its own bytes. Files of other programs say nothing.
+std::string checksum_in(const fs::path& file) {
+  try {
+    const SafetensorsFile opened(file);
+    const auto found = opened.metadata().find(safetensors_checksum_key);
+    return found == opened.metadata().end() ? std::string() : found->second;
+  } catch (const Error&) {  // it is in another format
+    return {};
+  }
+}
+
+// The settings in the file of --config, if the weights that it gives are those of `options`; otherwise null.
+nlohmann::json settings_of_weights(const PretrainOptions& options) {
+  if (options.config.empty()) return nlohmann::json();
+  try {
+    nlohmann::json settings = read_json(place_of_settings(options.config));
+    const bool is_same =
+        settings.is_object() &&
+        is_same_place(settings.value("weights", ""), settings.value(started_in, ""), options.weights) &&
+        settings.value("best", false) == options.best;
+    return is_same ? settings : nlohmann::json();
+  } catch (const std::exception&) {  // it is gone, or a value is of another kind
+    return nlohmann::json();
+  }
+}
+
+// A line that begins with "warning: " if the run of --config began with other weights of that name; otherwise empty.
+std::string other_weights_warning(const PretrainOptions& options, const std::string& checksum) {
+  const nlohmann::json settings = settings_of_weights(options);
+  if (!settings.is_object() || !settings.contains(weights_checksum)) return {};
+  if (settings[weights_checksum] == checksum) return {};
+  return fmt::format(
+      "warning: {} has changed since the run of {} began with it, so this run will not be the same; give the "
+      "weights "
+      "of then by --weights",
+      options.weights, options.config);
 }
 
 }  // namespace
@@ -98,17 +140,20 @@ nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& trai
   return config;
 }
 
-std::vector<std::optional<HeldOutImages>> load_initial_weights(const PretrainOptions& options,
-                                                               ParameterStore& store,
-                                                               const std::optional<Dataset>& evaluation) {
+InitialWeights load_initial_weights(const PretrainOptions& options, ParameterStore& store,
+                                    const std::optional<Dataset>& evaluation) {
   const auto file = weights_file("--weights", options.weights, options.best);
   fmt::print("{}\n", load_weights(file, store).to_string());
+  InitialWeights weights{.checksum = checksum_in(file)};
+  if (const std::string other = other_weights_warning(options, weights.checksum); !other.empty())
+    fmt::print("{}\n", one_line(other));
   const std::optional<EncoderInfo> encoder = known_encoder(file);
-  if (!encoder) return {};
+  if (!encoder) return weights;
   const std::string warning =
       evaluation ? seen_images_warning(*encoder, *evaluation, "encoder of --weights") : std::string();
   if (!warning.empty()) fmt::print("{}\n", one_line(warning));
-  return trainings_up_to(*encoder);
+  weights.trained_before = trainings_up_to(*encoder);
+  return weights;
 }
 
 nlohmann::json earlier_settings(const PretrainOptions& asked) {
@@ -200,6 +245,9 @@ void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& 
     const nlohmann::json before = settings_of_run(options_.out);
     written.erase(started);  // a run of an earlier version does not say it
     if (before.is_object() && before.contains(started)) written[started] = before[started];
+    const bool keeps_weights = before.is_object() && before.contains(weights_checksum) &&
+                               !options_.weights.empty() && !facts.contains(weights_checksum);
+    if (keeps_weights) written[weights_checksum] = before[weights_checksum];
   }
   write_json(file, written);
 }

@@ -41,11 +41,19 @@ nlohmann::json config_of_run(const PretrainOptions& options, const Dataset& trai
 // do for a start that finds the run finished. `run` is what its newest checkpoint says.
 bool has_all_files(const PretrainOptions& options, const RunState& run);
 
-// Sets the weights of --weights in place of the random initial ones, and prints which, and a warning if their encoder has
-// seen images of `evaluation`. Returns what the new encoder keeps of it (EncoderInfo::trained_before). Throws Error(file).
-std::vector<std::optional<HeldOutImages>> load_initial_weights(const PretrainOptions& options,
-                                                               ParameterStore& store,
-                                                               const std::optional<Dataset>& evaluation);
+// The weights that a run begins with, if --weights gives them.
+struct InitialWeights {
+  std::vector<std::optional<HeldOutImages>> trained_before{};  // what the new encoder keeps (EncoderInfo)
+  std::string checksum{};  // of their file, as it says itself; empty: it says none
+};
+
+// The key of that checksum in config.json. A replay from that file tells by it that the file of weights has changed.
+inline constexpr const char* weights_checksum = "weights_xxh3";
+
+// Sets the weights of --weights in place of the random initial ones, and prints which. Warns if their encoder has seen images
+// of `evaluation`, and if the run of the file of --config began with other weights of that name. Throws Error(file).
+InitialWeights load_initial_weights(const PretrainOptions& options, ParameterStore& store,
+                                    const std::optional<Dataset>& evaluation);
 
 class RunStart {
  public:

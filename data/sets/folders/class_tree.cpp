@@ -1,5 +1,6 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
+#include <kindred/data/sets/folders/dead_links.h>
 
 #include <algorithm>
 #include <utility>
@@ -16,11 +17,16 @@ bool ClassTree::has(const std::string& name) const {
   return std::binary_search(names_.begin(), names_.end(), name);
 }
 
-std::vector<std::string> ClassTree::images(const std::string& name, UnreadFormats& unread) const {
-  return list_files_below(folder_ / name, {.closed = &closed_}, [&](const std::string& file) {
-    unread.add(file);
-    return is_image_name(file);
+ClassTree::Content ClassTree::content(const std::string& name) const {
+  Content found;
+  found.images = list_files_below(folder_ / name, {.closed = &closed_}, [&](const std::string& path) {
+    found.unread.add(path);
+    if (is_image_name(path)) return true;
+    if (promised_format(path).empty() && is_dead_link(folder_ / name / path)) found.dead_links.push_back(path);
+    return false;
   });
+  std::sort(found.dead_links.begin(), found.dead_links.end());
+  return found;
 }
 
 bool ClassTree::has_images(const std::string& name) const {

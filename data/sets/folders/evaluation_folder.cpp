@@ -1,5 +1,6 @@
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/folders/evaluation_folder.h>
 #include <kindred/data/sets/folders/names.h>
 
@@ -64,6 +65,21 @@ std::string why_no_class(const fs::path& split, const std::vector<std::string>& 
       quoted_names(folders), quoted_names(classes));
 }
 
+// Why a folder is not used that holds no images. Links to other disks may be all that it has.
+std::string why_no_images(const fs::path& split) {
+  const std::vector<std::string> dead = dead_links_in(split);
+  if (dead.empty()) return "there are no images in it";
+  return fmt::format("there are no images in it, but links that lead nowhere: {}; '{}' is {}",
+                     quoted_names(dead), dead.front(), dead_link_text(split / dead.front()));
+}
+
+// Whether a folder of this name may be what `evaluate_on` stands for.
+bool may_be_evaluated_on(const fs::path& split, Split evaluate_on) {
+  const auto role = split_role(split.filename().string());
+  return (role == SplitRole::validation && evaluate_on != Split::test) ||
+         (role == SplitRole::test && evaluate_on != Split::val);
+}
+
 std::string all_paths(const std::vector<fs::path>& folders) {
   std::vector<std::string> texts;
   for (const fs::path& folder : folders) texts.push_back(folder.string());
@@ -92,7 +108,7 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     const char* weight = "note";
     if (content == EvaluationContent::nothing) {
       choice.has_unfit = true;
-      problem = "there are no images in it";
+      problem = why_no_images(split);
     } else if (content == EvaluationContent::other_classes && is_test && evaluate_on == Split::evaluation) {
       choice.has_unfit = true;
       weight = "warning";  // their names say classes
@@ -107,6 +123,11 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
       return choice.notes.push_back(fmt::format("{}: {} is not used: {}", weight, split.string(), problem));
     choice.folder = found;
   };
+  for (const fs::path& link : folders.dead_links) {
+    if (!may_be_evaluated_on(link, evaluate_on)) continue;
+    choice.has_unfit = true;
+    choice.notes.push_back(note_about_dead_split(link));
+  }
   if (evaluate_on != Split::test)
     for (const fs::path& split : folders.validation) consider(split, false);
   if (evaluate_on != Split::val)
@@ -142,9 +163,15 @@ std::string same_folder_warning(const fs::path& evaluation, const fs::path& trai
                      evaluation.string(), train.string());
 }
 
+std::string note_about_dead_split(const fs::path& link) {
+  return fmt::format("note: {} is not used: it is {}", link.string(), dead_link_text(link));
+}
+
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders) {
   std::vector<fs::path> unused = folders.validation;
   unused.insert(unused.end(), folders.test.begin(), folders.test.end());
+  for (const fs::path& link : folders.dead_links)
+    if (may_be_evaluated_on(link, Split::evaluation)) unused.push_back(link);
   if (unused.empty()) return {};
   return {
       fmt::format("note: evaluation is on images that are held out of train; not used: {}", all_paths(unused))};

@@ -25,8 +25,8 @@ struct EvaluationFolder {
 struct EvaluationChoice {
   std::optional<EvaluationFolder> folder{};      // empty: the set has nothing to evaluate on
   std::optional<EvaluationFolder> unlabelled{};  // the first one with images whose classes nothing says
-  bool has_unfit =
-      false;  // there is a folder for evaluation without images, or without those of a class of train
+  // There is a folder for evaluation without images, or without those of a class of train, or a link to none.
+  bool has_unfit = false;
   std::vector<std::string> notes{};  // what the owner of the set may not expect (Dataset::notes)
 };
 
@@ -46,6 +46,9 @@ std::string names_in_other_case(const std::vector<std::string>& folders,
 
 // The warning for a folder for evaluation that is the one for training, by a link; empty if it is another one.
 std::string same_folder_warning(const std::filesystem::path& evaluation, const std::filesystem::path& train);
+
+// The note for a link of SplitFolders::dead_links.
+std::string note_about_dead_split(const std::filesystem::path& link);
 
 // The note for a set of which images are held out, so that these folders are not used. Empty if it has none.
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders);

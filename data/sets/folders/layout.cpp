@@ -1,11 +1,13 @@
 #include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/folders/layout.h>
 #include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
 #include <kindred/engine/error.h>
 
+#include <algorithm>
 #include <optional>
 #include <system_error>
 
@@ -92,6 +94,15 @@ std::string no_set_reason(const fs::path& dir) {
   return no_train;
 }
 
+// What to add to an error if the folder that is missed may be a link that leads nowhere.
+std::string dead_links_hint(const fs::path& dir) {
+  const std::vector<std::string> dead = dead_links_in(dir);
+  const auto may_be_missed = [](const std::string& name) { return !is_like_file_name(name); };
+  const auto link = std::find_if(dead.begin(), dead.end(), may_be_missed);
+  if (link == dead.end()) return {};
+  return fmt::format("; {} is {}", (dir / *link).string(), dead_link_text(dir / *link));
+}
+
 // The only folder with images in `dir`, if it holds several class folders itself.
 std::optional<fs::path> find_classes_below(const fs::path& dir) {
   const std::vector<std::string> names = folders_with_images(ClassTree(dir));
@@ -145,6 +156,10 @@ void fail_no_set(const fs::path& dir) {
       dir.string(), dir.string());
   check(fs::directory_iterator(dir, ignored) != fs::directory_iterator(), ExitCode::data,
         "{}: the folder is empty; {}", dir.string(), expected);
+  for (const fs::path& link : find_split_folders(dir).dead_links)
+    check(split_role(link.filename().string()) != SplitRole::train, ExitCode::data,
+          "{}: it is {}; bring the training images back (is their disk mounted?), or mend the link",
+          link.string(), dead_link_text(link));
   if (const auto above = find_set_above(dir))
     fail(ExitCode::data, "{}: this is the folder for {} of a set; give the set, {}", dir.string(),
          above->role == SplitRole::train ? "training" : "evaluation", above->set.string());
@@ -159,7 +174,7 @@ void fail_no_set(const fs::path& dir) {
   check(compressed.empty() || !list_files(dir, is_image_name).empty(), ExitCode::data,
         "{}: {}; unpack an archive of folders with images by tar -xf, and give the folder", dir.string(),
         compressed);
-  fail(ExitCode::data, "{}: {}; {}", dir.string(), no_set_reason(dir), expected);
+  fail(ExitCode::data, "{}: {}{}; {}", dir.string(), no_set_reason(dir), dead_links_hint(dir), expected);
 }
 
 }  // namespace kindred::detail

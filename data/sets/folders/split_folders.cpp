@@ -1,6 +1,7 @@
 #include <kindred/data/sets/compressed_tars.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/class_tree.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/folders/names.h>
 #include <kindred/data/sets/folders/split_folders.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -136,15 +138,21 @@ std::string flat_test_folder(const std::filesystem::path& dir) {
 }
 
 SplitFolders find_split_folders(const std::filesystem::path& dir) {
+  SplitFolders folders;
   std::vector<std::tuple<std::ptrdiff_t, bool, std::string>> ranked;
-  for (const std::string& name : detail::list_folders(dir))
-    if (split_role(name)) ranked.emplace_back(split_rank(name), detail::lower_case(name) != name, name);
-  if (ranked.empty()) return {};
+  for (const std::string& name : detail::list_folders_and_links(dir)) {
+    std::error_code ignored;
+    if (!split_role(name)) continue;
+    if (std::filesystem::is_directory(dir / name, ignored))
+      ranked.emplace_back(split_rank(name), detail::lower_case(name) != name, name);
+    else if (is_dead_link(dir / name))
+      folders.dead_links.push_back(dir / name);
+  }
+  if (ranked.empty()) return folders;
   std::vector<std::string> named;
   for (const auto& [rank, other_case, name] : ranked) named.push_back(name);
-  if (are_no_splits(dir, std::move(named))) return {};
+  if (are_no_splits(dir, std::move(named))) return folders;
   std::sort(ranked.begin(), ranked.end());
-  SplitFolders folders;
   for (const auto& [rank, other_case, name] : ranked) {
     const SplitRole role = split_names[rank].value;
     (role == SplitRole::train        ? folders.train

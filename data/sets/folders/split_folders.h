@@ -22,11 +22,12 @@ std::optional<SplitRole> split_role_like(std::string_view name);
 // The folders of each role, the one to use first. The names count in the order above; the same name in lower case
 // counts before others.
 struct SplitFolders {
-  std::vector<std::filesystem::path> train, validation, test;
+  std::vector<std::filesystem::path> train{}, validation{}, test{};
+  std::vector<std::filesystem::path> dead_links{};  // links of such names that lead nowhere (dead_links.h)
 };
 
 // The folders in `dir` that have a role. Beside two or more other folders with images, which are classes then, there are
-// none in these cases:
+// none but `dead_links` in these cases:
 //   - none of them holds images, at any depth
 //   - only one does, and it is flat_test_folder()
 //   - only one does, and it is a class: there are images directly in it and in the others (which are not called "test1" or

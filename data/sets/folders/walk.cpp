@@ -96,10 +96,11 @@ void walk_files(const fs::path& dir, const WalkOptions& options,
 }
 
 std::vector<std::string> list_files_below(const fs::path& dir, const WalkOptions& options,
-                                          const std::function<bool(const std::string& name)>& wanted) {
+                                          const std::function<bool(const std::string& path)>& wanted) {
   std::vector<std::string> files;
   walk_files(dir, options, [&](const std::string& below, const std::string& name) {
-    if (wanted(name)) files.push_back(below + name);
+    std::string path = below + name;
+    if (wanted(path)) files.push_back(std::move(path));
     return true;
   });
   std::sort(files.begin(), files.end());

@@ -39,9 +39,9 @@ struct WalkOptions {
 void walk_files(const std::filesystem::path& dir, const WalkOptions& options,
                 const std::function<bool(const std::string& below, const std::string& name)>& visit);
 
-// The paths, relative to `dir`, of the files whose name `wanted` accepts, sorted by bytes. Throws Error(data).
+// The paths, relative to `dir`, of the files that `wanted` accepts by such a path, sorted by bytes. Throws Error(data).
 std::vector<std::string> list_files_below(const std::filesystem::path& dir, const WalkOptions& options,
-                                          const std::function<bool(const std::string& name)>& wanted);
+                                          const std::function<bool(const std::string& path)>& wanted);
 
 // Returns true if the folder exists and may be listed.
 bool can_be_listed(const std::filesystem::path& dir);

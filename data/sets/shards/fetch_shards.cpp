@@ -162,7 +162,7 @@ class ShardFetcher {
     if (fs::exists(name, ignored)) return;
     double pause = request_.first_wait_seconds;
     for (int attempt = 1;; ++attempt, pause *= 2) {
-      const std::optional<FailedAttempt> failed = attempt_to_read(shard, name);
+      const std::optional<FailedAttempt> failed = attempt_to_read(shard, number, name);
       if (!failed) break;
       check_not_stopped();
       if (failed->may_be_better && attempt < request_.attempts) {
@@ -179,7 +179,8 @@ class ShardFetcher {
   }
 
   // Returns nullopt if `name` is there now.
-  std::optional<FailedAttempt> attempt_to_read(const ShardSpec& shard, const fs::path& name) const {
+  std::optional<FailedAttempt> attempt_to_read(const ShardSpec& shard, std::size_t number,
+                                               const fs::path& name) const {
     FetchedFile partial(name.string() + ".partial");
     const CommandOutcome outcome =
         run_command(shard.command(), [&](std::span<const std::uint8_t> bytes) { return partial.append(bytes); },
@@ -189,6 +190,10 @@ class ShardFetcher {
           "{}: cannot be written: {}; shards take as much room as their tar files: give another folder for "
           "shards",
           partial.path().string(), outcome.reason);
+    // The system's matter, not the command's: another attempt would take the same.
+    check(outcome.ending != Ending::no_process, ExitCode::device, Cause::out_of_threads,
+          "shard {} of {}: {} could not run: {}", number + 1, shards_.size(), shard.text,
+          outcome.in_words(request_.silent_seconds));
     const bool is_unknown = outcome.ending == Ending::exited &&
                             (outcome.code == command_not_found || outcome.code == command_cannot_be_run);
     if (!outcome.ok())

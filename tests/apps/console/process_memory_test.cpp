@@ -4,15 +4,22 @@
 #include <kindred/apps/console/process_memory.h>
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace kindred {
 namespace {
+
+std::optional<std::size_t> left_of_addresses(const std::filesystem::path& root) {
+  const auto limit = limit_of_addresses(root);
+  return limit ? std::optional(limit->left) : std::nullopt;
+}
 
 constexpr const char* two_million_kibibytes =
     "MemTotal:       24000000 kB\nMemFree:         1000000 kB\nMemAvailable:    2000000 kB\n";
@@ -170,17 +177,71 @@ TEST_CASE("available memory: of the address space") {
                     "Max address space         3000000000           unlimited            bytes\n");
   write_pseudo_file(root.path, "proc/self/status", "VmPeak:\t 1900000 kB\nVmSize:\t 1000000 kB\n");
   CHECK(available_memory(root.path) == 1'976'000'000u);
-  CHECK(available_addresses(root.path) == 1'976'000'000u);
+  CHECK(left_of_addresses(root.path) == 1'976'000'000u);
   write_pseudo_file(root.path, "proc/meminfo", "MemAvailable:    1000000 kB\n");
   CHECK(available_memory(root.path) == 1'024'000'000u);
-  CHECK(available_addresses(root.path) == 1'976'000'000u);
+  CHECK(left_of_addresses(root.path) == 1'976'000'000u);
   write_pseudo_file(root.path, "proc/self/status", "VmSize:\t 9000000 kB\n");
-  CHECK(available_addresses(root.path) == 0u);
+  CHECK(left_of_addresses(root.path) == 0u);
   std::filesystem::remove(root.path / "proc/meminfo");
   write_pseudo_file(root.path, "proc/self/limits",
                     "Max address space         unlimited            unlimited            bytes\n");
   CHECK(!available_memory(root.path));
-  CHECK(!available_addresses(root.path));
+  CHECK(!limit_of_addresses(root.path));
+}
+
+// "ulimit -v 100 10": its name, what it allows, what it leaves; "none".
+std::string in_words(const std::optional<MemoryLimit>& limit) {
+  return limit ? fmt::format("{} {} {}", limit->name, limit->bytes, limit->left) : "none";
+}
+
+TEST_CASE("memory limits: the one that leaves the least is named, and none if the machine has less") {
+  const TemporaryFolder root;
+  CHECK(in_words(limit_of_memory(root.path)) == "none");
+  write_pseudo_file(root.path, "proc/meminfo", two_million_kibibytes);
+  CHECK(in_words(limit_of_memory(root.path)) == "none");
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/job\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/job/memory.max", "1500000000\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/job/memory.current", "500000000\n");
+  CHECK(in_words(limit_of_memory(root.path)) == "memory.max of the control group 1500000000 1000000000");
+  write_pseudo_file(root.path, "sys/fs/cgroup/job/memory.high", "1400000000\n");
+  CHECK(in_words(limit_of_memory(root.path)) == "memory.high of the control group 1400000000 900000000");
+  CHECK(in_words(limit_of_addresses(root.path)) == "none");
+  write_pseudo_file(root.path, "proc/self/status", "VmSize:\t 200000 kB\nVmData:\t 100000 kB\n");
+  write_pseudo_file(root.path, "proc/self/limits",
+                    "Max data size             900000000            unlimited            bytes\n"
+                    "Max address space         1004800000           unlimited            bytes\n");
+  CHECK(in_words(limit_of_addresses(root.path)) == "ulimit -d 900000000 797600000");
+  CHECK(in_words(limit_of_memory(root.path)) == "ulimit -d 900000000 797600000");
+  CHECK(available_memory(root.path) == 797'600'000u);
+  write_pseudo_file(root.path, "proc/self/status", "VmSize:\t 300000 kB\nVmData:\t 100000 kB\n");
+  CHECK(in_words(limit_of_memory(root.path)) == "ulimit -v 1004800000 697600000");
+  write_pseudo_file(root.path, "proc/meminfo", "MemAvailable: 1000 kB\n");
+  CHECK(in_words(limit_of_memory(root.path)) == "none");
+  CHECK(in_words(limit_of_addresses(root.path)) == "ulimit -v 1004800000 697600000");
+}
+
+TEST_CASE("thread limits: of the user, who may be root, and of control groups") {
+  const TemporaryFolder root;
+  const auto named = [&](bool is_root) {
+    const auto limit = limit_of_threads(root.path, is_root);
+    return limit ? fmt::format("{} {}", limit->name, limit->threads) : "none";
+  };
+  CHECK(named(false) == "none");
+  write_pseudo_file(root.path, "proc/self/limits",
+                    "Max stack size            67108864             unlimited            bytes\n"
+                    "Max processes             12                   500                  processes\n");
+  CHECK(named(false) == "ulimit -u 12");
+  CHECK(named(true) == "none");
+  CHECK(limit_of_stack(root.path) == 67'108'864u);
+  write_pseudo_file(root.path, "proc/self/cgroup", "0::/slice/job\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/slice/pids.max", "100\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/slice/job/pids.max", "max\n");
+  CHECK(named(true) == "pids.max of the control group 100");
+  CHECK(named(false) == "ulimit -u 12");
+  write_pseudo_file(root.path, "proc/self/cgroup", "3:pids:/job\n");
+  write_pseudo_file(root.path, "sys/fs/cgroup/pids/job/pids.max", "7\n");
+  CHECK(named(false) == "pids.max of the control group 7");
 }
 
 TEST_CASE("running threads: as the system counts them, and one where it does not say") {

@@ -144,11 +144,23 @@ TEST_CASE("embed --out: .npz or .csv by the ending, and other endings are refuse
   REQUIRE(run_program("embed", t.flat + t.model + t.out("flat.csv")).code == 0);
   CHECK(lines_of(read_bytes(t.folder / "flat.csv"))[0] ==
         "path,logit:" + toy_class_name(0) + ",logit:" + toy_class_name(1) + ",logit:" + toy_class_name(2));
-  for (const char* name_of_file : {"x.npy", "x.pt"}) {
+  for (const char* name_of_file : {"x.npy", "x.pt", "x"}) {
     const auto wrong = run_program("embed", t.set + t.encoder + t.out(name_of_file));
     CHECK(wrong.code == 2);
     CHECK(is_one_line_error(wrong));
-    CHECK(says(wrong, "embed writes .npz and .csv files"));
+    CHECK(
+        says(wrong, "embed writes .npz and .csv files; give --out " + (t.folder / "x.npz").string() + " or "));
+    CHECK(!std::filesystem::exists(t.folder / name_of_file));
+  }
+  std::filesystem::create_directories(t.folder / "there.npz");
+  for (const std::string name_of_file : {"there.npz", "there.npz/", "new/"}) {
+    const std::string out = t.folder / name_of_file;
+    const auto wrong = run_program("embed", t.set + t.encoder + t.out(name_of_file));
+    CAPTURE(wrong.output);
+    CHECK(wrong.code == 2);
+    CHECK(is_one_line_error(wrong));
+    CHECK(says(wrong, "--out " + out + ": a folder; give the name of a file, such as " +
+                          (std::filesystem::path(out) / "features.npz").string() + "\n"));
   }
   REQUIRE(run_program("embed", t.set + t.encoder + t.out("set.CSV")).code == 0);
   CHECK(read_bytes(t.folder / "set.CSV") == read_bytes(t.folder / "set.csv"));

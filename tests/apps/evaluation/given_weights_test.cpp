@@ -211,9 +211,10 @@ TEST_CASE("a .pth file is named as one wherever weights are read") {
       pth +
       " is a file of PyTorch's (.pth, .pt), a pickle, which could run code; convert it with "
       "scripts/convert_pth.py, and give the .safetensors file that it writes\n";
-  expect_error(run_program("embed", t.set + " --out " + out + " --weights " + pth), 4, expected);
-  expect_error(run_program("embed", t.set + " --out " + out + " --encoder " + pth), 4, expected);
-  expect_error(run_program("embed", t.set + " --out " + out + encoder + "--classifier " + pth), 4, expected);
+  expect_error(run_program("embed", t.set + " --out " + out + ".npz --weights " + pth), 4, expected);
+  expect_error(run_program("embed", t.set + " --out " + out + ".npz --encoder " + pth), 4, expected);
+  expect_error(run_program("embed", t.set + " --out " + out + ".npz" + encoder + "--classifier " + pth), 4,
+               expected);
   expect_error(run_program("linear_probe", t.set + " --out " + out + " --weights " + pth), 4, expected);
   expect_error(run_program("pretrain", t.set + " --out " + out + tiny + "--weights " + pth), 4, expected);
   expect_error(run_program("export", pth + " --format npz --out " + out), 4, expected);

@@ -104,16 +104,16 @@ TEST_CASE("test sets: a class that the classifier does not know is named, counte
 TEST_CASE("--split: a part that there is not is an error that names the others") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder),
-                    error = "--split test: " + set + " has no such images; it has train and val";
+                    error = "--split test: " + set + " has no such images; it has ";
   const auto trained = run_program("pretrain", set + " --split test --out " + (folder / "run").string() + tiny);
   CHECK(trained.code == 2);
   CHECK(is_one_line_error(trained));
-  CHECK(says(trained, error));
+  CHECK(says(trained, error + "val\n"));  // it takes no --split train
   CHECK(!fs::exists(folder / "run"));
   const auto embedded =
       run_program("embed", set + " --split test --out " + (folder / "x.npz").string() + shared_run().encoder);
   CHECK(embedded.code == 2);
-  CHECK(says(embedded, error));
+  CHECK(says(embedded, error + "train and val\n"));
   CHECK(run_program("embed", set + " --split dev --out x.npz" + shared_run().encoder).code == 2);
 }
 
@@ -153,17 +153,25 @@ TEST_CASE("--split: of half a set it is the other half that is named, in every p
   refused("embed", tests, "--split val" + embed, 2, "--split val: " + tests.string() + none + "test\n");
   refused("evaluate", tests, "--split val" + r.model, 2, "--split val: " + tests.string() + none + "test\n");
   refused("embed", training, "--split val" + embed, 2, "--split val: " + training.string() + none + "train\n");
+  const std::string advice =
+      "give it " + (training / "test_batch.bin").string() + ", or hold some out by --val-fraction";
   refused("linear_probe", training, "--split test" + probe, 2,
-          "--split test: " + training.string() + none + "train\n");
+          "--split test: " + training.string() + " has no such images, and no others to evaluate on; " +
+              advice + "\n");
+  refused("linear_probe", training, probe, 3, "a probe needs some to be measured on; " + advice + "\n");
+  refused("embed", training, embed, 3, advice + ", or use --split train\n");
   const std::string only_tests = tests.string() +
                                  ": there are no images to train on, only those for tests; unpack the CIFAR "
                                  "archive again";
   refused("embed", tests, "--split train" + embed, 3, only_tests + ", or use --split test\n");
   refused("evaluate", tests, "--split train" + r.model, 3, only_tests + ", or use --split test\n");
   refused("linear_probe", tests, probe, 3, only_tests + "\n");
-  refused("embed", broken, "--split train" + embed, 3,
-          "data_batch_2.bin: cannot be opened: No such file or directory; unpack the CIFAR archive again, or "
-          "use --split test\n");
+  refused(
+      "embed", broken, "--split train" + embed, 3,
+      ": files are missing: data_batch_2.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin; unpack the "
+      "CIFAR archive again, or use --split test\n");
+  refused("embed", broken, "--split val" + embed, 3, "unpack the CIFAR archive again, or use --split test\n");
+  refused("linear_probe", broken, "--split val" + probe, 3, "unpack the CIFAR archive again\n");
   const auto embedded = run_program("embed", tests.string() + embed);
   CAPTURE(embedded.output);
   CHECK(embedded.code == 0);

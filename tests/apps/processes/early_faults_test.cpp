@@ -6,7 +6,6 @@
 #include <doctest/doctest.h>
 
 #include <signal.h>  // defines: kill
-#include <unistd.h>  // defines: getpid
 
 #include <chrono>
 #include <filesystem>
@@ -22,15 +21,6 @@ int count_of(const std::string& text, const std::string& part) {
   int count = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
   return count;
-}
-
-// A sleep that `nothing_is_left` can tell from all others.
-std::string long_sleep() {
-  return std::to_string(1000000 + ::getpid());
-}
-
-std::string if_rank(int rank, const std::string& line) {
-  return "if [ \"$OMPI_COMM_WORLD_RANK\" = " + std::to_string(rank) + " ]; then " + line + "; fi";
 }
 
 struct SmallRun {
@@ -190,6 +180,57 @@ TEST_CASE("early faults: an error of all processes is said once") {
     CHECK(count_of(result->output, "no-such-flag") == 1);
     CHECK(says(*result, "pretrain: error: --no-such-flag"));
   }
+}
+
+TEST_CASE("early faults: a process that is killed while shards are read is named, and not a signal of mpirun") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const std::string out = folder / "run";
+  const auto result = run_program_and(
+      "pretrain",
+      "--shards 'pipe:sleep " + long_sleep() + "; cat nothing.tar' --out " + out + tiny +
+          "--device cpu --knn-every 0 --processes 2",
+      out, [] { return !processes_of_run("sleep", long_sleep()).empty(); },
+      [](const std::vector<RunProcess>& processes) {
+        for (const RunProcess& process : processes)
+          if (process.rank == 1) ::kill(process.process, SIGKILL);
+      });
+  CAPTURE(result.output);
+  CHECK(result.code == 9);
+  CHECK(says(result, "pretrain: error: rank 1 on " + host_name() + " was killed by SIGKILL"));
+  CHECK(is_one_line_error(result));
+  CHECK(!says(result, "SIGTERM"));
+  CHECK(nothing_is_left("pretrain", out));
+  CHECK(nothing_is_left("sleep", long_sleep()));
+}
+
+TEST_CASE("early faults: a crash of mpirun is told in a line, whatever it wrote") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const auto result = run_program_with(
+      prefix_for_mpirun(folder, "echo '[node7:1] *** Process received signal ***' >&2\nkill -SEGV $$\n"),
+      "pretrain", run.arguments + "--processes 2");
+  CAPTURE(result.output);
+  CHECK(result.code == 5);
+  CHECK(says(result, "pretrain: error: no process could be started: mpirun was killed by SIGSEGV\n"));
+  CHECK(is_one_line_error(result));
+}
+
+TEST_CASE("early faults: an mpirun that gets no processes from the system is told with the limit") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const auto result = run_program_with(
+      prefix_for_mpirun(folder, "echo 'mpirun: fork: Resource temporarily unavailable' >&2\nexit 1\n"),
+      "pretrain", run.arguments + "--processes 2");
+  CAPTURE(result.output);
+  CHECK(result.code == 5);
+  CHECK(says(
+      result,
+      "pretrain: error: mpirun could not start 2 processes: mpirun: fork: Resource temporarily unavailable; "));
+  CHECK(says(result, "start fewer of them; "));
+  CHECK(is_one_line_error(result));
 }
 
 TEST_CASE("early faults: a dry run among processes that train is named") {

@@ -1,6 +1,7 @@
 // What happens to a run of several processes when one of them is killed or hangs, and on a signal.
 #include "run_processes.h"
 
+#include <kindred/apps/processes/places.h>
 #include <kindred/engine/seconds_since.h>
 
 #include <doctest/doctest.h>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -28,7 +30,8 @@ struct LongRun {
                             const std::function<void(const std::vector<RunProcess>&)>& act) const {
     return run_program_and(
         "pretrain", base + "--epochs 2000 --checkpoint-every 1 " + flags, run,
-        [this] { return fs::exists(fs::path(run) / "checkpoint.safetensors"); }, act);
+        [this] { return fs::exists(fs::path(run) / "checkpoint.safetensors"); }, act,
+        "env --default-signal=HUP");  // under nohup it would be ignored
   }
 
   std::string set, run, base;
@@ -86,6 +89,37 @@ TEST_CASE("faults: a process that hangs ends the run after the time limit") {
   }
 }
 
+TEST_CASE("faults: processes that are all stopped end the run after the time limit") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const LongRun long_run(folder);
+  const ProgramResult result =
+      long_run.until_saved("--processes 2 --timeout 3", [&](const std::vector<RunProcess>& processes) {
+        for (const int rank : {0, 1}) signal_to(processes, rank, SIGSTOP);
+      });
+  CAPTURE(result.output);
+  CHECK(result.code == 9);
+  CHECK(says(result, "pretrain: error: ranks 0 and 1 on " + host_name() + " have been stopped for 3 s; "));
+  CHECK(is_one_line_error(result));
+  CHECK(nothing_is_left("pretrain", long_run.run));
+}
+
+TEST_CASE("faults: an mpirun that is killed ends the run with a line that says so") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const LongRun long_run(folder);
+  const ProgramResult result =
+      long_run.until_saved("--processes 2", [&](const std::vector<RunProcess>& processes) {
+        CHECK(processes.size() == 3);
+        for (const RunProcess& mpirun : mpirun_of_run(long_run.run)) ::kill(mpirun.process, SIGKILL);
+      });
+  CAPTURE(result.output);
+  CHECK(result.code == 9);
+  CHECK(says(result, "pretrain: error: mpirun was killed by SIGKILL; the same command with --resume goes on"));
+  CHECK(is_one_line_error(result));
+  CHECK(nothing_is_left("pretrain", long_run.run));
+}
+
 TEST_CASE("faults: a signal to the launcher, or to any process, stops all after the same step") {
   if (!has_mpi()) return;
   for (const std::optional<int> rank : {std::optional<int>(), std::optional<int>(1)}) {
@@ -104,21 +138,22 @@ TEST_CASE("faults: a signal to the launcher, or to any process, stops all after 
 
 TEST_CASE("faults: a signal to all processes at once, mpirun too, stops them after a step that is saved") {
   if (!has_mpi()) return;
-  for (const int signal : {SIGTERM, SIGINT}) {
+  const std::pair<int, const char*> signals[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGHUP, "SIGHUP"}};
+  for (const auto& [signal, name] : signals) {
+    const int number = signal;
     const TemporaryFolder folder;
     const LongRun long_run(folder);
     const ProgramResult result =
         long_run.until_saved("--processes 2", [&](const std::vector<RunProcess>& processes) {
           CHECK(processes.size() == 3);  // with the launcher
           std::vector<RunProcess> all = processes;
-          for (const char* const name : {"orterun", "mpirun", "prterun"})
-            for (const RunProcess& mpirun : processes_of_run(name, long_run.run)) all.push_back(mpirun);
+          for (const RunProcess& mpirun : mpirun_of_run(long_run.run)) all.push_back(mpirun);
           CHECK(all.size() == 4);
-          for (const RunProcess& process : all) ::kill(process.process, signal);
+          for (const RunProcess& process : all) ::kill(process.process, number);
         });
     CAPTURE(result.output);
     CHECK(result.code == 8);
-    CHECK(says(result, (signal == SIGTERM ? "SIGTERM" : "SIGINT") + std::string(": a checkpoint of step ")));
+    CHECK(says(result, name + std::string(": a checkpoint of step ")));
     CHECK(result.output.find("error: ") == std::string::npos);
     CHECK(nothing_is_left("pretrain", long_run.run));
     const ProgramResult resumed =

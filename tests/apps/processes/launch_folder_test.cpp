@@ -5,6 +5,7 @@
 #include <kindred/apps/processes/launch_folder.h>
 #include <kindred/data/files/file_lock.h>
 #include <kindred/data/files/temporary_folders.h>
+#include <kindred/engine/files/json_text.h>
 
 #include <doctest/doctest.h>
 
@@ -174,6 +175,20 @@ TEST_CASE("launch folders: the next launcher removes what a killed one left") {
   CHECK(left() == 1);
   run_program_with(in_temporary + prefix_for_mpirun(folder, "exit 1\n"), "pretrain", arguments + "--overwrite");
   CHECK(left() == 0);
+}
+
+TEST_CASE("launch folders: the one in shared memory is locked, and removed with what is in it") {
+  std::string path;
+  {
+    const auto folder = launch_folder_in_memory();
+    if (folder == nullptr) return;  // there is no such memory, or it cannot be written to
+    path = folder->path();
+    CHECK(path.starts_with("/dev/shm/" + beginning_of_temporary_folders("launch")));
+    write_bytes(fs::path(path) / "vader_segment.node7.0.1.0", "shared");
+    CHECK(launch_folder_in_memory() != nullptr);  // another launcher
+    CHECK(fs::exists(fs::path(path) / "vader_segment.node7.0.1.0"));
+  }
+  CHECK(!fs::exists(path));
 }
 
 }  // namespace

@@ -94,6 +94,125 @@ TEST_CASE("launch outcome: mpirun itself was killed") {
   CHECK(outcome.line.ends_with(advice_to_go_on()));
 }
 
+TEST_CASE("launch outcome: a crash of mpirun is said in its place, and not the addresses that it wrote") {
+  LaunchSeen seen = two_processes();
+  seen.status = SIGSEGV;
+  seen.first_gone = 1;  // its processes are killed with it
+  seen.words = "[node7:29153] *** Process received signal ***\n[node7:29153] Signal: Segmentation fault (11)\n";
+  CHECK(launch_outcome(seen).code == 9);
+  CHECK(launch_outcome(seen).line.starts_with("mpirun was killed by SIGSEGV; "));
+  seen.joined = {false, false};
+  seen.first_gone.reset();
+  CHECK(launch_outcome(seen).code == 5);
+  CHECK(launch_outcome(seen).line == "no process could be started: mpirun was killed by SIGSEGV");
+}
+
+TEST_CASE("launch outcome: what the launcher itself has killed is not what was lost") {
+  LaunchSeen seen = two_processes();
+  seen.first_gone = 0;
+  seen.has_killed = seen.has_killed_mpirun = true;
+  seen.status = SIGKILL;
+  CHECK(launch_outcome(seen).line.starts_with("rank 0 on node7 ended without a word; "));
+  seen.words = killed;  // rank 1
+  CHECK(launch_outcome(seen).line.starts_with("rank 0 on node7 ended without a word; "));
+  seen.first_gone = 1;
+  CHECK(launch_outcome(seen).line.starts_with("rank 1 on node7 was killed by SIGKILL"));
+}
+
+TEST_CASE("launch outcome: a process that was gone before another one was interrupted is what ended the run") {
+  LaunchSeen seen = two_processes();
+  seen.failure = LaunchedMessage{LaunchedMessage::Kind::failed, 8, 0, "SIGTERM: shards were being read"};
+  seen.first_gone = 1;
+  seen.words = killed;
+  CHECK(launch_outcome(seen).code == 8);  // it was gone later
+  seen.was_gone_before_interrupt = true;
+  CHECK(launch_outcome(seen).code == 9);
+  CHECK(launch_outcome(seen).line.starts_with("rank 1 on node7 was killed by SIGKILL"));
+  seen.words.clear();
+  CHECK(launch_outcome(seen).line.starts_with("rank 1 on node7 ended without a word; "));
+  seen.failure.reset();
+  seen.done = {8, std::nullopt};  // the same at an ordered end
+  CHECK(launch_outcome(seen).code == 9);
+}
+
+TEST_CASE("launch outcome: once rank 0 is done, what happens to a process is a warning") {
+  LaunchSeen seen = two_processes();
+  seen.done = {0, std::nullopt};
+  seen.stayed = who_stayed(seen, {0, 1}, {});
+  CHECK(seen.stayed == "rank 1 on node7");
+  seen.first_gone = 0;  // the launcher has killed them
+  seen.status = SIGKILL;
+  LaunchOutcome outcome = launch_outcome(seen);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.line.empty());
+  CHECK(outcome.warning == "rank 1 on node7 did not end by itself; all results were written before");
+
+  seen.stayed.clear();
+  seen.first_gone = 1;
+  seen.words = killed;
+  outcome = launch_outcome(seen);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.warning.starts_with("rank 1 on node7 was killed by SIGKILL"));
+
+  seen.failure =
+      LaunchedMessage{LaunchedMessage::Kind::failed, 9, 0, "rank 1 on node7 does not answer for 60 s"};
+  outcome = launch_outcome(seen);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.warning == "rank 1 on node7 does not answer for 60 s; all results were written before");
+  seen.failure->number = 6;  // an error stays one
+  CHECK(launch_outcome(seen).code == 6);
+  CHECK(launch_outcome(seen).warning.empty());
+  seen.failure->number = 9;
+  seen.done = {std::nullopt, 0};  // rank 0 may have had to write
+  CHECK(launch_outcome(seen).code == 9);
+}
+
+TEST_CASE("launch outcome: who did not end though the work was done") {
+  LaunchSeen seen = two_processes();
+  seen.done = {0, 0};
+  CHECK(who_stayed(seen, {0, 1}, {}) == "ranks 0 and 1 on node7");
+  CHECK(who_stayed(seen, {0, 1}, {1}) == "rank 1 on node7");
+  CHECK(who_stayed(seen, {0}, {}) == "rank 0 on node7");
+  CHECK(who_stayed(seen, {}, {}) == "mpirun");
+  seen.done = {0, std::nullopt};
+  CHECK(who_stayed(seen, {0, 1}, {0}) == "rank 1 on node7");
+  CHECK(who_stayed(seen, {0}, {}) == "rank 0 on node7");  // rank 1 is gone
+}
+
+TEST_CASE("launch outcome: processes that are all stopped are named") {
+  LaunchSeen seen = two_processes();
+  CHECK(line_of_stopped_processes(seen, 60) ==
+        std::string("ranks 0 and 1 on node7 have been stopped for 60 s; ") + advice_to_go_on());
+  seen.ended = {std::nullopt, 0};
+  CHECK(line_of_stopped_processes(seen, 2.5).starts_with("rank 0 on node7 has been stopped for 2.5 s; "));
+}
+
+TEST_CASE("launch outcome: a system that gives no more processes is named") {
+  for (const char* const words :
+       {"[node7:7] [[1,0],0] ORTE_ERROR_LOG: The system limit on number of children a process can have was "
+        "reached in file odls_base_default_fns.c at line 1243",
+        "[node7:7] [[1,0],0] ORTE_ERROR_LOG: The system limit on number of pipes a process can open was "
+        "reached",
+        "Error: system limit exceeded on number of processes that can be started",
+        "fork: Resource temporarily unavailable", "mmap: Cannot allocate memory",
+        "[node7:7] PMIX ERROR: OUT-OF-RESOURCE in file server/pmix_server.c at line 7", "pthread_create failed",
+        "[node7:7] ORTE_ERROR_LOG: Out of resource in file util/show_help.c at line 507"}) {
+    CAPTURE(words);
+    LaunchSeen seen = two_processes();
+    seen.joined = seen.opened = {true, false};
+    seen.first_gone = 0;
+    seen.status = ended_with(1);
+    seen.words = std::string("-----\nmpirun was unable to start all.\n") + words + "\n" + killed;
+    const LaunchOutcome outcome = launch_outcome(seen);
+    CHECK(outcome.code == 5);
+    CHECK(outcome.cause == Cause::out_of_threads);
+    CHECK(outcome.line ==
+          std::string("mpirun could not start 2 processes: ") + words + "; start fewer of them");
+    seen.opened = {true, true};  // what is said later is not why they could not start
+    CHECK(launch_outcome(seen).code == 9);
+  }
+}
+
 TEST_CASE("launch outcome: an error that a process wrote before it was heard") {
   LaunchSeen seen = two_processes();
   seen.first_gone = 1;
@@ -165,6 +284,10 @@ TEST_CASE("launch outcome: messages of processes") {
   REQUIRE(failed);
   CHECK(failed->number == 2);
   CHECK(failed->text == "--lr -1: expected 0 or more");
+  const auto done = read_launched_message("done 8");
+  REQUIRE(done);
+  CHECK(done->kind == LaunchedMessage::Kind::done);
+  CHECK(done->number == 8);
   const auto ended = read_launched_message("ended 8");
   REQUIRE(ended);
   CHECK(ended->number == 8);

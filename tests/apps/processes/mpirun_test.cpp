@@ -70,6 +70,17 @@ TEST_CASE("mpirun: the processes share the cores, unless the user has said how m
                       [](const std::string& entry) { return entry.starts_with("OMP_NUM_THREADS="); }) == 1);
 }
 
+TEST_CASE(
+    "mpirun: what processes share in memory is in the launcher's folder, unless the user has named another") {
+  MpirunPlan plan = plan_of(2, 2);
+  CHECK(!holds_variable(mpirun_start(plan, {}).environment, "OMPI_MCA_btl_vader_backing_directory"));
+  plan.memory = "/dev/shm/folder";
+  CHECK(holds(mpirun_start(plan, {}).environment, "OMPI_MCA_btl_vader_backing_directory=/dev/shm/folder"));
+  const MpirunStart named = mpirun_start(plan, {"OMPI_MCA_btl_vader_backing_directory=/mine"});
+  CHECK(holds(named.environment, "OMPI_MCA_btl_vader_backing_directory=/mine"));
+  CHECK(!holds(named.environment, "OMPI_MCA_btl_vader_backing_directory=/dev/shm/folder"));
+}
+
 TEST_CASE("mpirun: sees no job of a cluster, and nothing of an earlier launch") {
   const MpirunStart start =
       mpirun_start(plan_of(2, 2), {"HOME=/home/ada", "SLURM_JOBID=7", "SLURM_NTASKS=8", "PMIX_RANK=1",

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>  // defines: getpid
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -99,6 +101,21 @@ std::string ShellBeforeProcesses::for_launcher() const {
 std::string ShellBeforeProcesses::by_hand() const {
   return "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun -n 2 --oversubscribe " + shell_ +
          " env ";
+}
+
+std::string long_sleep() {
+  return std::to_string(1000000 + ::getpid());
+}
+
+std::string if_rank(int rank, const std::string& line) {
+  return "if [ \"$OMPI_COMM_WORLD_RANK\" = " + std::to_string(rank) + " ]; then " + line + "; fi";
+}
+
+std::vector<RunProcess> mpirun_of_run(const std::string& argument) {
+  std::vector<RunProcess> found;
+  for (const char* const name : {"orterun", "mpirun", "prterun"})
+    for (const RunProcess& mpirun : processes_of_run(name, argument)) found.push_back(mpirun);
+  return found;
 }
 
 bool nothing_is_left(const std::string& program, const std::string& argument) {

@@ -30,6 +30,15 @@ ProgramResult run_program_and(const std::string& program, const std::string& arg
 // Whether no process of the run is there any more, within some seconds.
 bool nothing_is_left(const std::string& program, const std::string& argument);
 
+// A sleep that `nothing_is_left` can tell from all others.
+std::string long_sleep();
+
+// A line of a shell that only this rank runs.
+std::string if_rank(int rank, const std::string& line);
+
+// The run's mpirun, by whatever name it goes.
+std::vector<RunProcess> mpirun_of_run(const std::string& argument);
+
 // An mpirun that starts processes in which `line` is run by a shell before it becomes the program. In it $OMPI_COMM_WORLD_RANK
 // is the rank, and `set -- "$@" FLAG` adds a flag.
 class ShellBeforeProcesses {

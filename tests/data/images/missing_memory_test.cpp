@@ -1,5 +1,6 @@
 // A library that gets no memory, which is no fault of the picture: std::bad_alloc, as where Kindred itself gets none.
 #include "../../golden/formula.h"
+#include "../../memory_limit.h"
 
 #include <doctest/doctest.h>
 
@@ -22,13 +23,6 @@
 using namespace kindred;
 
 namespace {
-
-// Sanitizers reserve terabytes of addresses, which this limit forbids.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool memory_cannot_be_limited = true;
-#else
-constexpr bool memory_cannot_be_limited = false;
-#endif
 
 // Leaves this process blocks of a few hundred bytes, for texts and exceptions, and none of `bytes` or more.
 void take_memory_from(std::size_t bytes) {

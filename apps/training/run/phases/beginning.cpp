@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <utility>
+
 namespace kindred {
 namespace {
 
@@ -14,7 +16,9 @@ Beginning begin_new_run(const RunParts& run) {
   Beginning beginning;
   run.record.begin();
   if (run.options.weights.empty()) return beginning;
-  beginning.trained_before = load_initial_weights(run.options, run.learner.model().store, run.evaluation);
+  InitialWeights weights = load_initial_weights(run.options, run.learner.model().store, run.evaluation);
+  beginning.trained_before = std::move(weights.trained_before);
+  beginning.weights_checksum = std::move(weights.checksum);
   run.learner.weights_changed();
   return beginning;
 }
@@ -44,7 +48,9 @@ Beginning begin_run(const RunParts& run, const nlohmann::json& facts) {
     RunStart start(run.options, run.folder);
     const Checkpoint* const checkpoint = start.checkpoint(config);
     beginning = checkpoint != nullptr ? resume_run(run, *checkpoint) : begin_new_run(run);
-    start.done(config, facts);
+    nlohmann::json written = facts;
+    if (!beginning.weights_checksum.empty()) written[weights_checksum] = beginning.weights_checksum;
+    start.done(config, written);
   });
   share_beginning(run);
   return beginning;

@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace kindred {
@@ -16,6 +17,7 @@ struct Beginning {
   bool continues = false;  // from a checkpoint
   // What the encoder that the run began with was trained on (EncoderInfo).
   std::vector<std::optional<HeldOutImages>> trained_before{};
+  std::string weights_checksum{};  // of the file that --weights gave a new run (InitialWeights)
 };
 
 // The first process takes the folder over, and reads the checkpoint or the file of --weights; then the others take over its

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 10> names_of_run = {"config.json",
+constexpr std::array<std::string_view, 11> names_of_run = {"config.json",
                                                            "metrics.jsonl",
                                                            "encoder.safetensors",
                                                            "best_encoder.safetensors",
@@ -27,7 +27,8 @@ constexpr std::array<std::string_view, 10> names_of_run = {"config.json",
                                                            "plans.json",
                                                            "best_classifier.safetensors",
                                                            "checkpoint.safetensors",
-                                                           "checkpoint.safetensors.damaged"};
+                                                           "checkpoint.safetensors.damaged",
+                                                           first_save_name};
 constexpr std::array<std::string_view, 2> names_of_result = {"result.json", "classifier.safetensors"};
 
 bool is_name_of_run(const std::string& name) {

@@ -1,4 +1,3 @@
-#include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/takeover/set_aside.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
@@ -121,7 +120,6 @@ void SetAside::rename(const fs::path& from, const fs::path& to) {
 }
 
 void SetAside::remove_new_files() {
-  if (what_ == FolderOf::run) remove_own(folder_ / first_save_name);
   for (const fs::path& file : own_files(folder_, what_))
     if (!is_of_probe_inside(file) && !is_report(folder_ / file)) remove_own(folder_ / file);
   ::rmdir((folder_ / "checkpoints").c_str());  // if the new run made it

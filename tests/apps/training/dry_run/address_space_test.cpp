@@ -108,7 +108,8 @@ TEST_CASE("address space: a run that does not fit is refused, and what is advise
   CHECK(!std::filesystem::exists(machine.run));
   std::smatch sizes;
   REQUIRE(std::regex_search(refused.output, sizes,
-                            std::regex("--batch-size ([0-9]+) or --micro-batch ([0-9]+) should fit\n$")));
+                            std::regex("--batch-size ([0-9]+) or --micro-batch ([0-9]+) should fit; if that "
+                                       "is not enough: ulimit -v allows 380\\.0 MiB; raise it\n$")));
   const int batch = std::stoi(sizes[1].str());
   CHECK(batch >= 2);
   CHECK(batch < 64);
@@ -129,14 +130,38 @@ TEST_CASE("address space: stacks that have no room are an error about threads") 
   CAPTURE(refused.output);
   CHECK(refused.code == 5);
   CHECK(is_one_line_error(refused));
-  CHECK(says(
-      refused,
-      "the stacks of 32 threads need 256.0 MiB of addresses, and ulimit -v leaves 180.0 MiB; raise the limit "
-      "(ulimit -u, ulimit -v), or use fewer --workers and a smaller OMP_NUM_THREADS\n"));
+  CHECK(says(refused,
+             "the stacks of 32 threads need 256.0 MiB of addresses, and ulimit -v leaves 180.0 MiB; use fewer "
+             "--workers "
+             "or a smaller OMP_NUM_THREADS; if that is not enough: ulimit -v allows 380.0 MiB; raise it\n"));
   CHECK(!std::filesystem::exists(machine.run));
   // Threads that run already have their stacks.
   write_pseudo_file(machine.root, "proc/self/status", "VmSize:\t  204800 kB\nThreads:\t12\n");
   CHECK(says(machine.pretrain("-j 30 -b 8"), "this run needs "));
+}
+
+TEST_CASE("address space: where nothing can be smaller, the line names what takes the most, and the limit") {
+  const NarrowMachine machine;
+  write_pseudo_file(machine.root, "proc/self/status",
+                    "VmSize:\t  358400 kB\nThreads:\t1\n");  // 30 MiB are left
+  const auto refused = machine.pretrain("-j 0 -b 2 --image-size 8");
+  CAPTURE(refused.output);
+  CHECK(refused.code == 5);
+  CHECK(is_one_line_error(refused));
+  CHECK(std::regex_search(
+      refused.output,
+      std::regex(
+          "and ulimit -v leaves 30\\.0 MiB; not even --workers 0 and a batch of 2 fit with resnet20 at 8 "
+          "pixels, with [0-9.]+ MiB for .* and [0-9.]+ MiB for threads, buffers and free blocks; ulimit -v "
+          "allows "
+          "380\\.0 MiB; raise it\n$")));
+  // `ulimit -d` is such a limit, too.
+  write_pseudo_file(machine.root, "proc/self/limits",
+                    "Max data size             398458880            unlimited            bytes\n");
+  write_pseudo_file(machine.root, "proc/self/status", "VmData:\t  358400 kB\nThreads:\t1\n");
+  const auto of_data = machine.pretrain("-j 0 -b 2 --image-size 8");
+  CHECK(says(of_data, "and ulimit -d leaves 30.0 MiB; "));
+  CHECK(says(of_data, "; ulimit -d allows 380.0 MiB; raise it\n"));
 }
 
 }  // namespace

@@ -49,7 +49,9 @@ TEST_CASE("memory check: a run that does not fit is refused, and what is advised
 
   std::smatch sizes;
   REQUIRE(std::regex_search(refused.output, sizes,
-                            std::regex("--batch-size ([0-9]+) or --micro-batch ([0-9]+) should fit\n$")));
+                            std::regex("--batch-size ([0-9]+) or --micro-batch ([0-9]+) should fit; if that "
+                                       "is not enough: memory\\.max of the control group allows 200\\.0 MiB; "
+                                       "raise it\n$")));
   const int batch = std::stoi(sizes[1].str()), micro_batch = std::stoi(sizes[2].str());
   CHECK(batch >= 2);
   CHECK(batch < 64);
@@ -70,10 +72,13 @@ TEST_CASE("memory check: where not even the smallest batch fits, and where the m
     CHECK(refused.code == 5);
     CHECK(is_one_line_error(refused));
     CHECK(says(refused,
-               "and 1.0 MiB are available; not even a batch of 2 fits with resnet20 at 32 pixels: a "
-               "smaller --image-size or --model is needed"));
+               "and 1.0 MiB are available; not even --workers 0 and a batch of 2 fit with resnet20 at 32 "
+               "pixels, with "));
+    CHECK(says(
+        refused,
+        " for threads, buffers and free blocks; more memory is needed\n"));  // no smaller image would be enough
   }
-  CHECK(says(machine.pretrain("-b 64 --loss cross_entropy"), "not even a batch of 1 fits"));
+  CHECK(says(machine.pretrain("-b 64 --loss cross_entropy"), "not even --workers 0 and a batch of 1 fit "));
   CHECK(!std::filesystem::exists(machine.run));
   CHECK(machine.pretrain("-b 64 --dry-run").code == 0);  // says what is needed, and starts nothing
   std::filesystem::remove_all(machine.root);
@@ -114,10 +119,11 @@ TEST_CASE("memory check: a single large picture counts once for each worker, and
   CHECK(says(accepted, " of decoded pictures are kept, not 71.7 MiB, because memory is short"));
 
   write_pseudo_file(machine.root, "proc/meminfo", "MemAvailable:   102400 kB\n");
-  CHECK(says(
-      machine.pretrain("-b 8 -j 2"),
-      "not even --workers 0 and a batch of 2 fit, because loading the largest picture (5000 x 5000 pixels) "
-      "takes 143.1 MiB: smaller copies of the largest pictures are needed\n"));
+  CHECK(says(machine.pretrain("-b 8 -j 2"),
+             "not even --workers 0 and a batch of 2 fit with resnet20 at 32 pixels, with 143.1 MiB for "
+             "loading the largest picture, of 5000 x 5000 pixels, and "));
+  CHECK(says(machine.pretrain("-b 8 -j 2"),
+             " for threads, buffers and free blocks; use smaller copies of the largest pictures\n"));
 }
 
 TEST_CASE("memory check: a batch is advised that --per-class and --micro-batch divide") {

@@ -100,6 +100,46 @@ TEST_CASE("--config: the file wins over what is taken from --weights, and over w
   CHECK(config.at("lr") == 0.1);
 }
 
+TEST_CASE("--config: a run that began from weights that have changed since is replayed with a warning") {
+  const FinishedRun first;
+  const std::string run = first.run, tuned = first.folder / "tuned", file = run + "/encoder.safetensors";
+  const std::string warning = " has changed since the run of ";
+  const auto begun = run_program("pretrain", first.set + " --weights " + run + " --out " + tuned + tiny);
+  REQUIRE(begun.code == 0);
+  CHECK(!says(begun, warning));
+  const auto replays = [&](const std::string& of, const std::string& flags = "") {
+    const auto result = run_program("pretrain", "--config " + of + "/config.json --overwrite --out " +
+                                                    (first.folder / "again").string() + flags);
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+    return result;
+  };
+  CHECK(!says(replays(tuned), warning));
+  CHECK(read_bytes(first.folder / "again/encoder.safetensors") == read_bytes(tuned + "/encoder.safetensors"));
+  // What is recorded is no option, and stays when the run goes on, also where its config.json is written anew.
+  const std::string checksum = json_file(tuned + "/config.json").at("weights_xxh3");
+  CHECK(checksum.size() == 16);
+  REQUIRE(run_program("pretrain", "--resume=" + tuned + " --epochs 2 --allow-change --max-bad 3").code == 0);
+  CHECK(json_file(tuned + "/config.json").at("epochs") == 2);
+  CHECK(json_file(tuned + "/config.json").at("weights_xxh3") == checksum);
+
+  // A run that replaces the one whose weights it begins with.
+  const auto own =
+      run_program("pretrain", first.set + " --overwrite --weights " + run + " --out " + run + tiny);
+  REQUIRE(own.code == 0);
+  CHECK(!says(own, warning));
+  CHECK(json_file(run + "/config.json").at("weights_xxh3") == checksum);
+  for (const std::string& of : {run, tuned}) {
+    const auto changed = replays(of);
+    CHECK(says(changed, "warning: " + run + warning + of +
+                            "/config.json began with it, so this run will not be the "
+                            "same; give the weights of then by --weights\n"));
+    CHECK(says(replays(of, " " + first.set), warning));  // DIR may be typed
+    CHECK(!says(replays(of, " --weights " + tuned + "/encoder.safetensors"),
+                warning));  // other weights are meant
+  }
+}
+
 TEST_CASE(
     "--config with the --out of a run: refused, with --resume it goes on, with --overwrite it begins anew") {
   const FinishedRun first;

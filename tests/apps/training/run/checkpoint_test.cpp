@@ -264,6 +264,29 @@ TEST_CASE("checkpoint writer: tells when the encoder is on the disk, before it w
   CHECK(seen == std::vector<bool>{true, false});
 }
 
+TEST_CASE("checkpoint writer: a first save that fails marks its encoder, until a save has a checkpoint") {
+  const SmallRun run;
+  const EncoderInfo info{"resnet20", Stem::cifar, 32, cifar10_pixels};
+  int unsaved = 0;  // encoders without a checkpoint
+  for (int call = 0;; ++call) {
+    CAPTURE(call);
+    const TemporaryFolder folder;
+    const auto has = [&](const char* name) { return fs::exists(folder / name); };
+    FailingCall files(call, ENOSPC);
+    CheckpointWriter writer(folder.path, info, 2, files);
+    writer.submit(checkpoint_of(run, 7), true);
+    writer.wait();
+    CHECK(has(first_save_name) == !has("checkpoint.safetensors"));
+    unsaved += has("encoder.safetensors") && !has("checkpoint.safetensors");
+    if (files.calls <= call) break;              // all calls were tried
+    writer.submit(checkpoint_of(run, 8), true);  // no call fails any more
+    writer.wait();
+    CHECK(has("checkpoint.safetensors"));
+    CHECK(!has(first_save_name));
+  }
+  CHECK(unsaved >= 8);  // two files, each opened, written, brought to the disk and renamed
+}
+
 TEST_CASE("checkpoint folder: names that a run gives, and names that are the user's") {
   for (const char* name : {"best.txt", "step-000000001.safetensors", "step-12345678901.safetensors",
                            "step-000000001.safetensors.damaged"}) {

@@ -259,6 +259,40 @@ TEST_CASE("a small disk that fills: training goes on, the last good checkpoint s
   CHECK(std::system(("umount " + disk).c_str()) == 0);
 }
 
+TEST_CASE(
+    "a disk that is full at the first save: with space again, --resume begins anew and ends with the same "
+    "bytes") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), whole = folder / "whole", run = folder / "run";
+  const std::string flags = survivor + "-j 1 --epochs 2 ";
+  REQUIRE(run_program("pretrain", set + " --out " + whole + flags).code == 0);
+  // Room for the encoder, and none for the checkpoint. A shell counts in blocks of 512 bytes.
+  const auto bytes = [&](const char* name) { return fs::file_size(fs::path(whole) / name); };
+  const auto room = (bytes("encoder.safetensors") + bytes("checkpoint.safetensors")) / 2 / 512;
+  const std::string limit = fmt::format("ulimit -f {};", room), command = set + " --out " + run + flags;
+  const auto full = run_program_with(limit, "pretrain", command);
+  CAPTURE(full.output);
+  CHECK(full.code == 6);
+  REQUIRE(fs::exists(run + "/encoder.safetensors"));
+  REQUIRE(!fs::exists(run + "/checkpoint.safetensors"));
+
+  // A run that was to replace it, and had no room either, brings it back as it was.
+  const std::size_t before = folder_fingerprint(run);
+  CHECK(run_program_with("ulimit -f 64;", "pretrain", command + "--overwrite").code == 6);
+  CHECK(folder_fingerprint(run) == before);
+
+  const auto refused = run_program("pretrain", command);
+  CHECK(refused.code == 2);
+  CHECK(says(refused, "--resume continues a run"));
+  const auto anew = run_program("pretrain", command + "--resume");
+  CAPTURE(anew.output);
+  CHECK(anew.code == 0);
+  CHECK(says(anew, "no usable checkpoint in " + run + ": the run starts from the beginning"));
+  CHECK(read_bytes(run + "/encoder.safetensors") == read_bytes(whole + "/encoder.safetensors"));
+  CHECK(json_lines(run + "/metrics.jsonl").size() == 2);
+  CHECK(!fs::exists(run + "/.kindred-first-save"));
+}
+
 TEST_CASE("--overwrite: a run that another process is at stays whole") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";

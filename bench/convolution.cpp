@@ -1,16 +1,17 @@
-// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions, and the
-// hand-vectorised ones of layers/conv2d/direct.h and winograd.h, interleaved in one run. Prints medians of
+// The convolutions of ResNets on the CPU in float32: oneDNN's direct and Winograd convolutions, and our own
+// of layers/conv2d (direct.h, winograd.h and pixel_products.h), interleaved in one run. Prints medians of
 // nominal GFLOP/s, which count the operations of a plain convolution, whatever the algorithm saves. prefers()
 // follows these figures.
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/engine/random/philox.h>
 #include <kindred/layers/conv2d/direct.h>
-#include <kindred/layers/conv2d/winograd.h>
+#include <kindred/layers/conv2d/scratch_kernels.h>
 #include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 namespace kindred {
 namespace {
@@ -23,13 +24,17 @@ struct Case {
   int n, size, c, k, kernel, stride;
 };
 
-// ResNet-20 at batch 512, ResNet-18 with the cifar stem at 128, the stages of ResNet-50 at 32.
+// ResNet-20 at batch 512, ResNet-18 with the cifar stem at 128, the stages of ResNet-50 at 32, and the last ones of ResNet-18
+// at 64, at batch 128 and 64.
 constexpr Case cases[] = {
-    {512, 32, 3, 16, 3, 1},   {512, 32, 16, 16, 3, 1}, {512, 32, 16, 32, 3, 2},  {512, 16, 32, 32, 3, 1},
-    {512, 16, 32, 64, 3, 2},  {512, 8, 64, 64, 3, 1},  {512, 32, 16, 32, 1, 2},  {512, 16, 32, 64, 1, 2},
-    {128, 32, 3, 64, 3, 1},   {128, 32, 64, 64, 3, 1}, {128, 32, 64, 128, 3, 2}, {128, 16, 128, 128, 3, 1},
-    {128, 8, 256, 256, 3, 1}, {32, 224, 3, 64, 7, 2},  {32, 56, 64, 64, 3, 1},   {32, 28, 128, 128, 3, 1},
-    {32, 14, 256, 256, 3, 1}, {32, 56, 64, 64, 1, 1},  {32, 56, 64, 256, 1, 1},
+    {512, 32, 3, 16, 3, 1},   {512, 32, 16, 16, 3, 1},  {512, 32, 16, 32, 3, 2},  {512, 16, 32, 32, 3, 1},
+    {512, 16, 32, 64, 3, 2},  {512, 8, 64, 64, 3, 1},   {512, 32, 16, 32, 1, 2},  {512, 16, 32, 64, 1, 2},
+    {128, 32, 3, 64, 3, 1},   {128, 32, 64, 64, 3, 1},  {128, 32, 64, 128, 3, 2}, {128, 16, 128, 128, 3, 1},
+    {128, 8, 256, 256, 3, 1}, {32, 224, 3, 64, 7, 2},   {32, 56, 64, 64, 3, 1},   {32, 28, 128, 128, 3, 1},
+    {32, 14, 256, 256, 3, 1}, {32, 56, 64, 64, 1, 1},   {32, 56, 64, 256, 1, 1},  {128, 4, 256, 256, 3, 1},
+    {128, 4, 256, 512, 3, 2}, {128, 2, 512, 512, 3, 1}, {64, 2, 512, 512, 3, 1},  {64, 4, 256, 256, 3, 1},
+    {64, 4, 256, 512, 3, 2},  {64, 8, 128, 256, 3, 2},  {64, 3, 512, 512, 3, 1},  {64, 1, 512, 512, 3, 1},
+    {32, 7, 512, 512, 3, 1},
 };
 
 double median(std::vector<double> values) {
@@ -49,7 +54,7 @@ struct Data {
   std::vector<float> x, w, y;
 };
 
-// One of the four algorithms, for one pass; null if it does not support the shape.
+// One of the algorithms, for one pass; null if it does not support the shape.
 using Contender = std::function<void()>;
 
 Contender onednn_contender(Algorithm algorithm, ConvPass pass, const ConvShape& s, Data& d) {
@@ -66,16 +71,16 @@ Contender direct_contender(ConvPass pass, const ConvShape& s, Data& d) {
   return [=, &d] { direct::backward_weight(s, d.x.data(), d.y.data(), d.w.data()); };
 }
 
-Contender winograd_contender(ConvPass pass, const ConvShape& s, Data& d) {
-  if (!winograd::supports(s)) return {};
-  const Tensor scratch = Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, Device::cpu);
+Contender scratch_contender(const ScratchKernels& kernels, ConvPass pass, const ConvShape& s, Data& d) {
+  if (!kernels.supports(s)) return {};
+  const Tensor scratch = Tensor::empty({kernels.scratch_floats(pass, s)}, DType::f32, Device::cpu);
   if (pass == ConvPass::forward)
-    return [=, &d] { winograd::forward(s, d.x.data(), d.w.data(), d.y.data(), scratch.data<float>()); };
+    return [=, &d] { kernels.forward(s, d.x.data(), d.w.data(), d.y.data(), scratch.data<float>()); };
   if (pass == ConvPass::backward_data)
     return [=, &d] {
-      winograd::backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data(), scratch.data<float>());
+      kernels.backward_data(s, d.y.data(), d.w.data(), nullptr, d.x.data(), scratch.data<float>());
     };
-  return [=, &d] { winograd::backward_weight(s, d.x.data(), d.y.data(), d.w.data(), scratch.data<float>()); };
+  return [=, &d] { kernels.backward_weight(s, d.x.data(), d.y.data(), d.w.data(), scratch.data<float>()); };
 }
 
 void run(const Case& t) {
@@ -87,10 +92,12 @@ void run(const Case& t) {
   for (const auto pass : {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight}) {
     const Contender contenders[] = {onednn_contender(Algorithm::direct, pass, s, data),
                                     onednn_contender(Algorithm::winograd, pass, s, data),
-                                    direct_contender(pass, s, data), winograd_contender(pass, s, data)};
-    std::vector<double> times[4];
+                                    direct_contender(pass, s, data),
+                                    scratch_contender(winograd_kernels, pass, s, data),
+                                    scratch_contender(pixel_product_kernels, pass, s, data)};
+    std::vector<double> times[std::size(contenders)];
     for (int i = 0; i < repeats + 1; ++i)
-      for (std::size_t c = 0; c < 4; ++c) {
+      for (std::size_t c = 0; c < std::size(contenders); ++c) {
         if (!contenders[c]) continue;
         const double start = now_seconds();
         contenders[c]();
@@ -108,8 +115,8 @@ void run(const Case& t) {
 }
 
 int bench(int, char**) {
-  fmt::print("nominal GFLOP/s: oneDNN direct, oneDNN Winograd, direct.h, winograd.h\n");
-  fmt::print("{:22}  | forward                 | data gradient           | filter gradient\n", "");
+  fmt::print("nominal GFLOP/s: oneDNN direct, oneDNN Winograd, direct.h, winograd.h, pixel_products.h\n");
+  fmt::print("{:22}  | forward                       | data gradient                 | filter gradient\n", "");
   for (const Case& each : cases) run(each);
   return 0;
 }

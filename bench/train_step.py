@@ -14,6 +14,7 @@ from interleave import Contender, race, spread
 CONFIGURATIONS = [  # model, image size, views, precision
     ("resnet20", 32, 512, "f32"),
     ("resnet18", 32, 128, "f32"),
+    ("resnet18", 64, 128, "f32"),
     ("resnet50", 224, 32, "f32"),
     ("resnet50", 224, 32, "bf16"),
 ]

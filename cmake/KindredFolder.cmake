@@ -18,6 +18,15 @@ function(kindred_compiled_at_once group)
   set_source_files_properties(${ARGN} TARGET_DIRECTORY kindred PROPERTIES UNITY_GROUP ${group})
 endfunction()
 
+# Groups of bookkeeping: their code waits for files and for kernels, so optimising it further would only make the build
+# longer. CMake makes one source of each group, and has no other way to give it options.
+function(kindred_bookkeeping_groups)
+  foreach(group ${ARGN})
+    set_source_files_properties(${PROJECT_BINARY_DIR}/CMakeFiles/kindred.dir/Unity/unity_${group}_cxx.cxx
+                                TARGET_DIRECTORY kindred PROPERTIES COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
+  endforeach()
+endfunction()
+
 # The sources of device `cuda` are two object libraries beside `kindred`, so that programs and tests that differ in that
 # device alone compile everything else once:
 #   kindred_gpu       for a GPU, or without CUDA the null pointers

@@ -135,7 +135,7 @@ if [ $# -eq 0 ]; then
   rehearsed=$(tail -n 1 build/release/rehearsal.log | sed -nE 's/^GPU cases: ([0-9]+) of \1 ran$/\1/p')
   if [ -n "$rehearsed" ] && grep -q '^rehearsal: passed' build/release/rehearsal.log; then passed=$((passed + rehearsed))
   else
-    fails "gpu_flight.sh --rehearse"
+    fails "gpu_flight.sh --rehearse: $(grep -a '^rehearsal: ' build/release/rehearsal.log | head -n 3 | tr '\n' ';')"
     name_failed_cases build/release/rehearsal.log
   fi
   wait $! || status=1

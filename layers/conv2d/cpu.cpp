@@ -1,11 +1,12 @@
 // Selects the implementation of a convolution on the CPU. In float32 these are the Winograd kernels of
-// winograd.h for 3x3 filters and few channels, the direct ones of direct.h for colour images and strides, and
-// oneDNN's Winograd for 3x3 filters and more channels. Everything else is oneDNN's direct convolution.
+// winograd.h for 3x3 filters and few channels, the direct ones of direct.h for colour images and strides, those of
+// pixel_products.h for images of a few pixels, and oneDNN's Winograd for 3x3 filters and more channels. Everything else is
+// oneDNN's direct convolution.
 // bench/convolution.cpp measured which is the fastest.
 #include <kindred/engine/kernels/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
-#include <kindred/layers/conv2d/winograd.h>
+#include <kindred/layers/conv2d/scratch_kernels.h>
 #include <kindred/layers/in_f32.h>
 #include <kindred/third_party/onednn/onednn.h>
 
@@ -14,11 +15,12 @@
 namespace kindred {
 namespace {
 
-enum class Engine { winograd, direct, onednn_winograd, onednn_direct };
+enum class Engine { pixel_products, winograd, direct, onednn_winograd, onednn_direct };
 
 Engine engine_for(ConvPass pass, const ConvShape& s, DType dtype) {
   if (dtype != DType::f32) return Engine::onednn_direct;  // Winograd's rounding errors would be too large
-  if (winograd::prefers(s)) return Engine::winograd;
+  if (pixel_products::prefers(s)) return Engine::pixel_products;
+  if (winograd::prefers(pass, s)) return Engine::winograd;
   if (direct::prefers(pass, s)) return Engine::direct;
   const bool pays = s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= 64;
   if (pays && onednn::has_winograd({pass, dtype, dtype, s, onednn::Algorithm::winograd}))
@@ -30,18 +32,25 @@ onednn::Algorithm algorithm_of(Engine engine) {
   return engine == Engine::onednn_winograd ? onednn::Algorithm::winograd : onednn::Algorithm::direct;
 }
 
+// Null for engines that need no scratch memory from here.
+const ScratchKernels* scratch_kernels(Engine engine) {
+  if (engine == Engine::winograd) return &winograd_kernels;
+  return engine == Engine::pixel_products ? &pixel_product_kernels : nullptr;
+}
+
 // The scratch memory of one call, from the pool; on the `plan` device from the imaginary pool.
-Tensor winograd_scratch(ConvPass pass, const ConvShape& s, Device device = Device::cpu) {
-  return Tensor::empty({winograd::scratch_floats(pass, s)}, DType::f32, device);
+Tensor scratch_of(const ScratchKernels& kernels, ConvPass pass, const ConvShape& s,
+                  Device device = Device::cpu) {
+  return Tensor::empty({kernels.scratch_floats(pass, s)}, DType::f32, device);
 }
 
 void forward(const ConvShape& s, const Tensor& x, const Tensor& w, Output y) {
   if (computes_in_f32(x.dtype()))
     return compute_in_f32(y, [&](Output result) { forward(s, widened(x), widened(w), result); });
   const Engine engine = engine_for(ConvPass::forward, s, x.dtype());
-  if (engine == Engine::winograd) {
-    const Tensor scratch = winograd_scratch(ConvPass::forward, s);
-    winograd::forward(s, x.data<float>(), w.data<float>(), y.data<float>(), scratch.data<float>());
+  if (const ScratchKernels* own = scratch_kernels(engine)) {
+    const Tensor scratch = scratch_of(*own, ConvPass::forward, s);
+    own->forward(s, x.data<float>(), w.data<float>(), y.data<float>(), scratch.data<float>());
   } else if (engine == Engine::direct) {
     direct::forward(s, x.data<float>(), w.data<float>(), y.data<float>());
   } else {
@@ -56,9 +65,9 @@ void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const 
         dx, [&](Output result) { backward_data(s, widened(dy), widened(w), widened(addend), result); });
   const Engine engine = engine_for(ConvPass::backward_data, s, dy.dtype());
   const float* add = addend.defined() && dy.dtype() == DType::f32 ? addend.data<float>() : nullptr;
-  if (engine == Engine::winograd) {
-    const Tensor scratch = winograd_scratch(ConvPass::backward_data, s);
-    winograd::backward_data(s, dy.data<float>(), w.data<float>(), add, dx.data<float>(), scratch.data<float>());
+  if (const ScratchKernels* own = scratch_kernels(engine)) {
+    const Tensor scratch = scratch_of(*own, ConvPass::backward_data, s);
+    own->backward_data(s, dy.data<float>(), w.data<float>(), add, dx.data<float>(), scratch.data<float>());
   } else if (engine == Engine::direct) {
     direct::backward_data(s, dy.data<float>(), w.data<float>(), add, dx.data<float>());
   } else {
@@ -91,9 +100,9 @@ void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Outp
   if (x.dtype() == DType::f32 && is_odd_product(s))
     return backward_weight_as_product(s, x.data<float>(), dy.data<float>(), dw.data<float>());
   const Engine engine = engine_for(ConvPass::backward_weight, s, x.dtype());
-  if (engine == Engine::winograd) {
-    const Tensor scratch = winograd_scratch(ConvPass::backward_weight, s);
-    winograd::backward_weight(s, x.data<float>(), dy.data<float>(), dw.data<float>(), scratch.data<float>());
+  if (const ScratchKernels* own = scratch_kernels(engine)) {
+    const Tensor scratch = scratch_of(*own, ConvPass::backward_weight, s);
+    own->backward_weight(s, x.data<float>(), dy.data<float>(), dw.data<float>(), scratch.data<float>());
   } else if (engine == Engine::direct) {
     direct::backward_weight(s, x.data<float>(), dy.data<float>(), dw.data<float>());
   } else {
@@ -111,8 +120,8 @@ void plan_workspace(ConvPass pass, const ConvShape& s, DType dtype, DType weight
     return plan_workspace(pass, s, DType::f32, DType::f32);
   }
   const Engine engine = engine_for(pass, s, dtype);
-  if (engine == Engine::winograd) {
-    winograd_scratch(pass, s, Device::plan);
+  if (const ScratchKernels* own = scratch_kernels(engine)) {
+    scratch_of(*own, pass, s, Device::plan);
   } else if (engine != Engine::direct) {  // which uses only a few kilobytes of heap memory
     const auto bytes = onednn::convolution_workspace({pass, dtype, weights, s, algorithm_of(engine)});
     Tensor::empty({static_cast<std::int64_t>(bytes)}, DType::u8, Device::plan);

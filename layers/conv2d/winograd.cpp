@@ -8,52 +8,6 @@
 namespace kindred::winograd {
 namespace {
 
-// sum[Rows][Vectors] stays in registers for the whole length. (For that the loops over it must be unrolled,
-// which the pragmas request.)
-template <int Rows, int Vectors>
-KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float* b, float* c) {
-  __m512 sum[Rows][Vectors];
-#pragma GCC unroll 32
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = _mm512_setzero_ps();
-  for (std::int64_t i = 0; i < p.length; ++i, a += p.a_step, b += p.b_step) {
-    __m512 factor[Vectors];
-#pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v) factor[v] = _mm512_loadu_ps(b + v * lanes);
-#pragma GCC unroll 32
-    for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 32
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(a[r * p.a_row], factor[v], sum[r][v]);
-  }
-#pragma GCC unroll 32
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v) {
-      float* to = c + r * p.c_row + v * lanes;
-      _mm512_storeu_ps(to, p.accumulate ? _mm512_add_ps(_mm512_loadu_ps(to), sum[r][v]) : sum[r][v]);
-    }
-}
-
-// u[position][c][k] of all filters. With `turned` the roles of c and k are exchanged and the filters are
-// rotated by 180 degrees, because the data gradient is the forward pass of such filters.
-void transform_filters(const ConvShape& s, bool turned, const float* w, float* u) {
-  const std::int64_t filter = 9 * s.c, step = s.c * s.k;
-  parallel_for(s.k, 8, [&](std::int64_t begin, std::int64_t end) {
-    float one[positions];
-    for (std::int64_t k = begin; k < end; ++k)
-      for (std::int64_t c = 0; c < s.c; ++c) {
-        const float* from = w + k * filter + c;
-        if (turned)
-          transform_filter(from + 8 * s.c, -3 * s.c, -s.c, one);
-        else
-          transform_filter(from, 3 * s.c, s.c, one);
-        float* to = u + (turned ? k * s.c + c : c * s.k + k);
-        for (int p = 0; p < positions; ++p) to[p * step] = one[p];
-      }
-  });
-}
-
 // Transforms one row of tiles back to pixels: y = A^T m A for the four by four outputs of each tile, except
 // those that lie beyond the image.
 template <bool with_addend, bool past_cache>
@@ -121,7 +75,7 @@ void convolve(const ConvShape& s, std::int64_t c, std::int64_t k, const float* f
       const std::int64_t count = (rows * tiles.across + product_rows - 1) / product_rows * product_rows;
       const Product product{count, k, c, c, 1, k, k, false};
       for (int p = 0; p < positions; ++p)
-        multiply(product, v + p * from_basis.step, u + p * c * k, m + p * to_basis.step);
+        multiply(product, v + p * from_basis.step, u + p * filter_step(s), m + p * to_basis.step);
       for (std::int64_t r = 0; r < rows; ++r)
         transform_outputs_(s, k, m + r * tiles.across * k, to_basis.step, TileRow(tiles, first + r), addend,
                            to);
@@ -131,16 +85,6 @@ void convolve(const ConvShape& s, std::int64_t c, std::int64_t k, const float* f
 }
 
 }  // namespace
-
-void multiply(const Product& p, const float* a, const float* b, float* c) {
-  std::int64_t column = 0;
-  for (; column + 2 * lanes <= p.columns; column += 2 * lanes)
-    for (std::int64_t row = 0; row < p.rows; row += product_rows / 2)
-      multiply_block<product_rows / 2, 2>(p, a + row * p.a_row, b + column, c + row * p.c_row + column);
-  if (column < p.columns)
-    for (std::int64_t row = 0; row < p.rows; row += product_rows)
-      multiply_block<product_rows, 1>(p, a + row * p.a_row, b + column, c + row * p.c_row + column);
-}
 
 KINDRED_AVX512 void transform_images(const ConvShape& s, std::int64_t channels, const float* x,
                                      const TileRow& tiles, float* to, std::ptrdiff_t position_step,
@@ -197,25 +141,6 @@ std::int64_t line_floats(const ConvShape& s) {
   return (inputs * (Tiles(s).across * outputs + 2) + 1) * lanes;
 }
 
-void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
-                      float (&u)[positions]) {
-  constexpr float g[inputs][3] = {{1 / 4.f, 0, 0},
-                                  {-1 / 6.f, -1 / 6.f, -1 / 6.f},
-                                  {-1 / 6.f, 1 / 6.f, -1 / 6.f},
-                                  {1 / 24.f, 1 / 12.f, 1 / 6.f},
-                                  {1 / 24.f, -1 / 12.f, 1 / 6.f},
-                                  {0, 0, 1}};
-  float half[inputs][3];
-  for (int i = 0; i < inputs; ++i)
-    for (int b = 0; b < 3; ++b) {
-      half[i][b] = 0;
-      for (int a = 0; a < 3; ++a) half[i][b] += g[i][a] * w[a * row_step + b * column_step];
-    }
-  for (int i = 0; i < inputs; ++i)
-    for (int j = 0; j < inputs; ++j)
-      u[i * inputs + j] = half[i][0] * g[j][0] + half[i][1] * g[j][1] + half[i][2] * g[j][2];
-}
-
 Block::Block(const ConvShape& s) {
   constexpr std::int64_t cache_floats = std::int64_t{96} << 10;  // for both images, leaving room for filters
   constexpr std::int64_t least = 64;                             // tiles, for which the filters are read once
@@ -228,17 +153,17 @@ Block::Block(const ConvShape& s) {
 
 void forward(const ConvShape& s, const float* x, const float* w, float* y, float* scratch) {
   transform_filters(s, false, w, scratch);
-  convolve(s, s.c, s.k, x, scratch, nullptr, y, scratch + positions * s.c * s.k);
+  convolve(s, s.c, s.k, x, scratch, nullptr, y, scratch + positions * filter_step(s));
 }
 
 void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx,
                    float* scratch) {
   transform_filters(s, true, w, scratch);
-  convolve(s, s.k, s.c, dy, scratch, addend, dx, scratch + positions * s.c * s.k);
+  convolve(s, s.k, s.c, dy, scratch, addend, dx, scratch + positions * filter_step(s));
 }
 
 std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
-  const std::int64_t threads = compute_threads(), filters = positions * s.c * s.k;
+  const std::int64_t threads = compute_threads(), filters = positions * filter_step(s);
   return threads * Scratch(s, Block(s)).floats +
          (pass == ConvPass::backward_weight ? threads * filters : filters);
 }
@@ -248,11 +173,12 @@ bool supports(const ConvShape& s) {
          s.k % lanes == 0;
 }
 
-bool prefers(const ConvShape& s) {
+bool prefers(ConvPass pass, const ConvShape& s) {
   // Measured against oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
   const Tiles tiles(s);
   const std::int64_t computed = tiles.down * tiles.across * outputs * outputs;
-  return supports(s) && s.c <= 128 && s.k <= 128 && 2 * computed <= 3 * s.h * s.w;
+  const std::int64_t most_channels = pass == ConvPass::backward_weight ? 128 : 256;
+  return supports(s) && s.c <= most_channels && s.k <= most_channels && 2 * computed <= 3 * s.h * s.w;
 }
 
 }  // namespace kindred::winograd

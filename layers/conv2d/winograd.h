@@ -27,7 +27,7 @@ namespace kindred::winograd {
 bool supports(const ConvShape& shape);
 
 // Returns true for the shapes where they are also faster than the alternatives.
-bool prefers(const ConvShape& shape);
+bool prefers(ConvPass pass, const ConvShape& shape);
 
 // The scratch memory that one call needs, in floats, aligned to 64 bytes.
 std::int64_t scratch_floats(ConvPass pass, const ConvShape& shape);

@@ -1,8 +1,7 @@
-// What the passes of winograd.h share: the positions of tiles, the change of basis along a line, and the matrix
-// product.
+// What the passes of winograd.h share: the positions of tiles, and the change of basis along a line.
 #pragma once
 
-#include <kindred/layers/conv2d/avx512.h>
+#include <kindred/layers/conv2d/avx512_product.h>
 #include <kindred/layers/conv2d/winograd.h>
 
 #include <algorithm>
@@ -99,20 +98,15 @@ struct Scratch {
   std::int64_t floats;
 };
 
-// The rows of a product are processed in groups of this size.
-constexpr int product_rows = 16;
+// From one position of transformed filters to the next, in floats: as for images (Basis).
+inline std::ptrdiff_t filter_step(const ConvShape& s) {
+  return s.c * s.k + lanes;
+}
 
-// c[row][column] (+)= sum over i of a[row * a_row + i * a_step] * b[i * b_step + column]. The numbers of rows
-// and columns are multiples of 16.
-struct Product {
-  std::int64_t rows, columns, length;
-  std::ptrdiff_t a_row, a_step, b_step, c_row;
-  bool accumulate;
-};
-void multiply(const Product& product, const float* a, const float* b, float* c);
-
-// u[position][...] = G w G^T of one 3x3 filter; w[3][3] is read with the given steps.
-void transform_filter(const float* w, std::ptrdiff_t row_step, std::ptrdiff_t column_step,
-                      float (&u)[positions]);
+// u[position][c][k] = G w G^T of all filters. With `turned` it is u[position][k][c], and the filters are rotated by 180
+// degrees, because the data gradient is the forward pass of such filters.
+void transform_filters(const ConvShape& s, bool turned, const float* w, float* u);
+// dw = G^T u G, where u[position][c][k] is the sum of so many arrays, one after the other.
+void transform_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw);
 
 }  // namespace kindred::winograd

@@ -41,32 +41,13 @@ KINDRED_AVX512 void transform_gradients(const ConvShape& s, const float* dy, con
   }
 }
 
-// dw[3][3] = G^T u G of one filter. Columns are column_step apart, and rows three times as far.
-void transform_back(const float (&u)[positions], float* dw, std::ptrdiff_t column_step) {
-  // Applies G^T along a line, in the form used in winograd.cpp.
-  const auto line = [](const float* from, std::ptrdiff_t step, float(&to)[3]) {
-    const float a = from[step] + from[2 * step], b = from[2 * step] - from[step];
-    const float c = from[3 * step] + from[4 * step], d = from[3 * step] - from[4 * step];
-    to[0] = from[0] / 4 - a / 6 + c / 24;
-    to[1] = b / 6 + d / 12;
-    to[2] = c / 6 - a / 6 + from[5 * step];
-  };
-  float half[inputs][3];
-  for (int i = 0; i < inputs; ++i) line(u + i * inputs, 1, half[i]);
-  for (int b = 0; b < 3; ++b) {
-    float column[3];
-    line(&half[0][b], 3, column);
-    for (int a = 0; a < 3; ++a) dw[(a * 3 + b) * column_step] = column[a];
-  }
-}
-
 }  // namespace
 
 void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
   const Tiles tiles(s);
   const Block block(s);
   const Scratch layout(s, block);
-  const std::int64_t filters = positions * s.c * s.k;
+  const std::int64_t filters = positions * filter_step(s);
   const int threads = compute_threads();
   float* sums = scratch;  // [thread][position][c][k]
   std::fill_n(sums, threads * filters, 0.0f);
@@ -84,21 +65,11 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
       // A block has its own sum first, in registers, because a long running sum would lose more to rounding.
       const Product product{s.c, s.k, rows * tiles.across, 1, s.c, s.k, s.k, true};
       for (int p = 0; p < positions; ++p)
-        multiply(product, v + p * layout.x.step, g + p * layout.y.step, sums + range * filters + p * s.c * s.k);
+        multiply(product, v + p * layout.x.step, g + p * layout.y.step,
+                 sums + range * filters + p * filter_step(s));
     }
   });
-  // Adds the threads' sums, always in the same order.
-  parallel_for(s.c, 4, [&](std::int64_t begin, std::int64_t end) {
-    float u[positions];
-    for (std::int64_t c = begin; c < end; ++c)
-      for (std::int64_t k = 0; k < s.k; ++k) {
-        for (int p = 0; p < positions; ++p) {
-          u[p] = 0;
-          for (int t = 0; t < threads; ++t) u[p] += sums[t * filters + (p * s.c + c) * s.k + k];
-        }
-        transform_back(u, dw + k * 9 * s.c + c, s.c);
-      }
-  });
+  transform_gradients_back(s, sums, threads, dw);
 }
 
 }  // namespace kindred::winograd

@@ -40,6 +40,13 @@ const bool added[] = {
     add_case(conv_case({5, 24, 32, 32, 16, 3, 3, 1, 1}, false)),
     add_case(conv_case({1, 16, 16, 144, 160, 3, 3, 1, 1}, false)),
     add_case(conv_case({2, 16, 16, 16, 32, 1, 1, 2, 0}, false)),
+    // Images of a few pixels: some taps lie on none of them, and numbers of images that fill no vector.
+    add_case(conv_case({13, 2, 2, 32, 64, 3, 3, 1, 1}, false)),
+    add_case(conv_case({9, 4, 4, 64, 32, 3, 3, 2, 1}, false)),
+    add_case(conv_case({21, 3, 2, 32, 32, 3, 3, 2, 1}, false)),
+    add_case(conv_case({8, 1, 1, 64, 32, 3, 3, 1, 1}, false)),
+    add_case(conv_case({8, 1, 3, 32, 32, 5, 3, 1, 2}, false)),
+    add_case(conv_case({10, 5, 5, 32, 32, 2, 2, 3, 0}, false)),
     add_case(conv_case({2, 7, 9, 64, 48, 1, 1, 1, 0}, false)),
     add_case(conv_case({2, 14, 14, 24, 40, 3, 3, 2, 1}, false)),
     // x is used by a convolution and by a shortcut: the tape gives the shortcut's gradient to the convolution

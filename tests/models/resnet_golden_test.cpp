@@ -27,7 +27,8 @@ struct Tolerances {
 // compared on fixtures with fewer inputs near zero, and the plain fixtures are compared in float64.
 constexpr Tolerances float32{1e-4, 1e-3, 1e-4, 1e-4};
 constexpr Tolerances float32_deep{1e-4, 3e-2, 1e-2, 1e-4};
-constexpr Tolerances float32_forward_only{1e-4, 0, 0, 1e-4};
+// The logits of the plain ResNet-50 differ by 0.7e-4 to 1.2e-4 of their norm, depending on the order in which a processor adds.
+constexpr Tolerances float32_forward_only{3e-4, 0, 0, 1e-4};
 constexpr Tolerances float64{1e-9, 1e-8, 1e-9, 1e-9};
 
 void check_logits(const Tensor& logits, const nlohmann::json& expected, double tolerance) {

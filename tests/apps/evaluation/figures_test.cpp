@@ -282,22 +282,28 @@ double error_under(Corruption corruption, int severity, std::uint64_t seed) {
   return 1 - figures_of({features.to_vector<float>(), evaluation.labels, {}}, trained().classifier).top1;
 }
 
+// A seed whose noise leads to another error than that of seed 0, which a program takes that forgets its seed.
+std::uint64_t seed_that_matters() {
+  const double forgotten = error_under(Corruption::gaussian_noise, 5, 0);
+  std::uint64_t seed = 1;
+  while (seed < 50 && error_under(Corruption::gaussian_noise, 5, seed) == forgotten) ++seed;
+  REQUIRE(seed < 50);
+  return seed;
+}
+
 TEST_CASE("figures: errors under corruptions, against AlexNet's, and their mean") {
-  const json drawn = trained().evaluated(
-      " --corruptions gaussian_noise,contrast --severities 2,5 --seed 4 "
-      "--classifier " +
-      trained().classifier);
-  bool seed_matters = false, severity_matters = false;
+  const std::uint64_t seed = seed_that_matters();
+  const json drawn = trained().evaluated(" --corruptions gaussian_noise,contrast --severities 2,5 --seed " +
+                                         std::to_string(seed) + " --classifier " + trained().classifier);
+  bool severity_matters = false;
   for (const Corruption corruption : {Corruption::gaussian_noise, Corruption::contrast}) {
     const json& errors = drawn.at("corruptions").at("errors").at(name(corruption));
-    const double mild = error_under(corruption, 2, 4), hard = error_under(corruption, 5, 4);
+    const double mild = error_under(corruption, 2, seed), hard = error_under(corruption, 5, seed);
     CHECK(errors.at("2").get<double>() == doctest::Approx(mild));
     CHECK(errors.at("5").get<double>() == doctest::Approx(hard));
     severity_matters |= mild != hard;
-    seed_matters |= error_under(corruption, 2, 0) != mild || error_under(corruption, 5, 0) != hard;
   }
   CHECK(severity_matters);
-  CHECK(seed_matters);
 
   const json all =
       trained()

@@ -208,7 +208,7 @@ int check_data(int argc, char** argv) {
   flags.data.exif = parse_exif(flags.exif);
   if (!flags.no_pictures) flags.data.check_outside("--out", flags.out);
   flags.data.check_outside("--json", flags.json);
-  check_no_file_of_run("--json", flags.json);
+  check_output_file("--json", flags.json, "data.json");
   watch_for_interrupts();
 
   const double start = now_seconds();

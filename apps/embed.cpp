@@ -11,6 +11,7 @@
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/tape.h>
@@ -18,12 +19,10 @@
 #include <kindred/models/classifier_file.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <iterator>
 #include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace kindred {
@@ -48,13 +47,6 @@ void add_flags(CommandLine& line, Flags& f) {
   line.add_quiet();
 }
 
-void check_is_no_folder(const std::string& out) {
-  std::error_code ignored;
-  check(!out.ends_with('/') && !std::filesystem::is_directory(out, ignored), ExitCode::usage,
-        "--out {}: a folder; give the name of a file, such as {}", out,
-        (std::filesystem::path(out) / "features.npz").string());
-}
-
 int embed(int argc, char** argv) {
   CommandLine line(
       "Writes the features of every image, with paths and classes. DIR may also be a folder of images, a text "
@@ -66,7 +58,7 @@ int embed(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   flags.data.check_values();
   flags.data.check_outside("--out", flags.out);
-  check_is_no_folder(flags.out);
+  check_output_file("--out", flags.out, "features.npz");
   check_embedding_name(flags.out);
   flags.encoder.check_values();
   flags.classifier = classifier_file(flags.classifier, flags.encoder.best);

@@ -75,7 +75,7 @@ std::vector<Corruption> chosen_corruptions(const Flags& f) {
 void check_flags(const Flags& f) {
   f.data.check_values();
   f.data.check_outside("--json", f.json);
-  check_no_file_of_run("--json", f.json);
+  check_output_file("--json", f.json, "evaluation.json");
   f.encoder.check_values();
   for (std::size_t i = 0; i < f.severities.size(); ++i)
     check(f.severities[i] >= 1 && f.severities[i] <= worst_severity &&

@@ -177,7 +177,7 @@ int export_weights(int argc, char** argv) {
   options.with_head = flags.head || (flags.format == Format::supcontrast && source.head);
   options.classifier = classifier_file(flags.classifier, flags.best);
   check_replaces_no_source(flags, source, options.classifier);
-  check_no_file_of_run("--out", flags.out);
+  check_output_file("--out", flags.out, std::string("encoder") + ending_of(flags.format));
   const auto model = load_model(source, options);
   if (!model->warning.empty()) fmt::print("{}\n", one_line(model->warning));
   if (flags.image_size) model->info.encoder.image_size = flags.image_size;

@@ -50,7 +50,7 @@ PlanRules rules_of(const PretrainOptions& asked) {
 
 void dry_run(const PretrainFlags& flags, const PretrainOptions& asked) {
   results_follow();
-  check_no_file_of_run("--prediction", asked.prediction);
+  check_output_file("--prediction", asked.prediction, "prediction.json");
   const nlohmann::json earlier = settings_to_go_on_with(asked);
   if (!asked.gpu.empty()) {
     const Dataset train = open_training_images(as_begun(asked, earlier));

@@ -143,9 +143,12 @@ fs::path place_of_settings(const fs::path& settings) {
   return earlier.place_of(name);
 }
 
-void check_no_file_of_run(const char* flag, const std::string& file) {
+void check_output_file(const char* flag, const std::string& file, const std::string& such_as) {
   if (file.empty()) return;
   std::error_code ignored;
+  check(!file.ends_with('/') && !fs::is_directory(file, ignored), ExitCode::usage,
+        "{} {}: a folder; give the name of a file, such as {}", flag, file,
+        (fs::path(file) / such_as).string());
   const auto has_run = [](const fs::path& folder) {
     return holds_run(folder) || SetAside(folder, FolderOf::run).is_there();
   };

@@ -68,8 +68,9 @@ void put_right_folder_of(const std::filesystem::path& given);
 // process is replacing the run.
 std::filesystem::path place_of_settings(const std::filesystem::path& settings);
 
-// For a file that another program is to write, by this flag: throws Error(usage) if it would be one of the files of a run
-// or of a probe's result, also of one that is set aside. An empty name is accepted.
-void check_no_file_of_run(const char* flag, const std::string& file);
+// For a file that a program is to write, by this flag, before the work begins. Throws Error(usage) if there is a folder of that
+// name (the line advises a name within it, `such_as`), or if it would be one of the files of a run or of a probe's result, also of
+// one that is set aside. An empty name is accepted.
+void check_output_file(const char* flag, const std::string& file, const std::string& such_as);
 
 }  // namespace kindred

@@ -16,6 +16,7 @@
 #include <kindred/data/views/recipe_json.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/make_folders.h>
 
 #include <nlohmann/json.hpp>
 
@@ -38,7 +39,7 @@ void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
   line.add("--out", f.out, "folder for classes.png, sizes.png, contact_*.png and views.png").shows_default();
   line.add_switch("--no-pictures", f.no_pictures, "draw nothing");
-  line.add("--json", f.json, "write the counts to this file");
+  line.add("--json", f.json, "write the counts to this file").writes_file();
   const Flag views = line.add_switch("--views{8}", f.views,
                                      "draw augmented views too, 8 or --views=N of an image of each class");
   line.add("--augment", f.augment,
@@ -155,24 +156,35 @@ void print_unlisted(const DataFlags& data, std::int64_t images) {
                                   counted(images, "image"), data.path, images == 1 ? "it is" : "they are")));
 }
 
-void print(const Findings& found, int list) {
-  for (const SplitSurvey& split : found.splits) {
-    const OutcomeCounts counts = split.counts();
-    fmt::print("{}: {} in {}: {} ok, {} damaged, {} rejected\n", split.name, counted(counts.files(), "file"),
-               counted(split.set.classes(), "class"), counts.ok, counts.damaged, counts.rejected);
-    for (const auto& [format, of_format] : split.counts_by_format())
-      fmt::print("  {:<8} {:>8} ok {:>6} damaged {:>6} rejected\n", format, of_format.ok, of_format.damaged,
-                 of_format.rejected);
-    std::int64_t smallest = counts.files(), largest = 0;
-    for (const OutcomeCounts& of_class : split.counts_by_class()) {
-      smallest = std::min(smallest, of_class.files());
-      largest = std::max(largest, of_class.files());
-    }
-    if (smallest < largest)
-      fmt::print("  {} to {} images in a class\n", smallest, largest);
-    else
-      fmt::print("  {} in each class\n", counted(largest, "image"));
+// "3 classes", or "2 of 3 classes" where a class of training has no files here.
+std::string classes_with_files(std::int64_t with_files, const Dataset& set, const char* unit) {
+  const std::string all = counted(set.classes(), unit);
+  return with_files == set.classes() ? all : fmt::format("{} of {}", with_files, all);
+}
+
+void print(const SplitSurvey& split) {
+  const char* const unit = split.name == "files" ? "folder" : "class";  // what is no set has no classes
+  const OutcomeCounts counts = split.counts();
+  std::int64_t smallest = counts.files(), largest = 0, with_files = 0;
+  for (const OutcomeCounts& of_class : split.counts_by_class()) {
+    if (of_class.files() == 0) continue;
+    ++with_files;
+    smallest = std::min(smallest, of_class.files());
+    largest = std::max(largest, of_class.files());
   }
+  fmt::print("{}: {} in {}: {} ok, {} damaged, {} rejected\n", split.name, counted(counts.files(), "file"),
+             classes_with_files(with_files, split.set, unit), counts.ok, counts.damaged, counts.rejected);
+  for (const auto& [format, of_format] : split.counts_by_format())
+    fmt::print("  {:<8} {:>8} ok {:>6} damaged {:>6} rejected\n", format, of_format.ok, of_format.damaged,
+               of_format.rejected);
+  if (smallest < largest)
+    fmt::print("  {} to {} images in a {}\n", smallest, largest, unit);
+  else
+    fmt::print("  {} in each {}\n", counted(largest, "image"), unit);
+}
+
+void print(const Findings& found, int list) {
+  for (const SplitSurvey& split : found.splits) print(split);
   if (found.odd.empty()) return;
   fmt::print("{}\n", counted(found.odd.size(), "odd thing"));
   for (std::size_t i = 0; i < found.odd.size() && i < static_cast<std::size_t>(list); ++i)
@@ -183,9 +195,7 @@ void print(const Findings& found, int list) {
 
 void draw(const Flags& f, const Findings& found) {
   const fs::path out = f.out;
-  std::error_code error;
-  fs::create_directories(out, error);
-  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", f.out, error.message());
+  make_folders("--out " + f.out, out);
   draw_class_histogram(found.splits, out / "classes.png");
   draw_size_histogram(found.splits, out / "sizes.png");
   for (const SplitSurvey& split : found.splits)

@@ -38,7 +38,9 @@ void add_flags(CommandLine& line, Flags& f) {
   f.data.takes_unlabelled = true;
   f.data.add_to(line);
   f.encoder.add_to(line);
-  line.add("--out", f.out, "the file to write, .npz or .csv; an existing file is replaced").required();
+  line.add("--out", f.out, "the file to write, .npz or .csv; an existing file is replaced")
+      .required()
+      .writes_file();
   f.data.add_split_to(line,
                       "the images of a set to use (val if there are some, else test; all of a folder without "
                       "such parts)");

@@ -56,7 +56,7 @@ void add_flags(CommandLine& line, Flags& f) {
       .separated_by(',')
       .needs(corruptions);
   line.add_seed(f.seed, "of the corruptions' noise");
-  line.add("--json", f.json, "writes everything to this file: classes, confusion matrix, errors");
+  line.add("--json", f.json, "writes everything to this file: classes, confusion matrix, errors").writes_file();
   line.add_quiet();
 }
 
@@ -274,13 +274,13 @@ int evaluate(int argc, char** argv) {
              counted(dataset.classes() - static_cast<int>(known.unknown.size()), "class"));
   fmt::print("expected calibration error {:.4f}, negative log-likelihood {:.4f}\n", clean.calibration_error(),
              clean.negative_log_likelihood());
-  print_worst_classes(clean, classifier.class_names);
+  if (!only_results_are_printed()) print_worst_classes(clean, classifier.class_names);
   std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
   result["unreadable"] = bad.size();
   if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
   if (!flags.corruptions.empty()) {
     fmt::print("errors under ImageNet-C's corruptions, severity {}:\n", fmt::join(flags.severities, " "));
-    if (side != 224)
+    if (side != 224 && !only_results_are_printed())
       fmt::print("note: the corruptions are meant for images of 224 pixels; these have {}\n", side);
     result["corruptions"] = evaluate_corruptions(flags, evaluation, 1 - clean.top1());
   }

@@ -45,8 +45,6 @@ void check_arguments(const Arguments& arguments) {
   check(arguments.labels.size() >= 2, ExitCode::usage,
         "--labels: a single image cannot be compared with anything; give at least two labels, for example "
         "3 0 2 3");
-  for (const int label : arguments.labels)
-    check(label >= 0, ExitCode::usage, "--labels: {} is negative; labels are 0 or more", label);
   const auto rows = static_cast<std::int64_t>(arguments.labels.size()) * arguments.views;
   check(rows <= most_rows, ExitCode::usage,
         "--labels: {} images in {} views are {} rows; at most {} are printed", arguments.labels.size(),
@@ -249,7 +247,10 @@ int body(int argc, char** argv) {
   Arguments arguments;
   CommandLine line("Explains the supervised contrastive loss on a small batch, matrix by matrix.",
                    "explain_loss");
-  line.add("--labels", arguments.labels, "The label of each image").separated_by(',').shows_default("3 0 2 3");
+  line.add("--labels", arguments.labels, "The labels of two images or more")
+      .separated_by(',')
+      .shows_default("3 0 2 3")
+      .within(not_negative_numbers);
   line.add("--views", arguments.views, "Views of each image: 2 or 3").shows_default();
   line.add_switch("--self-supervised", arguments.self_supervised,
                   "Only views of one image are positives (SimCLR)");

@@ -47,7 +47,7 @@ void add_flags(CommandLine& line, Flags& f) {
       .required();
   line.add_switch("--best", f.best, best_help);
   line.add("--format", f.format_name, names_of(formats, " or ")).required();
-  line.add("--out", f.out, "the file to write; an existing file is replaced").required();
+  line.add("--out", f.out, "the file to write; an existing file is replaced").required().writes_file();
   line.add("--classifier", f.classifier, "adds fc.weight and fc.bias: the classifier.safetensors of a probe");
   line.add("--image-size", f.image_size,
            "side of the images that an onnx graph takes (as the encoder was trained)")

@@ -29,7 +29,7 @@ struct Flags {
 
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
-  line.add("OUT", f.out, "the pack to write, for example set.kpack").required();
+  line.add("OUT", f.out, "the pack to write, for example set.kpack").required().writes_file();
   line.add("--max-side", f.pack.max_side,
            "shrink larger images to this longer side, as JPEG (files are not changed)")
       .within(sides_of_shrunk);

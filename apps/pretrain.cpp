@@ -14,6 +14,7 @@
 #include <kindred/apps/training/run/phases/run_saver.h>
 #include <kindred/apps/training/run/phases/step_results.h>
 #include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/shared/saved_so_far.h>
 #include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/setup/run_setup.h>
 #include <kindred/apps/training/training_steps.h>
@@ -118,7 +119,9 @@ Pretraining::Pretraining(RunSetup& setup)
 int pretrain(int argc, char** argv) {
   CommandLine line("Trains an image encoder by supervised contrastive learning (stage one).", "pretrain");
   PretrainFlags flags(line, place_of_settings);
+  SavedSoFar saved(line);
   if (const auto done = line.parse(argc, argv)) return *done;
+  saved.watch();
   if (const auto ended = start_processes(flags.asked_processes())) return *ended;
   const PretrainOptions asked = flags.resolve();  // refuses wrong flags before the set is read
   watch_for_interrupts();

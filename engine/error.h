@@ -35,6 +35,7 @@ enum class Cause : std::uint8_t {
   out_of_memory,          // of the host or of the GPU
   out_of_memory_loading,  // the same, while pictures were loaded
   out_of_threads,         // the system starts no more for this process
+  out_of_processes,       // the system does not start all that were asked for
   needs_cpu,              // the chosen device cannot do this, and the CPU can
   needs_reference,        // only the plain kernels can do this
   needs_gpu,              // only a GPU can do this

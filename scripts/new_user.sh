@@ -63,7 +63,17 @@ mkdir -p cased/test && cp -r set/train cased
 for class in set/val/*; do name=${class##*/} && cp -r "$class" "cased/test/${name^}"; done
 mistake 0 "of train only in the case of letters; rename them" check_data cased --no-pictures --quiet
 # Files.
-mistake 4 "cannot be opened" pretrain set --out run --overwrite --weights typo.safetensors $tiny
+mistake 4 "--weights typo.safetensors: there is no such file or folder; give" pretrain set --out run --overwrite --weights typo.safetensors $tiny
+mistake 4 "--encoder nosuch: there is no such file or folder; give" linear_probe set --encoder nosuch --out b
+mistake 4 "give --classifier run/probe" evaluate set --encoder run --classifier run
+mistake 4 "does not fit the model resnet18: it holds a resnet20; leave --model out" pretrain set --out a $tiny --weights run --model resnet18
+mistake 2 "--json '': the value is empty; write --json FILE, or leave it out" evaluate set --encoder run --classifier run/probe --json ''
+mistake 2 "unknown augmentation 'set': expected cifar, " pretrain set --out a --augment set $tiny
+mistake 2 "--labels set: a folder; expected a CSV file" pretrain set --out a --labels set $tiny
+mistake 4 "--config /dev/zero: is not a regular file; give the config.json of a run" pretrain --config /dev/zero --out a
+mistake 6 "is not a folder: choose another folder" make_toy_dataset /dev/null/x
+mistake 6 "; choose a folder that can be written" check_data set --out /proc/x
+ln -s gone link.kpack && mistake 2 "OUT link.kpack: a link to " pack_dataset set link.kpack
 mistake 4 "made.log" linear_probe set --encoder made.log --out b
 mistake 2 "it holds a run of pretrain" linear_probe set --encoder run/encoder.safetensors --out run
 mistake 2 "is for the checkpoints of the run in" linear_probe set --encoder run/encoder.safetensors --out run/checkpoints
@@ -76,6 +86,7 @@ mistake 5 "GiB of memory, and" pretrain set --out a --model resnet152 --image-si
 # Several processes.
 mistake 2 "--gpus 0: expected 1 to 65536" pretrain set --out a --gpus 0 $tiny
 mistake 5 "--gpus 2: device cuda: no NVIDIA driver" pretrain set --out a --gpus 2 $tiny
+mistake 5 "use --processes 2 to train on the processors" pretrain set --out a --gpus 2 $tiny
 mistake 2 "--gpus 2 with --device cpu: use --processes 2" pretrain set --out a --gpus 2 --device cpu $tiny
 mistake 2 "--batch-size 8: 3 processes take equal shares" pretrain set --out a --processes 3 --device cpu $tiny
 for launcher in WORLD_SIZE=2 SLURM_NTASKS=2; do

@@ -37,6 +37,7 @@ Choices choices_for(Cause cause) {
     case Cause::out_of_memory:  // these depend on values and limits
     case Cause::out_of_memory_loading:
     case Cause::out_of_threads:
+    case Cause::out_of_processes:
       return {};
     case Cause::needs_cpu:
       return for_cpu;
@@ -141,13 +142,7 @@ std::string advice_for_loading() {
   return with_last_way_out(ways, limit_that_ends_allocations());
 }
 
-std::string advice_for_threads() {
-  std::vector<std::string> ways;
-  if (can_be_lowered("--workers", 0)) ways.emplace_back("fewer --workers");
-  if (compute_threads() > 1) ways.emplace_back("a smaller OMP_NUM_THREADS");
-  constexpr std::size_t usual_stack = std::size_t{8} << 20;
-  if (limit_of_stack().value_or(0) > usual_stack) ways.emplace_back("a smaller ulimit -s");
-
+std::string limit_that_ends_threads() {
   // A thread needs addresses for its stack. Systems set a limit of some thousand threads for everyone, which is hardly met.
   constexpr std::size_t few_threads = 1024;
   const std::optional<MemoryLimit> addresses = limit_of_addresses();
@@ -159,10 +154,26 @@ std::string advice_for_threads() {
   if (addresses)
     last = fmt::format("{} allows {}{}{}", addresses->name, format_bytes(static_cast<double>(addresses->bytes)),
                        are_both ? ", and " : "", last);
-  last = last.empty() ? "raise the limit of threads (ulimit -u)"
+  return last.empty() ? "raise the limit of threads (ulimit -u)"
          : are_both   ? last + "; raise them"
                       : last + "; raise it";
-  return with_last_way_out(use_of(ways), last);
+}
+
+std::string advice_for_threads() {
+  std::vector<std::string> ways;
+  if (can_be_lowered("--workers", 0)) ways.emplace_back("fewer --workers");
+  if (compute_threads() > 1) ways.emplace_back("a smaller OMP_NUM_THREADS");
+  constexpr std::size_t usual_stack = std::size_t{8} << 20;
+  if (limit_of_stack().value_or(0) > usual_stack) ways.emplace_back("a smaller ulimit -s");
+  return with_last_way_out(use_of(ways), limit_that_ends_threads());
+}
+
+// Of what mpirun starts.
+std::string advice_for_processes() {
+  std::vector<std::string> ways;
+  for (const char* const flag : {"--processes", "--gpus"})
+    if (value_in(this_command().arguments, flag)) ways.push_back(std::string("fewer ") + flag);
+  return with_last_way_out(use_of(ways), limit_that_ends_threads());
 }
 
 // By cause, made while there is memory for them.
@@ -179,6 +190,7 @@ struct AdviceTexts {
     text(Cause::out_of_memory) = advice_for_memory_of_host();
     text(Cause::out_of_memory_loading) = advice_for_loading();
     text(Cause::out_of_threads) = advice_for_threads();
+    text(Cause::out_of_processes) = advice_for_processes();
     of_gpu = use_of(smaller_sizes());
   }
   std::string& text(Cause cause) { return by_cause[static_cast<std::size_t>(cause)]; }

@@ -24,6 +24,7 @@ std::vector<KnownFlag> known_flags_of(const CLI::App& app, const std::vector<std
     for (const std::string& letter : option->get_snames()) flag.names.push_back("-" + letter);
     for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
     if (option->get_items_expected_max() > 0) flag.value = option->get_type_name();
+    flag.is_required = option->get_required();
     flag.may_have_value =
         std::find(may_have_value.begin(), may_have_value.end(), flag.names.back()) != may_have_value.end();
     flags.push_back(std::move(flag));

@@ -60,7 +60,9 @@ class Flag {
   Flag& within(double least, double most);  // for a number
   Flag& within(const NumberRange& range);   // it must outlive the parsing
   Flag& one_of(std::initializer_list<const char*> texts);
-  Flag& not_empty(const std::string& expected);  // `expected` is the error's text
+  // For the name of a file that the program writes: it may not be a link to something that is not there, because the file
+  // would take the link's place.
+  Flag& writes_file();
 
  private:
   friend class CommandLine;
@@ -74,8 +76,8 @@ class CommandLine {
   ~CommandLine();
 
   // "-b,--batch-size" for a flag, "DIR" for an argument. A flag has a long name. `value` must live until parse() has
-  // returned; it keeps its value if the flag is not given. If the flag is given twice, the last value counts; a list
-  // grows. T: an integer, double, string, an optional of these, or a list of strings or integers.
+  // returned; it keeps its value if the flag is not given. No flag takes an empty value. If the flag is given twice, the
+  // last value counts; a list grows. T: an integer, double, string, an optional of these, or a list of strings or integers.
   //
   // --help shows the kind of the value: N for an integer, NUMBER for a double, FILE or FOLDER for a text if `help`
   // says so, and VALUE for any other text.

@@ -48,7 +48,8 @@ void DataFlags::add_to(CommandLine& line) {
            "class of "
            "DIR/train)")
       .within(held_out_shares);
-  line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)");
+  line.add("--val-seed", val_seed, "which images --val-fraction holds out; give all stages the same (0)")
+      .within(not_negative_numbers);
   line.add("--shards", shards,
            "in the place of DIR: tar shards of WebDataset, as a path, a range in quotes ('x-{000..127}.tar'), "
            "or a "
@@ -97,6 +98,10 @@ void DataFlags::check_values() const {
   check_range("--limit-eval-per-class", limit_eval_per_class(), limits_per_class);
   check_range("--val-fraction", val_fraction.value_or(0), held_out_shares);
   check_range("--shard-timeout", shard_timeout, seconds_of_silence);
+  std::error_code ignored;
+  check(!std::filesystem::is_directory(labels, ignored), ExitCode::usage,
+        "--labels {}: a folder; expected a CSV file with the columns path,label, such as {}", labels,
+        (std::filesystem::path(labels) / "labels.csv").string());
   check(
       !shards.empty() || val_shards.empty(), ExitCode::usage,
       "--val-shards {}: needs --shards, which gives those to train on; DIR says itself what is for evaluation",

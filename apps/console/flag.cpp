@@ -1,5 +1,6 @@
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/typed_flags.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/engine/error.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
@@ -173,8 +174,12 @@ Flag& Flag::one_of(std::initializer_list<const char*> texts) {
   return *this;
 }
 
-Flag& Flag::not_empty(const std::string& expected) {
-  option_->check([expected](const std::string& text) { return text.empty() ? expected : ""; });
+Flag& Flag::writes_file() {
+  option_->check([option = option_](const std::string& text) -> std::string {
+    if (!is_dead_link(text)) return "";
+    fail(ExitCode::usage, "{} {}: {}; a file would take the place of the link: remove it, or give another name",
+         option->get_name(), text, dead_link_text(text));
+  });
   return *this;
 }
 

@@ -126,8 +126,10 @@ std::string no_such_flag(const std::string& name, const std::vector<KnownFlag>& 
 
 std::string empty_value(const TypedFlag& flag) {
   const std::string& word = flag.known->value;
-  return fmt::format("{0}=: the value is empty; write {0}{1}", flag.name,
-                     word.empty() ? "" : "=" + word + ", or leave it out");
+  const std::string joint = flag.has_value ? "=" : " ";  // "--out=" or "--out ''"
+  const std::string value = word.empty() ? "" : joint + word;
+  return fmt::format("{0}{1}: the value is empty; write {0}{2}{3}", flag.name, flag.has_value ? "=" : " ''",
+                     value, word.empty() || flag.known->is_required ? "" : ", or leave it out");
 }
 
 // `next` is the argument behind the flag, or empty if there is none.
@@ -209,9 +211,8 @@ std::vector<std::string> plain_arguments(const std::vector<std::string>& typed,
       continue;
     }
     ++at;
-    // CLI11 sees no value in "--out=".
-    plain.push_back(at->empty() ? name : name + "=" + *at);
-    if (at->empty()) plain.emplace_back();
+    if (at->empty()) keep_first(problem, empty_value(flag));
+    plain.push_back(name + "=" + *at);
   }
   check(unknown.empty(), ExitCode::usage, "{} (see --help)", unknown);
   check(problem.empty(), ExitCode::usage, "{} (see --help)", problem);

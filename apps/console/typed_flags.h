@@ -19,6 +19,7 @@ struct KnownFlag {
   std::vector<std::string> names{};  // as in --help: "-b", "--batch-size"; the last one is a long name
   std::string value{};               // the word for its value in --help: "N"; empty for a switch
   bool may_have_value = false;       // a switch that may have one: "--resume" or "--resume=RUN"
+  bool is_required = false;          // the program does not run without it
 };
 
 // Returns the arguments with the names of `flags`, and each value in its flag's argument: "--batch-size=8" for

@@ -8,6 +8,24 @@
 #include <map>
 
 namespace kindred {
+namespace {
+
+// Names of classes that are only numbers: nothing said what they are called.
+bool are_numbers(const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+  });
+}
+
+// How the names of the set and of the classifier can become the same.
+const char* how_classes_match(const Classifier& classifier, const std::vector<std::string>& class_names) {
+  if (are_numbers(class_names) == are_numbers(classifier.class_names))
+    return "give a classifier that was trained on these classes";
+  return "a classes.txt beside tar shards gives their classes names, one a line, and a pack takes the names of "
+         "the set that it is made of";
+}
+
+}  // namespace
 
 std::vector<double> class_log_probabilities(const Classifier& classifier, const Tensor& features) {
   const Tensor logits = linear(features.to(Device::cpu, DType::f32), classifier.weight, classifier.bias);
@@ -41,8 +59,10 @@ std::vector<std::int32_t> match_classes(const Classifier& classifier,
   }
   check(std::any_of(matched.begin(), matched.end(), [](std::int32_t c) { return c != unknown_class; }),
         ExitCode::data,
-        "the classifier does not know the class {} of the data set, nor any other; it knows {}, {} among them",
-        class_names.front(), counted(places.size(), "class"), classifier.class_names.front());
+        "the classifier does not know the class {} of the data set, nor any other; it knows {}, {} among them; "
+        "{}",
+        class_names.front(), counted(places.size(), "class"), classifier.class_names.front(),
+        how_classes_match(classifier, class_names));
   return matched;
 }
 

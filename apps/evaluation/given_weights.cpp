@@ -1,3 +1,6 @@
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/start_facts.h>  // defines: shell_path
+#include <kindred/apps/console/typed_flags.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/data/files/file.h>
 #include <kindred/engine/error.h>
@@ -15,6 +18,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t most_name_bytes = 300, most_config_bytes = std::size_t{1} << 20;
+constexpr const char* what_has_weights =
+    "give the --out folder of a pretrain run, a checkpoint, or a .safetensors file";
+
+bool nothing_is_at(const fs::path& path) {
+  std::error_code ignored;
+  return fs::status(path, ignored).type() == fs::file_type::not_found;
+}
 
 // The content of a small file of a run; empty if it cannot be read.
 std::string small_file(const fs::path& path, std::size_t most_bytes) {
@@ -61,6 +71,17 @@ void check_not_set_aside(const fs::path& file) {
     check_place(hidden, "linear_probe", holder);
 }
 
+// What to do if nothing is where a classifier is expected.
+std::string how_to_get_classifier(const fs::path& given) {
+  std::error_code ignored;
+  const fs::path probe = given / "probe";
+  if (fs::exists(probe / classifier_name, ignored)) return "give --classifier " + shell_path(probe.string());
+  const bool is_run = fs::exists(given / encoder_name, ignored);
+  return fmt::format("`{} DIR --encoder {} --out {}` makes one", command_of_program("linear_probe"),
+                     is_run ? shell_path(given.string()) : "RUN",
+                     is_run ? shell_path(probe.string()) : "RUN/probe");
+}
+
 }  // namespace
 
 fs::path run_of_checkpoint(const fs::path& checkpoint) {
@@ -80,10 +101,12 @@ std::optional<fs::path> best_checkpoint(const fs::path& run) {
 
 fs::path weights_file(const std::string& flag, const fs::path& given, bool best) {
   std::error_code ignored;
-  if (!fs::is_directory(given, ignored)) {  // reading it says so if it is not there
+  if (!fs::is_directory(given, ignored)) {
     check_not_set_aside(given);
-    check(!best || !fs::exists(given, ignored), ExitCode::usage,
-          "--best: {} {} is a file; give the folder of its run, or leave --best out", flag, given.string());
+    check(!nothing_is_at(given), ExitCode::file, "{} {}: there is no such file or folder; {}", flag,
+          shown_argument(given.string()), what_has_weights);
+    check(!best, ExitCode::usage, "--best: {} {} is a file; give the folder of its run, or leave --best out",
+          flag, given.string());
     return given;
   }
   const fs::path file = given / (best ? best_encoder_name : encoder_name);
@@ -100,19 +123,22 @@ fs::path weights_file(const std::string& flag, const fs::path& given, bool best)
         "{} has no {}: an --overwrite that has not saved yet, or was killed, has set the earlier run aside in "
         "{}; after a kill the next `pretrain` in {} puts it back",
         given.string(), file.filename().string(), earlier.string(), given.string());
-  fail(ExitCode::file,
-       "{} has no {}: give the --out folder of a pretrain run, a checkpoint, or a .safetensors file",
-       given.string(), encoder_name);
+  fail(ExitCode::file, "{} {} has no {}: {}", flag, given.string(), encoder_name, what_has_weights);
 }
 
 std::string classifier_file(const std::string& given, bool best) {
+  if (given.empty()) return given;
   std::error_code ignored;
   fs::path file = given;
-  if (fs::is_directory(given, ignored)) {
+  const bool in_folder = fs::is_directory(given, ignored);
+  if (in_folder) {
     file /= best_classifier_name;
     if (!best || !fs::exists(file, ignored)) file.replace_filename(classifier_name);
   }
   check_not_set_aside(file);
+  check(!nothing_is_at(file), ExitCode::file, "--classifier {}: {}; {}", given,
+        in_folder ? fmt::format("it has no {}", file.filename().string()) : "there is no such file or folder",
+        how_to_get_classifier(given));
   return file.string();
 }
 

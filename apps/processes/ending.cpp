@@ -12,7 +12,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <thread>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -23,6 +25,11 @@ using namespace std::chrono_literals;
 constexpr double seconds_for_rank_0 = 4, seconds_of_a_turn = 0.25;
 constexpr int most_turns = 16;
 static_assert(seconds_for_rank_0 + most_turns * seconds_of_a_turn < seconds_of_all_turns);
+
+std::function<std::string()>& program_advice() {
+  static auto& said_by_program = *new std::function<std::string()>;  // a thread may still ask at the end
+  return said_by_program;
+}
 
 std::string named_line(int rank, const std::string& message) {
   return rank == 0 ? message : fmt::format("rank {} on {}: {}", rank, host_name(), message);
@@ -36,8 +43,20 @@ void write_line_of_run(ExitCode code, const std::string& line) {
 
 }  // namespace
 
+void set_advice_after_loss(std::function<std::string()> advice) {
+  program_advice() = std::move(advice);
+}
+
+std::string advice_after_loss() {
+  try {
+    if (program_advice()) return program_advice()();
+  } catch (const std::exception&) {  // what is known of the loss is said all the same
+  }
+  return advice_to_go_on();
+}
+
 void write_last_line(ExitCode code, const std::string& message) {
-  write_line_of_run(code, code == ExitCode::lost ? message + "; " + advice_to_go_on() : message);
+  write_line_of_run(code, code == ExitCode::lost ? message + "; " + advice_after_loss() : message);
 }
 
 void end_before_mpi_is_open(int rank) {

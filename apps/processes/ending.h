@@ -7,6 +7,7 @@
 
 #include <kindred/engine/error.h>
 
+#include <functional>
 #include <string>
 
 namespace kindred {
@@ -30,6 +31,12 @@ inline constexpr double seconds_of_all_turns = 9;
 
 // The same by a thread that watches another one open MPI, when it is this rank's turn.
 [[noreturn]] void end_while_mpi_opens(int rank, ExitCode code, const std::string& message);
+
+// What the same command does after a run that ended because one of its processes was lost. A program that knows what it has
+// saved says it, before start_processes(), because the process that starts the others ends with that line too; `advice` is
+// called when the line is made, by any thread. Otherwise, or if that throws, it is advice_to_go_on().
+void set_advice_after_loss(std::function<std::string()> advice);
+std::string advice_after_loss();
 
 // The line with which the run ends: to the launcher if there is one, otherwise to standard error. After a lost process it also
 // says how to go on.

@@ -6,7 +6,7 @@
 #include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/foreign_launchers.h>
 #include <kindred/apps/processes/launched.h>
-#include <kindred/apps/processes/launcher.h>
+#include <kindred/apps/processes/launcher/launcher.h>
 #include <kindred/apps/processes/places.h>
 #include <kindred/apps/processes/start.h>
 #include <kindred/engine/communicator/communicator.h>
@@ -26,6 +26,9 @@
 
 namespace kindred {
 namespace {
+
+constexpr NumberRange numbers_of_processes{"1 to 65536", 1, most_processes},
+    seconds_of_patience{"1 to 1000000 seconds", 1, most_timeout};
 
 // What start_processes() leaves for connect_devices().
 struct StartedWorld {
@@ -96,7 +99,8 @@ void check_gpus_suffice(std::int64_t gpus) {
   try {
     choose_device("cuda");
   } catch (const Error& error) {
-    fail(error.code(), "--gpus {}: {}", gpus, error.what());
+    fail(error.code(), "--gpus {}: {}; use --processes {} to train on the processors", gpus, error.what(),
+         gpus);
   }
 }
 
@@ -151,17 +155,15 @@ void join_foreign(const ProcessesAsked& asked, const ForeignLaunch& launch) {
 }  // namespace
 
 void add_process_flags(CommandLine& line, ProcessesAsked& asked) {
-  line.add("--processes", asked.processes, processes_help);
-  line.add("--gpus", asked.gpus, gpus_help);
-  line.add("--timeout", asked.timeout, timeout_help).shows_default();
+  line.add("--processes", asked.processes, processes_help).within(numbers_of_processes);
+  line.add("--gpus", asked.gpus, gpus_help).within(numbers_of_processes);
+  line.add("--timeout", asked.timeout, timeout_help).shows_default().within(seconds_of_patience);
 }
 
 void check_processes(const ProcessesAsked& asked) {
-  constexpr NumberRange numbers{"1 to 65536", 1, most_processes},
-      seconds{"1 to 1000000 seconds", 1, most_timeout};
-  if (asked.processes) check_range("--processes", *asked.processes, numbers);
-  if (asked.gpus) check_range("--gpus", *asked.gpus, numbers);
-  check_range("--timeout", asked.timeout, seconds);
+  if (asked.processes) check_range("--processes", *asked.processes, numbers_of_processes);
+  if (asked.gpus) check_range("--gpus", *asked.gpus, numbers_of_processes);
+  check_range("--timeout", asked.timeout, seconds_of_patience);
   check(!asked.processes || !asked.gpus || *asked.processes == *asked.gpus, ExitCode::usage,
         "--processes {} with --gpus {}: each process has one GPU; give one of the flags",
         asked.processes.value_or(0), asked.gpus.value_or(0));

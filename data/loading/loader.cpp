@@ -3,6 +3,7 @@
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/views/augment.h>
 #include <kindred/engine/counted.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -136,6 +137,7 @@ struct Loader::Impl {
     delivered = batches;
     upcoming.batch = batches;
     slots.resize(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch_batches));
+    if (options.workers > 0) check_threads_start();
     try {
       // Their memory is allocated here: an exception that leaves a thread's function would end the program.
       for (int i = 0; i < options.workers; ++i)

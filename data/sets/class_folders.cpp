@@ -156,8 +156,9 @@ Dataset read_folders(const OpenRequest& request, const std::vector<std::string>&
     notes.push_back(fmt::format("note: {}: not taken for classes, because there are no images in them: {}",
                                 request.dir.string(), quoted_names(others)));
   if (!tests.empty()) notes.push_back(note_about_tests(request.dir / tests, classes));
-  for (const fs::path& link : find_split_folders(request.dir).dead_links)
-    notes.push_back(note_about_dead_split(link));
+  for (const fs::path& place : find_split_folders(request.dir).no_folders)
+    notes.push_back(
+        warning_of_missing_split(place, "the class folders beside it are the whole set, also for evaluation"));
   for (std::string& warning : warnings_of_dead_classes(tree)) notes.push_back(std::move(warning));
   for (const std::string& note :
        {note_about_names(request.dir, classes), note_about_similar_names(request.dir, classes)})
@@ -181,23 +182,16 @@ void warn_of_training_images(const ClassTree& train, const fs::path& evaluation,
                               train.folder().string(), shared.size() == 1 ? "a link" : "links"));
 }
 
-void note_extra_classes(const fs::path& folder, const std::vector<std::string>& extra,
-                        const std::vector<std::string>& classes, Notes& notes) {
-  if (extra.empty()) return;
-  const std::string in_other_case = names_in_other_case(extra, classes);
-  notes.push_back(fmt::format("warning: {}: left out, because train does not have {}: {}{}", folder.string(),
-                              extra.size() == 1 ? "this class" : "these classes", quoted_names(extra),
-                              in_other_case.empty() ? "" : "; " + in_other_case));
-}
-
 Dataset open_evaluation_classes(const OpenRequest& request, const EvaluationFolder& chosen,
-                                const std::vector<std::string>& classes, Notes notes) {
+                                const ClassTree& train, Notes notes) {
   const fs::path& folder = chosen.split;
+  const std::vector<std::string>& classes = train.names();
   const ClassTree tree(folder);
   std::vector<std::string> extra = names_without(tree.names(), classes);
   std::erase_if(extra, [&](const std::string& name) { return !tree.has_images(name); });
-  note_extra_classes(folder, extra, classes, notes);
-  for (std::string& warning : warnings_of_dead_classes(tree)) notes.push_back(std::move(warning));
+  if (std::string warning = warning_of_extra_folders(folder, extra, train); !warning.empty())
+    notes.push_back(std::move(warning));
+  for (std::string& warning : warnings_of_missing_classes(tree, classes)) notes.push_back(std::move(warning));
   Dataset set = read_classes(tree, classes, request, std::move(notes));
   const std::string in_other_case = names_in_other_case(extra, classes);
   check(
@@ -221,7 +215,12 @@ Dataset open_flat(const OpenRequest& request, const EvaluationFolder& folder, st
   if (!unread.empty()) notes.push_back(unread.warning(folder.images.string()));
   const FlatLabels found =
       flat_validation_labels(folder.images, folder.label_folders(label_folders), files, classes);
-  note_extra_classes(folder.images, found.extra_classes, classes, notes);
+  if (const std::vector<std::string>& extra = found.extra_classes; !extra.empty()) {
+    const std::string in_other_case = names_in_other_case(extra, classes);
+    notes.push_back(fmt::format("warning: {}: images left out, because train does not have {}: {}{}",
+                                folder.images.string(), extra.size() == 1 ? "this class" : "these classes",
+                                quoted_names(extra), in_other_case.empty() ? "" : "; " + in_other_case));
+  }
   std::vector<std::size_t> order(files.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::erase_if(order, [&](std::size_t i) { return found.labels[i] < 0; });
@@ -276,9 +275,13 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vecto
   for (std::size_t i = 1; i < folders.train.size(); ++i)
     choice.notes.push_back(fmt::format("note: training is on {}; not used: {}", train.folder().string(),
                                        folders.train[i].string()));
+  const std::vector<std::string> missing = warnings_of_missing_splits(
+      folders, train.folder(), choice.folder ? choice.folder->split : fs::path(), request.evaluate_on);
+  choice.notes.insert(choice.notes.begin(), missing.begin(), missing.end());
   if (choice.folder) warn_of_training_images(train, choice.folder->split, choice.notes);
   if (request.split == Split::train) {
-    for (std::string& warning : warnings_of_dead_classes(train)) choice.notes.push_back(std::move(warning));
+    for (std::string& warning : warnings_of_missing_classes(train, {}))
+      choice.notes.push_back(std::move(warning));
     Dataset set = read_classes(train, train.names(), request, choice.notes);
     set.set_origin({train.folder().string(), "train"});
     return set;
@@ -286,7 +289,7 @@ std::optional<Dataset> open_class_folders(const OpenRequest& request, std::vecto
   if (!choice.folder) return std::nullopt;
   if (!choice.folder->images.empty())
     return open_flat(request, *choice.folder, train.names(), label_folders, choice.notes);
-  return open_evaluation_classes(request, *choice.folder, train.names(), choice.notes);
+  return open_evaluation_classes(request, *choice.folder, train, choice.notes);
 }
 
 fs::path find_unlabelled_part(const fs::path& dir, Split part, std::vector<fs::path> label_folders) {

@@ -4,6 +4,7 @@
 #include <kindred/data/sets/dataset.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -95,12 +96,13 @@ std::vector<std::int32_t> parse_cifar_labels(std::span<const std::uint8_t> bytes
 std::vector<std::string> parse_cifar_classes(std::span<const std::uint8_t> bytes, int expected,
                                              const std::string& path);
 
-// listing.cpp. Names of the folders that lie directly in `dir`, of the symbolic links there, whatever they lead to, or of
-// the files whose name `wanted` accepts. They are sorted by bytes, and names that begin with a dot are omitted. A broken
-// link counts as a file. Throws Error(data).
+// listing.cpp. Names of the folders that lie directly in `dir`, of the symbolic links there, whatever they lead to, of all
+// that `wanted` accepts, or of the files among these. They are sorted by bytes, and names that begin with a dot are
+// omitted. A broken link counts as a file. Throws Error(data).
 std::vector<std::string> list_folders(const std::filesystem::path& dir);
 std::vector<std::string> list_links(const std::filesystem::path& dir);
-std::vector<std::string> list_folders_and_links(const std::filesystem::path& dir);
+std::vector<std::string> list_named(const std::filesystem::path& dir,
+                                    const std::function<bool(const std::string& name)>& wanted);
 std::vector<std::string> list_files(const std::filesystem::path& dir, bool (*wanted)(const std::string& name));
 
 }  // namespace kindred::detail

@@ -45,10 +45,9 @@ std::vector<std::string> list_links(const fs::path& dir) {
   return list_entries(dir, [](const fs::directory_entry& entry, const std::string&) { return is_link(entry); });
 }
 
-std::vector<std::string> list_folders_and_links(const fs::path& dir) {
-  return list_entries(dir, [](const fs::directory_entry& entry, const std::string&) {
-    return is_link(entry) || is_folder(entry);
-  });
+std::vector<std::string> list_named(const fs::path& dir,
+                                    const std::function<bool(const std::string& name)>& wanted) {
+  return list_entries(dir, [&](const fs::directory_entry&, const std::string& name) { return wanted(name); });
 }
 
 std::vector<std::string> list_files(const fs::path& dir, bool (*wanted)(const std::string& name)) {

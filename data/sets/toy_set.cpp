@@ -5,6 +5,7 @@
 #include <kindred/data/sets/toy_set.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
+#include <kindred/engine/files/make_folders.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -57,10 +58,7 @@ void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
 }
 
 void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  check(!error, ExitCode::io, "{}: cannot be created: {}; {}", folder.string(), error.message(),
-        what_to_do_about(error.value()));
+  make_folders(folder.string(), folder);
 }
 
 fs::path image_path(const fs::path& split, int label, int i) {

@@ -112,8 +112,12 @@ std::optional<Dataset> open_web_dataset(const OpenRequest& request) {
                               request.dir / "classes.txt", request.limits);
   set.set_origin(origin);
   if (!warning.empty()) set.add_note(warning);
-  for (const fs::path& link : find_split_folders(request.dir).dead_links)
-    set.add_note(note_about_dead_split(link));
+  const SplitShards evaluation =
+      request.holds_out ? SplitShards() : shards_of(request.dir, Split::evaluation, request.evaluate_on);
+  for (const std::string& missing : warnings_of_missing_splits(
+           find_split_folders(request.dir), training.front().parent_path(),
+           evaluation.paths.empty() ? fs::path() : fs::path(evaluation.origin.folder), request.evaluate_on))
+    set.add_note(missing);
   warn_of_compressed(request.dir, set);
   return set;
 }

@@ -295,9 +295,18 @@ ImageViews parse_views(std::string_view json, const std::string& file, int size,
 }
 
 ImageViews image_views(const std::string& augment, int size, int views) {
-  if (!augment.ends_with(".json")) return {{ViewGroup{recipe(augment, size), size, views}}, false};
+  constexpr const char* example = "the config.json of a run has one under \"augmentation\"";
+  if (!augment.ends_with(".json")) {
+    try {
+      return {{ViewGroup{recipe(augment, size), size, views}}, false};
+    } catch (const Error&) {
+      fail(ExitCode::usage, "unknown augmentation '{}': expected {}, or a recipe in a file, RECIPE.json; {}",
+           augment, recipe_names(), example);
+    }
+  }
   const FileContent content = read_file(augment, most_recipe_bytes);
-  check(content.ok(), ExitCode::file, "{}: {}", augment, content.reason);
+  check(content.ok(), ExitCode::file, "{}: {}; expected a recipe of augmentation; {}", augment, content.reason,
+        example);
   return parse_views({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()}, augment, size,
                      views);
 }

@@ -5,14 +5,28 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
+#include <iterator>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace kindred {
+
+namespace {
+
+int threads_of_this_process() {
+  std::error_code error;
+  const std::filesystem::directory_iterator threads("/proc/self/task", error);
+  return error ? 0 : static_cast<int>(std::distance(begin(threads), end(threads)));
+}
+
+}  // namespace
 
 int compute_threads() {
   return omp_get_max_threads();
@@ -34,12 +48,22 @@ void run_on_threads(int ranges, const std::function<void(int)>& run) {
   for (std::thread& thread : threads) thread.join();
 }
 #else
+// All threads take part, also where there are fewer ranges: libgomp ends those that a smaller team has no place for, and
+// starts them anew for the next larger one.
 template <typename Run>
 void run_on_threads(int ranges, const Run& run) {
-#pragma omp parallel for num_threads(ranges) schedule(static, 1)
+#pragma omp parallel for num_threads(compute_threads()) schedule(static, 1)
   for (int range = 0; range < ranges; ++range) run(range);
 }
 #endif
+
+// The system goes on counting a thread for a moment after it was joined.
+void wait_until_gone(int threads_before) {
+  constexpr int most_waits = 1000;
+  constexpr std::chrono::microseconds a_moment{200};
+  for (int wait = 0; wait < most_waits && threads_of_this_process() > threads_before; ++wait)
+    std::this_thread::sleep_for(a_moment);
+}
 
 }  // namespace
 
@@ -65,9 +89,12 @@ void check_threads_start() {
   const int wanted = compute_threads();
   if (most_started >= wanted) return;
   std::string refusal;
+  const int before = threads_of_this_process();
   const int started = threads_that_start(wanted - 1, &refusal) + 1;
   check(started == wanted, ExitCode::device, Cause::out_of_threads,
         "{} compute threads are wanted, and only {} can be started: {}", wanted, started, refusal);
+  wait_until_gone(before);
+  run_on_threads(wanted, [](int) {});  // now, before somebody else takes their places
   most_started = wanted;
 }
 

@@ -18,9 +18,10 @@ void set_compute_threads(int threads);
 // Starts this many threads, all at once, and ends them. Returns how many the system allowed; `refusal` says why not more.
 int threads_that_start(int count, std::string* refusal = nullptr);
 
-// Starts as many threads as a loop uses, all at once, and ends them. Throws Error(device) if the system refuses
-// (`ulimit -u`), because the OpenMP library would then end the program. Loops call this; so must other code before it
-// uses OpenMP's threads for the first time. Does nothing if as many have been started before.
+// Starts the threads of OpenMP that a loop uses, which then stay. Throws Error(device) if the system refuses them
+// (`ulimit -u`), because the OpenMP library would end the program. Loops call this; so must other code before it uses
+// OpenMP's threads for the first time, and before it starts threads of its own, which could take the last places. Does
+// nothing if as many have been started before.
 void check_threads_start();
 
 // Calls body(begin, end) on disjoint ranges that cover [0, count), one range per thread. A range holds at least

@@ -67,8 +67,9 @@ const char* what_to_do_about(int error) {
     case EROFS:
       return "check the permissions of its folder, or choose another folder";
     case ENOENT:
-    case ENOTDIR:
       return "its folder does not exist: create it";
+    case ENOTDIR:
+      return "a part of its path is not a folder: choose another folder";
     case EISDIR:
       return "there is a folder of that name: choose another name";
     case EFBIG:

@@ -80,21 +80,35 @@ TEST_CASE("check_data and pretrain: links that lead nowhere, in the place of a c
   const std::string lost = fs::directory_iterator(set + "/val")->path().filename();
   fs::remove_all(set + "/val/" + lost);
   fs::create_symlink("/no/such/disk", set + "/val/" + lost);
-  const auto checked = run_program("check_data", set + " --no-pictures --json " + json);
+  const auto checked = run_program("check_data", set + " --quiet --no-pictures --json " + json);
   CAPTURE(checked.output);
   CHECK(checked.code == 0);
   CHECK(lines_with(checked, "warning: " + set + "/val/" + lost + " is not used: it is " + dead + "\n") == 1);
+  CHECK(says(checked, "train: 24 files in 3 classes: "));
+  CHECK(says(checked, "evaluation: 4 files in 2 of 3 classes: 4 ok, "));  // a link is no class
+  CHECK(says(checked, "  2 images in each class\n"));
   REQUIRE(json_file(json)["odd"].size() == 1);
   CHECK(json_file(json)["odd"][0]["name"] == set + "/val/" + lost);
   CHECK(json_file(json)["odd"][0]["what"] == "not part of the set: " + dead);
 
   fs::remove_all(set + "/val");
   fs::create_symlink("/no/such/disk", set + "/val");
+  const std::string warning =
+      "warning: " + set + "/val is not used: it is " + dead +
+      "; evaluation is on images that are held out of train, if any are; bring that folder back";
   const auto trained = run_program("pretrain", set + " --out " + (folder / "run").string() + tiny);
   CAPTURE(trained.output);
   CHECK(trained.code == 0);
-  CHECK(lines_with(trained, "note: " + set + "/val is not used: it is " + dead + "\n") == 1);
+  CHECK(lines_with(trained, warning) == 1);
   CHECK(says(trained, "evaluated on 3 images of " + set + "/train (held out)\n"));
+  for (const auto& [program, arguments] :
+       {std::pair<std::string, std::string>{"check_data", " --no-pictures --quiet"},
+        {"pretrain", " --quiet --out " + (folder / "quiet").string() + tiny}}) {
+    const auto quiet = run_program(program, set + arguments);
+    CAPTURE(quiet.output);
+    CHECK(quiet.code == 0);
+    CHECK(lines_with(quiet, warning) == 1);
+  }
 
   fs::remove_all(set + "/train/" + lost);
   fs::create_symlink("/no/such/disk", set + "/train/" + lost);
@@ -106,6 +120,7 @@ TEST_CASE("check_data and pretrain: links that lead nowhere, in the place of a c
     CHECK(refused.code == 3);
     CHECK(is_one_line_error(refused));
     CHECK(says(refused, error));
+    if (program == "check_data") CHECK(says(refused, "files: 16 files in 2 folders: 16 ok, "));
   }
 }
 
@@ -187,7 +202,7 @@ TEST_CASE("check_data: in a folder that is no set only images count, and what th
   const auto result = run_program("check_data", path + "/photos --no-pictures --json " + json);
   CAPTURE(result.output);
   CHECK(result.code == 3);
-  CHECK(says(result, "files: 3 files in 1 class: 0 ok, 0 damaged, 3 rejected\n"));
+  CHECK(says(result, "files: 3 files in 1 folder: 0 ok, 0 damaged, 3 rejected\n"));
   CHECK(says(result, "/photos/1.jpg: rejected: a Git LFS pointer: run git lfs pull\n"));
   CHECK(says(result, "/photos/2.png: rejected: an HTML page\n"));
   CHECK(says(result, "/photos/3.jpg: rejected: JPEG XL; this build cannot read it\n"));

@@ -66,7 +66,7 @@ TEST_CASE("imagenet: the development kit's numbers are its own, meta.mat tells t
       const Dataset known = *open_dataset(folder.string(), Split::evaluation);
       CHECK(known.labels() == std::vector<std::int32_t>{0, 0, 1, 2});
       REQUIRE(known.notes().size() == 1);
-      CHECK(contains(known.notes().front(), "left out, because train does not have this class: 'n99'"));
+      CHECK(contains(known.notes().front(), "images left out, because train does not have this class: 'n99'"));
       folder.write(below + "ILSVRC2012_validation_ground_truth.txt", bytes_of("1\n2\n2\n77\n1\n"));
       CHECK(contains(validation_error(folder), "line 4: class 77 is not in"));
     }

@@ -211,7 +211,12 @@ TEST_CASE("recipes: a name or a file") {
   std::ofstream(path) << R"({"views": [{"recipe": "cifar", "count": 3}]})";
   CHECK(image_views(path, 32, 2).views() == 3);
   CHECK(image_views("cifar", 32, 2).groups == std::vector<ViewGroup>{{recipe("cifar"), 32, 2}});
-  CHECK(error_of([&] { image_views("nothing", 32, 2); }).starts_with("unknown augmentation 'nothing'"));
+  for (const std::string other : {"nothing", "/dev/null", "."}) {
+    const std::string refused = error_of([&] { image_views(other, 32, 2); });
+    CHECK(refused == "unknown augmentation '" + other + "': expected " + recipe_names() +
+                         ", or a recipe in a file, RECIPE.json; the config.json of a run has one under "
+                         "\"augmentation\"");
+  }
   CHECK(error_of([&] { image_views(folder.string() + "/none.json", 32, 2); }).find("none.json: ") !=
         std::string::npos);
   CHECK(error_of([&] { image_views("/dev/zero.json", 32, 2); }) != "no error");

@@ -155,5 +155,5 @@ TEST_CASE("toy: a picture that cannot be written is an error that says what to d
   folder.write("plain", {1});
   CHECK(error_of([&] {
           make_toy_set((folder.path() / "plain/toy").string(), o);
-        }).ends_with("plain/toy: cannot be created: Not a directory; its folder does not exist: create it"));
+        }).ends_with("plain is not a folder: choose another folder"));
 }

@@ -189,6 +189,10 @@ TEST_CASE("atomic file: places that cannot be written to") {
   const TemporaryFolder folder;
   CHECK(message_of_failure(folder / "missing/file").find("its folder does not exist: create it") !=
         std::string::npos);
+  write_bytes(folder / "file", "x");
+  CHECK(message_of_failure(folder / "file/inside").find("is not a folder: choose another folder") !=
+        std::string::npos);
+  fs::remove(folder / "file");
   fs::create_directory(folder / "folder");
   write_bytes(folder / "folder/inside", "x");
   CHECK(message_of_failure(folder / "folder").find("choose another name") != std::string::npos);

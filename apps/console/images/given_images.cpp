@@ -158,6 +158,8 @@ Dataset open_images(const DataFlags& data) {
 std::vector<std::string> image_paths(const std::vector<std::string>& given) {
   std::vector<std::string> paths;
   for (const std::string& each : given) {
+    check(!each.empty(), ExitCode::usage,
+          "IMAGE is empty; give the name of an image, of a folder of images, or of a list (.txt)");
     if (!is_a_folder(each) && !is_list_name(each)) {
       paths.push_back(each);
       continue;

@@ -16,6 +16,7 @@ constexpr const char* kept_beginning = "warning: ";
 // What stands between standard output and the program. It is never destroyed: the program's end still writes.
 struct LineFilter {
   std::FILE* all = nullptr;  // standard output; null while nothing is filtered
+  bool is_asked = false;     // also after results_follow()
   std::string line{};        // its beginning, as far as it was printed
 };
 
@@ -50,6 +51,7 @@ void print_only_warnings() {
   std::fflush(stdout);
   std::setvbuf(filtered, nullptr, _IOLBF, BUFSIZ);
   filter.all = stdout;
+  filter.is_asked = true;
   stdout = filtered;
 }
 
@@ -60,6 +62,10 @@ void results_follow() {
   stdout = filter.all;
   filter.all = nullptr;
   filter.line.clear();
+}
+
+bool only_results_are_printed() {
+  return line_filter().is_asked;
 }
 
 }  // namespace kindred

@@ -10,4 +10,7 @@ void print_only_warnings();
 // why it ends.
 void results_follow();
 
+// Whether print_only_warnings() was called: a program then leaves out what would only explain its results.
+bool only_results_are_printed();
+
 }  // namespace kindred

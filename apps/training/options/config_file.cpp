@@ -35,7 +35,8 @@ bool may_be_option(const std::string& name) {
 
 nlohmann::json object_in(const std::string& file) {
   const FileContent content = read_file(file, largest_config);
-  check(content.ok(), ExitCode::file, "--config {}: {}", file, content.reason);
+  check(content.ok(), ExitCode::file,
+        "--config {}: {}; give the config.json of a run, or a file with the same names", file, content.reason);
   nlohmann::json object =
       parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
   check(object.is_object(), ExitCode::file, "--config {}: expected a JSON object, as RUN/config.json holds one",

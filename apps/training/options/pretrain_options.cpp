@@ -148,15 +148,14 @@ PretrainFlags::PretrainFlags(CommandLine& line, PlaceOfSettings place) {
   for_each_option([&](const auto& row) {
     add_flag(line, row, plain_, given_);
     // What is in no row stands between them in --help.
-    if (row.name() == "--preset") line.add("--config", config_file_, config_help).not_empty("expected a file");
+    if (row.name() == "--preset") line.add("--config", config_file_, config_help);
     if (row.name() == "--loss") plain_.loss_flags.add_to(line);
     if (row.name() == "--keep-checkpoints") line.add_switch_with_text("--resume", resume_, resume_help);
   });
   line.add_quiet();
   // What one option alone needs.
   line.find("--out").required();
-  line.find("--gpu").not_empty("expected h200, h100, a100 or a file");
-  line.find("--freeze-until").not_empty("expected stem, layer1 to layer4, encoder, or none");
+  line.find("--prediction").writes_file();
   line.find("--log-every").excludes(line.find("--quiet"));
   // What a flag may say in the place of another.
   line.complete_first([this, place](std::vector<std::string>& plain) {
@@ -212,6 +211,10 @@ ProcessesAsked PretrainFlags::asked_processes() const {
   asked.device = plain_.device;
   asked.may_start_others = !plain_.dry_run;
   return asked;
+}
+
+bool PretrainFlags::config_gives(const std::string& flag) const {
+  return std::find(config_flags_.begin(), config_flags_.end(), flag) != config_flags_.end();
 }
 
 bool PretrainFlags::leaves_batch_size_open() const {

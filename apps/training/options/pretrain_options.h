@@ -70,7 +70,7 @@ struct PretrainOptions {
   DataFlags data;
   std::string out, weights;
   std::string config;  // the file of --config, or of the run that --resume names; empty: none
-  bool best = false;  // `weights` is the folder of a run, whose best encoder is meant
+  bool best = false;   // `weights` is the folder of a run, whose best encoder is meant
   std::string
       freeze_until;  // the last stage of the encoder that does not learn (ResNet::freeze_until); empty: none
   double encoder_lr_factor = 1;  // the encoder's learning rate is this times `lr`
@@ -143,6 +143,8 @@ class PretrainFlags {
   }
   // After parsing: the file of --config, or of the run that --resume names or continues without DIR. "": none.
   const std::string& config_file() const { return config_file_; }
+  // After parsing: whether this file gives the flag, which was not typed.
+  bool config_gives(const std::string& flag) const;
   // After parsing: what the flags say about processes, before the device is looked for.
   ProcessesAsked asked_processes() const;
   bool leaves_batch_size_open() const;

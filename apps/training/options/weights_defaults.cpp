@@ -2,11 +2,14 @@
 #include <kindred/apps/training/options/weights_defaults.h>
 #include <kindred/engine/error.h>
 #include <kindred/layers/image_input/image_input.h>
+#include <kindred/models/resnet.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <nlohmann/json.hpp>
 
 #include <array>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,16 +40,50 @@ void take_from_run(const nlohmann::json& run, const PretrainFlags& flags, GivenO
     chosen.image_size = run["image_size"].get<std::int64_t>();
 }
 
+// The file of --weights, which a file of --config may name.
+std::filesystem::path file_of_weights(const PretrainFlags& flags, const PretrainOptions& asked) {
+  try {
+    return weights_file("--weights", asked.weights, asked.best);
+  } catch (const Error& error) {
+    if (!flags.config_gives("--weights")) throw;
+    throw Error(error.code(),
+                fmt::format("{}; {} gives --weights, so give it anew beside --config", error.what(),
+                            flags.config_file()),
+                error.cause());
+  }
+}
+
+// Models whose stages differ only in their number of blocks have the same tensors in part, and weights of one may begin the
+// other.
+void check_same_family(const std::string& model, const WeightsInfo& info, const std::string& file) {
+  const ResNetSpec &wanted = resnet_spec(model), &found = resnet_spec(info.encoder.model);
+  check(wanted.bottleneck == found.bottleneck && wanted.width == found.width, ExitCode::file,
+        "--weights {} does not fit the model {}: it holds a {}; leave --model out, as the file says which, "
+        "or give --model {}",
+        file, wanted.name, found.name, found.name);
+}
+
+// What the file says; nullopt if it has no model that is known. Reading its weights says why.
+std::optional<WeightsInfo> known_weights(const std::filesystem::path& file) {
+  try {
+    return weights_info_of(file);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
 void choose_by_weights(const PretrainFlags& flags, const PretrainOptions& asked, const nlohmann::json& earlier,
                        GivenOptions& chosen) {
   if (earlier.is_object()) return take_from_run(earlier, flags, chosen);
+  const std::filesystem::path file = file_of_weights(flags, asked);
+  if (!flags.leaves_open(&GivenOptions::model))
+    if (const auto known = known_weights(file)) check_same_family(asked.model, *known, file.string());
   if (!flags.leaves_open(&GivenOptions::model) && !flags.leaves_open(&GivenOptions::stem) &&
       !flags.leaves_open(&GivenOptions::image_size) && !flags.leaves_open(&GivenOptions::pixels) &&
       !flags.leaves_open(&GivenOptions::resize) && !flags.leaves_open(&GivenOptions::exif))
     return;
-  const std::filesystem::path file = weights_file("--weights", asked.weights, asked.best);
   const WeightsInfo info = weights_info_of(file);
   std::vector<std::string> taken, assumed;
   if (flags.leaves_open(&GivenOptions::model)) {

@@ -3,6 +3,7 @@
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/data/files/file_lock.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/make_folders.h>
 
 #include <fcntl.h>   // defines: open and its flags
 #include <unistd.h>  // defines: close, getpid
@@ -100,9 +101,7 @@ CheckpointFolder::CheckpointFolder(fs::path run, int keep, FileOperations& files
     : run_(std::move(run)), folder_(run_ / "checkpoints"), keep_(keep), files_(files) {}
 
 void CheckpointFolder::save(const Checkpoint& checkpoint, bool is_best) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  check(!error, ExitCode::io, "{}: the folder cannot be made: {}", folder_.string(), error.message());
+  make_folders(folder_.string(), folder_);
   const std::string name = step_name(checkpoint.run().steps_done);
   checkpoint.save(folder_ / name, files_);
   if (!link_over(folder_ / name, run_ / newest_name, files_)) checkpoint.save(run_ / newest_name, files_);

@@ -9,6 +9,7 @@
 #include <kindred/apps/training/run/classifier/classifier_result.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/same_run.h>
+#include <kindred/apps/training/run/shared/other_processes.h>
 #include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/start.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
@@ -78,11 +79,20 @@ std::string checksum_in(const fs::path& file) {
   }
 }
 
-// The settings in the file of --config, if the weights that it gives are those of `options`; otherwise null.
-nlohmann::json settings_of_weights(const PretrainOptions& options) {
+// The settings in the file of --config; null if there is none, or none any more.
+nlohmann::json settings_to_replay(const PretrainOptions& options) {
   if (options.config.empty()) return nlohmann::json();
   try {
-    nlohmann::json settings = read_json(place_of_settings(options.config));
+    return read_json(place_of_settings(options.config));
+  } catch (const Error&) {
+    return nlohmann::json();
+  }
+}
+
+// The same, if the weights that the file gives are those of `options`; otherwise null.
+nlohmann::json settings_of_weights(const PretrainOptions& options) {
+  try {
+    nlohmann::json settings = settings_to_replay(options);
     const bool is_same =
         settings.is_object() &&
         is_same_place(settings.value("weights", ""), settings.value(started_in, ""), options.weights) &&
@@ -217,15 +227,20 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
 
 void RunStart::done(const nlohmann::json& config, const nlohmann::json& facts) {
   bool is_finished = false;
+  std::string other_processes;
   if (found_.newest) {
     const RunState at = found_.newest->run();
     found_.newest.reset();  // frees it, because it is as large as the model
     fmt::print("continuing from {}: step {}, epoch {}, batch {}\n", found_.path.string(), at.steps_done,
                at.epochs_done + 1, at.batches_done + 1);
     is_finished = at.is_finished(options_.epochs, options_.early_stop);
+    if (!is_finished) other_processes = going_on_with_others(options_, settings_of_run(options_.out));
     put_best_encoder_right(options_.out,
                            at);  // before config.json changes, which may say what an old checkpoint is
+  } else {
+    other_processes = replay_with_others(options_, settings_to_replay(options_));
   }
+  fmt::print("{}", other_processes);
   // Before config.json changes, which says whose the result is.
   if (continues_ && !is_finished) remove_classifier_result(options_.out);
   if (continues_) checkpoints_.set_aside(found_);

@@ -27,8 +27,12 @@ bool is_dead_link(const fs::path& path) {
   std::error_code error;
   if (!fs::is_symlink(fs::symlink_status(path, error))) return false;
   const fs::file_type led_to = fs::status(path, error).type();
-  if (error == std::errc::too_many_symbolic_link_levels) return false;  // it never stood for a folder
   return led_to == fs::file_type::none || led_to == fs::file_type::not_found;
+}
+
+bool is_circular_link(const fs::path& path) {
+  std::error_code error;
+  return !fs::exists(path, error) && error == std::errc::too_many_symbolic_link_levels && is_dead_link(path);
 }
 
 std::string dead_link_text(const fs::path& link) {
@@ -36,7 +40,30 @@ std::string dead_link_text(const fs::path& link) {
   const bool is_missing = fs::status(link, error).type() == fs::file_type::not_found;
   const std::string target = fs::read_symlink(link, ignored).string();
   return fmt::format("a link to {}, which {}", target,
-                     is_missing ? "is not there" : "cannot be followed: " + error.message());
+                     is_missing               ? "is not there"
+                     : is_circular_link(link) ? "leads in a circle"
+                                              : "cannot be followed: " + error.message());
+}
+
+bool is_no_folder(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  return fs::exists(status) ? !fs::is_directory(status) : is_dead_link(path);
+}
+
+std::string no_folder_text(const fs::path& path) {
+  if (is_dead_link(path)) return dead_link_text(path);
+  std::error_code ignored;
+  const fs::file_type type = fs::status(path, ignored).type();
+  return type == fs::file_type::regular ? "a file, not a folder"
+         : type == fs::file_type::fifo  ? "a pipe, not a folder"
+                                        : "no folder";
+}
+
+std::string no_folder_advice(const fs::path& path) {
+  if (is_dead_link(path) && !is_circular_link(path))
+    return "bring that folder back (is its disk mounted?), or remove the link";
+  return "put the folder in its place, or move it away";
 }
 
 std::vector<std::string> dead_links_in(const fs::path& dir) {

@@ -108,6 +108,7 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
     const char* weight = "note";
     if (content == EvaluationContent::nothing) {
       choice.has_unfit = true;
+      if (!dead_links_in(split).empty()) weight = "warning";  // there were classes
       problem = why_no_images(split);
     } else if (content == EvaluationContent::other_classes && is_test && evaluate_on == Split::evaluation) {
       choice.has_unfit = true;
@@ -123,11 +124,8 @@ EvaluationChoice choose_evaluation_folder(const SplitFolders& folders, Split eva
       return choice.notes.push_back(fmt::format("{}: {} is not used: {}", weight, split.string(), problem));
     choice.folder = found;
   };
-  for (const fs::path& link : folders.dead_links) {
-    if (!may_be_evaluated_on(link, evaluate_on)) continue;
-    choice.has_unfit = true;
-    choice.notes.push_back(note_about_dead_split(link));
-  }
+  for (const fs::path& place : folders.no_folders)
+    if (may_be_evaluated_on(place, evaluate_on)) choice.has_unfit = true;
   if (evaluate_on != Split::test)
     for (const fs::path& split : folders.validation) consider(split, false);
   if (evaluate_on != Split::val)
@@ -163,15 +161,29 @@ std::string same_folder_warning(const fs::path& evaluation, const fs::path& trai
                      evaluation.string(), train.string());
 }
 
-std::string note_about_dead_split(const fs::path& link) {
-  return fmt::format("note: {} is not used: it is {}", link.string(), dead_link_text(link));
+std::string warning_of_missing_split(const fs::path& place, const std::string& meaning) {
+  return fmt::format("warning: {} is not used: it is {}; {}; {}", place.string(), no_folder_text(place),
+                     meaning, no_folder_advice(place));
+}
+
+std::vector<std::string> warnings_of_missing_splits(const SplitFolders& folders, const fs::path& train,
+                                                    const fs::path& evaluation, Split evaluate_on) {
+  const std::string of_evaluation =
+      "evaluation is on " +
+      (evaluation.empty() ? "images that are held out of train, if any are" : evaluation.string());
+  std::vector<std::string> warnings;
+  for (const fs::path& place : folders.no_folders) {
+    if (split_role(place.filename().string()) == SplitRole::train)
+      warnings.push_back(warning_of_missing_split(place, "training is on " + train.string()));
+    else if (may_be_evaluated_on(place, evaluate_on))
+      warnings.push_back(warning_of_missing_split(place, of_evaluation));
+  }
+  return warnings;
 }
 
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders) {
   std::vector<fs::path> unused = folders.validation;
   unused.insert(unused.end(), folders.test.begin(), folders.test.end());
-  for (const fs::path& link : folders.dead_links)
-    if (may_be_evaluated_on(link, Split::evaluation)) unused.push_back(link);
   if (unused.empty()) return {};
   return {
       fmt::format("note: evaluation is on images that are held out of train; not used: {}", all_paths(unused))};

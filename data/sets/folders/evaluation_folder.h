@@ -25,7 +25,7 @@ struct EvaluationFolder {
 struct EvaluationChoice {
   std::optional<EvaluationFolder> folder{};      // empty: the set has nothing to evaluate on
   std::optional<EvaluationFolder> unlabelled{};  // the first one with images whose classes nothing says
-  // There is a folder for evaluation without images, or without those of a class of train, or a link to none.
+  // There is a folder for evaluation without images, or without those of a class of train, or something else in its place.
   bool has_unfit = false;
   std::vector<std::string> notes{};  // what the owner of the set may not expect (Dataset::notes)
 };
@@ -47,8 +47,14 @@ std::string names_in_other_case(const std::vector<std::string>& folders,
 // The warning for a folder for evaluation that is the one for training, by a link; empty if it is another one.
 std::string same_folder_warning(const std::filesystem::path& evaluation, const std::filesystem::path& train);
 
-// The note for a link of SplitFolders::dead_links.
-std::string note_about_dead_split(const std::filesystem::path& link);
+// The warning for a member of SplitFolders::no_folders. `meaning` says which images are used in place of those that it
+// stands for.
+std::string warning_of_missing_split(const std::filesystem::path& place, const std::string& meaning);
+// The same for each that may be the folder for training, or the one that `evaluate_on` stands for. Training is on `train`,
+// and evaluation on the folder `evaluation`, or on a part of train if that is empty.
+std::vector<std::string> warnings_of_missing_splits(const SplitFolders& folders,
+                                                    const std::filesystem::path& train,
+                                                    const std::filesystem::path& evaluation, Split evaluate_on);
 
 // The note for a set of which images are held out, so that these folders are not used. Empty if it has none.
 std::vector<std::string> notes_of_unused_evaluation(const SplitFolders& folders);

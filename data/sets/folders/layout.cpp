@@ -156,10 +156,11 @@ void fail_no_set(const fs::path& dir) {
       dir.string(), dir.string());
   check(fs::directory_iterator(dir, ignored) != fs::directory_iterator(), ExitCode::data,
         "{}: the folder is empty; {}", dir.string(), expected);
-  for (const fs::path& link : find_split_folders(dir).dead_links)
-    check(split_role(link.filename().string()) != SplitRole::train, ExitCode::data,
-          "{}: it is {}; bring the training images back (is their disk mounted?), or mend the link",
-          link.string(), dead_link_text(link));
+  for (const fs::path& place : find_split_folders(dir).no_folders)
+    check(split_role(place.filename().string()) != SplitRole::train, ExitCode::data, "{}: it is {}; {}",
+          place.string(), no_folder_text(place),
+          is_dead_link(place) ? "bring the training images back (is their disk mounted?), or mend the link"
+                              : "put the folder with the training images in its place");
   if (const auto above = find_set_above(dir))
     fail(ExitCode::data, "{}: this is the folder for {} of a set; give the set, {}", dir.string(),
          above->role == SplitRole::train ? "training" : "evaluation", above->set.string());

@@ -140,13 +140,13 @@ std::string flat_test_folder(const std::filesystem::path& dir) {
 SplitFolders find_split_folders(const std::filesystem::path& dir) {
   SplitFolders folders;
   std::vector<std::tuple<std::ptrdiff_t, bool, std::string>> ranked;
-  for (const std::string& name : detail::list_folders_and_links(dir)) {
+  const auto is_split = [](const std::string& name) { return split_role(name).has_value(); };
+  for (const std::string& name : detail::list_named(dir, is_split)) {
     std::error_code ignored;
-    if (!split_role(name)) continue;
     if (std::filesystem::is_directory(dir / name, ignored))
       ranked.emplace_back(split_rank(name), detail::lower_case(name) != name, name);
-    else if (is_dead_link(dir / name))
-      folders.dead_links.push_back(dir / name);
+    else if (is_no_folder(dir / name))
+      folders.no_folders.push_back(dir / name);
   }
   if (ranked.empty()) return folders;
   std::vector<std::string> named;

@@ -23,11 +23,11 @@ std::optional<SplitRole> split_role_like(std::string_view name);
 // counts before others.
 struct SplitFolders {
   std::vector<std::filesystem::path> train{}, validation{}, test{};
-  std::vector<std::filesystem::path> dead_links{};  // links of such names that lead nowhere (dead_links.h)
+  std::vector<std::filesystem::path> no_folders{};  // what has such a name and is no folder (dead_links.h)
 };
 
 // The folders in `dir` that have a role. Beside two or more other folders with images, which are classes then, there are
-// none but `dead_links` in these cases:
+// none but `no_folders` in these cases:
 //   - none of them holds images, at any depth
 //   - only one does, and it is flat_test_folder()
 //   - only one does, and it is a class: there are images directly in it and in the others (which are not called "test1" or

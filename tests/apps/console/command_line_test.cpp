@@ -114,7 +114,8 @@ TEST_CASE("flags: a value that is missing, empty or of another kind") {
       {"linear_probe", "set --out --epochs 3",
        "--out: its value is missing before --epochs; write --out FOLDER (see --help)"},
       {"embed", "set --out -b 8", "--out: its value is missing before -b; write --out FILE (see --help)"},
-      {"linear_probe", "set --out run --lr ''", "--lr '': expected a number (see --help)"},
+      {"linear_probe", "set --out run --lr ''",
+       "--lr '': the value is empty; write --lr NUMBER, or leave it out (see --help)"},
       {"linear_probe", "set --out run --lr 1,5", "--lr 1,5: expected a number (see --help)"},
       {"pack_dataset", "a b --max-side ten", "--max-side ten: expected an integer (see --help)"},
       {"pack_dataset", "a b --max-side 3000000000",
@@ -127,6 +128,31 @@ TEST_CASE("flags: a value that is missing, empty or of another kind") {
       {"make_toy_dataset", "out --seed 9007199254740993",
        "--seed 9007199254740993: expected an integer from 0 to 9007199254740992 (see --help)"},
   });
+}
+
+TEST_CASE("flags: an empty value is refused in every program, with what to write") {
+  const std::string or_none = ", or leave it out (see --help)";
+  const struct {
+    const char *program, *arguments, *flag, *value;
+    bool is_required;
+  } cases[] = {
+      {"evaluate", "set --json ''", "--json", "FILE", false},
+      {"evaluate", "set --classifier '' --json x", "--classifier", "FILE", true},
+      {"check_data", "set --json ''", "--json", "FILE", false},
+      {"check_data", "set --out ''", "--out", "FOLDER", false},
+      {"check_data", "set --labels ''", "--labels", "FILE", false},
+      {"embed", "set --out ''", "--out", "FILE", true},
+      {"export", "run --format npz --out ''", "--out", "FILE", true},
+      {"pretrain", "set --out ''", "--out", "FOLDER", true},
+      {"pretrain", "set --out run --dry-run --gpu h100 --prediction ''", "--prediction", "FILE", false},
+      {"pretrain", "set --out run --gpu ''", "--gpu", "VALUE", false},
+      {"linear_probe", "set --untrained resnet20 --out ''", "--out", "FOLDER", true},
+  };
+  for (const auto& c : cases) {
+    const std::string line = std::string(c.flag) + " '': the value is empty; write " + c.flag + " " + c.value +
+                             (c.is_required ? " (see --help)" : or_none);
+    check_refused({{c.program, c.arguments, line.c_str()}});
+  }
 }
 
 TEST_CASE("flags: a negative number is a value") {
@@ -200,7 +226,8 @@ TEST_CASE("flags: --help says the kind of each value and known ranges, and hides
        {"  DIR REQUIRED", "  --out FOLDER REQUIRED", "  --weights FILE ", "  -b,--batch-size N ",
         "  --lr NUMBER ", "  --device VALUE=auto ", "  --prediction FILE "}},
       {"linear_probe",
-       {"  --encoder FILE ", "  --untrained VALUE ", "  --out FOLDER REQUIRED", "  --augment VALUE=none"}},
+       {"  --encoder FILE ", "  --untrained VALUE ", "  --out FOLDER REQUIRED", "  --augment VALUE=none",
+        "all stages the same (0); 0 or more\n"}},
       {"make_toy_dataset", {"  OUT REQUIRED", "  --seed N=1 ", "; an integer from 0 to 9007199254740992\n"}},
       {"check_data", {"  --json FILE ", "  --augment VALUE "}},
       {"embed", {"  --out FILE REQUIRED", "  --classifier FILE "}},
@@ -208,7 +235,7 @@ TEST_CASE("flags: --help says the kind of each value and known ranges, and hides
       {"classify", {"  IMAGE ... REQUIRED", "  --top N=5 "}},
       {"pack_dataset", {"  --quality N "}},
       {"export", {"  --format VALUE REQUIRED", "  --out FILE REQUIRED"}},
-      {"explain_loss", {"  --labels N=3 0 2 3 ...", "  --views N=2 "}},
+      {"explain_loss", {"  --labels N=3 0 2 3 ...", "two images or more; 0 or more\n", "  --views N=2 "}},
   };
   for (const auto& c : cases) {
     CAPTURE(c.program);

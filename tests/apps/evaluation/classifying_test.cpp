@@ -131,6 +131,28 @@ TEST_CASE("classes of a set are found in a classifier by name, or by number") {
   CHECK_THROWS_AS(match_classes(classifier({"0", "1", "2"}), {"cat", "dog"}), Error);
 }
 
+TEST_CASE("classes: if none is known, an error says how the names of set and classifier can become the same") {
+  const auto refusal = [](const std::vector<std::string>& known, const std::vector<std::string>& of_set) {
+    const auto count = static_cast<std::int64_t>(known.size());
+    Classifier classifier{Tensor::zeros({count, 1}, DType::f32, Device::cpu),
+                          Tensor::zeros({count}, DType::f32, Device::cpu), known};
+    classifier.has_names = true;
+    return test::error_of([&] { match_classes(classifier, of_set); });
+  };
+  const std::string shards =
+      "; a classes.txt beside tar shards gives their classes names, one a line, and a pack takes the names of "
+      "the set that it is made of";
+  CHECK(
+      refusal({"cat", "dog"}, {"0", "1"}) ==
+      "the classifier does not know the class 0 of the data set, nor any other; it knows 2 classes, cat among "
+      "them" +
+          shards);
+  CHECK(refusal({"0", "1"}, {"cat", "dog"}).ends_with("0 among them" + shards));
+  CHECK(
+      refusal({"cat", "dog"}, {"eel", "7"}).ends_with("; give a classifier that was trained on these classes"));
+  CHECK(refusal({"0", "1"}, {"2"}).ends_with("; give a classifier that was trained on these classes"));
+}
+
 TEST_CASE("known images: of many classes that a classifier does not know, four are named") {
   struct NoPictures : SampleSource {
     std::string name(std::int64_t) const override { return "none"; }

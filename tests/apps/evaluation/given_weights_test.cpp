@@ -46,8 +46,18 @@ void expect_error(const ProgramResult& result, int code, const std::string& text
 TEST_CASE("given weights: the classifier of a folder, and of its best epoch if there is one") {
   const TemporaryFolder folder;
   const std::string run = folder / "run";
-  CHECK(classifier_file(run, false) == run);  // nothing is there: whoever reads it says so
-  fs::create_directories(run);
+  const auto refusal = [&] { return test::error_of([&] { classifier_file(run, false); }); };
+  const std::string probe = "linear_probe DIR --encoder ";
+  CHECK(refusal().starts_with("--classifier " + run + ": there is no such file or folder; "));
+  CHECK(refusal().ends_with(probe + "RUN --out RUN/probe` makes one"));
+  fs::create_directories(run + "/probe");
+  write_bytes(run + "/encoder.safetensors", "");
+  CHECK(refusal().starts_with("--classifier " + run + ": it has no classifier.safetensors; "));
+  CHECK(refusal().ends_with(probe + run + " --out " + run + "/probe` makes one"));
+  write_bytes(run + "/probe/classifier.safetensors", "");
+  CHECK(refusal().ends_with("; give --classifier " + run + "/probe"));
+  CHECK(test::code_of([&] { classifier_file(run, false); }) == ExitCode::file);
+  write_bytes(run + "/classifier.safetensors", "");
   CHECK(classifier_file(run, true) == run + "/classifier.safetensors");
   write_bytes(run + "/best_classifier.safetensors", "");
   CHECK(classifier_file(run, true) == run + "/best_classifier.safetensors");
@@ -105,9 +115,11 @@ TEST_CASE("given weights: a file that was set aside is named with its place, and
     CHECK(weights_file("--encoder", run + c.file, false).string() == run + c.file);
     CHECK(classifier_file(run + c.file, false) == run + c.file);
   }
-  // A name that was never there is left to whoever reads it.
-  const std::string mistyped = run + "/mistyped.safetensors";
-  CHECK(weights_file("--encoder", mistyped, false).string() == mistyped);
+  const std::string mistyped = run + "/mistyped.safetensors";  // it was never there
+  CHECK(error_about(mistyped) ==
+        "--encoder " + mistyped +
+            ": there is no such file or folder; give the --out folder of a pretrain run, a checkpoint, or a "
+            ".safetensors file");
   CHECK(classifier_file("", false).empty());
 }
 

@@ -1,6 +1,6 @@
 // How a launcher watches what it has started.
-#include <kindred/apps/processes/children.h>
-#include <kindred/apps/processes/watched_time.h>
+#include <kindred/apps/processes/launcher/children.h>
+#include <kindred/apps/processes/launcher/watched_time.h>
 
 #include <doctest/doctest.h>
 

@@ -204,33 +204,35 @@ TEST_CASE("early faults: a process that is killed while shards are read is named
   CHECK(nothing_is_left("sleep", long_sleep()));
 }
 
-TEST_CASE("early faults: a crash of mpirun is told in a line, whatever it wrote") {
-  if (!has_mpi()) return;
+namespace {
+
+// A run of two processes with this script in mpirun's place, which must end with code 5 and one line that begins so.
+ProgramResult run_without_processes(const std::string& script, const std::string& line) {
   const TemporaryFolder folder;
   const SmallRun run(folder);
-  const auto result = run_program_with(
-      prefix_for_mpirun(folder, "echo '[node7:1] *** Process received signal ***' >&2\nkill -SEGV $$\n"),
-      "pretrain", run.arguments + "--processes 2");
+  const ProgramResult result =
+      run_program_with(prefix_for_mpirun(folder, script), "pretrain", run.arguments + "--processes 2");
   CAPTURE(result.output);
   CHECK(result.code == 5);
-  CHECK(says(result, "pretrain: error: no process could be started: mpirun was killed by SIGSEGV\n"));
+  CHECK(says(result, "pretrain: error: " + line));
   CHECK(is_one_line_error(result));
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("early faults: a crash of mpirun is told in a line, whatever it wrote") {
+  if (!has_mpi()) return;
+  run_without_processes("echo '[node7:1] *** Process received signal ***' >&2\nkill -SEGV $$\n",
+                        "no process could be started: mpirun was killed by SIGSEGV\n");
 }
 
 TEST_CASE("early faults: an mpirun that gets no processes from the system is told with the limit") {
   if (!has_mpi()) return;
-  const TemporaryFolder folder;
-  const SmallRun run(folder);
-  const auto result = run_program_with(
-      prefix_for_mpirun(folder, "echo 'mpirun: fork: Resource temporarily unavailable' >&2\nexit 1\n"),
-      "pretrain", run.arguments + "--processes 2");
-  CAPTURE(result.output);
-  CHECK(result.code == 5);
-  CHECK(says(
-      result,
-      "pretrain: error: mpirun could not start 2 processes: mpirun: fork: Resource temporarily unavailable; "));
-  CHECK(says(result, "start fewer of them; "));
-  CHECK(is_one_line_error(result));
+  const ProgramResult result = run_without_processes(
+      "echo 'mpirun: fork: Resource temporarily unavailable' >&2\nexit 1\n",
+      "mpirun could not start 2 processes: mpirun: fork: Resource temporarily unavailable; ");
+  CHECK(says(result, "use fewer --processes; "));
 }
 
 TEST_CASE("early faults: a dry run among processes that train is named") {

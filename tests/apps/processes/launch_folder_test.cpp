@@ -2,7 +2,7 @@
 #include "run_processes.h"
 
 #include <kindred/apps/processes/connection.h>
-#include <kindred/apps/processes/launch_folder.h>
+#include <kindred/apps/processes/launcher/launch_folder.h>
 #include <kindred/data/files/file_lock.h>
 #include <kindred/data/files/temporary_folders.h>
 #include <kindred/engine/files/json_text.h>

@@ -1,7 +1,7 @@
 // How mpirun is found and started, and where processes run.
 #include "../../engine/temporary_folder.h"
 
-#include <kindred/apps/processes/mpirun.h>
+#include <kindred/apps/processes/launcher/mpirun.h>
 #include <kindred/apps/processes/places.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>

@@ -1,6 +1,6 @@
 #include "run_processes.h"
 
-#include <kindred/apps/processes/mpirun.h>
+#include <kindred/apps/processes/launcher/mpirun.h>
 #include <kindred/engine/files/json_text.h>
 #include <kindred/third_party/mpi/mpi_library.h>
 
@@ -88,7 +88,7 @@ std::string prefix_for_mpirun(const TemporaryFolder& folder, const std::string& 
 ShellBeforeProcesses::ShellBeforeProcesses(const TemporaryFolder& folder, const std::string& line)
     : shell_(folder / "shell") {
   write_script(shell_, line + "\nexec \"$@\"\n");
-  // Behind five words about processes and cores comes the program (apps/processes/mpirun.h).
+  // Behind five words about processes and cores comes the program (apps/processes/launcher/mpirun.h).
   const std::string mpirun = find_mpirun(std::getenv("PATH")).value_or("mpirun").string();
   prefix_ = prefix_for_mpirun(folder, "number=$2\nshift 5\nexec " + mpirun +
                                           " -n $number --bind-to none --oversubscribe " + shell_ + " \"$@\"\n");

@@ -111,6 +111,20 @@ TEST_CASE("named splits: class folders for evaluation that are links to those fo
   CHECK(open_dataset(shards.string(), Split::train)->notes().empty());
 }
 
+TEST_CASE("named splits: beside shards too, what is called like a split and is no folder is a warning") {
+  const TempFolder folder;
+  write_shard(folder, "train/0.tar", "0");
+  std::filesystem::create_symlink("/no/such/disk", folder.path() / "val");
+  const std::string warning =
+      "warning: DIR/val is not used: it is a link to /no/such/disk, which is not there; evaluation is on ";
+  const std::string advice = "; bring that folder back (is its disk mounted?), or remove the link";
+  CHECK(notes_of(folder, *open_dataset(folder.string(), Split::train)) ==
+        Texts{warning + "images that are held out of train, if any are" + advice});
+  write_shard(folder, "test/0.tar", "0");
+  for (const Split split : {Split::train, Split::evaluation})
+    CHECK(notes_of(folder, *open_dataset(folder.string(), split)).front() == warning + "DIR/test" + advice);
+}
+
 TEST_CASE("named splits: a test split that is asked for must have labels") {
   const TempFolder folder;
   write_class_folders(folder, "train", {"a", "b"}, 2);

@@ -149,10 +149,10 @@ TEST_CASE(
   std::filesystem::rename(folder.path() / "val/Hat", folder.path() / "val/hat");
   const Dataset some = *open_dataset(folder.string(), Split::evaluation);
   CHECK(some.size() == 3);
-  CHECK(contains(
-      notes_of(folder, some).front(),
-      "left out, because train does not have this class: 'Pants'; 'Pants' differs from 'pants' of train only "
-      "in the case of letters"));
+  CHECK(contains(notes_of(folder, some).front(),
+                 "DIR/val/Pants: left out, because train does not have this class; 'Pants' differs from "
+                 "'pants' of train only "
+                 "in the case of letters"));
 }
 
 TEST_CASE("split folders: a class that evaluation lacks, or has in addition, is a warning") {
@@ -168,7 +168,7 @@ TEST_CASE("split folders: a class that evaluation lacks, or has in addition, is 
   CHECK(
       notes_of(folder, set) ==
       Texts{
-          "warning: DIR/val: left out, because train does not have these classes: 'bird', 'cow'",
+          "warning: DIR/val: 2 folders left out, because train does not have these classes: 'bird', 'cow'",
           "warning: DIR: nothing to evaluate 2 of the 4 classes on: 'ant', 'cat'; accuracies are those of the "
           "other 2, and say nothing about these classes"});
   // A limit changes neither.

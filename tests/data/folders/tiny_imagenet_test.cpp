@@ -74,7 +74,7 @@ TEST_CASE("flat validation: images of classes that train does not have are left 
         Texts{"warning: DIR/val: 1 file of formats that this build cannot read: .jxl (1); convert them to JPEG "
               "or PNG "
               "to use them",
-              "warning: DIR/val: left out, because train does not have these classes: 'n07', 'n09'",
+              "warning: DIR/val: images left out, because train does not have these classes: 'n07', 'n09'",
               "warning: DIR: nothing to evaluate 1 of the 2 classes on: 'n02'; accuracies are those of the "
               "other 1, "
               "and say nothing about this class"});

@@ -53,7 +53,8 @@ void RunSaver::at_interrupt() {
   first_alone(run_.processes, [this] {
     const std::int64_t steps = run_.record.state().steps_done;
     if (!continues_ && steps == 0) {  // an untrained model is no run, and replaces none
-      fmt::print("{}: no step was done, and nothing was saved\n", interrupt_name());
+      fmt::print("{}: no step was done, and nothing was saved; the same command begins anew\n",
+                 interrupt_name());
       return;
     }
     save_for_sure();

@@ -1,6 +1,7 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/make_folders.h>
 
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <unistd.h>      // defines: rmdir
@@ -30,8 +31,7 @@ std::vector<fs::path> make_output_folder(const fs::path& folder) {
   std::vector<fs::path> missing;
   for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path())
     if (at.has_filename()) missing.push_back(at);  // "RUN/" ends with an empty name
-  fs::create_directories(folder, error);
-  check(!error, ExitCode::io, "--out {}: the folder cannot be made: {}", folder.string(), error.message());
+  make_folders("--out " + folder.string(), folder);
   return missing;
 }
 

@@ -1,5 +1,6 @@
 #include <kindred/apps/training/run/takeover/set_aside.h>
 #include <kindred/engine/error.h>
+#include <kindred/engine/files/make_folders.h>
 #include <kindred/engine/files/system_message.h>
 
 #include <unistd.h>  // defines: rmdir
@@ -25,10 +26,7 @@ bool is_of_probe_inside(const fs::path& file) {
 }
 
 void make_folder_of(const fs::path& file) {
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  check(!error, ExitCode::io, "{}: the folder cannot be made: {}", file.parent_path().string(),
-        error.message());
+  make_folders(file.parent_path().string(), file.parent_path());
 }
 
 }  // namespace

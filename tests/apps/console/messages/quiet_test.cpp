@@ -48,10 +48,15 @@ TEST_CASE("--quiet: only warnings and the last lines, in every program that work
       {(folder / "a.npz").string() + ": "});
   check_only(run_program("pack_dataset", set + " " + (folder / "set.kpack").string() + " --quiet"),
              {(folder / "set.kpack").string() + ": "});
-  const auto evaluated = run_program("evaluate", set + " --quiet --encoder " + encoder + " --classifier " +
-                                                     run + "/probe/classifier.safetensors");
-  CHECK(says(evaluated, "\ntop-1 "));
-  CHECK(!says(evaluated, "device "));
+  const std::string evaluate =
+      set + " --encoder " + encoder + " --classifier " + run + "/probe --corruptions contrast --severities 1";
+  check_only(
+      run_program("evaluate", evaluate + " --quiet"),
+      {"top-1 ", "evaluated on ", "expected calibration error ", "errors under ImageNet-C's", "  contrast "});
+  const auto talkative = run_program("evaluate", evaluate);
+  for (const char* more :
+       {"device ", "\nclasses:\n", "\nnote: the corruptions are meant for images of 224 pixels"})
+    CHECK(says(talkative, more));
   const auto checked = run_program("check_data", set + " --quiet --no-pictures");
   CHECK(says(checked, "train: 24 files in 3 classes"));
 

@@ -33,7 +33,7 @@ TEST_CASE("a signal before the first step: nothing is saved, and the corrected c
       continue;
     }
     has_come_in_time = true;
-    CHECK(says(result, ": no step was done, and nothing was saved\n"));
+    CHECK(says(result, ": no step was done, and nothing was saved; the same command begins anew\n"));
     CHECK(!fs::exists(run));
   }
   if (!has_come_in_time) MESSAGE("the signals came after the first step");

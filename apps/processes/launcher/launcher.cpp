@@ -1,14 +1,15 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
-#include <kindred/apps/processes/children.h>
 #include <kindred/apps/processes/connection.h>
-#include <kindred/apps/processes/launch_folder.h>
-#include <kindred/apps/processes/launch_outcome.h>
 #include <kindred/apps/processes/launched.h>
-#include <kindred/apps/processes/launcher.h>
-#include <kindred/apps/processes/mpirun.h>
+#include <kindred/apps/processes/launcher/children.h>
+#include <kindred/apps/processes/launcher/launch_folder.h>
+#include <kindred/apps/processes/launcher/launch_limits.h>
+#include <kindred/apps/processes/launcher/launch_outcome.h>
+#include <kindred/apps/processes/launcher/launcher.h>
+#include <kindred/apps/processes/launcher/mpirun.h>
+#include <kindred/apps/processes/launcher/watched_time.h>
 #include <kindred/apps/processes/places.h>
-#include <kindred/apps/processes/watched_time.h>
 #include <kindred/engine/error.h>
 
 #include <poll.h>        // defines: poll
@@ -20,7 +21,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -276,6 +276,7 @@ int launch_processes(const ProcessesAsked& asked) {
   check(mpirun.has_value(), ExitCode::device,
         "{} {}: there is no mpirun in PATH; install Open MPI (Debian, Ubuntu: apt-get install openmpi-bin)",
         flag, asked_size(asked));
+  check_limits_of_launch(static_cast<int>(asked_size(asked)));
   watch_for_interrupts();
   std::vector<pid_t> others = adopt_orphans();
   const LaunchFolder folder;

@@ -1,5 +1,7 @@
 #include <kindred/apps/console/advice.h>
-#include <kindred/apps/processes/launch_outcome.h>
+#include <kindred/apps/console/process_memory.h>
+#include <kindred/apps/processes/ending.h>
+#include <kindred/apps/processes/launcher/launch_outcome.h>
 #include <kindred/engine/trimmed.h>
 
 #include <fmt/core.h>
@@ -79,7 +81,7 @@ std::string what_was_gone(const LaunchSeen& seen) {
 constexpr int lost_code = static_cast<int>(ExitCode::lost);
 
 LaunchOutcome lost_outcome(const std::string& what) {
-  return {lost_code, fmt::format("{}; {}", what, advice_to_go_on())};
+  return {lost_code, fmt::format("{}; {}", what, advice_after_loss())};
 }
 
 // How those say it that get no process, thread, pipe or memory from the system: the C library, mpirun, and PMIx.
@@ -166,7 +168,7 @@ std::string signal_text(int signal) {
 std::string line_of_stopped_processes(const LaunchSeen& seen, double seconds) {
   const std::vector<int> ranks = ranks_not_among(seen.ended);
   return fmt::format("{} on {} {} been stopped for {} s; {}", ranks_in_words(ranks), seen.host,
-                     ranks.size() == 1 ? "has" : "have", seconds, advice_to_go_on());
+                     ranks.size() == 1 ? "has" : "have", seconds, advice_after_loss());
 }
 
 std::string who_stayed(const LaunchSeen& seen, const std::vector<int>& present,
@@ -201,10 +203,10 @@ LaunchOutcome outcome_of_done(const LaunchSeen& seen, int code) {
 }
 
 LaunchOutcome outcome_without_resources(const LaunchSeen& seen) {
-  return {static_cast<int>(ExitCode::device),
-          fmt::format("mpirun could not start {} processes: {}; start fewer of them", seen.processes,
-                      line_out_of_resources(seen.words)),
-          Cause::out_of_threads};
+  return {
+      static_cast<int>(ExitCode::device),
+      fmt::format("mpirun could not start {} processes: {}", seen.processes, line_out_of_resources(seen.words)),
+      Cause::out_of_processes};
 }
 
 }  // namespace
@@ -227,9 +229,13 @@ LaunchOutcome launch_outcome(const LaunchSeen& seen) {
       std::any_of(seen.joined.begin(), seen.joined.end(), [](bool joined) { return joined; });
   // Its processes are killed with it. What it wrote then is a list of addresses.
   if (WIFSIGNALED(seen.status) && !seen.has_killed_mpirun) {
-    const std::string how = "mpirun was killed by " + signal_text(WTERMSIG(seen.status));
-    if (have_joined) return lost_outcome(how);
-    return {static_cast<int>(ExitCode::device), "no process could be started: " + how};
+    const int signal = WTERMSIG(seen.status);
+    const std::string how = "mpirun was killed by " + signal_text(signal);
+    // Its libraries crash where they do not get memory. Any other signal somebody has sent.
+    const bool is_crash = signal == SIGSEGV || signal == SIGBUS || signal == SIGABRT;
+    if (have_joined || !is_crash) return lost_outcome(how);
+    return {static_cast<int>(ExitCode::device), "no process could be started: " + how,
+            limit_of_addresses() ? Cause::out_of_memory : Cause::other};
   }
   // A process that says something and ends has not been lost.
   if (seen.first_gone && (words.text.empty() || seen.has_killed)) return lost_outcome(what_was_gone(seen));

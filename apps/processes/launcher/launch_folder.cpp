@@ -1,5 +1,5 @@
 #include <kindred/apps/processes/connection.h>
-#include <kindred/apps/processes/launch_folder.h>
+#include <kindred/apps/processes/launcher/launch_folder.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 

@@ -1,4 +1,4 @@
-#include <kindred/apps/processes/children.h>
+#include <kindred/apps/processes/launcher/children.h>
 #include <kindred/engine/seconds_since.h>
 
 #include <signal.h>     // defines: kill

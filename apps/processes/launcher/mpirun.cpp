@@ -1,5 +1,5 @@
 #include <kindred/apps/processes/launched.h>
-#include <kindred/apps/processes/mpirun.h>
+#include <kindred/apps/processes/launcher/mpirun.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/system_message.h>
 

@@ -262,6 +262,20 @@ TEST_CASE("encoder checksum: every value of the encoder counts, and none of a cl
   CHECK(encoder_checksum(model.store) == before);
 }
 
+TEST_CASE("classifier file: the classifier of a trained network knows its encoder, in its file too") {
+  const TemporaryFolder folder;
+  ContrastiveModel model("resnet20", Stem::cifar, HeadKind::mlp, 3);
+  randomize(model.store, 8);
+  save_classifier(folder / "c", trained_classifier(model.store, {"a", "b", "c"}));
+  const Classifier read = load_classifier(folder / "c", model.encoder.feature_dim);
+  CHECK(!read.encoder.empty());
+  CHECK(other_encoder_warning(read, "c", model.store).empty());
+  for (const auto& [name, value] : model.store.tensors())
+    if (name == "conv1.weight") value.data<float>()[0] += 1;
+  CHECK(other_encoder_warning(read, "c", model.store)
+            .starts_with("warning: c: this classifier was trained on the features of another encoder"));
+}
+
 TEST_CASE("an encoder file with a byte changed is refused") {
   const TemporaryFolder folder;
   ContrastiveModel model("resnet20", Stem::cifar, HeadKind::linear);

@@ -48,6 +48,12 @@ std::size_t rest_of(std::size_t limit, std::size_t used) {
   return limit - std::min(limit, used);
 }
 
+// Replaces `least` by a limit of which `size` is less.
+template <typename Limit>
+void keep_less(std::optional<Limit>& least, std::size_t Limit::*size, const std::optional<Limit>& other) {
+  if (other && (!least || (*other).*size < (*least).*size)) least = other;
+}
+
 // The pseudo files of a control group's memory, and how its limits are named. Version 1 has one limit that the kernel enforces.
 struct GroupFiles {
   const char* mount;
@@ -71,7 +77,7 @@ std::optional<MemoryLimit> limit_of_group(const fs::path& folder, const GroupFil
   std::optional<MemoryLimit> limit;
   for (const auto& [file, name] : files.limits) {
     const auto bytes = file == nullptr ? std::nullopt : number_behind(folder / file, "");
-    if (bytes && (!limit || *bytes < limit->bytes)) limit = MemoryLimit{name, *bytes, 0};
+    if (bytes) keep_less(limit, &MemoryLimit::bytes, std::optional(MemoryLimit{name, *bytes, 0}));
   }
   if (!limit) return std::nullopt;
   const std::size_t used = number_behind(folder / files.used, "").value_or(0);
@@ -116,9 +122,7 @@ void visit_group_lines(const fs::path& root, const Visit& visit) {
 // The one of several limits that leaves the least.
 class TightestLimit {
  public:
-  void consider(const std::optional<MemoryLimit>& limit) {
-    if (limit && (!tightest_ || limit->left < tightest_->left)) tightest_ = limit;
-  }
+  void consider(const std::optional<MemoryLimit>& limit) { keep_less(tightest_, &MemoryLimit::left, limit); }
   void consider_groups(const fs::path& root, const GroupFiles& files, const std::string& group) {
     visit_groups(root / files.mount, group,
                  [&](const fs::path& folder) { consider(limit_of_group(folder, files)); });
@@ -175,7 +179,7 @@ std::optional<MemoryLimit> limit_of_addresses(const fs::path& root) {
 std::optional<ThreadLimit> limit_of_threads(const fs::path& root, bool is_root) {
   std::optional<ThreadLimit> least;
   const auto consider = [&](const char* name, const std::optional<std::size_t>& threads) {
-    if (threads && (!least || *threads < least->threads)) least = ThreadLimit{name, *threads};
+    if (threads) keep_less(least, &ThreadLimit::threads, std::optional(ThreadLimit{name, *threads}));
   };
   if (!is_root) consider("ulimit -u", number_behind(root / "proc/self/limits", "Max processes"));
   visit_group_lines(root, [&](const std::string& controllers, const std::string& group) {

@@ -24,7 +24,7 @@ KINDRED_AVX512 void filter_line(const __m512 (&from)[3], __m512 (&to)[inputs]) {
 }
 
 // to = G^T from
-KINDRED_AVX512 void gradient_line_of_filter(const __m512 (&from)[inputs], __m512 (&to)[3]) {
+KINDRED_AVX512 void filter_gradient_line(const __m512 (&from)[inputs], __m512 (&to)[3]) {
   const __m512 quarter = _mm512_set1_ps(1 / 4.f), sixth = _mm512_set1_ps(1 / 6.f);
   const __m512 twelfth = _mm512_set1_ps(1 / 12.f), half_twelfth = _mm512_set1_ps(1 / 24.f);
   const __m512 near = _mm512_mul_ps(sixth, _mm512_add_ps(from[1], from[2]));
@@ -95,14 +95,14 @@ KINDRED_AVX512 void transform_sixteen_back(const float* u, std::ptrdiff_t step, 
       for (int array = 1; array < arrays; ++array)  // always in the same order
         column[i] = _mm512_add_ps(column[i], _mm512_loadu_ps(from + array * array_step));
     }
-    gradient_line_of_filter(column, to);
+    filter_gradient_line(column, to);
 #pragma GCC unroll 3
     for (int a = 0; a < 3; ++a) half[a][j] = to[a];
   }
 #pragma GCC unroll 3
   for (int a = 0; a < 3; ++a) {
     __m512 to[3];
-    gradient_line_of_filter(half[a], to);
+    filter_gradient_line(half[a], to);
 #pragma GCC unroll 3
     for (int b = 0; b < 3; ++b) _mm512_storeu_ps(w + (a * 3 + b) * tap_step, to[b]);
   }
@@ -130,7 +130,7 @@ void transform_filters(const ConvShape& s, bool turned, const float* w, float* u
   });
 }
 
-void transform_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw) {
+void transform_filter_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw) {
   parallel_for(s.k / lanes, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin * lanes; k < end * lanes; k += lanes) transform_back(s, u, arrays, k, dw);
   });

@@ -71,7 +71,7 @@ KINDRED_AVX512 inline void output_line(const __m512 (&from)[6], __m512 (&to)[4])
 }
 
 // to = A from
-KINDRED_AVX512 inline void gradient_line(const __m512 (&from)[4], __m512 (&to)[6]) {
+KINDRED_AVX512 inline void output_gradient_line(const __m512 (&from)[4], __m512 (&to)[6]) {
   const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4);
   const __m512 even = _mm512_add_ps(from[0], from[2]), odd = _mm512_add_ps(from[1], from[3]);
   const __m512 far_even = _mm512_fmadd_ps(four, from[2], from[0]);
@@ -107,6 +107,6 @@ inline std::ptrdiff_t filter_step(const ConvShape& s) {
 // degrees, because the data gradient is the forward pass of such filters.
 void transform_filters(const ConvShape& s, bool turned, const float* w, float* u);
 // dw = G^T u G, where u[position][c][k] is the sum of so many arrays, one after the other.
-void transform_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw);
+void transform_filter_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw);
 
 }  // namespace kindred::winograd

@@ -8,8 +8,8 @@ namespace {
 
 // One row of tiles: to[position][tile][channel] = A dy A^T of the four by four outputs of each tile. Outputs
 // beyond the image count as zero.
-KINDRED_AVX512 void transform_gradients(const ConvShape& s, const float* dy, const TileRow& tiles, float* to,
-                                        std::ptrdiff_t position_step) {
+KINDRED_AVX512 void transform_output_gradients(const ConvShape& s, const float* dy, const TileRow& tiles,
+                                               float* to, std::ptrdiff_t position_step) {
   const std::int64_t rows = s.h - tiles.row;
   const std::ptrdiff_t next_row = outputs * s.w * s.k;  // one row of tiles, prefetched; a prefetch never faults
   for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {
@@ -26,14 +26,14 @@ KINDRED_AVX512 void transform_gradients(const ConvShape& s, const float* dy, con
           from[i] = i < rows && j < columns ? _mm512_loadu_ps(pixel) : _mm512_setzero_ps();
           __builtin_prefetch(pixel + next_row, 0, 2);
         }
-        gradient_line(from, line);
+        output_gradient_line(from, line);
 #pragma GCC unroll 6
         for (int i = 0; i < inputs; ++i) half[i][j] = line[i];
       }
 #pragma GCC unroll 6
       for (int i = 0; i < inputs; ++i) {
         __m512 line[inputs];
-        gradient_line(half[i], line);
+        output_gradient_line(half[i], line);
 #pragma GCC unroll 6
         for (int j = 0; j < inputs; ++j) _mm512_storeu_ps(to + (i * inputs + j) * position_step, line[j]);
       }
@@ -60,7 +60,7 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
       for (std::int64_t r = 0; r < rows; ++r) {
         const TileRow row(tiles, first + r);
         transform_images(s, s.c, x, row, v + r * tiles.across * s.c, layout.x.step, lines);
-        transform_gradients(s, dy, row, g + r * tiles.across * s.k, layout.y.step);
+        transform_output_gradients(s, dy, row, g + r * tiles.across * s.k, layout.y.step);
       }
       // A block has its own sum first, in registers, because a long running sum would lose more to rounding.
       const Product product{s.c, s.k, rows * tiles.across, 1, s.c, s.k, s.k, true};
@@ -69,7 +69,7 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
                  sums + range * filters + p * filter_step(s));
     }
   });
-  transform_gradients_back(s, sums, threads, dw);
+  transform_filter_gradients_back(s, sums, threads, dw);
 }
 
 }  // namespace kindred::winograd

@@ -62,6 +62,9 @@ def stages(source, on_gpu, without):
         yield "emulated_tests", [*emulated, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
         if source.endswith(".cu"):
             return
+    beside = pathlib.Path(source).parent  # tests have the folders of what they test
+    if (ROOT / "tests" / beside).is_dir() and str(beside) != room:
+        yield "kindred_tests", [f"--source-file={files([f'{beside}/*'])}", f"--source-file-exclude={left_out}"], 600
     for tests in SEEN_BY[room]:
         yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 600
     yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 900

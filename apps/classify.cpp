@@ -130,6 +130,7 @@ int classify(int argc, char** argv) {
                         std::min(flags.top, classifier.classes()));
   const auto batch = static_cast<std::size_t>(flags.encoder.batch_size);
   std::size_t done = 0, unreadable = 0;
+  std::string first_unreadable;
   while (done < images.size() && interrupt_signal() == 0) {
     const auto some = std::span(images).subspan(done, std::min(batch, images.size() - done));
     std::vector<Answer> answers;
@@ -141,7 +142,8 @@ int classify(int argc, char** argv) {
     }
     for (std::size_t i = 0; i < answers.size(); ++i) {
       printer.print(some[i], answers[i]);
-      unreadable += !answers[i].problem.empty();
+      if (answers[i].problem.empty()) continue;
+      if (unreadable++ == 0) first_unreadable = fmt::format("{}: {}", one_line(some[i]), answers[i].problem);
     }
     done += some.size();
   }
@@ -149,8 +151,8 @@ int classify(int argc, char** argv) {
   if (done < images.size())
     end_if_interrupted(fmt::format("{} of {} were classified; the same command begins anew", done,
                                    counted(images.size(), "image")));
-  check(unreadable == 0, ExitCode::data, "{} of {} could not be read", unreadable,
-        counted(images.size(), "image"));
+  check(unreadable == 0, ExitCode::data, "{} of {} could not be read{}{}", unreadable,
+        counted(images.size(), "image"), unreadable > 1 ? ", for example " : ": ", first_unreadable);
   return 0;
 }
 

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 
+from mutation.covering import Entered, pattern_of
 from mutation.drawing import ROOMS, draw, sources, universalmutator
 from mutation.planting import ROOT, CannotCompile, Planter, object_of
 
@@ -41,16 +42,19 @@ GPU_SUITES = "needs a GPU,also on a GPU,needs an emulated GPU"
 MOST_USERS_OF_A_HEADER = 8
 FEWEST_TO_JUDGE = 4
 SLICE_SECONDS = 5
+# A group of cases has so many seconds, and so many times those that it took alone.
+LEAST_SECONDS, TIMES_SLOWER = 120, 8
 
 
 def files(names):
     return ",".join(f"*tests/{name}" for name in names)
 
 
-def stages(source, on_gpu, without):
+def stages(source, on_gpu, without, groups=None):
     """What is run on an error in `source`, until something fails: program, arguments, seconds; never the files `without`.
 
-    `on_gpu`: the source, or one that includes it, is compiled for the emulated GPU.
+    `on_gpu`: the source, or one that includes it, is compiled for the emulated GPU. `groups`: of the cases that can notice
+    it, and the seconds that they take; None: whoever may.
     """
     room = source.split("/")[0]
     slow = files(f"*/{name}_test.cpp" for name in SLOW[room])
@@ -62,17 +66,28 @@ def stages(source, on_gpu, without):
         yield "emulated_tests", [*emulated, f"--source-file={files(['gradcheck/*', 'emulation/*'])}"], 900
         if source.endswith(".cu"):
             return
+    if groups is not None:
+        for patterns, seconds, _ in groups:
+            yield ("kindred_tests", [f"--test-case={patterns}", f"--source-file-exclude={left_out}"],
+                   LEAST_SECONDS + round(TIMES_SLOWER * seconds))
+        yield from after_the_host(source, on_gpu, left_out)
+        return
     beside = pathlib.Path(source).parent  # tests have the folders of what they test
     if (ROOT / "tests" / beside).is_dir() and str(beside) != room:
         yield "kindred_tests", [f"--source-file={files([f'{beside}/*'])}", f"--source-file-exclude={left_out}"], 600
     for tests in SEEN_BY[room]:
         yield "kindred_tests", [f"--source-file={files([tests + '/*'])}", f"--source-file-exclude={later},{left_out}"], 600
     yield "kindred_tests", [f"--source-file={slow}", f"--source-file-exclude={left_out}"], 900
+    yield from after_the_host(source, on_gpu, left_out)
+
+
+def after_the_host(source, on_gpu, left_out):
+    """What of `source` only a GPU needs."""
     if pathlib.Path(source).stem in FEEDING:
         yield "emulated_tests", ["--test-suite=needs an emulated GPU", f"--source-file={files(['apps/*'])}"], 900
-    if not on_gpu:  # code of the host that only a GPU needs
+    if not on_gpu:
         emulated = [f"--test-suite={GPU_SUITES}", f"--source-file-exclude={left_out}"]
-        yield "emulated_tests", [*emulated, f"--source-file={files([room + '/*'])}"], 900
+        yield "emulated_tests", [*emulated, f"--source-file={files([source.split('/')[0] + '/*'])}"], 900
 
 
 def without_names(object_file):
@@ -118,14 +133,16 @@ def first_failure(tests, arguments, seconds, environment):
         cases = re.findall(r"^TEST CASE: +(.*)$", output, re.MULTILINE)
         if not cases:
             return f"exit code {returncode}"
-        pattern = re.sub(r"[,*?\\]", "?", cases[-1])  # doctest's own signs
-        if run_for([tests, *arguments, f"--test-case={pattern}"], seconds, environment)[0] != 0:
+        pattern = pattern_of(cases[-1])
+        alone = [argument for argument in arguments if not argument.startswith("--test-case=")]
+        if run_for([tests, *alone, f"--test-case={pattern}"], seconds, environment)[0] != 0:
             return cases[-1]
         by_chance.append(pattern)
 
 
 class Sample:
-    def __init__(self, planter, without):
+    def __init__(self, planter, without, entered=None):
+        self.entered = entered
         self.planter = planter
         self.without = without
         self.headers = None
@@ -195,19 +212,25 @@ class Sample:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             on_gpu = any(user.endswith(".cu") for user in through or [source])
-            return dict(record, **self.run(source, on_gpu, objects, folder))
+            numbers = None
+            if self.entered and not on_gpu:
+                numbers = self.entered.cases_of(source, line, "".join(lines))
+            return dict(record, **self.run(source, on_gpu, objects, folder, numbers))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             for object_file in set(objects.values()):
                 object_file.unlink()
 
-    def run(self, source, on_gpu, objects, folder):
+    def run(self, source, on_gpu, objects, folder, numbers):
+        groups = None if numbers is None else list(self.entered.groups(numbers))
         environment = dict(os.environ, KINDRED_APPS_DIR=str(folder), OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")
-        for program, arguments, seconds in stages(source, on_gpu, self.without):
+        for program, arguments, seconds in stages(source, on_gpu, self.without, groups):
             tests = folder / program
             if not folder.exists():
                 folder.mkdir()
-            if "tests/apps/" in " ".join(arguments) and not (folder / "pretrain").exists():
+            starts_programs = "tests/apps/" in " ".join(arguments) or any(
+                starts and patterns in arguments[0] for patterns, _, starts in groups or [])
+            if starts_programs and not (folder / "pretrain").exists():
                 self.planter.link_programs(objects, folder)
             if program == "emulated_tests":
                 self.planter.link_programs(objects, folder, emulated=True)
@@ -253,6 +276,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=float("inf"), help="draw no more after so many")
     parser.add_argument("--without", action="append", default=[], metavar="FILE",
                         help="a file of tests (by_hand_test) that is not run: what it adds is the difference")
+    parser.add_argument("--entered", type=pathlib.Path, metavar="FILE",
+                        help="of scripts/mutation/entered.py: runs only the cases that enter the function of an error")
     parser.add_argument("--at-least", type=float, default=0.9, help="the share that must be noticed")
     parser.add_argument("--results", type=pathlib.Path, help="default: BUILD/mutation/sample.jsonl")
     parser.add_argument("--report", action="store_true", help="print what is known, and draw nothing")
@@ -268,7 +293,7 @@ def main():
         among = changed_sources(a.commits) if a.changed else sources(a.room or ROOMS)
         known = {r["number"] for r in records}
         errors = (error for error in draw(a.seed, among) if error[0] not in known)
-        sample = Sample(planter, a.without)
+        sample = Sample(planter, a.without, Entered(a.entered) if a.entered else None)
         until = time.monotonic() + a.seconds
         with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool, results.open("a") as file:
             waiting = set()

@@ -73,6 +73,14 @@ mistake 2 "--labels set: a folder; expected a CSV file" pretrain set --out a --l
 mistake 4 "--config /dev/zero: is not a regular file; give the config.json of a run" pretrain --config /dev/zero --out a
 mistake 6 "is not a folder: choose another folder" make_toy_dataset /dev/null/x
 mistake 6 "; choose a folder that can be written" check_data set --out /proc/x
+ln -s circle circle
+mistake 3 "circle: a link to circle, which leads in a circle; expected a CSV file with the columns path,label" pretrain set --out a --labels circle $tiny
+mistake 3 "/dev/null: is not a regular file; give a tar file" pretrain --shards /dev/null --out a $tiny
+mistake 3 "circle: a link to circle, which leads in a circle; give the folder that holds train/" pretrain circle --out a $tiny
+mistake 4 "--weights circle: a link to circle, which leads in a circle; give the --out folder" pretrain set --out a --weights circle $tiny
+mistake 4 "it is a classifier and holds no encoder; give run/encoder.safetensors" linear_probe set --out b --weights run/probe/classifier.safetensors
+mistake 2 "--resume '': the value is empty; write --resume" pretrain --resume ''
+mistake 7 "give no finite features, so they are of no use and were not saved; try a lower --lr" pretrain set --out diverged $tiny -b 24 --lr 1e38 --warmup-epochs 0
 ln -s gone link.kpack && mistake 2 "OUT link.kpack: a link to " pack_dataset set link.kpack
 mistake 4 "made.log" linear_probe set --encoder made.log --out b
 mistake 2 "it holds a run of pretrain" linear_probe set --encoder run/encoder.safetensors --out run

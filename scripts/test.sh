@@ -149,7 +149,10 @@ if [ $# -eq 0 ]; then
 fi
 
 # Exported graphs, run by another program.
-if [ $# -eq 0 ]; then check_or_skip onnx python3 scripts/check_onnx.py; fi
+if [ $# -eq 0 ]; then
+  check_or_skip onnx python3 scripts/check_onnx.py
+  check_or_skip events python3 tests/golden/check_events.py
+fi
 
 # What new users type wrong, and what comes of it.
 check new_user.sh scripts/new_user.sh build/release/apps

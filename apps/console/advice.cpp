@@ -159,9 +159,18 @@ std::string limit_that_ends_threads() {
                       : last + "; raise it";
 }
 
-std::string advice_for_threads() {
+// "fewer --processes", of a run of several.
+std::vector<std::string> fewer_processes() {
   std::vector<std::string> ways;
-  if (can_be_lowered("--workers", 0)) ways.emplace_back("fewer --workers");
+  for (const char* const flag : {"--processes", "--gpus"})
+    if (value_in(this_command().arguments, flag) && can_be_lowered(flag, 1))
+      ways.push_back(std::string("fewer ") + flag);
+  return ways;
+}
+
+std::string advice_for_threads() {
+  std::vector<std::string> ways = fewer_processes();
+  if (can_be_lowered("--workers", 0)) ways.insert(ways.begin(), "fewer --workers");
   if (compute_threads() > 1) ways.emplace_back("a smaller OMP_NUM_THREADS");
   constexpr std::size_t usual_stack = std::size_t{8} << 20;
   if (limit_of_stack().value_or(0) > usual_stack) ways.emplace_back("a smaller ulimit -s");
@@ -170,10 +179,7 @@ std::string advice_for_threads() {
 
 // Of what mpirun starts.
 std::string advice_for_processes() {
-  std::vector<std::string> ways;
-  for (const char* const flag : {"--processes", "--gpus"})
-    if (value_in(this_command().arguments, flag)) ways.push_back(std::string("fewer ") + flag);
-  return with_last_way_out(use_of(ways), limit_that_ends_threads());
+  return with_last_way_out(use_of(fewer_processes()), limit_that_ends_threads());
 }
 
 // By cause, made while there is memory for them.

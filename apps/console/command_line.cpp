@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 namespace kindred {
@@ -136,7 +137,10 @@ std::optional<int> CommandLine::parse(int argc, const char* const* argv) {
     for (const auto& act : when_parsed_) act();
     return std::nullopt;
   } catch (const CLI::Success& success) {  // CLI11 throws this for --help and --version
-    return app_->exit(success);
+    std::ostringstream text;
+    const int code = app_->exit(success, text, text);
+    fmt::print("{}", text.str());  // unlike a stream, it throws if standard output takes nothing
+    return code;
   } catch (const CLI::ParseError& error) {
     check_nothing_is_left(*app_);  // named before a required flag that is missing
     std::string message = error.what();

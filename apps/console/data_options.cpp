@@ -2,6 +2,7 @@
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/data/sets/dataset.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/shards/shard_list.h>
 #include <kindred/engine/error.h>
 
@@ -28,6 +29,21 @@ bool is_default_share(const DataFlags& data, double fraction) {
   } catch (const Error&) {
     return false;
   }
+}
+
+// Throws if something stands where a shard is expected that can be none. A missing one and a folder are found when shards are
+// opened.
+void check_is_file(const ShardSpec& shard) {
+  if (shard.is_pipe()) return;
+  std::error_code error;
+  const std::filesystem::file_type type = std::filesystem::status(shard.text, error).type();
+  using Type = std::filesystem::file_type;
+  if (type == Type::regular || type == Type::directory || type == Type::not_found) return;
+  fail(ExitCode::data, "{}: {}; give a tar file, a range of them such as x-{{000..127}}.tar, or pipe:COMMAND",
+       shard.text,
+       is_dead_link(shard.text) ? dead_link_text(shard.text)
+       : type == Type::none     ? "cannot be examined: " + error.message()
+                                : "is not a regular file");
 }
 
 }  // namespace
@@ -106,6 +122,9 @@ void DataFlags::check_values() const {
       !shards.empty() || val_shards.empty(), ExitCode::usage,
       "--val-shards {}: needs --shards, which gives those to train on; DIR says itself what is for evaluation",
       val_shards.empty() ? "" : val_shards.front());
+  if (shards.empty() && is_circular_link(path))
+    fail(ExitCode::data, "{}: {}; give the folder that holds train/, or a file that pack_dataset made", path,
+         dead_link_text(path));
   if (shards.empty()) return;
   check(labels.empty(), ExitCode::usage, "--labels {}: shards hold their labels; leave it out with --shards",
         labels);
@@ -114,7 +133,7 @@ void DataFlags::check_values() const {
         val_fraction.value_or(0));
   std::vector<std::string> all = shards;
   all.insert(all.end(), val_shards.begin(), val_shards.end());
-  shards_named(all);  // throws
+  for (const ShardSpec& shard : shards_named(all)) check_is_file(shard);
 }
 
 bool DataFlags::contains(const std::filesystem::path& name) const {

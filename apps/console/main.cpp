@@ -1,10 +1,12 @@
 #include <kindred/apps/console/advice.h>
+#include <kindred/apps/console/ending/made_folders.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/engine/cpu/waiting.h>
 #include <kindred/engine/error.h>
 
+#include <errno.h>         // defines: program_invocation_short_name
 #include <malloc.h>        // defines: mallopt
 #include <signal.h>        // defines: sigaction, sigaltstack
 #include <sys/mman.h>      // defines: mmap
@@ -30,7 +32,8 @@ namespace kindred {
 namespace {
 
 constexpr const char* no_host_memory = "out of memory on the host";
-const std::terminate_handler ordinary_end = std::get_terminate();
+std::terminate_handler ordinary_end = nullptr;
+bool has_begun = false;  // run_main(): before that, only what the system says is known
 
 // How the user started this process.
 struct ProcessStart {
@@ -68,21 +71,6 @@ int run_to_its_end(int argc, char** argv, ProgramBody body) {
   return this_start().end.finished(code);
 }
 
-// An exception that nothing can catch (in a destructor, or in a library's thread) ends the program. If memory was
-// exhausted, this says so. It must do without memory itself.
-[[noreturn]] void end_uncaught() {
-  try {
-    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
-  } catch (const std::bad_alloc&) {
-    const char* const help = advice(Cause::out_of_memory);
-    std::fprintf(stderr, "error: %s%s%s\n", no_host_memory, *help == '\0' ? "" : "; ", help);
-    std::_Exit(static_cast<int>(ExitCode::device));
-  } catch (...) {
-  }
-  ordinary_end();
-  std::abort();
-}
-
 bool is_limited(decltype(RLIMIT_AS) resource) {
   rlimit limit{};
   return ::getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
@@ -112,26 +100,67 @@ void write_to_error(const char* text) {
   }
 }
 
-// Runs in the place where the fault was, so it may only ask the system and read what is there.
-void end_without_memory(int signal, siginfo_t*, void*) {
+const char* help_with_memory() {
+  return has_begun ? advice(Cause::out_of_memory) : "raise it";
+}
+
+bool has_no_memory() {
   // In bytes: more than a library takes at once for code or a table, so that nothing is left if it did not get it.
   constexpr std::size_t little = std::size_t{4} << 20;
-  if (::mmap(nullptr, little, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) {
-    std::signal(signal, SIG_DFL);  // memory was there, so the fault is what it seems, and happens again
-    return;
-  }
+  void* const block = ::mmap(nullptr, little, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return true;
+  ::munmap(block, little);
+  return false;
+}
+
+// Asks only the system, and reads what is there.
+[[noreturn]] void end_with_memory_line() {
   static std::atomic_flag is_said = ATOMIC_FLAG_INIT;
   while (is_said.test_and_set()) ::pause();  // another thread ends the program
-  const char* const help = advice(Cause::out_of_memory);
-  write_to_error(this_start().program.c_str());
+  const char* const help = help_with_memory();
+  write_to_error(has_begun ? this_start().program.c_str() : program_invocation_short_name);
   write_to_error(": error: ");
   write_to_error(no_host_memory);
   write_to_error(is_limited(RLIMIT_AS) ? " (ulimit -v leaves no more)" : " (ulimit -d leaves no more)");
   if (*help != '\0') write_to_error("; ");
   write_to_error(help);
   write_to_error("\n");
+  remove_empty_made_folders();
   std::_Exit(static_cast<int>(ExitCode::device));
 }
+
+// Runs in the place where the fault was.
+void end_without_memory(int signal, siginfo_t*, void*) {
+  if (has_no_memory()) end_with_memory_line();
+  std::signal(signal, SIG_DFL);  // memory was there, so the fault is what it seems, and happens again
+}
+
+// An exception that nothing can catch (in a destructor, or in a library's thread) ends the program. If memory was
+// exhausted, this says so. It must do without memory itself.
+[[noreturn]] void end_uncaught() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+    // There was no room for the exception itself.
+    if (addresses_are_limited() && has_no_memory()) end_with_memory_line();
+  } catch (const std::bad_alloc&) {
+    const char* const help = help_with_memory();
+    std::fprintf(stderr, "error: %s%s%s\n", no_host_memory, *help == '\0' ? "" : "; ", help);
+    remove_empty_made_folders();
+    std::_Exit(static_cast<int>(ExitCode::device));
+  } catch (...) {
+  }
+  if (ordinary_end != nullptr) ordinary_end();
+  std::abort();
+}
+
+// Libraries take memory before main(): protobuf, and the CUDA runtime, which does not look whether it has room for the list
+// of its kernels. What the system calls here comes before them all.
+void watch_before_libraries() {
+  ordinary_end = std::set_terminate(end_uncaught);
+  watch_for_missing_memory();
+}
+using StartFunction = void (*)();
+[[gnu::section(".preinit_array"), gnu::used]] const StartFunction called_first = watch_before_libraries;
 
 bool processor_is_supported() {
 #ifdef __AVX2__
@@ -209,9 +238,7 @@ std::string command_of_program(const std::string& name) {
 }
 
 int run_main(int argc, char** argv, ProgramBody body) {
-  std::set_terminate(end_uncaught);
   share_one_arena();  // before there are threads
-  watch_for_missing_memory();
   const std::string typed = argc > 0 ? argv[0] : "kindred";
   const std::size_t name_begins = typed.rfind('/') + 1;  // 0 without a '/'
   this_start().folder = typed.substr(0, name_begins);
@@ -228,6 +255,7 @@ int run_main(int argc, char** argv, ProgramBody body) {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   const AdaptiveWaiting waiting;
   give_advice_for({});
+  has_begun = true;
   try {
     return run_to_its_end(argc, argv, body);
   } catch (const Error& error) {

@@ -196,6 +196,9 @@ std::vector<std::string> plain_arguments(const std::vector<std::string>& typed,
       continue;
     }
     if (flag.known->value.empty()) {
+      const auto next = std::next(at);
+      if (flag.known->may_have_value && next != typed.end() && next->empty())
+        keep_first(problem, empty_value(flag));
       if (flag.known->may_have_value) without_value = plain.size();
       plain.push_back(name);
       continue;

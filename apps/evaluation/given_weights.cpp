@@ -3,9 +3,13 @@
 #include <kindred/apps/console/typed_flags.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/data/files/file.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
+#include <kindred/engine/files/system_message.h>
 
+#include <fcntl.h>   // defines: open
+#include <unistd.h>  // defines: close
 #include <nlohmann/json.hpp>
 
 #include <cstddef>
@@ -26,10 +30,50 @@ bool nothing_is_at(const fs::path& path) {
   return fs::status(path, ignored).type() == fs::file_type::not_found;
 }
 
+// Throws unless what is at the path can be opened. `advice` says what may be given.
+void check_can_be_read(const std::string& flag, const fs::path& path, const std::string& advice) {
+  // O_NONBLOCK: otherwise opening a FIFO without a writer would wait for ever.
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file >= 0) {
+    ::close(file);
+    return;
+  }
+  const std::string reason = system_message();
+  check(!is_circular_link(path), ExitCode::file, "{} {}: {}; {}", flag, path.string(), dead_link_text(path),
+        advice);
+  fail(ExitCode::file, "{} {} cannot be read: {}; check its permissions, or {}", flag, path.string(), reason,
+       advice);
+}
+
 // The content of a small file of a run; empty if it cannot be read.
 std::string small_file(const fs::path& path, std::size_t most_bytes) {
   const FileContent content = read_file(path.string(), most_bytes);
   return {content.bytes.begin(), content.bytes.end()};
+}
+
+// The encoder that a classifier was trained on, as far as the files beside it say, for advice.
+std::string encoder_of_classifier(const fs::path& classifier) {
+  std::error_code ignored;
+  const bool is_best = classifier.filename() == best_classifier_name;
+  const fs::path beside = classifier.parent_path() / (is_best ? best_encoder_name : encoder_name);
+  if (fs::exists(beside, ignored)) return beside.string();
+  const fs::path result_path = classifier.parent_path() / "result.json";
+  const nlohmann::json result = parse_hostile_json(small_file(result_path, most_config_bytes));
+  const bool says_one = result.is_object() && result.contains("encoder") && result["encoder"].is_string();
+  const std::string encoder = says_one ? result["encoder"].get<std::string>() : "";
+  return fs::is_regular_file(encoder, ignored) ? encoder : "the encoder.safetensors of its run";
+}
+
+// Throws if the file is a classifier alone. What else it may be is said by those that read it.
+void check_is_no_classifier(const std::string& flag, const fs::path& path) {
+  try {
+    const SafetensorsFile file(path);
+    if (file.find("fc.weight") == nullptr || file.entries().size() != 2) return;
+  } catch (const Error&) {
+    return;
+  }
+  fail(ExitCode::file, "{} {}: it is a classifier and holds no encoder; give {}", flag, path.string(),
+       encoder_of_classifier(path));
 }
 
 // What the config.json of a checkpoint's run says about its encoder, if the checkpoint itself does not.
@@ -107,10 +151,18 @@ fs::path weights_file(const std::string& flag, const fs::path& given, bool best)
           shown_argument(given.string()), what_has_weights);
     check(!best, ExitCode::usage, "--best: {} {} is a file; give the folder of its run, or leave --best out",
           flag, given.string());
+    check_can_be_read(flag, given, what_has_weights);
+    check_is_no_classifier(flag, given);
     return given;
   }
   const fs::path file = given / (best ? best_encoder_name : encoder_name);
-  if (fs::exists(file, ignored)) return file;
+  std::error_code unreadable;
+  if (fs::exists(file, unreadable)) {
+    check_can_be_read(flag, file, what_has_weights);
+    return file;
+  }
+  check(!unreadable, ExitCode::file, "{} {}: what is in it cannot be read: {}; check its permissions, or {}",
+        flag, given.string(), unreadable.message(), what_has_weights);
   if (best)
     if (const auto checkpoint = best_checkpoint(given)) return *checkpoint;
   check(
@@ -139,6 +191,7 @@ std::string classifier_file(const std::string& given, bool best) {
   check(!nothing_is_at(file), ExitCode::file, "--classifier {}: {}; {}", given,
         in_folder ? fmt::format("it has no {}", file.filename().string()) : "there is no such file or folder",
         how_to_get_classifier(given));
+  check_can_be_read("--classifier", file, how_to_get_classifier(given));
   return file.string();
 }
 

@@ -27,12 +27,13 @@ std::optional<std::filesystem::path> best_checkpoint(const std::filesystem::path
 // its best_encoder.safetensors, or the best checkpoint of a run of an earlier version. `flag` ("--encoder") is for
 // errors. A checkpoint is a file of weights like any other: read_weights_info(), load_weights() and load_encoder()
 // take it. Throws Error(usage) for `best` with a file, and Error(file) if nothing is there, if the folder has no such file,
-// or if the file was set aside by an --overwrite: then the error says where it is.
+// if it cannot be read, if it is a classifier alone, or if the file was set aside by an --overwrite: then the error says where
+// it is.
 std::filesystem::path weights_file(const std::string& flag, const std::filesystem::path& given, bool best);
 
 // The file of a classifier: `given`, or if it is a folder, its classifier.safetensors; with `best` its
-// best_classifier.safetensors, if it has one; "" if `given` is. Throws Error(file) if it is not there, with the command that
-// makes one, or if it was set aside.
+// best_classifier.safetensors, if it has one; "" if `given` is. Throws Error(file) if it is not there or cannot be read, with
+// the command that makes one, or if it was set aside.
 std::string classifier_file(const std::string& given, bool best);
 
 // read_encoder_info() and read_weights_info(). What a checkpoint of an earlier version does not say, the

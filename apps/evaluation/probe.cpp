@@ -159,6 +159,7 @@ void Probe::train_on_features(const FeatureTable& training, const Communicator& 
     }
     progress.advance(steps * batch, "");
   }
+  check_finite_weights();
 }
 
 void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const FeatureOptions& how,
@@ -193,6 +194,7 @@ void Probe::train_on_images(const ResNet& encoder, const Dataset& dataset, const
       progress.advance(batch.rows(), "");
     }
   }
+  check_finite_weights();
 }
 
 ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
@@ -213,16 +215,32 @@ ProbeAccuracy Probe::evaluate(const FeatureTable& testing) const {
           .top5 = static_cast<double>(among_five) / static_cast<double>(rows)};
 }
 
+Probe::Saved Probe::folded() const {
+  // W (x - mean) / deviation + b = W' x + b'
+  Saved saved{classifier_.weight.value.to_vector<float>(), classifier_.bias.value.to_vector<float>()};
+  for (std::size_t i = 0; i < saved.weight.size(); ++i) {
+    const std::size_t d = i % static_cast<std::size_t>(dim_);
+    saved.weight[i] /= deviation_[d];
+    saved.bias[i / static_cast<std::size_t>(dim_)] -= saved.weight[i] * mean_[d];
+  }
+  return saved;
+}
+
+// No step follows the last update to find that it was too large.
+void Probe::check_finite_weights() const {
+  const auto [weight, bias] = folded();
+  const auto are_finite = [](const std::vector<float>& values) {
+    return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+  };
+  check(are_finite(weight) && are_finite(bias), ExitCode::non_finite,
+        "the probe has diverged: after step {} a weight of the classifier is not finite, so no result was "
+        "written; try a lower --lr",
+        steps_done_);
+}
+
 void Probe::save(const std::filesystem::path& path, const std::vector<std::string>& class_names,
                  const std::string& encoder, const std::optional<HeldOutImages>& held_out) const {
-  // W (x - mean) / deviation + b = W' x + b'
-  std::vector<float> weight = classifier_.weight.value.to_vector<float>();
-  std::vector<float> bias = classifier_.bias.value.to_vector<float>();
-  for (std::size_t i = 0; i < weight.size(); ++i) {
-    const std::size_t d = i % static_cast<std::size_t>(dim_);
-    weight[i] /= deviation_[d];
-    bias[i / static_cast<std::size_t>(dim_)] -= weight[i] * mean_[d];
-  }
+  const auto [weight, bias] = folded();
   save_classifier(path, {Tensor::from(weight, {classes_, dim_}, probe_device),
                          Tensor::from(bias, {classes_}, probe_device), class_names, true, encoder, held_out});
 }

@@ -42,7 +42,8 @@ struct ProbeAccuracy {
 class Probe {
  public:
   // Features are standardized by their mean and deviation over `training`. The two functions that train throw
-  // Error(interrupted) after a signal.
+  // Error(interrupted) after a signal, and Error(non_finite) if a loss, a gradient, or in the end a weight of what save()
+  // writes is not finite.
   Probe(const FeatureTable& training, int classes, const ProbeOptions& options);
 
   // Of several processes each trains the same classifier on all features: it is small, and so its values are the same
@@ -65,6 +66,11 @@ class Probe {
   Tensor standardized(const float* rows, std::int64_t count) const;  // [count, dim]
   void step(const Tensor& features, const std::vector<std::int32_t>& labels);
   void begin(std::int64_t steps);
+  struct Saved {
+    std::vector<float> weight, bias;  // [classes, dim], [classes], for the encoder's features
+  };
+  Saved folded() const;
+  void check_finite_weights() const;
 
   ProbeOptions options_;
   std::int64_t dim_;

@@ -2,6 +2,7 @@
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/launched.h>
+#include <kindred/apps/processes/lines_without_memory.h>
 #include <kindred/apps/processes/places.h>
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/third_party/mpi/mpi_transport.h>
@@ -68,6 +69,7 @@ void end_before_mpi_is_open(int rank) {
                            end_above_rank_0(rank, code, message);
                        },
                    .finished = {}});
+  if (rank == 0) tell_launcher_of_lines_without_memory();
 }
 
 void end_above_rank_0(int rank, ExitCode code, const std::string& message) {

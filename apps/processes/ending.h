@@ -15,7 +15,8 @@ namespace kindred {
 // From now on run_main() ends this process as one of world(), whose MPI is open.
 void end_with_the_others();
 
-// Before that: an error ends this process as rank 0, or as another one, of those that were started.
+// Before that: an error ends this process as rank 0, or as another one, of those that were started. From now on the
+// launcher also learns of a line that rank 0 writes itself, because it has no memory left.
 void end_before_mpi_is_open(int rank);
 
 // An error of a rank above 0 before MPI is open. Most errors then are all processes', and rank 0 writes the line; its end makes

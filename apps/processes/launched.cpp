@@ -25,7 +25,7 @@ int& socket_to_launcher() {
   return socket;
 }
 
-bool send_packet(const std::string& text) {
+bool send_packet(std::string_view text) {
   if (socket_to_launcher() < 0) return false;
   const std::size_t bytes = std::min(text.size(), longest_packet);
   ssize_t sent = -1;
@@ -165,6 +165,13 @@ bool tell_launcher_of_failure(ExitCode code, const std::string& message) {
   return send_packet(fmt::format("failed {} {}", static_cast<int>(code), message));
 }
 
+bool tell_launcher_of_own_line(ExitCode code) {
+  std::array<char, 7> packet{'w', 'r', 'o', 't', 'e', ' ', '0'};
+  static_assert(static_cast<int>(ExitCode::lost) < 10, "a code has one digit");
+  packet.back() = static_cast<char>('0' + static_cast<int>(code));
+  return send_packet({packet.data(), packet.size()});
+}
+
 bool tell_launcher_of_work_done(int code) {
   return send_packet(fmt::format("done {}", code));
 }
@@ -180,6 +187,7 @@ std::optional<LaunchedMessage> read_launched_message(std::string_view packet) {
   if (kind == "open") return LaunchedMessage{LaunchedMessage::Kind::open, 0, 0, {}};
   if (kind == "failing") return LaunchedMessage{LaunchedMessage::Kind::failing, 0, 0, {}};
   if (kind == "failed") return LaunchedMessage{LaunchedMessage::Kind::failed, *number, 0, std::string(packet)};
+  if (kind == "wrote") return LaunchedMessage{LaunchedMessage::Kind::wrote, *number, 0, {}};
   if (kind == "done") return LaunchedMessage{LaunchedMessage::Kind::done, *number, 0, {}};
   if (kind == "ended") return LaunchedMessage{LaunchedMessage::Kind::ended, *number, 0, {}};
   if (kind != "hello") return std::nullopt;

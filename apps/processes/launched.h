@@ -4,7 +4,8 @@
 // the process ended. The launcher knows by the socket's closing that a process is gone, and by a missing hello or open that
 // it hangs before MPI, which watches from then on.
 //
-// Messages are packets of text: "hello RANK PID", "open 0", "failing 0", "failed CODE MESSAGE", "done CODE", "ended CODE".
+// Messages are packets of text: "hello RANK PID", "open 0", "failing 0", "failed CODE MESSAGE", "wrote CODE", "done CODE",
+// "ended CODE".
 #pragma once
 
 #include <kindred/engine/error.h>
@@ -34,6 +35,9 @@ void join_launcher(int rank);
 bool tell_launcher_that_mpi_is_open();
 bool tell_launcher_of_coming_failure();  // it says which one in some seconds, unless another process does
 bool tell_launcher_of_failure(ExitCode code, const std::string& message);
+// This process writes the run's line itself and then ends with this code; 0: it does not after all. A handler of signals may
+// call it: it takes no memory.
+bool tell_launcher_of_own_line(ExitCode code);
 // The program's work is done and what this process writes is written; it now waits for the others.
 bool tell_launcher_of_work_done(int code);
 bool tell_launcher_of_end(int code);  // MPI is closed
@@ -43,8 +47,8 @@ void silence_output();
 
 // A message, read by the launcher.
 struct LaunchedMessage {
-  enum class Kind { hello, open, failing, failed, done, ended } kind;
-  int number = 0;      // hello: the rank; failed, done, ended: the exit code
+  enum class Kind { hello, open, failing, failed, wrote, done, ended } kind;
+  int number = 0;      // hello: the rank; failed, wrote, done, ended: the exit code
   int process = 0;     // hello: the process's number
   std::string text{};  // failed: what it said
 };

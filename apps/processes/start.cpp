@@ -6,6 +6,7 @@
 #include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/foreign_launchers.h>
 #include <kindred/apps/processes/launched.h>
+#include <kindred/apps/processes/launcher/launch_limits.h>
 #include <kindred/apps/processes/launcher/launcher.h>
 #include <kindred/apps/processes/places.h>
 #include <kindred/apps/processes/start.h>
@@ -105,6 +106,7 @@ void check_gpus_suffice(std::int64_t gpus) {
 }
 
 int start_others(const ProcessesAsked& asked) {
+  check_folder_and_files_of_launch(static_cast<int>(asked_size(asked)), asked.gpus ? "--gpus" : "--processes");
   const std::string problem = why_no_mpi();
   check(problem.empty(), ExitCode::device, "{}: {}", flag_in_words(asked), problem);
   return launch_processes(asked);

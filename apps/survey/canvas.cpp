@@ -51,8 +51,8 @@ std::string Canvas::fitting(const std::string& line, int width, int scale) {
 
 void Canvas::save(const std::filesystem::path& path) const {
   const std::string file = third_party::encode_png(image_.pixels.data(), image_.height, image_.width);
-  check(!file.empty(), ExitCode::device, "{}: not enough memory for a picture of {} x {}", path.string(),
-        image_.width, image_.height);
+  check(!file.empty(), ExitCode::device, Cause::out_of_memory, "{}: not enough memory for a picture of {} x {}",
+        path.string(), image_.width, image_.height);
   write_file_atomically(path, file);
 }
 

@@ -37,6 +37,14 @@ Accuracies of_first_process(const Accuracies& own) {
 
 }  // namespace
 
+Chance chance_among(std::span<const std::int32_t> labels, int classes) {
+  std::vector<std::int64_t> images(static_cast<std::size_t>(classes));
+  for (const std::int32_t label : labels) ++images[static_cast<std::size_t>(label)];
+  const std::int64_t most = images.empty() ? 0 : *std::max_element(images.begin(), images.end());
+  const auto all = static_cast<std::int64_t>(labels.size());
+  return {static_cast<double>(most) / static_cast<double>(std::max<std::int64_t>(1, all)), all};
+}
+
 std::int64_t images_measured_at_once(const PretrainOptions& o) {
   constexpr std::int64_t usual = FeatureInput{}.batch_size;
   const std::int64_t images = o.micro_batch > 0 ? o.micro_batch : local_batch(o);
@@ -51,10 +59,13 @@ Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device
   options.what = "neighbours";
   const ResNet& encoder = learner.model().encoder;
   const FeatureTable bank = extract_features(encoder, train, options);
-  const FeatureTable queries = extract_features(encoder, evaluation, options);
-  if (device == Device::cuda) memory_pool(device).trim();  // the training step has its own memory
-  if (bank.rows() == 0 || queries.rows() == 0) return {};
   Accuracies accuracies;
+  const FeatureTable queries = extract_features(encoder, evaluation, options, &accuracies.bad_images);
+  if (std::any_of(accuracies.bad_images.begin(), accuracies.bad_images.end(),
+                  [](const BadImage& image) { return image.outcome == Outcome::rejected; }))
+    accuracies.chance = chance_among(queries.labels, evaluation.classes());
+  if (device == Device::cuda) memory_pool(device).trim();  // the training step has its own memory
+  if (bank.rows() == 0 || queries.rows() == 0) return accuracies;
   accuracies.neighbours = nearest_neighbour_accuracy(bank, queries, train.classes());
   if (learner.online_probe() != nullptr) accuracies.probe = learner.online_probe()->accuracy(queries);
   if (learner.model().classifier) {

@@ -7,8 +7,18 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace kindred {
+
+// What an accuracy is compared with: that of always naming the most frequent class.
+struct Chance {
+  double accuracy = 0;
+  std::int64_t images = 0;  // of the evaluation, that a figure during training is of
+};
+// Of images with these labels, from 0 to classes - 1.
+Chance chance_among(std::span<const std::int32_t> labels, int classes);
 
 struct Accuracies {
   std::optional<double> neighbours;  // top-1 of the nearest training images, 0 to 1
@@ -16,6 +26,10 @@ struct Accuracies {
   // Of the classifier that cross-entropy trains: the share of images whose class has the highest score, or one of the
   // five highest.
   std::optional<double> classifier, classifier_top5;
+  // If evaluation images could not be read: that of the others, which these figures are of.
+  std::optional<Chance> chance{};
+  // Those of the evaluation that could not, or are damaged, among the images that were looked at.
+  std::vector<BadImage> bad_images{};
 };
 
 // So many images of a set are measured during training.

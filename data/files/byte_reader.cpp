@@ -1,5 +1,6 @@
 #include <fcntl.h>  // defines: open
 #include <kindred/data/files/byte_reader.h>
+#include <kindred/data/files/listing_error.h>
 #include <kindred/engine/files/system_message.h>
 #include <sys/stat.h>  // defines: fstat, S_ISREG
 #include <unistd.h>    // defines: pread, close
@@ -20,7 +21,9 @@ FileReader::FileReader(const std::string& path) {
   // files.
   file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file_ < 0) {
-    reason_ = "cannot be opened: " + system_message();
+    const std::error_code error(errno, std::generic_category());
+    reason_ = "cannot be opened: " + error.message();
+    check_own_lack(path + ": " + reason_, error);
     return;
   }
   struct stat status {};

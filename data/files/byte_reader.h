@@ -32,7 +32,7 @@ class MemoryReader : public ByteReader {
 // without blocking. Nothing is ever written.
 class FileReader : public ByteReader {
  public:
-  explicit FileReader(const std::string& path);  // see reason()
+  explicit FileReader(const std::string& path);  // see reason(); throws Error(device) as read_file() does
   ~FileReader() override;
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;

@@ -1,6 +1,7 @@
 #include <fcntl.h>  // defines: open
 #include <fmt/core.h>
 #include <kindred/data/files/file.h>
+#include <kindred/data/files/listing_error.h>
 #include <kindred/engine/files/system_message.h>
 #include <sys/stat.h>  // defines: fstat, S_ISREG
 #include <unistd.h>    // defines: read, close
@@ -25,7 +26,12 @@ std::string read_file(const std::string& path, std::size_t max_bytes, std::vecto
   // O_NONBLOCK: otherwise opening a FIFO without a writer would wait for ever. It changes nothing for regular
   // files.
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) return "cannot be opened: " + system_message();
+  if (file.fd < 0) {
+    const std::error_code error(errno, std::generic_category());
+    const std::string reason = "cannot be opened: " + error.message();
+    check_own_lack(path + ": " + reason, error);
+    return reason;
+  }
   struct stat status {};
   if (::fstat(file.fd, &status) != 0) return "cannot be examined: " + system_message();
   if (S_ISDIR(status.st_mode)) return "is a folder, not a file";

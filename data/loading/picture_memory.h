@@ -36,7 +36,7 @@ struct LookLimits {
 
 // The memory of the pictures, from the headers of all of them, or of a part of a large set: then `largest` is the
 // largest that was found, and `all_pixels` is an estimate, in which pictures that were not looked at have the mean size. A
-// picture that cannot be read takes none. A file is read as a whole to see its header. Throws nothing but std::bad_alloc.
+// picture that cannot be read takes none. A file is read as a whole to see its header. Throws as read_file() does.
 MemoryOfPictures memory_of_pictures(const Dataset& set, const LookLimits& limits = {});
 
 }  // namespace kindred

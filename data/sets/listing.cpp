@@ -1,6 +1,6 @@
 // Lists a folder in an order that does not depend on the file system.
+#include <kindred/data/files/listing_error.h>
 #include <kindred/data/sets/dataset_sources.h>
-#include <kindred/engine/error.h>
 
 #include <algorithm>
 #include <system_error>
@@ -19,7 +19,7 @@ std::vector<std::string> list_entries(const fs::path& dir, const Wanted& wanted)
     std::string name = entry->path().filename().string();
     if (!name.starts_with('.') && wanted(*entry, name)) names.push_back(std::move(name));
   }
-  check(!error, ExitCode::data, "{}: cannot be listed: {}", dir.string(), error.message());
+  check_listed(dir.string(), error);
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 #include <kindred/data/files/file.h>
+#include <kindred/data/files/listing_error.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/sets/toy.h>
 #include <kindred/data/sets/toy_set.h>
@@ -105,6 +106,7 @@ bool is_drawn(const fs::path& out, const ToySetOptions& o) {
   check(fs::is_directory(out, error), ExitCode::usage, "{}: exists and is not a folder; give another name",
         out.string());
   const bool empty = fs::is_empty(out, error);
+  if (is_own_lack(error)) check_listed(out.string(), error);
   check(!error, ExitCode::io, "{}: cannot be listed: {}", out.string(), error.message());
   if (empty || marks(out / unfinished_name, o)) return false;
   const bool complete = marks(out / marker_name, o) && split_is_complete(out / "train", o, o.per_class) &&

@@ -31,11 +31,12 @@ fs::path resolved(const fs::path& path) {
   return error ? path : target;
 }
 
-// A device or a pipe must not be replaced by a regular file.
-void check_replaceable(const fs::path& path) {
+// A device or a pipe must not be replaced by a regular file. A link that is not followed may point to one.
+void check_replaceable(const fs::path& path, bool follows_links) {
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  check(!fs::exists(status) || fs::is_regular_file(status) || fs::is_directory(status), ExitCode::usage,
+  const fs::file_status status = follows_links ? fs::status(path, error) : fs::symlink_status(path, error);
+  const bool is_replaceable = fs::is_regular_file(status) || fs::is_directory(status) || fs::is_symlink(status);
+  check(!fs::exists(status) || is_replaceable, ExitCode::usage,
         "{} is a device, a pipe or a socket; give the name of a file", path.string());
 }
 
@@ -45,8 +46,10 @@ fs::path folder_of(const fs::path& path) {
 
 [[noreturn]] void fail_writing(const fs::path& path, const char* what) {
   const int error = errno;
+  std::error_code ignored;
+  const bool takes_no_files = error == ENOENT && fs::is_directory(folder_of(path), ignored);  // /proc
   fail(ExitCode::io, "{} {}: {}; {}", path.string(), what, std::generic_category().message(error),
-       what_to_do_about(error));
+       takes_no_files ? "choose a folder that can be written" : what_to_do_about(error));
 }
 
 // Returns false and sets errno if the file cannot be brought to the disk.
@@ -106,9 +109,17 @@ FileOperations& system_files() {
   return files;
 }
 
+FileOperations& system_files_without_links() {
+  struct WithoutLinks : FileOperations {
+    bool follows_links() const override { return false; }
+  };
+  static WithoutLinks files;
+  return files;
+}
+
 AtomicFile::AtomicFile(const fs::path& path, FileOperations& files)
-    : files_(files), shown_(path), path_(resolved(path)) {
-  check_replaceable(path_);
+    : files_(files), shown_(path), path_(files.follows_links() ? resolved(path) : path) {
+  check_replaceable(path_, files.follows_links());
   // The temporary has a short name, because the name of the file itself may already have the maximum length.
   // O_EXCL makes sure that the temporary of another process is never used.
   std::random_device random;

@@ -27,9 +27,15 @@ class FileOperations {
   virtual int close(int file);
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
+  // What becomes of a symbolic link with the name of the file: true, the file that it points to is replaced; false, the link
+  // itself is, and what it points to stays as it is.
+  virtual bool follows_links() const { return true; }
 };
 
+// The system's own calls. For files that the user names, and so for links too.
 FileOperations& system_files();
+// The same for files to which the program gives the names, in a folder of its own: links are not followed.
+FileOperations& system_files_without_links();
 
 // Advice for the errno of a failed write: "the disk is full: free some space".
 const char* what_to_do_about(int error);
@@ -39,8 +45,8 @@ void sync_folder_of(const std::filesystem::path& path, FileOperations& files = s
 
 class AtomicFile {
  public:
-  // Opens the temporary file. If `path` is a symbolic link, the file that it points to is replaced. The new
-  // file has the permissions 0644, minus the umask.
+  // Opens the temporary file. If `path` is a symbolic link, the file that it points to is replaced, or the link itself
+  // (FileOperations::follows_links). The new file has the permissions 0644, minus the umask.
   explicit AtomicFile(const std::filesystem::path& path, FileOperations& files = system_files());
   ~AtomicFile();  // removes the temporary if commit() was not called
   AtomicFile(const AtomicFile&) = delete;

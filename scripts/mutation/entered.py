@@ -3,8 +3,8 @@
 
   scripts/mutation/entered.py [--build build/entered]     # builds the programs once more, and runs each case by itself
 
-Writes BUILD/entered.json, which scripts/mutation_sample.py --entered reads: the cases with their seconds, and for each
-source the lines at which its functions begin, with the numbers of the cases that enter them.
+Writes BUILD/entered.json, which scripts/mutation_sample.py --entered reads: the cases with their seconds and whether they
+start programs, and for each source the lines at which its functions begin, with the numbers of the cases that enter them.
 """
 import argparse
 import array
@@ -13,11 +13,12 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import tempfile
 import time
+
+from covering import pattern_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAMS = ("tests/kindred_tests", "apps/kindred")  # between them they hold every function
@@ -41,11 +42,6 @@ def build(folder):
 def cases_of(tests):
     listed = subprocess.run([tests, "--list-test-cases", "--no-version"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if line and not line.startswith(("[doctest]", "====", "GPU cases"))]
-
-
-def pattern_of(case):
-    """What doctest takes for this case's name: commas separate its patterns."""
-    return re.sub(r"[,*?\\]", "?", case)
 
 
 def run_case(tests, case):
@@ -109,7 +105,8 @@ def main():
     cases, entered_by = [], collections.defaultdict(list)
     with concurrent.futures.ThreadPoolExecutor(a.jobs) as pool:
         for number, (case, (seconds, passed, entries)) in enumerate(zip(names, pool.map(lambda c: run_case(tests, c), names))):
-            cases.append({"name": case, "seconds": round(seconds, 2), "passed": passed})
+            starts_programs = any(entry >> 48 != hash_of(tests.name) for entry in entries)
+            cases.append({"name": case, "seconds": round(seconds, 2), "passed": passed, "programs": starts_programs})
             for entry in entries:
                 entered_by[entry].append(number)
             if number % 100 == 99:

@@ -17,6 +17,12 @@ ERRORS_IN_LIBRARY = [
     ("data/sets/lists/open_list.cpp", "if (!has_test || request.evaluate_on == Split::val) return std::nullopt;",
      "if (!has_test) return std::nullopt;", "lists: tests are evaluated on*"),
     ("data/sets/lists/open_list.cpp", "extra.insert(image.label);", "continue;", "lists: a column says*"),
+    # ---- what other programs read
+    ("apps/metrics/event_folder.cpp", 'event.set_step(line.value("epoch", std::int64_t{0}));',
+     'event.set_step(line.value("epoch", std::int64_t{0}) - 1);', "events: every number*"),
+    ("apps/metrics/event_record.cpp", "checksum >> 15 | checksum << 17", "checksum >> 17 | checksum << 15", "events: checksums*"),
+    ("apps/metrics/event_folder.cpp", "fs::remove(other, ignored);", "", "events: an epoch is appended*"),
+    ("apps/metrics/metrics_csv.cpp", 'if (name != "epoch") columns[name] = true;', "columns[name] = true;", "metrics as CSV*"),
     # ---- shards from elsewhere
     ("data/sets/shards/shard_list.cpp", "has_leading_zero(first) || has_leading_zero(last)", "has_leading_zero(last)",
      "given shards: ranges*"),
@@ -135,8 +141,8 @@ ERRORS_IN_LIBRARY = [
      "std::min_element(images.begin(), images.end())", "verdict: chance*"),
     ("apps/training/run/verdict/verdict.cpp", "is_clearly_above(neighbours, *run.untrained,",
      "is_clearly_above(neighbours, chance->accuracy,", "verdict: learned*"),
-    ("apps/training/run/takeover/own_files.cpp", ' || is_own_file(folder / "best_encoder.safetensors")', "",
-     "set aside: any save*"),
+    ("apps/training/run/takeover/own_files.cpp", "std::any_of(checkpoints.begin(), checkpoints.end(), is_own_file)",
+     "holds_run(folder)", "set aside: encoders and classifiers*"),
     ("apps/training/run/takeover/output_folder.cpp", "if (!is_report(folder_ / name)) remove_own", "remove_own",
      "output folder: what the program wrote*"),
     ("apps/training/run/takeover/output_folder.cpp", "check(!has_set_aside(run) || !is_locked(run),",

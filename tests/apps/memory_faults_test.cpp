@@ -11,6 +11,7 @@
 #include <sys/wait.h>      // defines: waitpid
 #include <unistd.h>        // defines: fork, _exit
 
+#include <kindred/apps/console/ending/made_folders.h>
 #include <kindred/apps/console/main.h>
 
 #include <cstddef>
@@ -39,6 +40,8 @@ TEST_CASE(
       if (result.code == 0 || result.code == 127) continue;  // 127: its libraries cannot be loaded
       CHECK(result.code == 5);
       CHECK(is_one_line_error(result));
+      const std::filesystem::path other = folder / "other";
+      CHECK(!(std::filesystem::exists(other) && std::filesystem::is_empty(other)));
     }
     std::filesystem::remove_all(folder / "other");
   }
@@ -61,6 +64,22 @@ int status_after_fault(bool takes_all) {
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   return status;
+}
+
+TEST_CASE("memory faults: of the folders that the program made, the empty ones go with it" *
+          doctest::skip(memory_cannot_be_limited)) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  for (const char* name : {"made/inner", "kept", "given_up", "not_ours"}) fs::create_directories(folder / name);
+  write_bytes(folder / "kept/file", "a result");
+  for (const char* name : {"made/inner/", "made", "kept", "given_up"}) note_made_folder(folder / name);
+  forget_made_folder(folder / "given_up/");
+  CHECK(WIFSIGNALED(status_after_fault(false)));  // it is no end for want of memory
+  CHECK(fs::exists(folder / "made/inner"));
+  CHECK(WEXITSTATUS(status_after_fault(true)) == 5);
+  CHECK(!fs::exists(folder / "made"));
+  for (const char* name : {"kept/file", "given_up", "not_ours"}) CHECK(fs::exists(folder / name));
+  for (const char* name : {"made/inner", "made", "kept"}) forget_made_folder(folder / name);
 }
 
 TEST_CASE("memory faults: a fault is said to be one of memory only if there is none left" *

@@ -1,7 +1,11 @@
-// Programs of a user who may have few threads (`ulimit -u`): each runs to its end, or ends with code 5 and one line. The
-// limit does not hold for root, and counts whatever else its user runs, so these run as a user who runs nothing.
+// Programs of a user who may have few threads (`ulimit -u`), open files or addresses: each runs to its end, or ends with code
+// 5 and one line. The limit of threads does not hold for root, and counts whatever else its user runs, so those run as a user
+// who runs nothing.
+#include "../memory_limit.h"
 #include "processes/run_processes.h"
 #include "programs.h"
+
+#include <kindred/apps/console/advice.h>
 
 #include <doctest/doctest.h>
 
@@ -85,8 +89,68 @@ TEST_CASE("thread limits: mpirun is not started where its threads do not fit") {
   }
 }
 
-TEST_CASE("thread limits: Open MPI is not loaded where its libraries do not fit") {
+TEST_CASE("thread limits: fewer processes are a way out where their threads do not start") {
+  const auto advised = [](const char* processes) {
+    give_advice_for({"--workers", "--processes", "--gpus"});
+    give_advice_beside({processes, "--workers=0"});
+    return std::string(advice(Cause::out_of_threads));
+  };
+  CHECK(advised("--processes=4").find("use fewer --processes") == 0);
+  CHECK(advised("--gpus=2").find("use fewer --gpus") == 0);
+  CHECK(advised("--processes=1").find("--processes") == std::string::npos);
+  give_advice_for({});
+}
+
+TEST_CASE("thread limits: mpirun is not started where its open files do not fit") {
   if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  bool has_trained = false;
+  for (const int files : {4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64}) {
+    CAPTURE(files);
+    const std::string out = fmt::format("{}/run{}", folder.path.string(), files);
+    const ProgramResult result = run_program_with(fmt::format("prlimit --nofile={} env ", files), "pretrain",
+                                                  set + " --processes 2 --device cpu --out " + out + tiny);
+    CAPTURE(result.output);
+    has_trained = result.code == 0;
+    if (has_trained) break;
+    CHECK(result.code == 5);
+    CHECK(is_one_line_error(result));
+    CHECK(says(result, "pretrain: error: mpirun and 2 processes need "));
+    CHECK(says(result, fmt::format("ulimit -n allows {}; raise it, or use fewer --processes\n", files)));
+  }
+  CHECK(has_trained);
+}
+
+// Libraries may write to memory that they did not get, and the line is then written at once (console/main.h).
+TEST_CASE("thread limits: a run without memory says so once, whichever of its processes has none") {
+  if (memory_cannot_be_limited || !has_mpi()) return;
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder);
+  int ended_badly = 0;
+  for (const int kibibytes : {181000, 184000, 192000})
+    for (const std::string where :
+         {"[ $OMPI_COMM_WORLD_RANK = 0 ] && ", "[ $OMPI_COMM_WORLD_RANK = 1 ] && ", ""}) {
+      CAPTURE(kibibytes);
+      CAPTURE(where);
+      const ShellBeforeProcesses shell(folder, where + "ulimit -v " + std::to_string(kibibytes));
+      const std::string out = folder / "probe";
+      const ProgramResult result = run_program_with(
+          shell.for_launcher(), "linear_probe",
+          set + " --untrained resnet20 --image-size 32 -b 8 -j 1 --device cpu --processes 2 --epochs 1 --out " +
+              out);
+      CAPTURE(result.output);
+      fs::remove_all(out);
+      if (result.code == 0) continue;
+      ++ended_badly;
+      CHECK(result.code == 5);
+      CHECK(is_one_line_error(result));
+    }
+  CHECK(ended_badly > 0);
+}
+
+TEST_CASE("thread limits: Open MPI is not loaded where its libraries do not fit") {
+  if (memory_cannot_be_limited || !has_mpi()) return;
   const TemporaryFolder folder;
   const std::string command =
       draw_tiny_set(folder) + " --processes 2 --out " + (folder / "run").string() + tiny;

@@ -194,7 +194,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
     CHECK(list[0] == list[1]);
     std::ofstream(t.folder / "bad.jpg") << "no picture";
     const auto bad = run_program("classify", (t.folder / "bad.jpg").string() + " " + image + model);
-    expect_error(bad, 3, "1 of 2 images could not be read");
+    expect_error(bad, 3, "1 of 2 images could not be read: ");
     CHECK(bad.output.find("bad.jpg: cannot be read: ") != std::string::npos);
     CHECK(bad.output.find(image + ": ") != std::string::npos);
   }
@@ -296,7 +296,8 @@ TEST_CASE("export, embed and --weights do what they promise") {
     expect_error(exported("--format npz --image-size 64"), 2, "--image-size");
     expect_error(run_program("export", t.set + " --format npz --out " + out), 4, "encoder.safetensors");
     expect_error(run_program("export", t.run + "/none --format npz --out " + out), 4, "none");
-    expect_error(run_program("export", t.classifier + " --format npz --out " + out), 4, "no ResNet");
+    expect_error(run_program("export", t.classifier + " --format npz --out " + out), 4,
+                 "it is a classifier and holds no encoder; give ");
     expect_error(run_program("export", t.run + " --format npz --out " + (t.folder / "no/such").string()), 6,
                  "folder");
     for (const char* format : {"torchvision", "supcontrast", "npz"})
@@ -326,7 +327,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
                 "missing and unchanged");
     expect_error(run_program("linear_probe",
                              t.set + " --weights " + t.classifier + " --out " + (t.folder / "p").string()),
-                 4, "no ResNet");
+                 4, "it is a classifier and holds no encoder; give ");
   }
 }
 

@@ -103,6 +103,22 @@ TEST_CASE("atomic file: a symbolic link stays one, and what it points to is repl
   CHECK(read_bytes(folder / "elsewhere/file") == "new");
 }
 
+TEST_CASE("atomic file: without links, the new file takes the place of a link, whatever that points to") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "elsewhere");
+  write_bytes(folder / "elsewhere/file", "old");
+  for (const char* target : {"elsewhere/file", "elsewhere", "gone", "/dev/null"}) {
+    CAPTURE(target);
+    fs::remove(folder / "link");
+    fs::create_symlink(target, folder / "link");
+    write_file_atomically(folder / "link", "new", system_files_without_links());
+    CHECK(fs::is_regular_file(fs::symlink_status(folder / "link")));
+    CHECK(read_bytes(folder / "link") == "new");
+  }
+  CHECK(read_bytes(folder / "elsewhere/file") == "old");
+  CHECK(folder.file_count() == 2);
+}
+
 TEST_CASE("atomic file: any call that fails leaves the old file and no temporary") {
   const TemporaryFolder folder;
   const fs::path path = folder / "file";

@@ -2,8 +2,28 @@
 #include <kindred/third_party/stb/stb_image_write.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
 #include <vector>
 
+namespace kindred::third_party {
+namespace {
+
+// stb does not look whether an array could grow, and would write beyond the end of the old one. So it is left at once.
+// What it holds then is lost.
+void* memory_for_stb(void* old, std::size_t bytes) {
+  void* const block = std::realloc(old, bytes);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+}  // namespace
+}  // namespace kindred::third_party
+
+#define STBIW_MALLOC(bytes) kindred::third_party::memory_for_stb(nullptr, bytes)
+#define STBIW_REALLOC(old, bytes) kindred::third_party::memory_for_stb(old, bytes)
+#define STBIW_FREE(block) std::free(block)
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -44,7 +64,11 @@ std::string encode_png(const std::uint8_t* pixels, int height, int width) {
   const auto append = [](void* context, void* data, int size) {
     static_cast<std::string*>(context)->append(static_cast<const char*>(data), static_cast<std::size_t>(size));
   };
-  if (stbi_write_png_to_func(append, &file, width, height, 3, pixels, 3 * width) == 0) file.clear();
+  try {
+    if (stbi_write_png_to_func(append, &file, width, height, 3, pixels, 3 * width) == 0) file.clear();
+  } catch (const std::bad_alloc&) {
+    file.clear();
+  }
   return file;
 }
 

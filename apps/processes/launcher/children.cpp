@@ -11,7 +11,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <system_error>
@@ -29,7 +28,8 @@ struct ProcessState {
 
 ProcessState state_of(const std::string& process) {
   std::ifstream file("/proc/" + process + "/stat");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text, '\0');  // does not throw if the process ends meanwhile, as iterators do
   ProcessState state;
   // The name, in parentheses, may hold anything.
   if (const std::size_t name_ends = text.rfind(')'); name_ends != text.npos)

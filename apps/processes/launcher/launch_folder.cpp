@@ -54,8 +54,9 @@ LaunchFolder::LaunchFolder(const std::string& parent) {
   // Another launcher may take a new folder for one that was left, before it has its lock.
   for (int i = 0; i < most_tries; ++i) {
     path_ = fmt::format("{}/{}XXXXXX", parent, beginning_of_temporary_folders(purpose_of_launches));
-    check(::mkdtemp(path_.data()) != nullptr, ExitCode::io,
-          "{}: {}; set TMPDIR to a folder that can be written to", parent, system_message());
+    const bool is_made = ::mkdtemp(path_.data()) != nullptr;  // before the message is asked for
+    check(is_made, ExitCode::io, "{}: {}; set TMPDIR to a folder that can be written to", parent,
+          system_message());
     try {
       in_use_ = std::make_unique<TemporaryFolderLock>(path_);
       if (in_use_->try_alone()) return;

@@ -5,10 +5,15 @@
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 
+#include <fcntl.h>         // defines: fcntl
+#include <sys/resource.h>  // defines: getrlimit
+
 #include <cstddef>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace kindred {
 namespace {
@@ -38,7 +43,48 @@ void check_addresses_of_launch() {
       format_bytes(static_cast<double>(needed)), is_of_data ? "data" : "addresses", advice_about_limit(limit));
 }
 
+// Open MPI 4.1 opens 23, and 4 for each process, beside standard input, output and error.
+constexpr int files_of_mpirun = 25;
+constexpr int files_of_process = 4;
+
+struct FilesOfLimit {
+  int inherited = 0;  // that mpirun gets from this process
+  int free = 0;
+};
+
+// Counts until enough are free. A file whose number is above the limit takes no place.
+FilesOfLimit files_below(rlim_t limit, int enough) {
+  FilesOfLimit files;
+  for (rlim_t file = 0; file < limit && files.free < enough; ++file) {
+    const int flags = ::fcntl(static_cast<int>(file), F_GETFD);
+    const bool is_inherited = flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    ++(is_inherited ? files.inherited : files.free);
+  }
+  return files;
+}
+
+void check_files_of_launch(int processes, const char* flag) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const int needed = files_of_mpirun + files_of_process * processes;
+  const FilesOfLimit files = files_below(limit.rlim_cur, needed);
+  check(files.free == needed, ExitCode::device,
+        "mpirun and {} processes need {} open files, and ulimit -n allows {}; raise it, or use fewer {}",
+        processes, needed + files.inherited, limit.rlim_cur, flag);
+}
+
+void check_current_folder() {
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::current_path(error);
+  check(!folder.empty(), ExitCode::device, "the current folder is gone; change to one that exists");
+}
+
 }  // namespace
+
+void check_folder_and_files_of_launch(int processes, const char* flag) {
+  check_current_folder();
+  check_files_of_launch(processes, flag);
+}
 
 void check_limits_of_launch(int processes) {
   check_addresses_of_launch();

@@ -212,19 +212,22 @@ LaunchOutcome outcome_without_resources(const LaunchSeen& seen) {
 }  // namespace
 
 LaunchOutcome launch_outcome(const LaunchSeen& seen) {
-  if (seen.was_gone_before_interrupt) return lost_outcome(what_was_gone(seen));
   const std::optional<int> done = code_of_rank_0(seen);
-  if (seen.failure && !(done == 0 && seen.failure->number == lost_code))
-    return {seen.failure->number, seen.failure->text};
-  if (done) return outcome_of_done(seen, *done);
+  if (seen.own_line != 0 && !done) return {seen.own_line, ""};
   const int status = WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 0;
   const bool is_our_code = status > 0 && status <= lost_code;
   const TellingWords words = telling_words(seen.words);
+  const bool has_said_why = words.is_error && is_our_code;
+  if (seen.was_gone_before_interrupt && !has_said_why) return lost_outcome(what_was_gone(seen));
+  if (seen.was_gone_before_interrupt) return {status, words.text};
+  if (seen.failure && !(done == 0 && seen.failure->number == lost_code))
+    return {seen.failure->number, seen.failure->text};
+  if (done) return outcome_of_done(seen, *done);
   const bool have_opened = !seen.opened.empty() && ranks_without(seen.opened).empty();
   if (!have_opened && !words.is_error && says_out_of_resources(seen.words))
     return outcome_without_resources(seen);
   if (const auto killed = what_was_killed(seen)) return lost_outcome(*killed);
-  if (words.is_error && is_our_code) return {status, words.text};
+  if (has_said_why) return {status, words.text};
   const bool have_joined =
       std::any_of(seen.joined.begin(), seen.joined.end(), [](bool joined) { return joined; });
   // Its processes are killed with it. What it wrote then is a list of addresses.

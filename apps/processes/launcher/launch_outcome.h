@@ -16,6 +16,7 @@ struct LaunchSeen {
   std::string host{};
   // The first failure that a process told.
   std::optional<LaunchedMessage> failure{};
+  int own_line = 0;  // the code with which rank 0 ends and has written the run's line itself; 0: it has not
   // By rank: the code of a process whose work is done, and with which it ended in order. Of processes that did not: nullopt.
   // Once rank 0 is done, all that the run writes is written.
   std::vector<std::optional<int>> done{}, ended{};

@@ -1,6 +1,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/connection.h>
+#include <kindred/apps/processes/ending.h>
 #include <kindred/apps/processes/launched.h>
 #include <kindred/apps/processes/launcher/children.h>
 #include <kindred/apps/processes/launcher/launch_folder.h>
@@ -16,7 +17,7 @@
 #include <signal.h>      // defines: kill
 #include <sys/socket.h>  // defines: recv
 #include <sys/wait.h>    // defines: waitpid
-#include <unistd.h>      // defines: read, geteuid
+#include <unistd.h>      // defines: geteuid
 
 #include <algorithm>
 #include <array>
@@ -34,9 +35,8 @@ namespace {
 
 constexpr int look_every = 50;           // ms: at signals, and whether mpirun has ended
 constexpr double to_end_by_itself = 20;  // seconds from an error, or a loss, until mpirun has ended the others
-constexpr double to_end_without_them = 5;    // and from the others' end until it has ended itself
-constexpr double for_leftovers = 5;          // and processes that it has left, once they were killed
-constexpr std::size_t most_words = 1 << 16;  // bytes of what mpirun writes that are kept
+constexpr double to_end_without_them = 5;  // and from the others' end until it has ended itself
+constexpr double for_leftovers = 5;        // and processes that it has left, once they were killed
 
 class LaunchedRun {
  public:
@@ -48,10 +48,8 @@ class LaunchedRun {
     const auto processes = static_cast<std::size_t>(plan.processes);
     seen_.processes = plan.processes;
     seen_.host = host_name();
-    seen_.done.resize(processes);
-    seen_.ended.resize(processes);
-    seen_.joined.resize(processes);
-    seen_.opened.resize(processes);
+    for (auto* const codes : {&seen_.done, &seen_.ended}) codes->resize(processes);
+    for (auto* const flags : {&seen_.joined, &seen_.opened}) flags->resize(processes);
     RunningMpirun mpirun = start_mpirun(mpirun_start(plan, environment_of_this_process()));
     mpirun_ = mpirun.process;
     words_ = std::move(mpirun.words);
@@ -95,7 +93,7 @@ class LaunchedRun {
       for (std::size_t i = 2; i < files.size(); ++i)
         if (files[i].revents != 0 && ((files[i].revents & POLLHUP) != 0) == is_gone)
           something |= read_from(*processes_[i - 2]);
-    if (files[1].revents != 0) something |= read_words();
+    if (files[1].revents != 0) something |= read_words(words_, seen_.words);
     if (files[0].revents != 0) something |= accept();
     return something;
   }
@@ -104,15 +102,6 @@ class LaunchedRun {
     OpenFile connection = accept_from(listener_);
     if (!connection.is_open()) return false;
     processes_.push_back(std::make_unique<LaunchedProcess>(LaunchedProcess{std::move(connection), -1, 0}));
-    return true;
-  }
-
-  bool read_words() {
-    std::array<char, 4096> buffer;
-    const ssize_t bytes = ::read(words_.get(), buffer.data(), buffer.size());
-    if (bytes == 0) words_.close();
-    if (bytes <= 0) return false;
-    if (seen_.words.size() < most_words) seen_.words.append(buffer.data(), static_cast<std::size_t>(bytes));
     return true;
   }
 
@@ -141,6 +130,9 @@ class LaunchedRun {
         note_interrupt(message->number);
         if (!seen_.failure) seen_.failure = message;
         note_trouble();
+        break;
+      case LaunchedMessage::Kind::wrote:
+        if (from.rank == 0) seen_.own_line = message->number;
         break;
       case LaunchedMessage::Kind::done:
         note_interrupt(message->number);
@@ -186,7 +178,11 @@ class LaunchedRun {
   void pass_on_signal() {
     if (passed_on_ != 0 || interrupt_signal() == 0) return;
     passed_on_ = interrupt_signal();
-    signal_all(processes_, passed_on_);
+    if (all_are_open() || trouble_since_) return signal_all(processes_, passed_on_);
+    // Those that are there would wait for the rest, and have nothing to save.
+    give_up(ExitCode::interrupted,
+            fmt::format("{}: the processes had not started; {}", interrupt_name(), advice_after_loss()));
+    kill_mpirun();
   }
 
   bool all_are_open() const {
@@ -199,14 +195,15 @@ class LaunchedRun {
     const std::vector<int> held_up = ranks_where(processes_, [&](const LaunchedProcess& process) {
       return !seen_.opened[static_cast<std::size_t>(process.rank)] && is_held_up(process.process);
     });
-    give_up(line_of_missing_processes(seen_, held_up, timeout_));
+    give_up(ExitCode::lost, line_of_missing_processes(seen_, held_up, timeout_));
   }
 
   // While MPI is open the processes miss one that is stopped, unless all are.
   void end_what_is_stopped() {
     if (trouble_since_ || !all_are_open()) return;
     const double stopped_for = stopped_.look(time_.seconds(), numbers_of(processes_), mpirun_);
-    if (!done_since_ && stopped_for >= timeout_) give_up(line_of_stopped_processes(seen_, timeout_));
+    if (!done_since_ && stopped_for >= timeout_)
+      give_up(ExitCode::lost, line_of_stopped_processes(seen_, timeout_));
   }
 
   // All is written once rank 0 is done, so nobody needs to wait long for the others' end, or mpirun's.
@@ -220,9 +217,8 @@ class LaunchedRun {
     kill_processes();
   }
 
-  void give_up(std::string line) {
-    seen_.failure =
-        LaunchedMessage{LaunchedMessage::Kind::failed, static_cast<int>(ExitCode::lost), 0, std::move(line)};
+  void give_up(ExitCode code, std::string line) {
+    seen_.failure = LaunchedMessage{LaunchedMessage::Kind::failed, static_cast<int>(code), 0, std::move(line)};
     note_trouble();
     kill_processes();
   }
@@ -232,7 +228,10 @@ class LaunchedRun {
     if (!trouble_since_) return;
     const double now = time_.seconds();
     if (!killed_since_ && now - *trouble_since_ > to_end_by_itself) kill_processes();
-    if (!killed_since_ || now - *killed_since_ <= to_end_without_them) return;
+    if (killed_since_ && now - *killed_since_ > to_end_without_them) kill_mpirun();
+  }
+
+  void kill_mpirun() {
     seen_.has_killed_mpirun = true;
     ::kill(mpirun_, SIGKILL);
   }

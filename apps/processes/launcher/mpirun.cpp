@@ -113,8 +113,8 @@ std::vector<std::string> environment_of_this_process() {
 
 RunningMpirun start_mpirun(MpirunStart how) {
   std::array<int, 2> ends{};
-  check(::pipe2(ends.data(), O_CLOEXEC) == 0, ExitCode::device, "a pipe to mpirun cannot be made: {}",
-        system_message());
+  const bool is_made = ::pipe2(ends.data(), O_CLOEXEC) == 0;
+  check(is_made, ExitCode::device, "a pipe to mpirun cannot be made: {}", system_message());
   RunningMpirun mpirun{0, OpenFile(ends[0])};
   const OpenFile into(ends[1]);
   ::fcntl(mpirun.words.get(), F_SETFL, O_NONBLOCK);
@@ -140,6 +140,16 @@ RunningMpirun start_mpirun(MpirunStart how) {
   ::execve(command[0], command.data(), environment.data());
   constexpr int cannot_execute = 126;
   ::_exit(cannot_execute);
+}
+
+bool read_words(OpenFile& from, std::string& words) {
+  constexpr std::size_t most = 1 << 16;
+  std::array<char, 4096> buffer;
+  const ssize_t bytes = ::read(from.get(), buffer.data(), buffer.size());
+  if (bytes == 0) from.close();
+  if (bytes <= 0) return false;
+  if (words.size() < most) words.append(buffer.data(), static_cast<std::size_t>(bytes));
+  return true;
 }
 
 std::vector<std::string> command_again(const std::vector<std::string>& started_as) {

@@ -47,6 +47,9 @@ struct RunningMpirun {
 // when its processes are gone.
 RunningMpirun start_mpirun(MpirunStart how);
 
+// Adds what it has written to `words`, unless they are very long already. Returns false if there was nothing.
+bool read_words(OpenFile& from, std::string& words);
+
 // The command of this process with a program that execvp finds: as it was typed, if that names this executable.
 std::vector<std::string> command_again(const std::vector<std::string>& started_as);
 

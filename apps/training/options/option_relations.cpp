@@ -59,10 +59,13 @@ void check_shares(const PretrainOptions& o) {
   const std::int64_t per_process = std::max<std::int64_t>(1, o.micro_batch), unit = o.processes * per_process;
   if (o.batch_size % unit == 0) return;
   const std::int64_t sizes = std::lcm(unit, o.per_class), below = o.batch_size / sizes * sizes;
-  const std::string processes = fitting_processes(o.batch_size, per_process, 2 * o.processes);
+  const std::int64_t least = o.loss == "cross_entropy" ? 1 : 2;  // the others compare images
+  const std::string processes =
+      o.batch_size < least ? "" : fitting_processes(o.batch_size, per_process, 2 * o.processes);
   const bool keeps_batch = o.resume && !o.allow_change;
-  fail(ExitCode::usage, "--batch-size {}: {} processes take equal shares of it{}; --batch-size {}{}would fit{}{}",
-       o.batch_size, o.processes,
+  fail(ExitCode::usage,
+       "--batch-size {}: {} processes take equal shares of it{}; --batch-size {}{}would fit{}{}", o.batch_size,
+       o.processes,
        o.micro_batch > 0 ? fmt::format(", in micro-batches of {}", counted(o.micro_batch, "image")) : "",
        below > 0 ? fmt::format("{} or ", below) : "", fmt::format("{} ", below + sizes),
        processes.empty() ? "" : ", and so would " + processes,

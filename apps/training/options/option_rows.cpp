@@ -57,6 +57,10 @@ std::vector<AnyOptionRow> image_and_folder_rows() {
           .shown()
           .must_be(max_bad_expected,
                    [](const std::string& text) { return accepted_bad_images(text, 0).has_value(); }),
+      Switch("--no-tensorboard", "no_tensorboard", "do not write OUT/tensorboard", &O::no_tensorboard)
+          .recorded_if([](const O& o) { return o.no_tensorboard; }),
+      Switch("--metrics-csv", "metrics_csv", "also write OUT/metrics.csv after every epoch", &O::metrics_csv)
+          .recorded_if([](const O& o) { return o.metrics_csv; }),
       Switch("--strict", "strict", "fail on the first unreadable or damaged image", &O::strict),
       Count("--keep-checkpoints", "keep_checkpoints", "the newest N stay, and the best", &O::keep_checkpoints)
           .shown()

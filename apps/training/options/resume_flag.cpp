@@ -57,12 +57,24 @@ fs::path settings_of(const fs::path& run) {
   return (run.extension() == ".safetensors" ? run_of_checkpoint(run) : run) / "config.json";
 }
 
-// Null if the file cannot be read, and discarded if it is not JSON.
-nlohmann::json json_of_run(const fs::path& settings) {
+// What a file of settings says, or why it cannot be read.
+struct SettingsRead {
+  nlohmann::json content{};  // null if it was not read, and discarded if it is not JSON
+  std::string reason{};      // "cannot be opened: ..."; empty if it was read, or if no such file is there
+};
+
+SettingsRead settings_read(const fs::path& file) {
   constexpr std::size_t largest_settings = std::size_t{1} << 20;  // bytes; a config.json has a few thousand
-  const FileContent content = read_file(settings.string(), largest_settings);
-  if (!content.ok()) return nlohmann::json();
-  return parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()});
+  const FileContent content = read_file(file.string(), largest_settings);
+  if (content.ok())
+    return {parse_hostile_json({reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size()}),
+            {}};
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(file, ignored).type();
+  if (type == fs::file_type::not_found) return {};
+  if (type == fs::file_type::symlink && fs::status(file, ignored).type() == fs::file_type::not_found)
+    return {{}, fmt::format("is a link to {}, which is not there", fs::read_symlink(file, ignored).string())};
+  return {{}, content.reason};
 }
 
 // Whether a run has trained in the folder, so that its config.json is not another program's.
@@ -114,11 +126,13 @@ bool take_settings_of_run(std::vector<std::string>& plain, PlaceOfSettings place
     return false;
   }
   const fs::path settings = settings_of(run);
-  const nlohmann::json content = json_of_run(place(settings));
+  const auto [content, reason] = settings_read(place(settings));
   const bool is_there = says_data_set(content), has_config = value_in(plain, "--config").has_value();
   const fs::path folder = settings.parent_path();
   if (argument && !is_behind && !is_there)
     return false;  // DIR says the set, and what is wrong with the file comes later
+  check(reason.empty() || has_config, ExitCode::file, "--resume: {} {}; make it readable, {}",
+        settings.string(), reason, advice_on_damaged_settings(folder));
   check(!content.is_discarded() || !has_more_than_settings(folder) || has_config, ExitCode::file,
         "--resume: {} is not valid JSON; {}", settings.string(), advice_on_damaged_settings(folder));
   check(is_there || !is_named || has_config, ExitCode::usage,

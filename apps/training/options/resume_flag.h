@@ -26,7 +26,7 @@ bool names_run(const std::string& text);
 // beside it, the run's config.json is added as --config, because it says what was not typed; but not if --config is
 // there. Of "--resume RUN" without --out, RUN is the run if it holds one, and not DIR. Returns true if the file was added.
 // Throws, without DIR, Error(usage) if there is no --config, and --resume names a run without such a file, and Error(file)
-// if the file of a run is damaged.
+// if the file of a run is damaged or cannot be read.
 bool take_settings_of_run(std::vector<std::string>& plain, PlaceOfSettings place);
 
 // What is left to do, for an error that says that the config.json of this run is damaged.

@@ -9,8 +9,6 @@
 #include <unistd.h>  // defines: close, getpid
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <string_view>
 #include <system_error>
 
@@ -169,10 +167,7 @@ void CheckpointFolder::set_aside(const Found& found) {
 FirstSave::FirstSave(const fs::path& run) : newest_(run / newest_name), mark_(run / first_save_name) {
   std::error_code ignored;
   if (fs::exists(newest_, ignored)) return;
-  const bool is_marked = std::ofstream(mark_).is_open();
-  const int error = errno;
-  check(is_marked, ExitCode::io, "{} cannot be written: {}; {}", mark_.string(),
-        std::generic_category().message(error), what_to_do_about(error));
+  write_file_atomically(mark_, {}, system_files_without_links());
 }
 
 FirstSave::~FirstSave() {

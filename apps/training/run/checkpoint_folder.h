@@ -16,7 +16,7 @@ namespace kindred {
 class CheckpointFolder {
  public:
   // `keep` >= 1 is the number of newest checkpoints to keep.
-  CheckpointFolder(std::filesystem::path run, int keep, FileOperations& files = system_files());
+  CheckpointFolder(std::filesystem::path run, int keep, FileOperations& files = system_files_without_links());
 
   // Writes a checkpoint and then removes the superfluous ones. Throws Error(io); the previous checkpoints are
   // then still there.

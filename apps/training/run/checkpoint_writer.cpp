@@ -91,12 +91,12 @@ void CheckpointWriter::write(const Job& job) {
   if (has_classifier(job.checkpoint.model()))
     save_classifier(run_ / classifier_name,
                     trained_classifier(job.checkpoint.model(), class_names_, info_.held_out), files_);
-  if (saved_) saved_();
   if (unsaved_best_ && !job.is_best) write_best(unsaved_best_->checkpoint);
   if (job.is_best)
     write_best(job.checkpoint);
   else
     folder_.save(job.checkpoint, false);
+  if (saved_) saved_();
 }
 
 void CheckpointWriter::write_best(const Checkpoint& checkpoint) {

@@ -18,10 +18,11 @@ class CheckpointWriter {
   // Writes RUN/encoder.safetensors first, for the best one also RUN/best_encoder.safetensors, and then the
   // checkpoint, so that the checkpoint of a finished run always has its encoder beside it. A best checkpoint that
   // could not be saved stays in memory, and is saved before the next one, unless that is the best itself. Calls
-  // `saved` after the first file, in the thread that writes: what it removes is room for the others. If the model has a classifier, of these classes, it is written to
-  // RUN/classifier.safetensors with every encoder, and to RUN/best_classifier.safetensors with that of the best epoch.
+  // `saved` when the checkpoint is on the disk, in the thread that writes. If the model has a classifier, of these classes, it
+  // is written to RUN/classifier.safetensors with every encoder, and to RUN/best_classifier.safetensors with that of the best
+  // epoch.
   CheckpointWriter(std::filesystem::path run, EncoderInfo info, int keep,
-                   FileOperations& files = system_files(), std::function<void()> saved = {},
+                   FileOperations& files = system_files_without_links(), std::function<void()> saved = {},
                    std::vector<std::string> class_names = {});
   ~CheckpointWriter();  // waits until the current write is done
   CheckpointWriter(const CheckpointWriter&) = delete;

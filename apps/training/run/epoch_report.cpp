@@ -38,6 +38,10 @@ nlohmann::json EpochReport::to_json() const {
                          {"time", time},
                          {"knn_top1", number_or_null(neighbours)},
                          {"features", features}};
+  if (neighbours_of) {
+    line["knn_images"] = *neighbours_of;
+    line["knn_chance"] = neighbours_chance;
+  }
   if (has_probe) {
     line["probe_loss"] = number_or_null(probe_loss);
     line["probe_top1"] = number_or_null(probe_accuracy);

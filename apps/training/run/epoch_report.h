@@ -22,18 +22,20 @@ struct EpochFigure {
 };
 
 struct EpochReport {
-  std::int64_t epoch = 0, epochs = 0;    // this epoch, counted from 1; the number of epochs
-  std::optional<double> loss;            // mean over the epoch's updates; none if every step was skipped
-  double chance_loss = 0;                // loss of equal features
-  double learning_rate = 0;              // of the last step
-  double views_per_second = 0;           // including evaluation
-  double step_views_per_second = 0;      // of the steps alone
-  double data_wait = 0;                  // the fraction of the time in which the device waited for a batch
-  std::optional<double> neighbours;      // top-1 of the nearest neighbours, if it was measured
-  bool has_probe = false;                // whether an online probe learns beside the model
-  std::optional<double> probe_loss;      // its mean loss over the same updates
-  std::optional<double> probe_accuracy;  // its top-1 accuracy, if it was measured
-  bool has_classifier = false;           // whether the loss is of a classifier, as cross-entropy
+  std::int64_t epoch = 0, epochs = 0;  // this epoch, counted from 1; the number of epochs
+  std::optional<double> loss;          // mean over the epoch's updates; none if every step was skipped
+  double chance_loss = 0;              // loss of equal features
+  double learning_rate = 0;            // of the last step
+  double views_per_second = 0;         // including evaluation
+  double step_views_per_second = 0;    // of the steps alone
+  double data_wait = 0;                // the fraction of the time in which the device waited for a batch
+  std::optional<double> neighbours;    // top-1 of the nearest neighbours, if it was measured
+  std::optional<std::int64_t> neighbours_of{};  // images, if some of the evaluation could not be read
+  double neighbours_chance = 0;                 // on these
+  bool has_probe = false;                       // whether an online probe learns beside the model
+  std::optional<double> probe_loss;             // its mean loss over the same updates
+  std::optional<double> probe_accuracy;         // its top-1 accuracy, if it was measured
+  bool has_classifier = false;                  // whether the loss is of a classifier, as cross-entropy
   std::optional<double> classifier_top1, classifier_top5;  // its accuracies, if they were measured
   std::int64_t skipped_steps = 0;                          // steps without an update
   double seconds = 0;                                      // that the epoch took, with its evaluation

@@ -54,15 +54,17 @@ std::string report_non_finite(const NonFiniteStep& step, const std::filesystem::
   for (const std::int64_t row : step.source.rows)
     culprits.insert(step.images[static_cast<std::size_t>(row) % step.images.size()]);
   if (writes)
-    write_json(path, {{"step", step.step},
-                      {"epoch", step.epoch},
-                      {"batch", step.batch},
-                      {"loss", std::isfinite(step.loss) ? nlohmann::json(step.loss)
-                                                        : nlohmann::json(fmt::format("{}", step.loss))},
-                      {"layer", step.source.layer},
-                      {"gradient_of", step.parameter},
-                      {"images", culprits},
-                      {"batch_images", step.images}});
+    write_json(path,
+               {{"step", step.step},
+                {"epoch", step.epoch},
+                {"batch", step.batch},
+                {"loss", std::isfinite(step.loss) ? nlohmann::json(step.loss)
+                                                  : nlohmann::json(fmt::format("{}", step.loss))},
+                {"layer", step.source.layer},
+                {"gradient_of", step.parameter},
+                {"images", culprits},
+                {"batch_images", step.images}},
+               system_files_without_links());
   std::string what = fmt::format("step {} (epoch {}, batch {}): ", step.step, step.epoch, step.batch);
   if (std::isfinite(step.loss))
     what += step.parameter.empty() ? "a gradient is not finite"  // later steps have overwritten its name

@@ -9,6 +9,9 @@
 
 namespace kindred {
 
+// The list of a run that ended so and did not replace the one that is there, which has a list of its own.
+inline constexpr const char* non_finite_refused_name = "non_finite.refused.json";
+
 struct NonFiniteSource {
   std::string layer;  // "layer1.0.conv2"; empty: none of the tensors that the tape keeps has such a value
   // The rows of the batch of views in which it appeared there. Empty if the row cannot be determined.

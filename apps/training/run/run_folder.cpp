@@ -28,8 +28,8 @@ std::vector<std::string> names_in(const fs::path& folder, bool (*wanted)(const s
   return names;
 }
 
-void write_json(const fs::path& path, const nlohmann::json& value) {
-  write_file_atomically(path, json_text(value, 2) + "\n");
+void write_json(const fs::path& path, const nlohmann::json& value, FileOperations& files) {
+  write_file_atomically(path, json_text(value, 2) + "\n", files);
 }
 
 nlohmann::json read_json(const fs::path& path) {
@@ -56,13 +56,14 @@ std::string text_of_lines(const std::vector<nlohmann::json>& values) {
 }  // namespace
 
 void write_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
-  write_file_atomically(path, text_of_lines(values));
+  write_file_atomically(path, text_of_lines(values), system_files_without_links());
 }
 
 bool has_json_lines(const fs::path& path, const std::vector<nlohmann::json>& values) {
   std::ifstream file(path, std::ios::binary);
   if (!file.is_open()) return false;
-  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::string bytes;
+  std::getline(file, bytes, '\0');  // what cannot be read is not equal
   return bytes == text_of_lines(values);
 }
 
@@ -79,6 +80,21 @@ void append_json_line(const fs::path& path, const nlohmann::json& value) {
   check(file.good(), ExitCode::io,
         "{} cannot be written: {}; free some space or check the folder's permissions", path.string(),
         system_message());
+}
+
+void put_file_for_link(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_symlink(path, error)) return;
+  std::ifstream target;
+  if (fs::is_regular_file(path, error)) target.open(path, std::ios::binary);  // to open a pipe would wait
+  if (target.is_open()) {
+    const std::string bytes((std::istreambuf_iterator<char>(target)), std::istreambuf_iterator<char>());
+    write_file_atomically(path, bytes, system_files_without_links());
+    return;
+  }
+  fs::remove(path, error);
+  check(!error, ExitCode::io, "{} cannot be removed: {}; make its folder writable", path.string(),
+        error.message());
 }
 
 }  // namespace kindred

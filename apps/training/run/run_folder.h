@@ -1,6 +1,8 @@
 // The small files of a run: JSON, alone or in lines. Also the names in a folder.
 #pragma once
 
+#include <kindred/engine/files/atomic_file.h>
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <filesystem>
@@ -14,12 +16,13 @@ std::vector<std::string> names_in(const std::filesystem::path& folder, bool (*wa
 
 // Writes formatted JSON through a temporary file, so the old file survives if the disk is full. Throws
 // Error(io).
-void write_json(const std::filesystem::path& path, const nlohmann::json& value);
+void write_json(const std::filesystem::path& path, const nlohmann::json& value,
+                FileOperations& files = system_files());
 
 // Throws Error(file) if the file cannot be read or is not JSON.
 nlohmann::json read_json(const std::filesystem::path& path);
 
-// Writes one line for each value. The old file survives if the disk is full. Throws Error(io).
+// Writes one line for each value, to a file of a run. The old file survives if the disk is full. Throws Error(io).
 void write_json_lines(const std::filesystem::path& path, const std::vector<nlohmann::json>& values);
 
 // The lines of a text file; empty if there is no file.
@@ -30,5 +33,9 @@ bool has_json_lines(const std::filesystem::path& path, const std::vector<nlohman
 
 // Appends one line and flushes it. Throws Error(io).
 void append_json_line(const std::filesystem::path& path, const nlohmann::json& value);
+
+// If the path is a link, a file with the same bytes takes its place, so that nothing is written to what the link points to. A
+// link to what is no file, or cannot be read, is removed. For small files of a run that goes on. Throws Error(io).
+void put_file_for_link(const std::filesystem::path& path);
 
 }  // namespace kindred

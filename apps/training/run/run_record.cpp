@@ -2,10 +2,13 @@
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/messages/figure_text.h>
+#include <kindred/apps/metrics/metrics_csv.h>
 #include <kindred/apps/training/diagnosis.h>
+#include <kindred/apps/training/run/non_finite.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/data/sets/fingerprint.h>
+#include <kindred/engine/files/atomic_file.h>
 
 #include <algorithm>
 #include <system_error>
@@ -30,7 +33,9 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
       views_per_step_(options.views * options.batch_size),
       classifies_(loss_options(options).classifies()),
       advice_(advice_on_non_finite(loss_options(options))),
-      bad_images_(std::move(bad_images)) {
+      bad_images_(std::move(bad_images)),
+      has_csv_(options.metrics_csv) {
+  if (!options.no_tensorboard) events_.emplace(out_ / event_folder_name);
   state_.data = data_fingerprint(train);
 }
 
@@ -38,7 +43,8 @@ void RunRecord::begin() {
   files_are_stale_ = true;
   if (!processes_.is_first()) return;
   std::error_code ignored;
-  std::filesystem::remove(out_ / refused_name, ignored);
+  for (const char* const name : {refused_name, non_finite_refused_name})
+    std::filesystem::remove(out_ / name, ignored);
 }
 
 void RunRecord::resume(const RunState& saved) {
@@ -114,6 +120,12 @@ void RunRecord::share_times() {
   state_.step_seconds = times[slowest + 1];
 }
 
+std::vector<BadImage> RunRecord::bad_images() const {
+  std::vector<BadImage> all = bad_images_();
+  all.insert(all.end(), bad_evaluation_.begin(), bad_evaluation_.end());
+  return all;
+}
+
 EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate, double chance_loss,
                               bool has_probe) const {
   const bool has_updates = state_.skipped < steps_per_epoch_;
@@ -129,6 +141,10 @@ EpochReport RunRecord::report(const Accuracies& accuracies, double learning_rate
   report.step_views_per_second = views / state_.step_seconds;
   report.data_wait = data_wait();
   report.neighbours = accuracies.neighbours;
+  if (accuracies.neighbours && accuracies.chance) {
+    report.neighbours_of = accuracies.chance->images;
+    report.neighbours_chance = accuracies.chance->accuracy;
+  }
   report.has_probe = has_probe;
   if (has_probe && has_updates) report.probe_loss = state_.probe_loss_sum / updates;
   if (has_probe) report.probe_accuracy = accuracies.probe;
@@ -220,7 +236,8 @@ void RunRecord::write_files() {
       write_json_lines(out_ / "metrics.jsonl", state_.metrics);
     else
       append_json_line(out_ / "metrics.jsonl", state_.metrics.back());
-    const std::vector<BadImage> bad = bad_images_();
+    write_for_other_programs();
+    const std::vector<BadImage> bad = bad_images();
     write_bad_images(out_ / bad_images_name, bad, known_bad_);
     files_are_stale_ = false;
     if (bad.size() > bad_told_ && !is_finished())  // the end of the run says it again
@@ -232,17 +249,26 @@ void RunRecord::write_files() {
   }
 }
 
+void RunRecord::write_for_other_programs() {
+  if (events_) events_->write(state_.metrics);
+  if (has_csv_ && !state_.metrics.empty())
+    write_file_atomically(out_ / "metrics.csv", metrics_as_csv(state_.metrics), system_files_without_links());
+}
+
 void RunRecord::write_files_for_sure() {
   if (!processes_.is_first()) return;
-  if (files_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
-  write_bad_images(out_ / bad_images_name, bad_images_(), known_bad_);
+  if (files_are_stale_) {
+    write_json_lines(out_ / "metrics.jsonl", state_.metrics);
+    write_for_other_programs();
+  }
+  write_bad_images(out_ / bad_images_name, bad_images(), known_bad_);
 }
 
 void RunRecord::rethrow_with_list(const Error& error, bool comes_back) const {
   const std::filesystem::path list = out_ / (comes_back ? refused_name : bad_images_name);
   bool is_listed = false;
   try {
-    if (const std::vector<BadImage> bad = bad_images_(); processes_.is_first() && !bad.empty()) {
+    if (const std::vector<BadImage> bad = bad_images(); processes_.is_first() && !bad.empty()) {
       write_bad_images(list, bad, known_bad_);
       is_listed = true;
     }

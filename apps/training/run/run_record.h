@@ -1,7 +1,9 @@
-// How far a run has come and what it has measured, and the files for this: metrics.jsonl and bad_images.tsv.
+// How far a run has come and what it has measured, and the files for this: metrics.jsonl, what other programs read
+// of it (TensorBoard, spreadsheets), and bad_images.tsv.
 #pragma once
 
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/metrics/event_folder.h>
 #include <kindred/apps/training/accuracies.h>
 #include <kindred/apps/training/options/pretrain_options.h>
 #include <kindred/apps/training/run/checkpoint.h>
@@ -51,6 +53,10 @@ class RunRecord {
   void set_features(nlohmann::json features) { state_.features = std::move(features); }
   // No step is in progress any more.
   void end_steps() { progress_.reset(); }
+  // The images of the evaluation that were not ok when it was last measured.
+  void know_bad_evaluation(std::vector<BadImage> images) { bad_evaluation_ = std::move(images); }
+  // Those of the training and of the evaluation that were not ok, so far.
+  std::vector<BadImage> bad_images() const;
   // Adds the time of other work in the epoch.
   void add_seconds(double seconds) { state_.seconds += seconds; }
 
@@ -75,7 +81,7 @@ class RunRecord {
   // Why the weights are of no use, for an error; empty if they are.
   std::string failure() const;
 
-  // Writes both files. A full disk does not end the run, because they are written again later from memory.
+  // Writes the files. A full disk does not end the run, because they are written again later from memory.
   void write_files();
   // The same at the end of a run. Throws Error(io).
   void write_files_for_sure();
@@ -85,6 +91,7 @@ class RunRecord {
   [[noreturn]] void rethrow_with_list(const Error& error, bool comes_back) const;
 
  private:
+  void write_for_other_programs();
   // The mean of the epochs so far, whose lines say it; nothing if there are none.
   std::optional<double> seconds_an_epoch() const;
   double data_wait() const { return state_.wait_seconds / (state_.wait_seconds + state_.step_seconds); }
@@ -95,6 +102,7 @@ class RunRecord {
   const bool classifies_;     // the loss is of a classifier
   const std::string advice_;  // what may help if a loss or a gradient is not finite
   const std::function<std::vector<BadImage>()> bad_images_;
+  std::vector<BadImage> bad_evaluation_{};
   std::vector<std::string> known_bad_;  // lines of bad_images.tsv written before this process
   std::size_t bad_told_ = 0;            // how many bad images the last line about them counted
   RunState state_;
@@ -102,6 +110,8 @@ class RunRecord {
   std::optional<Progress> progress_;              // of the current epoch
   double lap_ = 0;                                // when the last step was known to be done
   bool files_are_stale_ = false;                  // metrics.jsonl must be rewritten completely
+  const bool has_csv_;
+  std::optional<EventFolder> events_;
 };
 
 }  // namespace kindred

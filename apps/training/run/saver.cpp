@@ -28,7 +28,7 @@ Saver::Saver(const PretrainOptions& o, std::int64_t steps_done, Capture capture,
     : every_(o.checkpoint_every),
       capture_(std::move(capture)),
       writer_(o.out, info_of_run(o, held_out, trained_before), static_cast<int>(o.keep_checkpoints),
-              system_files(), std::move(saved), std::move(class_names)),
+              system_files_without_links(), std::move(saved), std::move(class_names)),
       steps_seen_(steps_done),
       last_save_(now_seconds()) {}
 

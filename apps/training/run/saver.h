@@ -22,8 +22,8 @@ class Saver {
  public:
   using Capture = std::function<Checkpoint()>;
 
-  // `steps_done` is the position of the run. A thread calls `saved` after each save, when the encoder is on the
-  // disk. `class_names` are the classes of the set, for a classifier; `held_out` is what encoder and classifier say about
+  // `steps_done` is the position of the run. A thread calls `saved` after each save, when its checkpoint is on
+  // the disk. `class_names` are the classes of the set, for a classifier; `held_out` is what encoder and classifier say about
   // the images that they were trained on, and `trained_before` what the encoder says about those before it.
   Saver(const PretrainOptions& options, std::int64_t steps_done, Capture capture,
         std::function<void()> saved = {}, std::vector<std::string> class_names = {},

@@ -44,7 +44,7 @@ void check_free_for_classifier(const PretrainOptions& options) {
       options.overwrite ? own_files(options.out, FolderOf::run) : std::vector<fs::path>();
   std::error_code ignored;
   for (const char* const name : {classifier_name, classifier_result_name})
-    check(!fs::exists(fs::path(options.out) / name, ignored) ||
+    check(!fs::exists(fs::symlink_status(fs::path(options.out) / name, ignored)) ||
               std::find(own.begin(), own.end(), fs::path(name)) != own.end(),
           ExitCode::usage, "--out {}: its {} is not of a run of pretrain; give another folder", options.out,
           name);
@@ -226,6 +226,10 @@ const Checkpoint* RunStart::checkpoint(const nlohmann::json& config) {
 }
 
 void RunStart::done(const nlohmann::json& config, const nlohmann::json& facts) {
+  // Files that are added to, or whose lines are kept. All others are replaced as a whole, and so are links of their names.
+  if (continues_)
+    for (const char* const name : {"metrics.jsonl", "bad_images.tsv", "plans.json"})
+      put_file_for_link(fs::path(options_.out) / name);
   bool is_finished = false;
   std::string other_processes;
   if (found_.newest) {
@@ -264,7 +268,7 @@ void RunStart::write_config(const nlohmann::json& config, const nlohmann::json& 
                                !options_.weights.empty() && !facts.contains(weights_checksum);
     if (keeps_weights) written[weights_checksum] = before[weights_checksum];
   }
-  write_json(file, written);
+  write_json(file, written, system_files_without_links());
 }
 
 }  // namespace kindred

@@ -1,5 +1,6 @@
 // The images of a folder that is no data set.
 #include <kindred/data/files/file.h>
+#include <kindred/data/files/listing_error.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/folders/file_source.h>
 #include <kindred/data/sets/folders/image_names.h>
@@ -32,7 +33,7 @@ struct FoundImages {
 FoundImages find_images(const std::string& dir, bool all_formats) {
   std::error_code error;
   const fs::directory_iterator first(dir, error);
-  check(!error, ExitCode::data, "{}: cannot be listed: {}", dir, error.message());
+  check_listed(dir, error);
   FoundImages found;
   walk_files(dir, {.skip_unlistable = true}, [&](const std::string& below, const std::string& name) {
     if (promised_format(name).empty()) return true;  // a README, a script

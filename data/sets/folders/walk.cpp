@@ -1,5 +1,5 @@
+#include <kindred/data/files/listing_error.h>
 #include <kindred/data/sets/folders/walk.h>
-#include <kindred/engine/error.h>
 #include <sys/stat.h>  // defines: stat
 
 #include <algorithm>
@@ -53,8 +53,7 @@ bool walk_one(const fs::path& folder, const std::string& below, const WalkOption
       found.real.push_back(below + name + '/');
     }
   }
-  check(!error || options.skip_unlistable, ExitCode::data, "{}: cannot be listed: {}", folder.string(),
-        error.message());
+  if (!options.skip_unlistable || is_own_lack(error)) check_listed(folder.string(), error);
   return true;
 }
 
@@ -110,6 +109,7 @@ std::vector<std::string> list_files_below(const fs::path& dir, const WalkOptions
 bool can_be_listed(const fs::path& dir) {
   std::error_code error;
   const fs::directory_iterator first(dir, error);
+  if (is_own_lack(error)) check_listed(dir.string(), error);
   return !error;
 }
 

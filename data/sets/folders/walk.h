@@ -31,19 +31,20 @@ class RealFolders {
 struct WalkOptions {
   const RealFolders* closed = nullptr;  // folders that are not entered, if there are any; must outlive the walk
   bool with_hidden = false;             // also names that begin with a dot
-  bool skip_unlistable = false;         // otherwise a folder that cannot be listed is an error
+  bool skip_unlistable = false;  // otherwise a folder that cannot be listed is an error, of check_listed()
 };
 
 // Calls visit(below, name) for every file below `dir` until it returns false. `below` is the folder of the file
-// relative to `dir`: "" or "a/b/". The order of the calls is not defined. Throws Error(data).
+// relative to `dir`: "" or "a/b/". The order of the calls is not defined. Throws Error as check_listed()
+// does: Error(device), if this process has no memory or no file left, also where folders that cannot be listed are skipped.
 void walk_files(const std::filesystem::path& dir, const WalkOptions& options,
                 const std::function<bool(const std::string& below, const std::string& name)>& visit);
 
-// The paths, relative to `dir`, of the files that `wanted` accepts by such a path, sorted by bytes. Throws Error(data).
+// The paths, relative to `dir`, of the files that `wanted` accepts by such a path, sorted by bytes. Throws as above.
 std::vector<std::string> list_files_below(const std::filesystem::path& dir, const WalkOptions& options,
                                           const std::function<bool(const std::string& path)>& wanted);
 
-// Returns true if the folder exists and may be listed.
+// Returns true if the folder exists and may be listed. Throws Error(device) if this process lacks what it takes to know.
 bool can_be_listed(const std::filesystem::path& dir);
 
 }  // namespace kindred

@@ -1,4 +1,5 @@
 #include <kindred/data/files/file.h>
+#include <kindred/data/sets/folders/dead_links.h>
 #include <kindred/data/sets/folders/image_names.h>
 #include <kindred/data/sets/lists/columns.h>
 #include <kindred/data/sets/lists/csv.h>
@@ -27,7 +28,8 @@ std::string read_list(const fs::path& dir, const std::string& list) {
   check(fs::is_directory(dir, ignored), ExitCode::data,
         "{}: not a folder; the paths in {} are relative to a folder of images", dir.string(), list);
   const FileContent file = read_file(list, max_list);
-  check(file.ok(), ExitCode::data, "{}: {}", list, file.reason);
+  check(file.ok(), ExitCode::data, "{}: {}; expected a CSV file with the columns path,label", list,
+        is_dead_link(list) ? dead_link_text(list) : file.reason);
   return std::string(file.bytes.begin(), file.bytes.end());
 }
 

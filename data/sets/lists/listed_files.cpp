@@ -1,3 +1,4 @@
+#include <kindred/data/files/listing_error.h>
 #include <kindred/data/sets/dataset_sources.h>
 #include <kindred/data/sets/lists/list_text.h>
 #include <kindred/data/sets/lists/listed_files.h>
@@ -30,7 +31,7 @@ const ListedFiles::Folder& ListedFiles::folder_at(const std::string& below) {
     std::error_code broken_link;  // counts as a file; loading it reports what is wrong
     if (!at->is_directory(broken_link)) folder.names.insert(at->path().filename().string());
   }
-  check(!error, ExitCode::data, "{}: cannot be listed: {}", path.string(), error.message());
+  check_listed(path.string(), error);
   return folder;
 }
 

@@ -191,7 +191,7 @@ class ShardFetcher {
           "shards",
           partial.path().string(), outcome.reason);
     // The system's matter, not the command's: another attempt would take the same.
-    check(outcome.ending != Ending::no_process, ExitCode::device, Cause::out_of_threads,
+    check(outcome.ending != Ending::no_process, ExitCode::device, Cause::out_of_processes,
           "shard {} of {}: {} could not run: {}", number + 1, shards_.size(), shard.text,
           outcome.in_words(request_.silent_seconds));
     const bool is_unknown = outcome.ending == Ending::exited &&

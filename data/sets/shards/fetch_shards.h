@@ -53,7 +53,7 @@ struct ShardRequest {
 //
 // Throws Error(usage) as shards_named() does, Error(data) for a file that cannot be read and for a command that fails, which
 // says the command, which shard it is, its exit code or signal, the last line of its standard error, and what to do;
-// Error(device) with Cause::out_of_threads, at the first attempt, if the system has no process for a command; and
+// Error(device) with Cause::out_of_processes, at the first attempt, if the system has no process for a command; and
 // Error(io) if the folder cannot be written to. Messages that end in `folder_for_shards` mean ShardRequest::cache.
 inline constexpr std::string_view folder_for_shards = "folder for shards";
 std::shared_ptr<const GivenShards> fetch_shards(const ShardRequest& request);

@@ -8,6 +8,8 @@
 #include <sys/wait.h>  // defines: waitpid
 #include <unistd.h>    // defines: fork, pause
 
+#include <atomic>
+#include <thread>
 #include <vector>
 
 namespace kindred {
@@ -88,6 +90,22 @@ TEST_CASE("children: time in which the launcher does not look counts for a secon
   CHECK(time.seconds() - before == doctest::Approx(0.75));
   time.go_on_to(start + 3600);
   CHECK(time.seconds() - before == doctest::Approx(1.75));
+}
+
+TEST_CASE("children: a process that ends while it is looked at is no fault") {
+  std::atomic<pid_t> present{::getpid()};
+  const std::jthread starter([&](const std::stop_token& end) {
+    while (!end.stop_requested()) {
+      const pid_t child = ::fork();
+      if (child == 0) ::_exit(0);
+      if (child < 0) continue;
+      present = child;
+      ::waitpid(child, nullptr, 0);
+    }
+  });
+  int stopped = 0;
+  for (int look = 0; look < 100'000; ++look) stopped += is_stopped(present);
+  CHECK(stopped == 0);
 }
 
 }  // namespace

@@ -88,6 +88,57 @@ TEST_CASE("early faults: an mpirun that starts nothing is ended, with what it ha
   CHECK(nothing_is_left("sleep", long_sleep()));
 }
 
+TEST_CASE("early faults: a signal before the processes have started ends the run at once") {
+  if (!has_mpi()) return;
+  const std::string sleeps = "exec sleep " + long_sleep();
+  for (const bool starts_one : {false, true}) {
+    CAPTURE(starts_one);
+    const TemporaryFolder folder;
+    const SmallRun run(folder);
+    const std::string prefix = starts_one ? ShellBeforeProcesses(folder, if_rank(1, sleeps)).for_launcher()
+                                          : prefix_for_mpirun(folder, sleeps + "\n");
+    const ProgramResult result = run_program_and(
+        "pretrain", run.arguments + "--processes 2 --timeout 100000", run.out,
+        [] { return !processes_of_run("sleep", long_sleep()).empty(); },
+        [](const std::vector<RunProcess>& processes) {
+          for (const RunProcess& process : processes)
+            if (!process.rank) ::kill(process.process, SIGTERM);
+        },
+        prefix);
+    CAPTURE(result.output);
+    CHECK(result.code == 8);
+    CHECK(says(result, "pretrain: SIGTERM: the processes had not started; "));
+    CHECK(says(result, "the same command begins anew\n"));
+    CHECK(nothing_is_left("pretrain", run.out));
+    CHECK(nothing_is_left("sleep", long_sleep()));
+    CHECK(!fs::exists(run.out));
+  }
+}
+
+TEST_CASE("early faults: a run of several processes is not started in a folder that is gone") {
+  if (!has_mpi()) return;
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const std::string gone = folder / "gone";
+  const ProgramResult result =
+      run_program_with("mkdir " + gone + " && cd " + gone + " && rmdir " + gone + " && ", "pretrain",
+                       run.arguments + "--processes 2");
+  CAPTURE(result.output);
+  CHECK(result.code == 5);
+  CHECK(is_one_line_error(result));
+  CHECK(says(result, "pretrain: error: the current folder is gone; change to one that exists\n"));
+}
+
+TEST_CASE("early faults: a batch that processes cannot share is not advised where the loss does not take it") {
+  const TemporaryFolder folder;
+  const SmallRun run(folder);
+  const std::string refused = "--batch-size 1: 2 processes take equal shares of it; --batch-size 2 would fit";
+  const std::string arguments = run.arguments + "-b 1 --processes 2 --dry-run ";
+  CHECK(says(run_program("pretrain", arguments), refused + "\n"));
+  CHECK(says(run_program("pretrain", arguments + "--loss cross_entropy"),
+             refused + ", and so would 1 process\n"));
+}
+
 TEST_CASE("early faults: what a script had started before it became the launcher goes on") {
   if (!has_mpi()) return;
   const TemporaryFolder folder;

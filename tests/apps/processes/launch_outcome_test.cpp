@@ -40,6 +40,33 @@ TEST_CASE("launch outcome: a good end says nothing") {
   CHECK(outcome.line.empty());
 }
 
+TEST_CASE("launch outcome: a line that rank 0 has written itself is not followed by another one") {
+  const std::string of_rank_1 = "pretrain: error: out of memory on the host\n";
+  for (const std::string& words : {of_rank_1, std::string(killed), of_rank_1 + killed}) {
+    LaunchSeen seen = two_processes();
+    seen.own_line = 5;
+    seen.first_gone = 0;
+    seen.status = ended_with(5);
+    seen.words = words;
+    for (const bool others_say_something : {false, true}) {
+      if (others_say_something) seen.failure = LaunchedMessage{LaunchedMessage::Kind::failed, 9, 0, "lost"};
+      CHECK(launch_outcome(seen).code == 5);
+      CHECK(launch_outcome(seen).line.empty());
+    }
+  }
+}
+
+TEST_CASE("launch outcome: the line of a process whose end is a signal for the others is handed on") {
+  LaunchSeen seen = two_processes();
+  seen.first_gone = 1;
+  seen.was_gone_before_interrupt = true;
+  seen.failure = LaunchedMessage{LaunchedMessage::Kind::failed, 8, 0, "SIGTERM: a checkpoint"};
+  seen.status = ended_with(5);
+  seen.words = "pretrain: error: out of memory on the host\n";
+  CHECK(launch_outcome(seen).code == 5);
+  CHECK(launch_outcome(seen).line == "out of memory on the host");
+}
+
 TEST_CASE("launch outcome: the code of an ordered end is that of rank 0, whatever mpirun makes of it") {
   LaunchSeen seen = two_processes();
   seen.ended = {8, std::nullopt};  // mpirun killed rank 1 when rank 0 had ended with a code
@@ -284,6 +311,10 @@ TEST_CASE("launch outcome: messages of processes") {
   REQUIRE(failed);
   CHECK(failed->number == 2);
   CHECK(failed->text == "--lr -1: expected 0 or more");
+  const auto wrote = read_launched_message("wrote 5");
+  REQUIRE(wrote);
+  CHECK(wrote->kind == LaunchedMessage::Kind::wrote);
+  CHECK(wrote->number == 5);
   const auto done = read_launched_message("done 8");
   REQUIRE(done);
   CHECK(done->kind == LaunchedMessage::Kind::done);

@@ -156,7 +156,7 @@ TEST_CASE(
             fetch_shards(request);
           } catch (const Error& error) {
             const bool names_it = contains(error.what(), "shard 1 of 1: pipe:cat x.tar could not run: ");
-            return error.code() == ExitCode::device && error.cause() == Cause::out_of_threads && names_it ? 0
+            return error.code() == ExitCode::device && error.cause() == Cause::out_of_processes && names_it ? 0
                                                                                                           : 2;
           }
           return 1;
@@ -182,7 +182,7 @@ TEST_CASE(
                        {},
                        cache.string()};
   request.first_wait_seconds = 0.001;
-  CHECK(cause_of([&] { fetch_shards(request); }) == Cause::out_of_threads);
+  CHECK(cause_of([&] { fetch_shards(request); }) == Cause::out_of_processes);
   CHECK(code_of([&] { fetch_shards(request); }) == ExitCode::device);
   CHECK(fs::file_size(cache.path() / "runs") == 8);  // one for each of these calls
 }

@@ -48,9 +48,11 @@ void write_best_files(const fs::path& run, const fs::path& checkpoint) {
     // A checkpoint has no names of classes.
     const Classifier named = load_classifier(run / classifier_name, model->encoder->feature_dim);
     save_classifier(run / best_classifier_name,
-                    trained_classifier(model->store, named.class_names, model->info.encoder.held_out));
+                    trained_classifier(model->store, named.class_names, model->info.encoder.held_out),
+                    system_files_without_links());
   }
-  save_encoder(run / best_encoder_name, model->store, model->info.encoder, model->info.batches_tracked);
+  save_encoder(run / best_encoder_name, model->store, model->info.encoder, model->info.batches_tracked,
+               system_files_without_links());
 }
 
 }  // namespace

@@ -55,7 +55,8 @@ void write_classifier_result(const PretrainOptions& o, const Scores& scores, std
                                  {"exif", name_of(exif_names, o.exif)},
                                  {"epochs_done", epochs_done},
                                  {"settings", settings}};
-  if (!is_said_in(out / classifier_result_name, result)) write_json(out / classifier_result_name, result);
+  if (!is_said_in(out / classifier_result_name, result))
+    write_json(out / classifier_result_name, result, system_files_without_links());
   fmt::print("classifier of {}: top-1 {:.4f}, top-5 {:.4f} on {} of {}\n", o.model, scores.top1(),
              scores.top5(), counted(scores.images(), "image"), counted(train.classes(), "class"));
 }

@@ -37,7 +37,7 @@ ExitCode end_finished(const RunParts& run, RunSaver& saver) {
   if (failure.empty() && loss_options(run.options).classifies() && !finish_classifier(run))
     return end_interrupted(run, saver);
   const std::optional<std::int64_t> best = run.record.best_epoch();
-  fmt::print("{}", closing_files(run.options, run.batches.bad_images().size(), best));
+  fmt::print("{}", closing_files(run.options, run.record.bad_images().size(), best));
   check(failure.empty(), ExitCode::non_finite, "{}", failure);
   fmt::print("{}", closing_lines(run.options, run.record.state(), best, run.train, run.evaluation));
   return ExitCode::ok;

@@ -14,7 +14,7 @@ namespace kindred {
 // measured, the run ends as in end_interrupted().
 ExitCode end_finished(const RunParts& run, RunSaver& saver);
 
-// Saves the run, so that it can be resumed. Throws Error(io), and Error(data) as BatchSource::share_bad_images().
+// Saves the run, so that it can be resumed. Throws Error(io) and Error(non_finite) as RunSaver::at_interrupt(), and Error(data) as BatchSource::share_bad_images().
 ExitCode end_interrupted(const RunParts& run, RunSaver& saver);
 
 }  // namespace kindred

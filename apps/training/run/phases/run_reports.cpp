@@ -41,6 +41,7 @@ std::optional<Accuracies> RunReports::measure_epoch() {
   if (run_.evaluation && due)
     accuracies = measure_accuracies(run_.learner, o, run_.device, run_.train, *run_.evaluation);
   if (agreed_interrupt_signal(run_.processes) != 0) return std::nullopt;
+  if (run_.evaluation && due) run_.record.know_bad_evaluation(accuracies.bad_images);
   run_.record.add_seconds(now_seconds() - start);
   return accuracies;
 }

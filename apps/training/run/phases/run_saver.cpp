@@ -1,15 +1,22 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/known_plans.h>
 #include <kindred/apps/evaluation/seen_images.h>
+#include <kindred/apps/training/accuracies.h>
+#include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/phases/run_saver.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/shared/between_steps.h>
 #include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/start.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
+#include <kindred/apps/training/step_parts.h>
+#include <kindred/engine/memory.h>
+#include <kindred/models/usable_weights.h>
 
 #include <fmt/core.h>
 
+#include <cstdint>
 #include <filesystem>
 
 namespace kindred {
@@ -32,20 +39,29 @@ bool RunSaver::after_step() {
   if (agreed.saves) {
     results_.finish();
     run_.batches.share_bad_images(run_.processes);
-    first_alone(run_.processes, [this] { saver_->save(); });
+    first_alone(run_.processes, [this] {
+      // Finite weights may mend, but an earlier run is not replaced by weights that nobody can use yet.
+      const bool are_good =
+          run_.folder.replaces() ? has_usable_weights() : has_finite_weights(run_.learner.model().store);
+      if (are_good) saver_->save();  // else the next step says what is wrong
+    });
   }
   return !agreed.ends;
 }
 
 void RunSaver::after_epoch(bool is_best) {
   first_alone(run_.processes, [&] {
-    if (!run_.record.is_finished() && !would_replace_good_run()) saver_->after_epoch(is_best);
+    if (!run_.record.is_finished() && !would_replace_good_run() && has_usable_weights())
+      saver_->after_epoch(is_best);
   });
 }
 
 void RunSaver::at_end() {
   first_alone(run_.processes, [this] {
-    if (!would_replace_good_run() && !is_whole_already_) save_for_sure();
+    if (would_replace_good_run() || is_whole_already_) return;
+    // Of a run that has failed by its steps the end says so, and its weights are saved to be looked at.
+    if (run_.record.failure().empty()) check_weights(has_usable_weights());
+    save_for_sure();
   });
 }
 
@@ -57,10 +73,31 @@ void RunSaver::at_interrupt() {
                  interrupt_name());
       return;
     }
+    if (run_.record.failure().empty()) check_weights(has_finite_weights(run_.learner.model().store));
     save_for_sure();
     fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume continues the run\n",
                interrupt_name(), steps);
   });
+}
+
+bool RunSaver::has_usable_weights() const {
+  const ContrastiveModel& model = run_.learner.model();
+  if (!has_finite_weights(model.store)) return false;
+  const PretrainOptions& o = run_.options;
+  const bool is_gpu = run_.device == Device::cuda;
+  // A GPU has its plans for as many images as a measurement takes.
+  const std::int64_t count = is_gpu ? images_measured_at_once(o) : 1;
+  const bool are_usable = has_finite_outputs(
+      model, noise_images(count, o.image_size, o.pixel_statistics(), o.precision.compute, run_.device));
+  if (is_gpu) memory_pool(run_.device).trim();  // the training step has its own memory
+  return are_usable;
+}
+
+void RunSaver::check_weights(bool are_usable) const {
+  check(are_usable, ExitCode::non_finite,
+        "the run has diverged: the weights after step {} give no finite features, so they are of no use and "
+        "were not saved; {}",
+        run_.record.state().steps_done, advice_on_non_finite(loss_options(run_.options)));
 }
 
 bool RunSaver::would_replace_good_run() const {

@@ -19,21 +19,24 @@ class RunSaver {
   RunSaver(const RunSaver&) = delete;
   RunSaver& operator=(const RunSaver&) = delete;
 
-  // Saves if it is time. Returns false if a signal asks the run to end.
+  // Saves if it is time and the weights are finite; in the place of an earlier run, if they are of use. Returns false if a signal asks the run to end.
   bool after_step();
   // Saves the best epoch so far, and others if that is cheap (Saver::after_epoch). Not the last one, because at_end()
-  // follows, and not one of a run that has failed and would replace an earlier one.
+  // follows, not one of a run that has failed and would replace an earlier one, and none whose weights are of no use
+  // (usable_weights.h): the next steps may mend it, or end the run.
   void after_epoch(bool is_best);
   // Writes all files of the run, and waits until they are on the disk. Writes nothing if the run was finished before and has
   // all its files, so that it can be started again on a full disk, or if it has failed and would replace an earlier run.
-  // Throws Error(io).
+  // Throws Error(io), and Error(non_finite) before anything is written if the last update has left weights of no use.
   void at_end();
   // When a signal ends the run: writes all files, and prints what was saved. A new run without a step is not saved. Throws
-  // Error(io).
+  // Error(io), and Error(non_finite) if weights are not finite.
   void at_interrupt();
 
  private:
   bool would_replace_good_run() const;
+  bool has_usable_weights() const;
+  void check_weights(bool are_usable) const;
   void save_for_sure();
 
   const RunParts run_;

@@ -1,5 +1,6 @@
 #include <kindred/apps/training/run/phases/step_results.h>
 #include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/apps/training/step_parts.h>
 
 namespace kindred {
@@ -9,7 +10,8 @@ StepResults::StepResults(const RunParts& run, TrainingSteps& steps, const Schedu
       steps_(steps),
       schedule_(schedule),
       diagnosis_(loss_options(run.options), run.train.classes(), !freezes_encoder(run.options)),
-      non_finite_(run.options, run.train, run.learner, steps, run.processes),
+      non_finite_(run.options, run.train, run.learner, steps, run.processes,
+                  [&folder = run.folder](const std::string& name) { return folder.brings_back(name); }),
       log_(run.options.log_every, run.options.views * run.options.batch_size,
            run.options.epochs * run.batches.batches_per_epoch()) {}
 

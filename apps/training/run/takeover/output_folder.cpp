@@ -1,4 +1,6 @@
+#include <kindred/apps/console/ending/made_folders.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/training/run/takeover/beside_run.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/make_folders.h>
@@ -6,8 +8,6 @@
 #include <fmt/ranges.h>  // defines: fmt::join
 #include <unistd.h>      // defines: rmdir
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -32,6 +32,7 @@ std::vector<fs::path> make_output_folder(const fs::path& folder) {
   for (fs::path at = folder; !at.empty() && !fs::exists(at, error); at = at.parent_path())
     if (at.has_filename()) missing.push_back(at);  // "RUN/" ends with an empty name
   make_folders("--out " + folder.string(), folder);
+  for (const fs::path& made : missing) note_made_folder(made);
   return missing;
 }
 
@@ -50,20 +51,6 @@ bool has_run_to_resume(const fs::path& folder) {
 
 bool has_set_aside(const fs::path& folder) {
   return SetAside(folder, FolderOf::run).is_there() || SetAside(folder, FolderOf::probe).is_there();
-}
-
-// What stays in the folder could be taken for the new run's: features of the earlier encoder, for example.
-void print_others(const fs::path& folder) {
-  constexpr std::size_t most_names = 20;
-  std::vector<std::string> names = names_of_others(folder);
-  if (names.empty()) return;
-  const std::size_t all = names.size();
-  names.resize(std::min(all, most_names));
-  for (std::string& name : names) name = one_line(name);
-  fmt::print("warning: {} also holds {}{}, which {} not of the new run\n", one_line(folder.string()),
-             fmt::join(names, ", "),
-             all > names.size() ? fmt::format(" (and {} more)", all - names.size()) : "",
-             all == 1 ? "is" : "are");
 }
 
 // The caller holds the folder's lock.
@@ -182,6 +169,7 @@ OutputFolder::OutputFolder(const fs::path& folder, FolderOf what, ExistingRun ex
     if (what == FolderOf::probe) put_runs_around_right(folder);
     put_right_locked(folder);
     check_free();
+    if (what == FolderOf::run) check_no_obstacle(folder);
   } catch (...) {
     remove_made_folders();
     throw;
@@ -256,11 +244,16 @@ void OutputFolder::replace() {
   fmt::print("{}: the earlier run{} is set aside, and removed when this one has saved\n",
              one_line(folder_.string()),
              probes.empty() ? "" : fmt::format(", with the probe results in {},", fmt::join(probes, ", ")));
-  print_others(folder_);
+  warn_of_others(folder_);
 }
 
 void OutputFolder::saved() {
   if (replaces_.exchange(false)) earlier_.remove();
+}
+
+bool OutputFolder::brings_back(const std::string& name) const {
+  std::error_code ignored;
+  return replaces_ && fs::exists(fs::symlink_status(earlier_.hidden_place_of(name), ignored));
 }
 
 void OutputFolder::clean_up() const {
@@ -271,12 +264,15 @@ void OutputFolder::clean_up() const {
   if (what_ == FolderOf::run && !holds_run(folder_)) {
     for (const char* name : files_of_start)
       if (!is_report(folder_ / name)) remove_own(folder_ / name);
-    ::rmdir((folder_ / "checkpoints").c_str());
+    for (const char* const name : folders_of_files) ::rmdir((folder_ / name).c_str());
   }
 }
 
 void OutputFolder::remove_made_folders() const {
-  for (const fs::path& each : made_) ::rmdir(each.c_str());  // fails if there is anything in it
+  for (const fs::path& each : made_) {
+    ::rmdir(each.c_str());  // fails if there is anything in it
+    forget_made_folder(each);
+  }
 }
 
 }  // namespace kindred

@@ -18,7 +18,7 @@ class OutputFolder {
  public:
   // Creates the folder, locks it, and puts right what a killed process left there. Nothing else changes. Throws
   // Error(usage) if it holds results and `existing` does not say what to do with them, or if another process is
-  // using it; also Error(io).
+  // using it, or if something stands where a run puts its files (check_no_obstacle()); also Error(io).
   OutputFolder(const std::filesystem::path& folder, FolderOf what, ExistingRun existing);
   // For a process that writes nothing, as all but the first of those that train together: it holds no folder, and there is
   // nothing to go on with or to replace.
@@ -37,10 +37,13 @@ class OutputFolder {
   // without results are removed. Throws Error(usage) if another process is writing a probe's results inside the
   // folder, and Error(io).
   void take_over();
-  // To be called after each save. The first one removes the earlier results. May be called by another thread.
+  // To be called after each save, of a run when its checkpoint is on the disk. The first one removes the earlier results.
+  // May be called by another thread.
   void saved();
   // Returns true while earlier results are set aside.
   bool replaces() const { return replaces_; }
+  // Returns true while a file of this name is among them: it comes back in the place of a new one.
+  bool brings_back(const std::string& name) const;
 
  private:
   void check_free() const;

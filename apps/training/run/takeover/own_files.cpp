@@ -18,8 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 11> names_of_run = {"config.json",
+constexpr std::array<std::string_view, 12> names_of_run = {"config.json",
                                                            "metrics.jsonl",
+                                                           "metrics.csv",
                                                            "encoder.safetensors",
                                                            "best_encoder.safetensors",
                                                            "bad_images.tsv",
@@ -97,7 +98,7 @@ bool is_folder_of_run(const fs::path& folder) {
 
 void add_folders_inside(const fs::path& folder, const fs::path& below, std::vector<std::string>& names) {
   for (const std::string& name : names_in(folder / below, [](const std::string& each) {
-         return each != "checkpoints" && !each.starts_with(".kindred-");
+         return !is_folder_of_files(each) && !each.starts_with(".kindred-");
        })) {
     std::error_code ignored;
     const fs::path inside = below / name;
@@ -133,6 +134,11 @@ std::int64_t visible_files_below(const fs::path& folder) {
 
 }  // namespace
 
+bool is_folder_of_files(const fs::path& name) {
+  return std::any_of(std::begin(folders_of_files), std::end(folders_of_files),
+                     [&](const char* folder) { return name == folder; });
+}
+
 fs::path path_at(const fs::path& folder, const fs::path& file, const HidingPlace& place) {
   const bool is_inside = file.has_parent_path();
   const fs::path holder = is_inside ? folder / file.parent_path() : folder;
@@ -155,7 +161,8 @@ std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const Hid
   // In a hidden folder everything belongs to the run. In place, a lone result.json may be the user's.
   const bool has_results = is_hidden || holds_probe(folder) || holds_classifying_run(folder);
   add({}, has_results ? is_name_of_run_or_result : is_name_of_run);
-  add("checkpoints", is_checkpoint_name);
+  add(folders_of_files[0], is_checkpoint_name);
+  add(folders_of_files[1], is_event_file_name);
   for (const std::string& name : folders_inside(folder)) {
     if (is_hidden)
       add(name, is_name_of_probe);
@@ -185,7 +192,7 @@ std::vector<std::string> names_of_others(const fs::path& run) {
   for (const std::string& name : names) {
     std::error_code ignored;
     const bool is_subfolder = fs::symlink_status(run / name, ignored).type() == fs::file_type::directory;
-    if (is_subfolder && name == "checkpoints") continue;
+    if (is_subfolder && is_folder_of_files(name)) continue;
     const std::int64_t files = is_subfolder ? visible_files_below(run / name) : 0;
     if (is_subfolder && files > 0)
       others.push_back(fmt::format("{}/ ({})", name, counted(files, "file")));
@@ -198,7 +205,8 @@ std::vector<std::string> names_of_others(const fs::path& run) {
 bool holds_run(const fs::path& folder) {
   std::error_code error;
   const auto bytes = fs::file_size(folder / "metrics.jsonl", error);
-  return (!error && bytes > 0) || holds_save(folder, FolderOf::run);
+  return (!error && bytes > 0) || is_own_file(folder / "encoder.safetensors") ||
+         is_own_file(folder / "best_encoder.safetensors") || !CheckpointFolder(folder, 1).candidates().empty();
 }
 
 bool holds_probe(const fs::path& folder) {
@@ -219,8 +227,8 @@ bool holds_results(const fs::path& folder, FolderOf what) {
 
 bool holds_save(const fs::path& folder, FolderOf what) {
   if (what == FolderOf::probe) return is_own_file(folder / "result.json");
-  return is_own_file(folder / "encoder.safetensors") || is_own_file(folder / "best_encoder.safetensors") ||
-         !CheckpointFolder(folder, 1).candidates().empty();
+  const std::vector<fs::path> checkpoints = CheckpointFolder(folder, 1).candidates();
+  return std::any_of(checkpoints.begin(), checkpoints.end(), is_own_file);
 }
 
 bool is_own_name(const std::string& name, FolderOf what) {
@@ -235,7 +243,8 @@ bool is_report(const fs::path& file) {
 void remove_own(const fs::path& file) {
   std::error_code error;
   fs::remove(file, error);
-  check(!error, ExitCode::io, "{} cannot be removed: {}", file.string(), error.message());
+  check(!error, ExitCode::io, "{} cannot be removed: {}; make its folder writable, or give another folder",
+        file.string(), error.message());
 }
 
 std::optional<std::string> foreign_file_of_start(const fs::path& folder) {

@@ -2,12 +2,18 @@
 // are the user's, and are never moved or removed.
 #pragma once
 
+#include <kindred/apps/metrics/event_folder.h>
+
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace kindred {
+
+// The folders of a run that hold nothing but files of its own: checkpoints, and what TensorBoard reads (event_folder_name).
+inline constexpr const char* folders_of_files[] = {"checkpoints", event_folder_name};
+bool is_folder_of_files(const std::filesystem::path& name);
 
 // What an output folder is for: a run of pretrain, or the result of linear_probe.
 enum class FolderOf { run, probe };
@@ -28,12 +34,12 @@ std::filesystem::path path_at(const std::filesystem::path& folder, const std::fi
 std::vector<std::filesystem::path> own_files(const std::filesystem::path& folder, FolderOf what,
                                              const HidingPlace& place = {});
 
-// The folders inside, at any depth, as paths below the folder, in order: without checkpoints/, Kindred's hidden folders,
+// The folders inside, at any depth, as paths below the folder, in order: without folders_of_files, Kindred's hidden folders,
 // links, and what lies in a folder that holds a run itself.
 std::vector<std::string> folders_inside(const std::filesystem::path& folder);
 
 // What stays in the folder when the run's own files are set aside, in order: the user's files, and those of programs that
-// read the run. A folder stands for the files in it, at any depth: "pictures/ (12 files)". Left out are checkpoints/, hidden
+// read the run. A folder stands for the files in it, at any depth: "pictures/ (12 files)". Left out are folders_of_files, hidden
 // files and folders of Kindred's, folders that hold no others, and the file that this program's output goes to.
 std::vector<std::string> names_of_others(const std::filesystem::path& run);
 
@@ -46,8 +52,8 @@ bool holds_probe(const std::filesystem::path& folder);
 bool holds_probe_inside(const std::filesystem::path& folder);
 // Returns true if there are results that a new run or probe would replace, or mix with its own.
 bool holds_results(const std::filesystem::path& folder, FolderOf what);
-// Returns true if there is what a new run or probe counts as its save: an encoder or a checkpoint, or
-// result.json, which is written last.
+// Returns true if there is what a new run or probe counts as its save: a checkpoint, from which it can go on, or
+// result.json, which is written last. An encoder alone is none: it is written before the checkpoint, which may never follow.
 bool holds_save(const std::filesystem::path& folder, FolderOf what);
 
 // Returns true if a run, or a probe, gives this name to a file. Those of a run include the result.json and

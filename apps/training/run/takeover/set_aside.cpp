@@ -5,6 +5,7 @@
 
 #include <unistd.h>  // defines: rmdir
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -22,7 +23,7 @@ bool is_folder(const fs::path& path) {
 
 // The folder of a probe inside the run's.
 bool is_of_probe_inside(const fs::path& file) {
-  return file.has_parent_path() && file.parent_path() != fs::path("checkpoints");
+  return file.has_parent_path() && !is_folder_of_files(file.parent_path());
 }
 
 void make_folder_of(const fs::path& file) {
@@ -118,14 +119,19 @@ void SetAside::rename(const fs::path& from, const fs::path& to) {
 }
 
 void SetAside::remove_new_files() {
-  for (const fs::path& file : own_files(folder_, what_))
+  std::vector<fs::path> files = own_files(folder_, what_);
+  // A classifier, and its result, are the run's only as long as the other files say so. If this ends half-way, the next
+  // start must still know whose they are.
+  std::stable_partition(files.begin(), files.end(),
+                        [](const fs::path& file) { return is_own_name(file.string(), FolderOf::probe); });
+  for (const fs::path& file : files)
     if (!is_of_probe_inside(file) && !is_report(folder_ / file)) remove_own(folder_ / file);
-  ::rmdir((folder_ / "checkpoints").c_str());  // if the new run made it
+  for (const char* const name : folders_of_files) ::rmdir((folder_ / name).c_str());  // if the new run made it
 }
 
 void SetAside::remove_folders(const HidingPlace& place) {
   for (const std::string& name : folders_inside(folder_)) ::rmdir((folder_ / name / place.inner).c_str());
-  ::rmdir((folder_ / "checkpoints" / place.inner).c_str());
+  for (const char* const name : folders_of_files) ::rmdir((folder_ / name / place.inner).c_str());
   ::rmdir((folder_ / place.outer).c_str());  // last, because it says what state the folder is in
 }
 

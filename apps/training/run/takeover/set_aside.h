@@ -1,5 +1,5 @@
-// Results that are being replaced: they stay in hidden folders until the new run has saved, and come back if it
-// never does.
+// Results that are being replaced: they stay in hidden folders until the new run has saved a checkpoint, and come back
+// if it never does.
 //
 //   RUN/.kindred-run-moving             while files move there, or back: all of them belong back
 //   RUN/.kindred-run-earlier            once all are there: they belong back if the new run has no save
@@ -26,6 +26,10 @@ class SetAside {
   // Where the earlier run's file of this name is to be read, before put_right(): hidden, if it belongs back. Of a folder with
   // a save of the new run, or with nothing set aside, it is the one in the folder.
   std::filesystem::path place_of(const std::string& name) const;
+  // Where the file of this name is once all are set aside.
+  std::filesystem::path hidden_place_of(const std::string& name) const {
+    return folder_ / earlier_.outer / name;
+  }
 
   // Sets Kindred's files in the folder aside. Throws Error(io); then they are where they were.
   void move_away();

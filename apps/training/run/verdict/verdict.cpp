@@ -29,11 +29,16 @@ std::optional<double> number_in(const nlohmann::json& line, const char* key) {
   return value->get<double>();
 }
 
-// Of the newest epoch that has it.
-std::optional<double> newest_neighbours(const RunState& run) {
+// The line of the newest epoch that has a figure of the nearest neighbours; null if none has.
+const nlohmann::json* newest_measured(const RunState& run) {
   for (auto line = run.metrics.rbegin(); line != run.metrics.rend(); ++line)
-    if (const auto figure = number_in(*line, "knn_top1")) return figure;
-  return std::nullopt;
+    if (number_in(*line, "knn_top1")) return &*line;
+  return nullptr;
+}
+
+std::optional<double> newest_neighbours(const RunState& run) {
+  const nlohmann::json* const line = newest_measured(run);
+  return line != nullptr ? number_in(*line, "knn_top1") : std::nullopt;
 }
 
 std::optional<double> last_uniformity(const RunState& run) {
@@ -55,12 +60,31 @@ std::optional<double> seconds_of(const RunState& run) {
 }  // namespace
 
 Chance chance_of(const Dataset& evaluation) {
-  std::vector<std::int64_t> images(static_cast<std::size_t>(evaluation.classes()));
-  for (const std::int32_t label : evaluation.labels()) ++images[static_cast<std::size_t>(label)];
-  const std::int64_t most = images.empty() ? 0 : *std::max_element(images.begin(), images.end());
-  const auto all = static_cast<double>(std::max<std::int64_t>(1, evaluation.size()));
-  return {static_cast<double>(most) / all, std::min(evaluation.size(), most_images_measured)};
+  Chance chance = chance_among(evaluation.labels(), evaluation.classes());
+  chance.images = std::min(chance.images, most_images_measured);
+  return chance;
 }
+
+Chance chance_of(const RunState& run, const Dataset& evaluation) {
+  Chance chance = chance_of(evaluation);
+  const nlohmann::json* const line = newest_measured(run);
+  if (line == nullptr) return chance;
+  chance.accuracy = number_in(*line, "knn_chance").value_or(chance.accuracy);
+  if (const auto images = number_in(*line, "knn_images")) chance.images = static_cast<std::int64_t>(*images);
+  return chance;
+}
+
+namespace {
+
+void print_left_out(const std::vector<BadImage>& bad) {
+  const auto is_left_out = [](const BadImage& image) { return image.outcome == Outcome::rejected; };
+  const auto example = std::find_if(bad.begin(), bad.end(), is_left_out);
+  if (example == bad.end()) return;
+  const auto count = static_cast<std::size_t>(std::count_if(bad.begin(), bad.end(), is_left_out));
+  fmt::print("warning: of those to evaluate on, {}\n", left_out_line(count, *example));
+}
+
+}  // namespace
 
 bool is_clearly_above(double accuracy, double other, std::int64_t images) {
   const auto count = static_cast<double>(std::max<std::int64_t>(1, images));
@@ -71,19 +95,20 @@ bool is_above_chance(const RunState& run, std::optional<double> now, const std::
   if (!evaluation) return false;
   if (!now) now = newest_neighbours(run);
   if (!now) now = run.untrained;
-  const Chance chance = chance_of(*evaluation);
+  const Chance chance = chance_of(run, *evaluation);
   return now && is_clearly_above(*now, chance.accuracy, chance.images);
 }
 
 std::optional<double> measure_start(Learner& learner, const PretrainOptions& o, Device device,
                                     const Dataset& train, const std::optional<Dataset>& evaluation) {
   if (!evaluation || o.knn_every == 0) return std::nullopt;
-  const std::optional<double> neighbours =
-      measure_accuracies(learner, o, device, train, *evaluation).neighbours;
-  if (agreed_interrupt_signal(world()) != 0 || !neighbours) return std::nullopt;
-  fmt::print("before the first step: neighbours {:.3f} (chance {:.3f})\n", *neighbours,
-             chance_of(*evaluation).accuracy);
-  return neighbours;
+  const Accuracies measured = measure_accuracies(learner, o, device, train, *evaluation);
+  if (agreed_interrupt_signal(world()) != 0) return std::nullopt;
+  print_left_out(measured.bad_images);
+  if (!measured.neighbours) return std::nullopt;
+  fmt::print("before the first step: neighbours {:.3f} (chance {:.3f})\n", *measured.neighbours,
+             measured.chance.value_or(chance_of(*evaluation)).accuracy);
+  return measured.neighbours;
 }
 
 std::string verdict(const RunState& run, const std::optional<Chance>& chance, const LossOptions& loss,
@@ -176,7 +201,7 @@ std::string closing_lines(const PretrainOptions& o, const RunState& run, std::op
     figure = fmt::format("loss {:.4f}", -*run.best);
   else if (run.best && *run.best >= 0)
     figure = fmt::format("{} {:.3f}", run.best_by, *run.best);
-  const std::optional<Chance> chance = evaluation ? std::optional(chance_of(*evaluation)) : std::nullopt;
+  const std::optional<Chance> chance = evaluation ? std::optional(chance_of(run, *evaluation)) : std::nullopt;
   const std::string unlabelled = train.origin().has_classes() ? "" : train.origin().folder;
   std::string lines;
   for (const std::string& line :

@@ -14,12 +14,11 @@
 
 namespace kindred {
 
-// What an accuracy is compared with: that of always naming the most frequent class.
-struct Chance {
-  double accuracy = 0;
-  std::int64_t images = 0;  // of the evaluation, that a figure during training is of
-};
+// If all images can be read.
 Chance chance_of(const Dataset& evaluation);
+// For the newest figure of the nearest neighbours. Its line of metrics.jsonl says on how many images it is if some could not be
+// read (knn_images and knn_chance).
+Chance chance_of(const RunState& run, const Dataset& evaluation);
 
 // Whether an accuracy on this many images is higher than another one by more than luck: by two standard deviations.
 bool is_clearly_above(double accuracy, double other, std::int64_t images);
@@ -29,7 +28,8 @@ bool is_clearly_above(double accuracy, double other, std::int64_t images);
 bool is_above_chance(const RunState& run, std::optional<double> now, const std::optional<Dataset>& evaluation);
 
 // The accuracy of the nearest neighbours before the first step, with which the verdict compares. Prints it: "before the
-// first step: neighbours 0.412 (chance 0.250)". Nothing if the run measures none, or if a signal interrupts it.
+// first step: neighbours 0.412 (chance 0.250)", and how many images to evaluate on could not be read. Nothing if the run
+// measures none, or if a signal interrupts it.
 std::optional<double> measure_start(Learner& learner, const PretrainOptions& options, Device device,
                                     const Dataset& train, const std::optional<Dataset>& evaluation);
 

@@ -68,6 +68,8 @@ TEST_CASE("set aside: whenever the process is killed without a save, the next st
       // The new run begins, and ends without a save.
       write_bytes(folder / "config.json", "new");
       write_bytes(folder / "metrics.jsonl", "new");
+      for (const char* name : {"encoder.safetensors", "best_encoder.safetensors"})
+        write_bytes(folder / name, "new");  // killed between these and the checkpoint
       aside.move_back();
     } catch (const Killed&) {
       killed = true;
@@ -101,9 +103,9 @@ TEST_CASE("set aside: if any call fails, everything is where it was") {
   CHECK(failures == 14);  // thirteen renames, and bringing the folder to the disk
 }
 
-TEST_CASE("set aside: any save of the new run makes the next start remove the earlier run, and nothing else") {
-  for (const std::string save : {"encoder.safetensors", "best_encoder.safetensors", "checkpoint.safetensors",
-                                 "checkpoints/step-000000002.safetensors"}) {
+TEST_CASE(
+    "set aside: any checkpoint of the new run makes the next start remove the earlier run, and nothing else") {
+  for (const std::string save : {"checkpoint.safetensors", "checkpoints/step-000000002.safetensors"}) {
     CAPTURE(save);
     const TemporaryFolder folder;
     write_run_with_probe(folder.path);
@@ -117,6 +119,27 @@ TEST_CASE("set aside: any save of the new run makes the next start remove the ea
                                                             "checkpoints/step-mine.safetensors", "config.json",
                                                             "notes.txt", "probe", "probe/figure.png", save});
     CHECK(read_bytes(folder / "config.json") == "new");
+  }
+}
+
+TEST_CASE(
+    "set aside: encoders and classifiers without a checkpoint are no save, and the earlier run comes back") {
+  const TemporaryFolder folder;
+  write_run_with_probe(folder.path);
+  const auto before = folder_contents(folder.path);
+  const SetAside aside(folder.path, FolderOf::run);
+  for (const char* config : {"{}", "{\"loss\": \"cross_entropy\"}"}) {
+    CAPTURE(config);
+    const bool classifies = std::string(config).size() > 2;
+    SetAside(folder.path, FolderOf::run).move_away();
+    write_bytes(folder / "config.json", config);
+    for (const std::string name : {"metrics.jsonl", "encoder.safetensors", "best_encoder.safetensors",
+                                   "classifier.safetensors", "best_classifier.safetensors", "result.json"})
+      if (classifies || name.find("classifier") == std::string::npos) write_bytes(folder / name, "new");
+    if (!classifies) fs::remove(folder / "result.json");
+    CHECK(aside.place_of("config.json") == folder / ".kindred-run-earlier/config.json");
+    CHECK(SetAside(folder.path, FolderOf::run).put_right());
+    CHECK(folder_contents(folder.path) == before);
   }
 }
 

@@ -6,7 +6,10 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 
+#include <sys/stat.h>  // defines: mkfifo
+
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -91,6 +94,45 @@ TEST_CASE("verdict: chance is the share of the largest class") {
   const Dataset uneven({"ant", "bee", "cat"}, {0, 1, 1, 1, 2}, nullptr, false);
   CHECK(chance_of(uneven).accuracy == doctest::Approx(0.6));
   CHECK(chance_of(uneven).images == 5);
+}
+
+TEST_CASE("verdict: a figure of fewer images than the set has is compared with chance on these") {
+  const Dataset four({"ant", "bee", "cat"}, {0, 1, 1, 2}, nullptr, false);
+  RunState run = run_with(0.2, 0.5);
+  CHECK(chance_of(run, four).accuracy == doctest::Approx(0.5));
+  CHECK(chance_of(run, four).images == 4);
+  run.metrics.back()["knn_images"] = 3;
+  run.metrics.back()["knn_chance"] = 0.375;
+  run.metrics.push_back({{"epoch", 2}, {"knn_top1", nullptr}});  // not measured
+  CHECK(chance_of(run, four).accuracy == doctest::Approx(0.375));
+  CHECK(chance_of(run, four).images == 3);
+}
+
+TEST_CASE("verdict: evaluation images that cannot be read are named, listed, and not counted") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder, 4, 16), run = folder / "run";
+  std::filesystem::path unreadable;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(set + "/val"))
+    if (entry.is_regular_file()) unreadable = entry.path();
+  REQUIRE(!unreadable.empty());
+  std::filesystem::remove(unreadable);
+  REQUIRE(::mkfifo(unreadable.c_str(), 0600) == 0);
+  const auto result = run_program("pretrain", set + " --loss cross_entropy --out " + run + tiny);
+  CAPTURE(result.output);
+  CHECK(result.code == 0);
+  CHECK(says(result, "warning: of those to evaluate on, 1 image could not be read and is left out: " +
+                         unreadable.string() + ": is not a regular file\n"));
+  CHECK(says(result, " (chance 0.267)\n"));  // 4 of 15
+  CHECK(says(result, " on 15 images, "));
+  CHECK(says(result, ", chance 0.267\n"));
+  CHECK(says(result, "1 image could not be read or is damaged; it is listed in " + run + "/bad_images.tsv\n"));
+  CHECK(read_bytes(run + "/bad_images.tsv") ==
+        "path\toutcome\treason\n" + unreadable.string() + "\trejected\tis not a regular file\n");
+  const nlohmann::json line = json_lines(run + "/metrics.jsonl").back();
+  CHECK(line.at("knn_images") == 15);
+  CHECK(line.at("knn_chance").get<double>() == doctest::Approx(4.0 / 15));
+  const double right = 15 * line.at("knn_top1").get<double>();
+  CHECK(right == doctest::Approx(std::round(right)));
 }
 
 TEST_CASE("verdict: the epochs, their time, and the best of them") {

@@ -1,0 +1,155 @@
+// What TensorBoard and spreadsheets read of a run. tests/golden/check_events.py reads the files with TensorBoard itself.
+#include "../../engine/temporary_folder.h"
+#include "../../errors.h"
+
+#include <kindred/apps/metrics/event_folder.h>
+#include <kindred/apps/metrics/metrics_csv.h>
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (fs::exists(folder))
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+  return files;
+}
+
+// The data of each record of a file, whose checksums must be right.
+std::vector<std::string> records_of(const std::string& bytes) {
+  std::vector<std::string> records;
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    std::uint64_t length = 0;
+    REQUIRE(at + 12 <= bytes.size());
+    std::memcpy(&length, bytes.data() + at, sizeof(length));
+    REQUIRE(at + 16 + length <= bytes.size());
+    records.push_back(bytes.substr(at + 12, length));
+    CHECK(bytes.substr(at, 16 + length) == framed(records.back()));
+    at += 16 + length;
+  }
+  return records;
+}
+
+// A field of protobuf: its number and kind, and the bytes of a text or of a f32.
+std::string text_field(int number, const std::string& text) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(text.size())} + text;
+}
+std::string f32_field(int number, float value) {
+  std::string bytes(sizeof(value), '\0');
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return std::string{static_cast<char>(number << 3 | 5)} + bytes;
+}
+std::string scalar(const std::string& name, float value) {
+  return text_field(1, text_field(1, name) + f32_field(2, value));
+}
+
+nlohmann::json line_of(int epoch, double loss) {
+  return {{"epoch", epoch},
+          {"loss", loss},
+          {"knn_top1", nullptr},
+          {"time", "2026-01-02T03:04:05Z"},
+          {"features", {{"uniformity", -0.5}, {"positives_histogram", {{3, 2}, {5, 1}}}}}};
+}
+
+TEST_CASE("events: checksums are CRC-32C, masked as TensorFlow does") {
+  CHECK(crc32c("") == 0);
+  CHECK(crc32c("123456789") == 0xe3069283u);            // of the CRC catalogue
+  CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aau);  // RFC 3720, B.4
+  CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43u);
+  const std::string record = framed("abc");
+  REQUIRE(record.size() == 8 + 4 + 3 + 4);
+  CHECK(record.substr(0, 8) == std::string("\x03\0\0\0\0\0\0\0", 8));
+  CHECK(record.substr(12, 3) == "abc");
+  std::uint32_t masked = 0;
+  std::memcpy(&masked, record.data() + 15, sizeof(masked));
+  const std::uint32_t rotated = masked - 0xa282ead8u;
+  CHECK((rotated >> 17 | rotated << 15) == crc32c("abc"));
+}
+
+TEST_CASE("events: every number of an epoch is a scalar by its name, and its step is the epoch" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  EventFolder events(folder.path / "t");
+  events.write({line_of(7, 2.25)});
+  const auto files = files_in(folder.path / "t");
+  REQUIRE(files.size() == 1);
+  CHECK(is_event_file_name(files[0].filename().string()));
+  CHECK(files[0].filename().string().find("tfevents") != std::string::npos);
+  const auto records = records_of(read_bytes(files[0].string()));
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].ends_with(text_field(3, "brain.Event:2")));
+  double wall_time = 0;
+  std::memcpy(&wall_time, records[1].data() + 1, sizeof(wall_time));
+  CHECK(wall_time == 1767323045.0);  // 2026-01-02 03:04:05 UTC
+  CHECK(records[1].substr(9, 2) == "\x10\x07");
+  CHECK(records[1].find(scalar("loss", 2.25F)) != std::string::npos);
+  CHECK(records[1].find(scalar("features/uniformity", -0.5F)) != std::string::npos);
+  CHECK(records[1].find("features/positives_histogram") != std::string::npos);
+  CHECK(records[1].find("knn_top1") == std::string::npos);
+  CHECK(records[1].find("epoch") == std::string::npos);
+}
+
+TEST_CASE("events: an epoch is appended, and a process that goes on leaves one file with every step once" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  std::vector<nlohmann::json> lines;
+  {
+    EventFolder events(folder.path);
+    for (int epoch = 1; epoch <= 3; ++epoch) {
+      lines.push_back(line_of(epoch, 1.0 / epoch));
+      events.write(lines);
+    }
+  }
+  auto files = files_in(folder.path);
+  REQUIRE(files.size() == 1);
+  const std::string whole = read_bytes(files[0].string());
+  CHECK(records_of(whole).size() == 4);
+  write_bytes(files[0].string(), whole.substr(0, whole.size() - 5));  // killed while it wrote
+  write_bytes(folder / "events.out.tfevents.99.users", "the user's");
+  lines.pop_back();  // and goes on from the checkpoint of epoch 2
+  EventFolder resumed(folder.path);
+  resumed.write(lines);
+  lines.push_back(line_of(3, 1.0 / 3));
+  resumed.write(lines);
+  files = files_in(folder.path);
+  REQUIRE(files.size() == 2);
+  const fs::path ours = is_event_file_name(files[0].filename().string()) ? files[0] : files[1];
+  CHECK(read_bytes(ours.string()) == whole);
+  CHECK(read_bytes(folder / "events.out.tfevents.99.users") == "the user's");
+}
+
+TEST_CASE("events: a folder that cannot be written is said, and all is written when it can be" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "t", "in the way");
+  EventFolder events(folder.path / "t");
+  CHECK(test::error_of([&] { events.write({line_of(1, 2)}); }).find("is not a folder") != std::string::npos);
+  fs::remove(folder.path / "t");
+  events.write({line_of(1, 2), line_of(2, 1)});
+  REQUIRE(files_in(folder.path / "t").size() == 1);
+  CHECK(records_of(read_bytes(files_in(folder.path / "t")[0].string())).size() == 3);
+}
+
+TEST_CASE("metrics as CSV: a column for every number that any epoch has") {
+  nlohmann::json first = line_of(1, 0.5);
+  first["features"].erase("uniformity");
+  CHECK(metrics_as_csv({first, line_of(2, 0.25)}) ==
+        "epoch,time,features/uniformity,loss\n"
+        "1,2026-01-02T03:04:05Z,,0.5\n"
+        "2,2026-01-02T03:04:05Z,-0.5,0.25\n");
+  CHECK(metrics_as_csv({}) == "epoch,time\n");
+}
+
+}  // namespace
+}  // namespace kindred

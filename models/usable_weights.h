@@ -16,7 +16,7 @@ bool has_finite_weights(const ParameterStore& store);
 // weights of 1e36 give none that are.
 bool has_finite_outputs(const ContrastiveModel& model, const Tensor& images);
 
-// [count, side, side, 3] in `dtype`, always the same noise, normalized: images for has_finite_outputs().
+// [count, side, side, 3] in `dtype`, the same noise in each image, normalized: images for has_finite_outputs().
 Tensor noise_images(std::int64_t count, std::int64_t side, const PixelStatistics& statistics, DType dtype,
                     Device device);
 

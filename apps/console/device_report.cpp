@@ -53,8 +53,8 @@ std::string version_report() {
 }
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {
-  const std::string what = choice.device == Device::reference ? "plain loops on one core"
-                                                              : counted(compute_threads(), "thread");
+  const std::string what =
+      choice.device == Device::reference ? "plain loops on one core" : counted(compute_threads(), "thread");
   std::vector<std::string> reasons{choice.reason};
   if (choice.device == Device::cuda)
     for (const std::string& library : libraries_of_cuda()) reasons.push_back(library);
@@ -77,7 +77,8 @@ void write_bad_images(const std::filesystem::path& path, const std::vector<BadIm
     lines.insert(fmt::format("{}\t{}\t{}", shown, outcome_name(image.outcome), image.reason));
   }
   write_file_atomically(path,
-                        fmt::format("{}\n{}{}", header, fmt::join(lines, "\n"), lines.empty() ? "" : "\n"));
+                        fmt::format("{}\n{}{}", header, fmt::join(lines, "\n"), lines.empty() ? "" : "\n"),
+                        system_files_without_links());
 }
 
 }  // namespace kindred

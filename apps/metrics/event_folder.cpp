@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view event_file_begins = "events.out.tfevents.", event_file_ends = ".kindred";
-
 // Seconds since 1970 of "2025-03-01T09:30:00Z"; 0 if there is no such text.
 double seconds_since_1970(const nlohmann::json& line) {
   const auto found = line.find("time");
@@ -101,7 +99,7 @@ std::vector<fs::path> files_of_ours(const fs::path& folder) {
 // After those that are there, by the order in which TensorBoard reads them: a reader that is under way goes on to it.
 fs::path name_after(const std::vector<fs::path>& files, const fs::path& folder) {
   for (auto seconds = static_cast<std::int64_t>(std::time(nullptr));; ++seconds) {
-    fs::path file = folder / fmt::format("{}{:010}{}", event_file_begins, seconds, event_file_ends);
+    fs::path file = folder / event_file_name(seconds);
     if (std::all_of(files.begin(), files.end(), [&](const fs::path& other) { return other < file; }))
       return file;
   }
@@ -117,18 +115,15 @@ void append_to(const fs::path& file, const std::string& record) {
 
 }  // namespace
 
-bool is_event_file_name(const std::string& name) {
-  return name.starts_with(event_file_begins) && name.ends_with(event_file_ends);
-}
-
 bool writes_events() {
   return true;
 }
 
 void EventFolder::write(const std::vector<nlohmann::json>& lines) {
   std::error_code ignored;
-  const bool goes_on = !file_.empty() && lines.size() == written_ + 1 && fs::exists(file_, ignored);
-  if (!goes_on) {
+  const bool is_there = !file_.empty() && fs::exists(file_, ignored);
+  if (is_there && lines.size() == written_) return;
+  if (!is_there || lines.size() != written_ + 1) {
     write_all(lines);
     return;
   }

@@ -14,7 +14,8 @@ namespace kindred {
 
 inline constexpr const char* event_folder_name = "tensorboard";
 
-// Whether a file of that folder is one of ours.
+// The names of our files, in the order of their numbers, and whether a name is one of them.
+std::string event_file_name(std::int64_t number);
 bool is_event_file_name(const std::string& name);
 
 // False in a build without protobuf, which writes no events.

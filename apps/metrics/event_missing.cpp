@@ -3,10 +3,6 @@
 
 namespace kindred {
 
-bool is_event_file_name(const std::string&) {
-  return false;
-}
-
 bool writes_events() {
   return false;
 }

@@ -1,10 +1,13 @@
 #include <kindred/apps/metrics/event_folder.h>
 
+#include <fmt/core.h>
+
 #include <array>
 
 namespace kindred {
 namespace {
 
+constexpr std::string_view event_file_begins = "events.out.tfevents.", event_file_ends = ".kindred";
 constexpr std::uint32_t polynomial = 0x82f63b78;  // Castagnoli's, with its bits reversed
 
 constexpr std::array<std::uint32_t, 256> remainders = [] {
@@ -30,6 +33,14 @@ std::string masked_checksum(std::string_view data) {
 }
 
 }  // namespace
+
+std::string event_file_name(std::int64_t number) {
+  return fmt::format("{}{:010}{}", event_file_begins, number, event_file_ends);
+}
+
+bool is_event_file_name(const std::string& name) {
+  return name.starts_with(event_file_begins) && name.ends_with(event_file_ends);
+}
 
 std::uint32_t crc32c(std::string_view data) {
   std::uint32_t rest = ~std::uint32_t{0};

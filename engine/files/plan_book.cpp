@@ -76,7 +76,7 @@ std::size_t PlanBook::add(const std::string& text, const std::string& gpu) {
 }
 
 void PlanBook::save(const std::filesystem::path& path, const std::string& gpu) const {
-  write_file_atomically(path, to_text(gpu));
+  write_file_atomically(path, to_text(gpu), system_files_without_links());
 }
 
 std::size_t PlanBook::load(const std::filesystem::path& path, const std::string& gpu) {

@@ -1,6 +1,7 @@
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/run_folder.h>
+#include <kindred/apps/training/run/takeover/own_files.h>
 #include <kindred/data/files/file_lock.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/make_folders.h>
@@ -187,7 +188,7 @@ RunLock::RunLock(const fs::path& run) {
   folder_ = lock.folder;
   if (folder_ < 0) return;
   remove_leftovers(run);
-  remove_leftovers(run / "checkpoints");
+  for (const char* const name : folders_of_files) remove_leftovers(run / name);
 }
 
 RunLock::~RunLock() {

@@ -91,11 +91,16 @@ void CheckpointWriter::write(const Job& job) {
   if (has_classifier(job.checkpoint.model()))
     save_classifier(run_ / classifier_name,
                     trained_classifier(job.checkpoint.model(), class_names_, info_.held_out), files_);
-  if (unsaved_best_ && !job.is_best) write_best(unsaved_best_->checkpoint);
-  if (job.is_best)
-    write_best(job.checkpoint);
-  else
-    folder_.save(job.checkpoint, false);
+  try {
+    if (unsaved_best_ && !job.is_best) write_best(unsaved_best_->checkpoint);
+    if (job.is_best)
+      write_best(job.checkpoint);
+    else
+      folder_.save(job.checkpoint, false);
+  } catch (const Error&) {
+    if (saved_ && !folder_.candidates().empty()) saved_();  // the checkpoint is there; what follows it failed
+    throw;
+  }
   if (saved_) saved_();
 }
 

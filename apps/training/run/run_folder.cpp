@@ -64,7 +64,7 @@ bool has_json_lines(const fs::path& path, const std::vector<nlohmann::json>& val
   if (!file.is_open()) return false;
   std::string bytes;
   std::getline(file, bytes, '\0');  // what cannot be read is not equal
-  return bytes == text_of_lines(values);
+  return file.eof() && bytes == text_of_lines(values);
 }
 
 std::vector<std::string> read_lines(const fs::path& path) {

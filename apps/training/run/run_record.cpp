@@ -236,7 +236,6 @@ void RunRecord::write_files() {
       write_json_lines(out_ / "metrics.jsonl", state_.metrics);
     else
       append_json_line(out_ / "metrics.jsonl", state_.metrics.back());
-    write_for_other_programs();
     const std::vector<BadImage> bad = bad_images();
     write_bad_images(out_ / bad_images_name, bad, known_bad_);
     files_are_stale_ = false;
@@ -247,21 +246,27 @@ void RunRecord::write_files() {
     files_are_stale_ = true;
     fmt::print("warning: {}; tried again after the next epoch\n", error.what());
   }
+  write_for_other_programs();
 }
 
+// The run does not need them.
 void RunRecord::write_for_other_programs() {
-  if (events_) events_->write(state_.metrics);
-  if (has_csv_ && !state_.metrics.empty())
-    write_file_atomically(out_ / "metrics.csv", metrics_as_csv(state_.metrics), system_files_without_links());
+  try {
+    others_are_stale_ = true;
+    if (events_) events_->write(state_.metrics);
+    if (has_csv_ && !state_.metrics.empty())
+      write_file_atomically(out_ / "metrics.csv", metrics_as_csv(state_.metrics), system_files_without_links());
+    others_are_stale_ = false;
+  } catch (const Error& error) {
+    fmt::print("warning: {}\n", error.what());
+  }
 }
 
 void RunRecord::write_files_for_sure() {
   if (!processes_.is_first()) return;
-  if (files_are_stale_) {
-    write_json_lines(out_ / "metrics.jsonl", state_.metrics);
-    write_for_other_programs();
-  }
+  if (files_are_stale_) write_json_lines(out_ / "metrics.jsonl", state_.metrics);
   write_bad_images(out_ / bad_images_name, bad_images(), known_bad_);
+  if (others_are_stale_) write_for_other_programs();
 }
 
 void RunRecord::rethrow_with_list(const Error& error, bool comes_back) const {

@@ -111,6 +111,7 @@ class RunRecord {
   double lap_ = 0;                                // when the last step was known to be done
   bool files_are_stale_ = false;                  // metrics.jsonl must be rewritten completely
   const bool has_csv_;
+  bool others_are_stale_ = false;  // the files for other programs could not be written
   std::optional<EventFolder> events_;
 };
 

@@ -54,10 +54,14 @@ bool Saver::is_due(std::int64_t steps_done) {
   return by_step || by_time || failed_;
 }
 
-void Saver::after_epoch(bool is_best) {
+void Saver::put_off() {
+  last_save_ = now_seconds();
+}
+
+bool Saver::saves_after_epoch(bool is_best) const {
   const double elapsed = now_seconds() - last_save_;
   const bool cheap = elapsed * cheap_share >= writer_.last_seconds() && (!failed_ || elapsed >= retry_seconds);
-  if (is_best || (every_.steps == 0 && every_.seconds == 0 && cheap)) save();
+  return is_best || (every_.steps == 0 && every_.seconds == 0 && cheap);
 }
 
 void Saver::report_failure() {

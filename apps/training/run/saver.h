@@ -36,7 +36,13 @@ class Saver {
   void after_step(std::int64_t steps_done) {
     if (is_due(steps_done)) save();
   }
-  void after_epoch(bool is_best);  // always saves the best one so far
+  // To be called after an epoch: whether it is to be saved. The best one so far always is.
+  bool saves_after_epoch(bool is_best) const;
+  void after_epoch(bool is_best) {
+    if (saves_after_epoch(is_best)) save();
+  }
+  // It was time to save, and nothing of use was there.
+  void put_off();
   // Saves and waits until it is done. Throws Error(io) if writing fails repeatedly.
   void save_for_sure();
 

@@ -40,10 +40,10 @@ bool RunSaver::after_step() {
     results_.finish();
     run_.batches.share_bad_images(run_.processes);
     first_alone(run_.processes, [this] {
-      // Finite weights may mend, but an earlier run is not replaced by weights that nobody can use yet.
-      const bool are_good =
-          run_.folder.replaces() ? has_usable_weights() : has_finite_weights(run_.learner.model().store);
-      if (are_good) saver_->save();  // else the next step says what is wrong
+      if (may_be_saved())
+        saver_->save();
+      else
+        saver_->put_off();
     });
   }
   return !agreed.ends;
@@ -51,9 +51,24 @@ bool RunSaver::after_step() {
 
 void RunSaver::after_epoch(bool is_best) {
   first_alone(run_.processes, [&] {
-    if (!run_.record.is_finished() && !would_replace_good_run() && has_usable_weights())
-      saver_->after_epoch(is_best);
+    if (run_.record.is_finished() || would_replace_good_run() || !saver_->saves_after_epoch(is_best)) return;
+    // Weights may mend as long as they are finite. A running statistic that is not stays so, and no step reads it.
+    if (run_.record.failure().empty()) check_weights(has_finite_weights(run_.learner.model().store));
+    if (has_usable_weights()) {
+      saver_->save();
+      return;
+    }
+    fmt::print("warning: the weights after step {} give no finite features, and were not saved\n",
+               run_.record.state().steps_done);
+    saver_->put_off();
   });
+}
+
+// Finite weights may mend. But an earlier run is not replaced by weights that nobody can use yet, or that no step has changed.
+bool RunSaver::may_be_saved() const {
+  if (!run_.folder.replaces()) return has_finite_weights(run_.learner.model().store);
+  const bool has_just_failed = run_.record.state().skipped_in_a_row > 0 || would_replace_good_run();
+  return !has_just_failed && has_usable_weights();
 }
 
 void RunSaver::at_end() {
@@ -73,7 +88,14 @@ void RunSaver::at_interrupt() {
                  interrupt_name());
       return;
     }
-    if (run_.record.failure().empty()) check_weights(has_finite_weights(run_.learner.model().store));
+    if (would_replace_good_run()) {
+      fmt::print("{}: this run has failed, and nothing was saved; the same command begins anew\n",
+                 interrupt_name());
+      return;
+    }
+    if (run_.record.failure().empty())
+      check_weights(run_.folder.replaces() ? has_usable_weights()
+                                           : has_finite_weights(run_.learner.model().store));
     save_for_sure();
     fmt::print("{}: a checkpoint of step {} was saved; the same command with --resume continues the run\n",
                interrupt_name(), steps);
@@ -85,10 +107,17 @@ bool RunSaver::has_usable_weights() const {
   if (!has_finite_weights(model.store)) return false;
   const PretrainOptions& o = run_.options;
   const bool is_gpu = run_.device == Device::cuda;
-  // A GPU has its plans for as many images as a measurement takes.
-  const std::int64_t count = is_gpu ? images_measured_at_once(o) : 1;
-  const bool are_usable = has_finite_outputs(
-      model, noise_images(count, o.image_size, o.pixel_statistics(), o.precision.compute, run_.device));
+  const bool measures = run_.evaluation.has_value() && o.knn_every > 0;
+  // A GPU has its plans, and its room, for as many images as a measurement takes.
+  const std::int64_t count = is_gpu && measures ? images_measured_at_once(o) : 1;
+  // Noise is no picture, and f16 ends at 65504.
+  const DType compute = o.precision.compute == DType::f16 ? DType::f32 : o.precision.compute;
+  bool are_usable = true;
+  try {
+    are_usable = has_finite_outputs(
+        model, noise_images(count, o.image_size, o.pixel_statistics(), compute, run_.device));
+  } catch (const OutOfMemory&) {  // beside the training step there is no room, and the weights are finite
+  }
   if (is_gpu) memory_pool(run_.device).trim();  // the training step has its own memory
   return are_usable;
 }

@@ -19,11 +19,13 @@ class RunSaver {
   RunSaver(const RunSaver&) = delete;
   RunSaver& operator=(const RunSaver&) = delete;
 
-  // Saves if it is time and the weights are finite; in the place of an earlier run, if they are of use. Returns false if a signal asks the run to end.
+  // Saves if it is time and the weights are finite; in the place of an earlier run, if they are of use and were changed.
+  // Returns false if a signal asks the run to end.
   bool after_step();
-  // Saves the best epoch so far, and others if that is cheap (Saver::after_epoch). Not the last one, because at_end()
-  // follows, not one of a run that has failed and would replace an earlier one, and none whose weights are of no use
-  // (usable_weights.h): the next steps may mend it, or end the run.
+  // Saves the best epoch so far, and others if that is cheap (Saver::saves_after_epoch). Not the last one, because at_end()
+  // follows, not one of a run that has failed and would replace an earlier one, and none whose weights give no finite
+  // features (usable_weights.h), which the next steps may mend. Throws Error(non_finite) if weights themselves are not
+  // finite.
   void after_epoch(bool is_best);
   // Writes all files of the run, and waits until they are on the disk. Writes nothing if the run was finished before and has
   // all its files, so that it can be started again on a full disk, or if it has failed and would replace an earlier run.
@@ -35,6 +37,7 @@ class RunSaver {
 
  private:
   bool would_replace_good_run() const;
+  bool may_be_saved() const;
   bool has_usable_weights() const;
   void check_weights(bool are_usable) const;
   void save_for_sure();

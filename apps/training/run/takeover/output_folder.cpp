@@ -98,9 +98,10 @@ const fs::path& checked_for_checkpoints(const fs::path& folder) {
     at = fs::absolute(at, ignored).lexically_normal();
     for (; at.has_relative_path(); at = at.parent_path()) {
       const fs::path run = at.parent_path();
-      check(at.filename() != "checkpoints" || !(holds_run(run) || SetAside(run, FolderOf::run).is_there()),
-            ExitCode::usage, "--out {}: {} is for the checkpoints of the run in {}; give another folder",
-            folder.string(), at.string(), run.string());
+      check(!is_folder_of_files(at.filename()) || !(holds_run(run) || SetAside(run, FolderOf::run).is_there()),
+            ExitCode::usage, "--out {}: {} is for the {} of the run in {}; give another folder",
+            folder.string(), at.string(), at.filename() == event_folder_name ? "events" : "checkpoints",
+            run.string());
     }
   }
   return folder;

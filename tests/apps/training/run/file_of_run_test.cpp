@@ -48,6 +48,11 @@ TEST_CASE("a file that is to be written is refused if its name is one of a run's
           set + " --out " + base + "/new --dry-run --gpu h100 --prediction " + run + "/plans.json" + tiny,
           "--prediction " + run + "/plans.json" + of_run);
 
+  const auto in_events =
+      run_program("linear_probe", set + " --epochs 1 --encoder " + run + "/encoder.safetensors --out " + run +
+                                      "/tensorboard/probe");
+  CHECK(in_events.code == 2);
+  CHECK(says(in_events, "/tensorboard is for the events of the run in " + run + "; give another folder\n"));
   for (const std::string place : {"/checkpoints", "/checkpoints/", "/checkpoints/probe"}) {
     for (const std::string program : {"linear_probe", "pretrain"}) {
       CAPTURE(place);

@@ -39,6 +39,23 @@ TEST_CASE("a run whose last update spoils the weights ends with code 7 and keeps
   }
 }
 
+TEST_CASE("a run whose steps are skipped replaces no earlier one, though it saves at every step") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  REQUIRE(run_program("pretrain", set + " --device cpu --out " + run + tiny).code == 0);
+  const auto earlier = folder_contents(run);
+  const auto result =
+      run_program("pretrain", set + " --device cpu --out " + run + tiny +
+                                  "--overwrite --on-nonfinite skip --checkpoint-every 1 --epochs 3 "
+                                  "--knn-every 0 --lr 1e30 --warmup-epochs 0");
+  CAPTURE(result.output);
+  CHECK(result.code == 7);
+  CHECK(is_one_line_error(result));
+  auto contents = folder_contents(run);
+  CHECK(contents.erase("non_finite.json") == 1);  // the list of what was skipped
+  CHECK(contents == earlier);
+}
+
 TEST_CASE("a resumed run whose last update spoils the weights leaves its checkpoint as it was") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run";

@@ -48,6 +48,21 @@ TEST_CASE("--resume: files take the place of links, and what these point to stay
   CHECK(read_bytes(run + "/bad_images.tsv") == before.at("bad_images.tsv"));  // its lines are kept
 }
 
+TEST_CASE("files of a run: lines with something behind them are not the same") {
+  const TemporaryFolder folder;
+  const std::vector<nlohmann::json> lines = {{{"epoch", 1}}, {{"epoch", 2}}};
+  const fs::path file = folder / "lines";
+  write_json_lines(file, lines);
+  CHECK(has_json_lines(file, lines));
+  const std::string bytes = read_bytes(file);
+  write_bytes(file, bytes + std::string(16, '\0'));  // as after a loss of power
+  CHECK(!has_json_lines(file, lines));
+  write_bytes(file, bytes.substr(0, bytes.size() - 1));
+  CHECK(!has_json_lines(file, lines));
+  write_json_lines(file, {});
+  CHECK(has_json_lines(file, {}));
+}
+
 TEST_CASE("files of a run: a link becomes a file with the same bytes, or goes if there are none to have") {
   const TemporaryFolder folder;
   const std::string bytes("a\0b\r\n", 5);

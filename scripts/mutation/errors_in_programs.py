@@ -36,7 +36,7 @@ ERRORS = [
      "nearest neighbours*"),
     ("apps/evaluation/nearest_neighbours.cpp", "queries.labels[static_cast<std::size_t>(first + q)]",
      "queries.labels[static_cast<std::size_t>(q)]", "nearest neighbours*"),
-    ("apps/training/accuracies.cpp", "extract_features(encoder, evaluation, options)", "extract_features(encoder, train, options)",
+    ("apps/training/accuracies.cpp", "extract_features(encoder, evaluation, options, &", "extract_features(encoder, train, options, &",
      "figures: nearest*"),
     ("encoder/visit_features.cpp", 'recipe("none", input.image_size)', 'recipe("probe", input.image_size)',
      "figures: a feature*"),
@@ -50,7 +50,7 @@ ERRORS = [
     ("apps/evaluation/classifying.cpp", "among_five_ += rank <= 5;", "among_five_ += rank <= 4;", "figures: the best five*"),
     ("apps/evaluation/classifying.cpp", "matched.push_back(place->second);", "matched.push_back(static_cast<std::int32_t>(i));",
      "figures: a classifier*"),
-    ("apps/evaluation/probe.cpp", "bias[i / static_cast<std::size_t>(dim_)] -= weight[i] * mean_[d];", "",
+    ("apps/evaluation/probe.cpp", "saved.bias[i / static_cast<std::size_t>(dim_)] -= saved.weight[i] * mean_[d];", "",
      "figures: accuracy*"),
     # ---- constants
     ("data/views/augment.cpp", "shorter_side(size)", "size <= 64 ? size : (std::int64_t{size} * 240 + 112) / 224",

@@ -310,7 +310,7 @@ TEST_CASE("export, embed and --weights do what they promise") {
         run_program("embed", t.set + " --encoder " + t.encoder + " --split test --out " + features_file), 2,
         "--split");
     expect_error(run_program("embed", t.set + " --encoder " + t.classifier + " --out " + features_file), 4,
-                 "not an encoder");
+                 "it is a classifier and holds no encoder; give ");
     expect_error(run_program("embed", t.set + " --encoder " + t.encoder + " --classifier " + t.encoder +
                                           " --out " + features_file),
                  4, "holds no classifier");

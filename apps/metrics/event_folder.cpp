@@ -10,10 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <ctime>
 #include <fstream>
-#include <optional>
 #include <system_error>
 #include <utility>
 

@@ -22,7 +22,7 @@ ERRORS_IN_LIBRARY = [
      'event.set_step(line.value("epoch", std::int64_t{0}) - 1);', "events: every number*"),
     ("apps/metrics/event_record.cpp", "checksum >> 15 | checksum << 17", "checksum >> 17 | checksum << 15", "events: checksums*"),
     ("apps/metrics/event_folder.cpp", "fs::remove(other, ignored);", "", "events: an epoch is appended*"),
-    ("apps/metrics/metrics_csv.cpp", 'if (name != "epoch") columns[name] = true;', "columns[name] = true;", "metrics as CSV*"),
+    ("apps/metrics/metrics_csv.cpp", 'if (name != "epoch") columns.insert(name);', "columns.insert(name);", "metrics as CSV*"),
     # ---- shards from elsewhere
     ("data/sets/shards/shard_list.cpp", "has_leading_zero(first) || has_leading_zero(last)", "has_leading_zero(last)",
      "given shards: ranges*"),

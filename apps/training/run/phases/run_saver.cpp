@@ -53,8 +53,9 @@ void RunSaver::after_epoch(bool is_best) {
   first_alone(run_.processes, [&] {
     if (run_.record.is_finished() || would_replace_good_run() || !saver_->saves_after_epoch(is_best)) return;
     // Weights may mend as long as they are finite. A running statistic that is not stays so, and no step reads it.
-    if (run_.record.failure().empty()) check_weights(has_finite_weights(run_.learner.model().store));
-    if (has_usable_weights()) {
+    const bool are_finite = has_finite_weights(run_.learner.model().store);
+    if (run_.record.failure().empty()) check_weights(are_finite);
+    if (are_finite && gives_finite_features()) {
       saver_->save();
       return;
     }
@@ -103,8 +104,10 @@ void RunSaver::at_interrupt() {
 }
 
 bool RunSaver::has_usable_weights() const {
-  const ContrastiveModel& model = run_.learner.model();
-  if (!has_finite_weights(model.store)) return false;
+  return has_finite_weights(run_.learner.model().store) && gives_finite_features();
+}
+
+bool RunSaver::gives_finite_features() const {
   const PretrainOptions& o = run_.options;
   const bool is_gpu = run_.device == Device::cuda;
   const bool measures = run_.evaluation.has_value() && o.knn_every > 0;
@@ -115,7 +118,7 @@ bool RunSaver::has_usable_weights() const {
   bool are_usable = true;
   try {
     are_usable = has_finite_outputs(
-        model, noise_images(count, o.image_size, o.pixel_statistics(), compute, run_.device));
+        run_.learner.model(), noise_images(count, o.image_size, o.pixel_statistics(), compute, run_.device));
   } catch (const OutOfMemory&) {  // beside the training step there is no room, and the weights are finite
   }
   if (is_gpu) memory_pool(run_.device).trim();  // the training step has its own memory

@@ -39,6 +39,7 @@ class RunSaver {
   bool would_replace_good_run() const;
   bool may_be_saved() const;
   bool has_usable_weights() const;
+  bool gives_finite_features() const;
   void check_weights(bool are_usable) const;
   void save_for_sure();
 

@@ -193,9 +193,9 @@ std::vector<std::string> names_of_others(const fs::path& run) {
     std::error_code ignored;
     const bool is_subfolder = fs::symlink_status(run / name, ignored).type() == fs::file_type::directory;
     if (is_subfolder && name == folders_of_files[0]) continue;
-    const std::vector<std::string> events = names_in(run / name, is_event_file_name);
-    const std::int64_t own = name == event_folder_name ? static_cast<std::int64_t>(events.size()) : 0;
-    const std::int64_t files = is_subfolder ? visible_files_below(run / name) - own : 0;
+    std::int64_t files = is_subfolder ? visible_files_below(run / name) : 0;
+    if (is_subfolder && name == event_folder_name)
+      files -= static_cast<std::int64_t>(names_in(run / name, is_event_file_name).size());
     if (is_subfolder && files > 0)
       others.push_back(fmt::format("{}/ ({})", name, counted(files, "file")));
     else if (!is_subfolder && !is_output(run / name))

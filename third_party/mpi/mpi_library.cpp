@@ -1,68 +1,24 @@
 #include <kindred/engine/error.h>
 #include <kindred/third_party/mpi/mpi_library.h>
 #include <kindred/third_party/search/dynamic_library.h>
+#include <kindred/third_party/search/program_module.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <string_view>
-#include <vector>
 
-// KINDRED_WITHOUT_MPI: why this build has no module, "" if it has one. KINDRED_LIBRARIES_FROM_PROGRAMS: the folder of
-// libraries, as seen from that of programs. Both are from third_party/CMakeLists.txt.
+// KINDRED_WITHOUT_MPI: why this build has no module, "" if it has one; from third_party/CMakeLists.txt.
 
 namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* module_name = "libkindred_mpi.so";
-
-std::string module_of_environment() {
-  const char* const path = secure_getenv("KINDRED_MPI_MODULE");
-  return path == nullptr ? "" : path;
-}
-
-// In the order in which they are tried.
-std::vector<fs::path> module_places() {
-  std::error_code error;
-  const fs::path programs = fs::read_symlink("/proc/self/exe", error).parent_path();
-  if (error) return {};
-  std::vector<fs::path> places;
-  for (const char* folder : {
-           ".", KINDRED_LIBRARIES_FROM_PROGRAMS "/kindred",
-           "../../" KINDRED_LIBRARIES_FROM_PROGRAMS "/kindred",  // of programs in share/kindred/bin
-           "../third_party", "../../third_party"                 // of the build, and of its emulated programs
-       })
-    places.push_back((programs / folder / module_name).lexically_normal());
-  return places;
-}
-
-// "" if there is none.
-fs::path module_file() {
-  std::error_code error;
-  if (const std::string given = module_of_environment(); !given.empty())
-    return fs::is_regular_file(given, error) ? fs::absolute(given, error) : fs::path();
-  for (const fs::path& place : module_places())
-    if (fs::is_regular_file(place, error)) return place;
-  return {};
-}
-
-std::string why_no_module() {
-  if (const std::string given = module_of_environment(); !given.empty())
-    return fmt::format("KINDRED_MPI_MODULE is {}, which is no file; expected a {}", given, module_name);
-  constexpr std::string_view left_out = KINDRED_WITHOUT_MPI;
-  if (!left_out.empty()) return std::string(left_out);
-  std::string text;
-  for (const fs::path& place : module_places())
-    text += (text.empty() ? "" : ", ") + place.parent_path().string();
-  return fmt::format("{} is in none of {}; copy it there, or name its path in KINDRED_MPI_MODULE", module_name,
-                     text);
-}
+constexpr ProgramModule mpi_module{"libkindred_mpi.so", "KINDRED_MPI_MODULE", KINDRED_WITHOUT_MPI};
 
 const MpiCalls& open_module() {
-  const fs::path file = module_file();
-  check(!file.empty(), ExitCode::device, "several processes need MPI, and {}", why_no_module());
+  const fs::path file = module_file(mpi_module);
+  check(!file.empty(), ExitCode::device, "several processes need MPI, and {}", why_no_module(mpi_module));
   const DynamicLibrary library({file.string()});
   check(library.is_open(), ExitCode::device,
         "several processes need MPI, and {} does not open: {}; install the MPI that it was built with (of Open "
@@ -84,7 +40,7 @@ const MpiCalls& mpi_calls() {
 }
 
 bool mpi_module_found() {
-  return !module_file().empty();
+  return !module_file(mpi_module).empty();
 }
 
 std::string why_no_mpi() {

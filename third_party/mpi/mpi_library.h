@@ -1,8 +1,7 @@
 // Finds and opens libkindred_mpi.so, the module that calls MPI (calls.h), when a run has more than one process. A program
 // that trains alone never opens it, and needs no MPI on its machine.
 //
-// Looked for beside the program, in ../lib/kindred from there, and where the build puts it; KINDRED_MPI_MODULE, the path of
-// the file, comes before all of these.
+// Where it is looked for: third_party/search/program_module.h. KINDRED_MPI_MODULE may have the path of the file.
 #pragma once
 
 #include <kindred/third_party/mpi/calls.h>

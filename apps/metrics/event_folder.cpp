@@ -1,5 +1,7 @@
 #include <kindred/apps/metrics/event_folder.h>
 #include <kindred/apps/metrics/flat_metrics.h>
+#include <kindred/apps/metrics/picture_file.h>
+#include <kindred/apps/metrics/visible_text.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
 #include <kindred/engine/files/make_folders.h>
@@ -12,6 +14,7 @@
 #include <cerrno>
 #include <ctime>
 #include <fstream>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -86,6 +89,25 @@ std::string record_of_version(double wall_time) {
   return framed(event.SerializeAsString());
 }
 
+// Nothing if there is no such picture.
+std::string record_of_picture(const fs::path& file, double wall_time) {
+  const std::optional<PictureFile> found = file.empty() ? std::nullopt : read_picture(file);
+  if (!found) return {};
+  kindred_events::Event event;
+  event.set_wall_time(wall_time);
+  event.set_step(0);
+  kindred_events::Figure& figure = *event.mutable_summary()->add_figures();
+  figure.set_tag(visible_text(file.stem().string()));
+  figure.mutable_note()->mutable_shown_by()->set_name("images");
+  figure.mutable_note()->set_description(visible_lines(found->text));
+  kindred_events::Picture& picture = *figure.mutable_picture();
+  picture.set_height(found->height);
+  picture.set_width(found->width);
+  picture.set_colorspace(3);
+  picture.set_encoded(found->jpeg);
+  return framed(event.SerializeAsString());
+}
+
 std::vector<fs::path> files_of_ours(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -135,7 +157,8 @@ void EventFolder::write_all(const std::vector<nlohmann::json>& lines) {
   file_.clear();
   if (lines.empty()) return;
   make_folders(folder_.string(), folder_);
-  std::string records = record_of_version(seconds_since_1970(lines.front()));
+  const double began = seconds_since_1970(lines.front());
+  std::string records = record_of_version(began) + record_of_picture(picture_, began);
   for (const nlohmann::json& line : lines) records += record_of_epoch(line);
   const std::vector<fs::path> earlier = files_of_ours(folder_);
   const fs::path file = name_after(earlier, folder_);

@@ -17,6 +17,8 @@ inline constexpr const char* event_folder_name = "tensorboard";
 // The names of our files, in the order of their numbers, and whether a name is one of them.
 std::string event_file_name(std::int64_t number);
 bool is_event_file_name(const std::string& name);
+// The same for all files that we put into the folder: those of events, and the projector's (projector_files.h).
+bool is_name_in_event_folder(const std::string& name);
 
 // False in a build without protobuf, which writes no events.
 bool writes_events();
@@ -24,9 +26,13 @@ bool writes_events();
 // One file of events for the epochs whose lines metrics.jsonl has. The step of an event is its epoch. Every number of a line is
 // a scalar by its name of visit_metrics(), as "features/alignment"; what counts values ("features/positives_histogram") is a
 // histogram. What is null was not measured and has no event.
+//
+// Before the epochs, at step 0, stands a picture, if its file is there when the file of events is begun: a JPEG with a text
+// (picture_file.h), which becomes its description. Its name is that of the file, without the ending.
 class EventFolder {
  public:
-  explicit EventFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  explicit EventFolder(std::filesystem::path folder, std::filesystem::path picture = {})
+      : folder_(std::move(folder)), picture_(std::move(picture)) {}
 
   // Appends the last line's event if this process has written all others, and otherwise writes a file with all and removes
   // those of earlier processes: after a crash one may be cut off, or have come further than the run. Throws Error(io).
@@ -35,7 +41,7 @@ class EventFolder {
  private:
   void write_all(const std::vector<nlohmann::json>& lines);
 
-  const std::filesystem::path folder_;
+  const std::filesystem::path folder_, picture_;
   std::filesystem::path file_{};  // of this process; empty: it has written none
   std::size_t written_ = 0;       // lines whose events are in the file
 };

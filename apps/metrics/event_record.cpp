@@ -1,4 +1,5 @@
 #include <kindred/apps/metrics/event_folder.h>
+#include <kindred/apps/metrics/projector_files.h>
 
 #include <fmt/core.h>
 
@@ -40,6 +41,10 @@ std::string event_file_name(std::int64_t number) {
 
 bool is_event_file_name(const std::string& name) {
   return name.starts_with(event_file_begins) && name.ends_with(event_file_ends);
+}
+
+bool is_name_in_event_folder(const std::string& name) {
+  return is_event_file_name(name) || is_projector_file_name(name);
 }
 
 std::uint32_t crc32c(std::string_view data) {

@@ -2,9 +2,11 @@
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/training/accuracies.h>
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/data/sets/subset.h>
 #include <kindred/engine/memory.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace kindred {
 namespace {
@@ -20,6 +22,18 @@ FeatureOptions feature_options(const PretrainOptions& o, Device device) {
   options.workers = static_cast<int>(o.workers);
   options.stop = [] { return interrupt_signal() != 0; };
   return options;
+}
+
+// Which images the rows of features are of: all up to the last row but those that could not be read. `bad` is in the order
+// of the images.
+std::vector<std::int64_t> readable_rows(std::int64_t rows, const std::vector<BadImage>& bad) {
+  std::vector<std::int64_t> readable;
+  auto next = bad.begin();
+  for (std::int64_t i = 0; static_cast<std::int64_t>(readable.size()) < rows; ++i) {
+    while (next != bad.end() && next->index < i) ++next;
+    if (next == bad.end() || next->index != i || next->outcome != Outcome::rejected) readable.push_back(i);
+  }
+  return readable;
 }
 
 // What the first process has. Machines of different kinds round differently, and all must judge the run alike.
@@ -53,14 +67,16 @@ std::int64_t images_measured_at_once(const PretrainOptions& o) {
 }
 
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device device, const Dataset& train,
-                              const Dataset& evaluation, std::int64_t most_images) {
+                              const Dataset& evaluation, std::int64_t most_images, MeasuredImages* measured) {
   FeatureOptions options = feature_options(o, device);
   options.limit = most_images;
   options.what = "neighbours";
   const ResNet& encoder = learner.model().encoder;
   const FeatureTable bank = extract_features(encoder, train, options);
   Accuracies accuracies;
-  const FeatureTable queries = extract_features(encoder, evaluation, options, &accuracies.bad_images);
+  if (measured != nullptr) *measured = {};
+  const Dataset looked_at = evenly_spread(evaluation, most_images);
+  FeatureTable queries = extract_features(encoder, looked_at, options, &accuracies.bad_images);
   if (std::any_of(accuracies.bad_images.begin(), accuracies.bad_images.end(),
                   [](const BadImage& image) { return image.outcome == Outcome::rejected; }))
     accuracies.chance = chance_among(queries.labels, evaluation.classes());
@@ -75,6 +91,11 @@ Accuracies measure_accuracies(Learner& learner, const PretrainOptions& o, Device
                queries.labels);
     accuracies.classifier = scores.top1();
     accuracies.classifier_top5 = scores.top5();
+  }
+  if (measured != nullptr) {
+    measured->rows = readable_rows(queries.rows(), accuracies.bad_images);
+    measured->images = looked_at;
+    measured->features = std::move(queries);
   }
   return of_first_process(accuracies);
 }

@@ -32,6 +32,13 @@ struct Accuracies {
   std::vector<BadImage> bad_images{};
 };
 
+// The evaluation images that were looked at, and the features of those that could be read.
+struct MeasuredImages {
+  std::optional<Dataset> images{};   // empty: none could be read
+  std::vector<std::int64_t> rows{};  // [features.rows()]: which of the images each row is of
+  FeatureTable features{};
+};
+
 // So many images of a set are measured during training.
 inline constexpr std::int64_t most_images_measured = 10000;
 
@@ -43,11 +50,14 @@ std::int64_t images_measured_at_once(const PretrainOptions& options);
 // needs a forward pass. Values are empty if no image could be read. If a signal interrupts the measurement,
 // they are those of the images so far.
 //
+// `measured`, if it is given, gets the evaluation images with their features: the same in every process.
+//
 // The processes of world() share the work of this function and of the next, so all of them must call it. Each gets the
 // same values.
 Accuracies measure_accuracies(Learner& learner, const PretrainOptions& options, Device device,
                               const Dataset& train, const Dataset& evaluation,
-                              std::int64_t most_images = most_images_measured);
+                              std::int64_t most_images = most_images_measured,
+                              MeasuredImages* measured = nullptr);
 
 // The scores of the classifier that cross-entropy trains, on all images of a set that can be read. If a signal
 // interrupts the measurement, those of the images so far.

@@ -61,6 +61,9 @@ std::vector<AnyOptionRow> image_and_folder_rows() {
           .recorded_if([](const O& o) { return o.no_tensorboard; }),
       Switch("--metrics-csv", "metrics_csv", "also write OUT/metrics.csv after every epoch", &O::metrics_csv)
           .recorded_if([](const O& o) { return o.metrics_csv; }),
+      Switch("--report", "report", "also draw OUT/report.html, a page about the run, after every epoch",
+             &O::report)
+          .recorded_if([](const O& o) { return o.report; }),
       Switch("--strict", "strict", "fail on the first unreadable or damaged image", &O::strict),
       Count("--keep-checkpoints", "keep_checkpoints", "the newest N stay, and the best", &O::keep_checkpoints)
           .shown()

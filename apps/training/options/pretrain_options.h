@@ -108,6 +108,7 @@ struct PretrainOptions {
   bool resume_names_run = false;  // --resume has the path of a run, which should be there
   bool deterministic = false;
   bool no_tensorboard = false, metrics_csv = false;  // files beside metrics.jsonl
+  bool report = false;                               // draw report_page_name
   // The processes that train together: as many as were started, or with dry_run as many as the prediction is for. Each has
   // batch_size / processes images of every batch.
   std::int64_t processes = 1;

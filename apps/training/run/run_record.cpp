@@ -3,6 +3,7 @@
 #include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/messages/figure_text.h>
 #include <kindred/apps/metrics/metrics_csv.h>
+#include <kindred/apps/metrics/picture_file.h>
 #include <kindred/apps/training/diagnosis.h>
 #include <kindred/apps/training/run/non_finite.h>
 #include <kindred/apps/training/run/run_folder.h>
@@ -35,7 +36,7 @@ RunRecord::RunRecord(const PretrainOptions& options, const Dataset& train, std::
       advice_(advice_on_non_finite(loss_options(options))),
       bad_images_(std::move(bad_images)),
       has_csv_(options.metrics_csv) {
-  if (!options.no_tensorboard) events_.emplace(out_ / event_folder_name);
+  if (!options.no_tensorboard) events_.emplace(out_ / event_folder_name, out_ / views_sheet_name);
   state_.data = data_fingerprint(train);
 }
 

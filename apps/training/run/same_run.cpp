@@ -20,14 +20,33 @@ namespace {
 
 // Settings that may change without changing the final weights of a run. The data set is compared by its
 // fingerprint.
-constexpr std::array<std::string_view, 26> free_settings = {
-    "workers",        "steps_per_launch", "device",           "data",
-    "knn_every",      "recipe",           "augment",          "max_bad",
-    "strict",         "checkpoint_every", "keep_checkpoints", "on_nonfinite",
-    "images",         "val_fraction",     "val_seed",         "labels",
-    "split",          "evaluated_on",     "early_stop",       "processes",
-    "shards",         "val_shards",       "shard_cache",      "shard_timeout",
-    "no_tensorboard", "metrics_csv"};
+constexpr std::array<std::string_view, 27> free_settings = {"workers",
+                                                            "steps_per_launch",
+                                                            "device",
+                                                            "data",
+                                                            "knn_every",
+                                                            "recipe",
+                                                            "augment",
+                                                            "max_bad",
+                                                            "strict",
+                                                            "checkpoint_every",
+                                                            "keep_checkpoints",
+                                                            "on_nonfinite",
+                                                            "images",
+                                                            "val_fraction",
+                                                            "val_seed",
+                                                            "labels",
+                                                            "split",
+                                                            "evaluated_on",
+                                                            "early_stop",
+                                                            "processes",
+                                                            "shards",
+                                                            "val_shards",
+                                                            "shard_cache",
+                                                            "shard_timeout",
+                                                            "no_tensorboard",
+                                                            "metrics_csv",
+                                                            "report"};
 
 // Settings that config.json has only if they are not the usual ones (OptionRow::recorded_if), and that no other setting
 // goes along with. To leave them out is a change too.

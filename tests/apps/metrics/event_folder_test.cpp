@@ -1,11 +1,15 @@
 // What TensorBoard and spreadsheets read of a run. tests/golden/check_events.py reads the files with TensorBoard itself.
 #include "../../engine/temporary_folder.h"
 #include "../../errors.h"
+#include "event_reader.h"
 
 #include <kindred/apps/metrics/event_folder.h>
 #include <kindred/apps/metrics/metrics_csv.h>
+#include <kindred/apps/metrics/picture_file.h>
+#include <kindred/data/images/jpeg_writer.h>
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>  // defines: mkfifo
 
 #include <cstring>
 #include <filesystem>
@@ -17,28 +21,14 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
+using test::pictures_of;
+using test::records_of;
 
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   if (fs::exists(folder))
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
   return files;
-}
-
-// The data of each record of a file, whose checksums must be right.
-std::vector<std::string> records_of(const std::string& bytes) {
-  std::vector<std::string> records;
-  std::size_t at = 0;
-  while (at < bytes.size()) {
-    std::uint64_t length = 0;
-    REQUIRE(at + 12 <= bytes.size());
-    std::memcpy(&length, bytes.data() + at, sizeof(length));
-    REQUIRE(at + 16 + length <= bytes.size());
-    records.push_back(bytes.substr(at + 12, length));
-    CHECK(bytes.substr(at, 16 + length) == framed(records.back()));
-    at += 16 + length;
-  }
-  return records;
 }
 
 // A field of protobuf: its number and kind, and the bytes of a text or of a f32.
@@ -139,6 +129,83 @@ TEST_CASE("events: a folder that cannot be written is said, and all is written w
   events.write({line_of(1, 2), line_of(2, 1)});
   REQUIRE(files_in(folder.path / "t").size() == 1);
   CHECK(records_of(read_bytes(files_in(folder.path / "t")[0].string())).size() == 3);
+}
+
+std::string jpeg_of(int height, int width) {
+  Image image(height, width);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * i / 7);
+  const std::vector<std::uint8_t> bytes = encode_jpeg(image, 90);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+TEST_CASE("events: the picture of a run stands before its epochs, and once after a crash" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  const fs::path picture = folder / "views.jpg";
+  const std::string hostile = "rows:\n\n    a\tb\x1b\xff\n", jpeg = with_text(jpeg_of(13, 29), hostile);
+  write_bytes(picture, jpeg);
+  std::vector<nlohmann::json> lines = {line_of(1, 2), line_of(2, 1)};
+  const auto the_picture = [&] {
+    const auto files = files_in(folder / "t");
+    REQUIRE(files.size() == 1);
+    const std::string bytes = read_bytes(files[0]);
+    CHECK(records_of(bytes).size() == 2 + lines.size());
+    const auto pictures = pictures_of(bytes);
+    REQUIRE(pictures.size() == 1);
+    return pictures[0];
+  };
+  {
+    EventFolder events(folder / "t", picture);
+    events.write({});  // no epoch yet
+    CHECK(files_in(folder / "t").empty());
+    events.write({lines[0]});
+    events.write(lines);
+  }
+  const test::PictureEvent written = the_picture();
+  CHECK(written.step == 0);
+  CHECK(written.tag == "views");
+  CHECK(written.height == 13);
+  CHECK(written.width == 29);
+  CHECK(written.colorspace == 3);
+  CHECK(written.encoded == jpeg);
+  CHECK(written.description == "rows:\n\n    a\\tb\\x1b\xef\xbf\xbd\n");
+  const fs::path file = files_in(folder / "t")[0];
+  const std::string whole = read_bytes(file);
+  write_bytes(file, whole.substr(0, whole.size() - 9));
+  EventFolder resumed(folder / "t", picture);
+  resumed.write(lines);
+  CHECK(the_picture().encoded == jpeg);
+  lines.push_back(line_of(3, 0.5));
+  resumed.write(lines);
+  CHECK(the_picture().encoded == jpeg);
+}
+
+TEST_CASE("events: what is no picture in its place is left out, and the epochs are there" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  const fs::path picture = folder / "views.jpg";
+  const auto check_none = [&](const std::string& name) {
+    CAPTURE(name);
+    EventFolder events(folder / name, picture);
+    events.write({line_of(1, 2)});
+    REQUIRE(files_in(folder / name).size() == 1);
+    const std::string bytes = read_bytes(files_in(folder / name)[0]);
+    CHECK(records_of(bytes).size() == 2);
+    CHECK(pictures_of(bytes).empty());
+  };
+  check_none("none");
+  fs::create_directory(picture);
+  check_none("folder");
+  fs::remove(picture);
+  REQUIRE(::mkfifo(picture.c_str(), 0600) == 0);  // to open it would wait
+  check_none("pipe");
+  fs::remove(picture);
+  write_bytes(folder / "elsewhere.jpg", jpeg_of(4, 4));
+  fs::create_symlink(folder / "elsewhere.jpg", picture);
+  check_none("link");
+  fs::remove(picture);
+  write_bytes(picture, "the user's");
+  check_none("text");
 }
 
 TEST_CASE("metrics as CSV: a column for every number that any epoch has") {

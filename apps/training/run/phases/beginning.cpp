@@ -2,6 +2,7 @@
 #include <kindred/apps/training/run/phases/beginning.h>
 #include <kindred/apps/training/run/run_record.h>
 #include <kindred/apps/training/run/shared/shared_start.h>
+#include <kindred/apps/training/run/sheet/views_sheet.h>
 #include <kindred/apps/training/run/start.h>
 
 #include <nlohmann/json.hpp>
@@ -51,6 +52,8 @@ Beginning begin_run(const RunParts& run, const nlohmann::json& facts) {
     nlohmann::json written = facts;
     if (!beginning.weights_checksum.empty()) written[weights_checksum] = beginning.weights_checksum;
     start.done(config, written);
+    if (!run.record.is_finished())
+      write_views_sheet(run.options.out, run.train, run.options.view_groups, run.options.seed);
   });
   share_beginning(run);
   return beginning;

@@ -36,6 +36,7 @@ ExitCode end_finished(const RunParts& run, RunSaver& saver) {
   saver.at_end();
   if (failure.empty() && loss_options(run.options).classifies() && !finish_classifier(run))
     return end_interrupted(run, saver);
+  if (failure.empty()) run.draw_page(PageMoment::end);
   const std::optional<std::int64_t> best = run.record.best_epoch();
   fmt::print("{}", closing_files(run.options, run.record.bad_images().size(), best));
   check(failure.empty(), ExitCode::non_finite, "{}", failure);
@@ -47,6 +48,7 @@ ExitCode end_interrupted(const RunParts& run, RunSaver& saver) {
   results_follow();
   run.batches.share_bad_images(run.processes);
   saver.at_interrupt();
+  run.draw_page(PageMoment::stop);
   return ExitCode::interrupted;
 }
 

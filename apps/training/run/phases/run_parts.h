@@ -5,6 +5,8 @@
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/device.h>
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 
 namespace kindred {
@@ -14,6 +16,9 @@ class Learner;
 class OutputFolder;
 class RunRecord;
 struct PretrainOptions;
+
+// When the page of a run is drawn (--report): an epoch has ended; the run was stopped, and can go on; it has ended.
+enum class PageMoment : std::uint8_t { epoch, stop, end };
 
 // All of them must outlive whoever keeps a copy of this.
 struct RunParts {
@@ -26,6 +31,13 @@ struct RunParts {
   Learner& learner;
   RunRecord& record;
   const Communicator& processes = world();
+  // Draws the page. Those who draw it know of runs (apps/report), so a run is given this and cannot call them. It never throws.
+  // Empty: the program draws none.
+  std::function<void(const RunParts& run, PageMoment moment)> page{};
+
+  void draw_page(PageMoment moment) const {
+    if (page) page(*this, moment);
+  }
 };
 
 }  // namespace kindred

@@ -5,6 +5,8 @@
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/phases/run_reports.h>
 #include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/shared/shared_start.h>
+#include <kindred/apps/training/run/sheet/projector.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/step_parts.h>
 
@@ -39,7 +41,8 @@ std::optional<Accuracies> RunReports::measure_epoch() {
   const bool due = o.knn_every > 0 && (epoch % o.knn_every == 0 || epoch == o.epochs);
   Accuracies accuracies;
   if (run_.evaluation && due)
-    accuracies = measure_accuracies(run_.learner, o, run_.device, run_.train, *run_.evaluation);
+    accuracies = measure_accuracies(run_.learner, o, run_.device, run_.train, *run_.evaluation,
+                                    most_images_measured, o.no_tensorboard ? nullptr : &measured_);
   if (agreed_interrupt_signal(run_.processes) != 0) return std::nullopt;
   if (run_.evaluation && due) run_.record.know_bad_evaluation(accuracies.bad_images);
   run_.record.add_seconds(now_seconds() - start);
@@ -68,7 +71,15 @@ bool RunReports::report_epoch(const Accuracies& accuracies) {
   EpochFigure figure = report.figure(run_.evaluation && run_.options.knn_every > 0);
   if (run_.evaluation && figure.kind != "loss") figure.measured_on = images_of_part(*run_.evaluation);
   if (record.has_diverged()) figure.score.reset();  // the model has not learned
-  return record.end_epoch(report, figure);
+  const bool is_best = record.end_epoch(report, figure);
+  if (record.is_finished() && record.failure().empty() && measured_.images)
+    first_alone(run_.processes, [&] {
+      const PretrainOptions& o = run_.options;
+      write_projector(o.out, *measured_.images, measured_.rows, measured_.features, o.resize,
+                      static_cast<int>(o.workers), report.epoch);
+    });
+  run_.draw_page(PageMoment::epoch);
+  return is_best;
 }
 
 }  // namespace kindred

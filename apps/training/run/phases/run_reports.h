@@ -26,8 +26,9 @@ class RunReports {
   // After the last step of an epoch: its accuracies, which are empty if none is due. Returns nullopt if a signal interrupts
   // the run.
   std::optional<Accuracies> measure_epoch();
-  // Prints the epoch's figures and warnings, and ends it in the record. Returns true if it is the best so far. Throws
-  // Error(data) if the processes have met too many bad images together.
+  // Prints the epoch's figures and warnings, ends it in the record, and draws the run's page; after the
+  // last epoch it writes the projector's files. Returns true if it is the best so
+  // far. Throws Error(data) if the processes have met too many bad images together.
   bool report_epoch(const Accuracies& accuracies);
 
  private:
@@ -36,6 +37,7 @@ class RunReports {
   Diagnosis& diagnosis_;
   const LossOptions loss_;
   const double collapse_loss_;            // the loss of equal features
+  MeasuredImages measured_{};             // of the last measurement, for the projector
   GradientSums::Figures gradients_told_;  // at the end of the last epoch
 };
 

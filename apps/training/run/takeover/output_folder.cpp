@@ -1,5 +1,6 @@
 #include <kindred/apps/console/ending/made_folders.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/metrics/picture_file.h>
 #include <kindred/apps/training/run/takeover/beside_run.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/engine/error.h>
@@ -19,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What a start writes before there are results. metrics.jsonl has no line then.
-constexpr const char* files_of_start[] = {"config.json",    "metrics.jsonl",   "plans.json",
-                                          "bad_images.tsv", "non_finite.json", first_save_name};
+constexpr const char* files_of_start[] = {"config.json",     "metrics.jsonl", "plans.json",    "bad_images.tsv",
+                                          "non_finite.json", first_save_name, views_sheet_name};
 
 // Creates the output folder. Returns the folders that were missing, the innermost first.
 std::vector<fs::path> make_output_folder(const fs::path& folder) {

@@ -1,3 +1,4 @@
+#include <kindred/apps/metrics/picture_file.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/takeover/own_files.h>
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 12> names_of_run = {"config.json",
+constexpr std::array<std::string_view, 14> names_of_run = {"config.json",
                                                            "metrics.jsonl",
                                                            "metrics.csv",
                                                            "encoder.safetensors",
@@ -26,6 +27,8 @@ constexpr std::array<std::string_view, 12> names_of_run = {"config.json",
                                                            "bad_images.tsv",
                                                            "non_finite.json",
                                                            "plans.json",
+                                                           report_page_name,
+                                                           views_sheet_name,
                                                            "best_classifier.safetensors",
                                                            "checkpoint.safetensors",
                                                            "checkpoint.safetensors.damaged",
@@ -162,7 +165,7 @@ std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const Hid
   const bool has_results = is_hidden || holds_probe(folder) || holds_classifying_run(folder);
   add({}, has_results ? is_name_of_run_or_result : is_name_of_run);
   add(folders_of_files[0], is_checkpoint_name);
-  add(folders_of_files[1], is_event_file_name);
+  add(folders_of_files[1], is_name_in_event_folder);
   for (const std::string& name : folders_inside(folder)) {
     if (is_hidden)
       add(name, is_name_of_probe);
@@ -195,7 +198,7 @@ std::vector<std::string> names_of_others(const fs::path& run) {
     if (is_subfolder && name == folders_of_files[0]) continue;
     std::int64_t files = is_subfolder ? visible_files_below(run / name) : 0;
     if (is_subfolder && name == event_folder_name)
-      files -= static_cast<std::int64_t>(names_in(run / name, is_event_file_name).size());
+      files -= static_cast<std::int64_t>(names_in(run / name, is_name_in_event_folder).size());
     if (is_subfolder && files > 0)
       others.push_back(fmt::format("{}/ ({})", name, counted(files, "file")));
     else if (!is_subfolder && !is_output(run / name))
@@ -264,7 +267,9 @@ std::optional<std::string> foreign_file_of_start(const fs::path& folder) {
     }
     return "config.json";
   }
-  return has_content("plans.json") ? std::optional<std::string>("plans.json") : std::nullopt;
+  for (const char* const name : {"plans.json", views_sheet_name})
+    if (has_content(name)) return name;
+  return std::nullopt;
 }
 
 }  // namespace kindred

@@ -15,6 +15,9 @@ namespace kindred {
 inline constexpr const char* folders_of_files[] = {"checkpoints", event_folder_name};
 bool is_folder_of_files(const std::filesystem::path& name);
 
+// The page that --report draws.
+inline constexpr const char* report_page_name = "report.html";
+
 // What an output folder is for: a run of pretrain, or the result of linear_probe.
 enum class FolderOf { run, probe };
 

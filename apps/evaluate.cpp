@@ -1,5 +1,5 @@
-// Measures an encoder and its classifier on a labelled set, and how much of the accuracy survives ImageNet-C's
-// corruptions.
+// Measures an encoder and its classifier on a labelled set, how much of the accuracy survives ImageNet-C's corruptions, and
+// how well images of the same class are found by the encoder's features.
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/images/evaluated_on.h>
@@ -12,6 +12,8 @@
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/evaluation/features.h>
+#include <kindred/apps/evaluation/figures/class_figures.h>
+#include <kindred/apps/evaluation/figures/retrieval.h>
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/evaluation/known_images.h>
 #include <kindred/apps/evaluation/seen_images.h>
@@ -25,11 +27,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace kindred {
 namespace {
-
-constexpr std::size_t most_lines = 10;  // per list on the terminal; the JSON has everything
 
 struct Flags {
   DataFlags data;
@@ -38,20 +39,26 @@ struct Flags {
   std::vector<std::string> corruptions;
   std::vector<int> severities = {1, 2, 3, 4, 5};
   std::uint64_t seed = 0;
+  bool retrieval = false;
 };
 
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
   f.encoder.add_to(line);
-  line.add("--classifier", f.classifier,
-           "classifier.safetensors of a probe or of a run with cross_entropy, its folder, or a file with fc.*")
-      .required();
+  const Flag classifier = line.add(
+      "--classifier", f.classifier,
+      "classifier.safetensors of a probe or of a run with cross_entropy, its folder, or a file with fc.*; "
+      "only --retrieval works without one");
+  line.add_switch("--retrieval", f.retrieval,
+                  "how well an image finds those of its class: recall@1, 5 and 10, R-precision, MAP@R of the "
+                  "features");
   f.data.add_split_to(line,
                       "the images of a set to use (val if there are some, else test; all of class folders "
                       "without such parts)");
   const Flag corruptions =
       line.add("--corruptions", f.corruptions, "ImageNet-C's: all, or names separated by commas")
-          .separated_by(',');
+          .separated_by(',')
+          .needs(classifier);
   line.add("--severities", f.severities, "of the corruptions, 1 to 5, separated by commas (all)")
       .separated_by(',')
       .needs(corruptions);
@@ -73,6 +80,9 @@ std::vector<Corruption> chosen_corruptions(const Flags& f) {
 }
 
 void check_flags(const Flags& f) {
+  check(f.retrieval || !f.classifier.empty(), ExitCode::usage,
+        "--classifier is missing: expected classifier.safetensors of a probe; or give --retrieval, which needs "
+        "none");
   f.data.check_values();
   f.data.check_outside("--json", f.json);
   check_output_file("--json", f.json, "evaluation.json");
@@ -86,6 +96,10 @@ void check_flags(const Flags& f) {
   chosen_corruptions(f);
 }
 
+void end_if_stopped() {
+  end_if_interrupted("the evaluation was stopped, and nothing was written; the same command begins anew");
+}
+
 // One pass over the set.
 class Evaluation {
  public:
@@ -97,8 +111,8 @@ class Evaluation {
         classifier_(classifier),
         labels_(match_classes(classifier, dataset.class_names())) {}
 
-  Scores run(const std::string& what, const std::function<void(Batch&)>& change,
-             std::vector<BadImage>* bad) const {
+  Scores run(const std::string& what, const std::function<void(Batch&)>& change, std::vector<BadImage>* bad,
+             FeatureTable* kept = nullptr) const {
     Scores scores(classifier_.classes());
     FeatureOptions options = frozen_.features;
     options.what = what;
@@ -107,7 +121,11 @@ class Evaluation {
         [&](const Batch& batch, const Tensor& features) {
           std::vector<std::int32_t> labels;
           for (const std::int32_t of_set : batch.labels) labels.push_back(label(of_set));
-          scores.add(classifier_, finite_on_host(features), labels);
+          const Tensor rows = finite_on_host(features);
+          scores.add(classifier_, rows, labels);
+          if (kept == nullptr) return;
+          kept->features.insert(kept->features.end(), rows.data<float>(), rows.data<float>() + rows.numel());
+          kept->labels.insert(kept->labels.end(), batch.labels.begin(), batch.labels.end());
         },
         bad, change);
     check(scores.images() > 0, ExitCode::data, "{}: not one image could be read", flags_.data.path);
@@ -143,54 +161,6 @@ class Evaluation {
   const Classifier& classifier_;
   const std::vector<std::int32_t> labels_;
 };
-
-double accuracy_of(const Scores& scores, std::int64_t c) {
-  return static_cast<double>(scores.confused(c, c)) / static_cast<double>(scores.images_of(c));
-}
-
-void print_worst_classes(const Scores& scores, const std::vector<std::string>& names) {
-  std::vector<std::int64_t> order;
-  for (std::int64_t c = 0; c < static_cast<std::int64_t>(names.size()); ++c)
-    if (scores.images_of(c) > 0) order.push_back(c);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](auto a, auto b) { return accuracy_of(scores, a) < accuracy_of(scores, b); });
-  fmt::print("{}:\n", order.size() > most_lines ? "the classes that are hardest" : "classes");
-  order.resize(std::min(order.size(), most_lines));
-  for (const std::int64_t c : order) {
-    std::int64_t mistaken = -1;  // the class it is most often mistaken for
-    for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
-      if (other != c && scores.confused(c, other) > (mistaken < 0 ? 0 : scores.confused(c, mistaken)))
-        mistaken = other;
-    const std::string taken_for =
-        mistaken < 0 ? ""
-                     : fmt::format(", taken for {} {}", names[static_cast<std::size_t>(mistaken)],
-                                   counted(scores.confused(c, mistaken), "time"));
-    fmt::print("  {:.4f}  {}\n", accuracy_of(scores, c),
-               one_line(fmt::format("{} ({}){}", names[static_cast<std::size_t>(c)],
-                                    counted(scores.images_of(c), "image"), taken_for)));
-  }
-}
-
-nlohmann::json to_json(const Scores& scores, const std::vector<std::string>& names) {
-  nlohmann::json classes = nlohmann::json::array(), confusion = nlohmann::json::array();
-  for (std::int64_t c = 0; c < static_cast<std::int64_t>(names.size()); ++c) {
-    const std::int64_t images = scores.images_of(c);
-    classes.push_back({{"name", names[static_cast<std::size_t>(c)]},
-                       {"images", images},
-                       {"top1", images > 0 ? nlohmann::json(accuracy_of(scores, c)) : nlohmann::json()}});
-    nlohmann::json row = nlohmann::json::array();
-    for (std::int64_t other = 0; other < static_cast<std::int64_t>(names.size()); ++other)
-      row.push_back(scores.confused(c, other));
-    confusion.push_back(row);
-  }
-  return {{"images", scores.images()},
-          {"top1", scores.top1()},
-          {"top5", scores.top5()},
-          {"negative_log_likelihood", scores.negative_log_likelihood()},
-          {"expected_calibration_error", scores.calibration_error()},
-          {"classes", classes},
-          {"confusion", confusion}};  // [true class][predicted class]
-}
 
 // The errors and, if all severities were evaluated, each corruption's error relative to AlexNet's, and their
 // mean.
@@ -228,9 +198,35 @@ nlohmann::json evaluate_corruptions(const Flags& f, const Evaluation& evaluation
   return result;
 }
 
+void report_unreadable(std::vector<BadImage> bad, nlohmann::json& result) {
+  std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
+  result["unreadable"] = bad.size();
+  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
+}
+
+// Without a classifier.
+void evaluate_encoder_alone(const Flags& flags, const Dataset& dataset, const FrozenEncoder& frozen) {
+  const std::string warning = frozen.is_assumed ? "" : seen_images_warning(frozen.info, dataset);
+  if (!warning.empty()) fmt::print("{}\n", one_line(warning));
+  FeatureOptions options = frozen.features;
+  options.what = "embedding";
+  std::vector<BadImage> bad;
+  const FeatureTable table = extract_features(*frozen.encoder, dataset, options, &bad);
+  check(table.rows() > 0, ExitCode::data, "{}: not one image could be read", flags.data.path);
+  check_finite_features(table.features);
+  results_follow();
+  nlohmann::json result = {{"evaluated_on", evaluated_on(dataset, table.rows())}};
+  print_evaluated_on(dataset, table.rows());
+  result["retrieval"] = print_retrieval(table, end_if_stopped);
+  report_unreadable(std::move(bad), result);
+  if (!flags.json.empty()) write_json(flags.json, result);
+}
+
 int evaluate(int argc, char** argv) {
-  CommandLine line("Measures an encoder with its classifier: accuracy, calibration, confusion, corruptions.",
-                   "evaluate");
+  CommandLine line(
+      "Measures an encoder with its classifier: accuracy, calibration, confusion, corruptions; or alone: "
+      "retrieval.",
+      "evaluate");
   Flags flags;
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
@@ -241,9 +237,13 @@ int evaluate(int argc, char** argv) {
   const Dataset asked = open_labelled(flags.data);
   const auto frozen = flags.encoder.load();
   frozen->features.stop = [] {
-    end_if_interrupted("the evaluation was stopped, and nothing was written; the same command begins anew");
+    end_if_stopped();
     return false;
   };
+  if (flags.classifier.empty()) {
+    evaluate_encoder_alone(flags, asked, *frozen);
+    return 0;
+  }
   const Classifier classifier = load_classifier(flags.classifier, frozen->encoder->feature_dim);
   std::vector<std::string> warnings =
       seen_images_warnings(frozen->is_assumed ? nullptr : &frozen->info, classifier, asked);
@@ -263,7 +263,9 @@ int evaluate(int argc, char** argv) {
         smallest_corrupted_side);
 
   std::vector<BadImage> bad;
-  const Scores clean = evaluation.run("evaluating", {}, &bad);
+  FeatureTable table;
+  table.dim = frozen->encoder->feature_dim;
+  const Scores clean = evaluation.run("evaluating", {}, &bad, flags.retrieval ? &table : nullptr);
   results_follow();
   nlohmann::json result = to_json(clean, classifier.class_names);
   result["evaluated_on"] = evaluated_on(dataset, clean.images());
@@ -275,9 +277,8 @@ int evaluate(int argc, char** argv) {
   fmt::print("expected calibration error {:.4f}, negative log-likelihood {:.4f}\n", clean.calibration_error(),
              clean.negative_log_likelihood());
   if (!only_results_are_printed()) print_worst_classes(clean, classifier.class_names);
-  std::erase_if(bad, [](const BadImage& image) { return image.outcome != Outcome::rejected; });
-  result["unreadable"] = bad.size();
-  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
+  if (flags.retrieval) result["retrieval"] = print_retrieval(table, end_if_stopped);
+  report_unreadable(std::move(bad), result);
   if (!flags.corruptions.empty()) {
     fmt::print("errors under ImageNet-C's corruptions, severity {}:\n", fmt::join(flags.severities, " "));
     if (side != 224 && !only_results_are_printed())
@@ -289,7 +290,7 @@ int evaluate(int argc, char** argv) {
 }
 
 const Program evaluate_program(
-    "evaluate", "measures an encoder with its classifier: accuracy, calibration, confusion, corruptions",
+    "evaluate", "measures an encoder with its classifier: accuracy, calibration, corruptions, retrieval",
     evaluate);
 
 }  // namespace

@@ -1,0 +1,158 @@
+// Draws what report.cpp has put into the page: curves, bars, the confusion matrix. The map draws itself (map.js).
+//
+//   {"charts": [...], "bars": {...},            see charts.js
+//    "confusion": {"names": [...], "rows": [[...]], "of": [...]}}   images of each true class that were named each class, in the
+//                                               order in which they are drawn; "of": all images of the class, also if some of
+//                                               them were named a class that is not shown
+"use strict";
+
+const EMPTY_CELL = 0.03;  // the share of a row below which nothing is written into a cell
+
+// `share` of the way from the page's ground to a colour: larger shares are further, small ones can still be seen.
+function cellShade(ground, shade, share) {
+  const part = share <= 0 ? 0 : 0.12 + 0.88 * Math.sqrt(share);
+  const parse = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+  const from = parse(ground), to = parse(shade);
+  return from.map((value, i) => Math.round(value + (to[i] - value) * part));
+}
+
+function isDarkCell([r, g, b]) {
+  const light = (v) => (v <= 10 ? v / 3294 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * light(r) + 0.7152 * light(g) + 0.0722 * light(b) < 0.18;
+}
+
+function cutText(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length > 1 && context.measureText(letters.join("") + "…").width > width) letters.pop();
+  return letters.join("") + "…";
+}
+
+class ConfusionView {
+  constructor(box, data) {
+    this.data = data;
+    this.chosen = null;  // [row, column]
+    this.canvas = el("canvas", {tabindex: "0", role: "application", style: "display: block; max-width: 100%; cursor: crosshair",
+                                "aria-label": "Confusion matrix. Arrow keys go from cell to cell; each is told below."});
+    // Of one height, or the matrix would move away from under the pointer.
+    this.readout = el("p", {class: "soft", role: "status", style: "min-height: 4.7em"}, this.hint());
+    fill(box, this.readout, this.canvas);
+    this.box = box;
+    this.canvas.addEventListener("pointermove", (event) => this.point(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.point(event));
+    this.canvas.addEventListener("pointerleave", () => this.choose(null));
+    this.canvas.addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.draw()).observe(box);
+    onScheme(() => this.draw());
+    this.draw();
+  }
+
+  hint() {
+    return "Rows are the true classes, columns the ones that were named. Point at a cell, or go there with the arrow keys.";
+  }
+
+  layout() {
+    const count = this.data.names.length, width = Math.max(240, Math.min(this.box.clientWidth, 900));
+    const label = Math.min(150, Math.floor(width * 0.28));
+    const side = Math.max(3, Math.min(46, Math.floor((width - label - 2) / count)));
+    const hasColumnNames = side >= 13, top = hasColumnNames ? Math.min(110, label) : 7;
+    return {count, label, side, top, hasColumnNames, width: label + side * count + 2, height: top + side * count + 2};
+  }
+
+  draw() {
+    const place = this.place = this.layout(), {names, rows, of} = this.data;
+    const scale = window.devicePixelRatio || 1, context = this.canvas.getContext("2d");
+    this.canvas.width = Math.round(place.width * scale);
+    this.canvas.height = Math.round(place.height * scale);
+    this.canvas.style.width = place.width + "px";
+    this.canvas.style.height = place.height + "px";
+    context.scale(scale, scale);
+    const ground = color("ground"), family = getComputedStyle(document.body).fontFamily;
+    const shades = {right: color("c0"), wrong: color("c1"), ink: color("ink"), soft: color("soft")};
+    rows.forEach((row, r) => row.forEach((value, c) => {
+      const share = of[r] > 0 ? value / of[r] : 0, shade = cellShade(ground, r === c ? shades.right : shades.wrong, share);
+      const x = place.label + c * place.side, y = place.top + r * place.side;
+      context.fillStyle = `rgb(${shade.join(" ")})`;
+      context.fillRect(x, y, place.side - (place.side > 6 ? 1 : 0), place.side - (place.side > 6 ? 1 : 0));
+      if (place.side < 24 || value === 0 || share < EMPTY_CELL) return;
+      context.fillStyle = isDarkCell(shade) ? "#ffffff" : "#000000";
+      context.font = `${place.side >= 32 ? 12 : 10}px ${family}`;
+      context.textAlign = "center";
+      context.textBaseline = "middle";
+      context.fillText(cutText(context, integer(value), place.side - 2), x + place.side / 2, y + place.side / 2);
+    }));
+    this.names(context, names, shades.ink, family);
+    this.outline(context, shades.ink);
+  }
+
+  names(context, names, ink, family) {
+    const place = this.place, step = Math.max(1, Math.ceil(11 / place.side));
+    context.font = `${Math.min(12, Math.max(10, place.side - 2))}px ${family}`;
+    context.fillStyle = ink;
+    context.textBaseline = "middle";
+    names.forEach((name, i) => {
+      if (i % step !== 0) return;
+      const middle = i * place.side + place.side / 2;
+      context.textAlign = "right";
+      context.fillText(cutText(context, name, place.label - 8), place.label - 6, place.top + middle);
+      if (!place.hasColumnNames) return;
+      context.save();
+      context.translate(place.label + middle, place.top - 6);
+      context.rotate(-Math.PI / 2);
+      context.textAlign = "left";
+      context.fillText(cutText(context, name, place.top - 8), 0, 0);
+      context.restore();
+    });
+  }
+
+  outline(context, ink) {
+    if (!this.chosen) return;
+    const [row, column] = this.chosen, place = this.place;
+    context.strokeStyle = ink;
+    context.lineWidth = 2;
+    context.strokeRect(place.label + column * place.side, place.top + row * place.side, place.side, place.side);
+  }
+
+  point(event) {
+    const frame = this.canvas.getBoundingClientRect(), place = this.place;
+    const column = Math.floor(((event.clientX - frame.left) * place.width / frame.width - place.label) / place.side);
+    const row = Math.floor(((event.clientY - frame.top) * place.height / frame.height - place.top) / place.side);
+    const isInside = row >= 0 && column >= 0 && row < place.count && column < place.count;
+    this.choose(isInside ? [row, column] : null);
+  }
+
+  key(event) {
+    const step = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]}[event.key];
+    if (event.key === "Escape") this.choose(null);
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const last = this.place.count - 1, at = this.chosen || [0, 0];
+    this.choose(this.chosen ? at.map((value, i) => Math.min(last, Math.max(0, value + step[i]))) : at);
+  }
+
+  choose(cell) {
+    if (String(cell) === String(this.chosen)) return;
+    this.chosen = cell;
+    this.draw();
+    const {names, rows, of} = this.data;
+    if (!cell) return fill(this.readout, this.hint());
+    const [row, column] = cell, value = rows[row][column];
+    const name = (i) => el("b", {class: "name"}, cutLabel(names[i]));
+    return fill(this.readout, "Of ", counted(of[row], "image"), " of ", name(row), " ", integer(value),
+                value === 1 ? " was" : " were", " named ", row === column ? "so" : name(column), ": ", percent(value / of[row]));
+  }
+}
+
+function drawReport() {
+  const data = pageData();
+  const onFigure = (id, draw) => {
+    const figure = document.getElementById(id);
+    if (figure) draw(figure);
+  };
+  for (const chart of data.charts || []) onFigure("chart-" + chart.id, (figure) => lineChart(figure, chart));
+  if (data.bars) onFigure("chart-" + data.bars.id, (figure) => barChart(figure, data.bars));
+  if (data.confusion) onFigure("confusion", (box) => new ConfusionView(box, data.confusion));
+  onFigure("reload", (place) => place.append(" ", el("button", {type: "button", class: "screen-only", on: {click: () => location.reload()}}, "Look again")));
+}
+
+drawReport();

@@ -10,6 +10,7 @@
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/survey/strays.h>
 #include <kindred/apps/survey/survey.h>
+#include <kindred/apps/survey/survey_page.h>
 #include <kindred/apps/survey/survey_pictures.h>
 #include <kindred/apps/training/run/run_folder.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
@@ -27,6 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* page_name = "check_data.html";
+
 struct Flags {
   DataFlags data;
   std::string out = "check_data", json, augment, exif = "ignore", max_bad = "100";
@@ -37,8 +40,9 @@ struct Flags {
 
 void add_flags(CommandLine& line, Flags& f) {
   f.data.add_to(line);
-  line.add("--out", f.out, "folder for classes.png, sizes.png, contact_*.png and views.png").shows_default();
-  line.add_switch("--no-pictures", f.no_pictures, "draw nothing");
+  line.add("--out", f.out, "folder for check_data.html, classes.png, sizes.png, contact_*.png and views.png")
+      .shows_default();
+  line.add_switch("--no-pictures", f.no_pictures, "draw nothing, and write no page");
   line.add("--json", f.json, "write the counts to this file").writes_file();
   const Flag views = line.add_switch("--views{8}", f.views,
                                      "draw augmented views too, 8 or --views=N of an image of each class");
@@ -196,16 +200,21 @@ void print(const Findings& found, int list) {
 void draw(const Flags& f, const Findings& found) {
   const fs::path out = f.out;
   make_folders("--out " + f.out, out);
-  draw_class_histogram(found.splits, out / "classes.png");
-  draw_size_histogram(found.splits, out / "sizes.png");
-  for (const SplitSurvey& split : found.splits)
-    draw_contact_sheet(split, out / fmt::format("contact_{}.png", split.name));
+  SurveySheets sheets;
+  for (const SplitSurvey& split : found.splits) sheets.contacts.push_back(contact_sheet(split));
   if (f.views > 0) {
     const std::string augment = !f.augment.empty() ? f.augment : f.image_size <= 64 ? "cifar" : "simaugment";
-    draw_views(found.splits.front(), image_views(augment, f.image_size, f.views).groups, f.seed,
-               out / "views.png");
+    sheets.views =
+        sheet_of_views(found.splits.front(), image_views(augment, f.image_size, f.views).groups, f.seed);
   }
-  fmt::print("pictures: {}\n", out.string());
+  draw_survey(found.splits, sheets, out);
+  write_survey_page(out / page_name, {.data = f.data.path,
+                                      .problem = found.problem,
+                                      .remarks = describe_orientations(found.splits, f.data.exif),
+                                      .splits = found.splits,
+                                      .odd = found.odd,
+                                      .sheets = sheets});
+  fmt::print("pictures and {}: {}\n", page_name, out.string());
 }
 
 int check_data(int argc, char** argv) {

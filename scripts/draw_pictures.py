@@ -72,7 +72,7 @@ def paste(rows, top, left, part):
 
 # ---- a view after each step
 
-MARGIN, GAP = 16, 6  # as in check_data's views.png (apps/survey/survey_pictures.cpp)
+MARGIN, NAMES, GAP, APART = 20, 180, 6, 12  # as in check_data's views.png (apps/survey/sheet_drawing.cpp)
 STEPS = [{"step": "jitter", "probability": 1, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
          {"step": "gray", "probability": 1}, {"step": "blur", "probability": 1, "sigma": [1.2, 2]}]
 
@@ -84,7 +84,7 @@ def drawn_by_check_data(apps, folder, recipe, side, classes):
                     str(side), "--seed", "11", "--out", folder / "out"], check=True, stdout=subprocess.DEVNULL)
     rows = read_png(folder / "out/views.png")
     below_titles = len(rows) - MARGIN - classes * (side + GAP)
-    left, second = MARGIN, MARGIN + 2 * GAP + side + GAP
+    left, second = MARGIN + NAMES, MARGIN + NAMES + side + GAP + APART
     cells = [rows[below_titles + c * (side + GAP):][:side] for c in range(classes)]
     cut = [[[row[3 * x:3 * (x + side)] for row in cell] for x in (left, second)] for cell in cells]
     return [pair[0] for pair in cut], [pair[1] for pair in cut]

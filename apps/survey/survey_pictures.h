@@ -1,25 +1,27 @@
 // The pictures that check_data draws.
 #pragma once
 
+#include <kindred/apps/survey/sheets.h>
 #include <kindred/apps/survey/survey.h>
-#include <kindred/data/views/recipe.h>
 
 #include <filesystem>
+#include <optional>
+#include <vector>
 
 namespace kindred {
 
-// One bar for each class and one colour for each split.
-void draw_class_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path);
+struct SurveySheets {
+  std::vector<Sheet> contacts{};  // one for each split
+  std::optional<Sheet> views{};
+};
 
-// The lengths of the shorter and the longer sides of the images.
-void draw_size_histogram(const std::vector<SplitSurvey>& splits, const std::filesystem::path& path);
+// Writes classes.png, sizes.png, contact_<split>.png and views.png into the folder.
+void draw_survey(const std::vector<SplitSurvey>& splits, const SurveySheets& sheets,
+                 const std::filesystem::path& folder);
 
-// A row of images for each class (for at most 50 classes, evenly spread). Damaged images have a red frame.
-void draw_contact_sheet(const SplitSurvey& split, const std::filesystem::path& path);
-
-// One image of each class (for at most 12 classes, evenly spread) and its augmented views, which are those of
-// training with this seed.
-void draw_views(const SplitSurvey& split, const std::vector<ViewGroup>& groups, std::uint64_t seed,
-                const std::filesystem::path& path);
+// How many images of the split can be read, for legends: "train: 1,300".
+std::string readable_images(const SplitSurvey& split);
+// "12 unreadable images are not counted"; empty if there are none.
+std::string uncounted_images(const std::vector<SplitSurvey>& splits);
 
 }  // namespace kindred

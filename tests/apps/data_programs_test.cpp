@@ -32,6 +32,14 @@ TEST_CASE("check_data: a good set is accepted, counted, drawn, and left as it wa
   for (const char* picture :
        {"classes.png", "sizes.png", "contact_train.png", "contact_evaluation.png", "views.png"})
     CHECK(decode_file((fs::path(out) / picture).string()).outcome == Outcome::ok);
+  const std::string page = read_bytes(fs::path(out) / "check_data.html");
+  CHECK(page.find("Training would accept this set.") != std::string::npos);
+  for (const auto& of_class : counts["splits"]["train"]["classes"])
+    CHECK(page.find(of_class["name"].get<std::string>()) != std::string::npos);
+  CHECK(says(result, "pictures and check_data.html: " + out));
+  const std::string none = (folder / "none").string();
+  CHECK(run_program("check_data", set + " --no-pictures --out " + none).code == 0);
+  CHECK(!fs::exists(none));
   CHECK(folder_fingerprint(set) == before);
 }
 

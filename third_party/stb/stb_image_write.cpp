@@ -1,11 +1,9 @@
-// The only translation unit that contains stb_image_write and stb_easy_font (public domain, libstb-dev).
+// The only translation unit that contains stb_image_write (public domain, libstb-dev).
 #include <kindred/third_party/stb/stb_image_write.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
-#include <vector>
 
 namespace kindred::third_party {
 namespace {
@@ -35,30 +33,10 @@ void* memory_for_stb(void* old, std::size_t bytes) {
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <stb/stb_easy_font.h>
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
 namespace kindred::third_party {
-namespace {
-
-std::string printable(std::string text) {
-  std::string shown;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte & 0xC0) == 0x80) continue;  // a continuation byte of a UTF-8 character
-    shown += byte >= 32 && byte < 127 ? c : '?';
-  }
-  return shown;
-}
-
-struct Vertex {
-  float x, y, z;
-  std::uint8_t color[4];
-};
-
-}  // namespace
-
 std::string encode_png(const std::uint8_t* pixels, int height, int width) {
   std::string file;
   const auto append = [](void* context, void* data, int size) {
@@ -70,26 +48,6 @@ std::string encode_png(const std::uint8_t* pixels, int height, int width) {
     file.clear();
   }
   return file;
-}
-
-void draw_text(const std::string& text,
-               const std::function<void(int top, int left, int height, int width)>& fill) {
-  std::string shown = printable(text);
-  std::vector<Vertex> corners(shown.size() * 4 * 24 +
-                              64);  // stb's figures: 270 bytes per character, 16 bytes per corner
-  const int quads = stb_easy_font_print(0, 0, shown.data(), nullptr, corners.data(),
-                                        static_cast<int>(corners.size() * sizeof(Vertex)));
-  for (int q = 0; q < quads; ++q) {
-    const Vertex& from = corners[static_cast<std::size_t>(q) * 4];
-    const Vertex& to = corners[static_cast<std::size_t>(q) * 4 + 2];
-    fill(static_cast<int>(from.y), static_cast<int>(from.x), static_cast<int>(to.y - from.y),
-         static_cast<int>(to.x - from.x));
-  }
-}
-
-int text_width(const std::string& text) {
-  std::string shown = printable(text);
-  return stb_easy_font_width(shown.data());
 }
 
 }  // namespace kindred::third_party

@@ -1,0 +1,217 @@
+// similar index, merge and check: making an index of images, putting its segments together, reading all of it.
+#include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
+#include <kindred/apps/console/interrupt.h>
+#include <kindred/apps/console/main.h>
+#include <kindred/apps/console/messages/bad_images_line.h>
+#include <kindred/apps/console/messages/quiet.h>
+#include <kindred/apps/console/messages/start_facts.h>  // defines: shell_path
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/similarity/all_parts.h>
+#include <kindred/apps/similarity/embed_parts.h>
+#include <kindred/apps/similarity/index_encoder.h>
+#include <kindred/apps/similarity/index_folder.h>
+#include <kindred/apps/similarity/segment_writer.h>
+#include <kindred/apps/similarity/similarity_index.h>
+#include <kindred/apps/similarity/words/words.h>
+#include <kindred/engine/counted.h>
+#include <kindred/engine/error.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kindred {
+namespace {
+
+constexpr NumberRange thumbnail_sides{"0 (no pictures) to 1024 pixels", 0, 1024};
+
+struct IndexFlags {
+  DataFlags data;
+  EncoderFlags encoder;
+  std::string out, factory;
+  int kept_side = usual_thumbnail_side;
+  bool add = false;
+};
+
+void add_index_flags(CommandLine& line, IndexFlags& f) {
+  f.data.takes_unlabelled = true;
+  f.data.add_to(line);
+  f.encoder.add_to(line);
+  line.add("--out", f.out, "the folder of the index, a new or an empty one; with --add one that holds an index")
+      .required();
+  f.data.add_split_to(line, "the images of a set to use (all that it has)");
+  const Flag add = line.add_switch(
+      "--add", f.add, "add the images to the index; --encoder may be left out, and is the index's own then");
+  line.add("--factory", f.factory,
+           "how rows are searched, by FAISS's name: Flat, IVF1024,Flat, HNSW32 ... (Flat up to a million "
+           "images, "
+           "then IVF)")
+      .excludes(add);
+  line.add("--thumbnail-side", f.kept_side, "longer side of the pictures that are kept for pages")
+      .shows_default()
+      .within(thumbnail_sides);
+  line.add_quiet();
+}
+
+IndexFolder opened_folder(const IndexFlags& f) {
+  return f.add ? IndexFolder::of(f.out) : IndexFolder::made(f.out);
+}
+
+std::vector<std::shared_ptr<const OpenSegment>> open_segments(const IndexFolder& folder,
+                                                              const IndexContent& content) {
+  std::vector<std::shared_ptr<const OpenSegment>> segments;
+  for (const IndexSegment& segment : content.segments)
+    segments.push_back(std::make_shared<const OpenSegment>(folder.path(), segment, content.dim));
+  return segments;
+}
+
+// Arranges the rows as the factory says, or as is usual for so many.
+void arrange_all(const IndexFolder& folder, const std::string& factory, IndexContent& content) {
+  content.factory = factory.empty() ? usual_factory(content.rows()) : factory;
+  content.arranged.reset();
+  if (content.factory == flat_factory) return;
+  content.arranged =
+      arrange_rows(folder, content.factory, content.dim, open_segments(folder, content), folder.next_number());
+}
+
+// Throws before the work begins if FAISS does not understand the factory.
+void check_factory(const std::string& factory, std::int64_t dim) {
+  if (!factory.empty() && factory != flat_factory) third_party::VectorIndex(dim, factory);
+}
+
+std::string how_it_is_searched(const IndexContent& content) {
+  return content.arranged ? "searched by FAISS's " + content.factory : "every search compares all of them";
+}
+
+void print_index(const std::string& out, const IndexContent& content, std::int64_t images,
+                 const std::vector<BadImage>& bad) {
+  results_follow();
+  if (content.segments.size() > 1)
+    fmt::print("{}: {} more, {} in {} segments, {} values each; `{} merge {}` puts the segments together\n",
+               one_line(out), counted(images, "image"), counted(content.rows(), "image"),
+               content.segments.size(), content.dim, command_of_this_program(), one_line(shell_path(out)));
+  else
+    fmt::print("{}: {} of {} values each; {}\n", one_line(out), counted(images, "image"), content.dim,
+               how_it_is_searched(content));
+  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
+  const std::int64_t unreadable = std::ssize(bad);
+  check(unreadable <= images, ExitCode::data, "{} of {} could not be read, more than half; {} holds the others",
+        unreadable, counted(images + unreadable, "image"), out);
+}
+
+}  // namespace
+
+int index_images(int argc, char** argv) {
+  CommandLine line(
+      "Makes an index of images, or adds images to one: their features, ready for search. DIR may also be a "
+      "folder "
+      "of images, "
+      "a text file (.txt) with a path on each line, or an image.",
+      "similar index");
+  IndexFlags flags;
+  add_index_flags(line, flags);
+  if (const auto done = line.parse(argc, argv)) return *done;
+  flags.data.check_values();
+  flags.data.check_outside("--out", flags.out);
+  std::optional<IndexContent> earlier;
+  if (flags.add) {
+    earlier = read_index(flags.out);
+    take_encoder_of_index(flags.out, *earlier, flags.encoder);
+  }
+  flags.encoder.check_values();
+  watch_for_interrupts();
+  flags.data.exif = earlier ? earlier->encoder.info.exif : flags.encoder.encoder_info().exif;
+  const std::vector<Dataset> parts = open_all_parts(flags.data);
+  const auto frozen =
+      earlier ? load_encoder_of_index(flags.out, *earlier, flags.encoder) : flags.encoder.load();
+  const std::int64_t dim = frozen->encoder->feature_dim;
+  check_factory(flags.factory, dim);
+
+  IndexFolder folder = opened_folder(flags);
+  IndexContent content = folder.content();
+  if (!flags.add) {
+    content.is_complete = true;
+    content.dim = dim;
+    content.encoder = indexed_encoder(flags.encoder, *frozen);
+  } else {
+    check(content.encoder.xxh3 == earlier->encoder.xxh3 && content.dim == dim, ExitCode::file,
+          "{}: another program has replaced the index; give the same command again", flags.out);
+  }
+  std::vector<BadImage> bad;
+  const std::string stopped =
+      flags.out + (flags.add ? " is as it was" : " was not made") + "; the same command begins anew";
+  SegmentWriter segment(flags.out, folder.next_number(), dim, flags.kept_side > 0);
+  embed_parts(parts, *frozen, flags.kept_side, stopped, segment, bad);
+  const std::int64_t images = segment.rows();
+  check(images > 0, ExitCode::data, "{}: not one image could be read{}", flags.data.path,
+        bad.empty() ? "" : fmt::format(", for example {}: {}", bad[0].path, bad[0].reason));
+  check(content.rows() + images <= most_indexed_rows, ExitCode::usage,
+        "{}: an index has at most {} images; begin another one", flags.out, most_indexed_rows);
+  content.segments.push_back(segment.commit());
+  if (!flags.add) arrange_all(folder, flags.factory, content);
+  end_if_interrupted(stopped);
+  folder.commit(content);
+  print_index(flags.out, content, images, bad);
+  return 0;
+}
+
+int merge_index(int argc, char** argv) {
+  CommandLine line(
+      "Puts the segments of an index together, and arranges all of its rows anew. Others can search in it "
+      "meanwhile.",
+      "similar merge");
+  std::string index, factory;
+  line.add("INDEX", index, "a folder that `similar index` made").required();
+  line.add("--factory", factory,
+           "how rows are searched from now on, by FAISS's name (as they were; beyond a million images no more "
+           "Flat)");
+  line.add_quiet();
+  if (const auto done = line.parse(argc, argv)) return *done;
+  watch_for_interrupts();
+  IndexFolder folder = IndexFolder::of(index);
+  IndexContent content = folder.content();
+  if (factory.empty() && content.factory != flat_factory) factory = content.factory;
+  check_factory(factory, content.dim);
+  const auto segments = open_segments(folder, content);
+  const std::string stopped = index + " is as it was; the same command begins anew";
+  if (segments.size() > 1) {
+    bool has_pictures = false;
+    for (const auto& segment : segments) {
+      segment->check_all();  // what is damaged would get a new checksum
+      has_pictures |= segment->has_pictures();
+    }
+    SegmentWriter whole(index, folder.next_number(), content.dim, has_pictures);
+    for (const auto& segment : segments) {
+      end_if_interrupted(stopped);
+      whole.append(*segment);
+    }
+    content.segments = {whole.commit()};
+  }
+  arrange_all(folder, factory, content);
+  end_if_interrupted(stopped);
+  folder.commit(content);
+  results_follow();
+  fmt::print("{}: {} in one segment, which {} before; {}\n", one_line(index), counted(content.rows(), "image"),
+             segments.size() == 1 ? "it was" : fmt::format("were {}", segments.size()),
+             how_it_is_searched(content));
+  return 0;
+}
+
+int check_index(int argc, char** argv) {
+  CommandLine line("Reads all of an index, and compares it with its checksums.", "similar check");
+  std::string index;
+  line.add("INDEX", index, "a folder that `similar index` made").required();
+  line.add_quiet();
+  if (const auto done = line.parse(argc, argv)) return *done;
+  const SimilarityIndex whole = SimilarityIndex::open(index);
+  whole.check_all();
+  results_follow();
+  fmt::print("{}: {} in {}, all as they were written\n", one_line(index), counted(whole.rows(), "image"),
+             counted(whole.segments().size(), "segment"));
+  return 0;
+}
+
+}  // namespace kindred

@@ -7,6 +7,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/processes/start.h>
+#include <kindred/apps/report/run_page.h>
 #include <kindred/apps/training/batch_source.h>
 #include <kindred/apps/training/run/phases/beginning.h>
 #include <kindred/apps/training/run/phases/ending.h>
@@ -112,7 +113,8 @@ Pretraining::Pretraining(RunSetup& setup)
              .batches = batches_,
              .learner = learner_,
              .record = record_,
-             .processes = processes_},
+             .processes = processes_,
+             .page = page_of_pretraining()},
       results_(parts_, *steps_, schedule_),
       reports_(parts_, schedule_, results_.diagnosis()) {}
 

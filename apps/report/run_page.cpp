@@ -1,0 +1,123 @@
+#include <kindred/apps/console/clock.h>
+#include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/given_weights.h>
+#include <kindred/apps/report/images/seen.h>
+#include <kindred/apps/report/report_page.h>
+#include <kindred/apps/report/run_page.h>
+#include <kindred/apps/training/run/run_record.h>
+#include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/apps/training/run/verdict/verdict.h>
+#include <kindred/engine/error.h>
+#include <kindred/engine/files/atomic_file.h>
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace kindred {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the files of the run say, from memory: they may be a moment behind.
+RunFiles files_of_parts(const RunParts& run, PageMoment moment) {
+  const RunState& state = run.record.state();
+  RunFiles files;
+  files.folder = run.options.out;
+  files.name = names_of_runs({files.folder}).front();
+  MetricLines lines;
+  for (const nlohmann::json& line : state.metrics) lines.add(line);
+  files.metrics = lines.table();
+  files.untrained = state.untrained;
+  files.is_under_way = moment == PageMoment::epoch;
+  files.ended_early = moment == PageMoment::end && state.epochs_done < run.options.epochs;
+  read_settings_of_run(files);
+  return files;
+}
+
+// As the run's files have it: the best encoder, or else the newest.
+std::unique_ptr<FrozenEncoder> encoder_of_parts(const RunParts& run) {
+  const fs::path folder = run.options.out;
+  std::error_code ignored;
+  const bool has_best = fs::exists(folder / best_encoder_name, ignored);
+  const fs::path file = folder / (has_best ? best_encoder_name : encoder_name);
+  auto frozen = std::make_unique<FrozenEncoder>();
+  frozen->info = read_encoder_info(file);
+  frozen->encoder = std::make_unique<ResNet>(frozen->store, resnet_spec(frozen->info.model), frozen->info.stem);
+  frozen->store.allocate(run.device, 0, run.options.precision.compute);
+  load_encoder(file, frozen->store);
+  FeatureOptions& features = frozen->features;
+  features.device = run.device;
+  features.precision = run.options.precision.compute;
+  features.prepare_as(frozen->info);
+  features.batch_size = static_cast<int>(images_measured_at_once(run.options));
+  features.workers = static_cast<int>(run.options.workers);
+  return frozen;
+}
+
+class PageOfPretraining {
+ public:
+  void refresh(const RunParts& run, PageMoment moment) {
+    if (!run.options.report || !run.processes.is_first() || run.record.state().metrics.empty()) return;
+    const fs::path file = fs::path(run.options.out) / report_page_name;
+    const double start = now_seconds();
+    std::error_code ignored;
+    if (moment == PageMoment::epoch && has_drawn_ && 100 * last_cost_ > start - last_end_) return;
+    // A run that was finished before is not changed.
+    if (moment == PageMoment::end && !has_seen_epoch_ && fs::exists(file, ignored)) return;
+    has_seen_epoch_ = true;
+    try {
+      write(run, moment, file);
+    } catch (const std::exception& error) {  // also of memory: the run needs no page
+      if (!has_warned_)
+        fmt::print("warning: {}\n", one_line(fmt::format("{} could not be drawn: {}; the run does without it",
+                                                         file.string(), error.what())));
+      has_warned_ = true;
+    }
+    has_drawn_ = true;
+    last_end_ = now_seconds();
+    last_cost_ = last_end_ - start;
+  }
+
+ private:
+  void write(const RunParts& run, PageMoment moment, const fs::path& file) const {
+    const RunFiles files = files_of_parts(run, moment);
+    ReportOptions options;
+    options.drawn = time_in_utc();
+    if (run.evaluation) options.chance = chance_of(*run.evaluation);
+    std::optional<Seen> seen;
+    if (moment == PageMoment::end) {
+      seen = seen_by(run, files);
+      options.seen = seen ? &*seen : nullptr;
+      if (!seen) options.notes.emplace_back("images are not shown; `report RUN --out FILE.html` draws them");
+    } else {
+      options.notes.emplace_back("images are shown once the run has ended");
+    }
+    write_file_atomically(file, page_of_run(files, options), system_files_without_links());
+  }
+
+  // Nothing if a signal has arrived, or if other processes would have to wait.
+  static std::optional<Seen> seen_by(const RunParts& run, const RunFiles& files) {
+    if (!run.processes.is_alone()) return std::nullopt;
+    try {
+      return look_at_images(files, {run.train, run.evaluation}, [&] { return encoder_of_parts(run); }, {});
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::interrupted) throw;
+      return std::nullopt;
+    }
+  }
+
+  bool has_drawn_ = false, has_seen_epoch_ = false, has_warned_ = false;
+  double last_end_ = 0, last_cost_ = 0;  // seconds
+};
+
+}  // namespace
+
+std::function<void(const RunParts& run, PageMoment moment)> page_of_pretraining() {
+  return [page = std::make_shared<PageOfPretraining>()](const RunParts& run, PageMoment moment) {
+    page->refresh(run, moment);
+  };
+}
+
+}  // namespace kindred

@@ -6,9 +6,13 @@ something of a header or of an enclosing namespace would silently get the first 
 import re
 
 
+def without_raw_texts(text):
+    return re.sub(r'R"(\w*)\(.*?\)\1"', '""', text, flags=re.S)
+
+
 def without_comments(text):
     """The code without comments and the content of texts."""
-    text = re.sub(r'R"(\w*)\(.*?\)\1"', '""', text, flags=re.S)
+    text = without_raw_texts(text)
     text = re.sub(r'"(?:\\.|[^"\\\n])*"', '""', text)
     text = re.sub(r"//.*", "", text)
     return re.sub(r"/\*.*?\*/", "", text, flags=re.S)
@@ -24,7 +28,7 @@ def without_brackets(text):
 def own_names(source):
     """The names that a source declares in its anonymous namespaces, where clang-format writes them: in column 0."""
     statements, inside = [], False
-    for line in source.split("\n"):
+    for line in without_raw_texts(source).split("\n"):
         if line.startswith("namespace {"):
             inside = True
         elif line.rstrip() == "}  // namespace":

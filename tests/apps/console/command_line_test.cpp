@@ -137,7 +137,9 @@ TEST_CASE("flags: an empty value is refused in every program, with what to write
     bool is_required;
   } cases[] = {
       {"evaluate", "set --json ''", "--json", "FILE", false},
-      {"evaluate", "set --classifier '' --json x", "--classifier", "FILE", true},
+      {"evaluate", "set --classifier '' --json x", "--classifier", "FILE", false},
+      {"report", "run --out ''", "--out", "FILE", true},
+      {"map_embedding", "set --out ''", "--out", "FILE", true},
       {"check_data", "set --json ''", "--json", "FILE", false},
       {"check_data", "set --out ''", "--out", "FOLDER", false},
       {"check_data", "set --labels ''", "--labels", "FILE", false},
@@ -231,8 +233,10 @@ TEST_CASE("flags: --help says the kind of each value and known ranges, and hides
       {"make_toy_dataset", {"  OUT REQUIRED", "  --seed N=1 ", "; an integer from 0 to 9007199254740992\n"}},
       {"check_data", {"  --json FILE ", "  --augment VALUE "}},
       {"embed", {"  --out FILE REQUIRED", "  --classifier FILE "}},
-      {"evaluate", {"  --classifier FILE REQUIRED", "  --corruptions VALUE ...", "  --severities N ..."}},
+      {"evaluate", {"  --classifier FILE ", "  --corruptions VALUE ...", "  --severities N ..."}},
       {"classify", {"  IMAGE ... REQUIRED", "  --top N=5 "}},
+      {"report", {"  RUN ... REQUIRED", "  --out FILE REQUIRED"}},
+      {"map_embedding", {"  --out FILE REQUIRED", "  --perplexity NUMBER=30"}},
       {"pack_dataset", {"  --quality N "}},
       {"export", {"  --format VALUE REQUIRED", "  --out FILE REQUIRED"}},
       {"explain_loss", {"  --labels N=3 0 2 3 ...", "two images or more; 0 or more\n", "  --views N=2 "}},

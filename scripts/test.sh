@@ -152,6 +152,9 @@ fi
 if [ $# -eq 0 ]; then
   check_or_skip onnx python3 scripts/check_onnx.py
   check_or_skip events python3 tests/golden/check_events.py
+  check_or_skip search python3 tests/golden/check_search.py
+  check_or_skip map python3 tests/golden/check_map.py
+  check_or_skip browser scripts/browser/check_all.sh build/release/apps
 fi
 
 # What new users type wrong, and what comes of it.

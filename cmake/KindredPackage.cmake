@@ -2,8 +2,8 @@
 # machine's, and runs without anything installed.
 #
 #   bin/kindred  the programs
-#   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files;
-#                kindred/ the module that calls MPI
+#   lib/         the shared libraries that they need, except the C library; licenses/ holds their copyright files, and those of
+#                what is in the programs (FAISS, Chart.js, the font); kindred/ the modules that call MPI, FAISS and cpp-httplib
 #   share/kindred/   the tests and benchmarks with what they read, and scripts/gpu_flight.sh; bin/ also has a link to
 #                    bin/kindred for each program
 #
@@ -26,9 +26,22 @@ install(DIRECTORY scripts/flight DESTINATION ${kindred_share}/scripts COMPONENT 
         FILES_MATCHING PATTERN "*.py")
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION . COMPONENT portable EXCLUDE_FROM_ALL)
 
+# The modules that are built (cmake/KindredModules.cmake), without that of MPI.
+set(packed_modules "")
+foreach(module kindred_faiss kindred_http)
+  if(TARGET ${module})
+    list(APPEND packed_modules $<TARGET_FILE:${module}>)
+  endif()
+endforeach()
+list(JOIN packed_modules " " packed_modules)
+if(packed_modules)
+  set(packed_modules "MODULES ${packed_modules}")
+endif()
+
 install(CODE "
   file(GET_RUNTIME_DEPENDENCIES
     EXECUTABLES $<TARGET_FILE:kindred_program>
+    ${packed_modules}
     RESOLVED_DEPENDENCIES_VAR libraries
     PRE_EXCLUDE_REGEXES \"^(libc|libm|libdl|librt|libpthread|libresolv)[.]so\" \"^ld-linux\" \"^libcuda[.]so\")
   set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
@@ -39,6 +52,13 @@ install(CODE "
     string(REGEX REPLACE \"[:,].*\" \"\" owner \"\${owner}\")
     if(owner AND EXISTS /usr/share/doc/\${owner}/copyright)
       file(REAL_PATH /usr/share/doc/\${owner}/copyright copyright)  # some are links to another package's
+      file(INSTALL \${copyright} DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR}/licenses RENAME \${owner})
+    endif()
+  endforeach()
+  # What is in the programs themselves.
+  foreach(owner fonts-dejavu-core libjs-chart.js libfaiss-dev libstb-dev)
+    if(EXISTS /usr/share/doc/\${owner}/copyright)
+      file(REAL_PATH /usr/share/doc/\${owner}/copyright copyright)
       file(INSTALL \${copyright} DESTINATION \${prefix}/${CMAKE_INSTALL_LIBDIR}/licenses RENAME \${owner})
     endif()
   endforeach()

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 build=${1:-build/release}
 shift || true
 tests=("$@")
-[ ${#tests[@]} -gt 0 ] || tests=("--test-case=both stages*,data sets that cannot*,plan book*,a shared library*")
+[ ${#tests[@]} -gt 0 ] || tests=("--test-case=both stages*,data sets that cannot*,plan book*,a shared library*,similar: search for*,serve: neighbours*")
 
 (cd "$build" && cpack --config CPackConfig.cmake >/dev/null)
 folder=$(mktemp -d)
@@ -22,13 +22,15 @@ if [ "$(ls "$root/bin")" != kindred ] || [ "$links" -lt 10 ]; then
   exit 1
 fi
 
-if [ -e "$build/third_party/libkindred_mpi.so" ] && [ ! -e "$root/lib/kindred/libkindred_mpi.so" ]; then
-  echo "error: libkindred_mpi.so was built and is not in the package" >&2
-  exit 1
-fi
+for module in mpi faiss http; do
+  if [ -e "$build/third_party/libkindred_$module.so" ] && [ ! -e "$root/lib/kindred/libkindred_$module.so" ]; then
+    echo "error: libkindred_$module.so was built and is not in the package" >&2
+    exit 1
+  fi
+done
 
 # Every library except the C library must come from the package, also those that its libraries need.
-stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/*; do ldd "$program"; done |
+stray=$(for program in "$root"/bin/* "$root"/share/kindred/bin/* "$root"/lib/kindred/libkindred_{faiss,http}.so; do ldd "$program"; done |
   grep '=>' | grep -vE "=> $folder|lib(c|m|dl|rt|pthread)\.so" || true)
 if [ -n "$stray" ]; then
   echo "error: libraries from outside the package:" >&2

@@ -62,7 +62,7 @@ class ExactSearch {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t d = 0; d < dim_; ++d) sum += double(a[d]) * double(b[d]);
-    return std::clamp(static_cast<float>(sum), -1.0f, 1.0f);
+    return static_cast<float>(sum);
   }
 
   void keep(std::int64_t query, const std::vector<NearRow>& near) {
@@ -179,7 +179,7 @@ Neighbours nearest_others(std::span<const float> bank, std::int64_t dim, std::in
       const auto at = static_cast<std::size_t>(i);
       if (with_itself.rows_of(row)[at] == row) continue;
       others.rows.push_back(with_itself.rows_of(row)[at]);
-      others.similarity.push_back(with_itself.similarity_of(row)[at]);
+      others.similarity.push_back(std::clamp(with_itself.similarity_of(row)[at], -1.0f, 1.0f));
       ++taken;
     }
   }

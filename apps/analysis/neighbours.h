@@ -18,7 +18,7 @@ namespace kindred {
 struct Neighbours {
   std::int64_t each = 0;             // neighbours of a query
   std::vector<std::int32_t> rows{};  // [queries, each]
-  std::vector<float> similarity{};   // [queries, each]: cosines
+  std::vector<float> similarity{};  // [queries, each]: cosines; by rounding a little more than 1 for equal rows
 
   std::int64_t queries() const { return each > 0 ? static_cast<std::int64_t>(rows.size()) / each : 0; }
   std::span<const std::int32_t> rows_of(std::int64_t query) const {

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_index_bytes = std::size_t{16} << 20, most_segments = 10'000;
+constexpr std::size_t most_index_bytes = std::size_t{16} << 20;
 constexpr std::int64_t most_indexed_dim = 1'000'000;
 
 struct NameForm {
@@ -168,7 +168,8 @@ std::optional<int> number_in_name(const std::string& name) {
     const char* const first = name.data() + begin.size();
     const char* const last = name.data() + name.size() - end.size();
     const auto [read, error] = std::from_chars(first, last, number);
-    if (error == std::errc() && read == last && number >= 0 && indexed_name(form.kind, number) == name)
+    if (error == std::errc() && read == last && number >= 0 && number <= most_file_number &&
+        indexed_name(form.kind, number) == name)
       return number;
   }
   return std::nullopt;

@@ -24,6 +24,8 @@ namespace kindred {
 inline constexpr const char *index_file_name = "index.json", *index_format = "kindred index";  // "format" in it
 inline constexpr int index_version = 1;
 inline constexpr const char* flat_factory = "Flat";
+inline constexpr std::size_t most_segments = 10'000;
+inline constexpr int most_file_number = 1'000'000'000;  // in the names of files
 inline constexpr std::int64_t most_indexed_rows = 2'147'483'647;  // rows are numbered in 32 bits
 
 // A file of the index. `xxh3` (apps/similarity/checksum.h) is of all its bytes; of features it is of the elements alone,

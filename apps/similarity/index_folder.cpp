@@ -3,11 +3,13 @@
 #include <kindred/data/files/file_lock.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/make_folders.h>
+#include <kindred/engine/files/system_message.h>
 
 #include <fcntl.h>   // defines: open
 #include <unistd.h>  // defines: close
 
 #include <algorithm>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -25,11 +27,14 @@ bool belongs_to_index(const std::string& name) {
   return number_in_name(name).has_value() || is_left_temporary(name);
 }
 
+// Throws Error(io): what is not seen would be replaced.
 std::vector<std::string> names_in_folder(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
     names.push_back(at->path().filename().string());
+  check(!error, ExitCode::io, "{}: the folder cannot be listed: {}; make it readable", folder.string(),
+        error.message());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -68,8 +73,14 @@ void IndexFolder::check_takeable() const {
 
 void IndexFolder::lock() {
   lock_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  // Some network file systems have no locks. There the user is responsible.
-  if (lock_ < 0 || try_to_lock(lock_) != LockOutcome::taken) return;
+  check(lock_ >= 0, ExitCode::io, "{}: the folder cannot be opened: {}; make it readable", folder_.string(),
+        system_message());
+  const LockOutcome outcome = try_to_lock(lock_);
+  if (outcome == LockOutcome::impossible)
+    fmt::print(
+        "warning: {}: this file system has no locks, so let only one program at a time write into the index\n",
+        folder_.string());
+  if (outcome != LockOutcome::taken) return;
   ::close(std::exchange(lock_, -1));
   fail(ExitCode::usage, "{}: another `similar` is writing into this index; wait for it", folder_.string());
 }
@@ -118,21 +129,26 @@ void IndexFolder::remove_unnamed() const noexcept {
     for (const std::string& name : names_in_folder(folder_))
       if (belongs_to_index(name) && std::find(named.begin(), named.end(), name) == named.end())
         fs::remove(folder_ / name, ignored);
-  } catch (const std::bad_alloc&) {  // they are removed by the next program
+  } catch (const std::exception&) {  // they are removed by the next program
   }
 }
 
 int IndexFolder::next_number() const {
   int next = 0;
-  for (const std::string& name : names_in_folder(folder_))
+  std::vector<std::string> names = names_in_folder(folder_);
+  for (std::string& name : names_in_index(content_)) names.push_back(std::move(name));
+  for (const std::string& name : names)
     if (const std::optional<int> number = number_in_name(name)) next = std::max(next, *number + 1);
   return next;
 }
 
 void IndexFolder::commit(const IndexContent& content) {
-  write_index(folder_, content);
-  content_ = content;
-  is_new_ = false;
+  IndexContent named = content;
+  // An error may come when the name is there already. Then nobody knows which of the two is on the disk, and nothing is removed.
+  may_remove_ = is_new_ = false;
+  write_index(folder_, named);
+  content_ = std::move(named);
+  may_remove_ = true;
   for (const fs::path& made : std::exchange(made_, {})) forget_made_folder(made);
   remove_unnamed();
 }

@@ -115,6 +115,8 @@ void SimilarityIndex::search_arranged(std::span<const float> queries, std::int64
       const std::span<const float> values = row(at);
       double exact = 0;
       for (std::size_t d = 0; d < width; ++d) exact += double(query[d]) * double(values[d]);
+      check(std::abs(exact) <= most_cosine, ExitCode::file, "{}: its features are not of unit length; {}",
+            folder_.string(), advice_for_damaged_index(folder_));  // not: of a NaN too
       found[q].push_back({at, static_cast<float>(exact)});
     }
   }

@@ -10,16 +10,23 @@ namespace {
 struct Moments {
   double sum = 0, squares = 0;
   std::int64_t count = 0;
+  std::array<std::int64_t, cosine_bins> bins{};
 
   void add(double x) {
     sum += x;
     squares += x * x;
     ++count;
   }
+  void add_cosine(double x) {
+    add(x);
+    // A value that is no number has no bin.
+    if (std::isfinite(x))
+      ++bins[static_cast<std::size_t>(std::clamp((x + 1) / 2 * cosine_bins, 0.0, cosine_bins - 1.0))];
+  }
   Spread spread() const {
     if (count == 0) return {};
     const double mean = sum / static_cast<double>(count);
-    return {mean, std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean)), count};
+    return {mean, std::sqrt(std::max(0.0, squares / static_cast<double>(count) - mean * mean)), count, bins};
   }
 };
 
@@ -101,11 +108,11 @@ FeatureDiagnostics diagnose(std::span<const float> features, std::int64_t dim,
       const double squared = std::max(0.0, 2 - 2 * product);
       exponentials += std::exp(-2 * squared);
       if (labels[i] != labels[j]) {
-        negative.add(product);
+        negative.add_cosine(product);
         continue;
       }
       ++positives;
-      (images[i] == images[j] ? own : other).add(product);
+      (images[i] == images[j] ? own : other).add_cosine(product);
       apart.add(squared);
     }
     ++result.anchors_by_positives[positives];

@@ -2,16 +2,21 @@
 // intervals during a run.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
 
 namespace kindred {
 
+// Cosines from -1 to 1 are counted in so many bins of equal width. One beyond, by rounding, is in the last bin of its side.
+inline constexpr int cosine_bins = 40;
+
 // Mean and standard deviation; both are 0 if there are no values.
 struct Spread {
   double mean = 0, deviation = 0;
   std::int64_t count = 0;
+  std::array<std::int64_t, cosine_bins> bins{};  // of cosines
 };
 
 struct FeatureDiagnostics {

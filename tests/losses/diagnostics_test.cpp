@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -30,6 +31,16 @@ TEST_CASE("diagnostics: two images of one class, one of another, by hand") {
   CHECK(d.mean_positives() == doctest::Approx(1.5));
   CHECK(d.anchors_without_positives() == 1);
   CHECK(d.effective_rank == doctest::Approx(2));  // two rows along each axis
+  // Cosines of own views 0 and 0, of other positives -1, -1, 0, 0, of negatives 0, 0, 1, 1, 0, 0: -1 is in the first of 40 bins,
+  // 0 in the one that begins there, 1 in the last.
+  std::array<std::int64_t, cosine_bins> own{}, other{}, negatives{};
+  own[20] = 2;
+  other[0] = other[20] = 2;
+  negatives[20] = 4;
+  negatives[39] = 2;
+  CHECK(d.own_views.bins == own);
+  CHECK(d.other_positives.bins == other);
+  CHECK(d.negatives.bins == negatives);
 }
 
 TEST_CASE("diagnostics: collapse, and as many directions as there are") {

@@ -7,6 +7,7 @@
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexPreTransform.h>
+#include <faiss/IndexRefine.h>
 #include <faiss/impl/FaissException.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
@@ -96,6 +97,9 @@ void check_factory(const std::string& factory) {
   const auto is_digit = [&](std::size_t i) {
     return i < factory.size() && factory[i] >= '0' && factory[i] <= '9';
   };
+  for (const char* const kind : {"IDMap", "NSG"})
+    check(factory.find(kind) == std::string::npos, ExitCode::usage,
+          "index {}: rows cannot be added block by block to a {}; {}", factory, kind, expected);
   for (std::size_t i = 0; i < factory.size(); ++i) {
     if (!is_digit(i)) continue;
     std::size_t end = i;
@@ -113,10 +117,12 @@ void check_factory(const std::string& factory) {
 
 // A mapped list is read where the file says that it lies, whether the file reaches as far or not.
 void check_lists(const faiss::IndexIVF& ivf, const std::string& path) {
-  bool fits = ivf.invlists != nullptr && ivf.quantizer != nullptr && ivf.invlists->nlist == ivf.nlist &&
-              ivf.quantizer->ntotal == static_cast<std::int64_t>(ivf.nlist) &&
-              ivf.invlists->code_size == ivf.code_size &&
-              static_cast<std::int64_t>(ivf.invlists->compute_ntotal()) == ivf.ntotal;
+  bool fits =
+      ivf.invlists != nullptr && ivf.quantizer != nullptr && ivf.invlists->nlist == ivf.nlist &&
+      ivf.quantizer->ntotal == static_cast<std::int64_t>(ivf.nlist) &&
+      (ivf.invlists->code_size == ivf.code_size ||
+       ivf.invlists->code_size == faiss::InvertedLists::INVALID_CODE_SIZE) &&  // codes in blocks (FastScan)
+      static_cast<std::int64_t>(ivf.invlists->compute_ntotal()) == ivf.ntotal;
   if (const auto* mapped = dynamic_cast<const faiss::OnDiskInvertedLists*>(ivf.invlists);
       fits && mapped != nullptr) {
     const std::size_t bytes_of_row = mapped->code_size + sizeof(std::int64_t);
@@ -195,14 +201,20 @@ class Index final : public FaissIndex {
   void write(const std::filesystem::path& path) const override;
 
   const faiss::Index& index() const { return *index_; }
-  faiss::IndexIVF* ivf() const { return faiss::ivflib::try_extract_index_ivf(index_.get()); }
+  faiss::IndexIVF* ivf() const { return faiss::ivflib::try_extract_index_ivf(searched()); }
   faiss::IndexHNSW* hnsw() const {
-    faiss::Index* inner = index_.get();
+    faiss::Index* inner = searched();
     if (auto* transformed = dynamic_cast<faiss::IndexPreTransform*>(inner)) inner = transformed->index;
     return dynamic_cast<faiss::IndexHNSW*>(inner);
   }
 
  private:
+  // Behind a refinement ("IVF4096,PQ64,RFlat") the index that finds the candidates.
+  faiss::Index* searched() const {
+    auto* const refined = dynamic_cast<faiss::IndexRefine*>(index_.get());
+    return refined != nullptr ? refined->base_index : index_.get();
+  }
+
   std::unique_ptr<faiss::Index> index_;
   bool read_only_;
 };

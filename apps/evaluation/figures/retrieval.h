@@ -34,8 +34,8 @@ struct Retrieval {
 // Called after each tile of queries with the number that is done; it may throw, for example after a signal.
 using RetrievalProgress = std::function<void(std::int64_t done)>;
 
-// labels: 0 or more. Takes at most 256 MiB beside the table, and a copy of it. The result does not depend on the number of
-// threads. Throws Error(data) if no class has two images: nothing could be found.
+// labels: 0 or more. Takes at most 256 MiB beside the table, 8 bytes for each row and thread, and a copy of the table. With another
+// number of threads products of long rows may be rounded otherwise, and rows that are as near as that change places. Throws Error(data) if no class has two images: nothing could be found.
 Retrieval measure_retrieval(const FeatureTable& table, const RetrievalProgress& progress = {});
 
 // {"recall": {"1": ..., "5": ..., "10": ...}, "r_precision": ..., "map_at_r": ..., "queries": ..., "alone": ...}

@@ -14,6 +14,7 @@
 #include <kindred/engine/files/atomic_file.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 #include <system_error>
@@ -51,6 +52,8 @@ class NumberedNames {
 void add_index_row(ImageTable& table, const OpenSegment& segment, std::int64_t row, const IndexedImage& image) {
   const auto width = static_cast<std::size_t>(table.dim);
   const auto values = segment.features().subspan(static_cast<std::size_t>(row) * width, width);
+  check(std::ranges::all_of(values, [](float value) { return std::isfinite(value); }), ExitCode::file,
+        "the features of {} are not finite: the index is damaged; make it again", image.path);
   table.features.insert(table.features.end(), values.begin(), values.end());
   table.paths.push_back(image.path);
 }
@@ -150,6 +153,8 @@ FindingTable FindingFlags::read(bool labelled) {
   const bool is_folder_of_index =
       data.shards.empty() && fs::exists(fs::path(data.path) / index_file_name, ignored);
   FindingTable found;
+  data.check_outside("--html", html);
+  data.check_outside("--csv", csv);
   if (is_file || is_folder_of_index) {
     check(encoder.file().empty() && data.named_split.empty(), ExitCode::usage,
           "{}: it holds features already, of all its images; leave out {}", data.path,
@@ -158,8 +163,6 @@ FindingTable FindingFlags::read(bool labelled) {
                                     : "--encoder");
     found = is_file ? table_of_file(data.path) : table_of_index(data.path, labelled);
   } else {
-    data.check_outside("--html", html);
-    data.check_outside("--csv", csv);
     found = table_of_set(data, encoder);
   }
   found.from = data.path;

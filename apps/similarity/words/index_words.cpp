@@ -77,6 +77,22 @@ void arrange_all(const IndexFolder& folder, const std::string& factory, IndexCon
       arrange_rows(folder, content.factory, content.dim, open_segments(folder, content), folder.next_number());
 }
 
+// The index is there already, searched flat: what comes now may take hours, and FAISS may refuse the factory for so few images.
+void arrange_or_stay_flat(IndexFolder& folder, const IndexFlags& flags, IndexContent& content) {
+  try {
+    IndexContent arranged = content;
+    arrange_all(folder, flags.factory, arranged);
+    if (!arranged.arranged) return;
+    folder.commit(arranged);
+    content = std::move(arranged);
+  } catch (const Error& error) {
+    if (error.code() == ExitCode::io) throw;
+    fail(error.code(),
+         "{}; {} is there and compares all of its {}, until `similar merge {} --factory ...` arranges them",
+         error.what(), flags.out, counted(content.rows(), "image"), shell_path(flags.out));
+  }
+}
+
 // Throws before the work begins if FAISS does not understand the factory.
 void check_factory(const std::string& factory, std::int64_t dim) {
   if (!factory.empty() && factory != flat_factory) third_party::VectorIndex(dim, factory);
@@ -119,6 +135,9 @@ int index_images(int argc, char** argv) {
   std::optional<IndexContent> earlier;
   if (flags.add) {
     earlier = read_index(flags.out);
+    check(earlier->segments.size() < most_segments, ExitCode::usage,
+          "{}: the index has {} segments, and no more can be added; put them together by `similar merge {}`",
+          flags.out, earlier->segments.size(), shell_path(flags.out));
     take_encoder_of_index(flags.out, *earlier, flags.encoder);
   }
   flags.encoder.check_values();
@@ -151,9 +170,13 @@ int index_images(int argc, char** argv) {
   check(content.rows() + images <= most_indexed_rows, ExitCode::usage,
         "{}: an index has at most {} images; begin another one", flags.out, most_indexed_rows);
   content.segments.push_back(segment.commit());
-  if (!flags.add) arrange_all(folder, flags.factory, content);
   end_if_interrupted(stopped);
+  if (!flags.add) {
+    content.factory = flat_factory;
+    content.arranged.reset();
+  }
   folder.commit(content);
+  if (!flags.add) arrange_or_stay_flat(folder, flags, content);
   print_index(flags.out, content, images, bad);
   return 0;
 }
@@ -177,12 +200,12 @@ int merge_index(int argc, char** argv) {
   check_factory(factory, content.dim);
   const auto segments = open_segments(folder, content);
   const std::string stopped = index + " is as it was; the same command begins anew";
+  bool has_pictures = false;
+  for (const auto& segment : segments) {
+    segment->check_all();  // what is damaged would get a new checksum, or be arranged
+    has_pictures |= segment->has_pictures();
+  }
   if (segments.size() > 1) {
-    bool has_pictures = false;
-    for (const auto& segment : segments) {
-      segment->check_all();  // what is damaged would get a new checksum
-      has_pictures |= segment->has_pictures();
-    }
     SegmentWriter whole(index, folder.next_number(), content.dim, has_pictures);
     for (const auto& segment : segments) {
       end_if_interrupted(stopped);

@@ -16,9 +16,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace kindred {
@@ -88,6 +90,14 @@ std::vector<SearchAnswer> search_for(std::span<const std::string> paths, const S
   return answers;
 }
 
+// The page would take the place of what is searched for.
+void check_is_no_input(const std::string& html, const std::vector<std::string>& inputs) {
+  std::error_code ignored;
+  for (const std::string& input : inputs)
+    check(html.empty() || !std::filesystem::equivalent(html, input, ignored), ExitCode::usage,
+          "--html {}: this is one of the images that are searched for, or their list; give another name", html);
+}
+
 void note_small_index(const SearchFlags& f, const SimilarityIndex& index) {
   if (f.neighbours > index.rows())
     fmt::print(stderr, "note: {} has {}, so there are no {} neighbours\n", one_line(f.index),
@@ -109,6 +119,8 @@ int search_images(int argc, char** argv) {
   if (flags.effort.nprobe > 0 || flags.effort.ef_search > 0) index.set_effort(flags.effort);
   watch_for_interrupts();
   const std::vector<std::string> paths = image_paths(flags.images);
+  check_is_no_input(flags.html, flags.images);
+  check_is_no_input(flags.html, paths);
   hide_progress();  // standard output has the answers alone
   const auto frozen = load_encoder_of_index(flags.index, index.content(), flags.encoder, stderr);
   note_small_index(flags, index);

@@ -8,6 +8,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <stdexcept>
@@ -195,6 +197,42 @@ TEST_CASE("FAISS: too few rows to learn from, too many asked for, effort for ano
   CHECK(test::code_of([&] { flat.set_effort({.ef_search = 2}); }) == ExitCode::usage);
   CHECK(test::code_of([&] { flat.search(std::vector<float>(17), 1); }) == ExitCode::internal);
   CHECK(test::code_of([&] { flat.write("/no such folder/index"); }) == ExitCode::io);
+}
+
+TEST_CASE("FAISS: files whose links or lists cannot be are refused before a search follows them") {
+  if (!has_indices()) return;
+  const TemporaryFolder folder;
+  const auto path = folder / "index";
+  const auto line_for = [&](const std::string& bytes, VectorIndex::Access access) -> std::string {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    try {
+      VectorIndex::open(path, access);
+      return "";
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::file);
+      return error.what();
+    }
+  };
+  constexpr std::int32_t beyond = 1000, rows = 50;
+  for (const auto access : {VectorIndex::Access::mapped, VectorIndex::Access::whole}) {
+    // Every fourth byte in turn begins a number that no row has. Whatever it was, opening ends well or with an Error.
+    made_index("HNSW4", drawn_rows(rows, 10)).write(path);
+    const std::string links = read_bytes(path);
+    int refused_links = 0;
+    for (std::size_t at = 0; at + 4 <= links.size(); at += 4) {
+      std::string damaged = links;
+      std::memcpy(damaged.data() + at, &beyond, sizeof beyond);
+      refused_links +=
+          line_for(damaged, access).find("the links of this index are damaged") != std::string::npos;
+    }
+    CHECK(refused_links > rows);  // a row has links, a level and an offset
+    // The number of rows stands behind the kind and the width.
+    made_index("IVF4,Flat", drawn_rows(rows, 10)).write(path);
+    std::string lists = read_bytes(path);
+    const std::int64_t more = rows + 1;
+    std::memcpy(lists.data() + 8, &more, sizeof more);
+    CHECK(line_for(lists, access).find("the lists of this index are damaged") != std::string::npos);
+  }
 }
 
 TEST_CASE("FAISS: files that are no index, cut, or of another metric") {

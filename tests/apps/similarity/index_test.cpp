@@ -369,18 +369,20 @@ TEST_CASE("index: who searches while another adds and merges always has a whole 
   write_small_index(path, part(0, rows), dim, {rows});
   std::atomic<bool> is_over = false;
   std::atomic<int> searches = 0;
-  std::string problem;
+  std::atomic<bool> has_problem = false;
+  std::string problem;  // read when the thread has ended
   std::thread searcher([&] {
     try {
       while (!is_over) {
         const SimilarityIndex index = SimilarityIndex::open(path);
         const FoundImages found = index.search(part(3, 1), 1).front();
         if (found.size() != 1 || found[0].row != 3 || index.image(3).path != drawn_image(3).path)
-          problem = "another row was found";
+          throw Error(ExitCode::internal, "another row was found");
         ++searches;
       }
     } catch (const Error& error) {
       problem = error.what();
+      has_problem = true;
     }
   });
   for (std::int64_t round = 1; round <= rounds; ++round) {
@@ -395,7 +397,7 @@ TEST_CASE("index: who searches while another adds and merges always has a whole 
         write_segment(path, index.next_number(), part(round * rows, rows), dim, round * rows));
     index.commit(content);
   }
-  while (searches == 0 && problem.empty()) std::this_thread::yield();
+  while (searches == 0 && !has_problem) std::this_thread::yield();
   is_over = true;
   searcher.join();
   CHECK(problem == "");

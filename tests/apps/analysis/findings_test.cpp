@@ -92,6 +92,24 @@ TEST_CASE("duplicates: pairs above the cosine, and the groups that they connect"
   CHECK(plain.crossing_classes == 0);
 }
 
+TEST_CASE("duplicates: a group may cross parts, or classes, or both, or neither") {
+  // Pairs 0-1, 2-3, 4-5 and 6-7.
+  auto cosine = all_at(8, 0.1f);
+  for (std::size_t a = 0; a < 8; a += 2) set_both(cosine, a, a + 1, 0.99f);
+  ImageTable table = plain_table(8, {0, 0, 0, 1, 0, 1, 1, 1});
+  table.parts = {"train", "val"};
+  table.parts_of = {0, 1, 0, 0, 0, 1, 1, 1};
+  const Duplicates found = find_duplicates(table, neighbours_by(cosine, 3), 0.9f);
+  REQUIRE(found.groups.size() == 4);
+  for (const DuplicateGroup& group : found.groups) {
+    const std::int32_t first = group.rows.front();
+    CHECK(group.crosses_parts == (first == 0 || first == 4));
+    CHECK(group.crosses_classes == (first == 2 || first == 4));
+  }
+  CHECK(found.crossing_parts == 2);
+  CHECK(found.crossing_classes == 2);
+}
+
 TEST_CASE("duplicates: a threshold of 1 finds copies whose features were rounded, and no others") {
   auto cosine = all_at(5, 0.5f);
   set_both(cosine, 0, 1, 0.9999995f);
@@ -268,6 +286,11 @@ TEST_CASE("doubtful labels: planted in three clusters they come first, and share
       sum += weight;
     }
     CHECK(doubt.own_share == doctest::Approx(votes[doubt.label] / sum).epsilon(1e-4));
+    CHECK(doubt.rival != doubt.label);
+    double most = 0;
+    for (const auto& [label, weight] : votes)
+      if (label != doubt.label) most = std::max(most, weight);
+    CHECK(doubt.rival_share == doctest::Approx(most / sum).epsilon(1e-4));
     if (doubt.rival >= 0) CHECK(doubt.rival_share == doctest::Approx(votes[doubt.rival] / sum).epsilon(1e-4));
   }
   for (std::size_t i = 1; i < n; ++i) CHECK(doubts.ranked[i].margin() <= doubts.ranked[i - 1].margin());

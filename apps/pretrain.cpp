@@ -21,6 +21,8 @@
 #include <kindred/apps/training/training_steps.h>
 #include <kindred/engine/communicator/time_limit.h>
 
+#include <new>
+
 namespace kindred {
 namespace {
 
@@ -31,6 +33,20 @@ class Pretraining {
   // As a new run, or from a checkpoint.
   void begin(const nlohmann::json& facts) { beginning_ = begin_run(parts_, facts); }
 
+  // If an error ends the run, its page says so: it must not be "under way" for ever.
+  ExitCode train_to_end() {
+    try {
+      return train();
+    } catch (const Error& error) {
+      parts_.draw_page(PageMoment::failed, error.code());
+      throw;
+    } catch (const std::bad_alloc&) {
+      parts_.draw_page(PageMoment::failed, ExitCode::device);
+      throw;
+    }
+  }
+
+ private:
   // For each epoch, for each batch: draw views, embed them, compute the loss, run backward, update.
   ExitCode train() {
     announce();
@@ -42,10 +58,9 @@ class Pretraining {
     } catch (const Error& error) {
       record_.rethrow_with_list(error, parts_.folder.replaces());
     }
-    return end_finished(parts_, *saver_);
+    return end_finished(parts_, *saver_, reports_);
   }
 
- private:
   // Returns false if interrupted.
   bool train_epoch() {
     const RunState& at = record_.state();
@@ -139,7 +154,7 @@ int pretrain(int argc, char** argv) {
     Pretraining run(setup);
     run.begin(setup.facts);
     patience.reset();
-    return static_cast<int>(run.train());
+    return static_cast<int>(run.train_to_end());
   } catch (const OutOfMemory& error) {
     setup.explain(error);
   }

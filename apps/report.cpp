@@ -98,7 +98,8 @@ std::string page_of_one(const Flags& f) {
   std::optional<Seen> seen;
   if (!f.no_images) try {
       const RunImages images = open_run_images(run, f.data, options.notes);
-      if (images.evaluation) options.chance = chance_of(*images.evaluation);
+      // Figures of the run are of its own images.
+      if (images.evaluation && images.are_of_run) options.chance = chance_of(*images.evaluation);
       SeenOptions how{.most_evaluation = f.limit, .most_training = 5 * f.limit / 2, .stopped = begins_anew};
       how.has_quick_map = condition_of(run) == RunCondition::under_way;
       seen = look_at_images(
@@ -111,6 +112,7 @@ std::string page_of_one(const Flags& f) {
       options.notes.push_back(fmt::format("images are left out: {}", error.what()));
       fmt::print("warning: {}\n", one_line(options.notes.back()));
     }
+  options.is_last = condition_of(run) == RunCondition::finished;
   return page_of_run(run, options);
 }
 

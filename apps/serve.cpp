@@ -70,7 +70,8 @@ void add_flags(CommandLine& line, Flags& f) {
       .shows_default()
       .within(numbers_waiting);
   line.add("--connections", f.connections, "clients at once").shows_default().within(numbers_of_connections);
-  line.add("--timeout", f.timeout, "seconds in which a request must have arrived")
+  line.add("--timeout", f.timeout,
+           "seconds in which a request must have arrived, and again in which its images must be decoded")
       .shows_default()
       .within(numbers_of_seconds);
   line.add_quiet();
@@ -152,6 +153,7 @@ void serve_model(const Flags& f, Listener& listener, const ServedModel& model) {
   SiteRules rules;
   rules.requests = request_rules(f, listener);
   rules.limits.body = std::chrono::seconds(f.timeout);
+  rules.preparation = std::chrono::seconds(f.timeout);
   rules.token = f.token;
   rules.most_received_bytes = 8 * rules.requests.most_upload_bytes;
   rules.page = start_page({model.info().model, preparer.side(), model.has_classes(), model.has_neighbours(),

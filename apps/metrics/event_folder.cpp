@@ -1,6 +1,5 @@
 #include <kindred/apps/metrics/event_folder.h>
 #include <kindred/apps/metrics/flat_metrics.h>
-#include <kindred/apps/metrics/picture_file.h>
 #include <kindred/apps/metrics/visible_text.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
@@ -34,7 +33,7 @@ double seconds_since_1970(const nlohmann::json& line) {
 
 // Pairs of a value and how often it was met.
 bool counts_values(const std::string& name, const nlohmann::json& value) {
-  return name.ends_with("_histogram") && value.is_array() && !value.empty() &&
+  return name.ends_with("histogram") && value.is_array() && !value.empty() &&
          std::all_of(value.begin(), value.end(), [](const nlohmann::json& pair) {
            return pair.is_array() && pair.size() == 2 && pair[0].is_number() && pair[1].is_number();
          });
@@ -46,12 +45,14 @@ void fill_histogram(kindred_events::Histogram& histogram, const nlohmann::json& 
   std::vector<std::pair<double, double>> counts = pairs.get<std::vector<std::pair<double, double>>>();
   std::sort(counts.begin(), counts.end());
   double count = 0, sum = 0, squares = 0;
+  const std::size_t last = counts.size() - 1;
+  const double behind_last = last > 0 ? (counts[last].first - counts[last - 1].first) / 2 : 0.5;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const auto [value, times] = counts[i];
     count += times;
     sum += times * value;
     squares += times * value * value;
-    histogram.add_upper_limit(i + 1 < counts.size() ? (value + counts[i + 1].first) / 2 : value + 0.5);
+    histogram.add_upper_limit(i + 1 < counts.size() ? (value + counts[i + 1].first) / 2 : value + behind_last);
     histogram.add_in_bucket(times);
   }
   histogram.set_min(counts.front().first);
@@ -89,22 +90,19 @@ std::string record_of_version(double wall_time) {
   return framed(event.SerializeAsString());
 }
 
-// Nothing if there is no such picture.
-std::string record_of_picture(const fs::path& file, double wall_time) {
-  const std::optional<PictureFile> found = file.empty() ? std::nullopt : read_picture(file);
-  if (!found) return {};
+std::string record_of_picture(const std::string& name, const PictureFile& file, double wall_time) {
   kindred_events::Event event;
   event.set_wall_time(wall_time);
   event.set_step(0);
   kindred_events::Figure& figure = *event.mutable_summary()->add_figures();
-  figure.set_tag(visible_text(file.stem().string()));
+  figure.set_tag(visible_text(name));
   figure.mutable_note()->mutable_shown_by()->set_name("images");
-  figure.mutable_note()->set_description(visible_lines(found->text));
+  figure.mutable_note()->set_description(visible_lines(file.text));
   kindred_events::Picture& picture = *figure.mutable_picture();
-  picture.set_height(found->height);
-  picture.set_width(found->width);
+  picture.set_height(file.height);
+  picture.set_width(file.width);
   picture.set_colorspace(3);
-  picture.set_encoded(found->jpeg);
+  picture.set_encoded(file.jpeg);
   return framed(event.SerializeAsString());
 }
 
@@ -141,10 +139,12 @@ bool writes_events() {
 
 void EventFolder::write(const std::vector<nlohmann::json>& lines) {
   std::error_code ignored;
-  const bool is_there = !file_.empty() && fs::exists(file_, ignored);
+  const std::optional<PictureFile> picture = picture_.empty() ? std::nullopt : read_views_sheet(picture_);
+  const bool is_new = picture && picture->jpeg != shown_;
+  const bool is_there = !is_new && !file_.empty() && fs::exists(file_, ignored);
   if (is_there && lines.size() == written_) return;
   if (!is_there || lines.size() != written_ + 1) {
-    write_all(lines);
+    write_all(lines, picture);
     return;
   }
   const fs::path file = std::exchange(file_, fs::path());  // if the record is cut off, all is written anew
@@ -153,12 +153,14 @@ void EventFolder::write(const std::vector<nlohmann::json>& lines) {
   written_ = lines.size();
 }
 
-void EventFolder::write_all(const std::vector<nlohmann::json>& lines) {
+void EventFolder::write_all(const std::vector<nlohmann::json>& lines,
+                            const std::optional<PictureFile>& picture) {
   file_.clear();
   if (lines.empty()) return;
   make_folders(folder_.string(), folder_);
   const double began = seconds_since_1970(lines.front());
-  std::string records = record_of_version(began) + record_of_picture(picture_, began);
+  std::string records = record_of_version(began);
+  if (picture) records += record_of_picture(picture_.stem().string(), *picture, began);
   for (const nlohmann::json& line : lines) records += record_of_epoch(line);
   const std::vector<fs::path> earlier = files_of_ours(folder_);
   const fs::path file = name_after(earlier, folder_);
@@ -169,6 +171,7 @@ void EventFolder::write_all(const std::vector<nlohmann::json>& lines) {
   }
   file_ = file;
   written_ = lines.size();
+  shown_ = picture ? picture->jpeg : std::string();
 }
 
 }  // namespace kindred

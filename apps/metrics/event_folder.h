@@ -1,10 +1,13 @@
 // The folder of a run that TensorBoard reads: figures of each epoch by the names of metrics.jsonl.
 #pragma once
 
+#include <kindred/apps/metrics/picture_file.h>
+
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,8 +30,9 @@ bool writes_events();
 // a scalar by its name of visit_metrics(), as "features/alignment"; what counts values ("features/positives_histogram") is a
 // histogram. What is null was not measured and has no event.
 //
-// Before the epochs, at step 0, stands a picture, if its file is there when the file of events is begun: a JPEG with a text
-// (picture_file.h), which becomes its description. Its name is that of the file, without the ending.
+// Before the epochs, at step 0, stands a picture, if its file is there and is a sheet of views (picture_file.h), whose text becomes
+// its description. Its name is that of the file, without the ending. A run that goes on may draw it anew after the first call of
+// write(): the file of events is written anew then, at the next call.
 class EventFolder {
  public:
   explicit EventFolder(std::filesystem::path folder, std::filesystem::path picture = {})
@@ -39,11 +43,12 @@ class EventFolder {
   void write(const std::vector<nlohmann::json>& lines);
 
  private:
-  void write_all(const std::vector<nlohmann::json>& lines);
+  void write_all(const std::vector<nlohmann::json>& lines, const std::optional<PictureFile>& picture);
 
   const std::filesystem::path folder_, picture_;
   std::filesystem::path file_{};  // of this process; empty: it has written none
   std::size_t written_ = 0;       // lines whose events are in the file
+  std::string shown_{};           // the picture in the file; empty: none
 };
 
 // ---- for tests

@@ -9,6 +9,6 @@ bool writes_events() {
 
 void EventFolder::write(const std::vector<nlohmann::json>&) {}
 
-void EventFolder::write_all(const std::vector<nlohmann::json>&) {}
+void EventFolder::write_all(const std::vector<nlohmann::json>&, const std::optional<PictureFile>&) {}
 
 }  // namespace kindred

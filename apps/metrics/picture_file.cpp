@@ -70,4 +70,10 @@ std::optional<PictureFile> read_picture(const std::filesystem::path& file) {
   return picture;
 }
 
+std::optional<PictureFile> read_views_sheet(const std::filesystem::path& file) {
+  std::optional<PictureFile> picture = read_picture(file);
+  if (picture && !picture->text.starts_with(views_sheet_begins)) picture.reset();
+  return picture;
+}
+
 }  // namespace kindred

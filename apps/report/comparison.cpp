@@ -68,13 +68,32 @@ bool have_equal_settings(const std::vector<RunFiles>& runs, const std::array<con
   });
 }
 
-// By the images, wherever their folder is.
+// How many images of which part: {"images": 40, "split": "val"}, wherever their folder is. Null if the object does not say it.
+nlohmann::json images_evaluated_on(const nlohmann::json& object) {
+  const auto images = number_at(object, "evaluated_on/images");
+  if (!images) return nullptr;
+  const nlohmann::json& on = object.at("evaluated_on");
+  const auto part = on.find("split");
+  if (part == on.end() || !part->is_string()) return nullptr;
+  return {{"images", *images}, {"split", *part}};
+}
+
+// Runs that do not say on what are not.
 bool are_evaluated_alike(const std::vector<RunFiles>& runs) {
-  const auto images = [](const RunFiles& run) {
-    return std::pair(number_at(run.config, "evaluated_on/images"), run.text("data_fingerprint"));
-  };
-  return std::all_of(runs.begin(), runs.end(),
-                     [&](const RunFiles& run) { return images(run) == images(runs.front()); });
+  const nlohmann::json images = images_evaluated_on(runs.front().config);
+  const std::optional<std::string> set = runs.front().text("data_fingerprint");
+  return !images.is_null() && set && std::all_of(runs.begin(), runs.end(), [&](const RunFiles& run) {
+    return images_evaluated_on(run.config) == images && run.text("data_fingerprint") == set;
+  });
+}
+
+// The same of their probes, which are evaluated later and may be on other images.
+bool have_probes_alike(const std::vector<RunFiles>& runs) {
+  std::vector<nlohmann::json> images;
+  for (const RunFiles& run : runs)
+    if (number_at(run.probe, "top1")) images.push_back(images_evaluated_on(run.probe));
+  return std::all_of(images.begin(), images.end(),
+                     [&](const nlohmann::json& on) { return !on.is_null() && on == images.front(); });
 }
 
 void add_result(std::vector<ResultRow>& rows, const std::vector<RunFiles>& runs, const char* name,
@@ -106,7 +125,7 @@ std::string result_table(const std::vector<RunFiles>& runs) {
   for (const RunFiles& run : runs) html += "<td>" + html_text(condition_in_words(run)) + "</td>";
   html += "</tr>\n<tr><th scope=\"row\">best epoch</th>";
   for (const RunFiles& run : runs) {
-    const std::optional<BestEpoch> best = best_epoch_of(run.metrics);
+    const std::optional<BestEpoch> best = best_epoch_of(run);
     html += best ? fmt::format("<td>{} ({})</td>", best->epoch, best->in_words()) : "<td></td>";
   }
   html += "</tr>\n";
@@ -124,14 +143,15 @@ std::string result_table(const std::vector<RunFiles>& runs) {
 }
 
 std::string setting_table(const std::vector<RunFiles>& runs, const std::vector<SettingRow>& rows,
-                          bool that_differ) {
+                          bool that_differ, SettingRoom& room) {
   std::string html = head_of_runs(runs) + "<tbody>\n";
   for (const SettingRow& row : rows) {
     if (row.differs != that_differ) continue;
-    html += fmt::format("<tr><th scope=\"row\"><span class=\"name\">{}</span></th>", html_text(row.name));
+    std::string line =
+        fmt::format("<tr><th scope=\"row\"><span class=\"name\">{}</span></th>", html_text(row.name));
     for (const std::string& value : row.values)
-      html += fmt::format("<td><span class=\"name\">{}</span></td>", html_text(value));
-    html += "</tr>\n";
+      line += fmt::format("<td><span class=\"name\">{}</span></td>", html_text(value));
+    html += room.given_to(line + "</tr>\n");
   }
   return table_in_box(that_differ ? "Settings that differ" : "Other settings", html + "</tbody>\n");
 }
@@ -172,7 +192,7 @@ std::vector<ResultRow> result_rows(const std::vector<RunFiles>& runs) {
              [](const RunFiles& run) { return run.untrained; });
   add_result(rows, runs, "classifier, best", "share", accuracy, highest_value("classifier_top1"));
   add_result(rows, runs, "online probe, best", "share", accuracy, highest_value("probe_top1"));
-  add_result(rows, runs, "linear probe", "share", accuracy,
+  add_result(rows, runs, "linear probe", "share", have_probes_alike(runs) ? accuracy : Better::neither,
              [](const RunFiles& run) { return number_at(run.probe, "top1"); });
   add_result(rows, runs, "loss, newest", "number", has_one_loss ? Better::lower : Better::neither,
              newest_value("loss"));
@@ -186,18 +206,21 @@ std::vector<ResultRow> result_rows(const std::vector<RunFiles>& runs) {
   return rows;
 }
 
-std::string comparison_tables(const std::vector<RunFiles>& runs) {
+std::string comparison_tables(const std::vector<RunFiles>& runs, bool shows_settings) {
+  std::string html = "<h2 id=\"results\">Results</h2>\n" + result_table(runs);
+  if (!shows_settings) return html;
   std::vector<const nlohmann::json*> configs;
   for (const RunFiles& run : runs) configs.push_back(&run.config);
   const std::vector<SettingRow> settings = setting_rows(configs);
   const bool has_differences =
       std::any_of(settings.begin(), settings.end(), [](const SettingRow& r) { return r.differs; });
-  std::string html = "<h2 id=\"results\">Results</h2>\n" + result_table(runs);
+  SettingRoom room;
   html += "<h2 id=\"differences\">Settings that differ</h2>\n";
-  html += has_differences ? setting_table(runs, settings, true) : "<p>The runs have the same settings.</p>\n";
   html +=
-      "<details><summary>Other settings</summary>\n" + setting_table(runs, settings, false) + "</details>\n";
-  return html;
+      has_differences ? setting_table(runs, settings, true, room) : "<p>The runs have the same settings.</p>\n";
+  html += "<details><summary>Other settings</summary>\n" + setting_table(runs, settings, false, room) +
+          "</details>\n";
+  return html + room.note();
 }
 
 }  // namespace kindred

@@ -25,10 +25,11 @@ struct ResultRow {
 };
 
 // Rows that at least one run has a value for. Losses are only compared (Better) where the runs have the same loss, temperature,
-// batch size, views and queue, and accuracies where they are evaluated on the same images.
+// batch size, views and queue, and accuracies where all runs say on what they are evaluated, and it is the same: part and number of
+// images, of a set with one fingerprint.
 std::vector<ResultRow> result_rows(const std::vector<RunFiles>& runs);
 
 // The results, and the settings that differ, as tables; the settings that all share are folded up below them.
-std::string comparison_tables(const std::vector<RunFiles>& runs);
+std::string comparison_tables(const std::vector<RunFiles>& runs, bool shows_settings = true);
 
 }  // namespace kindred

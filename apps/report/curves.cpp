@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <string>
@@ -123,7 +124,7 @@ nlohmann::json values_at(const std::vector<double>& values, const std::vector<st
 }
 
 // All finite values of a measure; null if there is none, or nothing to see.
-nlohmann::json curve_line(const CurvesOf& run, const CurveLine& line) {
+nlohmann::json curve_line(const CurvesOf& run, const CurveLine& line, std::size_t most) {
   const MetricTable& metrics = *run.metrics;
   const std::vector<double>* const column = metrics.find(line.measure);
   if (column == nullptr) return nullptr;
@@ -140,7 +141,7 @@ nlohmann::json curve_line(const CurvesOf& run, const CurveLine& line) {
     y.push_back((*column)[row]);
   }
   std::vector<std::size_t> shown;
-  for (const std::size_t point : decimated(y, most_points, best)) shown.push_back(rows[point]);
+  for (const std::size_t point : decimated(y, most, best)) shown.push_back(rows[point]);
   nlohmann::json epochs = nlohmann::json::array();
   for (const std::size_t row : shown) epochs.push_back(metrics.epochs[row]);
   nlohmann::json curve = {{"label", line.label},
@@ -179,11 +180,11 @@ nlohmann::json chart_frame(const CurveChart& chart, const std::string& id, const
           {"lines", nlohmann::json::array()}};
 }
 
-nlohmann::json chart_of_one(const CurveChart& chart, const CurvesOf& run) {
+nlohmann::json chart_of_one(const CurveChart& chart, const CurvesOf& run, std::size_t most) {
   nlohmann::json drawn = chart_frame(chart, chart.id, chart.title);
   bool has_main = false, has_reference = false;
   for (const CurveLine& line : chart.lines) {
-    nlohmann::json curve = curve_line(run, line);
+    nlohmann::json curve = curve_line(run, line, most);
     if (curve.is_null()) continue;
     (line.is_reference ? has_reference : has_main) = true;
     curve["run"] = 0;
@@ -199,7 +200,8 @@ nlohmann::json chart_of_one(const CurveChart& chart, const CurvesOf& run) {
 }
 
 // Each measure of the chart has a chart of its own, with a line for each run.
-void add_charts_of_several(const CurveChart& chart, const std::vector<CurvesOf>& runs, nlohmann::json& charts) {
+void add_charts_of_several(const CurveChart& chart, const std::vector<CurvesOf>& runs, std::size_t most,
+                           nlohmann::json& charts) {
   std::size_t drawn_of_chart = 0;
   for (const CurveLine& line : chart.lines) {
     if (line.is_reference) continue;
@@ -210,7 +212,7 @@ void add_charts_of_several(const CurveChart& chart, const std::vector<CurvesOf>&
                         ? chart.title
                         : fmt::format("{}: {}", chart.title, line.label));
     for (std::size_t r = 0; r < runs.size(); ++r) {
-      nlohmann::json curve = curve_line(runs[r], line);
+      nlohmann::json curve = curve_line(runs[r], line, most);
       if (curve.is_null()) continue;
       curve.erase("lower");  // bands over each other hide what they are about
       curve.erase("upper");
@@ -249,42 +251,17 @@ std::vector<std::size_t> decimated(const std::vector<double>& y, std::size_t mos
   return points;
 }
 
-nlohmann::json charts_of(const std::vector<CurvesOf>& runs) {
+nlohmann::json charts_of(const std::vector<CurvesOf>& runs, std::size_t most) {
   nlohmann::json charts = nlohmann::json::array();
   for (const CurveChart& chart : curve_charts()) {
     if (runs.size() > 1) {
-      add_charts_of_several(chart, runs, charts);
+      add_charts_of_several(chart, runs, most, charts);
     } else if (runs.size() == 1) {
-      if (nlohmann::json drawn = chart_of_one(chart, runs.front()); !drawn.is_null())
+      if (nlohmann::json drawn = chart_of_one(chart, runs.front(), most); !drawn.is_null())
         charts.push_back(std::move(drawn));
     }
   }
   return charts;
-}
-
-nlohmann::json positives_chart(const MetricTable& metrics) {
-  constexpr std::size_t most_bars = 60;
-  const auto& bars = metrics.positives;
-  if (bars.empty()) return nullptr;
-  const std::int64_t first = bars.front().first;
-  const auto range = static_cast<std::size_t>(bars.back().first - first) + 1;
-  const std::size_t width = (range + most_bars - 1) / most_bars;
-  std::vector<std::int64_t> anchors((range + width - 1) / width);
-  for (const auto& [positives, count] : bars)
-    anchors[static_cast<std::size_t>(positives - first) / width] += count;
-  nlohmann::json x = nlohmann::json::array();
-  for (std::size_t bar = 0; bar < anchors.size(); ++bar) {
-    const std::int64_t from = first + static_cast<std::int64_t>(bar * width);
-    x.push_back(width == 1 ? fmt::format("{}", from)
-                           : fmt::format("{}-{}", from, from + static_cast<std::int64_t>(width) - 1));
-  }
-  return {{"id", "positives-bars"},
-          {"title", "Anchors by their number of positives"},
-          {"note", "In the last batch of the newest epoch."},
-          {"xLabel", "positives"},
-          {"yLabel", "anchors"},
-          {"x", std::move(x)},
-          {"y", anchors}};
 }
 
 }  // namespace kindred

@@ -1,5 +1,7 @@
 #include <kindred/apps/report/metric_table.h>
 
+#include <kindred/losses/diagnostics/diagnostics.h>
+
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -30,6 +32,33 @@ std::vector<std::pair<std::int64_t, std::int64_t>> positives_in(const nlohmann::
   }
   return {bars.begin(), bars.end()};
 }
+
+// [[cosine, pairs], ...] of features/NAME/histogram as far as it is that; empty if it is something else.
+std::vector<std::pair<double, double>> cosines_in(const nlohmann::json& line, const char* name) {
+  const auto features = line.find("features");
+  if (features == line.end() || !features->is_object()) return {};
+  const auto group = features->find(name);
+  if (group == features->end() || !group->is_object()) return {};
+  const auto histogram = group->find("histogram");
+  if (histogram == group->end() || !histogram->is_array() || histogram->size() > 2 * cosine_bins) return {};
+  std::map<double, double> bars;
+  for (const nlohmann::json& bar : *histogram) {
+    if (!bar.is_array() || bar.size() != 2 || !bar[0].is_number() || !bar[1].is_number()) return {};
+    const auto cosine = bar[0].get<double>(), pairs = bar[1].get<double>();
+    if (!(std::abs(cosine) <= 1) || !(pairs >= 0 && pairs <= most_anchors)) return {};
+    bars[cosine] += pairs;
+  }
+  return {bars.begin(), bars.end()};
+}
+
+std::optional<std::int64_t> epoch_of(const nlohmann::json& line) {
+  const auto epoch = number_at(line, "epoch");
+  if (!epoch || *epoch < 1 || *epoch > most_epoch || *epoch != std::floor(*epoch)) return std::nullopt;
+  return static_cast<std::int64_t>(*epoch);
+}
+
+constexpr const char* similarity_names[] = {"similarity_own_views", "similarity_other_positives",
+                                            "similarity_negatives"};
 
 }  // namespace
 
@@ -98,10 +127,15 @@ std::optional<std::size_t> MetricTable::newest_with(const std::string& measure) 
   return std::nullopt;
 }
 
+bool MetricLines::would_be_new(const nlohmann::json& line) const {
+  const auto number = epoch_of(line);
+  return number && !rows_.contains(*number);
+}
+
 bool MetricLines::add(const nlohmann::json& line) {
-  const auto epoch = number_at(line, "epoch");
-  if (!epoch || *epoch < 1 || *epoch > most_epoch || *epoch != std::floor(*epoch)) return false;
-  const auto number = static_cast<std::int64_t>(*epoch);
+  const auto epoch = epoch_of(line);
+  if (!epoch) return false;
+  const std::int64_t number = *epoch;
   std::vector<double> row;
   row.reserve(measures().size());
   for (const std::string& measure : measures()) row.push_back(number_at(line, measure).value_or(not_measured));
@@ -109,6 +143,11 @@ bool MetricLines::add(const nlohmann::json& line) {
   if (auto positives = positives_in(line); !positives.empty() && number >= positives_of_) {
     positives_ = std::move(positives);
     positives_of_ = number;
+  }
+  if (number >= similarities_of_) {
+    for (std::size_t group = 0; group < similarities_.size(); ++group)
+      similarities_[group] = cosines_in(line, similarity_names[group]);
+    similarities_of_ = number;
   }
   const auto time = line.find("time");
   if (time != line.end() && time->is_string() && number == rows_.rbegin()->first)
@@ -119,6 +158,7 @@ bool MetricLines::add(const nlohmann::json& line) {
 MetricTable MetricLines::table() const {
   MetricTable table;
   table.positives = positives_;
+  table.similarities = similarities_;
   for (const auto& [epoch, row] : rows_) table.epochs.push_back(epoch);
   if (!times_.empty() && !rows_.empty() && times_.begin()->first == rows_.rbegin()->first)
     table.ended = times_.begin()->second;

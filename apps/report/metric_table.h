@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -20,6 +21,9 @@ struct MetricTable {
       columns{};  // by the path in a line ("features/uniformity"); NaN: not measured
   // Of the newest epoch that has it: how many anchors have how many positives.
   std::vector<std::pair<std::int64_t, std::int64_t>> positives{};
+  // Of the newest epoch: how many cosines lie about a value, for views of one image, other images of its class, and images of
+  // other classes. Empty: not measured.
+  std::array<std::vector<std::pair<double, double>>, 3> similarities{};
   std::string ended{};  // "time" of the newest epoch: "2025-03-01T09:30:00Z"
 
   std::size_t rows() const { return epochs.size(); }
@@ -37,12 +41,17 @@ class MetricLines {
  public:
   // Returns false if the line is no object, or has no epoch from 1 to a billion; then it is left out.
   bool add(const nlohmann::json& line);
+  std::size_t epochs() const { return rows_.size(); }
+  // Whether the line is about an epoch that none was about so far.
+  bool would_be_new(const nlohmann::json& line) const;
   MetricTable table() const;
 
  private:
   std::map<std::int64_t, std::vector<double>> rows_;  // by epoch, in the order of measures()
   std::vector<std::pair<std::int64_t, std::int64_t>> positives_;
   std::int64_t positives_of_ = 0;
+  std::array<std::vector<std::pair<double, double>>, 3> similarities_;
+  std::int64_t similarities_of_ = 0;
   std::map<std::int64_t, std::string> times_;  // of the newest epoch alone
 };
 

@@ -1,3 +1,4 @@
+#include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/report/run_files.h>
 #include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
@@ -20,7 +21,8 @@ namespace fs = std::filesystem;
 // A run of a million epochs has lines of 800 bytes.
 constexpr std::size_t most_metric_bytes = std::size_t{1} << 30, most_small_file = std::size_t{4} << 20;
 constexpr JsonLimits limits_of_line{8, std::size_t{1} << 14};
-constexpr JsonLimits limits_of_settings{16, std::size_t{1} << 16};
+constexpr std::size_t most_list_bytes = std::size_t{64} << 20;  // of the images of a batch
+constexpr JsonLimits limits_of_settings{16, std::size_t{1} << 16}, limits_of_list{4, std::size_t{1} << 20};
 
 bool is_file_there(const fs::path& path) {
   std::error_code ignored;
@@ -32,29 +34,94 @@ std::string_view text_in(const std::vector<std::uint8_t>& bytes) {
 }
 
 // The object in a small file; null if there is no such file, or with a note if it cannot be read.
-nlohmann::json object_of_run(const fs::path& file, std::vector<std::string>& notes) {
+nlohmann::json object_of_run(const fs::path& file, std::vector<std::string>& notes,
+                             std::size_t most_bytes = most_small_file,
+                             const JsonLimits& limits = limits_of_settings) {
   if (!is_file_there(file)) return nullptr;
-  const FileContent content = read_file(file.string(), most_small_file);
+  const FileContent content = read_file(file.string(), most_bytes);
   nlohmann::json object;
-  if (content.ok()) object = parse_hostile_json(text_in(content.bytes), limits_of_settings);
+  if (content.ok()) object = parse_hostile_json(text_in(content.bytes), limits);
   if (content.ok() && object.is_object()) return object;
   notes.push_back(fmt::format("{} is left out: {}", file.filename().string(),
                               content.ok() ? "it holds no JSON object" : content.reason));
   return nullptr;
 }
 
-// What metrics.jsonl does not say. A checkpoint that cannot be read is no loss for the rest.
-void read_newest_checkpoint(RunFiles& run) {
+// A checkpoint that cannot be read is no loss for the rest.
+std::optional<RunState> newest_state(RunFiles& run) {
   const fs::path checkpoint = run.folder / "checkpoint.safetensors";
-  if (!is_file_there(checkpoint)) return;
+  if (!is_file_there(checkpoint)) return std::nullopt;
   try {
-    const RunState state = read_run_state(checkpoint);
-    if (state.untrained && std::isfinite(*state.untrained)) run.untrained = state.untrained;
-    const auto early_stop = run.number("early_stop").value_or(0);
-    run.ended_early = early_stop >= 1 && static_cast<double>(state.stale_epochs) >= early_stop;
+    return read_run_state(checkpoint);
   } catch (const Error& error) {
     run.notes.push_back(fmt::format("the newest checkpoint says nothing: {}", error.what()));
+    return std::nullopt;
   }
+}
+
+// 0 or less: not known.
+std::int64_t steps_of_epoch(const RunState& state) {
+  return state.epochs_done == 0 ? 0 : (state.steps_done - state.batches_done) / state.epochs_done;
+}
+
+// The same as RunRecord::has_diverged(), of a run without a record.
+bool has_useless_weights(const RunState& state) {
+  constexpr std::int64_t most_looked_at = 20;
+  const std::int64_t steps = std::min(steps_of_epoch(state), most_looked_at);
+  return steps > 0 && state.skipped_in_a_row > 0 && state.skipped_in_a_row >= steps - steps / 2;
+}
+
+// The epoch after which the best checkpoint was taken, by its own words.
+std::optional<KeptBest> epoch_of_best_checkpoint(const fs::path& run) {
+  try {
+    const std::optional<fs::path> best = best_checkpoint(run);
+    if (!best) return std::nullopt;
+    const RunState state = read_run_state(*best);
+    if (state.epochs_done > 0 && state.batches_done == 0) return KeptBest{state.epochs_done, state.best_by};
+  } catch (const Error&) {  // then the lines must do
+  }
+  return std::nullopt;
+}
+
+std::optional<KeptBest> best_kept(const RunFiles& run, const std::optional<RunState>& state) {
+  if (!state) return epoch_of_best_checkpoint(run.folder);
+  const std::int64_t steps = steps_of_epoch(*state);
+  if (state->best_step >= 0 && steps > 0) return KeptBest{state->best_step / steps, state->best_by};
+  // No epoch was a candidate, as of a run that has diverged; later ones may have been.
+  const bool is_newest = state->epochs_done == run.metrics.epochs.back();
+  if (!state->best && is_newest) return KeptBest{};
+  return std::nullopt;
+}
+
+// Whether the step in non_finite.json has ended the run: not one that was skipped, or that the run has come past since.
+bool has_ended_at_list(RunFiles& run, const std::optional<RunState>& state) {
+  const nlohmann::json list =
+      object_of_run(run.folder / "non_finite.json", run.notes, most_list_bytes, limits_of_list);
+  if (run.text("on_nonfinite") == "skip") return false;
+  const auto epoch = number_at(list, "epoch"), step = number_at(list, "step");
+  return epoch && *epoch > static_cast<double>(run.metrics.epochs.back()) &&
+         !(state && step && static_cast<double>(state->steps_done) >= *step);
+}
+
+// As RunRecord::failure() has it.
+bool has_ended_without_use(const RunFiles& run, const std::optional<RunState>& state) {
+  if (!run.has_all_epochs() && !run.ended_early) return false;
+  const bool has_no_loss = run.metrics.find("loss") == nullptr && run.metrics.newest_with("skipped_steps");
+  return has_no_loss || (state && has_useless_weights(*state));
+}
+
+// What metrics.jsonl does not say.
+void read_state_of_run(RunFiles& run) {
+  const std::optional<RunState> state = newest_state(run);
+  if (state) {
+    if (state->untrained && std::isfinite(*state->untrained)) run.untrained = state->untrained;
+    const auto early_stop = run.number("early_stop").value_or(0);
+    run.ended_early = early_stop >= 1 && static_cast<double>(state->stale_epochs) >= early_stop;
+  }
+  run.best = best_kept(run, state);
+  run.lists_not_finite = is_file_there(run.folder / "non_finite.json");
+  run.was_not_finite =
+      (run.lists_not_finite && has_ended_at_list(run, state)) || has_ended_without_use(run, state);
 }
 
 // Without a slash at its end, so that it has a name.
@@ -76,7 +143,12 @@ std::optional<double> RunFiles::number(const char* key) const {
   return number_at(config, key);
 }
 
-MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& notes) {
+bool RunFiles::has_all_epochs() const {
+  const auto epochs = number("epochs");
+  return epochs && metrics.rows() > 0 && static_cast<double>(metrics.epochs.back()) >= *epochs;
+}
+
+MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& notes, std::size_t most) {
   const FileContent content = read_file(file.string(), most_metric_bytes);
   check(content.ok(), ExitCode::file, "{}: {}; expected the lines that pretrain writes, one for each epoch",
         file.string(), content.reason);
@@ -91,6 +163,11 @@ MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& no
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const nlohmann::json values = parse_hostile_json(line, limits_of_line);
+    if (lines.epochs() == most && lines.would_be_new(values)) {
+      notes.push_back(fmt::format("lines of {} from {} on are left out: a report takes {} at most",
+                                  file.filename().string(), number, counted(most, "epoch")));
+      return lines.table();
+    }
     if (!values.is_discarded() && lines.add(values)) continue;
     if (found == std::string_view::npos) {
       is_last_cut = true;
@@ -136,9 +213,8 @@ RunFiles read_run_files(const fs::path& folder) {
         "{}: not one whole line of a run; wait until its first epoch has ended, or {}", metrics.string(),
         expected);
   read_settings_of_run(run);
-  run.was_not_finite = is_file_there(folder / "non_finite.json");
   run.is_under_way = is_locked(folder);
-  read_newest_checkpoint(run);
+  read_state_of_run(run);
   return run;
 }
 

@@ -6,12 +6,15 @@
 #include <kindred/apps/report/report_page.h>
 #include <kindred/apps/report/run_page.h>
 #include <kindred/apps/training/run/run_record.h>
-#include <kindred/apps/training/run/takeover/own_files.h>
+#include <kindred/apps/training/run/takeover/drawn_files.h>
+#include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
+#include <kindred/data/files/file.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
 
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -21,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // What the files of the run say, from memory: they may be a moment behind.
-RunFiles files_of_parts(const RunParts& run, PageMoment moment) {
+RunFiles files_of_parts(const RunParts& run, PageMoment moment, ExitCode code) {
   const RunState& state = run.record.state();
   RunFiles files;
   files.folder = run.options.out;
@@ -30,7 +33,16 @@ RunFiles files_of_parts(const RunParts& run, PageMoment moment) {
   for (const nlohmann::json& line : state.metrics) lines.add(line);
   files.metrics = lines.table();
   files.untrained = state.untrained;
+  const std::optional<std::int64_t> best = run.record.best_epoch();
+  if (best || !state.best)
+    files.best = KeptBest{best.value_or(0), state.best_by};  // else an earlier version began it
   files.is_under_way = moment == PageMoment::epoch;
+  const bool is_signal = code == ExitCode::interrupted;
+  files.was_stopped = moment == PageMoment::stop || is_signal;
+  files.has_failed = moment == PageMoment::failed && !is_signal;
+  files.was_not_finite = files.has_failed && code == ExitCode::non_finite;
+  std::error_code ignored;
+  files.lists_not_finite = fs::exists(files.folder / "non_finite.json", ignored);
   files.ended_early = moment == PageMoment::end && state.epochs_done < run.options.epochs;
   read_settings_of_run(files);
   return files;
@@ -58,31 +70,46 @@ std::unique_ptr<FrozenEncoder> encoder_of_parts(const RunParts& run) {
 
 class PageOfPretraining {
  public:
-  void refresh(const RunParts& run, PageMoment moment) {
+  void refresh(const RunParts& run, PageMoment moment, ExitCode code) {
     if (!run.options.report || !run.processes.is_first() || run.record.state().metrics.empty()) return;
+    try {
+      draw(run, moment, code);
+    } catch (...) {  // there is not even memory for a warning: the run needs no page
+    }
+  }
+
+ private:
+  void draw(const RunParts& run, PageMoment moment, ExitCode code) {
     const fs::path file = fs::path(run.options.out) / report_page_name;
     const double start = now_seconds();
-    std::error_code ignored;
     if (moment == PageMoment::epoch && has_drawn_ && 100 * last_cost_ > start - last_end_) return;
     // A run that was finished before is not changed.
-    if (moment == PageMoment::end && !has_seen_epoch_ && fs::exists(file, ignored)) return;
+    if (moment == PageMoment::end && !has_seen_epoch_ && !is_drawn_by_others(file) && is_last_page(file))
+      return;
+    if (moment == PageMoment::failed && run.folder.replaces()) return;
     has_seen_epoch_ = true;
+    std::string problem = warning_of_others(file);
     try {
-      write(run, moment, file);
-    } catch (const std::exception& error) {  // also of memory: the run needs no page
-      if (!has_warned_)
-        fmt::print("warning: {}\n", one_line(fmt::format("{} could not be drawn: {}; the run does without it",
-                                                         file.string(), error.what())));
-      has_warned_ = true;
+      if (problem.empty()) write(run, moment, code, file);
+    } catch (const std::exception& error) {  // also of memory
+      problem = "warning: " + one_line(fmt::format("{} could not be drawn: {}; the run does without it",
+                                                   file.string(), error.what()));
     }
+    if (!problem.empty() && !std::exchange(has_warned_, true)) fmt::print("{}\n", problem);
     has_drawn_ = true;
     last_end_ = now_seconds();
     last_cost_ = last_end_ - start;
   }
 
- private:
-  void write(const RunParts& run, PageMoment moment, const fs::path& file) const {
-    const RunFiles files = files_of_parts(run, moment);
+  // Whether the page on the disk says that nothing follows it. What cannot be read is drawn again.
+  static bool is_last_page(const fs::path& file) {
+    const FileContent content = read_file(file.string(), most_page_bytes);
+    const std::string_view text(reinterpret_cast<const char*>(content.bytes.data()), content.bytes.size());
+    return content.ok() && text.find(mark_of_last_page) != std::string_view::npos;
+  }
+
+  void write(const RunParts& run, PageMoment moment, ExitCode code, const fs::path& file) const {
+    const RunFiles files = files_of_parts(run, moment, code);
     ReportOptions options;
     options.drawn = time_in_utc();
     if (run.evaluation) options.chance = chance_of(*run.evaluation);
@@ -91,6 +118,9 @@ class PageOfPretraining {
       seen = seen_by(run, files);
       options.seen = seen ? &*seen : nullptr;
       if (!seen) options.notes.emplace_back("images are not shown; `report RUN --out FILE.html` draws them");
+      options.is_last = seen || !run.processes.is_alone();
+    } else if (moment == PageMoment::failed) {
+      options.notes.emplace_back("images are not shown");
     } else {
       options.notes.emplace_back("images are shown once the run has ended");
     }
@@ -101,7 +131,8 @@ class PageOfPretraining {
   static std::optional<Seen> seen_by(const RunParts& run, const RunFiles& files) {
     if (!run.processes.is_alone()) return std::nullopt;
     try {
-      return look_at_images(files, {run.train, run.evaluation}, [&] { return encoder_of_parts(run); }, {});
+      return look_at_images(files, {run.train, run.evaluation, true}, [&] { return encoder_of_parts(run); },
+                            {});
     } catch (const Error& error) {
       if (error.code() != ExitCode::interrupted) throw;
       return std::nullopt;
@@ -114,9 +145,9 @@ class PageOfPretraining {
 
 }  // namespace
 
-std::function<void(const RunParts& run, PageMoment moment)> page_of_pretraining() {
-  return [page = std::make_shared<PageOfPretraining>()](const RunParts& run, PageMoment moment) {
-    page->refresh(run, moment);
+std::function<void(const RunParts& run, PageMoment moment, ExitCode code)> page_of_pretraining() {
+  return [page = std::make_shared<PageOfPretraining>()](const RunParts& run, PageMoment moment, ExitCode code) {
+    page->refresh(run, moment, code);
   };
 }
 

@@ -4,6 +4,7 @@
 #include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 
+#include <algorithm>
 #include <cctype>
 #include <string_view>
 
@@ -12,6 +13,14 @@ namespace {
 
 std::string accuracy_word(const std::string& measure) {
   return measure == "classifier_top1" ? "classifier" : measure == "knn_top1" ? "neighbours" : "loss";
+}
+
+// Of a kind of figures (EpochFigure); empty: not known.
+std::string measure_of(const std::string& kind) {
+  return kind == "classifier"   ? "classifier_top1"
+         : kind == "neighbours" ? "knn_top1"
+         : kind == "loss"       ? "loss"
+                                : "";
 }
 
 // What the verdict's advice depends on.
@@ -66,6 +75,7 @@ std::string time_taken(const MetricTable& metrics) {
 }  // namespace
 
 std::string BestEpoch::in_words() const {
+  if (measure != "loss" && figure < 0) return accuracy_word(measure) + " not measured then";
   return measure == "loss" ? fmt::format("loss {:.4f}", figure)
                            : fmt::format("{} {:.3f}", accuracy_word(measure), figure);
 }
@@ -93,19 +103,26 @@ std::optional<BestEpoch> best_epoch_of(const MetricTable& metrics) {
   return best;
 }
 
-namespace {
-
-bool has_all_epochs(const RunFiles& run) {
-  const auto epochs = run.number("epochs");
-  return epochs && run.metrics.rows() > 0 && static_cast<double>(run.metrics.epochs.back()) >= *epochs;
+std::optional<BestEpoch> best_epoch_of(const RunFiles& run) {
+  if (!run.best) return best_epoch_of(run.metrics);
+  const MetricTable& metrics = run.metrics;
+  const auto found = std::lower_bound(metrics.epochs.begin(), metrics.epochs.end(), run.best->epoch);
+  if (found == metrics.epochs.end() || *found != run.best->epoch) return std::nullopt;
+  const auto row = static_cast<std::size_t>(found - metrics.epochs.begin());
+  std::string measure = measure_of(run.best->by);
+  for (const char* const each : {"classifier_top1", "knn_top1", "loss"})
+    if (measure.empty() && metrics.at(each, row)) measure = each;
+  const auto figure = metrics.at(measure, row);
+  if (measure.empty() || (measure == "loss" && !figure)) return std::nullopt;
+  return BestEpoch{*found, row, measure, figure.value_or(-1)};
 }
-
-}  // namespace
 
 RunCondition condition_of(const RunFiles& run) {
   if (run.is_under_way) return RunCondition::under_way;
-  if (has_all_epochs(run) || run.ended_early) return RunCondition::finished;
-  return run.was_not_finite ? RunCondition::not_finite : RunCondition::stopped;
+  if (run.was_not_finite) return RunCondition::not_finite;
+  if (run.has_failed) return RunCondition::failed;
+  const bool is_done = run.has_all_epochs() || run.ended_early;
+  return is_done && !run.was_stopped ? RunCondition::finished : RunCondition::stopped;
 }
 
 std::string condition_in_words(const RunFiles& run) {
@@ -119,11 +136,16 @@ std::string condition_in_words(const RunFiles& run) {
       time_taken(metrics);
   switch (condition_of(run)) {
     case RunCondition::finished:
-      return "finished: " + so_far + (has_all_epochs(run) ? "" : "; --early-stop has ended it");
+      return "finished: " + so_far + (run.has_all_epochs() ? "" : "; --early-stop has ended it");
     case RunCondition::under_way:
       return "under way: " + so_far;
     case RunCondition::not_finite:
-      return "ended: a loss or a gradient was not finite, non_finite.json says where; " + so_far;
+      return (run.lists_not_finite
+                  ? "failed: a loss or a gradient was not finite, non_finite.json says where; "
+                  : "failed: its loss or gradients were not finite, so that its weights are of no use; ") +
+             so_far;
+    case RunCondition::failed:
+      return "failed: an error has ended it, which pretrain has printed; " + so_far;
     case RunCondition::stopped:
       break;
   }

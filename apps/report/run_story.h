@@ -14,20 +14,25 @@ struct BestEpoch {
   std::int64_t epoch = 0;
   std::size_t row = 0;    // of the table
   std::string measure{};  // "classifier_top1", "knn_top1" or "loss": what it is the best by
-  double figure = 0;
+  double figure = 0;      // below 0: the measure was not taken in this epoch
 
   std::string in_words() const;  // "neighbours 0.821"
 };
 
-// The epoch that `pretrain` keeps as the best one: by the classifier's accuracy, or else that of the neighbours, or else the loss,
+// The epoch that `pretrain` keeps as the best one, as its checkpoints say it (RunFiles::best). Only if they do not: the one that it
+// would keep by its lines alone. They do not tell an epoch that had diverged, or that the images to evaluate on became others.
+// Nothing if the run keeps none.
+std::optional<BestEpoch> best_epoch_of(const RunFiles& run);
+
+// By the lines alone: by the classifier's accuracy, or else that of the neighbours, or else the loss,
 // whichever the run measures. Of equal figures that of the lower loss, and of equal losses the later epoch. Nothing if no epoch
 // has a loss.
 std::optional<BestEpoch> best_epoch_of(const MetricTable& metrics);
 
-enum class RunCondition : std::uint8_t { finished, under_way, not_finite, stopped };
+enum class RunCondition : std::uint8_t { finished, under_way, not_finite, failed, stopped };
 RunCondition condition_of(const RunFiles& run);
 
-// "finished: 12 of 12 epochs in 56 s", "under way: ...", "stopped: ...; `pretrain --resume` goes on with it".
+// "finished: 12 of 12 epochs in 56 s", "under way: ...", "stopped: ...; `pretrain --resume` goes on with it", "failed: ...".
 std::string condition_in_words(const RunFiles& run);
 
 // The verdict of apps/training/run/verdict as a sentence, for the newest figure. Without `chance`, which needs the data set, it is

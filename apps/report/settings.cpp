@@ -1,5 +1,6 @@
 #include <kindred/apps/report/settings.h>
 #include <kindred/apps/training/options/option_rows.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
 
@@ -89,6 +90,21 @@ std::map<std::string, std::string> default_settings(const nlohmann::json& config
   for (const char* const name : {"limit_per_class", "limit_eval_per_class", "val_seed"})
     defaults.emplace(name, "0");
   return defaults;
+}
+
+std::string SettingRoom::given_to(std::string row) {
+  if (row.size() > bytes) {
+    ++left_out;
+    return "";
+  }
+  bytes -= row.size();
+  return row;
+}
+
+std::string SettingRoom::note() const {
+  return left_out == 0 ? ""
+                       : fmt::format("<p>{} more would make the page too large: config.json has them.</p>\n",
+                                     counted(left_out, "setting"));
 }
 
 std::vector<SettingRow> setting_rows(const std::vector<const nlohmann::json*>& configs) {

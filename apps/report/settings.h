@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,16 @@ struct SettingRow {
   std::vector<std::string> values{};  // of each run; empty: it says none
   std::string usual{};                // the default; empty: it is not known
   bool differs = false;               // one run: from the default; several: from each other
+};
+
+// The bytes that rows of settings may take on a page together: values may be long, and escaped they are longer.
+struct SettingRoom {
+  std::size_t bytes = 1'000'000, left_out = 0;
+
+  // The row of a table as HTML, or nothing if there is no room for it.
+  std::string given_to(std::string row);
+  // Says how many have found none, as a paragraph; empty if all have.
+  std::string note() const;
 };
 
 // What the runs set. First the rows that differ, then the others, each by name. What every run has to say differently (the time

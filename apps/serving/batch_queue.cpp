@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 namespace kindred {
@@ -23,22 +24,19 @@ std::int64_t BatchQueue::next_batch(std::int64_t waiting, std::int64_t most) {
 
 std::optional<BatchQueue::Results> BatchQueue::put(std::vector<PreparedPixels> images) {
   Results results;
+  Batch coming;
+  const auto now = std::chrono::steady_clock::now();
+  for (PreparedPixels& pixels : images) {
+    coming.push_back({std::move(pixels), {}, now});
+    results.push_back(coming.back().result.get_future());
+  }
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ || waiting_.size() + images.size() > static_cast<std::size_t>(rules_.most_waiting))
-      return std::nullopt;
-    const auto now = std::chrono::steady_clock::now();
-    for (PreparedPixels& pixels : images) {
-      waiting_.push_back({std::move(pixels), {}, now});
-      results.push_back(waiting_.back().result.get_future());
-    }
+    if (closed_ || waiting_.size() + coming.size() > most_waiting()) return std::nullopt;
+    waiting_.splice(waiting_.end(), coming);
   }
   came_.notify_one();
   return results;
-}
-
-bool BatchQueue::has_room_for(std::size_t images) const {
-  return waiting() + images <= static_cast<std::size_t>(rules_.most_waiting);
 }
 
 std::size_t BatchQueue::waiting() const {
@@ -46,21 +44,19 @@ std::size_t BatchQueue::waiting() const {
   return waiting_.size();
 }
 
-std::vector<BatchQueue::Waiting> BatchQueue::next() {
+BatchQueue::Batch BatchQueue::next() {
   std::unique_lock lock(mutex_);
   if (!came_.wait_for(lock, longest_silence, [&] { return !waiting_.empty(); })) return {};
   const auto most = static_cast<std::size_t>(rules_.most_images);
   came_.wait_until(lock, waiting_.front().since + rules_.patience, [&] { return waiting_.size() >= most; });
   const auto images = next_batch(static_cast<std::int64_t>(waiting_.size()), rules_.most_images);
-  std::vector<Waiting> batch;
-  for (std::int64_t i = 0; i < images; ++i) {
-    batch.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
+  Batch batch;
+  batch.splice(batch.end(), waiting_, waiting_.begin(), std::next(waiting_.begin(), images));
   return batch;
 }
 
-void BatchQueue::compute(std::vector<Waiting>& batch) const {
+// What takes memory stands within `try`.
+void BatchQueue::compute(Batch& batch) const {
   std::vector<ImageResult> results;
   try {
     std::vector<std::uint8_t> pixels;
@@ -76,13 +72,14 @@ void BatchQueue::compute(std::vector<Waiting>& batch) const {
       batch.front().result.set_exception(std::current_exception());
     return;
   }
-  for (std::size_t i = 0; i < batch.size(); ++i) batch[i].result.set_value(std::move(results[i]));
+  auto result = results.begin();
+  for (Waiting& one : batch) one.result.set_value(std::move(*result++));
 }
 
-void BatchQueue::compute_each(std::vector<Waiting>& batch) const {
-  for (Waiting& one : batch) {
-    std::vector<Waiting> alone;
-    alone.push_back(std::move(one));
+void BatchQueue::compute_each(Batch& batch) const {
+  while (!batch.empty()) {
+    Batch alone;
+    alone.splice(alone.end(), batch, batch.begin());
     compute(alone);
   }
 }
@@ -96,7 +93,7 @@ void BatchQueue::close() {
 void BatchQueue::work(const std::function<bool()>& is_over) {
   while (true) {
     const bool over = is_over();
-    std::vector<Waiting> batch = next();
+    Batch batch = next();
     if (!batch.empty())
       compute(batch);
     else if (over)

@@ -1,7 +1,7 @@
 // Images of many requests, computed together: the threads of requests put images in, and one thread takes them out in batches.
 //
 // Whoever waits gets its own images' results, in its own order. If a batch fails, its images are computed one by one, so that an
-// error reaches only the request whose image causes it.
+// error reaches only the request whose image causes it. Missing memory is such an error too: it never ends the worker.
 #pragma once
 
 #include <kindred/apps/serving/image_result.h>
@@ -10,9 +10,9 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <future>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -38,10 +38,10 @@ class BatchQueue {
   BatchQueue(const BatchRules& rules, Compute compute);
 
   // All of these images, which have the same size, or none of them: empty if there is no room. The futures give the results, or
-  // throw what `compute` threw. To be called from any thread.
+  // throw what `compute` threw. To be called from any thread. Throws std::bad_alloc.
   std::optional<Results> put(std::vector<PreparedPixels> images);
-  bool has_room_for(std::size_t images) const;
   std::size_t waiting() const;
+  std::size_t most_waiting() const { return static_cast<std::size_t>(rules_.most_waiting); }
 
   // Computes what is put in, until is_over() returns true and nothing waits. is_over() is called at least ten times a second,
   // unless a batch takes longer; after it has returned true nothing may be put in. To be called by one thread.
@@ -60,15 +60,18 @@ class BatchQueue {
     std::chrono::steady_clock::time_point since;
   };
 
-  std::vector<Waiting> next();
-  void compute(std::vector<Waiting>& batch) const;
-  void compute_each(std::vector<Waiting>& batch) const;
+  // Lists, because moving their nodes takes no memory.
+  using Batch = std::list<Waiting>;
+
+  Batch next();
+  void compute(Batch& batch) const;
+  void compute_each(Batch& batch) const;
 
   const BatchRules rules_;
   const Compute compute_;
   mutable std::mutex mutex_;
   std::condition_variable came_;
-  std::deque<Waiting> waiting_;
+  Batch waiting_;
   bool closed_ = false;
 };
 

@@ -34,35 +34,38 @@ std::span<const std::uint8_t> as_bytes_of_file(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// What became of an image: a result, or words and the status that they have where the image is the whole request.
-struct ImageFate {
-  PreparedImage prepared{};
-  ImageResult result{};
-  int status = 200;
-  std::string error{};
-  int retry_after = 0;
-};
-
-void take_result(std::future<ImageResult>& future, ImageFate& fate) {
-  try {
-    fate.result = future.get();
-  } catch (const OutOfMemory& error) {
-    fate.status = 503, fate.error = error.what(), fate.retry_after = seconds_until_room;
-  } catch (const std::bad_alloc&) {
-    fate.status = 503, fate.error = "out of memory on the host: try again",
-    fate.retry_after = seconds_until_room;
-  } catch (const std::exception& error) {
-    fate.status = 500, fate.error = one_line(error.what());
-  }
-}
-
 }  // namespace
 
 struct Predictor::Asked {
   bool feature = false, pictures = false;
 };
 
-nlohmann::json Predictor::entry(const Asked& asked, ImageResult result, const PreparedImage& prepared) const {
+// What became of an image: a result, or words and the status that they have where the image is the whole request.
+struct Predictor::Fate {
+  std::string picture{};  // as it was prepared, if it was asked for
+  std::string problem{};  // of an image that is damaged but readable
+  ImageResult result{};
+  int status = 200;
+  std::string error{};
+  int retry_after = 0;
+
+  void take(std::future<ImageResult>& future);
+};
+
+void Predictor::Fate::take(std::future<ImageResult>& future) {
+  try {
+    result = future.get();
+  } catch (const OutOfMemory& thrown) {
+    status = 503, error = thrown.what(), retry_after = seconds_until_room;
+  } catch (const std::bad_alloc&) {
+    status = 503, error = "out of memory on the host: try again", retry_after = seconds_until_room;
+  } catch (const std::exception& thrown) {
+    status = 500, error = one_line(thrown.what());
+  }
+}
+
+nlohmann::json Predictor::entry(const Asked& asked, Fate& fate) const {
+  ImageResult& result = fate.result;
   nlohmann::json entry = nlohmann::json::object();
   if (content_.has_classes) {
     auto& predictions = entry["predictions"] = nlohmann::json::array();
@@ -79,16 +82,56 @@ nlohmann::json Predictor::entry(const Asked& asked, ImageResult result, const Pr
     }
   }
   if (asked.feature) entry["feature"] = std::move(result.feature);
-  if (asked.pictures) {
-    Image seen(preparer_.side(), preparer_.side());
-    seen.pixels = prepared.pixels;
-    entry["picture"] = jpeg_uri(seen, 85);
-  }
-  if (!prepared.problem.empty()) entry["warning"] = prepared.problem;
+  if (asked.pictures) entry["picture"] = std::move(fate.picture);
+  if (!fate.problem.empty()) entry["warning"] = std::move(fate.problem);
   return entry;
 }
 
-nlohmann::json Predictor::answer(const third_party::HttpRequest& request) {
+void Predictor::take_room(std::size_t images, RequestWork& work) {
+  auto room = images_.try_to_enter(images);
+  if (!room) refuse_for_room();
+  work.images.emplace(std::move(*room));
+}
+
+// The pixels are the only copy. Empty if the image cannot be read.
+PreparedPixels Predictor::prepare(std::span<const std::uint8_t> file, const Asked& asked,
+                                  const WantedCheck& check, Fate& fate) {
+  check();
+  const double start = now_seconds();
+  PreparedImage prepared;
+  try {
+    prepared = preparer_.prepare(file, check);
+  } catch (const std::bad_alloc&) {
+    throw Refused(503, "out of memory on the host while a picture was decoded: try again", seconds_until_room);
+  }
+  metrics_.add_preparation(now_seconds() - start);
+  if (prepared.pixels.empty()) {
+    fate.status = 422;
+    fate.error = one_line(prepared.problem);
+    metrics_.add_image(ImageOutcome::unreadable);
+    return {};
+  }
+  fate.problem = std::move(prepared.problem);
+  if (!asked.pictures) return std::move(prepared.pixels);
+  Image seen;
+  seen.height = seen.width = preparer_.side();
+  seen.pixels = std::move(prepared.pixels);
+  fate.picture = jpeg_uri(seen, 85);
+  return std::move(seen.pixels);
+}
+
+void Predictor::compute(std::vector<PreparedPixels> readable, std::vector<Fate>& fates) {
+  auto results = queue_.put(std::move(readable));
+  if (!results) refuse_for_room();
+  auto result = results->begin();
+  for (Fate& fate : fates) {
+    if (fate.status != 200) continue;
+    fate.take(*result++);
+    metrics_.add_image(fate.status == 200 ? ImageOutcome::answered : ImageOutcome::failed);
+  }
+}
+
+nlohmann::json Predictor::answer(const third_party::HttpRequest& request, RequestWork& work) {
   const Asked asked{is_parameter_set(request, "feature"), is_parameter_set(request, "pictures")};
   const std::string type = request.header("content-type");
   if (request.body.empty()) throw Refused(400, "the body is empty: expected the bytes of an image");
@@ -96,46 +139,25 @@ nlohmann::json Predictor::answer(const third_party::HttpRequest& request) {
   std::vector<UploadedFile> files{{"", request.body}};
   if (form) files = files_of_form(request.body, multipart_boundary(type), most_files_of_form);
   if (files.empty()) throw Refused(400, "the form has no files");
-  if (!queue_.has_room_for(files.size())) refuse_for_room();
+  take_room(files.size(), work);
 
-  std::vector<ImageFate> fates(files.size());
+  std::vector<Fate> fates(files.size());
   std::vector<PreparedPixels> readable;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const double start = now_seconds();
-    try {
-      fates[i].prepared = preparer_.prepare(as_bytes_of_file(files[i].bytes));
-    } catch (const std::bad_alloc&) {
-      throw Refused(503, "out of memory on the host while a picture was decoded: try again",
-                    seconds_until_room);
-    }
-    metrics_.add_preparation(now_seconds() - start);
-    if (!fates[i].prepared.pixels.empty()) {
-      readable.push_back(fates[i].prepared.pixels);
-    } else {
-      fates[i].status = 422;
-      fates[i].error = one_line(fates[i].prepared.problem);
-      metrics_.add_image(ImageOutcome::unreadable);
-    }
+    PreparedPixels pixels = prepare(as_bytes_of_file(files[i].bytes), asked, work.check, fates[i]);
+    if (!pixels.empty()) readable.push_back(std::move(pixels));
   }
-  auto results = queue_.put(std::move(readable));
-  if (!results) refuse_for_room();
-  auto result = results->begin();
-  for (ImageFate& fate : fates) {
-    if (fate.status != 200) continue;
-    take_result(*result++, fate);
-    metrics_.add_image(fate.status == 200 ? ImageOutcome::answered : ImageOutcome::failed);
-  }
+  compute(std::move(readable), fates);
 
   if (!form) {
-    ImageFate& only = fates.front();
+    Fate& only = fates.front();
     if (only.status != 200) throw Refused(only.status, only.error, only.retry_after);
-    return entry(asked, std::move(only.result), only.prepared);
+    return entry(asked, only);
   }
   nlohmann::json images = nlohmann::json::array();
   for (std::size_t i = 0; i < files.size(); ++i) {
-    ImageFate& fate = fates[i];
-    nlohmann::json one = fate.status == 200 ? entry(asked, std::move(fate.result), fate.prepared)
-                                            : nlohmann::json{{"error", fate.error}};
+    Fate& fate = fates[i];
+    nlohmann::json one = fate.status == 200 ? entry(asked, fate) : nlohmann::json{{"error", fate.error}};
     one["file"] = files[i].name;
     images.push_back(std::move(one));
   }

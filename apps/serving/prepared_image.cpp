@@ -18,12 +18,12 @@ ImagePreparer::ImagePreparer(const EncoderInfo& info, std::int64_t workers, std:
   limits_.exif = info.exif;
 }
 
-PreparedImage ImagePreparer::prepare(std::span<const std::uint8_t> bytes) {
+PreparedImage ImagePreparer::prepare(std::span<const std::uint8_t> bytes, const WantedCheck& check) {
   const ImageHeader header = probe_image(bytes, limits_);
   if (!header.ok()) return {{}, header.reason};
   const std::size_t picture =
       static_cast<std::size_t>(header.height) * static_cast<std::size_t>(header.width) * 3;
-  const Gate::Pass pass = gate_.enter(picture + header.decoder_bytes);
+  const Gate::Pass pass = gate_.enter(picture + header.decoder_bytes, check);
   const Decoded decoded = decode_image(bytes, limits_);
   if (decoded.outcome == Outcome::rejected) return {{}, decoded.reason};
   PreparedImage prepared;

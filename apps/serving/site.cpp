@@ -7,12 +7,15 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <utility>
 
 namespace kindred {
 namespace {
+
+constexpr std::size_t step_of_bodies = std::size_t{256} << 10;
 
 std::string error_json(const std::string& words) {
   return json_text({{"error", words}}) + "\n";
@@ -25,6 +28,10 @@ third_party::HttpResponse refusal_response(const Refused& refused) {
   if (refused.status() == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   if (refused.status() == 405) response.headers.emplace_back("Allow", "GET, HEAD, POST");
   return response;
+}
+
+Refused refusal_of_body() {
+  return {503, "too much is being sent at once: try again", 1};
 }
 
 // For clients of whom no request was read, so that the library has nothing to answer.
@@ -55,6 +62,9 @@ struct Site::Visit {
   double start = now_seconds();
   std::string path{};  // "" until a request was read
   std::optional<Gate::Pass> upload{};
+  std::size_t stated_bytes = 0;  // of the body
+  RequestWork work{};
+  bool has_left = false;  // before there was an answer
   int status = 0;
 };
 
@@ -75,17 +85,53 @@ void Site::admit(Visit& visit, const third_party::HttpRequest& head) {
   if (head.path == "/predict" || head.path == "/metrics")
     token_.check(head.header("authorization"), visit.address);
   if (head.path != "/predict") return;
-  auto upload = uploads_.try_to_enter(stated_length(head));
-  if (!upload) throw Refused(503, "too much is being sent at once: try again", 1);
-  visit.upload.emplace(std::move(*upload));
+  visit.stated_bytes = stated_length(head);
+  if (auto upload = uploads_.try_to_enter(0)) visit.upload.emplace(std::move(*upload));
+  if (!takes_body(visit, std::min<std::size_t>(visit.stated_bytes, 1))) throw refusal_of_body();
 }
 
-third_party::HttpResponse Site::answer(const third_party::HttpRequest& request) {
+// Whether there is room for so many bytes of the body. It is taken in steps for what has arrived: whoever only states a length
+// keeps nobody else out.
+bool Site::takes_body(Visit& visit, std::size_t bytes) const {
+  if (!visit.upload) return false;
+  const std::size_t taken = visit.upload->amount();
+  if (bytes <= taken) return true;
+  const std::size_t wanted = std::max(bytes, std::min(visit.stated_bytes, taken + step_of_bodies));
+  return visit.upload->try_to_grow(wanted - taken);
+}
+
+void Site::check_wanted(const Visit& visit, double until) const {
+  if (stopping_) throw Refused(503, "the server is ending", 1);
+  if (visit.connection.has_client_left()) throw Refused(503, "the connection was closed before the answer");
+  if (now_seconds() > until)
+    throw Refused(503,
+                  fmt::format("the images were not decoded within {} s (--timeout): the server is busy; try "
+                              "again, with fewer images in a request",
+                              rules_.preparation.count()),
+                  1);
+}
+
+third_party::HttpResponse Site::answer(Visit& visit, const third_party::HttpRequest& request) {
   if (request.path == "/") return {200, "text/html; charset=utf-8", rules_.page, {}};
   if (request.path == "/health") return {200, "application/json", "{\"status\": \"ok\"}\n", {}};
   if (request.path == "/metrics")
     return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_.text(state_()), {}};
-  return {200, "application/json", json_text(predictor_.answer(request)) + "\n", {}};
+  const double until = now_seconds() + static_cast<double>(rules_.preparation.count());
+  visit.work.check = [this, &visit, until] { check_wanted(visit, until); };
+  return {200, "application/json", json_text(predictor_.answer(request, visit.work)) + "\n", {}};
+}
+
+third_party::HttpResponse Site::answer_or_refuse(Visit& visit, const third_party::HttpRequest& request) {
+  try {
+    return answer(visit, request);
+  } catch (const Refused& refused) {
+    visit.has_left = visit.connection.has_client_left();
+    return refusal_response(refused);
+  } catch (const std::bad_alloc&) {
+    return refusal_response(Refused(503, "out of memory on the host: try again", 1));
+  } catch (const std::exception& error) {
+    return refusal_response(Refused(500, one_line(error.what())));
+  }
 }
 
 third_party::HttpResponse Site::failed(const Visit& visit, int status) const {
@@ -96,6 +142,7 @@ third_party::HttpResponse Site::failed(const Visit& visit, int status) const {
             "application/json",
             error_json("this is no whole HTTP request: it cannot be read, or ends too early"),
             {}};
+  if (status == 503) return refusal_response(refusal_of_body());
   if (status == 414) return {414, "application/json", error_json("the address is too long"), {}};
   return {status, "application/json", error_json("the request cannot be answered"), {}};
 }
@@ -112,16 +159,9 @@ third_party::HttpSite Site::http_site(Visit& visit) {
       return refusal_response(refused);
     }
   };
-  site.answer = [this](const third_party::HttpRequest& request) {
-    try {
-      return answer(request);
-    } catch (const Refused& refused) {
-      return refusal_response(refused);
-    } catch (const std::bad_alloc&) {
-      return refusal_response(Refused(503, "out of memory on the host: try again", 1));
-    } catch (const std::exception& error) {
-      return refusal_response(Refused(500, one_line(error.what())));
-    }
+  site.takes_body = [this, &visit](std::size_t bytes) { return takes_body(visit, bytes); };
+  site.answer = [this, &visit](const third_party::HttpRequest& request) {
+    return answer_or_refuse(visit, request);
   };
   site.failed = [this, &visit](int status) { return failed(visit, status); };
   return site;
@@ -132,6 +172,7 @@ void Site::exchange(Visit& visit) {
   switch (connection.read_head()) {
     case Connection::Head::complete:
       visit.status = third_party::exchange_http(connection, http_site(visit));
+      if (visit.has_left) visit.status = 0;
       return;
     case Connection::Head::too_long:
       visit.status = 431;
@@ -154,6 +195,7 @@ void Site::serve(OpenSocket socket, const std::string& address) noexcept {
     Visit visit(std::move(socket), address, *this);
     exchange(visit);
     visit.upload.reset();
+    visit.work.images.reset();
     const Connection& connection = visit.connection;
     if (connection.received() > 0)
       metrics_.add_request(visit.path, visit.status, now_seconds() - visit.start, connection.received(),

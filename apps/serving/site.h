@@ -9,6 +9,7 @@
 #include <kindred/apps/serving/server_metrics.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -17,9 +18,10 @@ namespace kindred {
 struct SiteRules {
   RequestRules requests{};
   ConnectionLimits limits{};
-  std::string token{};                  // "": none is asked for
-  std::size_t most_received_bytes = 0;  // bodies of all requests together
-  std::string page{};                   // of "/"
+  std::string token{};                   // "": none is asked for
+  std::size_t most_received_bytes = 0;   // bodies of all requests together
+  std::chrono::seconds preparation{60};  // in which the images of a request must be prepared
+  std::string page{};                    // of "/"
 };
 
 // Thread-safe.
@@ -39,7 +41,10 @@ class Site {
   void exchange(Visit& visit);
   third_party::HttpSite http_site(Visit& visit);
   void admit(Visit& visit, const third_party::HttpRequest& head);
-  third_party::HttpResponse answer(const third_party::HttpRequest& request);
+  bool takes_body(Visit& visit, std::size_t bytes) const;
+  void check_wanted(const Visit& visit, double until) const;
+  third_party::HttpResponse answer(Visit& visit, const third_party::HttpRequest& request);
+  third_party::HttpResponse answer_or_refuse(Visit& visit, const third_party::HttpRequest& request);
   third_party::HttpResponse failed(const Visit& visit, int status) const;
 
   const SiteRules rules_;

@@ -52,7 +52,7 @@ Image enlarged(const Image& image, int times) {
   return large;
 }
 
-// Shrunk to the cell; or enlarged by a whole number, so that the pixels of a small image stay what they are.
+// Of an image that is not empty: shrunk to the cell; or enlarged by a whole number, so that the pixels of a small image stay what they are.
 Image fitted(const Image& image, int cell) {
   const int longer = std::max(image.height, image.width);
   return longer > cell ? shrink_to(image, cell) : longer * 2 <= cell ? enlarged(image, cell / longer) : image;
@@ -69,6 +69,13 @@ int cell_for(const SplitSurvey& split, const std::vector<std::vector<std::int64_
   return longest == 0 || longest > contact_cell
              ? contact_cell
              : std::max(least_contact_cell, contact_cell / longest * longest);
+}
+
+// Since the images were counted a file may have been removed, or a disk have failed.
+void note_lost(Sheet& sheet, std::size_t lost) {
+  if (lost > 0)
+    sheet.notes.push_back(
+        fmt::format("left out: {} that could be read before and cannot be now", counted(lost, "image")));
 }
 
 std::string shown_of(std::size_t shown, std::size_t all, const char* what) {
@@ -95,6 +102,7 @@ Sheet contact_sheet(const SplitSurvey& split) {
                                    shown_of(shown.size(), images.size(), unit))};
   sheet.cell = cell_for(split, images);
   bool any_damaged = false;
+  std::size_t lost = 0;
   for (const std::size_t c : shown) {
     SheetRow& row = sheet.rows.emplace_back();
     row.name = split.set.class_names()[c];
@@ -102,11 +110,17 @@ Sheet contact_sheet(const SplitSurvey& split) {
     if (images[c].empty() && counts[c].files() > 0) row.note += ", none readable";
     for (const std::int64_t i : images[c]) {
       const bool damaged = split.samples[static_cast<std::size_t>(i)].outcome == Outcome::damaged;
+      const Image image = split.set.load(i).image;
+      if (image.empty()) {
+        ++lost;
+        continue;
+      }
       any_damaged |= damaged;
-      row.pictures.push_back({fitted(split.set.load(i).image, sheet.cell), split.set.name(i), damaged});
+      row.pictures.push_back({fitted(image, sheet.cell), split.set.name(i), damaged});
     }
   }
   if (any_damaged) sheet.notes.emplace_back("red frame: damaged");
+  note_lost(sheet, lost);
   return sheet;
 }
 
@@ -126,10 +140,15 @@ Sheet sheet_of_views(const SplitSurvey& split, const std::vector<ViewGroup>& gro
       sheet.columns.push_back(fmt::format("view {}", sheet.columns.size()));
   const int times = std::max(1, sheet.cell / largest);  // one for all views, so that small ones look smaller
   AugmentScratch scratch;
+  std::size_t lost = 0;
   for (const std::size_t c : shown) {
     if (images[c].empty()) continue;
     const std::int64_t i = images[c].front();
     const Image image = split.set.load(i).image;
+    if (image.empty()) {
+      ++lost;
+      continue;
+    }
     SheetRow& row = sheet.rows.emplace_back(SheetRow{.name = split.set.class_names()[c]});
     row.pictures.push_back({.image = fitted(image, sheet.cell), .name = split.set.name(i)});
     std::uint32_t v = 0;
@@ -142,6 +161,7 @@ Sheet sheet_of_views(const SplitSurvey& split, const std::vector<ViewGroup>& gro
                                 .name = sheet.columns[row.pictures.size()]});
       }
   }
+  note_lost(sheet, lost);
   return sheet;
 }
 

@@ -31,6 +31,8 @@ struct Sheet {
   std::vector<SheetRow> rows{};
 };
 
+// An image that can no longer be read is left out of both, and a note counts such images.
+
 // The first images of each class, for at most 50 classes, evenly spread.
 Sheet contact_sheet(const SplitSurvey& split);
 

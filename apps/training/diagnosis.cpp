@@ -15,7 +15,11 @@ constexpr std::int64_t most_rows = 1024;  // rows from which the figures of an e
 
 nlohmann::json figures_json(const Spread& spread) {
   if (spread.count == 0) return nullptr;
-  return {{"mean", spread.mean}, {"deviation", spread.deviation}};
+  nlohmann::json histogram = nlohmann::json::array();  // the middle of each bin with cosines, and how many
+  for (int bin = 0; bin < cosine_bins; ++bin)
+    if (const std::int64_t cosines = spread.bins[static_cast<std::size_t>(bin)]; cosines > 0)
+      histogram.push_back({(2.0 * bin + 1) / cosine_bins - 1, cosines});
+  return {{"mean", spread.mean}, {"deviation", spread.deviation}, {"histogram", histogram}};
 }
 
 nlohmann::json figures_json(const FeatureDiagnostics& d) {

@@ -31,6 +31,10 @@ LockOutcome try_to_lock(int file) {
   return try_flock(file, LOCK_EX);
 }
 
+LockOutcome try_to_share(int file) {
+  return try_flock(file, LOCK_SH);
+}
+
 FileLock::FileLock(const std::filesystem::path& path) : path_(path) {
   file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   check(file_ >= 0, ExitCode::io, "{}: cannot be opened: {}", path.string(), system_message());

@@ -14,6 +14,8 @@ enum class LockOutcome {
 
 // Locks an open file or folder for its owner alone, until it is closed. Never waits.
 LockOutcome try_to_lock(int file);
+// The same beside others that share it. Who only asks whether somebody has the lock gives it up at once.
+LockOutcome try_to_share(int file);
 
 class FileLock {
  public:

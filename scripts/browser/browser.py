@@ -1,5 +1,8 @@
 """The system's Chromium, driven by Playwright, and axe, which finds text that is hard to read. Playwright and axe come from this
-Python or from pip; the browser is never downloaded."""
+Python or from pip; the browser is never downloaded.
+
+    scripts/browser/browser.py      says what it would drive; code 3 and "skipped: ..." if something is missing
+"""
 import importlib
 import os
 import pathlib
@@ -12,8 +15,17 @@ import from_pip  # noqa: E402
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
+# The exit code of a check that could not begin, for scripts that skip it then.
+NOTHING_CHECKED = 3
+
+
 class Missing(Exception):
     """The browser or a package is not there; says what to install."""
+
+
+def skip(missing):
+    print(f"skipped: {missing}")
+    sys.exit(NOTHING_CHECKED)
 
 
 def module(name, requirement):
@@ -58,3 +70,10 @@ class Browser:
         context = self.chromium.new_context(viewport={"width": width, "height": height}, device_scale_factor=density,
                                             color_scheme="dark" if dark else "light", has_touch=touch, accept_downloads=True)
         return context.new_page()
+
+
+if __name__ == "__main__":
+    try:
+        print(Browser().executable)
+    except Missing as missing:
+        skip(missing)

@@ -7,14 +7,14 @@ A page is a file, or the address of one that `serve` shows. Refused are: errors 
 whose contrast is below 4.5 and other serious complaints of axe (light, dark and narrow), a page that is wider than a small
 phone, and a map that draws fewer frames a second than --frames while it is dragged. In DIR lie screenshots of each page, light,
 dark and narrow, and what the printer gets. Before, a page with an error of each kind is made, and every one must be found.
-Needs chromium; Playwright and axe come from this Python or from pip.
+Needs chromium; Playwright and axe come from this Python or from pip. Without one of them it says "skipped: ..." and ends with code 3.
 """
 import argparse
 import pathlib
 import sys
 import tempfile
 
-from browser import Browser, Missing
+from browser import Browser, Missing, skip
 from looking import NARROW, hard_to_read, load, pan_maps, too_wide, watch
 
 LOOKS = (("light", {}), ("dark", {"dark": True}), ("narrow", {"width": NARROW, "height": 780, "density": 2, "touch": True}),
@@ -111,7 +111,7 @@ def main():
                     print(f"{page}: {line}", flush=True)
                 found += [f"{page}: {problem}" for problem in dict.fromkeys(problems)]
     except Missing as missing:
-        sys.exit(f"error: nothing was checked: {missing}")
+        skip(missing)
     for line in found:
         print(f"error: {line}", file=sys.stderr)
     if not found:

@@ -6,14 +6,16 @@
 Starts the server on a free port. 100 images of the folder IMAGES are dropped at once, then a file of 100 MB, a text file, a PNG
 whose header promises 60,000 x 60,000 pixels, one of some hundred kB that unpacks to 7,000 x 7,000, an empty file and half a
 JPEG; one is chosen by the keyboard alone, one pasted. Every image must get an answer, and every other file a sentence that says why it has
-none. Then the same with a token, wrong and right, and a drop when the server has ended. Refused are: errors of scripts, statuses
-that are not expected, requests to outside of the page, hard to read text and other complaints of axe, a page wider than a small
-phone, and a server that grows by more than --most-mib. In DIR lie screenshots. Needs chromium; Playwright and axe come from this
-Python or from pip.
+none. Then the same with a token, wrong and right, and a drop when the server has ended. Then, without the browser, eight
+connections send forms of 32 PNGs of 8,000 x 8,000 pixels each, 48 GB of pixels in all; SIGTERM comes in the middle, and must end
+the server within 10 seconds. Refused are: errors of scripts, statuses that are not expected, requests to outside of the page,
+hard to read text and other complaints of axe, a page wider than a small phone, and a server that grows by more than --most-mib.
+In DIR lie screenshots. Needs chromium; Playwright and axe come from this Python or from pip. --flood-alone needs neither.
 """
 import argparse
 import atexit
 import base64
+import http.client
 import os
 import pathlib
 import re
@@ -21,6 +23,8 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
 
 from browser import Browser, Missing
@@ -29,6 +33,7 @@ from looking import NARROW, hard_to_read, load, too_wide, watch
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOKEN = "a-token-for-this-check-alone"
 SECONDS = 120
+ENDS_WITHIN = 10        # seconds from SIGTERM, with much work left
 ENDINGS = (".jpg", ".jpeg", ".png")
 
 # Files are made in the page and dropped on its zone, as a person would drop them.
@@ -80,13 +85,13 @@ class Server:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
 
-    def end(self, problems):
+    def end(self, problems, seconds=30):
         self.process.send_signal(signal.SIGTERM)
         try:
-            rest, _ = self.process.communicate(timeout=30)
+            rest, _ = self.process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return problems.append("serve did not end within 30 s of SIGTERM")
+            return problems.append(f"serve did not end within {seconds} s of SIGTERM")
         if self.process.returncode != 0:
             problems.append(f"serve ended with {self.process.returncode}: {rest}")
 
@@ -237,6 +242,59 @@ def check_token(browser, args, images):
     return without_expected(problems, (401,))
 
 
+def ask(address, method, path, body=None, headers=None):
+    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=SECONDS)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def prepared(address):
+    return int(re.search(rb"kindred_preparation_seconds_count (\d+)", ask(address, "GET", "/metrics")[1]).group(1))
+
+
+def check_flood(args):
+    """Returns the problems, the MiB by which the server grew, and the seconds from SIGTERM to its end."""
+    problems, statuses = [], []
+    large = png(8000, 8000, 8000)
+    part = b'--B\r\nContent-Disposition: form-data; name="i"; filename="large.png"\r\n\r\n' + large + b"\r\n"
+    form = part * 32 + b"--B--"
+    server = Server(args)
+    before = server.peak_mib()
+
+    def send():
+        try:
+            statuses.append(ask(server.address, "POST", "/predict", form,
+                                {"Content-Type": "multipart/form-data; boundary=B"})[0])
+        except OSError as problem:
+            statuses.append(str(problem))
+
+    clients = [threading.Thread(target=send, daemon=True) for _ in range(8)]
+    for client in clients:
+        client.start()
+    until = time.monotonic() + SECONDS
+    while prepared(server.address) < 8:
+        if time.monotonic() > until:
+            return problems + [f"no 8 pictures were decoded within {SECONDS} s"], 0, 0
+        time.sleep(0.1)
+    if statuses:
+        problems.append(f"8 forms of 32 large pictures at once: one has its answer already: {statuses}")
+    grown = server.peak_mib() - before
+    if grown > args.most_mib:
+        problems.append(f"large pictures: serve took {grown:.0f} MiB more at its peak; at most {args.most_mib} are expected")
+    start = time.monotonic()
+    server.end(problems, ENDS_WITHIN)
+    seconds = time.monotonic() - start
+    for client in clients:
+        client.join(SECONDS)
+    if statuses != [503] * 8:
+        problems.append(f"8 forms when the server ends: {statuses}, and 503 for each is expected")
+    return problems, grown, seconds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder")
@@ -245,8 +303,9 @@ def main():
     parser.add_argument("--index")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--shots", type=pathlib.Path, help="folder for screenshots")
-    parser.add_argument("--most-mib", type=float, default=1200)
+    parser.add_argument("--most-mib", type=float, default=1400)
     parser.add_argument("--chromium")
+    parser.add_argument("--flood-alone", action="store_true", help="only what needs no browser")
     args = parser.parse_args()
     images = sorted(p for p in args.images.rglob("*") if p.suffix.lower() in ENDINGS)
     if not images:
@@ -254,17 +313,23 @@ def main():
     images = (images * 100)[:100]
     if args.shots:
         args.shots.mkdir(parents=True, exist_ok=True)
-    try:
-        with Browser(args.chromium) as browser:
-            problems, grown = check_open_page(browser, args, images)
-            problems += check_looks(browser, args, images) + check_token(browser, args, images)
-    except Missing as missing:
-        sys.exit(f"error: {missing}")
+    problems, flood_grown, seconds = check_flood(args)
+    grown = 0
+    if not args.flood_alone:
+        try:
+            with Browser(args.chromium) as browser:
+                found, grown = check_open_page(browser, args, images)
+                problems += found + check_looks(browser, args, images) + check_token(browser, args, images)
+        except Missing as missing:
+            sys.exit(f"error: {missing}")
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if not problems:
-        print("serve: 100 images dropped at once, files that are none, keyboard, paste, token: as expected; "
-              f"{grown:.0f} MiB more at the peak")
+        if not args.flood_alone:
+            print("serve: 100 images dropped at once, files that are none, keyboard, paste, token: as expected; "
+                  f"{grown:.0f} MiB more at the peak")
+        print(f"serve: 256 pictures of 8,000 x 8,000 pixels on 8 connections: {flood_grown:.0f} MiB more at the peak, and "
+              f"{seconds:.1f} s from SIGTERM to the end")
     sys.exit(bool(problems))
 
 

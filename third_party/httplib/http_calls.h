@@ -6,7 +6,7 @@
 
 namespace kindred::third_party {
 
-inline constexpr int http_calls_version = 1;
+inline constexpr int http_calls_version = 2;
 
 struct HttpCalls {
   int version;

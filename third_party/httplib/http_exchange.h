@@ -54,9 +54,12 @@ struct HttpResponse {
 struct HttpSite {
   // Called before a body is read. A response given here is the answer, and the body stays unread.
   std::function<std::optional<HttpResponse>(const HttpRequest& head)> refuse{};
+  // Asked before the first so many bytes of a body are kept. False: the answer is that of failed(503), and the rest stays unread.
+  std::function<bool(std::size_t bytes)> takes_body{};
   // Called with the whole request. May throw: the answer is then that of failed(500).
   std::function<HttpResponse(const HttpRequest& request)> answer{};
-  // What is said where the library itself refuses a request (400, 414), and where a body did not arrive whole (400).
+  // What is said where the library itself refuses a request (400, 414), and where a body did not arrive whole (400) or has no
+  // room (503).
   std::function<HttpResponse(int status)> failed{};
   // For every response.
   std::vector<std::pair<std::string, std::string>> headers{};

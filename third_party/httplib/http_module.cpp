@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <utility>
 
 namespace kindred::third_party {
@@ -109,11 +110,25 @@ class OneExchange final : private httplib::Server {
 
   void answer_with_body(const httplib::Request& from, httplib::Response& to,
                         const httplib::ContentReader& body) {
-    const bool came = body([this](const char* data, std::size_t size) {
-      head_.body.append(data, size);
-      return true;
+    bool has_room = true;
+    const bool came = body([&](const char* data, std::size_t size) {
+      has_room = site_.takes_body(head_.body.size() + size);
+      if (has_room) append(data, size);
+      return has_room;
     });
-    give(came ? answer(from) : site_.failed(400), to);
+    give(came ? answer(from) : site_.failed(has_room ? 400 : 503), to);
+  }
+
+  // Room for the whole body is asked for once: the system gives memory only where something is written, and a body that is
+  // moved while it grows would take up to three times its size.
+  void append(const char* data, std::size_t size) {
+    if (head_.body.empty()) {
+      const std::string length = head_.header("content-length");
+      std::size_t bytes = 0;
+      std::from_chars(length.data(), length.data() + length.size(), bytes);
+      head_.body.reserve(bytes);
+    }
+    head_.body.append(data, size);
   }
 
   void give(const HttpResponse& response, httplib::Response& to) const {

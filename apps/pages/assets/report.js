@@ -1,6 +1,6 @@
 // Draws what report.cpp has put into the page: curves, bars, the confusion matrix. The map draws itself (map.js).
 //
-//   {"charts": [...], "bars": {...},            see charts.js
+//   {"charts": [...], "bars": [...],            see charts.js
 //    "confusion": {"names": [...], "rows": [[...]], "of": [...]}}   images of each true class that were named each class, in the
 //                                               order in which they are drawn; "of": all images of the class, also if some of
 //                                               them were named a class that is not shown
@@ -150,7 +150,7 @@ function drawReport() {
     if (figure) draw(figure);
   };
   for (const chart of data.charts || []) onFigure("chart-" + chart.id, (figure) => lineChart(figure, chart));
-  if (data.bars) onFigure("chart-" + data.bars.id, (figure) => barChart(figure, data.bars));
+  for (const bars of data.bars || []) onFigure("chart-" + bars.id, (figure) => barChart(figure, bars));
   if (data.confusion) onFigure("confusion", (box) => new ConfusionView(box, data.confusion));
   onFigure("reload", (place) => place.append(" ", el("button", {type: "button", class: "screen-only", on: {click: () => location.reload()}}, "Look again")));
 }

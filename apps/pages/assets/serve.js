@@ -91,20 +91,28 @@ function drawServe() {
     let response, answer;
     try {
       response = await fetch("predict?pictures=1", {method: "POST", body: item.file, headers});
-      answer = await response.json();
     } catch (problem) {
-      fail(item, response ? "the answer cannot be read" : "nothing came back: the server has ended, or the file cannot be read");
+      fail(item, "nothing came back: the server has ended, or the file cannot be read");
       return;
     }
+    try {
+      answer = await response.json();
+    } catch (problem) {
+      if (response.ok) return fail(item, "the answer cannot be read");
+      answer = {};                // of a proxy
+    }
+    const isBusy = response.status === 503 || response.status === 429;
+    // This server's own 429 says that the token is wrong: the right one always passes.
+    const asksForToken = response.status === 401 || (response.status === 429 && facts.asks_token && answer.error);
     if (response.ok) {
       show(item, answer);
-    } else if (response.status === 401) {
+    } else if (asksForToken) {
       setState(item, "waiting for the token");
       waiting.unshift(item);
       if (sentWith === token) askToken(token ? answer.error : "");
-    } else if (response.status === 503 && ++item.tries < MOST_TRIES) {
+    } else if (isBusy && ++item.tries < MOST_TRIES) {
       setState(item, "the server is busy; it is sent again");
-      await pause((Number(response.headers.get("Retry-After")) || 1) * item.tries);
+      await pause(Math.max(item.tries, Number(response.headers.get("Retry-After")) || 1));
       waiting.push(item);
     } else {
       fail(item, answer.error || `the server answers ${response.status}`);

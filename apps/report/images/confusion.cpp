@@ -62,9 +62,10 @@ ConfusionCounts::ConfusionCounts(std::int64_t number_of_classes)
     : classes(number_of_classes), totals(static_cast<std::size_t>(number_of_classes)) {}
 
 void ConfusionCounts::add(std::int32_t truth, std::int32_t named) {
-  if (truth < 0 || named < 0 || truth >= classes || named >= classes) return;
-  ++totals[static_cast<std::size_t>(truth)];
-  ++counts[{truth, named}];
+  if (truth < 0 || truth >= classes) return;
+  ++totals[static_cast<std::size_t>(
+      truth)];  // also an image that is named no class of the set is named wrongly
+  if (named >= 0 && named < classes) ++counts[{truth, named}];
 }
 
 std::int64_t ConfusionCounts::at(std::int64_t truth, std::int64_t named) const {

@@ -20,7 +20,7 @@ struct ConfusionCounts {
   std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> counts{};
 
   explicit ConfusionCounts(std::int64_t number_of_classes);
-  // Classes outside of the range are left out.
+  // An image whose true class is outside of the range is left out. One that is named such a class counts among those of its own.
   void add(std::int32_t truth, std::int32_t named);
   std::int64_t at(std::int64_t truth, std::int64_t named) const;
   std::int64_t images_of(std::int64_t truth) const { return totals[static_cast<std::size_t>(truth)]; }

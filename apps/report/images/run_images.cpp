@@ -8,6 +8,7 @@
 #include <kindred/engine/error.h>
 
 #include <algorithm>
+#include <string_view>
 #include <system_error>
 
 namespace kindred {
@@ -38,9 +39,23 @@ std::string shard_from_run_start(const std::string& shard, const fs::path& start
   return (start / shard).string();
 }
 
+// Its errors are about a flag of pretrain, which nobody has typed here.
+ConfigOptions read_config_of_run(const RunFiles& run, const std::string& given, PretrainOptions& options) {
+  const std::string file = (run.folder / "config.json").string(), flag = "--config " + file + ": ";
+  try {
+    return read_config(file, options);
+  } catch (const Error& error) {
+    const std::string_view what = error.what();
+    throw Error(error.code(),
+                fmt::format("config.json: {}{}", what.starts_with(flag) ? what.substr(flag.size()) : what,
+                            given.empty() ? "; give the set by --data" : ""),
+                error.cause());
+  }
+}
+
 PretrainOptions options_for_images(const RunFiles& run, const std::string& given) {
   PretrainOptions options;
-  const ConfigOptions read = read_config((run.folder / "config.json").string(), options);
+  const ConfigOptions read = read_config_of_run(run, given, options);
   const fs::path start = read.started_in;
   DataFlags& data = options.data;
   if (given.empty()) {
@@ -68,11 +83,18 @@ RunImages open_run_images(const RunFiles& run, const std::string& given, std::ve
   const PretrainOptions options = options_for_images(run, given);
   options.data.check_values();
   RunImages images{open_training_images(options), std::nullopt};
-  if (run.text("data_fingerprint").value_or("") != data_fingerprint(images.train))
+  const bool has_its_images = run.text("data_fingerprint").value_or("") == data_fingerprint(images.train);
+  if (!has_its_images)
     notes.push_back(
         fmt::format("{} is not the set that the run was trained on: it has other images, names or classes",
                     options.data.path));
   images.evaluation = open_evaluation_images(options, images.train);
+  const auto evaluated = number_at(run.config, "evaluated_on/images");
+  images.are_of_run = has_its_images && images.evaluation && evaluated &&
+                      *evaluated == static_cast<double>(images.evaluation->size());
+  if (has_its_images && images.evaluation && evaluated && !images.are_of_run)
+    notes.push_back(fmt::format("the run was evaluated on {:.0f} images, and the set has {}", *evaluated,
+                                images.evaluation->size()));
   return images;
 }
 

@@ -13,6 +13,8 @@ namespace kindred {
 struct RunImages {
   Dataset train;
   std::optional<Dataset> evaluation{};
+  // Whether they are those of the run, as far as its config.json tells: the fingerprint, and how many there are to evaluate on.
+  bool are_of_run = false;
 };
 
 // `given`: the set's place in the place of the one that config.json names; empty: that one. Relative paths are meant from the

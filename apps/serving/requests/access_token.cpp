@@ -34,31 +34,30 @@ void check_token_text(const std::string& source, const std::string& token) {
       source, shortest_token);
 }
 
-void TokenCheck::note_failure(const std::string& address, Clock::time_point now) {
+TokenCheck::Clock::duration TokenCheck::note_failure(const std::string& address, Clock::time_point now) {
+  const std::lock_guard lock(mutex_);
   if (failures_.size() >= most_addresses && !failures_.contains(address)) {
     std::erase_if(failures_, [&](const auto& entry) { return now - entry.second.since >= failures_count_for; });
     if (failures_.size() >= most_addresses) failures_.clear();
   }
   Failures& failures = failures_[address];
   if (failures.count == 0 || now - failures.since >= failures_count_for) failures = {now, 0};
+  if (failures.count >= most_failures) return failures_count_for - (now - failures.since);
   ++failures.count;
+  return Clock::duration::zero();
 }
 
 void TokenCheck::check(const std::string& authorization, const std::string& address, Clock::time_point now) {
   if (!asks()) return;
-  const std::lock_guard lock(mutex_);
-  if (const auto at = failures_.find(address); at != failures_.end() && at->second.count >= most_failures) {
-    const auto left = failures_count_for - (now - at->second.since);
-    if (left > Clock::duration::zero())
-      throw Refused(429, "too many wrong tokens from this address: wait a minute",
-                    static_cast<int>(std::chrono::ceil<std::chrono::seconds>(left).count()));
-  }
   const std::string_view scheme = "bearer ";
   const bool given = same_in_lower_case(std::string_view(authorization).substr(0, scheme.size()), scheme);
-  if (given && same_token(trimmed(std::string_view(authorization).substr(scheme.size())), token_)) return;
-  if (given) note_failure(address, now);
-  throw Refused(401, given ? "the token is not the one that the server was started with"
-                           : "this server asks for its token: send \"Authorization: Bearer TOKEN\"");
+  if (!given) throw Refused(401, "this server asks for its token: send \"Authorization: Bearer TOKEN\"");
+  if (same_token(trimmed(std::string_view(authorization).substr(scheme.size())), token_)) return;
+  const auto left = note_failure(address, now);
+  if (left > Clock::duration::zero())
+    throw Refused(429, "the token is wrong, as were ten within a minute from this address: wait a minute",
+                  static_cast<int>(std::chrono::ceil<std::chrono::seconds>(left).count()));
+  throw Refused(401, "the token is not the one that the server was started with");
 }
 
 }  // namespace kindred

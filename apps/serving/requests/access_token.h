@@ -16,8 +16,9 @@ bool same_token(std::string_view given, std::string_view expected);
 // "--token" or "KINDRED_TOKEN".
 void check_token_text(const std::string& source, const std::string& token);
 
-// Checks the tokens of requests. After ten wrong ones within a minute from one address, no more of it are looked at for the rest
-// of that minute, so that tokens cannot be tried out. Thread-safe.
+// Checks the tokens of requests. The right one always passes: behind a proxy all clients have one address, and none of them may
+// lock the others out. That tokens cannot be tried out is due to their length. From the eleventh wrong one within a minute from
+// one address on, the answer is 429, so that whoever sends it goes slower, and the operator sees it in the metrics. Thread-safe.
 class TokenCheck {
  public:
   using Clock = std::chrono::steady_clock;
@@ -25,7 +26,8 @@ class TokenCheck {
   explicit TokenCheck(std::string token) : token_(std::move(token)) {}  // "": none is asked for
   bool asks() const { return !token_.empty(); }
 
-  // Throws Refused: 401 without a token or with a wrong one, 429 after too many. `authorization` is the header; "" without one.
+  // Throws Refused: 401 without a token or with a wrong one, 429 for a wrong one after too many. `authorization` is the header;
+  // "" without one.
   void check(const std::string& authorization, const std::string& address,
              Clock::time_point now = Clock::now());
 
@@ -34,7 +36,8 @@ class TokenCheck {
     Clock::time_point since;
     int count = 0;
   };
-  void note_failure(const std::string& address, Clock::time_point now);
+  // Also returns how long the address should wait; zero or less: not at all.
+  Clock::duration note_failure(const std::string& address, Clock::time_point now);
 
   const std::string token_;
   std::mutex mutex_;

@@ -109,6 +109,11 @@ bool Connection::write(const char* from, std::size_t size) {
   return true;
 }
 
+bool Connection::has_client_left() const {
+  pollfd state{socket_.get(), POLLRDHUP, 0};
+  return ::poll(&state, 1, 0) > 0;  // POLLHUP and POLLERR come unasked
+}
+
 void Connection::say_farewell() {
   ::shutdown(socket_.get(), SHUT_WR);
   const auto until = Clock::now() + limits_.farewell;

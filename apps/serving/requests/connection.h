@@ -55,6 +55,9 @@ class Connection final : public third_party::ByteStream {
   bool write(std::string_view text) { return write(text.data(), text.size()); }
 
   bool was_late() const { return late_; }  // a read has given up because the time was over
+  // Whether the client has closed its side, or is gone. Nobody can tell the two apart before an answer is sent, and who asks for
+  // an answer has no reason for the first.
+  bool has_client_left() const;
   std::uint64_t received() const { return received_; }
   std::uint64_t sent() const { return sent_; }
 

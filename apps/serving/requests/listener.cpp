@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -142,7 +143,13 @@ void Listener::stop() {
 void Listener::accept_all(std::size_t most_connections, const Serve& serve, const Serve& refuse) {
   while (!stopping_) {
     pollfd ready{socket_.get(), POLLIN, 0};
-    if (::poll(&ready, 1, acceptor_patience) > 0) accept_one(most_connections, serve, refuse);
+    if (::poll(&ready, 1, acceptor_patience) > 0) {
+      try {
+        accept_one(most_connections, serve, refuse);
+      } catch (const std::exception&) {
+        // No memory for this client: it sees that the connection ends, and others go on.
+      }
+    }
     join_done(false);
   }
   socket_ = OpenSocket();  // whoever comes now is refused by the system
@@ -166,8 +173,8 @@ void Listener::accept_one(std::size_t most_connections, const Serve& serve, cons
     refuse(std::move(client), address);
     return;
   }
-  Served& served = served_.emplace_back();
   const auto held = std::make_shared<OpenSocket>(std::move(client));  // a thread's function must be copyable
+  Served& served = served_.emplace_back();
   ++connections_;
   try {
     served.thread = std::thread([this, &served, &serve, address, held] {
@@ -175,7 +182,7 @@ void Listener::accept_one(std::size_t most_connections, const Serve& serve, cons
       --connections_;
       served.done = true;
     });
-  } catch (const std::system_error&) {  // the system starts no more threads
+  } catch (const std::exception&) {  // the system starts no more threads, or has no memory for one
     --connections_;
     served_.pop_back();
     refuse(std::move(*held), address);

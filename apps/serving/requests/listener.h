@@ -30,7 +30,7 @@ class Listener {
   // A connection in a thread of its own; `address` is that of the client. It must not throw.
   using Serve = std::function<void(OpenSocket socket, const std::string& address)>;
   // From now on clients are served, at most so many at once. `refuse` is called for the others, in the thread that accepts; it
-  // must not wait. Throws Error(device) if there is no thread.
+  // must not wait. If memory is missing for a client, only its connection ends. Throws Error(device) if there is no thread.
   void start(std::size_t most_connections, Serve serve, Serve refuse);
   // Accepts no more.
   void stop();

@@ -61,7 +61,7 @@ std::vector<AnyOptionRow> image_and_folder_rows() {
           .recorded_if([](const O& o) { return o.no_tensorboard; }),
       Switch("--metrics-csv", "metrics_csv", "also write OUT/metrics.csv after every epoch", &O::metrics_csv)
           .recorded_if([](const O& o) { return o.metrics_csv; }),
-      Switch("--report", "report", "also draw OUT/report.html, a page about the run, after every epoch",
+      Switch("--report", "report", "also draw OUT/report.html, a page about the run, while it goes",
              &O::report)
           .recorded_if([](const O& o) { return o.report; }),
       Switch("--strict", "strict", "fail on the first unreadable or damaged image", &O::strict),

@@ -10,8 +10,10 @@
 #include <unistd.h>  // defines: close, getpid
 
 #include <algorithm>
+#include <chrono>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 namespace kindred {
 namespace {
@@ -85,11 +87,11 @@ struct TriedLock {
   bool is_taken;  // by another process
 };
 
-TriedLock tried_lock(const fs::path& run) {
+TriedLock tried_lock(const fs::path& run, LockOutcome (*try_now)(int)) {
   const int folder = ::open(run.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return {-1, false};  // the folder may be writable but not readable
   // Some network file systems have no locks. There the user is responsible.
-  const bool is_taken = try_to_lock(folder) == LockOutcome::taken;
+  const bool is_taken = try_now(folder) == LockOutcome::taken;
   if (is_taken) ::close(folder);
   return {is_taken ? -1 : folder, is_taken};
 }
@@ -182,7 +184,12 @@ bool is_checkpoint_name(const std::string& name) {
 }
 
 RunLock::RunLock(const fs::path& run) {
-  const TriedLock lock = tried_lock(run);
+  TriedLock lock = tried_lock(run, try_to_lock);
+  // Who asks whether a run is locked (is_locked) has its lock for that moment.
+  for (int again = 0; lock.is_taken && again < 5; ++again) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    lock = tried_lock(run, try_to_lock);
+  }
   check(!lock.is_taken, ExitCode::usage,
         "--out {}: another process is training into it; wait for it, or give another folder", run.string());
   folder_ = lock.folder;
@@ -196,7 +203,7 @@ RunLock::~RunLock() {
 }
 
 bool is_locked(const fs::path& run) {
-  const TriedLock lock = tried_lock(run);
+  const TriedLock lock = tried_lock(run, try_to_share);
   if (lock.folder >= 0) ::close(lock.folder);
   return lock.is_taken;
 }

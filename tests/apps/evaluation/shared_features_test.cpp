@@ -8,11 +8,13 @@
 #include <kindred/apps/evaluation/classifying.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/training/accuracies.h>
+#include <kindred/data/sets/subset.h>
 #include <kindred/engine/random/philox.h>
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -262,6 +264,63 @@ TEST_CASE("shared accuracies: those of one process") {
       CHECK(measured.right == expected.right);
       CHECK(measured.likelihood == expected.likelihood);  // sums in the same order
     }
+}
+
+TEST_CASE("shared accuracies: the measured images are those that can be read, each with its own features") {
+  const SetWithHoles set;
+  for (const std::int64_t i : {1, 12, 30, 45}) {  // without the end marker they are damaged
+    const std::string bytes = read_bytes(set.images.name(i));
+    write_bytes(set.images.name(i), bytes.substr(0, bytes.size() - 2));
+  }
+  PretrainOptions o = small_options(32, 12);
+  o.micro_batch = 3;
+  constexpr std::int64_t most = 40;
+  // By hand: of 60 images 40, evenly spread, and of these the ones that load.
+  std::vector<std::int64_t> readable;
+  std::vector<std::string> names;
+  std::int64_t rejected = 0, damaged = 0;
+  for (std::int64_t k = 0; k < most; ++k) {
+    const std::int64_t i = k * 60 / most;
+    const Outcome outcome = set.images.load(i).outcome;
+    rejected += outcome == Outcome::rejected;
+    damaged += outcome == Outcome::damaged;
+    if (outcome == Outcome::rejected) continue;
+    readable.push_back(i);
+    names.push_back(set.images.name(i));
+  }
+  REQUIRE(rejected >= 5);
+  REQUIRE(damaged >= 2);
+  const Learner same(o, Device::cpu, 3);
+  const FeatureTable alone =
+      extract_features(same.model().encoder, subset(set.images, readable), how_in_test(1));
+  for (const int size : {1, 2, 4}) {
+    CAPTURE(size);
+    const auto all = of_each_process<MeasuredImages>(size, [&](const Communicator&) {
+      Learner learner(o, Device::cpu, 3);
+      MeasuredImages measured;
+      measured.rows = {7};  // of an earlier measurement
+      const Accuracies accuracies =
+          measure_accuracies(learner, o, Device::cpu, set.images, set.images, most, &measured);
+      CHECK(std::ssize(accuracies.bad_images) == rejected + damaged);
+      return measured;
+    });
+    for (const MeasuredImages& measured : all) {
+      REQUIRE(measured.images);
+      CHECK(measured.images->size() == most);
+      std::vector<std::string> measured_names;
+      for (const std::int64_t row : measured.rows) measured_names.push_back(measured.images->name(row));
+      CHECK(measured_names == names);
+      REQUIRE(measured.features.features.size() == alone.features.size());
+      CHECK(measured.features.labels == alone.labels);
+      double most_apart = 0, largest = 0;
+      for (std::size_t i = 0; i < alone.features.size(); ++i) {
+        most_apart = std::max(most_apart, std::abs(double(alone.features[i]) - measured.features.features[i]));
+        largest = std::max(largest, std::abs(double(alone.features[i])));
+      }
+      CHECK(largest > 0);
+      CHECK(most_apart <= 1e-4 * largest);  // other numbers of images at a time
+    }
+  }
 }
 
 }  // namespace

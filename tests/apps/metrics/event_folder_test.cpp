@@ -142,7 +142,8 @@ TEST_CASE("events: the picture of a run stands before its epochs, and once after
           doctest::skip(!writes_events())) {
   const TemporaryFolder folder;
   const fs::path picture = folder / "views.jpg";
-  const std::string hostile = "rows:\n\n    a\tb\x1b\xff\n", jpeg = with_text(jpeg_of(13, 29), hostile);
+  const std::string begins(views_sheet_begins), hostile = begins + "\n\n    a\tb\x1b\xff\n";
+  const std::string jpeg = with_text(jpeg_of(13, 29), hostile);
   write_bytes(picture, jpeg);
   std::vector<nlohmann::json> lines = {line_of(1, 2), line_of(2, 1)};
   const auto the_picture = [&] {
@@ -168,7 +169,7 @@ TEST_CASE("events: the picture of a run stands before its epochs, and once after
   CHECK(written.width == 29);
   CHECK(written.colorspace == 3);
   CHECK(written.encoded == jpeg);
-  CHECK(written.description == "rows:\n\n    a\\tb\\x1b\xef\xbf\xbd\n");
+  CHECK(written.description == begins + "\n\n    a\\tb\\x1b\xef\xbf\xbd\n");
   const fs::path file = files_in(folder / "t")[0];
   const std::string whole = read_bytes(file);
   write_bytes(file, whole.substr(0, whole.size() - 9));
@@ -178,6 +179,39 @@ TEST_CASE("events: the picture of a run stands before its epochs, and once after
   lines.push_back(line_of(3, 0.5));
   resumed.write(lines);
   CHECK(the_picture().encoded == jpeg);
+}
+
+TEST_CASE("events: a picture that is drawn after the first epochs, or drawn anew, is in the file from then on" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  const fs::path picture = folder / "views.jpg";
+  std::vector<nlohmann::json> lines = {line_of(1, 2)};
+  EventFolder events(folder / "t", picture);
+  const auto check_shown = [&](const std::vector<std::string>& jpegs) {
+    events.write(lines);
+    const auto files = files_in(folder / "t");
+    REQUIRE(files.size() == 1);
+    const std::string bytes = read_bytes(files[0]);
+    CHECK(records_of(bytes).size() == 1 + jpegs.size() + lines.size());
+    std::vector<std::string> shown;
+    for (const test::PictureEvent& each : pictures_of(bytes)) shown.push_back(each.encoded);
+    CHECK(shown == jpegs);
+    return files[0];
+  };
+  const std::string first = with_text(jpeg_of(13, 29), std::string(views_sheet_begins) + "1");
+  const std::string second = with_text(jpeg_of(13, 29), std::string(views_sheet_begins) + "2");
+  check_shown({});
+  write_bytes(picture, first);
+  check_shown({first});  // of the same epochs
+  fs::remove(picture);
+  const fs::path file = check_shown({first});
+  lines.push_back(line_of(2, 1));
+  CHECK(check_shown({first}) == file);  // an epoch was appended
+  write_bytes(picture, second);
+  lines.push_back(line_of(3, 0.5));
+  check_shown({second});
+  lines.push_back(line_of(4, 0.25));
+  check_shown({second});
 }
 
 TEST_CASE("events: what is no picture in its place is left out, and the epochs are there" *
@@ -206,6 +240,8 @@ TEST_CASE("events: what is no picture in its place is left out, and the epochs a
   fs::remove(picture);
   write_bytes(picture, "the user's");
   check_none("text");
+  write_bytes(picture, with_text(jpeg_of(4, 4), "the user's own picture"));
+  check_none("picture");
 }
 
 TEST_CASE("metrics as CSV: a column for every number that any epoch has") {

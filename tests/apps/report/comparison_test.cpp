@@ -86,7 +86,9 @@ const ResultRow* result_named(const std::vector<ResultRow>& rows, const std::str
 }
 
 TEST_CASE("report: the best values of several runs are marked, where they can be compared") {
-  const nlohmann::json config = test::settings_of_drawn_run(3);
+  nlohmann::json config = test::settings_of_drawn_run(3);
+  config["data_fingerprint"] = "0123456789abcdef";
+  config["evaluated_on"] = {{"folder", "a/val"}, {"images", 40}, {"split", "val"}};
   std::vector<RunFiles> runs = {run_with({0.2, 0.6, 0.5}, 3, config), run_with({0.1, 0.3}, 2.5, config),
                                 run_with({0.6}, 2.5, config)};
   runs[1].probe = {{"top1", 0.75}};
@@ -114,6 +116,37 @@ TEST_CASE("report: the best values of several runs are marked, where they can be
     CHECK(!result_named(rows, "loss, newest")->is_best(run));
     CHECK(!result_named(rows, "neighbours, best")->is_best(run));
   }
+  // The same number of other images is another evaluation, and so is one that nobody knows.
+  const auto marks_any = [&](const char* name) {
+    rows = result_rows(runs);
+    for (std::size_t run = 0; run < runs.size(); ++run)
+      if (result_named(rows, name)->is_best(run)) return true;
+    return false;
+  };
+  const auto all_with = [&](const char* key, const nlohmann::json& value) {
+    for (RunFiles& run : runs) run.config = config;
+    if (value.is_null())
+      for (RunFiles& run : runs) run.config.erase(key);
+    else
+      runs[1].config[key] = value;
+  };
+  all_with("evaluated_on", {{"folder", "b/val"}, {"images", 40}, {"split", "val"}});
+  CHECK(marks_any("neighbours, best"));
+  all_with("evaluated_on", {{"folder", "a/val"}, {"images", 40}, {"split", "test"}});
+  CHECK(!marks_any("neighbours, best"));
+  all_with("evaluated_on", {{"folder", "a/val"}, {"images", 41}, {"split", "val"}});
+  CHECK(!marks_any("neighbours, best"));
+  for (const char* const missing : {"evaluated_on", "data_fingerprint"}) {
+    all_with(missing, nullptr);
+    CHECK(!marks_any("neighbours, best"));
+  }
+  // Probes say themselves what they are evaluated on.
+  all_with("lr", 0.2);
+  for (RunFiles& run : runs) run.probe = {{"top1", 0.5}, {"evaluated_on", config.at("evaluated_on")}};
+  runs[2].probe["top1"] = 0.75;
+  CHECK(marks_any("linear probe"));
+  runs[2].probe["evaluated_on"]["split"] = "test";
+  CHECK(!marks_any("linear probe"));
   // Equal values are none better than the others.
   for (const ResultRow& row : result_rows({runs[0], runs[0]}))
     for (const std::size_t run : {std::size_t{0}, std::size_t{1}}) CHECK(!row.is_best(run));

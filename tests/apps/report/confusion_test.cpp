@@ -27,25 +27,32 @@ TEST_CASE("report: a confusion matrix counts, also classes that are none") {
   std::mt19937 random(1);
   const std::int64_t classes = 7;
   ConfusionCounts confusion(classes);
-  std::vector<std::int64_t> plain(49);
+  std::vector<std::int64_t> plain(49), images(7);
   for (int i = 0; i < 500; ++i) {
     const auto truth = static_cast<std::int32_t>(random() % 9) - 1,
                named = static_cast<std::int32_t>(random() % 9) - 1;
     confusion.add(truth, named);
-    if (truth >= 0 && truth < 7 && named >= 0 && named < 7)
-      ++plain[static_cast<std::size_t>(truth * 7 + named)];
+    if (truth < 0 || truth >= 7) continue;
+    ++images[static_cast<std::size_t>(truth)];
+    if (named >= 0 && named < 7) ++plain[static_cast<std::size_t>(truth * 7 + named)];
   }
-  std::int64_t right = 0;
+  std::int64_t right = 0, named_outside = 0;
   for (std::int64_t a = 0; a < 7; ++a) {
     std::int64_t row = 0;
     for (std::int64_t b = 0; b < 7; ++b) {
       CHECK(confusion.at(a, b) == plain[static_cast<std::size_t>(a * 7 + b)]);
       row += confusion.at(a, b);
     }
-    CHECK(confusion.images_of(a) == row);
+    // An image that is named a class outside of the set is named wrongly, and is one of its class all the same.
+    CHECK(confusion.images_of(a) == images[static_cast<std::size_t>(a)]);
+    named_outside += confusion.images_of(a) - row;
     right += confusion.at(a, a);
+    CHECK(confusion.accuracy_of(a) ==
+          doctest::Approx(static_cast<double>(confusion.at(a, a)) /
+                          static_cast<double>(images[static_cast<std::size_t>(a)])));
   }
-  CHECK(confusion.images() == std::accumulate(plain.begin(), plain.end(), std::int64_t{0}));
+  CHECK(named_outside > 0);
+  CHECK(confusion.images() == std::accumulate(images.begin(), images.end(), std::int64_t{0}));
   CHECK(confusion.right() == right);
   CHECK(confusion.accuracy() ==
         doctest::Approx(static_cast<double>(right) / static_cast<double>(confusion.images())));

@@ -163,5 +163,33 @@ TEST_CASE("report: bars of positives keep their sum, also where they are joined"
   }
 }
 
+TEST_CASE("report: cosines of the newest epoch are counted in bins, kind by kind") {
+  const auto line = [](int epoch, const nlohmann::json& own, const nlohmann::json& negatives) {
+    return nlohmann::json{{"epoch", epoch},
+                          {"loss", 1},
+                          {"features",
+                           {{"similarity_own_views", {{"mean", 0.9}, {"histogram", own}}},
+                            {"similarity_other_positives", nullptr},
+                            {"similarity_negatives", {{"mean", 0}, {"histogram", negatives}}}}}};
+  };
+  const nlohmann::json own = {{0.925, 4}, {0.975, 6}};
+  const nlohmann::json charts = similarity_charts(
+      table_of({line(1, {{-0.5, 99}}, {{0.5, 99}}), line(2, own, {{-1.0, 5}, {-0.025, 8}, {1.0, 2}})}));
+  REQUIRE(charts.size() == 2);  // other positives were not measured
+  CHECK(charts[0].at("id") == "cosines-own-views");
+  CHECK(charts[0].at("y")[38] == 4);
+  CHECK(charts[0].at("y")[39] == 6);
+  CHECK(charts[0].at("x")[39] == "0.95");
+  CHECK(charts[1].at("id") == "cosines-negatives");
+  CHECK(charts[1].at("y")[0] == 5);
+  CHECK(charts[1].at("y")[19] == 8);
+  CHECK(charts[1].at("y")[39] == 2);
+  for (const nlohmann::json& chart : charts) CHECK(chart.at("y").size() == 40);
+  // What is no histogram of cosines is not drawn.
+  for (const nlohmann::json& odd :
+       {nlohmann::json{{1.5, 3}}, nlohmann::json{{0.5, -3}}, nlohmann::json{{0.5}}, nlohmann::json(7)})
+    CHECK(similarity_charts(table_of({line(1, odd, odd)})).empty());
+}
+
 }  // namespace
 }  // namespace kindred

@@ -5,6 +5,7 @@
 
 #include <kindred/apps/report/run_files.h>
 #include <kindred/apps/report/run_story.h>
+#include <kindred/apps/training/run/checkpoint.h>
 #include <kindred/apps/training/run/checkpoint_folder.h>
 #include <kindred/engine/error.h>
 
@@ -131,8 +132,122 @@ TEST_CASE(
     CHECK(condition_in_words(read_run_files(run)).starts_with("under way: 3 of 9 epochs"));
   }
   CHECK(condition_in_words(read_run_files(run)).starts_with("stopped: 3 of 9 epochs"));
-  write_bytes(run / "non_finite.json", "{}");
+  write_bytes(run / "non_finite.json", "{\"step\": 10, \"epoch\": 4}");
   CHECK(condition_of(read_run_files(run)) == RunCondition::not_finite);
+  CHECK(condition_in_words(read_run_files(run)).find("non_finite.json") != std::string::npos);
+}
+
+// A checkpoint of a run that has this state; its tensors do not matter.
+void write_state(const std::filesystem::path& file, RunState state) {
+  state.metrics.assign(static_cast<std::size_t>(state.epochs_done), nlohmann::json::object());
+  std::filesystem::create_directories(file.parent_path());
+  Checkpoint(ParameterStore(), {}, state).save(file);
+  REQUIRE_NOTHROW(read_run_state(file));
+}
+
+TEST_CASE("report: a step that was skipped has ended no run, and neither has one that the run came past") {
+  const TemporaryFolder folder;
+  nlohmann::json settings = settings_of_drawn_run(9);
+  const auto run = write_run(folder, "run", random_lines(3, 3), settings);
+  const auto condition_with = [&](const char* list) {
+    write_bytes(run / "non_finite.json", list);
+    return condition_of(read_run_files(run));
+  };
+  CHECK(condition_with("{\"step\": 7, \"epoch\": 3}") == RunCondition::stopped);  // epoch 3 has ended since
+  CHECK(condition_with("{}") == RunCondition::stopped);
+  CHECK(condition_with("no JSON") == RunCondition::stopped);
+  CHECK(read_run_files(run).notes.size() == 1);
+  CHECK(condition_with("{\"step\": 10, \"epoch\": 4}") == RunCondition::not_finite);
+  RunState state;
+  state.epochs_done = 3;
+  state.batches_done = 2;
+  state.steps_done = 11;
+  write_state(run / "checkpoint.safetensors", state);
+  CHECK(condition_of(read_run_files(run)) == RunCondition::stopped);
+  CHECK(condition_with("{\"step\": 12, \"epoch\": 4}") == RunCondition::not_finite);
+  settings["on_nonfinite"] = "skip";
+  write_bytes(run / "config.json", settings.dump());
+  CHECK(condition_of(read_run_files(run)) == RunCondition::stopped);
+}
+
+TEST_CASE("report: a run of all epochs whose weights are of no use has not finished, it has failed") {
+  const TemporaryFolder folder;
+  nlohmann::json settings = settings_of_drawn_run(3);
+  settings["on_nonfinite"] = "skip";
+  auto lines = random_lines(3, 3);
+  const auto run = write_run(folder, "run", lines, settings);
+  RunState state;
+  state.epochs_done = 3;
+  state.steps_done = 30;
+  for (const int skipped : {0, 4, 5, 10}) {  // half an epoch of ten steps
+    CAPTURE(skipped);
+    state.skipped_in_a_row = skipped;
+    write_state(run / "checkpoint.safetensors", state);
+    CHECK(condition_of(read_run_files(run)) ==
+          (skipped >= 5 ? RunCondition::not_finite : RunCondition::finished));
+  }
+  CHECK(condition_in_words(read_run_files(run)).starts_with("failed: "));
+  std::filesystem::remove(run / "checkpoint.safetensors");
+  for (nlohmann::json& line : lines) {
+    line["loss"] = nullptr;
+    line["skipped_steps"] = 10;
+  }
+  write_bytes(run / "metrics.jsonl", test::as_text(lines));
+  CHECK(condition_of(read_run_files(run)) == RunCondition::not_finite);
+}
+
+TEST_CASE("report: the best epoch is what the checkpoints say, and only without them what the lines say") {
+  const TemporaryFolder folder;
+  auto lines = random_lines(6, 8);
+  for (int i = 0; i < 6; ++i) lines[static_cast<std::size_t>(i)]["knn_top1"] = 0.1 * (i + 1);
+  const auto run = write_run(folder, "run", lines, settings_of_drawn_run(6));
+  CHECK(best_epoch_of(read_run_files(run))->epoch == 6);
+  RunState state;
+  state.epochs_done = 6;
+  state.steps_done = 60;
+  state.best_step = 30;
+  state.best = 0.3;
+  state.best_by = "neighbours";
+  write_state(run / "checkpoint.safetensors", state);
+  auto best = best_epoch_of(read_run_files(run));
+  REQUIRE(best.has_value());
+  CHECK(best->epoch == 3);
+  CHECK(best->in_words() == "neighbours 0.300");
+  state.best_by = "loss";
+  write_state(run / "checkpoint.safetensors", state);
+  CHECK(best_epoch_of(read_run_files(run))->figure == lines[2].at("loss").get<double>());
+  // An earlier version has only the figure: the lines must do.
+  state.best_step = -1;
+  state.best_by = "";
+  write_state(run / "checkpoint.safetensors", state);
+  CHECK(best_epoch_of(read_run_files(run))->epoch == 6);
+  // No epoch was a candidate, for they had all diverged.
+  state.best.reset();
+  write_state(run / "checkpoint.safetensors", state);
+  CHECK(!best_epoch_of(read_run_files(run)));
+  // Without the newest checkpoint, that of the best epoch says when it was taken.
+  std::filesystem::remove(run / "checkpoint.safetensors");
+  state.epochs_done = 4;
+  state.steps_done = 40;
+  write_state(run / "checkpoints/step-000000040.safetensors", state);
+  write_bytes(run / "checkpoints/best.txt", "step-000000040.safetensors\n");
+  CHECK(best_epoch_of(read_run_files(run))->epoch == 4);
+  write_bytes(run / "checkpoints/best.txt", "../../checkpoint.safetensors\n");
+  CHECK(best_epoch_of(read_run_files(run))->epoch == 6);
+}
+
+TEST_CASE("report: lines of more epochs than a report takes are left out with a note") {
+  const TemporaryFolder folder;
+  auto lines = random_lines(12, 8);
+  lines.insert(lines.begin() + 10, lines[3]);  // of an epoch that is known
+  const auto run = write_run(folder, "run", lines, settings_of_drawn_run(12));
+  std::vector<std::string> notes;
+  CHECK(read_metric_lines(run / "metrics.jsonl", notes, 10).rows() == 10);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] == "lines of metrics.jsonl from 12 on are left out: a report takes 10 epochs at most");
+  notes.clear();
+  CHECK(read_metric_lines(run / "metrics.jsonl", notes, 12).rows() == 12);
+  CHECK(notes.empty());
 }
 
 // The rule of docs/running.md, by sorting.

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <random>
 #include <string>
@@ -104,8 +105,6 @@ TEST_CASE("serving: what waits when the end is asked for is computed, in its ord
   std::mt19937 random(1);
   std::vector<PreparedPixels> images;
   for (int i = 0; i < 11; ++i) images.push_back(random_image(random));
-  CHECK(queue.has_room_for(11));
-  CHECK(!queue.has_room_for(12));
   auto results = queue.put(images);
   REQUIRE(results.has_value());
   CHECK(queue.waiting() == 11);
@@ -129,6 +128,26 @@ TEST_CASE("serving: a model that gives too few results is an error, and a closed
   empty.close();
   CHECK_THROWS_AS((*results)[0].get(), std::future_error);
   CHECK(!empty.put({PreparedPixels(pixels_each)}).has_value());
+}
+
+TEST_CASE("serving: memory that is missing reaches the requests, and the worker goes on") {
+  int batches = 0;
+  bool has_memory = false;
+  BatchQueue queue({.most_images = 4}, [&](auto pixels, auto images) {
+    ++batches;
+    if (!has_memory) throw std::bad_alloc();
+    return SumModel()(pixels, images);
+  });
+  std::mt19937 random(5);
+  const std::vector<PreparedPixels> images{random_image(random), random_image(random), random_image(random)};
+  auto results = queue.put(images);
+  queue.work([] { return true; });
+  for (auto& result : *results) CHECK_THROWS_AS(result.get(), std::bad_alloc);
+  CHECK(batches == 4);  // two together, each of them, and the third
+  has_memory = true;
+  results = queue.put(images);
+  queue.work([] { return true; });
+  for (std::size_t i = 0; i < images.size(); ++i) CHECK((*results)[i].get().feature[0] == sum_of(images[i]));
 }
 
 TEST_CASE("serving: a gate lets in as many, and as many bytes, as it has room for") {
@@ -167,7 +186,69 @@ TEST_CASE("serving: a gate lets in as many, and as many bytes, as it has room fo
   const auto second = gate.try_to_enter(40);
   CHECK(second.has_value());
   first.reset();
-  CHECK(gate.try_to_enter(60).has_value());
+  auto third = gate.try_to_enter(50);
+  REQUIRE(third.has_value());
+  CHECK(!third->try_to_grow(11));
+  CHECK(third->amount() == 50);
+  CHECK(third->try_to_grow(10));
+  CHECK(third->amount() == 60);
+  CHECK(!gate.try_to_enter(1).has_value());
+  third.reset();
+  CHECK(gate.try_to_enter(60).has_value());  // also what it has grown by is given back
+}
+
+TEST_CASE("serving: who needs much of a gate is not passed by those who come later") {
+  Gate gate(8, 100);
+  auto small = gate.try_to_enter(30);
+  REQUIRE(small.has_value());
+  std::atomic<bool> large_is_in = false;
+  std::thread large([&] {
+    const Gate::Pass pass = gate.enter(90);
+    large_is_in = true;
+  });
+  while (gate.waiting() == 0) std::this_thread::yield();
+  CHECK(!gate.try_to_enter(10).has_value());  // there is room for it, and it would keep the large one out
+  std::atomic<bool> was_first = false;
+  std::thread later([&] {
+    const Gate::Pass pass = gate.enter(10);
+    was_first = large_is_in.load();
+  });
+  while (gate.waiting() == 1) std::this_thread::yield();
+  CHECK(!large_is_in);
+  small.reset();
+  large.join();
+  later.join();
+  CHECK(was_first);
+  CHECK(gate.waiting() == 0);
+}
+
+TEST_CASE("serving: a wait at a gate ends when nobody wants the work any more, and others go on") {
+  struct NotWanted {};
+  Gate gate(1, 100);
+  auto inside = gate.try_to_enter(1);
+  REQUIRE(inside.has_value());
+  std::atomic<bool> is_wanted = true, is_in = false;
+  std::atomic<int> asked = 0;
+  std::thread leaves([&] {
+    const auto check = [&] {
+      ++asked;
+      if (!is_wanted) throw NotWanted();
+    };
+    CHECK_THROWS_AS(static_cast<void>(gate.enter(1, check)), NotWanted);
+  });
+  while (asked < 3) std::this_thread::yield();
+  std::thread stays([&] {
+    const Gate::Pass pass = gate.enter(1);
+    is_in = true;
+  });
+  while (gate.waiting() < 2) std::this_thread::yield();
+  is_wanted = false;
+  leaves.join();
+  CHECK(gate.waiting() == 1);
+  CHECK(!is_in);
+  inside.reset();
+  stays.join();
+  CHECK(is_in);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The built program, over a socket: what it answers, what it refuses, and how it ends.
 #include "../programs.h"
 #include "running_server.h"
+#include "served_run.h"
 
 #include <kindred/encoder/encoder.h>
 #include <kindred/engine/files/json_text.h>
@@ -22,30 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Made once for all cases.
-struct ServedRun {
-  TemporaryFolder folder;
-  std::string set = draw_tiny_set(folder, 3, 16), run = folder / "run", probe = run + "/probe";
-  std::vector<std::string> images;
-
-  ServedRun() {
-    REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
-    REQUIRE(
-        run_program("linear_probe", set + " --encoder " + run + " --out " + probe + " --epochs 3 -b 8").code ==
-        0);
-    for (const auto& entry : fs::recursive_directory_iterator(set + "/train"))
-      if (entry.is_regular_file()) images.push_back(entry.path());
-    std::sort(images.begin(), images.end());
-    REQUIRE(images.size() == 48);
-  }
-  std::string flags() const { return run + " --classifier " + probe; }
-};
-
-const ServedRun& served_run() {
-  static const ServedRun run;
-  return run;
-}
-
 // What classify says about images, as JSON.
 nlohmann::json classified(const ServedRun& run) {
   std::string names;
@@ -64,13 +41,6 @@ void check_same(const nlohmann::json& served, const nlohmann::json& expected) {
           doctest::Approx(expected[i].at("probability").get<double>()).epsilon(1e-4));
   }
 }
-
-std::string one_file(const std::string& name, const std::string& bytes) {
-  return "--B\r\nContent-Disposition: form-data; name=\"i\"; filename=\"" + name + "\"\r\n\r\n" + bytes +
-         "\r\n";
-}
-
-const std::string form_type = "Content-Type: multipart/form-data; boundary=B\r\n";
 
 TEST_CASE("serve: the answers of fifty requests at once are those of classify and of the encoder") {
   if (!can_serve()) return;
@@ -219,10 +189,10 @@ TEST_CASE("serve: a token is asked for, by name or from the environment") {
   CHECK(ask(server.port(), get_of("/health")).status == 200);
   CHECK(ask(server.port(), get_of("/")).status == 200);  // it holds nothing, and asks for the token
   for (int i = 0; i < 9; ++i) CHECK(status("Authorization: Bearer wrong\r\n") == 401);
-  const auto too_many =
-      ask(server.port(), post_of("/predict", image, "Authorization: Bearer " + token + "\r\n"));
+  const auto too_many = ask(server.port(), post_of("/predict", image, "Authorization: Bearer wrong\r\n"));
   CHECK(too_many.status == 429);
   CHECK(std::atoi(too_many.header("Retry-After").c_str()) > 0);
+  CHECK(status("Authorization: Bearer " + token + "\r\n") == 200);
 }
 
 // Cosines of an image with all others, the largest first, and which they are; computed with plain loops.

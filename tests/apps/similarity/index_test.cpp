@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <atomic>
+#include <cstring>
 #include <functional>
 #include <thread>
 
@@ -355,6 +356,33 @@ TEST_CASE("index: names of files, and places where pages may not be written") {
   CHECK(code_of([&] { check_not_in_index("--html", folder / "i" / "page.html"); }) == ExitCode::usage);
   check_not_in_index("--html", folder / "page.html");
   check_not_in_index("--html", "");
+}
+
+TEST_CASE("index: places of pictures that lie outside of their file are told, and not read") {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "i";
+  constexpr std::int64_t rows = 4;
+  write_small_index(path, drawn_unit_rows(rows, dim, 21), dim, {rows});
+  const fs::path file = path / "thumbnails-000.bin";
+  const std::string whole = read_bytes(file);
+  const auto with_end = [&](std::int64_t row, std::uint64_t end) {
+    std::string bytes = whole;
+    std::memcpy(bytes.data() + bytes.size() - static_cast<std::size_t>(rows - row) * sizeof end, &end,
+                sizeof end);
+    write_bytes(file, bytes);
+  };
+  const std::size_t data = whole.size() - rows * sizeof(std::uint64_t);
+  for (const std::uint64_t end : {std::uint64_t{data} + 1, std::uint64_t{data} + 1000, ~std::uint64_t{0}}) {
+    with_end(rows - 1, end);
+    const SimilarityIndex index = SimilarityIndex::open(path);
+    CHECK(code_of([&] { index.picture(0); }) == ExitCode::ok);
+    CHECK(code_of([&] { index.picture(rows - 1); }) == ExitCode::file);
+  }
+  with_end(1, data);  // beyond where the next one ends
+  CHECK(code_of([&] { SimilarityIndex::open(path).picture(2); }) == ExitCode::file);
+  write_bytes(file, whole);
+  for (std::int64_t row = 0; row < rows; ++row)
+    CHECK(code_of([&] { SimilarityIndex::open(path).picture(row); }) == ExitCode::ok);
 }
 
 TEST_CASE("index: who searches while another adds and merges always has a whole index") {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 
 namespace kindred {
@@ -31,6 +32,16 @@ struct RandomImages : SampleSource {
     for (std::uint8_t& value : out.image.pixels) value = static_cast<std::uint8_t>(random());
     out.picture_height = height;
     out.picture_width = width;
+  }
+};
+
+// The same, but these cannot be read any more.
+struct LostImages : RandomImages {
+  std::set<std::int64_t> lost{};
+  void load(std::int64_t i, Decoded& out) const override {
+    if (!lost.contains(i)) return RandomImages::load(i, out);
+    out = {};
+    out.reason = "planted";
   }
 };
 
@@ -109,6 +120,37 @@ TEST_CASE("sheets: views are those of training, below headings that count them")
   const Canvas canvas = draw_sheet(sheet);
   CHECK(canvas.height() > 2 * 64);
   CHECK(canvas.width() > 6 * 64);
+}
+
+TEST_CASE("sheets: an image that can be read when it is counted, and not when it is drawn, is left out") {
+  SplitSurvey split = random_split(4, 3);
+  const auto source = std::make_shared<LostImages>();
+  source->lost = {1, 3, 4, 5};  // one of the first class, and all of the second
+  split.set = Dataset(split.set.class_names(), split.set.labels(), source, false);
+  const auto has_note = [](const Sheet& sheet, const std::string& note) {
+    return std::ranges::find(sheet.notes, note) != sheet.notes.end();
+  };
+  SurveySheets sheets;
+  sheets.contacts.push_back(contact_sheet(split));
+  const Sheet& contacts = sheets.contacts.front();
+  REQUIRE(contacts.rows.size() == 4);
+  REQUIRE(contacts.rows[0].pictures.size() == 2);
+  CHECK(contacts.rows[0].pictures[1].name == split.set.name(2));
+  CHECK(contacts.rows[1].pictures.empty());
+  CHECK(contacts.rows[2].pictures.size() == 3);
+  CHECK(has_note(contacts, "left out: 4 images that could be read before and cannot be now"));
+  sheets.views = sheet_of_views(split, {{recipe("cifar", 32), 32, 2}}, 5);
+  REQUIRE(sheets.views->rows.size() == 2);
+  CHECK(sheets.views->rows[0].name == "class 0");
+  CHECK(sheets.views->rows[1].name == "class 2");
+  CHECK(has_note(*sheets.views, "left out: 1 image that could be read before and cannot be now"));
+  const TemporaryFolder folder;
+  const std::vector<SplitSurvey> splits{split};
+  draw_survey(splits, sheets, folder.path);
+  write_survey_page(folder / "page.html",
+                    {.data = "a set", .problem = "", .splits = splits, .odd = {}, .sheets = sheets});
+  CHECK(read_bytes(folder / "page.html").find("left out: 4 images") != std::string::npos);
+  CHECK(contact_sheet(random_split(4, 3)).notes.empty());
 }
 
 TEST_CASE("sheets: names of any kind are drawn") {

@@ -8,9 +8,11 @@
 #include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/step_parts.h>
+#include <kindred/engine/communicator/time_limit.h>
 
 #include <fmt/core.h>
 
+#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -30,17 +32,22 @@ bool finish_classifier(const RunParts& run) {
 
 }  // namespace
 
-ExitCode end_finished(const RunParts& run, RunSaver& saver) {
+ExitCode end_finished(const RunParts& run, RunSaver& saver, const RunReports& reports) {
   results_follow();
   const std::string failure = run.record.failure();
   saver.at_end();
   if (failure.empty() && loss_options(run.options).classifies() && !finish_classifier(run))
     return end_interrupted(run, saver);
-  if (failure.empty()) run.draw_page(PageMoment::end);
   const std::optional<std::int64_t> best = run.record.best_epoch();
   fmt::print("{}", closing_files(run.options, run.record.bad_images().size(), best));
   check(failure.empty(), ExitCode::non_finite, "{}", failure);
   fmt::print("{}", closing_lines(run.options, run.record.state(), best, run.train, run.evaluation));
+  std::fflush(stdout);
+  // Everything is saved and said: whatever happens from here on, the run has ended well. The others wait for the first process
+  // where the program ends, so their patience must outlive this call.
+  [[maybe_unused]] static const LongerLimit& patience = *new LongerLimit(seconds_for_files);
+  reports.write_projector_files();
+  run.draw_page(PageMoment::end);
   return ExitCode::ok;
 }
 

@@ -5,7 +5,6 @@
 #include <kindred/apps/training/learner.h>
 #include <kindred/apps/training/run/phases/run_reports.h>
 #include <kindred/apps/training/run/run_record.h>
-#include <kindred/apps/training/run/shared/shared_start.h>
 #include <kindred/apps/training/run/sheet/projector.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/apps/training/step_parts.h>
@@ -39,10 +38,11 @@ std::optional<Accuracies> RunReports::measure_epoch() {
   const double start = now_seconds();
   const std::int64_t epoch = run_.record.state().epochs_done + 1;
   const bool due = o.knn_every > 0 && (epoch % o.knn_every == 0 || epoch == o.epochs);
+  const bool has_projector = run_.processes.is_first() && !o.no_tensorboard;
   Accuracies accuracies;
   if (run_.evaluation && due)
     accuracies = measure_accuracies(run_.learner, o, run_.device, run_.train, *run_.evaluation,
-                                    most_images_measured, o.no_tensorboard ? nullptr : &measured_);
+                                    most_images_measured, has_projector ? &measured_ : nullptr);
   if (agreed_interrupt_signal(run_.processes) != 0) return std::nullopt;
   if (run_.evaluation && due) run_.record.know_bad_evaluation(accuracies.bad_images);
   run_.record.add_seconds(now_seconds() - start);
@@ -72,14 +72,15 @@ bool RunReports::report_epoch(const Accuracies& accuracies) {
   if (run_.evaluation && figure.kind != "loss") figure.measured_on = images_of_part(*run_.evaluation);
   if (record.has_diverged()) figure.score.reset();  // the model has not learned
   const bool is_best = record.end_epoch(report, figure);
-  if (record.is_finished() && record.failure().empty() && measured_.images)
-    first_alone(run_.processes, [&] {
-      const PretrainOptions& o = run_.options;
-      write_projector(o.out, *measured_.images, measured_.rows, measured_.features, o.resize,
-                      static_cast<int>(o.workers), report.epoch);
-    });
   run_.draw_page(PageMoment::epoch);
   return is_best;
+}
+
+void RunReports::write_projector_files() const {
+  if (!measured_.images) return;
+  const PretrainOptions& o = run_.options;
+  write_projector(o.out, *measured_.images, measured_.rows, measured_.features, o.resize,
+                  static_cast<int>(o.workers), run_.record.state().epochs_done);
 }
 
 }  // namespace kindred

@@ -26,10 +26,13 @@ class RunReports {
   // After the last step of an epoch: its accuracies, which are empty if none is due. Returns nullopt if a signal interrupts
   // the run.
   std::optional<Accuracies> measure_epoch();
-  // Prints the epoch's figures and warnings, ends it in the record, and draws the run's page; after the
-  // last epoch it writes the projector's files. Returns true if it is the best so
+  // Prints the epoch's figures and warnings, ends it in the record, and draws the run's page. Returns true if it is the best so
   // far. Throws Error(data) if the processes have met too many bad images together.
   bool report_epoch(const Accuracies& accuracies);
+
+  // Writes the projector's files, if this process has measured the last epoch. The first process does it alone, and no other one
+  // waits here. Never throws (projector.h).
+  void write_projector_files() const;
 
  private:
   const RunParts run_;
@@ -37,7 +40,7 @@ class RunReports {
   Diagnosis& diagnosis_;
   const LossOptions loss_;
   const double collapse_loss_;            // the loss of equal features
-  MeasuredImages measured_{};             // of the last measurement, for the projector
+  MeasuredImages measured_{};             // in the first process: of the last measurement, for the projector
   GradientSums::Figures gradients_told_;  // at the end of the last epoch
 };
 

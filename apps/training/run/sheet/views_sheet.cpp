@@ -3,6 +3,7 @@
 #include <kindred/apps/metrics/visible_text.h>
 #include <kindred/apps/training/run/sheet/tiles.h>
 #include <kindred/apps/training/run/sheet/views_sheet.h>
+#include <kindred/apps/training/run/takeover/drawn_files.h>
 #include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/images/shrink.h>
 #include <kindred/data/views/augment.h>
@@ -75,8 +76,7 @@ std::string text_of_sheet(const Dataset& train, const std::vector<ImageWithViews
   const int views = views_of_each(groups);
   const std::size_t shown = rows.front().views.size();
   std::string text = fmt::format(
-      "Images of the training set, and behind each of them {} as the network sees them in the first epoch with "
-      "seed {}:\n\n",
+      "{}{} as the network sees them in the first epoch with seed {}:\n\n", views_sheet_begins,
       shown < static_cast<std::size_t>(views) ? fmt::format("{} of its {} views", shown, views) : "its views",
       seed);
   for (const ViewGroup& group : groups)
@@ -152,6 +152,10 @@ void write_views_sheet(const std::filesystem::path& run, const Dataset& train,
                        const std::vector<ViewGroup>& groups, std::uint64_t seed) {
   const std::filesystem::path file = run / views_sheet_name;
   try {
+    if (const std::string warning = warning_of_others(file); !warning.empty()) {
+      fmt::print("{}\n", warning);
+      return;
+    }
     const std::string sheet = views_sheet(train, views_of_sheet(train, groups, seed), groups, seed);
     if (sheet.empty() || interrupt_signal() != 0) return;
     const std::optional<PictureFile> earlier = read_picture(file);

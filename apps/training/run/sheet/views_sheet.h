@@ -37,8 +37,9 @@ std::vector<ImageWithViews> views_of_sheet(const Dataset& train, const std::vect
 std::string views_sheet(const Dataset& train, const std::vector<ImageWithViews>& rows,
                         const std::vector<ViewGroup>& groups, std::uint64_t seed);
 
-// Writes it into the folder of a run, unless exactly this file is there already. A link is replaced, and what it points to stays.
-// Never throws: a run does without the picture, and a line that begins with "warning: " says why. Not after a signal.
+// Writes it into the folder of a run, unless exactly this file is there already. A link is replaced, and what it points to stays;
+// a file or folder of this name that no run drew stays too (drawn_files.h). Never throws: a run does without the picture, and a
+// line that begins with "warning: " says why. Not after a signal.
 void write_views_sheet(const std::filesystem::path& run, const Dataset& train,
                        const std::vector<ViewGroup>& groups, std::uint64_t seed);
 

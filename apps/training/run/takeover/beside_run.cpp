@@ -19,9 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A result.json or classifier.safetensors is only that of some runs, which look for it themselves.
+// A result.json or classifier.safetensors is only that of some runs, which look for it themselves. What a run draws it can do
+// without.
 bool is_name_of_any_run(const std::string& name) {
-  return is_own_name(name, FolderOf::run) && (name == "bad_images.tsv" || !is_own_name(name, FolderOf::probe));
+  return is_own_name(name, FolderOf::run) && !is_drawn_name(name) &&
+         (name == "bad_images.tsv" || !is_own_name(name, FolderOf::probe));
 }
 
 [[noreturn]] void fail_by_obstacle(const fs::path& run, const fs::path& name, const std::string& what,

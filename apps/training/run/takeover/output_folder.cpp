@@ -19,9 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What a start writes before there are results. metrics.jsonl has no line then.
-constexpr const char* files_of_start[] = {"config.json",     "metrics.jsonl", "plans.json",    "bad_images.tsv",
-                                          "non_finite.json", first_save_name, views_sheet_name};
+// What a start writes before there are results. metrics.jsonl has no line then. They are removed in this order: a process that
+// is killed in between leaves config.json, by which the next start knows whose the others are.
+constexpr const char* files_of_start[] = {"metrics.jsonl",   "plans.json",    "bad_images.tsv",
+                                          "non_finite.json", first_save_name, views_sheet_name,
+                                          "config.json"};
 
 // Creates the output folder. Returns the folders that were missing, the innermost first.
 std::vector<fs::path> make_output_folder(const fs::path& folder) {

@@ -151,12 +151,13 @@ fs::path path_at(const fs::path& folder, const fs::path& file, const HidingPlace
 
 std::vector<fs::path> own_files(const fs::path& folder, FolderOf what, const HidingPlace& place) {
   std::vector<fs::path> files;
+  const bool is_hidden = !place.outer.empty();
   const auto add = [&](const fs::path& below, bool (*is_own)(const std::string&)) {
     const fs::path holder = path_at(folder, below / "any", place).parent_path();
     for (const std::string& name : names_in(holder, is_own))
-      if (is_own_file(holder / name)) files.push_back(below / name);
+      if (is_own_file(holder / name) && (is_hidden || !is_drawn_by_others(holder / name)))
+        files.push_back(below / name);
   };
-  const bool is_hidden = !place.outer.empty();
   if (what == FolderOf::probe) {
     add({}, is_name_of_probe);
     return files;
@@ -246,6 +247,7 @@ bool is_report(const fs::path& file) {
 }
 
 void remove_own(const fs::path& file) {
+  if (is_drawn_by_others(file)) return;
   std::error_code error;
   fs::remove(file, error);
   check(!error, ExitCode::io, "{} cannot be removed: {}; make its folder writable, or give another folder",
@@ -267,9 +269,7 @@ std::optional<std::string> foreign_file_of_start(const fs::path& folder) {
     }
     return "config.json";
   }
-  for (const char* const name : {"plans.json", views_sheet_name})
-    if (has_content(name)) return name;
-  return std::nullopt;
+  return has_content("plans.json") ? std::optional<std::string>("plans.json") : std::nullopt;
 }
 
 }  // namespace kindred

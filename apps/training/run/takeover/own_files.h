@@ -1,8 +1,9 @@
-// Which files of an output folder are Kindred's, by their names, and which of them are results. All other files
-// are the user's, and are never moved or removed.
+// Which files of an output folder are Kindred's, by their names (and those that a run draws by what is in them, drawn_files.h),
+// and which of them are results. All other files are the user's, and are never moved or removed.
 #pragma once
 
 #include <kindred/apps/metrics/event_folder.h>
+#include <kindred/apps/training/run/takeover/drawn_files.h>
 
 #include <filesystem>
 #include <optional>
@@ -14,9 +15,6 @@ namespace kindred {
 // The folders of a run that hold nothing but files of its own: checkpoints, and what TensorBoard reads (event_folder_name).
 inline constexpr const char* folders_of_files[] = {"checkpoints", event_folder_name};
 bool is_folder_of_files(const std::filesystem::path& name);
-
-// The page that --report draws.
-inline constexpr const char* report_page_name = "report.html";
 
 // What an output folder is for: a run of pretrain, or the result of linear_probe.
 enum class FolderOf { run, probe };
@@ -66,7 +64,7 @@ bool is_own_name(const std::string& name, FolderOf what);
 // Returns true if the file tells the user why a run ended: non_finite.json, or a bad_images.tsv that lists any.
 bool is_report(const std::filesystem::path& file);
 
-// Removes a file, if it is there. Throws Error(io).
+// Removes a file, if it is there and was not drawn by others. Throws Error(io).
 void remove_own(const std::filesystem::path& file);
 
 // The name of a file that a start would replace although no run of pretrain wrote it, such as another program's

@@ -38,7 +38,9 @@ TEST_CASE("serving: what can be a token") {
   }
 }
 
-TEST_CASE("serving: without the right token 401, and after ten wrong ones 429 for a minute") {
+TEST_CASE(
+    "serving: without the right token 401, after ten wrong ones 429 for a minute, and the right one passes "
+    "always") {
   TokenCheck check(secret);
   const TokenCheck::Clock::time_point start{};
   const auto status = [&](const std::string& header, const std::string& address,
@@ -57,10 +59,14 @@ TEST_CASE("serving: without the right token 401, and after ten wrong ones 429 fo
     CHECK(status("Bearer wrong", "a", 1s) == 401);
   }
   CHECK(status("Bearer wrong", "a", 2s) == 429);
-  CHECK(status("Bearer " + secret, "a", 60s) == 429);  // or the right one would show itself
-  CHECK(status("Bearer " + secret, "b", 60s) == 200);
-  CHECK(status("Bearer " + secret, "a", 61s) == 200);
-  CHECK(status("Bearer wrong", "a", 62s) == 401);
+  // Behind a proxy all clients have one address: what one of them sends locks no other out.
+  for (int i = 0; i < 100; ++i) {
+    CHECK(status("Bearer wrong", "a", 60s) == 429);
+    CHECK(status("Bearer " + secret, "a", 60s) == 200);
+  }
+  CHECK(status("", "a", 60s) == 401);
+  CHECK(status("Bearer wrong", "b", 60s) == 401);
+  CHECK(status("Bearer wrong", "a", 61s) == 401);
   try {
     for (int i = 0; i < 20; ++i) try {
         check.check("Bearer wrong", "c", start);

@@ -1,5 +1,6 @@
 // A connection whose other end the test holds: heads of every kind, ends, and waits that must end.
 #include "../../../errors.h"
+#include "../running_server.h"
 
 #include <kindred/apps/serving/requests/connection.h>
 #include <kindred/apps/serving/requests/listener.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>      // defines: write, close
 
 #include <array>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -123,6 +125,36 @@ TEST_CASE("serving: a client that takes nothing, and a server that stops, end a 
   Connection connection(std::move(pair.server), patient, stopping);
   stopping = true;
   CHECK(connection.read_head() == Connection::Head::late);
+}
+
+TEST_CASE("serving: a client that leaves is noticed, also while its bytes are not read") {
+  const std::atomic<bool> stopping = false;
+  for (const bool closes : {false, true}) {
+    Pair pair;
+    const Connection connection(std::move(pair.server), long_limits(), stopping);
+    CHECK(!connection.has_client_left());
+    pair.send("some bytes");
+    CHECK(!connection.has_client_left());
+    if (closes)
+      pair.client = OpenSocket();
+    else
+      ::shutdown(pair.client.get(), SHUT_WR);
+    CHECK(connection.has_client_left());
+  }
+}
+
+TEST_CASE("serving: memory that is missing for one client ends its connection alone") {
+  Listener listener("127.0.0.1", 0);
+  std::atomic<int> came = 0;
+  listener.start(
+      0, [](OpenSocket, const std::string&) {},
+      [&](OpenSocket socket, const std::string&) {
+        if (++came == 1) throw std::bad_alloc();
+        REQUIRE(::send(socket.get(), "HTTP/1.1 503 No\r\n\r\n", 19, MSG_NOSIGNAL) == 19);
+      });
+  CHECK(LocalClient(listener.port()).answer().status == 0);
+  CHECK(LocalClient(listener.port()).answer().status == 503);
+  CHECK(came == 2);
 }
 
 TEST_CASE("serving: a port that is taken, and a host that is none of this machine, are told with what to do") {

@@ -4,6 +4,7 @@
 
 #include <kindred/apps/metrics/picture_file.h>
 #include <kindred/apps/metrics/projector_files.h>
+#include <kindred/data/images/jpeg_writer.h>
 
 #include <signal.h>  // defines: SIGTERM
 #include <nlohmann/json.hpp>
@@ -25,6 +26,14 @@ std::set<std::string> projector_files_of(const std::string& run) {
   for (const auto& entry : fs::directory_iterator(run + "/tensorboard"))
     if (is_projector_file_name(entry.path().filename())) names.insert(entry.path().filename());
   return names;
+}
+
+// A photograph of the user's, as a camera writes it.
+std::string photograph() {
+  Image image(20, 30);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * i / 5);
+  const std::vector<std::uint8_t> bytes = encode_jpeg(image, 90);
+  return with_text(std::string(bytes.begin(), bytes.end()), "Views of our garden");
 }
 
 // Of the one file of events.
@@ -125,19 +134,6 @@ TEST_CASE(
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), run = folder / "run", users = folder / "users";
   fs::create_directories(run);
-  write_bytes(run + "/views.jpg", "the user's");
-  const auto foreign = run_program("pretrain", set + " --out " + run + tiny);
-  CHECK(foreign.code == 2);
-  CHECK(is_one_line_error(foreign));
-  CHECK(says(foreign, "--out " + run + ": its views.jpg is not of a run of pretrain; give another folder\n"));
-  CHECK(read_bytes(run + "/views.jpg") == "the user's");
-  fs::remove(run + "/views.jpg");
-  fs::create_directory(run + "/views.jpg");
-  const auto obstacle = run_program("pretrain", set + " --out " + run + tiny);
-  CHECK(obstacle.code == 2);
-  CHECK(says(obstacle, "its views.jpg is a folder, where a run puts a file"));
-  fs::remove(run + "/views.jpg");
-
   REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
   const auto refused =
       run_program("pretrain", set + " --out " + folder.path.string() +
@@ -163,6 +159,72 @@ TEST_CASE(
   CHECK(!fs::exists(run + "/tensorboard/projector_config.pbtxt"));
   CHECK(fs::exists(run + "/tensorboard/projector_sprite.jpg/inside"));
   CHECK(pictures_of_run(run).size() == 1);
+}
+
+TEST_CASE("views.jpg and report.html that no run drew: no start touches them, and warnings name them") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run", sheet = run + "/views.jpg";
+  const std::string command = set + " --out " + run + tiny, photo = photograph(), page = "<p>my own</p>";
+  const std::string stays =
+      "warning: " + sheet + " was not drawn by a run, so it stays, and this run draws none";
+  const auto check_kept = [&](const ProgramResult& result) {
+    CAPTURE(result.output);
+    CHECK(result.code == 0);
+    CHECK(says(result, stays));
+    CHECK(read_bytes(sheet) == photo);
+    CHECK(read_bytes(run + "/report.html") == page);
+    if (writes_events()) CHECK(pictures_of_run(run).empty());
+  };
+  fs::create_directories(run);
+  write_bytes(sheet, photo);
+  write_bytes(run + "/report.html", page);
+  check_kept(run_program("pretrain", command + "--seed 1"));
+  // As if an earlier version had made this run.
+  check_kept(run_program("pretrain", command + "--seed 1 --epochs 2 --resume --allow-change"));
+  const auto replaced = run_program("pretrain", command + "--seed 2 --overwrite");
+  check_kept(replaced);
+  CHECK(says(replaced, "also holds report.html, views.jpg, which are not of the new run"));
+  // Neither does a start that ends without results.
+  const auto failed = run_program("pretrain", command + "--overwrite --lr 1e30 --warmup-epochs 0");
+  CHECK(failed.code == 7);
+  CHECK(read_bytes(sheet) == photo);
+  CHECK(read_bytes(run + "/report.html") == page);
+  // With the name free, the next start draws again, and takes away what it drew.
+  fs::rename(sheet, run + "/garden.jpg");
+  REQUIRE(run_program("pretrain", command + "--seed 3 --overwrite").code == 0);
+  CHECK(read_views_sheet(sheet));
+  const std::string drawn = read_bytes(sheet);
+  REQUIRE(run_program("pretrain", command + "--seed 4 --overwrite").code == 0);
+  CHECK(read_bytes(sheet) != drawn);
+  CHECK(read_bytes(run + "/garden.jpg") == photo);
+}
+
+TEST_CASE("views.jpg and report.html: folders of these names stand in no run's way") {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  for (const char* name : {"/views.jpg", "/report.html"}) fs::create_directories(run + name + "/inside");
+  const auto trained = run_program("pretrain", set + " --out " + run + tiny);
+  CAPTURE(trained.output);
+  CHECK(trained.code == 0);
+  CHECK(says(trained, "warning: " + run + "/views.jpg was not drawn by a run, so it stays"));
+  for (const char* name : {"/views.jpg", "/report.html"}) CHECK(fs::exists(run + name + "/inside"));
+}
+
+TEST_CASE("views.jpg of a run that goes on: TensorBoard has it, also if it is drawn behind the figures" *
+          doctest::skip(!writes_events())) {
+  const TemporaryFolder folder;
+  const std::string set = draw_tiny_set(folder), run = folder / "run";
+  const std::string flags = tiny + "--epochs 8 --seed 4 ";
+  run_until_checkpoint(set, run, flags);
+  // The killed run has come further than its checkpoint, so its figures are written before the picture is drawn.
+  write_bytes(run + "/metrics.jsonl", read_bytes(run + "/metrics.jsonl") + "{\"epoch\": 8}\n");
+  fs::remove(run + "/views.jpg");
+  const auto resumed = run_program("pretrain", set + " --out " + run + flags + "--resume");
+  CAPTURE(resumed.output);
+  REQUIRE(resumed.code == 0);
+  const auto pictures = pictures_of_run(run);
+  REQUIRE(pictures.size() == 1);
+  CHECK(pictures[0].encoded == read_bytes(run + "/views.jpg"));
 }
 
 TEST_CASE("views.jpg of a run: where no bytes can be written it is a warning") {

@@ -4,6 +4,7 @@
 #include <kindred/apps/training/run/sheet/tiles.h>
 #include <kindred/apps/training/run/sheet/views_sheet.h>
 #include <kindred/data/images/decode.h>
+#include <kindred/data/images/jpeg_writer.h>
 #include <kindred/data/loading/loader.h>
 #include <kindred/data/sets/toy.h>
 
@@ -209,6 +210,14 @@ TEST_CASE("sheet of views: no image, a link, a folder or a closed folder in its 
   CHECK(fs::last_write_time(sheet) < written);
   write_views_sheet(folder.path, set, groups, 1);
   CHECK(fs::last_write_time(sheet) >= written);
+  // What is not ours stays.
+  const std::vector<std::uint8_t> jpeg = encode_jpeg(set.load(0).image, 90);
+  const std::string photo = with_text(std::string(jpeg.begin(), jpeg.end()), "Views of our garden");
+  for (const std::string& users : {std::string("the user's"), photo}) {
+    write_bytes(sheet, users);
+    write_views_sheet(folder.path, set, groups, 0);
+    CHECK(read_bytes(sheet) == users);
+  }
   fs::remove(sheet);
   fs::create_directories(sheet / "inside");
   write_views_sheet(folder.path, set, groups, 0);

@@ -96,7 +96,7 @@ ERRORS = [
     ("data/sets/subset.cpp", "chosen.push_back(i * whole.size() / count);", "chosen.push_back(i);", "limits: nearest*"),
     ("apps/survey/survey.cpp", "for (std::int64_t i = first + begin; i < first + end; ++i)",
      "for (std::int64_t i = begin; i < end; ++i)", "limits: features*"),
-    ("apps/evaluate.cpp", "return accuracy_of(scores, a) < accuracy_of(scores, b);",
+    ("apps/evaluation/figures/class_figures.cpp", "return accuracy_of(scores, a) < accuracy_of(scores, b);",
      "return accuracy_of(scores, a) > accuracy_of(scores, b);", "limits: evaluate*"),
     ("apps/training/run/non_finite_steps.cpp", "constexpr std::int64_t most_skipped_in_a_row = 50;",
      "constexpr std::int64_t most_skipped_in_a_row = 55;", "limits: fifty*"),

@@ -207,6 +207,15 @@ class StageProgress {
   std::int64_t shown_ = 0;
 };
 
+// Such a map has places, but they say nothing.
+void note_equal_rows(const ImageTable& t) {
+  std::int64_t row = 1;  // the first that differs
+  while (row < t.rows() && std::ranges::equal(t.row(row), t.row(0))) ++row;
+  if (row == 1 || row < t.rows()) return;
+  fmt::print("warning: the features of all {} are equal, so the map says nothing; the encoder has collapsed\n",
+             counted(row, "image"));
+}
+
 EmbeddingMap draw_map(const Flags& f, const ImageTable& table) {
   MapOptions options = f.map;
   StageProgress progress;
@@ -251,9 +260,8 @@ void write_map_page(const std::string& out, const Flags& f, const Drawn& drawn, 
 
 int run_map_embedding(int argc, char** argv) {
   CommandLine line(
-      "Draws a map of an embedding, on which similar images lie together. DIR may also be a .npz file of "
-      "embed; or "
-      "a folder of images, a text file (.txt) with a path on each line.",
+      "Draws a map of images, on which similar ones lie together. DIR may also be a .npz file of embed; a "
+      "folder of images, or a text file (.txt) with a path on each line.",
       "map_embedding");
   Flags flags;
   add_flags(line, flags);
@@ -261,6 +269,7 @@ int run_map_embedding(int argc, char** argv) {
   check_flags(line, flags);
   watch_for_interrupts();
   const Drawn drawn = flags.has_features_file() ? read_features(flags) : embed(flags);
+  note_equal_rows(drawn.table);
   const EmbeddingMap map = draw_map(flags, drawn.table);
   if (flags.map.method == MapMethod::t_sne && map.perplexity < flags.map.perplexity)
     fmt::print(

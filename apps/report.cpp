@@ -1,6 +1,7 @@
 // Draws a page about a run, or about several beside each other: one file that a browser opens from disk.
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
+#include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/device_report.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/main.h>
@@ -93,6 +94,9 @@ std::unique_ptr<FrozenEncoder> encoder_of_run(const Flags& f, const RunFiles& ru
 
 std::string page_of_one(const Flags& f) {
   RunFiles run = read_run_files(f.runs.front());
+  DataFlags set;
+  set.path = f.data.empty() ? run.text("data").value_or("") : f.data;
+  if (!set.path.empty()) set.check_outside("--out", f.out);
   ReportOptions options;
   options.drawn = time_in_utc();
   std::optional<Seen> seen;

@@ -51,10 +51,16 @@ std::vector<DuplicatePair> pairs_above(const Neighbours& others, float least) {
   return pairs;
 }
 
+// Whether two of the rows have different values. One without a value (-1) differs from none.
 bool differ(const std::vector<std::int32_t>& values, const std::vector<std::int32_t>& rows) {
-  return !values.empty() && std::ranges::any_of(rows, [&](std::int32_t row) {
-    return values[static_cast<std::size_t>(row)] != values[static_cast<std::size_t>(rows.front())];
-  });
+  if (values.empty()) return false;
+  std::int32_t seen = -1;
+  for (const std::int32_t row : rows) {
+    const std::int32_t value = values[static_cast<std::size_t>(row)];
+    if (seen >= 0 && value >= 0 && value != seen) return true;
+    seen = std::max(seen, value);
+  }
+  return false;
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ struct ImageTable {
   std::int64_t dim = 0;
   std::vector<float> features{};       // [rows, dim], finite
   std::vector<std::string> paths{};    // [rows]: what each image is called
-  std::vector<std::int32_t> labels{};  // [rows]: index into `classes`; empty: the images have no classes
+  // [rows]: index into `classes`, -1 for an image without a class; empty: none has one
+  std::vector<std::int32_t> labels{};
   std::vector<std::string> classes{};
   std::vector<std::int32_t> parts_of{};   // [rows]: index into `parts`
   std::vector<std::string> parts{"all"};  // "train", "val" ... of a set

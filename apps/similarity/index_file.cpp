@@ -204,6 +204,11 @@ void check_not_in_index(const char* flag, const std::string& file) {
         "{} {}: lies in the folder of an index, which has its own files alone; give another place", flag, file);
 }
 
+void check_ending(const char* flag, const std::string& file, const char* ending) {
+  check(file.empty() || file.ends_with(ending), ExitCode::usage, "{} {}: expected a name that ends in {}", flag,
+        file, ending);
+}
+
 std::string index_text(const fs::path& folder) {
   std::error_code ignored;
   const fs::path path = folder / index_file_name;

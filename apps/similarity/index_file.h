@@ -92,6 +92,9 @@ void write_index(const std::filesystem::path& folder, const IndexContent& conten
 // For a file that a program is to write, by this flag. Throws Error(usage) if it would lie in the folder of an index. An empty
 // name is accepted.
 void check_not_in_index(const char* flag, const std::string& file);
+// Throws Error(usage) for the name of a file that does not end as it should: a picture that was typed by mistake would become a
+// page. An empty name is accepted.
+void check_ending(const char* flag, const std::string& file, const char* ending);
 
 // Names of files of an index: "features-000.npy".
 enum class IndexedKind : std::uint8_t { features, rows, thumbnails, arranged };

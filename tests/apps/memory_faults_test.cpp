@@ -52,10 +52,11 @@ int status_after_fault(bool takes_all) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGSEGV, SIG_DFL);  // the test runner handles it
-    const rlimit limit{std::size_t{8} << 30, std::size_t{8} << 30};
+    // Far above the addresses that this process has already: each of its threads so far has left some reserved.
+    const rlimit limit{std::size_t{256} << 30, std::size_t{256} << 30};
     ::setrlimit(RLIMIT_AS, &limit);
     watch_for_missing_memory();
-    for (std::size_t bytes = std::size_t{1} << 32; takes_all && bytes >= 4096;)
+    for (std::size_t bytes = std::size_t{1} << 37; takes_all && bytes >= 4096;)
       if (::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) bytes /= 2;
     volatile char* volatile nowhere = nullptr;
     *nowhere = 1;

@@ -47,8 +47,7 @@ class NumberedNames {
   std::vector<std::string> names_;
 };
 
-// Images with classes and such without may be in one index. Labels are all or nothing, so if some are missing the others
-// count only where `labelled` asks for them.
+// Images with classes and such without may be in one index. Where `labelled` asks for classes the latter are left out.
 void add_index_row(ImageTable& table, const OpenSegment& segment, std::int64_t row, const IndexedImage& image) {
   const auto width = static_cast<std::size_t>(table.dim);
   const auto values = segment.features().subspan(static_cast<std::size_t>(row) * width, width);
@@ -82,7 +81,7 @@ FindingTable table_of_index(const std::string& path, bool labelled) {
   check(!rows.empty(), ExitCode::data, "{}: its images have no classes, so no label can be wrong", path);
   if (labelled && without_class > 0)
     fmt::print("note: {} without a class left out\n", counted(without_class, "image"));
-  if (!labelled && without_class > 0) table.labels.clear();
+  if (without_class == std::ssize(rows)) table.labels.clear();  // none has a class
   if (table.has_classes()) table.classes = classes.names();
   table.parts = parts.names();
   found.picture = [index, rows = std::move(rows)](std::int64_t row) {
@@ -144,6 +143,8 @@ void FindingFlags::begin() {
   check_output_file("--csv", csv, "found.csv");
   check_not_in_index("--html", html);
   check_not_in_index("--csv", csv);
+  check_ending("--html", html, ".html");
+  check_ending("--csv", csv, ".csv");
   watch_for_interrupts();
 }
 
@@ -167,6 +168,12 @@ FindingTable FindingFlags::read(bool labelled) {
   }
   found.from = data.path;
   found.table.features = unit_rows(found.table.features, found.table.dim);
+  std::int64_t zeros = 0;
+  for (std::int64_t row = 0; row < found.table.rows(); ++row)
+    zeros += std::ranges::all_of(found.table.row(row), [](float value) { return value == 0; });
+  if (zeros > 0)
+    fmt::print("warning: the features of {} are all zero, so nothing is near or far from {}\n",
+               counted(zeros, "image"), zeros == 1 ? "it" : "them");
   return found;
 }
 
@@ -185,8 +192,8 @@ Neighbours others_of(const FindingTable& found, std::int64_t each) {
 }
 
 std::string class_in(const ImageTable& table, std::int64_t row) {
-  if (!table.has_classes()) return {};
-  return table.classes[static_cast<std::size_t>(table.labels[static_cast<std::size_t>(row)])];
+  const std::int32_t label = table.has_classes() ? table.labels[static_cast<std::size_t>(row)] : -1;
+  return label < 0 ? std::string() : table.classes[static_cast<std::size_t>(label)];
 }
 
 std::string part_in(const ImageTable& table, std::int64_t row) {

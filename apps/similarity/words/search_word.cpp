@@ -113,6 +113,7 @@ int search_images(int argc, char** argv) {
   if (const auto done = line.parse(argc, argv)) return *done;
   check_output_file("--html", flags.html, "page.html");
   check_not_in_index("--html", flags.html);
+  check_ending("--html", flags.html, ".html");
   SimilarityIndex index = SimilarityIndex::open(flags.index);
   take_encoder_of_index(flags.index, index.content(), flags.encoder);
   flags.encoder.check_values();

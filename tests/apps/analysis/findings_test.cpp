@@ -108,6 +108,10 @@ TEST_CASE("duplicates: a group may cross parts, or classes, or both, or neither"
   }
   CHECK(found.crossing_parts == 2);
   CHECK(found.crossing_classes == 2);
+  // An image without a class crosses none.
+  table.labels = {-1, 0, -1, 1, 0, 1, -1, -1};
+  const Duplicates some = find_duplicates(table, neighbours_by(cosine, 3), 0.9f);
+  CHECK(some.crossing_classes == 1);
 }
 
 TEST_CASE("duplicates: a threshold of 1 finds copies whose features were rounded, and no others") {

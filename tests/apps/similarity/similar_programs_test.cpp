@@ -9,6 +9,7 @@
 #include <kindred/third_party/faiss/faiss.h>
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 #include <signal.h>  // defines: SIGINT, SIGKILL
 #include <nlohmann/json.hpp>
 
@@ -227,6 +228,36 @@ TEST_CASE("similar: added images are found, and a merge changes no answer") {
     }
 }
 
+TEST_CASE("similar: images without a class in an index leave the classes of the others as they are") {
+  if (!has_faiss_to_search()) return;
+  const Indexed& t = indexed();
+  const TemporaryFolder folder;
+  const std::string index = folder / "mixed", table = folder / "found.csv", more = folder / "more";
+  expect_good(run_program("similar", "index " + t.set + " --encoder " + t.run + " --out " + index),
+              "30 images");
+  fs::create_directory(more);
+  int copied = 0;
+  for (const auto& file : fs::recursive_directory_iterator(t.set + "/val"))
+    if (file.is_regular_file()) fs::copy_file(file.path(), more + fmt::format("/{}.jpg", copied++));
+  REQUIRE(copied == 6);
+  expect_good(run_program("similar", "index " + more + " --add --out " + index), "36 images in 2 segments");
+  expect_good(run_program("similar", "outliers " + index + " -k 3 --csv " + table), "36 images");
+  std::istringstream rows(read_bytes(table));
+  int with_class = 0, without_class = 0;
+  std::string row;
+  std::getline(rows, row);
+  CHECK(row == "rank,distance,z,part,class,path");
+  while (std::getline(rows, row)) {
+    std::vector<std::string> cells;
+    std::istringstream text(row);
+    for (std::string cell; std::getline(text, cell, ',');) cells.push_back(cell);
+    REQUIRE(cells.size() == 6);
+    (cells[4].empty() ? without_class : with_class) += 1;
+  }
+  CHECK(with_class == 30);
+  CHECK(without_class == 6);
+}
+
 TEST_CASE("similar: an index of another encoder, a moved one, and another preparation are refused") {
   const Indexed& t = indexed();
   const TemporaryFolder folder;
@@ -275,6 +306,24 @@ TEST_CASE("similar: bad input ends with one line, and changes nothing") {
   expect_error(run_program("similar", "search " + t.index + " x.png --html " + t.index + "/index.json"), 2,
                "--html");
   expect_error(run_program("similar", "search " + t.index + " x.png -k 0"), 2, "1 to 100000");
+  // No other program writes into an index, and no picture becomes a page or a table.
+  const std::string before = read_bytes(t.index + "/index.json");
+  expect_error(
+      run_program("evaluate", t.set + " --encoder " + t.run + " --retrieval --json " + t.index + "/index.json"),
+      2, "lies in the folder of an index");
+  expect_error(run_program("embed", t.set + " --encoder " + t.run + " --out " + t.index + "/x.npz"), 2,
+               "lies in the folder of an index");
+  CHECK(read_bytes(t.index + "/index.json") == before);
+  write_bytes(folder / "mine.png", "a picture");
+  expect_error(run_program("similar", "outliers " + t.index + " --csv " + (folder / "mine.png").string()), 2,
+               ".csv");
+  expect_error(run_program("similar", "outliers " + t.index + " --html " + (folder / "mine.png").string()), 2,
+               ".html");
+  expect_error(run_program("similar", "search " + t.index + " x.png --html " + (folder / "mine.png").string()),
+               2, ".html");
+  CHECK(read_bytes(folder / "mine.png") == "a picture");
+  expect_error(run_program("report", t.run + " --data " + t.set + " --out " + t.set + "/page.html"), 2,
+               "lies in the data set");
   expect_error(run_program("similar", "duplicates " + t.index + " --encoder " + t.run), 2, "--encoder");
   expect_error(run_program("similar", "duplicates " + t.set), 2, "--encoder");
   expect_error(run_program("similar", "duplicates " + t.index + " --above 1.5"), 2, "--above");

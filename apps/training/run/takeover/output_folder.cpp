@@ -134,6 +134,19 @@ fs::path place_of_settings(const fs::path& settings) {
   return earlier.place_of(name);
 }
 
+namespace {
+
+// Whether `similar` made the folder: an index has its own files alone.
+bool holds_index(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / "index.json", ignored) && !names_in(folder, [](const std::string& name) {
+                                                          return name.starts_with("features-") &&
+                                                                 name.ends_with(".npy");
+                                                        }).empty();
+}
+
+}  // namespace
+
 void check_output_file(const char* flag, const std::string& file, const std::string& such_as) {
   if (file.empty()) return;
   std::error_code ignored;
@@ -149,6 +162,9 @@ void check_output_file(const char* flag, const std::string& file, const std::str
     if (path.empty()) continue;
     const fs::path folder = folder_around(path);
     const std::string name = path.filename().string();
+    check(!holds_index(folder), ExitCode::usage,
+          "{} {}: lies in the folder of an index, which has its own files alone; give another place", flag,
+          file);
     const bool is_of_run = has_run(folder) && is_own_name(name, FolderOf::run);
     const bool is_checkpoint =
         folder.filename() == "checkpoints" && is_checkpoint_name(name) && has_run(folder.parent_path());

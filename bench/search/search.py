@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Search in an index of images, and making one: Kindred's index and FAISS from Python on the same features.
 
-    python3 bench/search.py [--build build/release] [--python /usr/bin/python3] [--repeats 9] [--threads 2]
+    python3 bench/search/search.py [--build build/release] [--python /usr/bin/python3] [--repeats 9] [--threads 2]
                             [--rows 100000] [--dim 512] [--queries 1 1000] [--factory Flat IVF1024,Flat]
 
 Makes an index of drawn features in a temporary folder. Both programs stay alive and do one repeat each in turn; FAISS reads
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from interleave import Contender, race, spread
 
 

@@ -17,10 +17,8 @@
 #include <kindred/engine/tape.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <numeric>
 #include <span>
 #include <string>
 #include <system_error>
@@ -50,19 +48,6 @@ void add_flags(CommandLine& line, Flags& f) {
   const Flag json = line.add_switch("--json", f.json, "a list of objects instead of lines");
   line.add_switch("--csv", f.csv, "a table instead: path, class1, probability1, class2 ... error")
       .excludes(json);
-}
-
-std::vector<std::pair<std::string, double>> best_of(const Classifier& classifier,
-                                                    const double* log_probabilities, std::int64_t top) {
-  std::vector<std::size_t> order(classifier.class_names.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return log_probabilities[a] > log_probabilities[b]; });
-  order.resize(std::min(order.size(), static_cast<std::size_t>(top)));
-  std::vector<std::pair<std::string, double>> best;
-  for (const std::size_t i : order)
-    best.emplace_back(classifier.class_names[i], std::exp(log_probabilities[i]));
-  return best;
 }
 
 // Why a file is no image that can be classified. One that is not called like an image may be meant as a list.
@@ -103,9 +88,10 @@ std::vector<Answer> classify_batch(const Flags& f, const FrozenEncoder& frozen, 
   const Tensor features = finite_on_host((*frozen.encoder)(
       normalize_images(bytes, frozen.info.pixels, frozen.features.precision), Mode::evaluate));
   const std::vector<double> log_probabilities = class_log_probabilities(classifier, features);
+  const auto classes = static_cast<std::size_t>(classifier.classes());
   for (std::size_t row = 0; row < readable.size(); ++row)
     answers[readable[row]].predictions =
-        best_of(classifier, &log_probabilities[row * static_cast<std::size_t>(classifier.classes())], f.top);
+        most_probable(classifier, std::span(log_probabilities).subspan(row * classes, classes), f.top);
   return answers;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 namespace kindred {
 namespace {
@@ -38,6 +39,20 @@ std::vector<double> class_log_probabilities(const Classifier& classifier, const 
     for (auto value = row; value != row + classes; ++value) *value -= largest + std::log(sum);
   }
   return values;
+}
+
+std::vector<std::pair<std::string, double>> most_probable(const Classifier& classifier,
+                                                          std::span<const double> log_probabilities,
+                                                          std::int64_t top) {
+  std::vector<std::size_t> order(log_probabilities.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return log_probabilities[a] > log_probabilities[b]; });
+  order.resize(std::min(order.size(), static_cast<std::size_t>(top)));
+  std::vector<std::pair<std::string, double>> best;
+  for (const std::size_t i : order)
+    best.emplace_back(classifier.class_names[i], std::exp(log_probabilities[i]));
+  return best;
 }
 
 std::vector<std::int32_t> match_classes(const Classifier& classifier,

@@ -6,6 +6,9 @@
 #include <kindred/models/classifier_file.h>
 
 #include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace kindred {
@@ -13,6 +16,12 @@ namespace kindred {
 // The logarithm of softmax(features W^T + b) for features [n, dim] on any device. Returns [n * classes] on the host,
 // computed in f64. The probabilities themselves would be 0 for all classes whose logits lie far behind.
 std::vector<double> class_log_probabilities(const Classifier& classifier, const Tensor& features);
+
+// The `top` most probable classes of one image with their probabilities, the most probable first; of equal ones the class that
+// stands first. log_probabilities: [classes].
+std::vector<std::pair<std::string, double>> most_probable(const Classifier& classifier,
+                                                          std::span<const double> log_probabilities,
+                                                          std::int64_t top);
 
 inline constexpr std::int32_t unknown_class = -1;
 

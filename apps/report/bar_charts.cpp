@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <array>
 
 namespace kindred {
@@ -44,9 +43,7 @@ nlohmann::json similarity_charts(const MetricTable& metrics) {
     const auto& cosines = metrics.similarities[group];
     if (cosines.empty()) continue;
     std::array<std::int64_t, cosine_bins> pairs{};
-    for (const auto& [cosine, count] : cosines)
-      pairs[static_cast<std::size_t>(std::clamp((cosine + 1) / 2 * cosine_bins, 0.0, cosine_bins - 1.0))] +=
-          static_cast<std::int64_t>(count);
+    for (const auto& [cosine, count] : cosines) pairs[cosine_bin(cosine)] += static_cast<std::int64_t>(count);
     nlohmann::json x = nlohmann::json::array(), y = nlohmann::json::array();
     for (int bin = 0; bin < cosine_bins; ++bin) {
       x.push_back(fmt::format("{:.2f}", 2.0 * bin / cosine_bins - 1));

@@ -4,31 +4,10 @@
 #include <kindred/engine/tape.h>
 #include <kindred/layers/image_input/image_input.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <utility>
 
 namespace kindred {
-namespace {
-
-// Of equal probabilities the earlier class first, as classify has it.
-std::vector<std::pair<std::string, double>> most_probable(const Classifier& classifier,
-                                                          std::span<const double> log_probabilities,
-                                                          std::int64_t top) {
-  std::vector<std::size_t> order(log_probabilities.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return log_probabilities[a] > log_probabilities[b]; });
-  order.resize(std::min(order.size(), static_cast<std::size_t>(top)));
-  std::vector<std::pair<std::string, double>> best;
-  for (const std::size_t i : order)
-    best.emplace_back(classifier.class_names[i], std::exp(log_probabilities[i]));
-  return best;
-}
-
-}  // namespace
 
 ServedModel::ServedModel(std::unique_ptr<FrozenEncoder> encoder, std::optional<Classifier> classifier,
                          NeighbourSearch search, std::int64_t top)

@@ -20,8 +20,7 @@ struct Moments {
   void add_cosine(double x) {
     add(x);
     // A value that is no number has no bin.
-    if (std::isfinite(x))
-      ++bins[static_cast<std::size_t>(std::clamp((x + 1) / 2 * cosine_bins, 0.0, cosine_bins - 1.0))];
+    if (std::isfinite(x)) ++bins[cosine_bin(x)];
   }
   Spread spread() const {
     if (count == 0) return {};
@@ -76,6 +75,10 @@ double effective_rank(std::span<const float> features, std::size_t dim) {
 }
 
 }  // namespace
+
+std::size_t cosine_bin(double x) {
+  return static_cast<std::size_t>(std::clamp((x + 1) / 2 * cosine_bins, 0.0, cosine_bins - 1.0));
+}
 
 double FeatureDiagnostics::mean_positives() const {
   std::int64_t sum = 0, all = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -11,6 +12,7 @@ namespace kindred {
 
 // Cosines from -1 to 1 are counted in so many bins of equal width. One beyond, by rounding, is in the last bin of its side.
 inline constexpr int cosine_bins = 40;
+std::size_t cosine_bin(double x);
 
 // Mean and standard deviation; both are 0 if there are no values.
 struct Spread {

@@ -1,7 +1,6 @@
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 #include <kindred/third_party/faiss/faiss_calls.h>
-#include <kindred/third_party/search/dynamic_library.h>
 #include <kindred/third_party/search/program_module.h>
 
 // KINDRED_WITHOUT_FAISS: why this build has no module, "" if it has one; from apps/CMakeLists.txt.
@@ -11,26 +10,15 @@ namespace {
 
 constexpr ProgramModule faiss_module{"libkindred_faiss.so", "", KINDRED_WITHOUT_FAISS};
 
-const FaissCalls& open_module() {
-  const std::filesystem::path file = module_file(faiss_module);
-  check(!file.empty(), ExitCode::usage, "searching needs FAISS, and {}", why_no_module(faiss_module));
-  const DynamicLibrary library({file.string()});
-  check(library.is_open(), ExitCode::usage,
-        "searching needs FAISS, and {} does not open: {}; install libblas3 and liblapack3, "
-        "or build Kindred on this machine",
-        file.string(), library.problem());
-  const FaissCalls* calls = nullptr;
-  library.load(calls, "kindred_faiss_calls");
-  check(calls->version == faiss_calls_version, ExitCode::usage,
-        "{} has version {} of Kindred's calls of FAISS; this program needs {}: install both from one build",
-        file.string(), calls->version, faiss_calls_version);
-  return *calls;
-}
+constexpr ModuleUse faiss_use{"searching needs FAISS", "FAISS",
+                              "install libblas3 and liblapack3, or build Kindred on this machine",
+                              ExitCode::usage};
 
 // FAISS starts OpenMP's threads, and a thread that does not start would end the process without a word.
 const FaissCalls& faiss_calls() {
   check_threads_start();
-  static const FaissCalls& calls = open_module();  // tried again after an error
+  static const FaissCalls& calls = calls_of_module<FaissCalls>(
+      faiss_module, faiss_use, "kindred_faiss_calls", faiss_calls_version);  // tried again after an error
   return calls;
 }
 

@@ -1,6 +1,5 @@
 #include <kindred/engine/error.h>
 #include <kindred/third_party/httplib/http_calls.h>
-#include <kindred/third_party/search/dynamic_library.h>
 #include <kindred/third_party/search/program_module.h>
 
 // KINDRED_WITHOUT_HTTP: why this build has no module, "" if it has one; from apps/CMakeLists.txt.
@@ -10,25 +9,12 @@ namespace {
 
 constexpr ProgramModule http_module{"libkindred_http.so", "", KINDRED_WITHOUT_HTTP};
 
-const HttpCalls& open_module() {
-  const std::filesystem::path file = module_file(http_module);
-  check(!file.empty(), ExitCode::usage, "serving needs cpp-httplib, and {}", why_no_module(http_module));
-  const DynamicLibrary library({file.string()});
-  check(library.is_open(), ExitCode::usage,
-        "serving needs cpp-httplib, and {} does not open: {}; install that library, or build Kindred on this "
-        "machine",
-        file.string(), library.problem());
-  const HttpCalls* calls = nullptr;
-  library.load(calls, "kindred_http_calls");
-  check(
-      calls->version == http_calls_version, ExitCode::usage,
-      "{} has version {} of Kindred's calls of cpp-httplib; this program needs {}: install both from one build",
-      file.string(), calls->version, http_calls_version);
-  return *calls;
-}
+constexpr ModuleUse http_use{"serving needs cpp-httplib", "cpp-httplib",
+                             "install that library, or build Kindred on this machine", ExitCode::usage};
 
 const HttpCalls& http_calls() {
-  static const HttpCalls& calls = open_module();  // tried again after an error
+  static const HttpCalls& calls = calls_of_module<HttpCalls>(http_module, http_use, "kindred_http_calls",
+                                                             http_calls_version);  // tried again after an error
   return calls;
 }
 

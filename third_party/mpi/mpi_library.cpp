@@ -1,10 +1,8 @@
 #include <kindred/engine/error.h>
 #include <kindred/third_party/mpi/mpi_library.h>
-#include <kindred/third_party/search/dynamic_library.h>
 #include <kindred/third_party/search/program_module.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
 
 // KINDRED_WITHOUT_MPI: why this build has no module, "" if it has one; from third_party/CMakeLists.txt.
@@ -12,30 +10,19 @@
 namespace kindred {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr ProgramModule mpi_module{"libkindred_mpi.so", "KINDRED_MPI_MODULE", KINDRED_WITHOUT_MPI};
 
-const MpiCalls& open_module() {
-  const fs::path file = module_file(mpi_module);
-  check(!file.empty(), ExitCode::device, "several processes need MPI, and {}", why_no_module(mpi_module));
-  const DynamicLibrary library({file.string()});
-  check(library.is_open(), ExitCode::device,
-        "several processes need MPI, and {} does not open: {}; install the MPI that it was built with (of Open "
-        "MPI the package openmpi-bin), or build Kindred with the one that is here",
-        file.string(), library.problem());
-  const MpiCalls* calls = nullptr;
-  library.load(calls, "kindred_mpi_calls");
-  check(calls->version == mpi_calls_version, ExitCode::device,
-        "{} has version {} of Kindred's calls of MPI; this program needs {}: install both from one build",
-        file.string(), calls->version, mpi_calls_version);
-  return *calls;
-}
+constexpr ModuleUse mpi_use{
+    "several processes need MPI", "MPI",
+    "install the MPI that it was built with (of Open MPI the package openmpi-bin), or build Kindred with "
+    "the one that is here",
+    ExitCode::device};
 
 }  // namespace
 
 const MpiCalls& mpi_calls() {
-  static const MpiCalls& calls = open_module();  // tried again after an error
+  static const MpiCalls& calls = calls_of_module<MpiCalls>(mpi_module, mpi_use, "kindred_mpi_calls",
+                                                           mpi_calls_version);  // tried again after an error
   return calls;
 }
 

@@ -55,4 +55,13 @@ std::string why_no_module(const ProgramModule& module) {
   return fmt::format("{} is in none of {}; copy it there{}", module.file_name, text, variable);
 }
 
+DynamicLibrary open_module(const ProgramModule& module, const ModuleUse& use) {
+  const fs::path file = module_file(module);
+  check(!file.empty(), use.code, "{}, and {}", use.need, why_no_module(module));
+  DynamicLibrary library({file.string()});
+  check(library.is_open(), use.code, "{}, and {} does not open: {}; {}", use.need, file.string(),
+        library.problem(), use.advice);
+  return library;
+}
+
 }  // namespace kindred

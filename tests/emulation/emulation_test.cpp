@@ -2,6 +2,7 @@
 #include "../emulated_gpu.h"
 
 #include <kindred/engine/cuda/emulation/threads.h>
+#include <kindred/engine/cuda/emulation/uses.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/tests/emulation/planted.h>
@@ -9,6 +10,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -112,4 +115,27 @@ TEST_CASE("emulated GPU: what only machine code can refuse runs here, and is lis
   planted::start_impossible(zeros(), out);
   gpu().synchronize();
   CHECK(out.to(Device::cpu, DType::i32).data<std::int32_t>()[127] == 1);
+}
+
+TEST_CASE("emulated GPU: a structure uses what its pointers point to, and nothing by its padding" *
+          test::needs_emulation) {
+  struct Structure {
+    float number;  // and four bytes of padding
+    const void* pointer;
+  };
+  const Tensor memory = zeros();
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.raw());
+  const auto uses_of = [&](const void* pointer) {
+    auto structure = std::make_unique<Structure>();
+    structure->pointer = pointer;
+    // The number and the padding together are the bits of an address of the GPU.
+    std::memcpy(static_cast<void*>(structure.get()), &address, sizeof address);
+    const Structure* volatile unknown_to_the_compiler = structure.get();  // or it drops the padding by itself
+    return cuda::emulation::uses_of(nullptr, *unknown_to_the_compiler);
+  };
+  CHECK(uses_of(nullptr).empty());
+  const auto uses = uses_of(memory.raw());
+  REQUIRE(uses.size() == 1);
+  CHECK(uses[0].begin == address);
+  CHECK(uses[0].end >= address + memory.bytes());
 }

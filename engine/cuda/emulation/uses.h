@@ -1,8 +1,8 @@
 // Which memory the emulated GPU has handed out, and which part of it a piece of work uses.
 //
 // The use of a kernel is derived from its arguments: a pointer stands for everything from its address to the
-// end of its block, or of its part in a block that is divided. In a structure it stands for all parts. The kernel reads that if the pointer is to const, and otherwise writes it. The use of a
-// copy is known to the byte.
+// end of its block, or of its part in a block that is divided. In a structure it stands for all parts. The kernel reads that
+// if the pointer is to const, and otherwise writes it. The use of a copy is known to the byte.
 #pragma once
 
 #include <cstddef>
@@ -68,9 +68,12 @@ void add_uses(std::vector<Use>& uses, const void* kernel, const Argument& argume
     using Pointee = std::remove_pointer_t<Argument>;
     if constexpr (!std::is_function_v<Pointee>) add(pointer_use(kernel, argument, !std::is_const_v<Pointee>));
   } else {
+    // Padding has any bits: those of an old address, beside a number, can look like an address of the GPU.
+    Argument without_padding = argument;
+    __builtin_clear_padding(&without_padding);
     for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= sizeof argument; at += sizeof(std::uintptr_t)) {
       std::uintptr_t word;
-      std::memcpy(&word, reinterpret_cast<const char*>(&argument) + at, sizeof word);
+      std::memcpy(&word, reinterpret_cast<const char*>(&without_padding) + at, sizeof word);
       add(word_use(word));
     }
   }

@@ -1,6 +1,8 @@
 // Draws a map of an embedding: similar images lie together. As a page, a picture or a table.
 #include <kindred/apps/analysis/image_table.h>
 #include <kindred/apps/analysis/map/embedding_map.h>
+#include <kindred/apps/analysis/map/map_table.h>
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/data_options.h>
 #include <kindred/apps/console/images/given_images.h>
@@ -9,10 +11,10 @@
 #include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/messages/quiet.h>
 #include <kindred/apps/console/progress.h>
-#include <kindred/apps/evaluation/csv_text.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
 #include <kindred/apps/pages/map_view.h>
 #include <kindred/apps/pages/page.h>
+#include <kindred/apps/pages/picture_classes.h>
 #include <kindred/apps/survey/map_picture.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/loading/sample_reader.h>
@@ -42,6 +44,7 @@ constexpr const char* map_stopped = "nothing was written; the same command begin
 constexpr NumberRange perplexities{"above 1, and at most 10000", 1.000001, 10000},
     map_iterations{"1 to 100000", 1, 100000}, map_limits{"0 (all) or more", 0},
     thumbnail_sides{"0 (none) to 256 pixels", 0, 256};
+constexpr std::size_t looks_of_picture = 32;             // colours and marks of draw_map_picture()
 constexpr std::size_t most_picture_bytes = 16 << 20;     // of a page
 constexpr std::int64_t most_thumbnail_pixels = 1 << 24;  // in memory; more would not fit into the page either
 
@@ -139,6 +142,7 @@ void check_flags(const CommandLine& line, Flags& f) {
   f.map.method = f.method == "pca" ? MapMethod::pca : MapMethod::t_sne;
   if (f.has_features_file()) {
     check_features_alone(line, f.data.path);
+    give_advice_for({"--out"});  // of the program's flags the one that a features file leaves
     return;
   }
   f.data.check_values();
@@ -234,19 +238,13 @@ std::string described(const Flags& f, const EmbeddingMap& map) {
                      counted(f.map.iterations, "iteration"), map.divergence);
 }
 
-std::string class_name(const ImageTable& table, std::int64_t row) {
-  return table.classes[static_cast<std::size_t>(table.labels[static_cast<std::size_t>(row)])];
-}
-
-void write_table(const std::string& out, const ImageTable& table, const EmbeddingMap& map) {
-  std::string text = table.has_classes() ? "path,class,x,y\n" : "path,x,y\n";
-  for (std::int64_t r = 0; r < table.rows(); ++r) {
-    const auto i = static_cast<std::size_t>(r);
-    text += csv_cell(table.paths[i]) + ",";
-    if (table.has_classes()) text += csv_cell(class_name(table, r)) + ",";
-    text += fmt::format("{},{}\n", map.xy[2 * i], map.xy[2 * i + 1]);
-  }
-  write_file_atomically(out, text);
+// A class without a look of its own is told: it could be taken for another one.
+void write_picture(const std::string& out, const ImageTable& table, const EmbeddingMap& map) {
+  const PictureClasses shown = picture_classes(table, looks_of_picture);
+  if (const std::string note = shown.note(); !note.empty())
+    fmt::print("note: {}\n", one_line(fmt::format("{}: {}; .html and .csv tell them all apart", out, note)));
+  draw_map_picture(
+      out, {map.xy, shown.labels, shown.names, shown.names.size() - static_cast<std::size_t>(shown.own)});
 }
 
 void write_map_page(const std::string& out, const Flags& f, const Drawn& drawn, const EmbeddingMap& map) {
@@ -267,6 +265,8 @@ int run_map_embedding(int argc, char** argv) {
   add_flags(line, flags);
   if (const auto done = line.parse(argc, argv)) return *done;
   check_flags(line, flags);
+  // Each file is begun and dropped: where it cannot be written, that is known before the work and not after it.
+  for (const std::string& out : flags.out) const AtomicFile tried(out);
   watch_for_interrupts();
   const Drawn drawn = flags.has_features_file() ? read_features(flags) : embed(flags);
   note_equal_rows(drawn.table);
@@ -278,9 +278,9 @@ int run_map_embedding(int argc, char** argv) {
   for (const std::string& out : flags.out) {
     const std::string ending = ending_of(out);
     if (ending == ".csv")
-      write_table(out, drawn.table, map);
+      write_file_atomically(out, map_table(drawn.table, map.xy));
     else if (ending == ".png")
-      draw_map_picture(out, {map.xy, drawn.table.labels, drawn.table.classes});
+      write_picture(out, drawn.table, map);
     else
       write_map_page(out, flags, drawn, map);
   }

@@ -82,6 +82,20 @@ void check_flags(const Flags& f) {
         "--data {}: images are shown of a single run; leave it out, or give one run", f.data);
 }
 
+FileOperations& operations_for_page(const Flags& f) {
+  return is_page_of_given_run(f) ? system_files_without_links() : system_files();
+}
+
+// Begins the page and drops it. Throws Error(io) where it could not be written, before the work and not after it.
+void check_page_can_be_written(const Flags& f) {
+  const AtomicFile tried(f.out, operations_for_page(f));
+}
+
+// What the page notes, the console tells too. `of`: of several runs the name and a colon.
+void tell_notes(const std::vector<std::string>& notes, const std::string& of = "") {
+  for (const std::string& note : notes) fmt::print("warning: {}\n", one_line(of + note));
+}
+
 std::unique_ptr<FrozenEncoder> encoder_of_run(const Flags& f, const RunFiles& run) {
   EncoderFlags flags;
   flags.encoder = run.folder.string();
@@ -97,11 +111,14 @@ std::string page_of_one(const Flags& f) {
   DataFlags set;
   set.path = f.data.empty() ? run.text("data").value_or("") : f.data;
   if (!set.path.empty()) set.check_outside("--out", f.out);
+  check_page_can_be_written(f);
+  tell_notes(run.notes);
   ReportOptions options;
   options.drawn = time_in_utc();
   std::optional<Seen> seen;
   if (!f.no_images) try {
       const RunImages images = open_run_images(run, f.data, options.notes);
+      tell_notes(options.notes);
       // Figures of the run are of its own images.
       if (images.evaluation && images.are_of_run) options.chance = chance_of(*images.evaluation);
       SeenOptions how{.most_evaluation = f.limit, .most_training = 5 * f.limit / 2, .stopped = begins_anew};
@@ -109,12 +126,12 @@ std::string page_of_one(const Flags& f) {
       seen = look_at_images(
           run, images, [&] { return encoder_of_run(f, run); }, how);
       options.seen = &*seen;
-      for (const std::string& note : seen->notes) fmt::print("warning: {}\n", one_line(note));
+      tell_notes(seen->notes);
     } catch (const Error& error) {
       if (error.code() == ExitCode::interrupted) throw;
       check(f.data.empty(), error.code(), "{}", error.what());  // it was asked for
       options.notes.push_back(fmt::format("images are left out: {}", error.what()));
-      fmt::print("warning: {}\n", one_line(options.notes.back()));
+      tell_notes({options.notes.back()});
     }
   options.is_last = condition_of(run) == RunCondition::finished;
   return page_of_run(run, options);
@@ -127,7 +144,11 @@ std::string page_of_several(const Flags& f) {
     end_if_interrupted(begins_anew);
   }
   const std::vector<std::string> names = names_of_runs({f.runs.begin(), f.runs.end()});
-  for (std::size_t i = 0; i < runs.size(); ++i) runs[i].name = names[i];
+  check_page_can_be_written(f);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    runs[i].name = names[i];
+    tell_notes(runs[i].notes, names[i] + ": ");
+  }
   ReportOptions options;
   options.drawn = time_in_utc();
   return page_of_runs(runs, options);
@@ -146,8 +167,7 @@ int report(int argc, char** argv) {
   watch_for_interrupts();
   const std::string page = flags.runs.size() == 1 ? page_of_one(flags) : page_of_several(flags);
   end_if_interrupted(begins_anew);
-  write_file_atomically(flags.out, page,
-                        is_page_of_given_run(flags) ? system_files_without_links() : system_files());
+  write_file_atomically(flags.out, page, operations_for_page(flags));
   results_follow();
   fmt::print("{}: {}\n", flags.out, format_bytes(static_cast<double>(page.size())));
   return 0;

@@ -66,11 +66,16 @@ void read_classes(ImageTable& table, const NpzFile& file, const std::string& pat
           path, *most, most_unnamed_classes - 1);
     for (std::int64_t c = 0; c <= *most; ++c) table.classes.push_back(std::to_string(c));
   }
-  const std::int64_t wrong = *least < 0 ? *least : *most;
-  check(wrong >= 0 && wrong < std::ssize(table.classes), ExitCode::file,
-        "{}: label {} has no name among the {} of \"classes\"; expected numbers from 0", path, wrong,
-        counted(std::ssize(table.classes), "name"));
-  table.labels.assign(labels.begin(), labels.end());
+  const std::int64_t wrong = *least < -1 ? *least : *most;
+  check(wrong >= -1 && wrong < std::ssize(table.classes), ExitCode::file,
+        "{}: label {} has no name among the {} of \"classes\"; expected numbers from 0, or -1 for an image "
+        "without a "
+        "class",
+        path, wrong, counted(std::ssize(table.classes), "name"));
+  if (*most < 0)
+    table.classes.clear();  // none has a class
+  else
+    table.labels.assign(labels.begin(), labels.end());
 }
 
 template <typename T>

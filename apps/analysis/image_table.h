@@ -17,8 +17,8 @@ struct FrozenEncoder;  // apps/evaluation/encoder_flags.h
 
 struct ImageTable {
   std::int64_t dim = 0;
-  std::vector<float> features{};       // [rows, dim], finite
-  std::vector<std::string> paths{};    // [rows]: what each image is called
+  std::vector<float> features{};     // [rows, dim], finite
+  std::vector<std::string> paths{};  // [rows]: what each image is called
   // [rows]: index into `classes`, -1 for an image without a class; empty: none has one
   std::vector<std::int32_t> labels{};
   std::vector<std::string> classes{};
@@ -35,8 +35,9 @@ struct ImageTable {
   ImageTable selected(const std::vector<std::int64_t>& rows) const;
 };
 
-// A file of embed: "features", "paths", and if they are there "labels" and "classes". Throws Error(file), which names what is
-// missing, of another length or type; and Error(data) if it has no rows, or a value is not finite: the line says of which image.
+// A file of embed: "features", "paths", and if they are there "labels" and "classes"; label -1 stands for no class. Throws
+// Error(file), which names what is missing, of another length or type; and Error(data) if it has no rows, or a value is not
+// finite: the line says of which image.
 ImageTable read_image_table(const std::string& path);
 
 struct TableOptions {

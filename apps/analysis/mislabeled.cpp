@@ -16,6 +16,7 @@ LabelDoubt doubt_of(const ImageTable& table, const Neighbours& others, std::int3
   double sum = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(others.each); ++i) {
     const std::int32_t label = table.labels[static_cast<std::size_t>(others.rows_of(row)[i])];
+    if (label < 0) continue;  // without a class it has no vote
     const float cosine = others.similarity_of(row)[i];
     if (options.silent_above > 0 && label == doubt.label && cosine > options.silent_above) continue;
     votes[label] += vote_weight(cosine);
@@ -48,6 +49,7 @@ LabelDoubts rank_label_doubts(const ImageTable& table, const Neighbours& others,
         others.queries(), table.rows());
   LabelDoubts result;
   for (std::int32_t row = 0; row < table.rows(); ++row) {
+    if (table.labels[static_cast<std::size_t>(row)] < 0) continue;  // no label that could be wrong
     result.ranked.push_back(doubt_of(table, others, row, options));
     result.contradicted += result.ranked.back().is_contradicted();
   }

@@ -34,8 +34,9 @@ struct LabelDoubt {
 };
 
 struct LabelDoubts {
-  std::vector<LabelDoubt> ranked{};  // all rows, the largest margin first; then by other_share, then by row
-  std::int64_t contradicted = 0;     // so many are in front
+  // All rows with a class, the largest margin first; then by other_share, then by row. Those without one have no vote either.
+  std::vector<LabelDoubt> ranked{};
+  std::int64_t contradicted = 0;  // so many are in front
 };
 
 // others: nearest_others() of the table's unit rows. Throws Error(data) if the images have no classes, and Error(usage) for an

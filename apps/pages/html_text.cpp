@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -74,6 +75,21 @@ std::string html_text(std::string_view text) {
     text.remove_prefix(start.bytes);
   }
   return html;
+}
+
+std::string shortened_text(std::string_view text, std::size_t most) {
+  std::vector<std::size_t> begins;  // of its letters
+  for (std::size_t at = 0; at < text.size(); at += utf8_start(text.substr(at)).bytes) begins.push_back(at);
+  if (begins.size() <= most) return std::string(text);
+  const std::size_t behind = (most - 1) / 3, before = most - 1 - behind;
+  return std::string(text.substr(0, begins[before])) + "…" +
+         std::string(text.substr(begins[begins.size() - behind]));
+}
+
+std::string name_element(std::string_view name, std::size_t most) {
+  const std::string shown = shortened_text(name, most);
+  const std::string title = shown == name ? "" : " title=\"" + html_text(name) + "\"";
+  return "<span class=\"name\"" + title + ">" + html_text(shown) + "</span>";
 }
 
 }  // namespace kindred

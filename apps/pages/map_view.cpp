@@ -137,14 +137,19 @@ nlohmann::json pictures_json(const ImageTable& table, std::size_t most_bytes) {
           {"of", packed(picture_of, bytes_for(shown.size()))}};
 }
 
-std::string table_rows(const std::vector<std::string>& names, const std::vector<std::int32_t>& of_rows) {
+// `none`: what stands for images that have none of the names.
+std::string table_rows(const std::vector<std::string>& names, const std::vector<std::int32_t>& of_rows,
+                       const char* none) {
   std::vector<std::int64_t> counts(names.size());
-  for (const std::uint32_t i : group_indices(of_rows, names.size()))
-    if (i != no_index) ++counts[i];
+  std::int64_t without = 0;
+  for (const std::uint32_t i : group_indices(of_rows, names.size())) ++(i == no_index ? without : counts[i]);
   std::string html;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    html += fmt::format("<tr><td class=\"name\">{}</td><td class=\"number\">{}</td></tr>\n",
-                        html_text(names[i]), counts[i]);
+  const auto add_row = [&](const std::string& name, std::int64_t images) {
+    html += fmt::format("<tr><td class=\"name\">{}</td><td class=\"number\">{}</td></tr>\n", html_text(name),
+                        images);
+  };
+  for (std::size_t i = 0; i < names.size(); ++i) add_row(names[i], counts[i]);
+  if (without > 0) add_row(none, without);
   return html;
 }
 
@@ -188,8 +193,8 @@ std::string map_element(const std::string& id, const ImageTable& table) {
   html += "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Images by class\"><table>\n";
   html += fmt::format("<thead><tr><th>{}</th><th class=\"number\">images</th></tr></thead><tbody>\n",
                       table.has_classes() ? "class" : "part");
-  html +=
-      table.has_classes() ? table_rows(table.classes, table.labels) : table_rows(table.parts, table.parts_of);
+  html += table.has_classes() ? table_rows(table.classes, table.labels, "(no class)")
+                              : table_rows(table.parts, table.parts_of, "(no part)");
   return html + "</tbody></table></div>\n</section>\n";
 }
 

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -19,6 +20,12 @@ namespace kindred {
 
 // The text as HTML shows it: & < > " ' escaped; bytes that are not UTF-8 become U+FFFD, and control characters spaces.
 std::string html_text(std::string_view text);
+
+// The text with at most `most` (4 or more) letters: of a longer one its beginning and its end, with "…" between them.
+std::string shortened_text(std::string_view text, std::size_t most);
+inline constexpr std::size_t most_letters_of_name = 60;
+// <span class="name"> with the name as HTML: a longer one shortened, and whole in the title.
+std::string name_element(std::string_view name, std::size_t most = most_letters_of_name);
 
 // The text of a file of apps/pages/assets by its name ("map.js"), or of "chart.js", the library. It is empty in a build
 // without the package. Throws Error(internal) for any other name.

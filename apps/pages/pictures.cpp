@@ -12,6 +12,7 @@ namespace kindred {
 namespace {
 
 constexpr std::uint8_t atlas_grey = 128;
+constexpr std::size_t most_letters_of_group = 160;
 
 const char* verdict_class(Verdict verdict) {
   return verdict == Verdict::right ? " right" : verdict == Verdict::wrong ? " wrong" : "";
@@ -31,6 +32,12 @@ std::string_view last_part(std::string_view name) {
   const std::size_t slash = name.rfind('/');
   if (slash == name.npos || slash + 1 == name.size() || name[slash + 1] == ' ') return name;
   return name.substr(slash + 1);
+}
+
+std::string group_heading(const std::string& group) {
+  const std::string shown = shortened_text(group, most_letters_of_group);
+  return fmt::format("<p class=\"group-name\"{}>{}</p>",
+                     shown == group ? "" : " title=\"" + html_text(group) + "\"", html_text(shown));
 }
 
 std::string picture_figure(const GalleryPicture& picture) {
@@ -81,7 +88,7 @@ std::string gallery(const std::vector<GalleryPicture>& pictures, int side) {
     if (i == 0 || !group_name.empty()) {
       html += i > 0 ? "</div></div>\n" : "";
       html += "<div class=\"group\">";
-      if (!group_name.empty()) html += fmt::format("<p class=\"group-name\">{}</p>", html_text(group_name));
+      if (!group_name.empty()) html += group_heading(group_name);
       html += "<div class=\"pictures\">\n";
     }
     html += picture_figure(pictures[i]);

@@ -23,7 +23,8 @@ struct GalleryPicture {
       name{};  // plain text, shown below, of a path its last part; shortened by the browser, whole in its title
   std::string note{};  // plain text below the name: "dog, 0.93"
   Verdict verdict = Verdict::none;
-  std::string group{};  // plain text, a heading in front of this picture: "nearest in train"
+  // Plain text, a heading in front of this picture: "nearest in train"; a long one is shortened, and whole in its title.
+  std::string group{};
 };
 
 // A row of pictures as HTML: <div class="gallery">. Images are shown enlarged to `side` pixels of the screen.

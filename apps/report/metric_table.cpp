@@ -1,7 +1,9 @@
 #include <kindred/apps/report/metric_table.h>
 
+#include <kindred/engine/counted.h>
 #include <kindred/losses/diagnostics/diagnostics.h>
 
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -108,6 +110,30 @@ std::optional<double> number_at(const nlohmann::json& line, const std::string& p
   if (!at->is_number()) return std::nullopt;
   const auto value = at->get<double>();
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
+std::string missing_epochs_in_words(const std::vector<std::int64_t>& epochs, const std::string& file) {
+  constexpr std::size_t most_named = 4;
+  std::vector<std::string> gaps;
+  std::int64_t missing = 0, last = 0;
+  std::size_t more = 0;
+  for (const std::int64_t epoch : epochs) {
+    const std::int64_t first = last + 1, end = epoch - 1;
+    last = epoch;
+    if (first > end) continue;
+    missing += end - first + 1;
+    if (gaps.size() < most_named)
+      gaps.push_back(first == end ? fmt::format("{}", first) : fmt::format("{} to {}", first, end));
+    else
+      ++more;
+  }
+  if (missing == 0) return "";
+  std::string named;
+  for (std::size_t i = 0; i < gaps.size(); ++i)
+    named += (i == 0 ? "" : i + 1 == gaps.size() && more == 0 ? " and " : ", ") + gaps[i];
+  if (more > 0) named += fmt::format(" and {}", counted(more, "more gap"));
+  return fmt::format("{} {} no line in {}: {}; curves go straight over {}", counted(missing, "epoch"),
+                     missing == 1 ? "has" : "have", file, named, missing == 1 ? "it" : "them");
 }
 
 const std::vector<double>* MetricTable::find(const std::string& measure) const {

@@ -55,6 +55,10 @@ class MetricLines {
   std::map<std::int64_t, std::string> times_;  // of the newest epoch alone
 };
 
+// Which epochs from 1 to the last one are missing, as a sentence about `file` ("metrics.jsonl"): "3 epochs have no line in ...:
+// 4 and 7 to 8; ...". A run writes a line for each. Empty if none is missing. `epochs`: ascending, each once, 1 or more.
+std::string missing_epochs_in_words(const std::vector<std::int64_t>& epochs, const std::string& file);
+
 // The paths of all numbers that a report draws or says.
 const std::vector<std::string>& measures();
 

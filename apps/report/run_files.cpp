@@ -24,7 +24,7 @@ constexpr JsonLimits limits_of_line{8, std::size_t{1} << 14};
 constexpr std::size_t most_list_bytes = std::size_t{64} << 20;  // of the images of a batch
 constexpr JsonLimits limits_of_settings{16, std::size_t{1} << 16}, limits_of_list{4, std::size_t{1} << 20};
 
-bool is_file_there(const fs::path& path) {
+bool is_there_in_run(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
@@ -37,7 +37,7 @@ std::string_view text_in(const std::vector<std::uint8_t>& bytes) {
 nlohmann::json object_of_run(const fs::path& file, std::vector<std::string>& notes,
                              std::size_t most_bytes = most_small_file,
                              const JsonLimits& limits = limits_of_settings) {
-  if (!is_file_there(file)) return nullptr;
+  if (!is_there_in_run(file)) return nullptr;
   const FileContent content = read_file(file.string(), most_bytes);
   nlohmann::json object;
   if (content.ok()) object = parse_hostile_json(text_in(content.bytes), limits);
@@ -50,7 +50,7 @@ nlohmann::json object_of_run(const fs::path& file, std::vector<std::string>& not
 // A checkpoint that cannot be read is no loss for the rest.
 std::optional<RunState> newest_state(RunFiles& run) {
   const fs::path checkpoint = run.folder / "checkpoint.safetensors";
-  if (!is_file_there(checkpoint)) return std::nullopt;
+  if (!is_there_in_run(checkpoint)) return std::nullopt;
   try {
     return read_run_state(checkpoint);
   } catch (const Error& error) {
@@ -119,9 +119,23 @@ void read_state_of_run(RunFiles& run) {
     run.ended_early = early_stop >= 1 && static_cast<double>(state->stale_epochs) >= early_stop;
   }
   run.best = best_kept(run, state);
-  run.lists_not_finite = is_file_there(run.folder / "non_finite.json");
+  run.lists_not_finite = is_there_in_run(run.folder / "non_finite.json");
   run.was_not_finite =
       (run.lists_not_finite && has_ended_at_list(run, state)) || has_ended_without_use(run, state);
+}
+
+// For a folder that is no run: it may be one that has just begun, or the folder above runs.
+std::string what_to_give_for(const fs::path& folder, const char* advice) {
+  if (is_there_in_run(folder / "config.json")) return "if this is one, wait until its first epoch has ended";
+  constexpr int most_looked_at = 1000;
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  fs::path first;  // by name, so that the line is the same every time
+  for (int i = 0; !error && entry != fs::directory_iterator() && i < most_looked_at;
+       ++i, entry.increment(error))
+    if (is_there_in_run(entry->path() / "metrics.jsonl") && (first.empty() || entry->path() < first))
+      first = entry->path();
+  return first.empty() ? advice : fmt::format("give a run in it, such as {}", first.string());
 }
 
 // Without a slash at its end, so that it has a name.
@@ -155,8 +169,8 @@ MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& no
   const std::string_view text = text_in(content.bytes);
   MetricLines lines;
   std::int64_t number = 0, left_out = 0, first_left_out = 0;
-  bool is_last_cut = false;
-  for (std::size_t begin = 0; begin < text.size();) {
+  bool is_last_cut = false, has_room = true;
+  for (std::size_t begin = 0; begin < text.size() && has_room;) {
     const std::size_t found = text.find('\n', begin), end = std::min(found, text.size());
     const std::string_view line = text.substr(begin, end - begin);
     begin = end + 1;
@@ -166,7 +180,8 @@ MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& no
     if (lines.epochs() == most && lines.would_be_new(values)) {
       notes.push_back(fmt::format("lines of {} from {} on are left out: a report takes {} at most",
                                   file.filename().string(), number, counted(most, "epoch")));
-      return lines.table();
+      has_room = false;
+      continue;
     }
     if (!values.is_discarded() && lines.add(values)) continue;
     if (found == std::string_view::npos) {
@@ -183,7 +198,10 @@ MetricTable read_metric_lines(const fs::path& file, std::vector<std::string>& no
     notes.push_back(
         fmt::format("the last line of {} is cut off and left out: the run is writing it, or was killed there",
                     file.filename().string()));
-  return lines.table();
+  MetricTable table = lines.table();
+  if (std::string missing = missing_epochs_in_words(table.epochs, file.filename().string()); !missing.empty())
+    notes.push_back(std::move(missing));
+  return table;
 }
 
 void read_settings_of_run(RunFiles& run) {
@@ -191,27 +209,31 @@ void read_settings_of_run(RunFiles& run) {
   nlohmann::json config = object_of_run(file, run.notes);
   if (config.is_object())
     run.config = std::move(config);
-  else if (!is_file_there(file))
+  else if (!is_there_in_run(file))
     run.notes.emplace_back("there is no config.json: the settings of the run are not known");
   run.probe = object_of_run(run.folder / "probe" / "result.json", run.notes);
 }
 
 RunFiles read_run_files(const fs::path& folder) {
-  constexpr const char* expected = "give the folder of a run, which pretrain made (--out)";
+  constexpr const char* expected = "expected the folder of a run, with the metrics.jsonl that pretrain writes";
+  constexpr const char* advice = "give the folder that pretrain wrote its run to";
   std::error_code ignored;
-  check(fs::exists(folder, ignored), ExitCode::file, "{}: no such folder; {}", folder.string(), expected);
-  check(fs::is_directory(folder, ignored), ExitCode::file, "{} is not a folder; {}", folder.string(), expected);
+  check(fs::exists(folder, ignored), ExitCode::file, "{}: no such folder; {}; {}", folder.string(), expected,
+        advice);
+  check(fs::is_directory(folder, ignored), ExitCode::file, "{} is not a folder; {}; {}", folder.string(),
+        expected, advice);
   const fs::path metrics = folder / "metrics.jsonl";
-  check(is_file_there(metrics), ExitCode::file,
-        "{} holds no metrics.jsonl, which a run has once its first epoch has ended; {}", folder.string(),
-        expected);
+  if (!is_there_in_run(metrics))
+    fail(ExitCode::file, "{} holds no metrics.jsonl; {}; {}", folder.string(), expected,
+         what_to_give_for(folder, advice));
   RunFiles run;
   run.folder = folder;
   run.name = names_of_runs({folder}).front();
   run.metrics = read_metric_lines(metrics, run.notes);
-  check(run.metrics.rows() > 0, ExitCode::file,
-        "{}: not one whole line of a run; wait until its first epoch has ended, or {}", metrics.string(),
-        expected);
+  check(
+      run.metrics.rows() > 0, ExitCode::file,
+      "{}: not one whole line of a run; expected one for each epoch that has ended; wait for the first, or {}",
+      metrics.string(), advice);
   read_settings_of_run(run);
   run.is_under_way = is_locked(folder);
   read_state_of_run(run);

@@ -44,16 +44,16 @@ struct RunFiles {
   bool has_all_epochs() const;
 };
 
-// Throws Error(file), which says what is missing, if no epoch of a run can be read in the folder. Everything else that cannot be
-// read is a note.
+// Throws Error(file), which says what is missing and what to give, if no epoch of a run can be read in the folder. Everything
+// else that cannot be read is a note, and so are epochs that are missing.
 RunFiles read_run_files(const std::filesystem::path& folder);
 
 // config.json and the result of a probe, for a run whose lines are known already. What cannot be read is a note.
 void read_settings_of_run(RunFiles& run);
 
 // Its lines as the file of metrics has them. The last one may be cut in the middle: the run is writing it, or was killed there.
-// Adds a note about lines that are left out. Ends at the line that would be about one more than `most` epochs: each of them takes
-// some hundred bytes of memory, and a line may have no more than ten.
+// Adds notes about lines that are left out, and about epochs without a line. Ends at the line that would be about one more than
+// `most` epochs: each of them takes some hundred bytes of memory, and a line may have no more than ten.
 MetricTable read_metric_lines(const std::filesystem::path& file, std::vector<std::string>& notes,
                               std::size_t most = 1'000'000);
 

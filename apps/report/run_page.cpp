@@ -10,13 +10,17 @@
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/apps/training/run/verdict/verdict.h>
 #include <kindred/data/files/file.h>
+#include <kindred/engine/counted.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace kindred {
 namespace {
@@ -115,7 +119,7 @@ class PageOfPretraining {
     if (run.evaluation) options.chance = chance_of(*run.evaluation);
     std::optional<Seen> seen;
     if (moment == PageMoment::end) {
-      seen = seen_by(run, files);
+      seen = seen_by(run, files, options.notes);
       options.seen = seen ? &*seen : nullptr;
       if (!seen) options.notes.emplace_back("images are not shown; `report RUN --out FILE.html` draws them");
       options.is_last = seen || !run.processes.is_alone();
@@ -128,15 +132,33 @@ class PageOfPretraining {
   }
 
   // Nothing if a signal has arrived, or if other processes would have to wait.
-  static std::optional<Seen> seen_by(const RunParts& run, const RunFiles& files) {
+  static std::optional<Seen> seen_by(const RunParts& run, const RunFiles& files,
+                                     std::vector<std::string>& notes) {
     if (!run.processes.is_alone()) return std::nullopt;
+    const SeenOptions how =
+        seen_after_run_of(run.record.state().steps_done * run.options.batch_size * run.options.views);
     try {
-      return look_at_images(files, {run.train, run.evaluation, true}, [&] { return encoder_of_parts(run); },
-                            {});
+      Seen seen = look_at_images(
+          files, {run.train, run.evaluation, true}, [&] { return encoder_of_parts(run); }, how);
+      note_fewer(run, how, notes);
+      return seen;
     } catch (const Error& error) {
       if (error.code() != ExitCode::interrupted) throw;
       return std::nullopt;
     }
+  }
+
+  static void note_fewer(const RunParts& run, const SeenOptions& how, std::vector<std::string>& notes) {
+    const SeenOptions all;
+    const auto is_fewer = [](const Dataset& set, std::int64_t most, std::int64_t of_long_runs) {
+      return most < std::min(set.size(), of_long_runs);
+    };
+    if (is_fewer(run.train, how.most_training, all.most_training) ||
+        (run.evaluation && is_fewer(*run.evaluation, how.most_evaluation, all.most_evaluation)))
+      notes.push_back(fmt::format(
+          "the page is of at most {} to train on and {} to evaluate on, because the run was short; `report RUN "
+          "--out FILE.html` looks at more",
+          counted(how.most_training, "image"), how.most_evaluation));
   }
 
   bool has_drawn_ = false, has_seen_epoch_ = false, has_warned_ = false;

@@ -29,7 +29,9 @@ struct Mark {
   std::size_t shape;
 };
 
-Mark mark_of(std::size_t label) {
+Mark mark_of(std::size_t label, const PictureOfMap& map) {
+  const std::size_t colored = map.classes.size() - map.grey;
+  if (map.grey > 0 && label >= colored) return {muted, (label - colored) % mark_shapes};
   const std::size_t colors = std::size(class_colors);
   return {class_colors[label % colors], label / colors % mark_shapes};
 }
@@ -61,7 +63,7 @@ void draw_class_legend(Canvas& canvas, const PictureOfMap& map) {
   for (int c = 0; c < shown; ++c) {
     const int top = margin_of_map + c * legend_step;
     const auto label = static_cast<std::size_t>(c);
-    draw_mark(canvas, top + legend_step / 2, map_side + 6, mark_of(label), 4);
+    draw_mark(canvas, top + legend_step / 2, map_side + 6, mark_of(label, map), 4);
     // The number is what must be read whole.
     const std::string number = fmt::format(" ({})", images_of[label]);
     const int room = canvas.width() - left - margin_of_map - Canvas::text_width(number);
@@ -106,7 +108,8 @@ void draw_map_picture(const std::filesystem::path& out, const PictureOfMap& map)
   const int radius = pixels.size() > 20'000 ? 1 : pixels.size() > 2'000 ? 2 : 3;
   for (const std::size_t image : drawing_order(pixels.size())) {
     const auto [y, x] = pixels[image];
-    draw_mark(canvas, y, x, mark_of(has_classes ? static_cast<std::size_t>(map.labels[image]) : 0), radius);
+    draw_mark(canvas, y, x, mark_of(has_classes ? static_cast<std::size_t>(map.labels[image]) : 0, map),
+              radius);
   }
   if (has_classes) draw_class_legend(canvas, map);
   canvas.save(out);

@@ -17,10 +17,12 @@
 //
 // Up to 24 classes have a colour and a mark each, and choosing some of them turns the others grey. Of more classes a reader could
 // not tell the colours apart: all are grey but those that are chosen, each of which gets a colour and mark that no other has.
-// At first these are the ten largest.
+// At first these are the ten largest. Images without a class have a look of their own, which is no class's, and never count among
+// the 24.
 "use strict";
 
 const MOST_STYLES = 24;
+const NO_CLASS = {color: "soft", mark: "ring"};  // of images that have none
 const CLOSEST = 4 * 65535;       // pixels of the screen per unit: four for a step of the places
 const PICTURE_SIDE = 44;         // pixels of the screen, of pictures on the map
 const HIT = 14;                  // how far from the pointer a point is found, in pixels
@@ -56,23 +58,29 @@ class EmbeddingMap {
     this.grouping = this.data.groupings[i];
     this.groups = this.grouping.groups;
     this.groupOf = this.grouping.of;
+    this.classCount = this.groups.filter((group) => !group.isNone).length;
     this.off = new Uint8Array(this.groups.length);
     this.mostPicked = MOST_STYLES;
     this.picked = new Map();  // group: number of its style
     this.preview = -1;
     if (!this.many()) return;
-    const largest = this.groups.map((group) => group.id).sort((a, b) => this.groups[b].count - this.groups[a].count || a - b);
-    largest.slice(0, COLORS.length).sort((a, b) => a - b).forEach((id) => this.pick(id));
+    const largest = this.groups.filter((group) => !group.isNone).sort((a, b) => b.count - a.count || a.id - b.id);
+    largest.slice(0, COLORS.length).sort((a, b) => a.id - b.id).forEach((group) => this.pick(group.id));
   }
 
   many() {
-    return this.groups.length > MOST_STYLES;
+    return this.classCount > MOST_STYLES;
   }
 
   // Chooses a class, or gives it up. The first of the chosen makes room where there are too many.
   pick(id) {
     if (this.picked.delete(id)) return;
-    if (this.picked.size >= this.mostPicked) this.picked.delete(this.picked.keys().next().value);
+    if (this.groups[id].isNone) {
+      this.picked.set(id, -1);
+      return;
+    }
+    const styled = [...this.picked.keys()].filter((group) => !this.groups[group].isNone);
+    if (styled.length >= this.mostPicked) this.picked.delete(styled[0]);
     const taken = new Set(this.picked.values());
     let style = 0;
     while (taken.has(style)) ++style;
@@ -81,6 +89,7 @@ class EmbeddingMap {
 
   // How a class is drawn; null: grey.
   styleOf(id) {
+    if (this.groups[id].isNone) return this.picked.size === 0 || this.many() || this.picked.has(id) ? NO_CLASS : null;
     if (this.many()) return this.picked.has(id) ? classStyle(this.picked.get(id)) : null;
     return this.picked.size === 0 || this.picked.has(id) ? classStyle(id) : null;
   }
@@ -112,7 +121,7 @@ class EmbeddingMap {
   // Every point's look, and which are drawn above others: grey, coloured, outlined.
   restyle() {
     const {data, groupOf, looks, off, matches, isChosen, preview} = this;
-    const rgb = Object.fromEntries([...COLORS, "faded", "link"].map((name) => [name, rgbOf(color(name))]));
+    const rgb = Object.fromEntries([...COLORS, NO_CLASS.color, "faded", "link"].map((name) => [name, rgbOf(color(name))]));
     const styles = this.groups.map((group) => this.styleOf(group.id));
     const faces = styles.map((style) => style ? [...rgb[style.color], MARKS.indexOf(style.mark)] : null);
     const grey = [...rgb.faded, 0], found = [...rgb.link, 0], layers = [[], [], []];

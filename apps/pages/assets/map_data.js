@@ -44,7 +44,7 @@ class MapData {
       let group = ofRow[this.rowOf[slot]];
       if (group >= names.length) {  // the largest number stands for none
         group = names.length;
-        if (groups.length === group) groups.push({id: group, name: `(no ${what})`, lower: "", count: 0});
+        if (groups.length === group) groups.push({id: group, name: `(no ${what})`, lower: "", count: 0, isNone: true});
       }
       of[slot] = group;
       ++groups[group].count;

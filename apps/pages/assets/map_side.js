@@ -94,7 +94,7 @@ class MapClasses {
   build() {
     const map = this.map, what = map.grouping.what, many = map.many();
     const button = (text, title, click) => el("button", {type: "button", class: "quiet", title, on: {click}}, text);
-    fill(this.head, el("strong", {}, counted(map.groups.length, what)),
+    fill(this.head, el("strong", {}, counted(map.classCount, what)),
          button("Show all", `Show every ${what}`, () => this.setAll(0)),
          button("Hide all", `Hide every ${what}`, () => this.setAll(1)),
          button("No emphasis", `Bring out no ${what}`, () => {

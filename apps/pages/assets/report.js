@@ -1,11 +1,12 @@
 // Draws what report.cpp has put into the page: curves, bars, the confusion matrix. The map draws itself (map.js).
 //
 //   {"charts": [...], "bars": [...],            see charts.js
-//    "confusion": {"names": [...], "rows": [[...]], "of": [...]}}   images of each true class that were named each class, in the
-//                                               order in which they are drawn; "of": all images of the class, also if some of
-//                                               them were named a class that is not shown
+//    "confusion": {"names": [...], "rows": [[...]], "of": [...], "others": ...}}   images of each true class that were named
+//                                               each class, in the order in which they are drawn; "of": all images of the class.
+//                                               confusion.h says what "others" holds; null: nothing is left out
 "use strict";
 
+const GAP = 4;             // pixels before the others
 const EMPTY_CELL = 0.03;  // the share of a row below which nothing is written into a cell
 
 // `share` of the way from the page's ground to a colour: larger shares are further, small ones can still be seen.
@@ -28,9 +29,17 @@ function cutText(context, text, width) {
   return letters.join("") + "…";
 }
 
+// With a last row and column for all classes that are not shown, so that each row sums to all images of its class.
+function withOthers({names, rows, of, others}) {
+  if (!others) return {names, rows, of, others: -1};
+  return {names: [...names, others.classes > 0 ? "others: " + counted(others.classes, "class") : "no class of the set"],
+          rows: [...rows.map((row, r) => [...row, others.named[r]]), [...others.taken, others.both]],
+          of: [...of, others.of], others: names.length};
+}
+
 class ConfusionView {
   constructor(box, data) {
-    this.data = data;
+    this.data = withOthers(data);
     this.chosen = null;  // [row, column]
     this.canvas = el("canvas", {tabindex: "0", role: "application", style: "display: block; max-width: 100%; cursor: crosshair",
                                 "aria-label": "Confusion matrix. Arrow keys go from cell to cell; each is told below."});
@@ -53,10 +62,10 @@ class ConfusionView {
 
   layout() {
     const count = this.data.names.length, width = Math.max(240, Math.min(this.box.clientWidth, 900));
-    const label = Math.min(150, Math.floor(width * 0.28));
-    const side = Math.max(3, Math.min(46, Math.floor((width - label - 2) / count)));
+    const label = Math.min(150, Math.floor(width * 0.28)), gap = this.data.others < 0 ? 0 : GAP;
+    const side = Math.max(3, Math.min(46, Math.floor((width - label - gap - 2) / count)));
     const hasColumnNames = side >= 13, top = hasColumnNames ? Math.min(110, label) : 7;
-    return {count, label, side, top, hasColumnNames, width: label + side * count + 2, height: top + side * count + 2};
+    return {count, label, side, top, hasColumnNames, width: label + side * count + gap + 2, height: top + side * count + gap + 2};
   }
 
   draw() {
@@ -68,10 +77,12 @@ class ConfusionView {
     this.canvas.style.height = place.height + "px";
     context.scale(scale, scale);
     const ground = color("ground"), family = getComputedStyle(document.body).fontFamily;
-    const shades = {right: color("c0"), wrong: color("c1"), ink: color("ink"), soft: color("soft")};
+    const shades = {right: color("c0"), wrong: color("c1"), ink: color("ink"), soft: color("soft")}, last = this.data.others;
+    // Of the others among themselves it is not known how many are right.
+    const shadeOf = (r, c) => (r !== c ? shades.wrong : r === last ? shades.soft : shades.right);
     rows.forEach((row, r) => row.forEach((value, c) => {
-      const share = of[r] > 0 ? value / of[r] : 0, shade = cellShade(ground, r === c ? shades.right : shades.wrong, share);
-      const x = place.label + c * place.side, y = place.top + r * place.side;
+      const share = of[r] > 0 ? value / of[r] : 0, shade = cellShade(ground, shadeOf(r, c), share);
+      const x = this.left(c), y = this.topOf(r);
       context.fillStyle = `rgb(${shade.join(" ")})`;
       context.fillRect(x, y, place.side - (place.side > 6 ? 1 : 0), place.side - (place.side > 6 ? 1 : 0));
       if (place.side < 24 || value === 0 || share < EMPTY_CELL) return;
@@ -85,19 +96,28 @@ class ConfusionView {
     this.outline(context, shades.ink);
   }
 
+  // The others stand apart by a gap.
+  left(column) {
+    return this.place.label + column * this.place.side + (column === this.data.others ? GAP : 0);
+  }
+
+  topOf(row) {
+    return this.place.top + row * this.place.side + (row === this.data.others ? GAP : 0);
+  }
+
   names(context, names, ink, family) {
     const place = this.place, step = Math.max(1, Math.ceil(11 / place.side));
     context.font = `${Math.min(12, Math.max(10, place.side - 2))}px ${family}`;
     context.fillStyle = ink;
     context.textBaseline = "middle";
     names.forEach((name, i) => {
-      if (i % step !== 0) return;
-      const middle = i * place.side + place.side / 2;
+      if (i % step !== 0 && i !== this.data.others) return;
+      const half = place.side / 2;
       context.textAlign = "right";
-      context.fillText(cutText(context, name, place.label - 8), place.label - 6, place.top + middle);
+      context.fillText(cutText(context, name, place.label - 8), place.label - 6, this.topOf(i) + half);
       if (!place.hasColumnNames) return;
       context.save();
-      context.translate(place.label + middle, place.top - 6);
+      context.translate(this.left(i) + half, place.top - 6);
       context.rotate(-Math.PI / 2);
       context.textAlign = "left";
       context.fillText(cutText(context, name, place.top - 8), 0, 0);
@@ -110,14 +130,16 @@ class ConfusionView {
     const [row, column] = this.chosen, place = this.place;
     context.strokeStyle = ink;
     context.lineWidth = 2;
-    context.strokeRect(place.label + column * place.side, place.top + row * place.side, place.side, place.side);
+    context.strokeRect(this.left(column), this.topOf(row), place.side, place.side);
   }
 
   point(event) {
     const frame = this.canvas.getBoundingClientRect(), place = this.place;
-    const column = Math.floor(((event.clientX - frame.left) * place.width / frame.width - place.label) / place.side);
-    const row = Math.floor(((event.clientY - frame.top) * place.height / frame.height - place.top) / place.side);
-    const isInside = row >= 0 && column >= 0 && row < place.count && column < place.count;
+    const x = (event.clientX - frame.left) * place.width / frame.width, y = (event.clientY - frame.top) * place.height / frame.height;
+    const cellAt = (at, first, begin) => (at >= begin(this.data.others) && this.data.others >= 0 ? this.data.others
+                                          : Math.floor((at - first) / place.side));
+    const column = cellAt(x, place.label, (c) => this.left(c)), row = cellAt(y, place.top, (r) => this.topOf(r));
+    const isInside = row >= 0 && column >= 0 && row < place.count && column < place.count && x < place.width && y < place.height;
     this.choose(isInside ? [row, column] : null);
   }
 
@@ -134,12 +156,13 @@ class ConfusionView {
     if (String(cell) === String(this.chosen)) return;
     this.chosen = cell;
     this.draw();
-    const {names, rows, of} = this.data;
+    const {names, rows, of, others} = this.data;
     if (!cell) return fill(this.readout, this.hint());
     const [row, column] = cell, value = rows[row][column];
-    const name = (i) => el("b", {class: "name"}, cutLabel(names[i]));
+    const name = (i) => el("b", {class: "name"}, i === others ? "classes that are not shown" : cutLabel(names[i]));
+    const named = column === others ? "a class that is not shown" : row === column ? "so" : name(column);
     return fill(this.readout, "Of ", counted(of[row], "image"), " of ", name(row), " ", integer(value),
-                value === 1 ? " was" : " were", " named ", row === column ? "so" : name(column), ": ", percent(value / of[row]));
+                value === 1 ? " was" : " were", " named ", named, of[row] > 0 ? ": " + percent(value / of[row]) : "");
   }
 }
 

@@ -29,7 +29,7 @@ std::map<std::int64_t, ConfusedPair> most_often_taken_for(const ConfusionCounts&
 }
 
 std::string name_cell(const std::vector<std::string>& names, std::int64_t c) {
-  return html_text(names[static_cast<std::size_t>(c)]);
+  return name_element(names[static_cast<std::size_t>(c)]);
 }
 
 std::string class_table(const ConfusionCounts& confusion, std::vector<std::int64_t> classes,
@@ -47,13 +47,13 @@ std::string class_table(const ConfusionCounts& confusion, std::vector<std::int64
     const double accuracy = confusion.accuracy_of(c);
     const auto other = taken_for.find(c);
     html += fmt::format(
-        "<tr><th scope=\"row\"><span class=\"name\">{}</span></th><td class=\"number\">{}</td><td "
+        "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td "
         "class=\"number\">{:.1f} %</td><td><span class=\"bar\" "
         "style=\"--of:{:.4f}\"></span></td><td>{}</td></tr>\n",
         name_cell(names, c), confusion.images_of(c), 100 * accuracy, accuracy,
-        other == taken_for.end() ? ""
-                                 : fmt::format("<span class=\"name\">{}</span> ({})",
-                                               name_cell(names, other->second.named), other->second.images));
+        other == taken_for.end()
+            ? ""
+            : fmt::format("{} ({})", name_cell(names, other->second.named), other->second.images));
   }
   return html + "</tbody></table></div>\n";
 }
@@ -63,11 +63,28 @@ std::string confused_pairs(const ConfusionCounts& confusion, const std::vector<s
   if (pairs.empty()) return "";
   std::string html = "<h3>What is confused most</h3>\n<ol>\n";
   for (const ConfusedPair& pair : pairs)
-    html +=
-        fmt::format("<li><span class=\"name\">{}</span> named <span class=\"name\">{}</span>: {} of {}</li>\n",
-                    name_cell(names, pair.truth), name_cell(names, pair.named), pair.images,
-                    confusion.images_of(pair.truth));
+    html += fmt::format("<li>{} named {}: {} of {}</li>\n", name_cell(names, pair.truth),
+                        name_cell(names, pair.named), pair.images, confusion.images_of(pair.truth));
   return html + "</ol>\n";
+}
+
+// Which classes the matrix shows, and where the images are that it would leave out.
+std::string matrix_in_words(const nlohmann::json& confusion, std::size_t shown, std::int64_t with_images) {
+  std::string html = "<p>";
+  if (static_cast<std::int64_t>(shown) < with_images)
+    html += fmt::format(
+        "Of {} with images {} are shown: those with the lowest accuracy, of equal ones those with more "
+        "images. ",
+        counted(with_images, "class"), shown);
+  html += "Classes that are taken for each other stand together.";
+  if (const nlohmann::json& others = confusion.at("others"); others.is_object())
+    html +=
+        others.at("of").get<std::int64_t>() > 0
+            ? " The last column counts the images that were named a class that is not shown, and the last row "
+              "the images of such classes: so each row sums to all images of its class."
+            : " The last column counts the images that were named a class that is not shown: so each row sums "
+              "to all images of its class.";
+  return html + "</p>\n";
 }
 
 }  // namespace
@@ -93,21 +110,19 @@ ClassSection class_section(const ImageTable& table, const std::vector<NamedBy>& 
   const auto with_images =
       std::count_if(confusion.totals.begin(), confusion.totals.end(), [](auto n) { return n > 0; });
   if (hardest.empty()) return section;
+  const bool is_choice = std::ssize(hardest) < with_images;
   const std::vector<std::int64_t> order = order_by_confusion(confusion, hardest);
   section.confusion = confusion_json(confusion, order, table.classes);
-  section.html += fmt::format(
-      "<p>Below: named by {}.{} In the matrix, classes that are taken for each other stand together.</p>\n",
-      html_text(first.who),
-      with_images > most_classes_drawn
-          ? fmt::format(" Shown are the {} classes of {} with the lowest accuracy.", hardest.size(),
-                        with_images)
-          : "");
-  section.html +=
-      "<h3>Confusion matrix</h3>\n<div id=\"confusion\"><noscript><p>A script of this page draws the matrix, "
-      "and scripts "
-      "are switched off.</p></noscript></div>\n";
+  section.html += fmt::format("<p>Below: named by {}.</p>\n", html_text(first.who));
+  section.html += "<h3>Confusion matrix</h3>\n" +
+                  matrix_in_words(section.confusion, hardest.size(), with_images) +
+                  "<div id=\"confusion\"><noscript><p>A script of this page draws the matrix, "
+                  "and scripts "
+                  "are switched off.</p></noscript></div>\n";
   section.html += confused_pairs(confusion, table.classes);
-  section.html += "<h3>Accuracy of each class</h3>\n" + class_table(confusion, hardest, table.classes);
+  section.html +=
+      std::string(is_choice ? "<h3>Accuracy of these classes</h3>\n" : "<h3>Accuracy of each class</h3>\n") +
+      class_table(confusion, hardest, table.classes);
   return section;
 }
 

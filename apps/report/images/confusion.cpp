@@ -56,6 +56,35 @@ ClassGroup joined_groups(const Likeness& likeness, ClassGroup left, ClassGroup r
   return left;
 }
 
+// What confusion_json() says of the classes that are not in the order.
+nlohmann::json others_json(const ConfusionCounts& confusion, std::span<const std::int64_t> order) {
+  std::vector<std::int64_t> named, taken;
+  std::vector<char> is_shown(static_cast<std::size_t>(confusion.classes));
+  std::int64_t of_shown = 0, taken_in_all = 0;
+  for (const std::int64_t shown : order) {
+    std::int64_t rest = confusion.images_of(shown);
+    for (const std::int64_t other : order) rest -= confusion.at(shown, other);
+    named.push_back(rest);
+    of_shown += confusion.images_of(shown);
+    is_shown[static_cast<std::size_t>(shown)] = true;
+  }
+  std::map<std::int64_t, std::int64_t> taken_of;  // by the class that was named
+  for (const auto& [pair, images] : confusion.counts)
+    if (!is_shown[static_cast<std::size_t>(pair.first)] && is_shown[static_cast<std::size_t>(pair.second)])
+      taken_of[pair.second] += images;
+  for (const std::int64_t shown : order) {
+    taken.push_back(taken_of[shown]);
+    taken_in_all += taken.back();
+  }
+  const std::int64_t of = confusion.images() - of_shown;
+  if (of == 0 && std::accumulate(named.begin(), named.end(), std::int64_t{0}) == 0) return nullptr;
+  return {{"classes", confusion.classes - std::ssize(order)},
+          {"named", named},
+          {"taken", taken},
+          {"both", of - taken_in_all},
+          {"of", of}};
+}
+
 }  // namespace
 
 ConfusionCounts::ConfusionCounts(std::int64_t number_of_classes)
@@ -153,6 +182,7 @@ nlohmann::json confusion_json(const ConfusionCounts& confusion, std::span<const 
     for (const std::int64_t named : order) row.push_back(confusion.at(truth, named));
     json["rows"].push_back(std::move(row));
   }
+  json["others"] = others_json(confusion, order);
   return json;
 }
 

@@ -44,7 +44,13 @@ std::vector<std::int64_t> order_by_confusion(const ConfusionCounts& confusion,
 // How well an order shows blocks: the sum over pairs of classes of the share that is confused, divided by their distance.
 double block_score(const ConfusionCounts& confusion, std::span<const std::int64_t> order);
 
-// What report.js draws: {"names": [...], "rows": [[...]], "of": [...]}, in this order.
+// What report.js draws, in this order: {"names": [...], "rows": [[...]], "of": [...], "others": ...}. "of" are all images of
+// a class, "others" what the rows and columns leave out, so that every row has a whole sum; null if they leave nothing out:
+//   {"classes": 950,    that are not shown, with images or without
+//    "named": [...],    of each class shown: images that were named none of those shown, or no class of the set
+//    "taken": [...],    of each class shown: images of classes that are not shown, which were named this one
+//    "both": 7800,      images of classes that are not shown, which were named none of those shown
+//    "of": 8000}        images of classes that are not shown
 nlohmann::json confusion_json(const ConfusionCounts& confusion, std::span<const std::int64_t> order,
                               const std::vector<std::string>& names);
 

@@ -89,6 +89,7 @@ class ImageViewer {
     const bool is_quick = options_.has_quick_map || shown().rows() < fewest_for_t_sne;
     how.method = is_quick ? MapMethod::pca : MapMethod::t_sne;
     how.seed = seed_of_run(run_);
+    how.iterations = options_.map_iterations;
     how.progress = [&](MapStage, std::int64_t, std::int64_t) { end_if_interrupted(options_.stopped); };
     if (shown().rows() < fewest_for_pca) return;
     const EmbeddingMap map = map_embedding(shown().features, shown().dim, how);
@@ -137,6 +138,19 @@ class ImageViewer {
 };
 
 }  // namespace
+
+SeenOptions seen_after_run_of(std::int64_t views) {
+  constexpr std::int64_t passes_of_view = 3;  // backward takes about twice the time of forward
+  constexpr std::int64_t share = 200, least_part = 4;
+  const SeenOptions all;
+  const std::int64_t most = all.most_evaluation + all.most_training;
+  const std::int64_t images = std::max<std::int64_t>(0, views) / share * passes_of_view;
+  SeenOptions options;
+  if (images >= most) return options;
+  options.most_evaluation = std::max(all.most_evaluation / least_part, images * all.most_evaluation / most);
+  options.most_training = std::max(all.most_training / least_part, images * all.most_training / most);
+  return options;
+}
 
 Seen look_at_images(const RunFiles& run, const RunImages& images,
                     const std::function<std::unique_ptr<FrozenEncoder>()>& load, const SeenOptions& options) {

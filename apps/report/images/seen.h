@@ -19,11 +19,17 @@ struct FrozenEncoder;  // apps/evaluation/encoder_flags.h
 struct SeenOptions {
   std::int64_t most_evaluation = 2000,
                most_training = 5000;  // images that are looked at, evenly spread over each set
+  std::int64_t map_iterations = 500;  // of t-SNE; its divergence then is one or two percent above that of 750
   bool has_quick_map = false;         // principal components in the place of t-SNE
   std::string stopped = "nothing was written; the same command begins anew";  // what a signal's line says
   // Bytes of the page that the pictures of the map may take.
   std::size_t most_map_bytes = std::size_t{3} << 19;
 };
+
+// For the page that a run draws at its end, after so many views: the images that are looked at go through the network once, and
+// the views went there and back. The first takes at most a 200th of the second, but in short runs there are never fewer than
+// 500 evaluation and 1,250 training images, a quarter of those in long ones.
+SeenOptions seen_after_run_of(std::int64_t views);
 
 // Parts of the page as HTML; empty: there is nothing of the kind.
 struct Seen {

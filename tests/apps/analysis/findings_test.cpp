@@ -300,6 +300,17 @@ TEST_CASE("doubtful labels: planted in three clusters they come first, and share
   for (std::size_t i = 1; i < n; ++i) CHECK(doubts.ranked[i].margin() <= doubts.ranked[i - 1].margin());
 }
 
+TEST_CASE("doubtful labels: an image without a class is not doubted and has no vote") {
+  const Neighbours others = neighbours_by(all_at(6, 0.5f), 5);
+  const LabelDoubts doubts = rank_label_doubts(plain_table(6, {0, 1, 1, -1, -1, -1}), others);
+  REQUIRE(doubts.ranked.size() == 3);
+  CHECK(doubts.contradicted == 1);
+  CHECK(doubts.ranked[0].row == 0);
+  CHECK(doubts.ranked[0].rival == 1);
+  for (const LabelDoubt& doubt : doubts.ranked) CHECK(doubt.voters == 2);
+  CHECK(doubts.ranked[1].own_share == doctest::Approx(0.5));
+}
+
 TEST_CASE("doubtful labels: images without classes, and options out of range") {
   const Neighbours others = neighbours_by(all_at(3, 0), 2);
   CHECK(test::code_of([&] { rank_label_doubts(plain_table(3), others); }) == ExitCode::data);

@@ -80,6 +80,16 @@ TEST_CASE("table of images: what is in a file of features") {
   CHECK(!unlabelled.has_classes());
   CHECK(unlabelled.classes.empty());
   CHECK(file.read({.shape = {1, 6}, .paths = {{"one.png"}}, .labels = {{0}}}).rows() == 1);
+  // -1 stands for no class.
+  const ImageTable mixed = file.read({.labels = {{1, -1, 0}}});
+  CHECK(mixed.labels == std::vector<std::int32_t>{1, -1, 0});
+  CHECK(mixed.classes.size() == 2);
+  CHECK(file.read({.labels = {{1, -1, 0}}, .classes = std::nullopt}).classes.size() == 2);
+  for (const ImageTable& none : {file.read({.labels = {{-1, -1, -1}}}),
+                                 file.read({.labels = {{-1, -1, -1}}, .classes = std::nullopt})}) {
+    CHECK(!none.has_classes());
+    CHECK(none.classes.empty());
+  }
 }
 
 TEST_CASE("table of images: chosen rows in their order") {
@@ -108,7 +118,8 @@ TEST_CASE("table of images: files that do not fit, and what they lack") {
   file.refused({.paths = {{"a", "b", "c", "d"}}}, ExitCode::file, "\"paths\" is [4]");
   file.refused({.labels = {{0, 1}}}, ExitCode::file, "\"labels\" is [2]");
   file.refused({.labels = {{0, 1, 2}}}, ExitCode::file, "label 2");
-  file.refused({.labels = {{0, -1, 1}}}, ExitCode::file, "label -1");
+  file.refused({.labels = {{0, -2, 1}}}, ExitCode::file, "label -2");
+  file.refused({.labels = {{0, -1, 2}}}, ExitCode::file, "label 2");
   file.refused({.labels = {{0, 1, std::numeric_limits<std::int64_t>::max()}}, .classes = std::nullopt},
                ExitCode::file, "label 9223372036854775807");
   file.refused({.shape = {0, 2}, .features = {}, .paths = {{}}, .labels = {{}}}, ExitCode::data, "0 rows");

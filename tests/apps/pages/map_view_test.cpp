@@ -203,6 +203,12 @@ TEST_CASE("pages: the element of a map lists its classes, whatever they are call
   CHECK(html.find("<img") == std::string::npos);
   CHECK(html.find("<script") == std::string::npos);
   CHECK(html.find("<td class=\"number\">7</td>") != std::string::npos);  // 100 rows of 16 classes
+  CHECK(html.find("(no class)") == std::string::npos);
+  // Images without a class are no row of another class, and no lost ones.
+  for (const std::size_t r : {0u, 16u, 99u}) given.table.labels[r] = -1;
+  const std::string mixed = map_element("map", given.table);
+  CHECK(count_of(mixed, "<tr>") == 2 + given.table.classes.size());
+  CHECK(mixed.find("<td class=\"name\">(no class)</td><td class=\"number\">3</td>") != std::string::npos);
   given.table.labels.clear();
   CHECK(map_element("map", given.table).find("<td class=\"name\">all</td><td class=\"number\">100</td>") !=
         std::string::npos);

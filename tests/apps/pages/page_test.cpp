@@ -71,6 +71,69 @@ TEST_CASE("pages: text becomes HTML that shows it and does nothing else") {
   }
 }
 
+TEST_CASE("pages: a long name is shortened in its middle, and whole in its title") {
+  CHECK(shortened_text("", 4).empty());
+  CHECK(shortened_text("abcd", 4) == "abcd");
+  CHECK(shortened_text("abcdefgh", 4) == "ab…h");
+  CHECK(shortened_text("日本語日本語日本語", 7) == "日本語日…本語");
+  CHECK(name_element("<cat>") == "<span class=\"name\">&lt;cat&gt;</span>");
+  // 62 letters of a byte each become 59 and an ellipsis of three bytes: as long as before, and shortened all the same.
+  std::mt19937 dice(5);
+  for (const std::size_t letters : {60u, 61u, 62u, 63u, 300u}) {
+    CAPTURE(letters);
+    std::string name;
+    for (std::size_t i = 0; i < letters; ++i) name += static_cast<char>('a' + dice() % 26);
+    const std::string html = name_element(name);
+    CHECK((html.find(" title=\"" + name + "\"") != std::string::npos) == (letters > 60));
+    CHECK((html.find(">" + name + "<") != std::string::npos) == (letters <= 60));
+    CHECK((html.find("…") != std::string::npos) == (letters > 60));
+    if (letters > 60) CHECK(html.find(name.substr(letters - 19) + "</span>") != std::string::npos);
+  }
+  for (const std::string& name : hostile_names()) {
+    CAPTURE(name);
+    CHECK(is_utf8(name_element(name, 4)));
+    CHECK(count_of(name_element(name, 4), "<") == 2);
+  }
+}
+
+// The declarations of each rule of a style sheet, sorted.
+std::vector<std::vector<std::string>> declarations_of_rules(const std::string& css) {
+  const std::regex comment("/\\*[^]*?\\*/"), rule("\\{([^{}]*)\\}"), declaration("\\s*([^;]*[^;\\s])\\s*(;|$)");
+  const std::string text = std::regex_replace(css, comment, "");
+  std::vector<std::vector<std::string>> rules;
+  for (std::sregex_iterator at(text.begin(), text.end(), rule), end; at != end; ++at) {
+    const std::string body = (*at)[1];
+    rules.emplace_back();
+    for (std::sregex_iterator d(body.begin(), body.end(), declaration); d != end; ++d)
+      rules.back().push_back((*d)[1]);
+    std::ranges::sort(rules.back());
+  }
+  return rules;
+}
+
+TEST_CASE("pages: no two rules of the style draw the same box, and lines are cut in one of them") {
+  const auto rules = declarations_of_rules(std::string(asset("page.css")));
+  CHECK(rules.size() > 100);
+  std::vector<std::string> boxes;
+  std::size_t cut = 0;
+  for (const auto& rule : rules) {
+    std::string box;
+    std::size_t parts = 0;
+    for (const std::string& declaration : rule) {
+      for (const char* const part : {"background:", "border:", "border-radius:"})
+        if (declaration.starts_with(part)) box += declaration + "; ", ++parts;
+      cut += declaration == "-webkit-box-orient: vertical";
+    }
+    if (parts == 3) boxes.push_back(box);
+  }
+  CHECK(cut == 1);
+  CHECK(boxes.size() >= 5);
+  for (const std::string& box : boxes) {
+    CAPTURE(box);
+    CHECK(std::ranges::count(boxes, box) == 1);
+  }
+}
+
 TEST_CASE("pages: hostile strings in the JSON come back as they were and end nothing") {
   std::mt19937 dice(4);
   std::vector<std::string> names = hostile_names();

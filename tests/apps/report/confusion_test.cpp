@@ -1,5 +1,7 @@
 // The confusion matrix of a report.
+#include <kindred/apps/report/images/class_section.h>
 #include <kindred/apps/report/images/confusion.h>
+#include <kindred/apps/report/images/seen.h>
 #include <kindred/apps/report/images/votes.h>
 
 #include <doctest/doctest.h>
@@ -138,6 +140,105 @@ TEST_CASE("report: what is drawn of a confusion matrix is in its order") {
     CHECK(pair.truth != pair.named);
     CHECK(confusion.at(pair.truth, pair.named) == pair.images);
   }
+}
+
+TEST_CASE("report: rows and columns of a part of the classes sum to all images by the others") {
+  std::mt19937 random(7);
+  const std::int64_t classes = 40;
+  ConfusionCounts confusion = random_confusion(classes, 900, random);
+  for (std::int32_t c = 0; c < 6; ++c) confusion.add(c, -1);  // named no class of the set
+  const std::vector<std::int64_t> order = {31, 2, 5, 0, 17};
+  const nlohmann::json json = confusion_json(confusion, order, std::vector<std::string>(40, "x"));
+  const nlohmann::json& others = json.at("others");
+  CHECK(others.at("classes") == 35);
+  std::int64_t of_shown = 0, taken = 0, named = 0;
+  for (std::size_t r = 0; r < order.size(); ++r) {
+    std::int64_t row = others.at("named").at(r), column = others.at("taken").at(r), all = 0;
+    named += row;
+    taken += column;
+    for (std::size_t c = 0; c < order.size(); ++c) {
+      row += json.at("rows").at(r).at(c).get<std::int64_t>();
+      column += json.at("rows").at(c).at(r).get<std::int64_t>();
+    }
+    CHECK(row == json.at("of").at(r));
+    for (std::int64_t truth = 0; truth < classes; ++truth) all += confusion.at(truth, order[r]);
+    CHECK(column == all);
+    of_shown += row;
+  }
+  CHECK(named > 5);
+  CHECK(taken > 5);
+  CHECK(others.at("of") == confusion.images() - of_shown);
+  CHECK(others.at("both").get<std::int64_t>() + taken == others.at("of"));
+
+  ConfusionCounts whole(3);
+  for (int i = 0; i < 9; ++i) whole.add(i % 3, i % 2);
+  CHECK(confusion_json(whole, std::vector<std::int64_t>{0, 1, 2}, {"a", "b", "c"}).at("others").is_null());
+}
+
+ImageTable table_of_classes(int classes, int each) {
+  ImageTable table;
+  for (int c = 0; c < classes; ++c) table.classes.push_back("class " + std::to_string(c));
+  for (int i = 0; i < classes * each; ++i) table.labels.push_back(i % classes);
+  table.paths.resize(table.labels.size());
+  return table;
+}
+
+TEST_CASE("report: of a thousand classes the page says how many the matrix shows, and which") {
+  ImageTable table = table_of_classes(1000, 3);
+  std::mt19937 random(8);
+  NamedBy named{.who = "somebody", .classes = table.labels};
+  for (std::int32_t& c : named.classes)
+    if (random() % 3 == 0) c = static_cast<std::int32_t>(random() % 1000);
+  const ClassSection section = class_section(table, {named});
+  CHECK(section.html.find("Of 1000 classes with images 50 are shown: those with the lowest accuracy") !=
+        std::string::npos);
+  CHECK(section.html.find("The last column counts the images that were named a class that is not shown") !=
+        std::string::npos);
+  CHECK(section.html.find("Accuracy of these classes") != std::string::npos);
+  CHECK(section.confusion.at("names").size() == 50);
+  CHECK(section.confusion.at("others").at("classes") == 950);
+
+  ImageTable few = table_of_classes(10, 3);
+  const ClassSection all = class_section(few, {{.who = "somebody", .classes = few.labels}});
+  CHECK(all.html.find("are shown") == std::string::npos);
+  CHECK(all.html.find("last column") == std::string::npos);
+  CHECK(all.html.find("Accuracy of each class") != std::string::npos);
+}
+
+TEST_CASE("report: class names of 300 letters are shortened in lists, and whole in their titles") {
+  ImageTable table = table_of_classes(3, 4);
+  for (std::size_t c = 0; c < 3; ++c) table.classes[c] = std::to_string(c) + std::string(300, 'n') + "<b>";
+  std::vector<std::int32_t> named = table.labels;
+  for (std::int32_t& c : named) c = (c + 1) % 3;
+  const std::string html = class_section(table, {{.who = "somebody", .classes = named}}).html;
+  const std::string list = html.substr(html.find("What is confused most"));
+  REQUIRE(!list.empty());
+  CHECK(list.find(" title=\"0" + std::string(300, 'n') + "&lt;b&gt;\">0nnn") != std::string::npos);
+  CHECK(list.find(">0" + std::string(100, 'n')) == std::string::npos);  // shown
+  CHECK(list.find("<b>") == std::string::npos);
+}
+
+TEST_CASE("report: a page at the end of a run looks at as many images as the run can afford") {
+  const SeenOptions all, none = seen_after_run_of(0), large = seen_after_run_of(50'000LL * 2 * 100);
+  CHECK(large.most_evaluation == all.most_evaluation);
+  CHECK(large.most_training == all.most_training);
+  CHECK(none.most_evaluation == 500);
+  CHECK(none.most_training == 1250);
+  std::int64_t before = 0;
+  bool was_between = false;
+  for (std::int64_t views = 1000; views < 1'000'000; views += 7919) {
+    CAPTURE(views);
+    const SeenOptions seen = seen_after_run_of(views);
+    const std::int64_t images = seen.most_evaluation + seen.most_training;
+    CHECK(images >= before);
+    CHECK(images >= 1750);
+    CHECK(images <= 7000);
+    CHECK((images == 1750 || 200 * images <= 3 * views));
+    was_between = was_between || (images > 2500 && images < 6500);
+    before = images;
+  }
+  CHECK(was_between);
+  CHECK(before == 7000);
 }
 
 TEST_CASE("report: neighbours vote with exp(cosine / 0.07)") {

@@ -93,6 +93,49 @@ TEST_CASE("report: a set that is gone is a warning, one that is asked for and go
   CHECK(is_one_line_error(other));
 }
 
+TEST_CASE("report: what is wrong with a run's files is told on the console and on the page") {
+  const TemporaryFolder folder;
+  auto lines = random_lines(9, 1);
+  lines.erase(lines.begin() + 2);
+  const auto run = write_run(folder, "run", lines, settings_of_drawn_run(9));
+  std::string text = test::as_text(lines);
+  write_bytes(run / "metrics.jsonl", text.substr(0, text.size() - 30));
+  write_bytes(run / "config.json", "{\"epochs\": ");
+  const auto other = write_run(folder, "other", random_lines(4, 2), settings_of_drawn_run(4));
+  const std::string page = folder / "page.html";
+  for (const std::string& runs : {run.string(), run.string() + " " + other.string()}) {
+    CAPTURE(runs);
+    const std::string before = runs == run.string() ? "warning: " : "warning: run: ";
+    const auto drawn = run_program("report", runs + " --quiet --no-images --out " + page);
+    CAPTURE(drawn.output);
+    REQUIRE(drawn.code == 0);
+    const std::string html = read_bytes(page);
+    for (const char* const what : {"the last line of metrics.jsonl is cut off and left out",
+                                   "config.json is left out: ", "1 epoch has no line in metrics.jsonl: 3;"}) {
+      CAPTURE(what);
+      const std::string line = before + what;
+      const std::size_t at = drawn.output.find(line);
+      CHECK(at != std::string::npos);
+      CHECK(drawn.output.find(line, at + 1) == std::string::npos);  // once
+      CHECK(holds(html, what));
+    }
+  }
+}
+
+TEST_CASE("report: a page that cannot be written is known before the images are looked at") {
+  const TemporaryFolder folder;
+  const auto run = write_run(folder, "run", random_lines(3, 1), settings_of_drawn_run(3));
+  const auto before = folder_contents(folder.path);
+  // Without its folder the page is refused, and not the set, which is not there either.
+  const auto refused = run_program("report", run.string() + " --data " + (folder / "set").string() + " --out " +
+                                                 (folder / "no/page.html").string());
+  CAPTURE(refused.output);
+  CHECK(refused.code == 6);
+  CHECK(is_one_line_error(refused));
+  CHECK(says(refused, "its folder does not exist: create it"));
+  CHECK(folder_contents(folder.path) == before);
+}
+
 TEST_CASE("report: settings that are none are named by their file, not by a flag of another program") {
   const TemporaryFolder folder;
   nlohmann::json config = settings_of_drawn_run(3);
@@ -157,7 +200,8 @@ TEST_CASE("report: what it refuses, and that nothing is written then") {
   };
   const std::string given = run.string() + " --out ";
   check_refused((folder / "empty").string() + " --out " + page, 4, "metrics.jsonl");
-  check_refused((folder / "none").string() + " --out " + page, 4, "no such folder");
+  check_refused((folder / "none").string() + " --out " + page, 4,
+                "no such folder; expected the folder of a run");
   check_refused(run.string(), 2, "--out");
   check_refused("--out " + page, 2, "RUN");
   check_refused(given + folder.path.string(), 2, "a folder");

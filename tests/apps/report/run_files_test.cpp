@@ -88,10 +88,28 @@ TEST_CASE("report: a folder that is no run is refused, and the line says what is
     CHECK(test::code_of([&] { read_run_files(path); }) == ExitCode::file);
     return test::error_of([&] { read_run_files(path); });
   };
+  const auto says_what_to_do = [&](const std::filesystem::path& path) {
+    const std::string line = message(path);
+    CAPTURE(line);
+    CHECK(line.find(path.string()) != std::string::npos);
+    CHECK(line.find("expected the folder of a run") != std::string::npos);
+    CHECK(line.find("give the folder that pretrain wrote its run to") != std::string::npos);
+    CHECK(line.find("--out") == std::string::npos);  // report's own --out is another one
+  };
+  says_what_to_do(folder / "nothing");
+  says_what_to_do(folder.path);
   CHECK(message(folder / "nothing").find("no such folder") != std::string::npos);
   CHECK(message(folder.path).find("holds no metrics.jsonl") != std::string::npos);
   write_bytes(folder / "file", "x");
   CHECK(message(folder / "file").find("is not a folder") != std::string::npos);
+  says_what_to_do(folder / "file");
+  // The folder above runs, and a run that has just begun.
+  for (const char* const name : {"b run", "a run"})
+    write_run(folder, std::string("above/") + name, random_lines(2, 1), {});
+  CHECK(message(folder / "above").find("; give a run in it, such as " + (folder / "above/a run").string()) !=
+        std::string::npos);
+  write_bytes(folder / "config.json", "{}");
+  CHECK(message(folder.path).find("wait until its first epoch has ended") != std::string::npos);
   for (const std::string bytes : {"", "\n\n", "{\"epoch\": 1, \"lo", "hello\n"}) {
     write_bytes(folder / "metrics.jsonl", bytes);
     CHECK(message(folder.path).find("not one whole line") != std::string::npos);
@@ -99,6 +117,28 @@ TEST_CASE("report: a folder that is no run is refused, and the line says what is
   std::filesystem::remove(folder / "metrics.jsonl");
   std::filesystem::create_directory(folder / "metrics.jsonl");
   CHECK(message(folder.path).find("metrics.jsonl") != std::string::npos);
+}
+
+TEST_CASE("report: epochs without a line are a note, which names the first gaps") {
+  const auto in_words = [](const std::vector<std::int64_t>& epochs) {
+    return missing_epochs_in_words(epochs, "metrics.jsonl");
+  };
+  CHECK(in_words({}).empty());
+  CHECK(in_words({1}).empty());
+  CHECK(in_words({1, 2, 3}).empty());
+  CHECK(in_words({1, 2, 4}) == "1 epoch has no line in metrics.jsonl: 3; curves go straight over it");
+  CHECK(in_words({3, 4, 9}) ==
+        "6 epochs have no line in metrics.jsonl: 1 to 2 and 5 to 8; curves go straight over them");
+  CHECK(in_words({2, 4, 6, 8}) ==
+        "4 epochs have no line in metrics.jsonl: 1, 3, 5 and 7; curves go straight over them");
+  CHECK(in_words({2, 4, 6, 8, 10, 20}) ==
+        "14 epochs have no line in metrics.jsonl: 1, 3, 5, 7 and 2 more gaps; curves go straight over them");
+  const TemporaryFolder folder;
+  auto lines = random_lines(12, 5);
+  lines.erase(lines.begin() + 4, lines.begin() + 7);
+  const RunFiles run = read_run_files(write_run(folder, "run", lines, settings_of_drawn_run(12)));
+  REQUIRE(run.notes.size() == 1);
+  CHECK(run.notes[0].starts_with("3 epochs have no line in metrics.jsonl: 5 to 7;"));
 }
 
 TEST_CASE("report: settings that cannot be read are a note") {

@@ -12,6 +12,8 @@
 #include <fmt/core.h>
 #include <signal.h>  // defines: SIGTERM
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -123,6 +125,72 @@ TEST_CASE("map_embedding writes the map of a features file as a table, a picture
   CHECK((read_bytes(csv) + read_bytes(png) + read_bytes(html)) == before);
   REQUIRE(map_program(features + " --seed 4 --perplexity 10 --out " + csv).code == 0);
   CHECK(read_bytes(csv) != before.substr(0, fs::file_size(csv)));
+}
+
+TEST_CASE(
+    "map_embedding: a picture of more classes than it has looks says so, and shows the others as others") {
+  if (!can_run()) return;
+  const TemporaryFolder folder;
+  Table table;
+  table.classes.clear();
+  for (int c = 0; c < 40; ++c) table.classes.push_back(fmt::format("class {}", c));
+  for (std::size_t i = 0; i < table.labels.size(); ++i) table.labels[i] = static_cast<std::int64_t>(i % 40);
+  const std::string features = write_features(folder, table), png = folder / "map.png";
+  const ProgramResult result = map_program(features + " --method pca --out " + png);
+  CAPTURE(result.output);
+  REQUIRE(result.code == 0);
+  CHECK(
+      says(result,
+           "map.png: the 31 largest of 40 classes have a colour and mark of their own, the other 9 share one"));
+  table.classes.resize(32);
+  for (std::int64_t& label : table.labels) label %= 32;
+  const ProgramResult fits = map_program(write_features(folder, table) + " --method pca --out " + png);
+  CHECK(fits.code == 0);
+  CHECK(!says(fits, "share"));
+}
+
+// How many pixels of the map, without its legend, have this colour.
+int pixels_of(const Image& image, std::array<int, 3> color) {
+  int found = 0;
+  for (int y = 0; y < 900; ++y)
+    for (int x = 0; x < 900; ++x) found += std::equal(color.begin(), color.end(), image.pixel(y, x));
+  return found;
+}
+
+TEST_CASE("map_embedding: images without a class keep their place, and no class changes its colour") {
+  if (!can_run()) return;
+  const TemporaryFolder folder;
+  Table table;
+  const std::string png = folder / "map.png", csv = folder / "map.csv", html = folder / "map.html";
+  const std::string outs = " --method pca --out " + png + " --out " + csv + " --out " + html;
+  for (std::size_t i = 0; i < table.labels.size(); i += 2) table.labels[i] = -1;
+  const ProgramResult result = map_program(write_features(folder, table) + outs);
+  CAPTURE(result.output);
+  REQUIRE(result.code == 0);
+  CHECK(read_bytes(csv).find("\n\"photos, of <i>/0.png\",,") != std::string::npos);
+  CHECK(read_bytes(html).find("<td class=\"name\">(no class)</td><td class=\"number\">33</td>") !=
+        std::string::npos);
+  const Image mixed = decode_file(png).image;
+  CHECK(mixed.width == 1260);
+  // The three classes, of eleven images each, are of the first three colours.
+  const std::array<int, 3> first{0, 114, 178}, second{230, 159, 0}, third{0, 158, 115};
+  for (const auto& color : {first, second, third}) {
+    CHECK(pixels_of(mixed, color) > 11 * 4);
+    CHECK(pixels_of(mixed, color) < 11 * 50);
+  }
+  CHECK(pixels_of(mixed, {100, 100, 100}) > 33 * 4);  // those without a class are grey
+  // None of them has one: then there is no legend.
+  std::ranges::fill(table.labels, -1);
+  REQUIRE(map_program(write_features(folder, table) + outs).code == 0);
+  CHECK(decode_file(png).image.width == 900);
+  CHECK(read_bytes(csv).starts_with("path,x,y\n"));
+}
+
+TEST_CASE("map_embedding: a file that cannot be written is known before the features are read") {
+  const TemporaryFolder folder;
+  const std::string csv = folder / "map.csv", absent = folder / "no/map.html", given = folder / "none.npz";
+  expect_refusal(given + " --out " + csv + " --out " + absent, 6, "its folder does not exist: create it");
+  CHECK(folder.file_count() == 0);
 }
 
 TEST_CASE("map_embedding --method pca, --limit, and images without classes") {

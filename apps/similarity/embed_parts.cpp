@@ -51,7 +51,8 @@ std::vector<Image> pictures_of(const Batch& batch, int image_size, int side) {
 }
 
 void embed_parts(const std::vector<Dataset>& parts, FrozenEncoder& frozen, int kept_side,
-                 const std::string& stopped, SegmentWriter& segment, std::vector<BadImage>& bad) {
+                 const std::string& stopped, KnownImages& known, SegmentWriter& segment,
+                 std::vector<BadImage>& bad) {
   const std::int64_t dim = frozen.encoder->feature_dim;
   FeatureOptions& options = frozen.features;
   for (const Dataset& part : parts) {
@@ -60,8 +61,11 @@ void embed_parts(const std::vector<Dataset>& parts, FrozenEncoder& frozen, int k
       end_if_interrupted(stopped);
       const Tensor rows = finite_on_host(features);
       const std::span<const float> values(rows.data<float>(), static_cast<std::size_t>(rows.numel()));
-      segment.append(unit_rows(values, dim), indexed_images_in(batch, part),
-                     jpegs_of(batch, options.image_size, kept_side));
+      std::vector<float> unit = unit_rows(values, dim);
+      std::vector<IndexedImage> images = indexed_images_in(batch, part);
+      std::vector<std::vector<std::uint8_t>> jpegs = jpegs_of(batch, options.image_size, kept_side);
+      known.remove_known(unit, images, jpegs);
+      segment.append(unit, images, jpegs);
     };
     for_each_feature_batch(*frozen.encoder, part, options, keep, &bad);
   }

@@ -1,4 +1,5 @@
 #include <kindred/apps/console/preparation_flags.h>
+#include <kindred/apps/console/progress.h>  // defines: one_line
 #include <kindred/apps/evaluation/given_weights.h>
 #include <kindred/apps/similarity/index_encoder.h>
 #include <kindred/engine/error.h>
@@ -11,6 +12,10 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
+
+const char* flag_of(const IndexedEncoder& encoder) {
+  return encoder.is_foreign ? "--weights" : "--encoder";
+}
 
 // Throws if a flag asks for another preparation than the index has.
 void check_same_preparation(const fs::path& index, const EncoderInfo& asked, const EncoderInfo& own) {
@@ -40,8 +45,10 @@ void take_encoder_of_index(const fs::path& index, const IndexContent& content, E
   const IndexedEncoder& own = content.encoder;
   std::error_code ignored;
   check(fs::is_regular_file(own.path, ignored), ExitCode::file,
-        "{}: its encoder is not at {} any more; say where it is by {}", index.string(), own.path,
-        own.is_foreign ? "--weights" : "--encoder");
+        "{}: its encoder is not at {} any more; say by {} where it is now, or where a copy is: it is known by "
+        "its "
+        "checksum, {}",
+        index.string(), own.path, flag_of(own), own.xxh3);
   check(!flags.best, ExitCode::usage, "--best: give --encoder too, the folder of the run that is meant");
   (own.is_foreign ? flags.weights : flags.encoder) = own.path;
 }
@@ -56,12 +63,21 @@ std::unique_ptr<FrozenEncoder> load_encoder_of_index(const fs::path& index, cons
   if (!flags.exif.empty()) asked.exif = parse_exif(flags.exif);
   check_same_preparation(index, asked, own.info);
   auto frozen = flags.load(out);
+  const IndexedEncoder given = indexed_encoder(flags, *frozen);
+  std::error_code ignored;
+  const bool is_in_its_place = given.path == own.path || fs::equivalent(given.path, own.path, ignored);
+  check(given.xxh3 == own.xxh3 || !is_in_its_place, ExitCode::file,
+        "{}: another encoder than the one that {} was made with: its checksum was {}, and is {} now, so their "
+        "features cannot be compared; say by {} where the earlier one is, or make another index",
+        own.path, index.string(), own.xxh3, given.xxh3, flag_of(own));
   check(
-      encoder_checksum(frozen->store) == own.xxh3, ExitCode::file,
-      "{}: another encoder than that of {}, whose features cannot be compared with its own; give the one that "
-      "the index "
-      "was made with ({}), or make another index",
-      flags.file(), index.string(), own.path);
+      given.xxh3 == own.xxh3, ExitCode::file,
+      "{}: another encoder than that of {}: its checksum is {}, and that of the index is {}, so their features "
+      "cannot be compared; give the one that the index was made with (it was at {}), or make another index",
+      flags.file(), index.string(), given.xxh3, own.xxh3, own.path);
+  if (!is_in_its_place)
+    fmt::print(out, "{} is the encoder of {}, which was at {}: the checksums are equal\n", one_line(given.path),
+               one_line(index.string()), one_line(own.path));
   check(frozen->encoder->feature_dim == content.dim, ExitCode::file,
         "{}: the encoder gives {} features, and the index has {}", index.string(), frozen->encoder->feature_dim,
         content.dim);

@@ -19,8 +19,9 @@ IndexedEncoder indexed_encoder(const EncoderFlags& flags, const FrozenEncoder& f
 void take_encoder_of_index(const std::filesystem::path& index, const IndexContent& content,
                            EncoderFlags& flags);
 
-// Loads the encoder, which prepares images as those of the index were. Prints to `out` as EncoderFlags::load() does. Throws
-// Error(file) for an encoder with other values or of another dim, and Error(usage) if the flags ask for another preparation.
+// Loads the encoder, which prepares images as those of the index were. Prints to `out` as EncoderFlags::load() does, and says if
+// it was found in another place. Throws Error(file) for an encoder with other values or of another dim, and Error(usage) if the
+// flags ask for another preparation.
 std::unique_ptr<FrozenEncoder> load_encoder_of_index(const std::filesystem::path& index,
                                                      const IndexContent& content, const EncoderFlags& flags,
                                                      std::FILE* out = stdout);

@@ -23,8 +23,8 @@ struct IndexedImage {
   std::string part = "all";  // "train", "val" ...
 };
 
-// A line of rows-000.jsonl, without its end. Bytes of names that are not UTF-8 become U+FFFD.
-std::string line_of(const IndexedImage& image);
+// Appends a line of rows-000.jsonl, without its end. Bytes of names that are not UTF-8 become U+FFFD.
+void append_line_of(const IndexedImage& image, std::string& lines);
 
 class OpenSegment {
  public:

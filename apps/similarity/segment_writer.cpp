@@ -1,4 +1,5 @@
 #include <kindred/apps/similarity/segment_writer.h>
+#include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/error.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@ namespace kindred {
 namespace {
 
 constexpr std::int64_t rows_copied_at_once = 65'536;
+constexpr std::size_t least_bytes_for_two_cores = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -32,9 +34,16 @@ SegmentWriter::SegmentWriter(const std::filesystem::path& folder, int number, st
     thumbnails_ = std::make_unique<Summed>(folder / indexed_name(IndexedKind::thumbnails, number));
 }
 
-void SegmentWriter::append_features(std::span<const float> rows) {
-  features_.append(rows);
-  feature_checksum_.add(rows.data(), rows.size_bytes());
+void SegmentWriter::append_features(std::span<const float> rows, const std::function<void()>& beside) {
+  const std::function<void()> works[] = {[&] { features_.append(rows); },
+                                         [&] {
+                                           feature_checksum_.add(rows.data(), rows.size_bytes());
+                                           beside();
+                                         }};
+  const std::int64_t at_once = rows.size_bytes() < least_bytes_for_two_cores ? 2 : 1;  // on a core
+  parallel_for(2, at_once, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t i = from; i < to; ++i) works[i]();
+  });
 }
 
 void SegmentWriter::append_line(std::string_view line) {
@@ -49,9 +58,13 @@ void SegmentWriter::append_jpeg(std::span<const std::uint8_t> jpeg) {
 
 void SegmentWriter::append(std::span<const float> rows, std::span<const IndexedImage> images,
                            std::span<const std::vector<std::uint8_t>> jpegs) {
-  append_features(rows);
   std::string lines;
-  for (const IndexedImage& image : images) lines += line_of(image) + "\n";
+  append_features(rows, [&] {
+    for (const IndexedImage& image : images) {
+      append_line_of(image, lines);
+      lines += '\n';
+    }
+  });
   lines_.write(lines.data(), lines.size());
   if (!thumbnails_) return;
   for (std::size_t i = 0; i < images.size(); ++i)
@@ -63,7 +76,7 @@ void SegmentWriter::append(const OpenSegment& segment) {
   const auto block =
       static_cast<std::size_t>(rows_copied_at_once) * (all.size() / static_cast<std::size_t>(segment.rows()));
   for (std::size_t at = 0; at < all.size(); at += block)
-    append_features(all.subspan(at, std::min(block, all.size() - at)));
+    append_features(all.subspan(at, std::min(block, all.size() - at)), [] {});
   for (std::int64_t row = 0; row < segment.rows(); ++row) {
     append_line(segment.line(row));
     if (thumbnails_) append_jpeg(segment.jpeg(row));

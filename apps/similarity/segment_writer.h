@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,7 +42,8 @@ class SegmentWriter {
     Checksum checksum{};
     std::uint64_t bytes = 0;
   };
-  void append_features(std::span<const float> rows);
+  // The system copies what is written, on one core; another one computes the checksum meanwhile, and does what is `beside` it.
+  void append_features(std::span<const float> rows, const std::function<void()>& beside);
   void append_line(std::string_view line);
   void append_jpeg(std::span<const std::uint8_t> jpeg);
 

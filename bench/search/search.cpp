@@ -1,5 +1,5 @@
-// Searching in an index, and making one, for bench/search.py: a repeat for each line on standard input, which is answered with
-// its milliseconds.
+// Searching in an index, and making one, for search.py beside this file: a repeat for each line on standard input, which is
+// answered with its milliseconds.
 #include <kindred/apps/console/clock.h>
 #include <kindred/apps/console/command_line.h>
 #include <kindred/apps/console/main.h>
@@ -8,6 +8,10 @@
 #include <kindred/apps/similarity/similarity_index.h>
 #include <kindred/data/npz/npy_file.h>
 #include <kindred/engine/error.h>
+#include <kindred/third_party/faiss/faiss.h>
+
+#include <fcntl.h>   // defines: open
+#include <unistd.h>  // defines: close, fsync
 
 #include <algorithm>
 #include <cmath>
@@ -99,20 +103,36 @@ void make(const Flags& f) {
 
 // From features in memory, as FAISS has them, to an index on the disk.
 void make_again(const Flags& f, std::span<const float> rows) {
-  const std::string again = f.folder + "/again";
-  {
-    IndexFolder folder = IndexFolder::made(again);
-    SegmentWriter segment(folder.path(), 0, f.dim, false);
-    append_rows(segment, rows, f.dim);
-    finish(folder, content_of(f), segment, f);
+  IndexFolder folder = IndexFolder::made(f.folder + "/again");
+  SegmentWriter segment(folder.path(), 0, f.dim, false);
+  append_rows(segment, rows, f.dim);
+  finish(folder, content_of(f), segment, f);
+}
+
+// The file in which search looks, and nothing else, as FAISS makes it: no table of images, no checksums.
+void make_file_again(const Flags& f, std::span<const float> rows) {
+  const fs::path again = f.folder + "/again";
+  fs::create_directory(again);
+  if (f.factory == flat_factory) {
+    NpyWriter features(again / "features.npy", f.dim);
+    features.append(rows);
+    features.commit();
+    return;
   }
+  third_party::VectorIndex arranged(f.dim, f.factory);
+  if (arranged.needs_training()) arranged.train(rows);
+  arranged.add(rows);
+  arranged.write(again / "search.faiss");
+  const int file = ::open((again / "search.faiss").c_str(), O_RDONLY | O_CLOEXEC);
+  check(file >= 0 && ::fsync(file) == 0, ExitCode::io, "{}: cannot be brought to the disk", again.string());
+  ::close(file);
 }
 
 int bench(int argc, char** argv) {
   CommandLine line("Searching in an index, and making one.", "bench_search");
   Flags f;
   line.add("FOLDER", f.folder, "a folder for the index; `make` fills it").required();
-  line.add("--task", f.task, "what a repeat is").required().one_of({"make", "search", "index"});
+  line.add("--task", f.task, "what a repeat is").required().one_of({"make", "search", "index", "file"});
   line.add("--rows", f.rows).shows_default();
   line.add("--dim", f.dim).shows_default();
   line.add("--queries", f.queries).shows_default();
@@ -135,8 +155,10 @@ int bench(int argc, char** argv) {
     const double start = now_seconds();
     if (f.task == "search")
       checksum += index.search(queries.values(), f.neighbours)[0][0].similarity;
-    else
+    else if (f.task == "index")
       make_again(f, rows);
+    else
+      make_file_again(f, rows);
     fmt::print("{}\n", 1e3 * (now_seconds() - start));
     fs::remove_all(f.folder + "/again");
   }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::int64_t first_compared = 32, most_compared = 512;
 constexpr std::int64_t most_groups_on_page = 100, most_in_shown_group = 24;
+constexpr std::size_t most_in_printed_group = 10;
 constexpr NumberRange duplicate_cosines{"above 0 and at most 1", 1e-6, 1};
 
 // Where many images are equal, more of their neighbours are compared, so that no pair is missing.
@@ -54,14 +55,50 @@ std::string duplicates_csv(const ImageTable& table, const Duplicates& duplicates
 
 std::string group_section(const FindingTable& found, const DuplicateGroup& group) {
   std::vector<GalleryPicture> pictures;
+  std::string names_of_others;
   for (const std::int32_t row : group.rows) {
-    if (std::ssize(pictures) == most_in_shown_group) break;
+    if (std::ssize(pictures) == most_in_shown_group) {
+      names_of_others += html_text(line_in(found.table, row)) + "<br>\n";
+      continue;
+    }
     pictures.push_back({.image = found.picture(row),
                         .name = found.table.paths[static_cast<std::size_t>(row)],
                         .note = note_in(found.table, row)});
   }
-  return fmt::format("<section class=\"panel\"><h2>{}</h2>\n{}</section>\n", html_text(group_text(group)),
-                     gallery(pictures));
+  if (!names_of_others.empty())
+    names_of_others = fmt::format("<details><summary>and {} more</summary>\n<p>{}</p></details>\n",
+                                  std::ssize(group.rows) - most_in_shown_group, names_of_others);
+  return fmt::format("<section class=\"panel\"><h2>{}</h2>\n{}{}</section>\n", html_text(group_text(group)),
+                     gallery(pictures), names_of_others);
+}
+
+// "all in t.csv", or what would list all.
+std::string where_all_are(const FindingFlags& flags) {
+  return flags.csv.empty() ? "--csv FILE lists all" : "all in " + one_line(flags.csv);
+}
+
+void print_groups(const ImageTable& table, const Duplicates& duplicates, const FindingFlags& flags,
+                  double above) {
+  const std::vector<DuplicateGroup>& groups = duplicates.groups;
+  const std::size_t printed = std::min(groups.size(), static_cast<std::size_t>(flags.list));
+  bool is_group_cut = false;
+  for (std::size_t g = 0; g < printed; ++g) {
+    fmt::print("{}: {}\n", g + 1, group_text(groups[g]));
+    const std::vector<std::int32_t>& rows = groups[g].rows;
+    // A line that says "and 1 more" would take the place of that one.
+    const std::size_t shown = rows.size() <= most_in_printed_group + 1 ? rows.size() : most_in_printed_group;
+    for (std::size_t i = 0; i < shown; ++i) fmt::print("  {}\n", line_in(table, rows[i]));
+    if (shown == rows.size()) continue;
+    fmt::print("  ... and {} more ({})\n", rows.size() - shown, where_all_are(flags));
+    is_group_cut = true;
+  }
+  if (printed < groups.size())
+    fmt::print("... and {} ({})\n", counted(groups.size() - printed, "further group"), where_all_are(flags));
+  if (is_group_cut && above < 1)
+    fmt::print(
+        "note: a group holds every image that is near one of its images, so it may become large; raise --above "
+        "({} now), and groups become smaller\n",
+        above);
 }
 
 }  // namespace
@@ -80,7 +117,7 @@ int list_duplicates(int argc, char** argv) {
       .shows_default()
       .within(duplicate_cosines);
   if (const auto done = line.parse(argc, argv)) return *done;
-  flags.begin();
+  flags.begin(line);
   const FindingTable found = flags.read(false);
   const Duplicates duplicates = duplicates_in(found, static_cast<float>(above));
   const std::string summary =
@@ -95,10 +132,7 @@ int list_duplicates(int argc, char** argv) {
         "higher --above finds "
         "fewer\n",
         counted(duplicates.cut_off, "image"), most_compared);
-  for (std::size_t g = 0; g < duplicates.groups.size() && std::cmp_less(g, flags.list); ++g) {
-    fmt::print("{}: {}\n", g + 1, group_text(duplicates.groups[g]));
-    for (const std::int32_t row : duplicates.groups[g].rows) fmt::print("  {}\n", line_in(found.table, row));
-  }
+  print_groups(found.table, duplicates, flags, above);
   if (!flags.csv.empty()) write_csv(flags.csv, duplicates_csv(found.table, duplicates));
   if (!flags.html.empty()) {
     std::string sections;

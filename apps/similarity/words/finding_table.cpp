@@ -1,3 +1,4 @@
+#include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/progress.h>
@@ -6,6 +7,7 @@
 #include <kindred/apps/similarity/embed_parts.h>
 #include <kindred/apps/similarity/similarity_index.h>
 #include <kindred/apps/similarity/words/finding_table.h>
+#include <kindred/apps/similarity/words/words.h>  // defines: no_class
 #include <kindred/apps/training/run/takeover/output_folder.h>
 #include <kindred/data/images/shrink.h>
 #include <kindred/data/loading/sample_reader.h>
@@ -17,6 +19,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <new>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
@@ -27,6 +30,48 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* finding_stopped = "nothing was written; the same command begins anew";
+
+// What chooses or embeds images means nothing to features that are there already.
+constexpr const char* flags_of_images[] = {"--encoder",
+                                           "--weights",
+                                           "--best",
+                                           "--image-size",
+                                           "--pixels",
+                                           "--resize",
+                                           "--exif",
+                                           "--batch-size",
+                                           "--precision",
+                                           "--device",
+                                           "--workers",
+                                           "--labels",
+                                           "--limit-per-class",
+                                           "--limit-eval-per-class",
+                                           "--val-fraction",
+                                           "--val-seed",
+                                           "--val-shards",
+                                           "--shard-cache",
+                                           "--shard-timeout",
+                                           "--split"};
+
+[[noreturn]] void refuse_for_memory(const std::string& from) {
+  throw OutOfMemory(
+      fmt::format("{}: there is not enough memory to compare the features of its images; give fewer images",
+                  from),
+      Cause::other);
+}
+
+// Runs what needs memory for the features of all images. The line about memory that is missing names no flag, because none makes
+// features smaller.
+template <typename Work>
+auto with_memory_for(const std::string& from, Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    refuse_for_memory(from);
+  } catch (const OutOfMemory&) {
+    refuse_for_memory(from);
+  }
+}
 
 Image shrunk_picture(const Decoded& decoded) {
   return decoded.outcome == Outcome::rejected ? Image() : shrink_to(decoded.image, usual_thumbnail_side);
@@ -137,7 +182,23 @@ void FindingFlags::add_to(CommandLine& line, const std::string& listed) {
   line.add_quiet();
 }
 
-void FindingFlags::begin() {
+bool FindingFlags::is_file_of_features() const {
+  std::error_code ignored;
+  return data.path.ends_with(".npz") && !fs::is_directory(data.path, ignored);
+}
+
+bool FindingFlags::is_index() const {
+  std::error_code ignored;
+  return data.shards.empty() && fs::exists(fs::path(data.path) / index_file_name, ignored);
+}
+
+void FindingFlags::begin(const CommandLine& line) {
+  if (is_file_of_features() || is_index()) {
+    for (const char* const flag : flags_of_images)
+      check(!line.has(flag), ExitCode::usage, "{}: {} holds features already, of all its images; leave it out",
+            flag, data.path);
+    give_advice_for({"--list"});  // about memory: no flag makes features smaller
+  }
   data.check_values();
   check_output_file("--html", html, "page.html");
   check_output_file("--csv", csv, "found.csv");
@@ -149,25 +210,18 @@ void FindingFlags::begin() {
 }
 
 FindingTable FindingFlags::read(bool labelled) {
-  std::error_code ignored;
-  const bool is_file = data.path.ends_with(".npz") && !fs::is_directory(data.path, ignored);
-  const bool is_folder_of_index =
-      data.shards.empty() && fs::exists(fs::path(data.path) / index_file_name, ignored);
   FindingTable found;
   data.check_outside("--html", html);
   data.check_outside("--csv", csv);
-  if (is_file || is_folder_of_index) {
-    check(encoder.file().empty() && data.named_split.empty(), ExitCode::usage,
-          "{}: it holds features already, of all its images; leave out {}", data.path,
-          encoder.file().empty()    ? "--split"
-          : encoder.encoder.empty() ? "--weights"
-                                    : "--encoder");
-    found = is_file ? table_of_file(data.path) : table_of_index(data.path, labelled);
-  } else {
+  if (is_file_of_features() || is_index())
+    found = with_memory_for(data.path, [&] {
+      return is_file_of_features() ? table_of_file(data.path) : table_of_index(data.path, labelled);
+    });
+  else
     found = table_of_set(data, encoder);
-  }
   found.from = data.path;
-  found.table.features = unit_rows(found.table.features, found.table.dim);
+  found.table.features =
+      with_memory_for(data.path, [&] { return unit_rows(found.table.features, found.table.dim); });
   std::int64_t zeros = 0;
   for (std::int64_t row = 0; row < found.table.rows(); ++row)
     zeros += std::ranges::all_of(found.table.row(row), [](float value) { return value == 0; });
@@ -183,12 +237,14 @@ Neighbours others_of(const FindingTable& found, std::int64_t each) {
         found.from);
   Progress progress("comparing", (rows + 1023) / 1024, "images");
   std::int64_t before = 0;
-  return nearest_others(found.table.features, found.table.dim, std::min(each, rows - 1),
-                        [&](std::int64_t done, std::int64_t) {
-                          progress.advance(done - before, "");
-                          before = done;
-                          end_if_interrupted(finding_stopped);
-                        });
+  const auto show = [&](std::int64_t done, std::int64_t) {
+    progress.advance(done - before, "");
+    before = done;
+    end_if_interrupted(finding_stopped);
+  };
+  return with_memory_for(found.from, [&] {
+    return nearest_others(found.table.features, found.table.dim, std::min(each, rows - 1), show);
+  });
 }
 
 std::string class_in(const ImageTable& table, std::int64_t row) {
@@ -202,9 +258,12 @@ std::string part_in(const ImageTable& table, std::int64_t row) {
 }
 
 std::string line_in(const ImageTable& table, std::int64_t row) {
-  std::string line;
-  for (const std::string& text : {part_in(table, row), class_in(table, row)})
-    if (!text.empty()) line += text + "  ";
+  std::string line = part_in(table, row);
+  if (!line.empty()) line += "  ";
+  if (table.has_classes()) {
+    const std::string name = class_in(table, row);
+    line += (name.empty() ? no_class : name) + "  ";
+  }
   return one_line(line + table.paths[static_cast<std::size_t>(row)]);
 }
 

@@ -29,11 +29,16 @@ struct FindingFlags {
 
   // The flags of all three; `listed` is what --list counts: "groups". This object must outlive the parsing.
   void add_to(CommandLine& line, const std::string& listed);
-  // Checks the values, and watches for signals. Throws Error(usage).
-  void begin();
+  // Checks the values, and watches for signals. Features that are there already take no flags that choose or embed images.
+  // Throws Error(usage).
+  void begin(const CommandLine& line);
   // Only images with classes, if `labelled`: a note says so if others are left out. Throws Error(file), Error(data) and
   // Error(usage).
   FindingTable read(bool labelled);
+
+ private:
+  bool is_file_of_features() const;
+  bool is_index() const;
 };
 
 // The nearest others of each row, with its progress. `each` becomes smaller in a table of few rows. Throws Error(data) for a
@@ -43,7 +48,7 @@ Neighbours others_of(const FindingTable& found, std::int64_t each);
 // "cat", or "" of images without classes; "train", or "" if all are of one part.
 std::string class_in(const ImageTable& table, std::int64_t row);
 std::string part_in(const ImageTable& table, std::int64_t row);
-// "train  cat  set/train/cat/17.jpg", on one line.
+// "train  cat  set/train/cat/17.jpg", on one line; with "-" for the class of an image that has none, where others have one.
 std::string line_in(const ImageTable& table, std::int64_t row);
 // "train, cat", what stands below a picture.
 std::string note_in(const ImageTable& table, std::int64_t row);

@@ -11,6 +11,7 @@
 #include <kindred/apps/similarity/embed_parts.h>
 #include <kindred/apps/similarity/index_encoder.h>
 #include <kindred/apps/similarity/index_folder.h>
+#include <kindred/apps/similarity/known_images.h>
 #include <kindred/apps/similarity/segment_writer.h>
 #include <kindred/apps/similarity/similarity_index.h>
 #include <kindred/apps/similarity/words/words.h>
@@ -102,20 +103,49 @@ std::string how_it_is_searched(const IndexContent& content) {
   return content.arranged ? "searched by FAISS's " + content.factory : "every search compares all of them";
 }
 
-void print_index(const std::string& out, const IndexContent& content, std::int64_t images,
-                 const std::vector<BadImage>& bad) {
+// How many of the images were taken, and what became of the others.
+struct TakenImages {
+  std::int64_t taken = 0;
+  KnownImages known{};
+  std::vector<BadImage> bad{};
+
+  std::int64_t unreadable() const { return std::ssize(bad); }
+  std::int64_t given() const { return taken + known.removed() + unreadable(); }
+};
+
+void check_some_are_taken(const IndexFlags& flags, const TakenImages& images) {
+  if (images.taken > 0) return;
+  check(images.known.removed() == 0, ExitCode::data,
+        "{}: nothing to add: {} {} in {} already, with the same path and the same features", flags.data.path,
+        counted(images.known.removed(), "image"), images.known.removed() == 1 ? "is" : "are", flags.out);
+  fail(ExitCode::data, "{}: not one image could be read{}", flags.data.path,
+       images.bad.empty() ? "" : fmt::format(", for example {}: {}", images.bad[0].path, images.bad[0].reason));
+}
+
+void print_known(const KnownImages& known) {
+  if (known.removed() > 0)
+    fmt::print("{} {} in the index already and {} not taken again, for example {}\n",
+               counted(known.removed(), "image"), known.removed() == 1 ? "is" : "are",
+               known.removed() == 1 ? "is" : "are", one_line(known.example()));
+  if (known.changed() > 0)
+    fmt::print("note: of {} the index has another one with the same path: it has both now\n",
+               counted(known.changed(), "image"));
+}
+
+void print_index(const std::string& out, const IndexContent& content, const TakenImages& images) {
   results_follow();
   if (content.segments.size() > 1)
     fmt::print("{}: {} more, {} in {} segments, {} values each; `{} merge {}` puts the segments together\n",
-               one_line(out), counted(images, "image"), counted(content.rows(), "image"),
+               one_line(out), counted(images.taken, "image"), counted(content.rows(), "image"),
                content.segments.size(), content.dim, command_of_this_program(), one_line(shell_path(out)));
   else
-    fmt::print("{}: {} of {} values each; {}\n", one_line(out), counted(images, "image"), content.dim,
+    fmt::print("{}: {} of {} values each; {}\n", one_line(out), counted(images.taken, "image"), content.dim,
                how_it_is_searched(content));
-  if (!bad.empty()) fmt::print("{}\n", left_out_line(bad.size(), bad[0]));
-  const std::int64_t unreadable = std::ssize(bad);
-  check(unreadable <= images, ExitCode::data, "{} of {} could not be read, more than half; {} holds the others",
-        unreadable, counted(images + unreadable, "image"), out);
+  print_known(images.known);
+  if (!images.bad.empty()) fmt::print("{}\n", left_out_line(images.bad.size(), images.bad[0]));
+  check(2 * images.unreadable() <= images.given(), ExitCode::data,
+        "{} of {} could not be read, more than half; {} holds the others", images.unreadable(),
+        counted(images.given(), "image"), out);
 }
 
 }  // namespace
@@ -158,16 +188,20 @@ int index_images(int argc, char** argv) {
   } else {
     check(content.encoder.xxh3 == earlier->encoder.xxh3 && content.dim == dim, ExitCode::file,
           "{}: another program has replaced the index; give the same command again", flags.out);
+    // Where it is now, with the same checksum.
+    const IndexedEncoder found = indexed_encoder(flags.encoder, *frozen);
+    content.encoder.path = found.path;
+    content.encoder.is_foreign = found.is_foreign;
   }
-  std::vector<BadImage> bad;
   const std::string stopped =
       flags.out + (flags.add ? " is as it was" : " was not made") + "; the same command begins anew";
+  TakenImages images;
+  if (flags.add) images.known = KnownImages(open_segments(folder, content));
   SegmentWriter segment(flags.out, folder.next_number(), dim, flags.kept_side > 0);
-  embed_parts(parts, *frozen, flags.kept_side, stopped, segment, bad);
-  const std::int64_t images = segment.rows();
-  check(images > 0, ExitCode::data, "{}: not one image could be read{}", flags.data.path,
-        bad.empty() ? "" : fmt::format(", for example {}: {}", bad[0].path, bad[0].reason));
-  check(content.rows() + images <= most_indexed_rows, ExitCode::usage,
+  embed_parts(parts, *frozen, flags.kept_side, stopped, images.known, segment, images.bad);
+  images.taken = segment.rows();
+  check_some_are_taken(flags, images);
+  check(content.rows() + images.taken <= most_indexed_rows, ExitCode::usage,
         "{}: an index has at most {} images; begin another one", flags.out, most_indexed_rows);
   content.segments.push_back(segment.commit());
   end_if_interrupted(stopped);
@@ -177,7 +211,7 @@ int index_images(int argc, char** argv) {
   }
   folder.commit(content);
   if (!flags.add) arrange_or_stay_flat(folder, flags, content);
-  print_index(flags.out, content, images, bad);
+  print_index(flags.out, content, images);
   return 0;
 }
 

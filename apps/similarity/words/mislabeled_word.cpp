@@ -85,7 +85,7 @@ int list_mislabeled(int argc, char** argv) {
       .shows_default()
       .within(silent_cosines);
   if (const auto done = line.parse(argc, argv)) return *done;
-  flags.begin();
+  flags.begin(line);
   const FindingTable found = flags.read(true);
   const Neighbours others = others_of(found, neighbours);
   const LabelDoubts doubts =

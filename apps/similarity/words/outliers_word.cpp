@@ -60,7 +60,7 @@ int list_outliers(int argc, char** argv) {
       .shows_default()
       .within(outlier_neighbours);
   if (const auto done = line.parse(argc, argv)) return *done;
-  flags.begin();
+  flags.begin(line);
   const FindingTable found = flags.read(false);
   const Outliers outliers = rank_outliers(others_of(found, neighbours));
   const auto marked =

@@ -3,6 +3,7 @@
 #include <kindred/apps/pages/page.h>
 #include <kindred/apps/pages/pictures.h>
 #include <kindred/apps/similarity/words/search_answers.h>
+#include <kindred/apps/similarity/words/words.h>  // defines: no_class
 #include <kindred/engine/counted.h>
 #include <kindred/engine/files/json_text.h>
 
@@ -21,8 +22,8 @@ void print_search_lines(const SimilarityIndex& index, const SearchAnswer& answer
   if (!answer.problem.empty()) text += " cannot be read: " + one_line(answer.problem);
   for (const FoundImage& found : answer.found) {
     const IndexedImage image = index.image(found.row);
-    text += fmt::format("\n  {:.4f}  {}{}{}", found.similarity, one_line(image.class_name),
-                        image.class_name.empty() ? "" : "  ", one_line(image.path));
+    text += fmt::format("\n  {:.4f}  {}  {}", found.similarity,
+                        image.class_name.empty() ? no_class : one_line(image.class_name), one_line(image.path));
   }
   fmt::print("{}\n", text);
 }

@@ -22,7 +22,7 @@ enum class SearchForm : std::uint8_t { lines, json, csv };
 class SearchPrinter {
  public:
   // Prints to standard output.
-  //   lines  "IMAGE:", then for each neighbour "  0.9312  cat  train/cat/17.jpg"
+  //   lines  "IMAGE:", then for each neighbour "  0.9312  cat  train/cat/17.jpg"; "-" stands for a class that is not there
   //   json   a list of {"path", "neighbours": [{"similarity", "class", "part", "path"}, ...]}, or {"path", "error"}
   //   csv    image,rank,similarity,class,part,path,error
   SearchPrinter(const SimilarityIndex& index, SearchForm form) : index_(index), form_(form) {}

@@ -1,13 +1,13 @@
 // similar search: the nearest images of an index.
 #include <kindred/apps/analysis/neighbours.h>
 #include <kindred/apps/console/command_line.h>
-#include <kindred/apps/console/images/given_images.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/features.h>
 #include <kindred/apps/similarity/embed_parts.h>
 #include <kindred/apps/similarity/index_encoder.h>
 #include <kindred/apps/similarity/similarity_index.h>
+#include <kindred/apps/similarity/words/asked_images.h>
 #include <kindred/apps/similarity/words/search_answers.h>
 #include <kindred/apps/similarity/words/words.h>
 #include <kindred/apps/training/run/takeover/output_folder.h>
@@ -60,13 +60,21 @@ void add_search_flags(CommandLine& line, SearchFlags& f) {
 }
 
 // Embeds these images and searches for them.
-std::vector<SearchAnswer> search_for(std::span<const std::string> paths, const SimilarityIndex& index,
+std::vector<SearchAnswer> search_for(std::span<const AskedImage> images, const SimilarityIndex& index,
                                      FrozenEncoder& frozen, const SearchFlags& f) {
   DecodeLimits limits;
   limits.exif = frozen.info.exif;
-  std::vector<SearchAnswer> answers(paths.size());
-  for (std::size_t i = 0; i < paths.size(); ++i) answers[i].path = paths[i];
-  std::vector<std::size_t> readable;
+  std::vector<SearchAnswer> answers(images.size());
+  std::vector<std::string> paths;
+  std::vector<std::size_t> places, readable;  // of the answers
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    answers[i].path = images[i].path;
+    answers[i].problem = images[i].problem;
+    if (!images[i].problem.empty()) continue;
+    paths.push_back(images[i].path);
+    places.push_back(i);
+  }
+  if (paths.empty()) return answers;
   std::vector<float> queries;
   std::vector<BadImage> bad;
   const auto keep = [&](const Batch& batch, const Tensor& features) {
@@ -76,26 +84,24 @@ std::vector<SearchAnswer> search_for(std::span<const std::string> paths, const S
     std::vector<Image> pictures;
     if (!f.html.empty()) pictures = pictures_of(batch, frozen.features.image_size, usual_thumbnail_side);
     for (std::size_t i = 0; i < batch.indices.size(); ++i) {
-      readable.push_back(static_cast<std::size_t>(batch.indices[i]));
+      readable.push_back(places[static_cast<std::size_t>(batch.indices[i])]);
       if (!pictures.empty()) answers[readable.back()].picture = std::move(pictures[i]);
     }
   };
-  const Dataset set = open_image_files({paths.begin(), paths.end()}, limits);
-  for_each_feature_batch(*frozen.encoder, set, frozen.features, keep, &bad);
+  for_each_feature_batch(*frozen.encoder, open_image_files(paths, limits), frozen.features, keep, &bad);
   for (const BadImage& image : bad)
     if (image.outcome == Outcome::rejected)
-      answers[static_cast<std::size_t>(image.index)].problem = image.reason;
+      answers[places[static_cast<std::size_t>(image.index)]].problem = image.reason;
   std::vector<FoundImages> found = index.search(queries, f.neighbours);
   for (std::size_t i = 0; i < readable.size(); ++i) answers[readable[i]].found = std::move(found[i]);
   return answers;
 }
 
 // The page would take the place of what is searched for.
-void check_is_no_input(const std::string& html, const std::vector<std::string>& inputs) {
+void check_is_no_input(const std::string& html, const std::string& input) {
   std::error_code ignored;
-  for (const std::string& input : inputs)
-    check(html.empty() || !std::filesystem::equivalent(html, input, ignored), ExitCode::usage,
-          "--html {}: this is one of the images that are searched for, or their list; give another name", html);
+  check(html.empty() || !std::filesystem::equivalent(html, input, ignored), ExitCode::usage,
+        "--html {}: this is one of the images that are searched for, or their list; give another name", html);
 }
 
 void note_small_index(const SearchFlags& f, const SimilarityIndex& index) {
@@ -119,9 +125,9 @@ int search_images(int argc, char** argv) {
   flags.encoder.check_values();
   if (flags.effort.nprobe > 0 || flags.effort.ef_search > 0) index.set_effort(flags.effort);
   watch_for_interrupts();
-  const std::vector<std::string> paths = image_paths(flags.images);
-  check_is_no_input(flags.html, flags.images);
-  check_is_no_input(flags.html, paths);
+  const std::vector<AskedImage> images = asked_images(flags.images);
+  for (const std::string& given : flags.images) check_is_no_input(flags.html, given);
+  for (const AskedImage& image : images) check_is_no_input(flags.html, image.path);
   hide_progress();  // standard output has the answers alone
   const auto frozen = load_encoder_of_index(flags.index, index.content(), flags.encoder, stderr);
   note_small_index(flags, index);
@@ -131,8 +137,8 @@ int search_images(int argc, char** argv) {
   const auto at_once = static_cast<std::size_t>(flags.encoder.batch_size);
   std::size_t done = 0, unreadable = 0;
   std::string first_unreadable;
-  while (done < paths.size() && interrupt_signal() == 0) {
-    const auto some = std::span(paths).subspan(done, std::min(at_once, paths.size() - done));
+  while (done < images.size() && interrupt_signal() == 0) {
+    const auto some = std::span(images).subspan(done, std::min(at_once, images.size() - done));
     std::vector<SearchAnswer> answers;
     try {
       answers = search_for(some, index, *frozen, flags);
@@ -149,12 +155,12 @@ int search_images(int argc, char** argv) {
     done += some.size();
   }
   printer.finish();  // also after a signal: what is printed is whole, and the code says that images are missing
-  if (done < paths.size())
+  if (done < images.size())
     end_if_interrupted(fmt::format("{} of {} were searched for; the same command begins anew", done,
-                                   counted(paths.size(), "image")));
+                                   counted(images.size(), "image")));
   if (!flags.html.empty()) page.write(flags.html);
   check(unreadable == 0, ExitCode::data, "{} of {} could not be read{}{}", unreadable,
-        counted(paths.size(), "image"), unreadable > 1 ? ", for example " : ": ", first_unreadable);
+        counted(images.size(), "image"), unreadable > 1 ? ", for example " : ": ", first_unreadable);
   return 0;
 }
 

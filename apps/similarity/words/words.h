@@ -3,6 +3,9 @@
 
 namespace kindred {
 
+// Stands in lines for the class of an image that has none, so that the columns stay in their places.
+inline constexpr const char* no_class = "-";
+
 int index_images(int argc, char** argv);
 int merge_index(int argc, char** argv);
 int check_index(int argc, char** argv);

@@ -1,5 +1,6 @@
 // `similar` as a user runs it, on a small set that the test draws, and on features that it makes up.
 #include "../programs.h"
+#include "indexed_set.h"
 #include "small_index.h"
 
 #include <kindred/apps/similarity/index_file.h>
@@ -23,57 +24,6 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool has_faiss_to_search() {
-  if (third_party::has_faiss()) return true;
-  MESSAGE("skipped: built without FAISS");
-  return false;
-}
-
-void expect_good(const ProgramResult& result, const std::string& text) {
-  CAPTURE(result.output);
-  CHECK(result.code == 0);
-  CHECK(result.output.find(text) != std::string::npos);
-}
-
-void expect_error(const ProgramResult& result, int code, const std::string& text) {
-  CAPTURE(result.output);
-  CHECK(result.code == code);
-  CHECK(is_one_line_error(result));
-  CHECK(result.output.find(text) != std::string::npos);
-}
-
-// A set, its encoder and an index of all its images: 24 for training, then 6 for validation.
-struct Indexed {
-  TemporaryFolder folder;
-  std::string set = draw_tiny_set(folder), run = folder / "run", index = folder / "index";
-  Indexed() {
-    REQUIRE(run_program("pretrain", set + " --out " + run + tiny).code == 0);
-    expect_good(run_program("similar", "index " + set + " --encoder " + run + " --out " + index),
-                "30 images of 64 values each");
-  }
-};
-
-// Made once for the cases that only read it.
-const Indexed& indexed() {
-  static const Indexed made;
-  return made;
-}
-
-// The list that `similar search --json` prints, behind what standard error has.
-nlohmann::json answers_of(const ProgramResult& result) {
-  CAPTURE(result.output);
-  const std::size_t begin = result.output.find("[\n"), end = result.output.rfind("\n]");
-  REQUIRE(begin != std::string::npos);
-  REQUIRE(end != std::string::npos);
-  return parse_json(result.output.substr(begin, end + 2 - begin));
-}
-
-nlohmann::json search_json(const std::string& index, const std::string& images, const std::string& flags = "") {
-  const auto result = run_program("similar", "search " + index + " " + images + " --json " + flags);
-  CHECK(result.code == 0);
-  return answers_of(result);
-}
 
 // Path and unit features of each image of a part, as embed writes them.
 std::map<std::string, std::vector<double>> embedded(const Indexed& t, const std::string& part) {
@@ -99,29 +49,6 @@ double plain_cosine(const std::vector<double>& a, const std::vector<double>& b) 
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   return sum;
-}
-
-// A file as embed writes it.
-void write_features(const fs::path& file, const std::vector<float>& rows, std::int64_t dim,
-                    const std::vector<std::int64_t>& labels, const std::vector<std::string>& paths) {
-  NpzWriter writer(file);
-  writer.begin<float>("features", {dim});
-  writer.append<float>(rows);
-  writer.begin<std::int64_t>("labels", {});
-  writer.append<std::int64_t>(labels);
-  std::size_t widest = 0;
-  for (const std::string& path : paths) widest = std::max(widest, text_width(path));
-  writer.begin_texts("paths", widest);
-  for (const std::string& path : paths) writer.append_text(path);
-  writer.begin_texts("classes", 8);
-  for (const char* name : {"<b>cat", "dog"}) writer.append_text(name);
-  writer.commit();
-}
-
-std::vector<std::string> numbered_paths(std::size_t count) {
-  std::vector<std::string> paths;
-  for (std::size_t i = 0; i < count; ++i) paths.push_back("<i>" + std::to_string(i) + ".png");
-  return paths;
 }
 
 // Two groups of ten directions that are near each other; row 3 lies in the first and is labelled as of the second.
@@ -256,6 +183,20 @@ TEST_CASE("similar: images without a class in an index leave the classes of the 
   }
   CHECK(with_class == 30);
   CHECK(without_class == 6);
+  // In lines a sign stands for the class, so that columns stay in their places.
+  const auto lines = run_program("similar", "outliers " + index + " -k 3 --list 36");
+  for (int i = 0; i < copied; ++i) expect_good(lines, fmt::format("  all  -  {}/{}.jpg\n", more, i));
+  const auto found = run_program("similar", "search " + index + " " + more + "/0.jpg -k 2");
+  expect_good(found, "\n  1.0000  -  " + more + "/0.jpg\n");
+  std::istringstream answer(found.output.substr(found.output.find(more + "/0.jpg:\n")));
+  std::getline(answer, row);
+  for (int i = 0; i < 2; ++i) {
+    std::getline(answer, row);
+    std::istringstream text(row);
+    std::vector<std::string> words;
+    for (std::string word; text >> word;) words.push_back(word);
+    CHECK(words.size() == 3);
+  }
 }
 
 TEST_CASE("similar: an index of another encoder, a moved one, and another preparation are refused") {
@@ -273,11 +214,29 @@ TEST_CASE("similar: an index of another encoder, a moved one, and another prepar
   const std::string moved = folder / "moved";
   fs::copy(t.index, moved);
   nlohmann::json index = json_file(moved + "/index.json");
-  index["encoder"]["path"] = (folder / "gone.safetensors").string();
+  const std::string gone = folder / "gone.safetensors", own = index["encoder"]["path"];
+  index["encoder"]["path"] = gone;
   write_bytes(moved + "/index.json", index.dump());
-  expect_error(run_program("similar", "search " + moved + " " + image), 4, "any more");
+  const auto lost = run_program("similar", "search " + moved + " " + image);
+  expect_error(lost, 4, gone + " any more; say by --encoder where it is now");
+  expect_error(lost, 4, index["encoder"]["xxh3"]);
   if (has_faiss_to_search())
-    CHECK(run_program("similar", "search " + moved + " " + image + " --encoder " + t.run).code == 0);
+    expect_good(run_program("similar", "search " + moved + " " + image + " --encoder " + t.run),
+                own + " is the encoder of " + moved + ", which was at " + gone + ": the checksums are equal");
+  // Another one in its place: the line does not send the user there.
+  fs::copy_file(other + "/encoder.safetensors", gone);
+  const auto replaced = run_program("similar", "search " + moved + " " + image);
+  expect_error(replaced, 4, "its checksum was " + index["encoder"]["xxh3"].get<std::string>() + ", and is ");
+  expect_error(replaced, 4, "say by --encoder where the earlier one is");
+  fs::remove(gone);
+  // Who adds says where it is, and from then on the index knows.
+  fs::create_directory(folder / "more");
+  write_bytes(folder / "more" / "copy.jpg",
+              read_bytes(*begin(fs::directory_iterator(fs::directory_iterator(image)->path()))));
+  expect_good(run_program("similar", "index " + (folder / "more").string() + " --add --out " + moved +
+                                         " --encoder " + t.run),
+              "31 images in 2 segments");
+  CHECK(read_index(moved).encoder.path == own);
 }
 
 TEST_CASE("similar: bad input ends with one line, and changes nothing") {
@@ -489,7 +448,10 @@ TEST_CASE("similar: a signal or a kill while indexing leaves what was there") {
   expect_error(run_program("similar", "check " + index), 4, "half written");
   expect_good(run_program("similar", arguments), "375 images");
   const std::string before = read_bytes(index + "/index.json");
-  const std::string adding = "index " + set + " --split train --add -b 1 -j 0 --out " + index;
+  const std::string more = folder / "more";
+  fs::copy(set + "/train", more, fs::copy_options::recursive);
+  const std::string adding = "index " + more + " --add -b 1 -j 0 --out " + index;
+  opened = more + "/" + fs::path(opened).filename().string();
   CHECK(run_until_it_opens(opened, SIGKILL, "similar", adding).code == 137);
   CHECK(read_bytes(index + "/index.json") == before);
   expect_good(run_program("similar", "check " + index), "375 images in 1 segment");

@@ -101,14 +101,20 @@ class Pieces {
     return true;
   }
 
-  // Calls body(first column, end column) for each tile of columns of the piece. A tile of a diagonal area lies
-  // either among the columns of the piece's own rows or behind them.
+  // The end of the tile of columns that begins at `first`. A tile of a diagonal area lies either among the
+  // columns of the piece's own rows or behind them.
+  KINDRED_HOST_DEVICE std::int64_t tile_end(std::int64_t first) const {
+    const std::int64_t own_end = area_.diagonal ? area_.first_row + (row_tile + 1) * tile_.rows : first_column;
+    std::int64_t end = first + tile_.columns < end_column ? first + tile_.columns : end_column;
+    if (first < own_end && own_end < end) end = own_end;
+    return end;
+  }
+
+  // Calls body(first column, end column) for each tile of columns of the piece.
   template <typename Body>
   KINDRED_HOST_DEVICE void for_each_tile(Body&& body) const {
-    const std::int64_t own_end = area_.diagonal ? area_.first_row + (row_tile + 1) * tile_.rows : first_column;
     for (std::int64_t first = first_column, end = 0; first < end_column; first = end) {
-      end = first + tile_.columns < end_column ? first + tile_.columns : end_column;
-      if (first < own_end && own_end < end) end = own_end;
+      end = tile_end(first);
       body(first, end);
     }
   }
@@ -138,7 +144,9 @@ KINDRED_HOST_DEVICE constexpr Blocks blocks_of_row_tile(const Area& area, Tiling
 
 // The GPU that work is divided for: an H200. Others compute the same sums, with less even shares.
 constexpr std::int64_t h200_multiprocessors = 132;
-constexpr std::int64_t blocks_together = 2;  // that a multiprocessor runs at the same time
+// The blocks that a multiprocessor runs at the same time: of the forward kernels, and of the backward ones, which
+// need more registers and shared memory.
+constexpr std::int64_t blocks_together = 2, backward_together = 1;
 
 // The strips into which each of `tiles` is cut: one, unless the busiest multiprocessor would then have over
 // 1.15 times its even share. A narrower tile costs more than its part of a whole one, because its rows are
@@ -151,6 +159,10 @@ constexpr std::int64_t strips_in_tile(std::int64_t tiles, std::int64_t shares) {
 struct Limits {
   std::int64_t blocks;        // blocks that run at the same time
   std::int64_t column_bytes;  // for the parts of an area's columns from its tiles of rows, [row tiles, columns]
+  // Of shared memory in a block; 0: what the GPU has.
+  std::int64_t shared_bytes = 0;
+  // The same as `blocks` for the backward pass; 0: as many.
+  std::int64_t backward_blocks = 0;
 };
 Limits limits_for(std::int64_t rows);
 // Replaces those limits, for tests. With small limits even few rows need many areas, and a block gets many
@@ -159,7 +171,8 @@ void set_limits(std::optional<Limits> limits);
 
 // Areas that together contain every pair of a row and a column exactly once; in a triangle, every pair of rows
 // once. A column's part takes bytes_each.
-std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile, std::int64_t blocks);
+std::vector<Area> rectangle(std::int64_t rows, std::int64_t columns, Tiling tile, std::int64_t blocks,
+                            std::int64_t together = blocks_together);
 std::vector<Area> triangle(std::int64_t rows, Tiling tile, const Limits& limits, std::int64_t bytes_each);
 
 }  // namespace kindred::supcon_areas

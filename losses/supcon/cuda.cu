@@ -57,12 +57,15 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
   const bool joint = out && formula.denominator == SupConDenominator::all;
   const Rows from = as_rows(rows), to = as_rows(columns);
   const Pairs pairs = as_pairs(formula);
+  const Room room = room_for(from.dim, forward_places, false);
+  const std::size_t shared_bytes = room.bytes(forward_places);
   Tensor sums, positive_sums;
   with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
     const auto sweep_of = [&]<typename Part>(const Part&, auto&& kernel, const auto&... arguments) {
+      cuda::raise_shared_limit(kernel, shared_bytes);
       return sweep<Part>(anchors, contrasts, triangle, [&](const Area& area, const Parts<Part>& parts) {
-        cuda::launch(kernel, dim3(static_cast<unsigned>(area.blocks)), threads, from, to, pairs, area,
-                     arguments..., parts);
+        cuda::launch(kernel, dim3(static_cast<unsigned>(area.blocks)), cuda::Block(threads, shared_bytes), from,
+                     to, pairs, area, room, arguments..., parts);
       });
     };
     sums = sweep_of(RunningRow{}, joint ? forward_kernel<general, false> : forward_kernel<general, true>);
@@ -175,15 +178,22 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
   const std::int64_t count = d_rows.dim(0), dim = d_rows.dim(1);
   if (d_rows.numel() == 0) return;
   const std::int64_t chunks = cuda::blocks_for(dim, chunk).x;
-  const std::int64_t blocks = std::max<std::int64_t>(1, supcon_areas::limits_for(count).blocks / chunks);
-  const std::vector<Area> areas = supcon_areas::rectangle(count, columns.features.dim(0), tiling(), blocks);
+  const supcon_areas::Limits limits = supcon_areas::limits_for(count);
+  const std::int64_t all_blocks = limits.backward_blocks > 0 ? limits.backward_blocks : limits.blocks;
+  const std::int64_t blocks = std::max<std::int64_t>(1, all_blocks / chunks);
+  const Room room = room_for(dim, backward_places, true);
+  const std::size_t shared_bytes = room.bytes(backward_places);
+  const std::vector<Area> areas = supcon_areas::rectangle(
+      count, columns.features.dim(0), {tile_rows, room.columns}, blocks, supcon_areas::backward_together);
   for (const Area& area : areas) {
     const Tensor parts =
         Tensor::empty({supcon_areas::part_rows(area, tiling()), dim}, DType::f32, Device::cuda);
     with_generality(formula, [&]<bool general>(std::bool_constant<general>) {
-      cuda::launch(backward_kernel_of<general>(formula), dim3(static_cast<unsigned>(area.blocks * chunks)),
-                   threads, as_rows(rows), as_rows(columns), as_pairs(formula), area,
-                   static_cast<unsigned>(chunks), d_rows.data<float>(), parts.data<float>());
+      const BackwardKernel kernel = backward_kernel_of<general>(formula);
+      cuda::raise_shared_limit(kernel, shared_bytes);
+      cuda::launch(kernel, dim3(static_cast<unsigned>(area.blocks * chunks)),
+                   cuda::Block(threads, shared_bytes), as_rows(rows), as_rows(columns), as_pairs(formula), area,
+                   room, static_cast<unsigned>(chunks), d_rows.data<float>(), parts.data<float>());
     });
     cuda::launch(finish_rows_kernel, cuda::blocks_for(area.rows, threads / cuda::warp), threads, area,
                  parts.data<float>(), dim, upstream.data<float>(), weight.data<float>(),

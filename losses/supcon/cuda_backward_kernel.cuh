@@ -42,18 +42,16 @@ __device__ inline float logit_gradient(float s, Kind kind, const AnchorTerms& an
 // to its columns, that would save a quarter of the multiplications. But it would write D floats for each column
 // of each tile to scratch memory and read them again, which by calculation costs most of what is gained.
 template <bool general, SupConPull pull, bool all>
-__global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area,
-                                                              unsigned chunks, float* d_rows, float* parts) {
-  // A tile uses these in turn.
-  __shared__ union {
-    ProductSlices products;
-    SumSlices sums;
-  } shared;
+__global__ void __launch_bounds__(threads, supcon_areas::backward_together)
+    backward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Room room, unsigned chunks, float* d_rows,
+                    float* parts) {
   __shared__ ColumnMembers<3> column;
   // The blocks of one share are adjacent, so that those with one more strip come first.
   const std::int64_t share = blockIdx.x / chunks, first_element = std::int64_t{blockIdx.x % chunks} * chunk;
-  for (Pieces piece(area, tiling(), share); piece.next();) {
+  Stages<backward_places> stages(rows, columns, room, static_cast<int>(first_element));
+  for (Pieces piece(area, {tile_rows, room.columns}, share); piece.next();) {
     const std::int64_t first_row = first_row_of(area, piece);
+    stages.begin(piece, first_row);
     const RowMembers<general> at(rows, first_row, pairs);
     AnchorTerms row_terms[rows_each];
 #pragma unroll
@@ -66,7 +64,7 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
         return i == 0 ? terms.weight : i == 1 ? terms.second : terms.share;
       });
       float tile[rows_each][columns_each];  // first the logits, then their derivatives
-      multiply_tile(rows, first_row, columns, first_column, width, shared.products, tile);
+      multiply_tile(stages, width, tile);
       fetched.put(column);
       const std::uint32_t left_out = pairs_left_out(first_row, rows.count, first_column, end_column, pairs);
 #pragma unroll
@@ -84,7 +82,7 @@ __global__ void __launch_bounds__(threads, 2) backward_kernel(Rows rows, Rows co
           tile[r][c] = (left_out & bit_of(r, c)) != 0 ? 0.0f : both;
         }
       }
-      add_weighted_columns(tile, columns, first_column, width, first_element, shared.sums, sum);
+      add_weighted_columns(tile, stages, width, sum);
     });
 #pragma unroll
     for (int r = 0; r < rows_each; ++r) {

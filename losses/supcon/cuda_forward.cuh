@@ -2,7 +2,8 @@
 //
 // Each thread keeps running sums for its 2 rows over the columns that it sees itself. The 4 threads of a row
 // are combined at the end of a tile of rows. If a tile also contributes to its columns, the thread sums over
-// its 2 rows for each of its 16 columns, and the 64 threads of a column are combined at the end of the tile.
+// its 2 rows for each of its 16 columns, and the 64 threads of a column are combined at the end of the tile:
+// first the 8 of a warp, which agree on what to subtract before exp, then the warps.
 #pragma once
 
 #include <kindred/losses/supcon/anchor.h>
@@ -110,55 +111,114 @@ __device__ inline void add_contrasts(const float (&logits)[N], const PairKinds& 
   sums.negative.add(negative);
 }
 
-constexpr int together = 8;  // columns of a row that are added at the same time
+// What the rows of a warp add to a column, in each lane for its own two rows. In all lanes with this column the
+// same numbers are subtracted from the logits, so adding two lanes up takes no exponentials.
+template <bool split>
+struct ColumnSums {
+  float highest_positive = -infinity, highest_negative = -infinity;  // of the warp
+  float positive = 0, negative = 0, positive_logits = 0;
+  std::int32_t positives = 0, negatives = 0;
+
+  __device__ void add(const ColumnSums& other) {
+    if (split) positive += other.positive;
+    negative += other.negative;
+    positive_logits += other.positive_logits;
+    positives += other.positives;
+    negatives += other.negatives;
+  }
+  __device__ ColumnSums from_lane(int step) const {
+    // A warp has 16 rows, so both numbers fit into one.
+    const std::int32_t both = __shfl_xor_sync(cuda::all_lanes, positives + (negatives << 16), step);
+    return {highest_positive,
+            highest_negative,
+            split ? __shfl_xor_sync(cuda::all_lanes, positive, step) : 0.0f,
+            __shfl_xor_sync(cuda::all_lanes, negative, step),
+            __shfl_xor_sync(cuda::all_lanes, positive_logits, step),
+            both & 0xffff,
+            both >> 16};
+  }
+  __device__ operator RunningRow() const {
+    return {{highest_positive, positive}, {highest_negative, negative}, positive_logits, positives, negatives};
+  }
+};
+
+// This thread's sums for its column c. All lanes must call it.
+template <bool split>
+__device__ inline ColumnSums<split> column_sums(const float (&logits)[rows_each][columns_each],
+                                                const PairKinds& kinds, int c) {
+  ColumnSums<split> sums;
+  const std::uint32_t in_negative_sum = split ? kinds.negative : kinds.negative | kinds.positive;
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r) {
+    if (split && (kinds.positive & bit_of(r, c)) != 0)
+      sums.highest_positive = fmaxf(sums.highest_positive, logits[r][c]);
+    if ((in_negative_sum & bit_of(r, c)) != 0)
+      sums.highest_negative = fmaxf(sums.highest_negative, logits[r][c]);
+  }
+#pragma unroll
+  for (int step = 4; step < cuda::warp; step *= 2) {
+    if (split)
+      sums.highest_positive =
+          fmaxf(sums.highest_positive, __shfl_xor_sync(cuda::all_lanes, sums.highest_positive, step));
+    sums.highest_negative =
+        fmaxf(sums.highest_negative, __shfl_xor_sync(cuda::all_lanes, sums.highest_negative, step));
+  }
+  const float positive_base = subtrahend(sums.highest_positive),
+              negative_base = subtrahend(sums.highest_negative);
+#pragma unroll
+  for (int r = 0; r < rows_each; ++r) {
+    const bool is_positive = (kinds.positive & bit_of(r, c)) != 0, apart = split && is_positive;
+    const float e = cuda::fast_exp(logits[r][c] - (apart ? positive_base : negative_base));
+    if (apart) sums.positive += e;
+    if ((in_negative_sum & bit_of(r, c)) != 0) sums.negative += e;
+    if (is_positive) {
+      sums.positive_logits += logits[r][c];
+      ++sums.positives;
+    }
+    if ((kinds.negative & bit_of(r, c)) != 0) ++sums.negatives;
+  }
+  return sums;
+}
 
 __device__ inline float no_numbers(std::int64_t, int) {
   return 0;
 }
 
+constexpr int forward_places = 1;  // slices of columns
+static_assert(sizeof(WarpParts<RunningRow>) <= sizeof(SplitSlice));
+
 // The rows of the area are its anchors. If parts.columns is set, its columns are anchors too.
 template <bool general, bool split>
 __global__ void __launch_bounds__(threads, 2)
-    forward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Parts<RunningRow> parts) {
-  __shared__ union {
-    ProductSlices products;
-    WarpParts<RunningRow> of_warps;
-  } shared;
+    forward_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Room room, Parts<RunningRow> parts) {
   __shared__ ColumnMembers<0> column;
   const std::int64_t end = area.first_row + area.rows;
+  Stages<forward_places> stages(rows, columns, room, 0);
   for (Pieces piece(area, tiling(), blockIdx.x); piece.next();) {
     const std::int64_t first_row = first_row_of(area, piece);
+    stages.begin(piece, first_row);
     const RowMembers<general> at(rows, first_row, pairs);
     RunningRow running[rows_each];
     piece.for_each_tile([&](std::int64_t first_column, std::int64_t end_column) {
       const int width = static_cast<int>(end_column - first_column);
       const ColumnMember<general, 0> fetched(columns, first_column, pairs, no_numbers);
       float logits[rows_each][columns_each];
-      multiply_tile(rows, first_row, columns, first_column, width, shared.products, logits);
+      multiply_tile(stages, width, logits);
       fetched.put(column);
       const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, end_column, pairs);
       const PairKinds kinds = kinds_of(at, column, left_out, pairs);
 #pragma unroll
-      for (int r = 0; r < rows_each; ++r)
+      for (int r = 0; r < rows_each; ++r) {
 #pragma unroll
-        for (int first = 0; first < columns_each; first += together) {
-          if (step_of(first) >= width) break;
-          float some[together];
-#pragma unroll
-          for (int i = 0; i < together; ++i)
-            some[i] = logits[r][first + i] = logits[r][first + i] * pairs.inverse_temperature;
-          add_contrasts<split>(
-              some, kinds, [&](int i) { return bit_of(r, first + i); }, running[r]);
-        }
+        for (int c = 0; c < columns_each; ++c) logits[r][c] *= pairs.inverse_temperature;
+        add_contrasts<split>(
+            logits[r], kinds, [r](int c) { return bit_of(r, c); }, running[r]);
+      }
       if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
       const PairKinds to_columns = general ? kinds_of<general, false>(at, column, left_out, pairs) : kinds;
-      write_column_parts(area, piece, first_column, width, shared.of_warps, parts.columns, [&](int c) {
-        RunningRow sums;
-        const float some[rows_each] = {logits[0][c], logits[1][c]};
-        add_contrasts<split>(
-            some, to_columns, [c](int r) { return bit_of(r, c); }, sums);
-        return sums;
-      });
+      auto& of_warps = *static_cast<WarpParts<RunningRow>*>(stages.free_bytes());
+      write_column_parts(area, piece, first_column, width, of_warps, parts.columns,
+                         [&](int c) { return column_sums<split>(logits, to_columns, c); });
     });
     write_row_parts(running, area, piece, parts);
   }
@@ -177,16 +237,14 @@ __device__ inline float softplus(float x) {
 // The second sweep, which runs when the logarithm of the sum over each anchor's negatives is known.
 template <bool general>
 __global__ void __launch_bounds__(threads, 2)
-    positives_kernel(Rows rows, Rows columns, Pairs pairs, Area area, const float* log_negative, bool out,
-                     Parts<RunningPositives> parts) {
-  __shared__ union {
-    ProductSlices products;
-    WarpParts<RunningPositives> of_warps;
-  } shared;
+    positives_kernel(Rows rows, Rows columns, Pairs pairs, Area area, Room room, const float* log_negative,
+                     bool out, Parts<RunningPositives> parts) {
   __shared__ ColumnMembers<1> column;
   const std::int64_t end = area.first_row + area.rows;
+  Stages<forward_places> stages(rows, columns, room, 0);
   for (Pieces piece(area, tiling(), blockIdx.x); piece.next();) {
     const std::int64_t first_row = first_row_of(area, piece);
+    stages.begin(piece, first_row);
     const RowMembers<general> at(rows, first_row, pairs);
     float row_negative[rows_each];
 #pragma unroll
@@ -200,7 +258,7 @@ __global__ void __launch_bounds__(threads, 2)
         return parts.columns != nullptr ? log_negative[std::min(anchor, columns.count - 1)] : 0.0f;
       });
       float products[rows_each][columns_each];
-      multiply_tile(rows, first_row, columns, first_column, width, shared.products, products);
+      multiply_tile(stages, width, products);
       fetched.put(column);
       const std::uint32_t left_out = pairs_left_out(first_row, end, first_column, end_column, pairs);
       const auto add = [&](RunningPositives& sums, float product, float negative) {
@@ -220,7 +278,8 @@ __global__ void __launch_bounds__(threads, 2)
       if (parts.columns == nullptr || first_column < first_row + tile_rows) return;
       const std::uint32_t to_columns =
           general ? kinds_of<general, false>(at, column, left_out, pairs).positive : positive;
-      write_column_parts(area, piece, first_column, width, shared.of_warps, parts.columns, [&](int c) {
+      auto& of_warps = *static_cast<WarpParts<RunningPositives>*>(stages.free_bytes());
+      write_column_parts(area, piece, first_column, width, of_warps, parts.columns, [&](int c) {
         RunningPositives sums;
 #pragma unroll
         for (int r = 0; r < rows_each; ++r)

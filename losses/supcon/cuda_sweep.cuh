@@ -7,13 +7,9 @@
 // stored as parts. Two more kernels add up the parts in a fixed order, so no sum depends on timing.
 #pragma once
 
-#include <kindred/losses/supcon/areas.h>
 #include <kindred/losses/supcon/cuda_pairs.cuh>
 
 namespace kindred::supcon_tiles {
-
-using supcon_areas::Area;
-using supcon_areas::Pieces;
 
 KINDRED_HOST_DEVICE constexpr supcon_areas::Tiling tiling() {
   return {tile_rows, tile_columns};
@@ -79,12 +75,10 @@ __device__ auto sum_over_groups(int c, SumOf&& sum_of) {
 }
 
 // Adds up all threads of each of `width` columns and writes the part of the tile. sum_of(c) is this thread's
-// sum for its column c. Begins with a barrier, as multiply_tile does, and there must be a barrier before
-// of_warps is used again.
+// sum for its column c. Ends with a barrier.
 template <typename Part, typename SumOf>
 __device__ void write_column_parts(const Area& area, const Pieces& piece, std::int64_t first_column, int width,
                                    WarpParts<Part>& of_warps, Part* parts, SumOf&& sum_of) {
-  __syncthreads();
 #pragma unroll
   for (int c = 0; c < 2; ++c)
     of_warps.at(static_cast<int>(threadIdx.x) / cuda::warp,
@@ -96,6 +90,7 @@ __device__ void write_column_parts(const Area& area, const Pieces& piece, std::i
     for (int w = 1; w < WarpParts<Part>::warps; ++w) sum.add(of_warps.at(w, column));
     parts[piece.row_tile * area.columns + first_column - area.first_column + column] = sum;
   }
+  __syncthreads();
 }
 
 template <typename Part>
@@ -129,6 +124,22 @@ __global__ void add_column_parts_kernel(Area area, const Part* parts, Part* sums
   for (std::int64_t b = 0; b * tile_rows < area.rows && area.first_row + (b + 1) * tile_rows <= column; ++b)
     sum.add(parts[b * area.columns + place]);
   sums[column] = sum;
+}
+
+// Other than what Room divides: ColumnMembers, and what CUDA keeps for itself.
+constexpr std::size_t other_shared_bytes = 4096;
+
+// How the kernels of this GPU use their shared memory for rows of D elements, with that many slices of columns.
+// Where there is too little of it, the rows come anew with each tile, and then the tiles have half the columns.
+inline Room room_for(std::int64_t dim, int column_places, bool may_halve) {
+  const std::int64_t limit = supcon_areas::limits_for(0).shared_bytes;
+  const std::size_t all = limit > 0 ? static_cast<std::size_t>(limit) : cuda::most_shared_bytes();
+  const auto fits = [&](const Room& room) { return room.bytes(column_places) + other_shared_bytes <= all; };
+  constexpr std::int32_t streamed = 3;
+  Room room{tile_columns, dim <= chunk ? chunk_slices : streamed, dim <= chunk};
+  if (!fits(room)) room = {tile_columns, streamed, false};
+  if (!fits(room) && may_halve) room = {tile_columns / 2, streamed, false};
+  return room;
 }
 
 // Returns the sums [rows], of type Part, over the pairs of each row. launch(area, parts) starts a kernel of

@@ -4,14 +4,14 @@
 // A block of 8 warps owns tile_rows feature rows and processes one tile of tile_columns columns after another:
 //   multiply_tile          products[rows, columns] = rows . columns, over all of D
 //   add_weighted_columns   sums[rows, chunk of D] += weights[rows, columns] * columns
-// Both load slices of the operands through shared memory. A warp has 16 rows and all columns. Each of its
-// threads has 2 rows x 16 columns of the products, and 2 rows x 32 elements of the sums. The second product
-// reads its weights from the registers in which the first one left its results.
+// Both read slices of the operands from shared memory (cuda_stages.cuh). A warp has 16 rows and all columns.
+// Each of its threads has 2 rows x 16 columns of the products, and 2 rows x 32 elements of the sums. The second
+// product reads its weights from the registers in which the first one left its results, and the columns from the
+// place to which they were copied for the first one.
 //
 // A sum may be taken in any order, and the rows and columns of a product may be numbered in any way. So the
 // elements that mma numbers 0 to 7 are chosen such that a thread reads everything it needs as four neighbours.
-// With the widths of the slices chosen to match, the threads of a warp cause no bank conflicts in shared
-// memory.
+// The places in shared memory are chosen to match, so the threads of a warp cause no bank conflicts.
 //
 // Tensor cores round toward zero, so a sum that is continued in them shrinks (mma.h). Here their sums start at
 // zero for every 16 elements of D and for every tile of columns, and are added up as normal floats. According
@@ -23,28 +23,14 @@
 #pragma once
 
 #include <kindred/engine/cuda/mma.h>
+#include <kindred/losses/supcon/cuda_stages.cuh>
 
 #include <cstdint>
 
 namespace kindred::supcon_tiles {
 
-constexpr int threads = 256;
-constexpr int tile_rows = 16 * (threads / cuda::warp);
-constexpr int tile_columns = 64;
-constexpr int chunk = 128;  // elements of D that a block computes
 // A thread's part of a tile of products, and of the elements of a row's sums.
 constexpr int rows_each = 2, columns_each = tile_columns / 4, chunk_each = chunk / 4;
-
-using Four = cuda::Pack<float, 4>;
-
-// [count, dim] feature rows, with the corresponding data of SupConRows (kernels.h). cap and terms may be null.
-struct Rows {
-  const float* features;
-  const std::int32_t* labels;
-  const std::int32_t* cap;  // [supcon_cap_count, count]
-  const float* terms;       // [supcon_term_count, count]
-  std::int64_t count, dim;
-};
 
 // The positions of a thread's elements in its block's tile and in its chunk.
 __device__ inline int row_of(int r) {
@@ -61,55 +47,6 @@ __device__ inline int element_of(int e) {
   return e / 8 * 32 + 8 * cuda::lane_in_group() + e % 8;
 }
 
-__device__ inline Four load_four(const Rows& from, std::int64_t row, std::int64_t d) {
-  Four values = {};
-  // Rows and their elements are numbered with 32 bits, which makes comparisons twice as fast.
-  const int e = static_cast<int>(d), dim = static_cast<int>(from.dim);
-  if (static_cast<int>(row) >= static_cast<int>(from.count) || e >= dim) return values;
-  const float* start = from.features + row * dim + e;
-  if (dim % 4 == 0) return *reinterpret_cast<const Four*>(start);
-  for (int i = 0; i < 4; ++i)
-    if (e + i < dim) values.element[i] = start[i];
-  return values;
-}
-
-// A slice of feature rows on its way to shared memory: Count rows, Width elements of each.
-template <int Count, int Width>
-struct Slice {
-  static constexpr int fours = Count * Width / 4 / threads;
-  Four four[fours];
-
-  __device__ static int place(int i) { return i * threads + static_cast<int>(threadIdx.x); }
-  __device__ static int row(int i) { return place(i) / (Width / 4); }
-  __device__ static int element(int i) { return place(i) % (Width / 4) * 4; }
-
-  __device__ Slice(const Rows& from, std::int64_t first_row, std::int64_t first_element) {
-#pragma unroll
-    for (int i = 0; i < fours; ++i) four[i] = load_four(from, first_row + row(i), first_element + element(i));
-  }
-  template <int Padded>
-  __device__ void store(float (&to)[Count][Padded]) const {
-#pragma unroll
-    for (int i = 0; i < fours; ++i) *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = four[i];
-  }
-  // Stores the slice split for tensor cores: [Count][big parts, small parts].
-  template <int Padded>
-  __device__ void store_split(float (&to)[Count][Padded]) const {
-#pragma unroll
-    for (int i = 0; i < fours; ++i) {
-      const cuda::SplitFloats<4> parts(four[i].element);
-      Four big, small;
-#pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        big.element[e] = parts.big[e];
-        small.element[e] = parts.small[e];
-      }
-      *reinterpret_cast<Four*>(&to[row(i)][element(i)]) = big;
-      *reinterpret_cast<Four*>(&to[row(i)][Width + element(i)]) = small;
-    }
-  }
-};
-
 // c[n] += a b[n] over 16 elements, for the first two of c.
 __device__ inline void add_product(float (*c)[4], const cuda::SplitFloats<4> (&a)[2],
                                    const cuda::SplitFloats<2> (&b)[2][2]) {
@@ -123,24 +60,17 @@ __device__ inline void add_product(float (*c)[4], const cuda::SplitFloats<4> (&a
 
 // ---- products of rows and columns
 
-constexpr int depth = 32;  // elements of D in a slice
-
-// All warps read the columns, so the columns are split when they are stored.
-struct alignas(16) ProductSlices {
-  float rows[tile_rows][depth + 16];
-  float columns[tile_columns][2 * depth + 16];  // big parts, small parts
-};
-
 // Adds the products with the first `columns` columns over one slice of D.
 template <int columns>
-__device__ inline void add_slice_products(const ProductSlices& shared, float (&sums)[tile_columns / 8][4]) {
+__device__ inline void add_slice_products(const float (*rows)[depth], const float (*split)[2 * depth],
+                                          float (&sums)[tile_columns / 8][4]) {
   constexpr int together = 2;
   // 16 elements at a time: of each row and column this thread takes four, two for each of two mma.
 #pragma unroll
   for (int k = 0; k < depth; k += 16) {
-    const int mine = k + 4 * cuda::lane_in_group();
-    const Four x = *reinterpret_cast<const Four*>(&shared.rows[row_of(0)][mine]);
-    const Four y = *reinterpret_cast<const Four*>(&shared.rows[row_of(1)][mine]);
+    const int mine = exchanged(cuda::lane_group(), k + 4 * cuda::lane_in_group());
+    const Four x = *reinterpret_cast<const Four*>(&rows[row_of(0)][mine]);
+    const Four y = *reinterpret_cast<const Four*>(&rows[row_of(1)][mine]);
     const cuda::SplitFloats<4> a[2] = {
         cuda::SplitFloats<4>({x.element[0], y.element[0], x.element[1], y.element[1]}),
         cuda::SplitFloats<4>({x.element[2], y.element[2], x.element[3], y.element[3]})};
@@ -149,9 +79,9 @@ __device__ inline void add_slice_products(const ProductSlices& shared, float (&s
       Four big[together], small[together];
 #pragma unroll
       for (int i = 0; i < together; ++i) {
-        const float(&column)[2 * depth + 16] = shared.columns[8 * (n + i) + cuda::lane_group()];
-        big[i] = *reinterpret_cast<const Four*>(&column[mine]);
-        small[i] = *reinterpret_cast<const Four*>(&column[depth + mine]);
+        const float* column = split[8 * (n + i) + cuda::lane_group()];
+        big[i] = *reinterpret_cast<const Four*>(column + mine);
+        small[i] = *reinterpret_cast<const Four*>(column + depth + mine);
       }
       const auto two = [&](int i, int e) {
         return cuda::SplitFloats<2>({big[i].element[e], big[i].element[e + 1]},
@@ -163,27 +93,22 @@ __device__ inline void add_slice_products(const ProductSlices& shared, float (&s
   }
 }
 
-// Computes this thread's part of the products with `width` columns. Begins with a barrier. When it returns,
-// other threads may still read `shared`.
-__device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, const Rows& columns,
-                                     std::int64_t first_column, int width, ProductSlices& shared,
+// Computes this thread's part of the products with `width` columns. Ends with a barrier.
+template <int column_places>
+__device__ inline void multiply_tile(Stages<column_places>& stages, int width,
                                      float (&products)[rows_each][columns_each]) {
   float sums[tile_columns / 8][4] = {};
-  for (std::int64_t d = 0; d < rows.dim; d += depth) {
-    const Slice<tile_rows, depth> row_slice(rows, first_row, d);
-    const Slice<tile_columns, depth> column_slice(columns, first_column, d);
-    __syncthreads();
-    row_slice.store(shared.rows);
-    column_slice.store_split(shared.columns);
-    __syncthreads();
-    // Each width is code of its own: tests between the columns would cost whole tiles 8 % more instructions.
-    if (width > tile_columns / 2)
-      add_slice_products<tile_columns>(shared, sums);
-    else if (width > tile_columns / 4)
-      add_slice_products<tile_columns / 2>(shared, sums);
-    else
-      add_slice_products<tile_columns / 4>(shared, sums);
-  }
+#pragma unroll 1
+  for (int i = 0; i < stages.slices; ++i)
+    stages.next([&](const float(*rows)[depth], const float(*split)[2 * depth]) {
+      // Each width is code of its own: tests between the columns would cost whole tiles 8 % more instructions.
+      if (width > tile_columns / 2)
+        add_slice_products<tile_columns>(rows, split, sums);
+      else if (width > tile_columns / 4)
+        add_slice_products<tile_columns / 2>(rows, split, sums);
+      else
+        add_slice_products<tile_columns / 4>(rows, split, sums);
+    });
 #pragma unroll
   for (int r = 0; r < rows_each; ++r)
 #pragma unroll
@@ -192,55 +117,48 @@ __device__ inline void multiply_tile(const Rows& rows, std::int64_t first_row, c
 
 // ---- sums of weighted columns
 
-constexpr int slice_columns = 16;
-
-struct alignas(16) SumSlices {
-  float columns[slice_columns][chunk + 4];
-};
-
 // This thread's part of the sums: element_of(e) of row_of(r) is at [e / 8 * 4 + e % 4][2 r + e / 4 % 2].
 using Sums = float[chunk / 8][4];
 
-// Adds `width` columns, multiplied by this thread's part of a tile of weights, to its part of the sums, whose
-// chunk begins at first_element. Weights of other columns must be zeros. Begins with a barrier. When it
-// returns, other threads may still read `shared`.
+// Adds `width` columns, multiplied by this thread's part of a tile of weights, to its part of the sums over the
+// chunk. Weights of other columns must be zeros. Follows multiply_tile() of the same tile.
+template <int column_places>
 __device__ inline void add_weighted_columns(const float (&weights)[rows_each][columns_each],
-                                            const Rows& columns, std::int64_t first_column, int width,
-                                            std::int64_t first_element, SumSlices& shared, Sums& sums) {
-  Sums of_tile = {};
+                                            const Stages<column_places>& stages, int width, Sums& sums) {
+  constexpr int steps = tile_columns / 8;
+  // 8 columns in each step. For mma, t and t + 4 are the two columns whose weights this thread has, 2 t and 2 t +
+  // 1.
+  const auto split_weights = [&](int step) {
+    const int c = 2 * step;
+    return cuda::SplitFloats<4>({weights[0][c], weights[1][c], weights[0][c + 1], weights[1][c + 1]});
+  };
+  const cuda::SplitFloats<4> a[steps][1] = {{split_weights(0)}, {split_weights(1)}, {split_weights(2)},
+                                            {split_weights(3)}, {split_weights(4)}, {split_weights(5)},
+                                            {split_weights(6)}, {split_weights(7)}};
 #pragma unroll
-  for (int first = 0; first < tile_columns; first += slice_columns) {
-    if (first >= width) break;
-    const Slice<slice_columns, chunk> slice(columns, first_column + first, first_element);
-    __syncthreads();
-    slice.store(shared.columns);
-    __syncthreads();
-    // Processes 8 columns at a time. For mma, t and t + 4 are the two columns whose weights this thread has, 2
-    // t and 2 t + 1.
+  for (int slice = 0; slice < chunk_slices; ++slice) {
+    if (slice >= stages.own_slices) break;
+    const float* const own =
+        stages.own_columns(slice) + 2 * cuda::lane_in_group() * column_stride + 4 * cuda::lane_group();
+    float of_tile[depth / 8][4] = {};
 #pragma unroll
-    for (int k = 0; k < slice_columns; k += 8) {
-      const int c = (first + k) / 4, even = k + 2 * cuda::lane_in_group();
-      const cuda::SplitFloats<4> a[1] = {
-          cuda::SplitFloats<4>({weights[0][c], weights[1][c], weights[0][c + 1], weights[1][c + 1]})};
+    for (int step = 0; step < steps; ++step) {
+      if (step % 2 == 0 && 8 * step >= width) break;
+      const Four x = *reinterpret_cast<const Four*>(own + 8 * step * column_stride);
+      const Four y = *reinterpret_cast<const Four*>(own + (8 * step + 1) * column_stride);
 #pragma unroll
-      for (int n = 0; n < chunk / 8; n += 4) {
-        const int mine = 8 * n + 4 * cuda::lane_group();
-        const Four x = *reinterpret_cast<const Four*>(&shared.columns[even][mine]);
-        const Four y = *reinterpret_cast<const Four*>(&shared.columns[even + 1][mine]);
-#pragma unroll
-        for (int half = 0; half < 4; half += 2) {
-          const cuda::SplitFloats<2> b[1][2] = {
-              {cuda::SplitFloats<2>({x.element[half], y.element[half]}),
-               cuda::SplitFloats<2>({x.element[half + 1], y.element[half + 1]})}};
-          cuda::multiply_add(&of_tile[n + half], a, b);
-        }
+      for (int half = 0; half < 4; half += 2) {
+        const cuda::SplitFloats<2> b[1][2] = {
+            {cuda::SplitFloats<2>({x.element[half], y.element[half]}),
+             cuda::SplitFloats<2>({x.element[half + 1], y.element[half + 1]})}};
+        cuda::multiply_add(&of_tile[half], a[step], b);
       }
     }
+#pragma unroll
+    for (int n = 0; n < depth / 8; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) sums[slice * (depth / 8) + n][i] += of_tile[n][i];
   }
-#pragma unroll
-  for (int n = 0; n < chunk / 8; ++n)
-#pragma unroll
-    for (int i = 0; i < 4; ++i) sums[n][i] += of_tile[n][i];
 }
 
 }  // namespace kindred::supcon_tiles

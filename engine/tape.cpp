@@ -6,6 +6,11 @@
 namespace kindred {
 namespace {
 
+// So much memory may wait for its conversion. All of ResNet-50's filters are 47 MB in 16 bits.
+constexpr std::size_t most_waiting_bytes = std::size_t{64} << 20;
+// Where sums over processes wait for gradients that are final: less than a bucket of theirs.
+constexpr std::size_t most_waiting_bytes_for_sums = std::size_t{8} << 20;
+
 thread_local Tape* active_tape = nullptr;
 thread_local std::string_view active_label;
 thread_local int walks_back = 0;  // active calls of backward()
@@ -52,11 +57,14 @@ Tape* Tape::recording(std::initializer_list<const Tensor*> inputs) {
 }
 
 void Tape::record(const Operation& operation, std::initializer_list<const Tensor*> inputs,
-                  std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved,
-                  BackwardFunction backward) {
+                  std::initializer_list<Tensor*> outputs, std::vector<Tensor> saved, BackwardFunction backward,
+                  Addition addition) {
   Entry entry{&operation, std::string(active_label), {}, {}, std::move(saved), std::move(backward)};
   for (const Tensor* input : inputs) entry.inputs.push_back(edge_of(*input));
-  for (Tensor* output : outputs) entry.outputs.push_back(edge_of(output->set_requires_grad()));
+  for (Tensor* output : outputs) {
+    entry.outputs.push_back(edge_of(output->set_requires_grad()));
+    if (addition == Addition::by_operation) added_by_maker_.insert(output->id());
+  }
   entries_.push_back(std::move(entry));
 }
 
@@ -65,11 +73,20 @@ void Tape::set_gradient_buffer(const Tensor& tensor, const Tensor& gradient, boo
   buffers_[tensor.id()] = {gradient, accumulate};
 }
 
+// A new tensor, because each of the two may have been passed on to another input and must not change there.
+Tensor Tape::Gradients::sum() const {
+  if (!second.defined()) return first;
+  Tensor both = Tensor::empty_like(first);
+  add(first, second, Output(both));
+  return both;
+}
+
 // `replaces` means that the new gradient already includes the one so far.
 void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces) {
   if (const auto buffer = buffers_.find(edge.id); buffer != buffers_.end()) {
     GradientBuffer& slot = buffer->second;
     if (gradient.raw() != slot.tensor.raw()) {
+      if (slot.is_waited_for) convert_waiting();
       if (slot.holds_gradient && !replaces)
         accumulate(Output(slot.tensor), gradient);
       else
@@ -83,16 +100,14 @@ void Tape::add_gradient(const Edge& edge, const Tensor& gradient, bool replaces)
         "to this "
         "tape; call ParameterStore::attach(tape) before backward()",
         edge.shape);
-  Tensor& so_far = gradients_[edge.id];
-  if (!so_far.defined() || replaces) {
-    so_far = gradient;
-  } else {
-    // A new tensor, because the gradient so far may have been passed on to another input and must not change
-    // there.
-    Tensor sum = Tensor::empty_like(so_far);
-    add(so_far, gradient, Output(sum));
-    so_far = sum;
+  Gradients& so_far = gradients_[edge.id];
+  if (!so_far.first.defined() || replaces) {
+    so_far = {gradient, {}};
+    return;
   }
+  so_far.first = so_far.sum();  // room for one more
+  so_far.second = gradient;
+  if (!added_by_maker_.contains(edge.id)) so_far = {so_far.sum(), {}};
 }
 
 void Tape::backward(const Tensor& output, const Tensor& cotangent) {
@@ -117,7 +132,7 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
     seed = Tensor::full(output.shape(), 1.0, output.gradient_dtype(), output.device());
   }
   check_shape(seed, output.shape(), "the cotangent");
-  gradients_[output.id()] = seed;
+  gradients_[output.id()] = {seed, {}};
 
   const NoGrad no_grad;
   const WalkBack walk;
@@ -133,10 +148,23 @@ void Tape::backward(const Tensor& output, const Tensor& cotangent) {
           last.erase(found);
           finish_buffer(edge.id, buffers_.at(edge.id));
         }
+    if (waiting_bytes_ >= (tell_final_ ? most_waiting_bytes_for_sums : most_waiting_bytes)) convert_waiting();
     if (after_entry_) after_entry_();
   }
   for (auto& [id, buffer] : buffers_)
     if (!buffer.is_final) finish_buffer(id, buffer);
+  convert_waiting();
+}
+
+// Turns the narrow gradients that wait into those of their buffers, and tells of those that are final now.
+void Tape::convert_waiting() {
+  if (waiting_.empty()) return;
+  const TapeLabel label("gradients");
+  widen_(waiting_);
+  waiting_.clear();
+  waiting_bytes_ = 0;
+  for (auto& [id, buffer] : buffers_) buffer.is_waited_for = false;
+  for (const std::uint64_t id : std::exchange(tell_later_, {})) tell_final_(id);
 }
 
 // Calls the backward function of an entry, unless no gradient reaches the entry.
@@ -144,11 +172,11 @@ void Tape::differentiate(const Entry& entry) {
   BackwardStep step(*this, entry);
   bool reached = false;
   for (const Edge& edge : entry.outputs) {
-    const auto found = gradients_.find(edge.id);
-    step.output_gradients_.push_back(found == gradients_.end() ? Tensor() : found->second);
-    reached |= found != gradients_.end();
-    if (found != gradients_.end())
-      gradients_.erase(found);  // consumed: after use its block returns to the pool
+    added_by_maker_.erase(edge.id);
+    // Consumed: after use its block returns to the pool.
+    const auto gradients = gradients_.extract(edge.id);
+    step.output_gradients_.push_back(gradients ? std::move(gradients.mapped()) : Gradients());
+    reached |= !gradients.empty();
   }
   if (!reached) return;
   const TapeLabel label(entry.label.empty() ? std::string_view(entry.operation->name()) : entry.label);
@@ -172,7 +200,11 @@ void Tape::finish_buffer(std::uint64_t id, GradientBuffer& buffer) {
   buffer.is_final = true;
   // A parameter that took no part must not be updated with the gradient of an earlier pass.
   if (!buffer.holds_gradient) buffer.tensor.fill(0);
-  if (tell_final_) tell_final_(id);
+  if (!tell_final_) return;
+  if (buffer.is_waited_for)
+    tell_later_.push_back(id);
+  else
+    tell_final_(id);
 }
 
 bool Tape::is_walking_back() {
@@ -183,7 +215,7 @@ Tensor Tape::gradient(const Tensor& tensor) const {
   if (const auto buffer = buffers_.find(tensor.id()); buffer != buffers_.end())
     return buffer->second.holds_gradient ? buffer->second.tensor : Tensor();
   const auto found = gradients_.find(tensor.id());
-  return found == gradients_.end() ? Tensor() : found->second;
+  return found == gradients_.end() ? Tensor() : found->second.sum();
 }
 
 Output BackwardStep::input_gradient(int input) {
@@ -210,11 +242,37 @@ Tensor BackwardStep::take_addend(int input) {
   const auto found = tape_.gradients_.find(edge(input).id);
   if (found == tape_.gradients_.end()) return {};
   addends_taken_.push_back(input);
-  return found->second;
+  Tape::Gradients& so_far = found->second;
+  so_far = {so_far.sum(), {}};
+  return so_far.first;
+}
+
+BackwardStep::OutputGradients BackwardStep::take_output_gradients(int index) {
+  auto& [first, second] = output_gradients_[static_cast<std::size_t>(index)];
+  return {std::exchange(first, {}), std::exchange(second, {})};
 }
 
 void BackwardStep::pass_gradient(int input, const Tensor& gradient) {
   if (wants(input)) written_.push_back({input, gradient, false});
+}
+
+void BackwardStep::pass_narrow_gradient(int input, const Tensor& gradient, Widen widen) {
+  check(edge(input).gradient_dtype == DType::f32, ExitCode::internal,
+        "{}: a narrow gradient of an input whose gradient is {}", entry_.operation->name(),
+        name(edge(input).gradient_dtype));
+  const auto buffer = tape_.buffers_.find(edge(input).id);
+  if (buffer == tape_.buffers_.end()) {
+    const Output place = input_gradient(input);
+    const std::vector<Widening> alone = {{gradient, place}};
+    return widen(alone);
+  }
+  Tape::GradientBuffer& slot = buffer->second;
+  // One conversion at a time adds to a buffer. Others, of the same launch, would read what it has not written yet.
+  if (slot.is_waited_for || tape_.widen_ != widen) tape_.convert_waiting();
+  tape_.widen_ = widen;
+  tape_.waiting_.push_back({gradient, Output(slot.tensor), slot.holds_gradient});
+  tape_.waiting_bytes_ += gradient.bytes();
+  slot.is_waited_for = slot.holds_gradient = true;
 }
 
 NoGrad::NoGrad() : outer_(active_tape) {

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from mutation import errors_beside, errors_in_features, errors_in_findings, errors_in_kernels, errors_in_programs
+from mutation import errors_beside, errors_in_features, errors_in_findings, errors_in_kernels, errors_in_programs, errors_on_hopper
 from mutation.planting import ROOT, Planter
 
 
@@ -92,7 +92,9 @@ def main():
     planted = [(noticed_in_kernel, e) for e in errors_in_kernels.ERRORS]
     planted += [(noticed_in_program, e) for e in errors_in_programs.ERRORS]
     if a.all:
-        planted += [(noticed_in_program, e) for e in errors_beside.ERRORS + errors_in_features.ERRORS_IN_PROGRAMS]
+        planted += [(noticed_in_kernel, e) for e in errors_on_hopper.ERRORS]
+        planted += [(noticed_in_program, e) for e in
+                    errors_beside.ERRORS + errors_in_features.ERRORS_IN_PROGRAMS + errors_in_findings.ERRORS_IN_PROGRAMS]
         planted += [(noticed_in_library, e) for e in errors_in_features.ERRORS_IN_LIBRARY + errors_in_findings.ERRORS_IN_LIBRARY]
     planted = [(notice, error) for notice, error in planted if a.only in error[0]]
     for _, error in planted:

@@ -23,8 +23,8 @@ namespace kindred {
 
 // Of this process's images. `batch` is their number.
 struct StepInputs {
-  std::vector<Tensor>
-      images;     // normalized [n, h, w, 3]; one tensor for each size of views (images_by_size in step_parts.h)
+  // Normalized, [n, h, w, input_channels]; one tensor for each size of views (images_by_size in step_parts.h).
+  std::vector<Tensor> images;
   Tensor labels;  // i32 [2, views*batch]: what the loss compares, then the classes (view_labels)
 };
 

@@ -49,14 +49,17 @@ Statistics running_statistics(const BatchNormArguments& a) {
   return {a.running_mean, inv_std, 0};
 }
 
+// Running statistics that move.
+Output moving(const BatchNormArguments& a, const Tensor& running) {
+  return a.mode.momentum > 0 ? Output(running) : Output();
+}
+
 // 1 / deviation of a batch. Also updates the running statistics.
 Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& variance, std::int64_t rows) {
   const Tensor inv_std = Tensor::empty_like(a.scale);
-  const double momentum = a.mode.momentum;
   batch_norm_kernels(a.x.device())
-      .finish_statistics(mean, variance, batch_norm_epsilon, momentum, rows, Output(inv_std),
-                         momentum > 0 ? Output(a.running_mean) : Output(),
-                         momentum > 0 ? Output(a.running_variance) : Output());
+      .finish_statistics(mean, variance, batch_norm_epsilon, a.mode.momentum, rows, Output(inv_std),
+                         moving(a, a.running_mean), moving(a, a.running_variance));
   return inv_std;
 }
 
@@ -64,10 +67,18 @@ Tensor finished(const BatchNormArguments& a, const Tensor& mean, const Tensor& v
 Statistics batch_statistics(const BatchNormArguments& a, const Communicator* processes) {
   const std::int64_t rows = rows_of(a.x) * (processes ? processes->size() : 1);
   check_rows(rows);
+  const BatchNormKernels& kernels = batch_norm_kernels(a.x.device());
   const ChannelPair moments(a.scale, processes);
   const auto& [mean, variance, both] = moments;
-  batch_norm_kernels(a.x.device()).statistics(a.x, Output(mean), Output(variance));
-  if (processes) merge_statistics_over(*processes, moments);
+  if (!processes) {
+    const Tensor inv_std = Tensor::empty_like(a.scale);
+    kernels.statistics_and_finish(a.x, batch_norm_epsilon, a.mode.momentum, rows, Output(mean),
+                                  Output(variance), Output(inv_std), moving(a, a.running_mean),
+                                  moving(a, a.running_variance));
+    return {mean, inv_std, rows};
+  }
+  kernels.statistics(a.x, Output(mean), Output(variance));
+  merge_statistics_over(*processes, moments);
   return {mean, finished(a, mean, variance, rows), rows};
 }
 
@@ -133,6 +144,12 @@ void add_gradients(WholeBatchNorms::Norm& norm, int micro_batch, const Tensor& d
   if (is_last && norm.processes) sum_over(*norm.processes, norm.sums);
 }
 
+// Whether the sums of all micro-batches are known as soon as this one has given its own.
+bool completes_sums(const WholeBatchNorms::Norm& norm, int micro_batch) {
+  const bool gives = !norm.seen_gradient[static_cast<std::size_t>(micro_batch)];
+  return norm.gradients_seen + (gives ? 1 : 0) == norm.micro_batches_seen;
+}
+
 // What the backward pass needs besides the saved tensors.
 struct Recorded {
   std::int64_t rows;  // that the statistics were computed from; 0: they do not depend on x
@@ -143,8 +160,8 @@ struct Recorded {
 };
 
 void backward(BackwardStep& step, const Recorded& recorded) {
-  const Tensor& dy = step.output_gradient();
-  const auto [x, mean, inv_std, scale, mask] = step.saved<5>();
+  auto [dy, addend] = step.take_output_gradients();  // two if y was used twice, and not with `fused`
+  auto [x, mean, inv_std, scale, mask] = step.saved<5>();
   const BatchNormChannels channels{mean, inv_std, scale};
   // The tensor for a gradient, or a temporary one, because some kernels write all gradients.
   const auto wanted_or_temporary = [&step](int input, const Tensor& like) {
@@ -157,12 +174,21 @@ void backward(BackwardStep& step, const Recorded& recorded) {
     fused_batch_norm_cuda->backward(dy, mask, x, channels, d_scale, d_bias, dx, d_residual);
     return;
   }
+  const bool waits = recorded.norm && !completes_sums(*recorded.norm, recorded.micro_batch);
+  // The residual's gradient is the masked one, so the first pass writes it and the second one reads no mask. Without a
+  // residual to write it would cost more than to mask twice.
+  const bool masks_for_residual = mask.defined() && step.wants(3) && !waits;
   const BatchNormKernels& kernels = batch_norm_kernels(dy.device());
-  kernels.reduce(dy, mask, x, channels, d_scale, d_bias);
+  const Tensor dz = addend.defined() || masks_for_residual ? Tensor::empty_like(dy) : Tensor();
+  kernels.reduce(dy, addend, mask, x, channels, d_scale, d_bias, Output(dz));
+  if (dz.defined()) {
+    dy = dz;  // the memory of both is free for dx
+    addend = mask = Tensor();
+  }
   BatchNormSums sums{.d_scale = d_scale, .d_bias = d_bias, .count = recorded.rows};
   if (recorded.norm) {
     add_gradients(*recorded.norm, recorded.micro_batch, d_scale, d_bias);
-    if (recorded.norm->gradients_seen < recorded.norm->micro_batches_seen) throw WholeBatchNorms::Waiting();
+    if (waits) throw WholeBatchNorms::Waiting();
     sums.d_scale = recorded.norm->sums.first;
     sums.d_bias = recorded.norm->sums.second;
   } else if (recorded.processes && step.wants(0)) {  // only dx depends on the rows of the others
@@ -171,15 +197,8 @@ void backward(BackwardStep& step, const Recorded& recorded) {
     sums.d_scale = all.first;
     sums.d_bias = all.second;
   }
-  const Output dx = step.wants(0) ? step.input_gradient(0) : Output();
-  Output d_residual;
-  if (step.wants(3)) {
-    if (mask.defined())
-      d_residual = step.input_gradient(3);
-    else
-      step.pass_gradient(3, dy);
-  }
-  kernels.apply_backward(dy, mask, x, channels, sums, dx, d_residual);
+  if (step.wants(0)) kernels.apply_backward(dy, mask, x, channels, sums, step.input_gradient(0), {});
+  step.pass_gradient(3, dy);
 }
 
 }  // namespace
@@ -220,9 +239,10 @@ Tensor batch_norm(const BatchNormArguments& a) {
                             .norm = norm,
                             .micro_batch = whole ? whole->micro_batch() : 0,
                             .processes = processes};
-    tape->record(batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
-                 {a.x, s.mean, s.inv_std, a.scale, mask},
-                 [recorded](BackwardStep& step) { backward(step, recorded); });
+    tape->record(
+        batch_norm_operation, {&a.x, &a.scale, &a.bias, &a.residual}, {&y},
+        {a.x, s.mean, s.inv_std, a.scale, mask}, [recorded](BackwardStep& step) { backward(step, recorded); },
+        fused ? Addition::by_tape : Addition::by_operation);
   }
   return y;
 }

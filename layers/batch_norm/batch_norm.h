@@ -33,14 +33,14 @@ struct Mode {
 inline constexpr Mode Mode::train{true, batch_norm_momentum}, Mode::evaluate{false, 0};
 
 struct BatchNormArguments {
-  Tensor x;         // [n, h, w, c]
-  Tensor scale;     // [c], f32 (f64 if x is f64)
-  Tensor bias;      // [c]
-  Tensor residual;  // [n, h, w, c], added before the ReLU; may be undefined
+  Tensor x;              // [n, h, w, c]
+  Tensor scale;          // [c], f32 (f64 if x is f64)
+  Tensor bias;           // [c]
+  Tensor residual = {};  // [n, h, w, c], added before the ReLU; may be undefined
   bool relu = false;
   Mode mode = Mode::train;
-  Tensor running_mean;      // [c]; updated in training if defined, read in evaluation
-  Tensor running_variance;  // [c]; unbiased
+  Tensor running_mean = {};      // [c]; updated in training if defined, read in evaluation
+  Tensor running_variance = {};  // [c]; unbiased
 };
 
 // Gradients flow to x, scale, bias and residual. Throws Error(usage) in training if there is only one value per

@@ -58,21 +58,22 @@ void for_tiles(std::int64_t begin, std::int64_t end, std::int64_t channels, Body
 
 // Two sums for each channel over all rows. pair(element, channel, first, second) adds the part of one element
 // or one vector. The sums are float inside a tile and double across tiles. The threads' sums are added in a
-// fixed order, so the result is the same in every run with the same number of threads.
+// fixed order, so the result is the same in every run with the same number of threads. before(begin, end) is called for
+// elements that are about to be added.
 struct ChannelSums {
   std::vector<double> first, second;
 
-  template <typename VectorPair, typename ScalarPair>
-  ChannelSums(Extent e, VectorPair vector_pair, ScalarPair scalar_pair)
+  template <typename Before, typename VectorPair, typename ScalarPair>
+  ChannelSums(Extent e, Before before, VectorPair vector_pair, ScalarPair scalar_pair)
       : first(static_cast<std::size_t>(e.channels)), second(first.size()) {
     const auto width = static_cast<std::size_t>(e.channels);
     std::vector<double> partial(2 * width * static_cast<std::size_t>(compute_threads()));
     for_row_ranges(e, [&](int range, std::int64_t begin, std::int64_t end) {
       double* mine = &partial[2 * width * static_cast<std::size_t>(range)];
       if (whole_vectors(e.channels))
-        add_vectors(begin, end, e.channels, mine, vector_pair);
+        add_vectors(begin, end, e.channels, mine, before, vector_pair);
       else
-        add_scalars(begin, end, e.channels, mine, scalar_pair);
+        add_scalars(begin, end, e.channels, mine, before, scalar_pair);
     });
     for (std::size_t at = 0; at < partial.size(); at += 2 * width)
       for (std::size_t c = 0; c < width; ++c) {
@@ -82,10 +83,11 @@ struct ChannelSums {
   }
 
  private:
-  template <typename VectorPair>
+  template <typename Before, typename VectorPair>
   static void add_vectors(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums,
-                          VectorPair pair) {
+                          Before before, VectorPair pair) {
     for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
+      if (c == 0) before(r0 * channels, r1 * channels);
       Vec8 a[2] = {broadcast8(0), broadcast8(0)},
            b[2] = {broadcast8(0), broadcast8(0)};  // two chains, so that additions overlap
       std::int64_t r = r0;
@@ -104,9 +106,10 @@ struct ChannelSums {
     });
   }
 
-  template <typename ScalarPair>
+  template <typename Before, typename ScalarPair>
   static void add_scalars(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums,
-                          ScalarPair pair) {
+                          Before before, ScalarPair pair) {
+    before(begin * channels, end * channels);
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::int64_t r = begin; r < end; ++r) {
         float a = 0, b = 0;
@@ -127,7 +130,7 @@ void statistics(const Tensor& x, Output mean, Output variance) {
   for (std::size_t c = 0; c < pivot.size(); ++c) pivot[c] = static_cast<float>(px[c]);
   const float* pp = pivot.data();
   const ChannelSums sums(
-      e,
+      e, [](std::int64_t, std::int64_t) {},
       [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& squares) {
         const Vec8 shifted = load8(px + at) - load8(pp + c);
         sum = sum + shifted;
@@ -223,27 +226,66 @@ void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& res
   });
 }
 
+// What makes dz of the incoming gradients.
 template <typename T>
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
-            Output d_scale, Output d_bias) {
+struct MaskArguments {
+  const T *dy, *addend;
+  const std::uint8_t* mask;
+  T* dz;
+};
+
+// Writes the elements from `begin` to `end`, of which `begin` is a multiple of 8.
+template <typename T, bool with_addend, bool with_mask>
+void write_dz(const MaskArguments<T> a, std::int64_t begin, std::int64_t end) {
+  std::int64_t at = begin;
+  for (; at + 8 <= end; at += 8) {
+    Vec8 dz = load8(a.dy + at);
+    if constexpr (with_addend) dz = dz + load8(a.addend + at);
+    if constexpr (with_mask) dz = keep_bits(a.mask[at / 8], dz);
+    store8(a.dz + at, dz);
+  }
+  for (; at < end; ++at) {
+    float dz = static_cast<float>(a.dy[at]);
+    if constexpr (with_addend) dz += static_cast<float>(a.addend[at]);
+    a.dz[at] = T(bit(a.mask, at) ? dz : 0.0f);
+  }
+}
+
+template <typename T>
+auto choose_write_dz(bool addend, bool mask) {
+  if (addend) return mask ? write_dz<T, true, true> : write_dz<T, true, false>;
+  return mask ? write_dz<T, false, true> : write_dz<T, false, false>;
+}
+
+template <typename T>
+void reduce(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+            const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
   const Extent e = extent_of(x);
-  const T* pd = dy.data<T>();
   const T* px = x.data<T>();
   const float* pmean = channels.mean.data<float>();
   const std::uint8_t* pm = mask.defined() ? mask.data<std::uint8_t>() : nullptr;
+  const MaskArguments<T> incoming{dy.data<T>(), addend.defined() ? addend.data<T>() : nullptr, pm,
+                                  dz.defined() ? dz.data<T>() : nullptr};
+  const auto write = choose_write_dz<T>(addend.defined(), mask.defined());
+  // The sums read what has just been written. A masked gradient needs no mask, except in front of an infinite x.
+  const T* pd = dz.defined() ? incoming.dz : incoming.dy;
+  const std::uint8_t* vector_mask = dz.defined() ? nullptr : pm;
   const ChannelSums sums(
       e,
+      [=](std::int64_t begin, std::int64_t end) {
+        if (incoming.dz) write(incoming, begin, end);
+      },
       [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& dot) {
-        Vec8 dz = load8(pd + at);
-        if (pm) dz = keep_bits(pm[at / 8], dz);
-        sum = sum + dz;
-        dot = multiply_add(dz, load8(px + at) - load8(pmean + c), dot);
+        Vec8 gradient = load8(pd + at);
+        if (vector_mask) gradient = keep_bits(vector_mask[at / 8], gradient);
+        sum = sum + gradient;
+        dot = multiply_add(gradient, load8(px + at) - load8(pmean + c), dot);
       },
       [=](std::int64_t at, std::int64_t c, float& sum, float& dot) {
         if (!bit(pm, at)) return;
-        const float dz = static_cast<float>(pd[at]);
-        sum += dz;
-        dot += dz * (static_cast<float>(px[at]) - pmean[c]);
+        const float gradient = static_cast<float>(pd[at]);
+        sum += gradient;
+        dot += gradient * (static_cast<float>(px[at]) - pmean[c]);
       });
   for (std::size_t c = 0; c < sums.first.size(); ++c) {
     d_bias.data<float>()[c] = static_cast<float>(sums.first[c]);
@@ -325,6 +367,13 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilo
                                          running_variance);
 }
 
+template <typename T>
+void statistics_and_finish(const Tensor& x, double epsilon, double momentum, std::int64_t count, Output mean,
+                           Output variance, Output inv_std, Output running_mean, Output running_variance) {
+  statistics<T>(x, mean, variance);
+  finish_statistics(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
+}
+
 void merge(const Tensor& other_mean, const Tensor& other_variance, double share, Output mean, Output variance) {
   batch_norm_reference.merge(other_mean, other_variance, share, mean, variance);
 }
@@ -344,10 +393,10 @@ const BatchNormKernels batch_norm_cpu = {
       dispatch_cpu("batch_norm", x.dtype(),
                    [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
     },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels, Output d_scale,
-       Output d_bias) {
+    [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+       const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
       dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { reduce<T>(dy, mask, x, channels, d_scale, d_bias); });
+                   [&]<typename T>(T) { reduce<T>(dy, addend, mask, x, channels, d_scale, d_bias, dz); });
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
        const BatchNormSums& sums, Output dx, Output d_residual) {
@@ -355,6 +404,13 @@ const BatchNormKernels batch_norm_cpu = {
                    [&]<typename T>(T) { apply_backward<T>(dy, mask, x, channels, sums, dx, d_residual); });
     },
     finish_statistics,
+    [](const Tensor& x, double epsilon, double momentum, std::int64_t count, Output mean, Output variance,
+       Output inv_std, Output running_mean, Output running_variance) {
+      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) {
+        statistics_and_finish<T>(x, epsilon, momentum, count, mean, variance, inv_std, running_mean,
+                                 running_variance);
+      });
+    },
     merge,
     merge_all,
 };

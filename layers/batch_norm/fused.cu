@@ -33,11 +33,14 @@ float time_of_separate_kernels(const cudnn::BatchNormKey& key) {
   const BatchNormChannels channels{mean, inv_std, scale, bias};
   const std::int64_t rows = images.numel() / key.c;
   const auto both = [&] {
-    kernels.statistics(x, Output(mean), Output(variance));
-    kernels.finish_statistics(mean, variance, batch_norm_epsilon, 0, rows, Output(inv_std), {}, {});
+    kernels.statistics_and_finish(x, batch_norm_epsilon, 0, rows, Output(mean), Output(variance),
+                                  Output(inv_std), {}, {});
     kernels.apply(x, channels, residual, key.relu, Output(mask), Output(y));
-    kernels.reduce(dy, mask, x, channels, Output(d_scale), Output(d_bias));
-    kernels.apply_backward(dy, mask, x, channels, {d_scale, d_bias, rows}, Output(dx), Output(d_residual));
+    // With a residual the first pass writes the masked gradient, and the second reads it.
+    const Tensor dz = key.relu ? d_residual : Tensor();
+    kernels.reduce(dy, {}, mask, x, channels, Output(d_scale), Output(d_bias), Output(dz));
+    kernels.apply_backward(dz.defined() ? dz : dy, dz.defined() ? Tensor() : mask, x, channels,
+                           {d_scale, d_bias, rows}, Output(dx), {});
   };
   both();
   return cuda::time_on_gpu(both);

@@ -26,10 +26,9 @@ void invert(const Tensor& mask, Output inverted) {
 void forward(const Tensor& x, const Tensor& scale, const Tensor& bias, const Tensor& residual, Output mask,
              Output mean, Output variance, Output y) {
   const BatchNormKernels& separate = *batch_norm_cuda;
-  separate.statistics(x, mean, variance);
   const Tensor inv_std = Tensor::empty_like(mean);
-  separate.finish_statistics(mean, variance, batch_norm_epsilon, 0, x.numel() / mean.numel(), Output(inv_std),
-                             {}, {});
+  separate.statistics_and_finish(x, batch_norm_epsilon, 0, x.numel() / mean.numel(), mean, variance,
+                                 Output(inv_std), {}, {});
   separate.apply(x, {mean, inv_std, scale, bias}, residual, mask.defined(), mask, y);
   if (mask.defined()) invert(mask, mask);
 }
@@ -42,7 +41,7 @@ void backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const Batch
     own = Tensor::empty_like(mask);
     invert(mask, Output(own));
   }
-  separate.reduce(dy, own, x, channels, d_scale, d_bias);
+  separate.reduce(dy, {}, own, x, channels, d_scale, d_bias, {});
   separate.apply_backward(dy, own, x, channels, {d_scale, d_bias, x.numel() / d_scale.numel()}, dx, d_residual);
 }
 

@@ -32,10 +32,12 @@ struct BatchNormKernels {
   void (*apply)(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu,
                 Output mask, Output y);
 
-  // With dz = dy where the mask passes it and 0 elsewhere, and x^ = (x - mean) * inv_std: d_bias[c] = sum of
-  // dz, d_scale[c] = sum of dz * x^, both over the rows.
-  void (*reduce)(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
-                 Output d_scale, Output d_bias);
+  // The incoming gradient is dy + addend, rounded to the type of dy; `addend` is undefined if there is only one. With
+  // dz = the incoming gradient where the mask passes it and 0 elsewhere, and x^ = (x - mean) * inv_std: d_bias[c] = sum
+  // of dz, d_scale[c] = sum of dz * x^, both over the rows. `dz` is written if it is defined, which it must be if
+  // `addend` is. Then apply_backward is given dz as dy and no mask. dz overlaps no other tensor.
+  void (*reduce)(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+                 const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz);
 
   // dx = scale * inv_std * (dz - (d_bias + x^ * d_scale) / count), or scale * inv_std * dz if count is 0 (the
   // statistics were constants). d_residual = dz if it is defined. `dx` may be undefined.
@@ -48,6 +50,12 @@ struct BatchNormKernels {
   // / (count - 1).
   void (*finish_statistics)(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
                             std::int64_t count, Output inv_std, Output running_mean, Output running_variance);
+
+  // statistics() and finish_statistics() in one call, for norms that share their statistics with nobody: on a GPU one
+  // kernel instead of three.
+  void (*statistics_and_finish)(const Tensor& x, double epsilon, double momentum, std::int64_t count,
+                                Output mean, Output variance, Output inv_std, Output running_mean,
+                                Output running_variance);
 
   // Merges two sets of rows: mean and variance become those of their own rows and the other's rows together.
   // `share` is the other's fraction of all rows.

@@ -12,18 +12,17 @@ const WorkKind statistics_kind("batch_norm.statistics"), apply_kind("batch_norm.
     reduce_kind("batch_norm.reduce"), backward_kind("batch_norm.backward"),
     channels_kind("batch_norm.channels");
 
-// The memory for the partial sums that the blocks leave to the kernel that adds them up: two doubles for each
+// The memory for the partial sums that the blocks leave to the last one of them, which adds them up: two doubles for each
 // channel of a block, which has at most 256 channels (rows.cuh), for one wave of blocks on an H200.
 std::int64_t partial_sums(const Tensor& x) {
-  constexpr std::int64_t blocks = 528, channels_of_block = 256, bytes = 2 * sizeof(double);
+  constexpr std::int64_t blocks = 396, channels_of_block = 256, bytes = 2 * sizeof(double);
   return bytes * std::min(blocks * std::min(x.shape().back(), channels_of_block), x.numel());
 }
 
-// A sum over the rows reads `x` and `read` bytes more.
-void sum_over_rows(const WorkKind& kind, const Tensor& x, std::int64_t read, std::int64_t result) {
+// A sum over the rows of `x`, which the last blocks of the same kernel finish.
+void sum_over_rows(const WorkKind& kind, const Tensor& x, std::int64_t read, std::int64_t written) {
   const std::int64_t partial = partial_sums(x);
-  record_work(kind, {.read = read, .written = partial});
-  record_work(channels_kind, {.read = partial, .written = result});
+  record_work(kind, {.read = read + partial, .written = written + partial});
 }
 
 void statistics(const Tensor& x, Output mean, Output variance) {
@@ -37,10 +36,10 @@ void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& res
                .written = bytes_of({mask, y})});
 }
 
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
-            Output d_scale, Output d_bias) {
-  sum_over_rows(reduce_kind, x, bytes_of({dy, mask, x, channels.mean, channels.inv_std}),
-                bytes_of({d_scale, d_bias}));
+void reduce(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+            const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
+  sum_over_rows(reduce_kind, x, bytes_of({dy, addend, mask, x, channels.mean, channels.inv_std}),
+                bytes_of({dz, d_scale, d_bias}));
 }
 
 // With constant statistics (count 0) x is not read.
@@ -58,6 +57,12 @@ void finish_statistics(const Tensor& mean, const Tensor& variance, double, doubl
                               .written = bytes_of({inv_std, running_mean, running_variance})});
 }
 
+void statistics_and_finish(const Tensor& x, double, double, std::int64_t, Output mean, Output variance,
+                           Output inv_std, Output running_mean, Output running_variance) {
+  sum_over_rows(statistics_kind, x, bytes_of({x, running_mean, running_variance}),
+                bytes_of({mean, variance, inv_std, running_mean, running_variance}));
+}
+
 void merge(const Tensor& other_mean, const Tensor& other_variance, double, Output mean, Output variance) {
   record_work(channels_kind, {.read = bytes_of({other_mean, other_variance, mean, variance}),
                               .written = bytes_of({mean, variance})});
@@ -69,7 +74,7 @@ void merge_all(const Tensor& parts, Output mean, Output variance) {
 
 }  // namespace
 
-const BatchNormKernels batch_norm_plan = {statistics,        apply, reduce,   apply_backward,
-                                          finish_statistics, merge, merge_all};
+const BatchNormKernels batch_norm_plan = {
+    statistics, apply, reduce, apply_backward, finish_statistics, statistics_and_finish, merge, merge_all};
 
 }  // namespace kindred

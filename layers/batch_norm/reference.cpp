@@ -53,17 +53,20 @@ void apply(const Tensor& x, const BatchNormChannels& channels, const Tensor& res
 }
 
 template <typename T>
-void reduce(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
-            Output d_scale, Output d_bias) {
+void reduce(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+            const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
   const auto [rows, width] = extent_of(x);
   for (std::int64_t c = 0; c < width; ++c) {
     double sum = 0, dot = 0;
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t e = r * width + c;
-      if (!passes(mask, e)) continue;
-      const double dz = dy.data<T>()[e];
-      sum += dz;
-      dot += dz * (x.data<T>()[e] - channels.mean.data<T>()[c]) * channels.inv_std.data<T>()[c];
+      const T incoming = addend.defined() ? dy.data<T>()[e] + addend.data<T>()[e] : dy.data<T>()[e];
+      const bool pass = passes(mask, e);
+      if (dz.defined()) dz.data<T>()[e] = pass ? incoming : T{0};
+      if (!pass) continue;
+      const double g = incoming;
+      sum += g;
+      dot += g * (x.data<T>()[e] - channels.mean.data<T>()[c]) * channels.inv_std.data<T>()[c];
     }
     d_bias.data<T>()[c] = static_cast<T>(sum);
     d_scale.data<T>()[c] = static_cast<T>(dot);
@@ -135,10 +138,10 @@ const BatchNormKernels batch_norm_reference = {
       dispatch_reference("batch_norm", x.dtype(),
                          [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
     },
-    [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels, Output d_scale,
-       Output d_bias) {
+    [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+       const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
       dispatch_reference("batch_norm", x.dtype(),
-                         [&]<typename T>(T) { reduce<T>(dy, mask, x, channels, d_scale, d_bias); });
+                         [&]<typename T>(T) { reduce<T>(dy, addend, mask, x, channels, d_scale, d_bias, dz); });
     },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
        const BatchNormSums& sums, Output dx, Output d_residual) {
@@ -149,6 +152,13 @@ const BatchNormKernels batch_norm_reference = {
     [](const Tensor& mean, const Tensor& variance, double epsilon, double momentum, std::int64_t count,
        Output inv_std, Output running_mean, Output running_variance) {
       dispatch_reference("batch_norm", mean.dtype(), [&]<typename T>(T) {
+        finish_statistics<T>(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
+      });
+    },
+    [](const Tensor& x, double epsilon, double momentum, std::int64_t count, Output mean, Output variance,
+       Output inv_std, Output running_mean, Output running_variance) {
+      dispatch_reference("batch_norm", x.dtype(), [&]<typename T>(T) {
+        statistics<T>(x, mean, variance);
         finish_statistics<T>(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
       });
     },

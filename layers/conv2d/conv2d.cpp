@@ -10,8 +10,14 @@ namespace {
 
 const Operation conv2d_operation("conv2d");
 
+// Of x and the filters. A GPU's x may have the zeros that it is padded with anyway.
+bool channels_fit(const Tensor& x, const Tensor& filters) {
+  const std::int64_t channels = filters.dim(3);
+  return x.dim(3) == channels || (is_for_cuda(x.device()) && x.dim(3) == channels_on_cuda(channels, x.dtype()));
+}
+
 ConvShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& options) {
-  check(x.shape().rank() == 4 && filters.shape().rank() == 4 && x.dim(3) == filters.dim(3), ExitCode::internal,
+  check(x.shape().rank() == 4 && filters.shape().rank() == 4 && channels_fit(x, filters), ExitCode::internal,
         "conv2d: x has the shape {} and the filters {}; expected [n, h, w, c] and [k, kh, kw, c]", x.shape(),
         filters.shape());
   check(x.dtype() == filters.dtype(), ExitCode::internal, "conv2d: x is {} and the filters are {}",
@@ -20,7 +26,7 @@ ConvShape shape_of(const Tensor& x, const Tensor& filters, const Conv2dOptions& 
   ConvShape s{.n = x.dim(0),
               .h = x.dim(1),
               .w = x.dim(2),
-              .c = x.dim(3),
+              .c = filters.dim(3),
               .k = filters.dim(0),
               .kh = filters.dim(1),
               .kw = filters.dim(2),
@@ -55,9 +61,19 @@ Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& optio
       const auto [images, weights] = step.saved<2>();
       const Tensor& dy = step.output_gradient();
       const Conv2dKernels& kernels = conv2d_kernels(dy.device());
-      if (step.wants(1)) kernels.backward_weight(shape, images, dy, step.input_gradient(1));
+      if (step.wants(1)) {
+        Tensor narrow;
+        if (kernels.narrow_backward_weight && weights.gradient_dtype() == DType::f32)
+          narrow = kernels.narrow_backward_weight(shape, images, dy);
+        if (narrow.defined())
+          step.pass_narrow_gradient(1, narrow, kernels.widen);
+        else
+          kernels.backward_weight(shape, images, dy, step.input_gradient(1));
+      }
       if (step.wants(0)) {
-        const Tensor addend = step.take_addend(0);
+        // An addition that costs a pass over memory is left to the batch norm that made x: it adds where it reads.
+        const bool adds_freely = kernels.adds_freely && kernels.adds_freely(shape, dy.dtype());
+        const Tensor addend = adds_freely || !step.is_added_by_maker(0) ? step.take_addend(0) : Tensor();
         kernels.backward_data(shape, dy, weights, addend, step.input_gradient(0));
       }
     });

@@ -14,7 +14,8 @@ struct Conv2dOptions {
 };
 
 // x[n, h, w, c], filters[k, kh, kw, c] of the same type -> [n, out_h, out_w, k], out = (in + 2 padding -
-// kernel) / stride + 1. Throws Error(usage) if the window is larger than the padded image.
+// kernel) / stride + 1. Throws Error(usage) if the window is larger than the padded image. On a GPU x may have more channels
+// than the filters, up to the number that it computes with (normalize_images); they must be zero.
 Tensor conv2d(const Tensor& x, const Tensor& filters, const Conv2dOptions& options);
 
 // How the filters are initialized.

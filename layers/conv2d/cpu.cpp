@@ -77,6 +77,13 @@ void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const 
   }
 }
 
+// oneDNN's data gradient has no addend. A sum in f32 copies of bf16 stays there, because it is rounded only once.
+bool adds_freely(const ConvShape& s, DType dtype) {
+  if (computes_in_f32(dtype)) return true;
+  const Engine engine = engine_for(ConvPass::backward_data, s, dtype);
+  return engine != Engine::onednn_winograd && engine != Engine::onednn_direct;
+}
+
 // With two threads, oneDNN 2.6's kernel for AVX2 sometimes gives wrong results if the channels do not fill a
 // vector (3 channels, 4 filters, stride 2). No ResNet has such a layer.
 bool is_odd_product(const ConvShape& s) {
@@ -130,18 +137,21 @@ void plan_workspace(ConvPass pass, const ConvShape& s, DType dtype, DType weight
 
 }  // namespace
 
-const Conv2dKernels conv2d_cpu = {forward, backward_data, backward_weight};
+const Conv2dKernels conv2d_cpu = {.forward = forward,
+                                  .backward_data = backward_data,
+                                  .backward_weight = backward_weight,
+                                  .adds_freely = adds_freely};
 
 const Conv2dKernels conv2d_plan_cpu = {
-    [](const ConvShape& shape, const Tensor& x, const Tensor& w, Output) {
-      plan_workspace(ConvPass::forward, shape, x.dtype(), w.dtype());
-    },
-    [](const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor&, Output) {
-      plan_workspace(ConvPass::backward_data, shape, dy.dtype(), w.dtype());
-    },
-    [](const ConvShape& shape, const Tensor& x, const Tensor&, Output dw) {
-      plan_workspace(ConvPass::backward_weight, shape, x.dtype(), dw.dtype());
-    },
+    .forward = [](const ConvShape& shape, const Tensor& x, const Tensor& w,
+                  Output) { plan_workspace(ConvPass::forward, shape, x.dtype(), w.dtype()); },
+    .backward_data = [](const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor&,
+                        Output) { plan_workspace(ConvPass::backward_data, shape, dy.dtype(), w.dtype()); },
+    .backward_weight =
+        [](const ConvShape& shape, const Tensor& x, const Tensor&, Output dw) {
+          plan_workspace(ConvPass::backward_weight, shape, x.dtype(), dw.dtype());
+        },
+    .adds_freely = adds_freely,
 };
 
 }  // namespace kindred

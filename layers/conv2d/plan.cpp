@@ -67,23 +67,41 @@ void backward_data(const ConvShape& s, const Tensor& dy, const Tensor& w, const 
   if (addend.defined()) add(dx, addend, dx);
 }
 
-// No engine writes f32 gradients of 16-bit images, so they are converted.
-void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Output dw) {
+void write_filters(const ConvShape& s, const Tensor& x, const Tensor& dy, const Tensor& dw) {
   const Tensor wide_x = padded(x);
   take_workspace();
-  const bool converts = x.dtype() != dw.dtype();
-  const std::int64_t written =
-      converts ? s.k * s.kh * s.kw * wide_x.dim(3) * static_cast<std::int64_t>(size_of(x.dtype()))
-               : bytes_of({dw});
   record_work(kind_of(filter_kinds, s), {.read = bytes_seen(s, wide_x) + bytes_of({dy}),
-                                         .written = written,
+                                         .written = bytes_of({dw}),
                                          .operations = operations(s),
                                          .factors = x.dtype()});
-  if (converts) record_work(repack_kind, {.read = written, .written = bytes_of({dw})});
+}
+
+void widen(std::span<const Widening> all) {
+  Work work;
+  for (const Widening& each : all) {
+    work.read += bytes_of({each.from}) + (each.adds ? bytes_of({each.to}) : 0);
+    work.written += bytes_of({each.to});
+  }
+  work.launches = static_cast<int>((all.size() + most_widenings - 1) / most_widenings);
+  record_work(repack_kind, work);
+}
+
+// No engine writes f32 gradients of 16-bit images, so these are converted.
+Tensor narrow_backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy) {
+  if (x.dtype() == DType::f32) return {};
+  const Tensor dw = Tensor::empty({s.k, s.kh, s.kw, channels_on_cuda(s.c, x.dtype())}, x.dtype(), Device::plan);
+  write_filters(s, x, dy, dw);
+  return dw;
+}
+
+void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Output dw) {
+  if (x.dtype() == dw.dtype()) return write_filters(s, x, dy, dw);
+  const std::vector<Widening> gradient = {{narrow_backward_weight(s, x, dy), dw}};
+  widen(gradient);
 }
 
 }  // namespace
 
-const Conv2dKernels conv2d_plan = {forward, backward_data, backward_weight};
+const Conv2dKernels conv2d_plan = {forward, backward_data, backward_weight, narrow_backward_weight, widen};
 
 }  // namespace kindred

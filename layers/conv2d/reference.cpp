@@ -60,21 +60,25 @@ void backward_weight(const ConvShape& s, const T* x, const T* dy, T* dw) {
 }  // namespace
 
 const Conv2dKernels conv2d_reference = {
-    [](const ConvShape& shape, const Tensor& x, const Tensor& w, Output y) {
-      dispatch_reference("conv2d", x.dtype(),
-                         [&]<typename T>(T) { forward<T>(shape, x.data<T>(), w.data<T>(), y.data<T>()); });
-    },
-    [](const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
-      dispatch_reference("conv2d", dy.dtype(), [&]<typename T>(T) {
-        backward_data<T>(shape, dy.data<T>(), w.data<T>(), addend.defined() ? addend.data<T>() : nullptr,
-                         dx.data<T>());
-      });
-    },
-    [](const ConvShape& shape, const Tensor& x, const Tensor& dy, Output dw) {
-      dispatch_reference("conv2d", x.dtype(), [&]<typename T>(T) {
-        backward_weight<T>(shape, x.data<T>(), dy.data<T>(), dw.data<T>());
-      });
-    },
+    .forward =
+        [](const ConvShape& shape, const Tensor& x, const Tensor& w, Output y) {
+          dispatch_reference("conv2d", x.dtype(),
+                             [&]<typename T>(T) { forward<T>(shape, x.data<T>(), w.data<T>(), y.data<T>()); });
+        },
+    .backward_data =
+        [](const ConvShape& shape, const Tensor& dy, const Tensor& w, const Tensor& addend, Output dx) {
+          dispatch_reference("conv2d", dy.dtype(), [&]<typename T>(T) {
+            backward_data<T>(shape, dy.data<T>(), w.data<T>(), addend.defined() ? addend.data<T>() : nullptr,
+                             dx.data<T>());
+          });
+        },
+    .backward_weight =
+        [](const ConvShape& shape, const Tensor& x, const Tensor& dy, Output dw) {
+          dispatch_reference("conv2d", x.dtype(), [&]<typename T>(T) {
+            backward_weight<T>(shape, x.data<T>(), dy.data<T>(), dw.data<T>());
+          });
+        },
+    .adds_freely = [](const ConvShape&, DType) { return true; },
 };
 
 }  // namespace kindred

@@ -4,6 +4,7 @@
 #include <kindred/engine/tensor.h>
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 
 namespace kindred {
@@ -23,7 +24,12 @@ inline constexpr PixelStatistics cifar100_pixels{{0.5071f, 0.4867f, 0.4408f}, {0
 // `name` is imagenet, cifar10 or cifar100. Throws Error(usage) for any other name.
 const PixelStatistics& pixel_statistics(std::string_view name);
 
-// images u8 [n, h, w, 3] -> [n, h, w, 3] in `dtype`, on the images' device.
+// The channels of the images that a network is given: 3. On a GPU and in 16 bits there are zeros after them, up to the
+// number of channels that its convolutions compute with, so that the first layer needs no padded copy. The same on the
+// device `plan` for a GPU.
+std::int64_t input_channels(Device device, DType dtype);
+
+// images u8 [n, h, w, 3] -> [n, h, w, input_channels] in `dtype`, on the images' device.
 Tensor normalize_images(const Tensor& images, const PixelStatistics& statistics, DType dtype);
 
 }  // namespace kindred

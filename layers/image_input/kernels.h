@@ -6,7 +6,8 @@
 namespace kindred {
 
 struct ImageInputKernels {
-  // y[n, h, w, 3] = (images / 255 - mean) / deviation; images are u8 of the same shape.
+  // y[n, h, w, c] = (images / 255 - mean) / deviation in the first three channels, and zero in the others; images are
+  // u8 [n, h, w, 3]. c is 3; on cuda also 8, in 16 bits.
   void (*normalize)(const Tensor& images, const PixelStatistics& statistics, Output y);
 };
 extern const ImageInputKernels image_input_reference;    // f32, f64

@@ -5,10 +5,23 @@
 #include <kindred/layers/pooling/kernels.h>
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 namespace kindred {
 namespace {
+
+// A divisor that is known before the launch. Channels come in powers of two, nearly always, and a shift takes two
+// instructions where a division takes twenty.
+struct Divisor {
+  int value, shift;  // value == 1 << shift, or shift is -1
+  explicit Divisor(int number)
+      : value(number),
+        shift(std::has_single_bit(static_cast<unsigned>(number))
+                  ? std::countr_zero(static_cast<unsigned>(number))
+                  : -1) {}
+  __device__ int quotient(int dividend) const { return shift >= 0 ? dividend >> shift : dividend / value; }
+};
 
 // The extents of the images and the window, in 32 bits, because a GPU divides 32-bit numbers several times
 // faster than 64-bit ones.
@@ -16,55 +29,104 @@ struct Geometry {
   int height, width, channels;  // of x and dx
   int out_height, out_width;    // of y and dy
   int kernel, stride, pad;
+  Divisor packs;  // of a pixel
 };
 
-Geometry geometry_of(const Shape& x, const Shape& y, const Window& window) {
+Geometry geometry_of(const Shape& x, const Shape& y, const Window& window, int pack) {
   const auto narrow = [](std::int64_t value) { return static_cast<int>(value); };
-  return {narrow(x[1]), narrow(x[2]),          narrow(x[3]),          narrow(y[1]),
-          narrow(y[2]), narrow(window.kernel), narrow(window.stride), narrow(window.pad)};
+  return {narrow(x[1]),          narrow(x[2]),       narrow(x[3]),
+          narrow(y[1]),          narrow(y[2]),       narrow(window.kernel),
+          narrow(window.stride), narrow(window.pad), Divisor(narrow(x[3]) / pack)};
 }
 
-constexpr int row_threads = 256;
+// ResNet's window, of 3 x 3 pixels and stride 2, for which there are kernels without loops over the window.
+bool is_usual(const Window& window) {
+  return window.kernel == 3 && window.stride == 2;
+}
 
-// One block for each row of y. `pack` is the number of channels that a thread processes.
-template <typename T, int pack>
-__global__ void max_forward_kernel(const T* x, T* y, std::uint8_t* argmax, Geometry g) {
+constexpr int most_row_threads = 256;
+
+// The threads of a block that processes `items` in turns: whole warps, and as many in the last turn as in the others.
+// 448 items (56 pixels of 64 channels in 16 bits) take two turns of 224 threads.
+int row_threads(std::int64_t items) {
+  const std::int64_t turns = (items + most_row_threads - 1) / most_row_threads;
+  return static_cast<int>(((items + turns - 1) / turns + cuda::warp - 1) / cuda::warp * cuda::warp);
+}
+
+// The largest values so far of `pack` channels, and where they are in the window.
+template <int pack>
+struct Largest {
+  float value[pack];
+  int place[pack];
+
+  __device__ explicit Largest(int first_place) {
+#pragma unroll
+    for (int k = 0; k < pack; ++k) {
+      value[k] = -std::numeric_limits<float>::infinity();
+      place[k] = first_place;
+    }
+  }
+  // Of a window whose first pixel is there.
+  template <typename T>
+  __device__ void begin(const cuda::Pack<T, pack>& values) {
+#pragma unroll
+    for (int k = 0; k < pack; ++k) {
+      value[k] = values.element[k];
+      place[k] = 0;
+    }
+  }
+  template <typename T>
+  __device__ void take(const cuda::Pack<T, pack>& values, int here) {
+#pragma unroll
+    for (int k = 0; k < pack; ++k) {
+      const float candidate = values.element[k];
+      if (candidate > value[k] || candidate != candidate) {  // the second test finds a NaN
+        value[k] = candidate;
+        place[k] = here;
+      }
+    }
+  }
+};
+
+// One block for each row of y. `pack` is the number of channels that a thread processes. With `usual`, windows that lie
+// inside the image are read by nine loads before the first comparison. The others, at an edge, take the loops.
+template <typename T, int pack, bool usual>
+__global__ void __launch_bounds__(most_row_threads)
+    max_forward_kernel(const T* x, T* y, std::uint8_t* argmax, Geometry g) {
   const int row = static_cast<int>(blockIdx.x);
   const int top = row % g.out_height * g.stride - g.pad;
   const int first_h = std::max(0, -top), last_h = std::min(g.kernel, g.height - top);
   const T* image = x + std::int64_t{row / g.out_height} * g.height * g.width * g.channels;
-  const int packs = g.channels / pack;
-  for (int item = static_cast<int>(threadIdx.x); item < g.out_width * packs; item += row_threads) {
-    const int channel = item % packs * pack;
-    const int left = item / packs * g.stride - g.pad;
+  const int items = g.out_width * g.packs.value;
+  for (int item = static_cast<int>(threadIdx.x); item < items; item += static_cast<int>(blockDim.x)) {
+    const int column = g.packs.quotient(item);
+    const int channel = (item - column * g.packs.value) * pack;
+    const int left = column * g.stride - g.pad;
     const int first_w = std::max(0, -left), last_w = std::min(g.kernel, g.width - left);
-    float best[pack];
-    int place[pack];
-    for (int k = 0; k < pack; ++k) {
-      best[k] = -std::numeric_limits<float>::infinity();
-      place[k] = first_h * g.kernel + first_w;
-    }
-    for (int h = first_h; h < last_h; ++h)
-      for (int w = first_w; w < last_w; ++w) {
-        const std::int64_t pixel = std::int64_t{top + h} * g.width + left + w;
-        const auto values = cuda::load<pack>(image + pixel * g.channels + channel);
+    const auto pixel = [&](int h, int w) {
+      return cuda::load<pack>(image + (std::int64_t{top + h} * g.width + left + w) * g.channels + channel);
+    };
+    Largest<pack> largest(first_h * g.kernel + first_w);
+    if (usual && last_h - first_h == 3 && last_w - first_w == 3) {
+      cuda::Pack<T, pack> values[9];
 #pragma unroll
-        for (int k = 0; k < pack; ++k) {
-          const float value = values.element[k];
-          if (value > best[k] || value != value) {  // the second test finds a NaN
-            best[k] = value;
-            place[k] = h * g.kernel + w;
-          }
-        }
-      }
-    cuda::Pack<T, pack> largest;
-    cuda::Pack<std::uint8_t, pack> places;
-    for (int k = 0; k < pack; ++k) {
-      largest.element[k] = T(best[k]);
-      places.element[k] = static_cast<std::uint8_t>(place[k]);
+      for (int at = 0; at < 9; ++at) values[at] = pixel(at / 3, at % 3);
+      largest.begin(values[0]);
+#pragma unroll
+      for (int at = 1; at < 9; ++at) largest.take(values[at], at);
+    } else {
+      for (int h = first_h; h < last_h; ++h)
+        for (int w = first_w; w < last_w; ++w) largest.take(pixel(h, w), h * g.kernel + w);
     }
-    const std::int64_t at = (std::int64_t{row} * g.out_width * packs + item) * pack;
-    cuda::store(y + at, largest);
+    cuda::Pack<T, pack> values;
+    cuda::Pack<std::uint8_t, pack> places;
+#pragma unroll
+    for (int k = 0; k < pack; ++k) {
+      values.element[k] = T(largest.value[k]);
+      places.element[k] = static_cast<std::uint8_t>(largest.place[k]);
+    }
+    const std::int64_t at = (std::int64_t{row} * items + item) * pack;
+    cuda::store(y + at, values);
     cuda::store(argmax + at, places);
   }
 }
@@ -76,10 +138,11 @@ __global__ void max_backward_kernel(const std::uint8_t* argmax, const T* dy, T* 
   const int row = static_cast<int>(blockIdx.x);
   const std::int64_t first_out_row = std::int64_t{row / g.height} * g.out_height;  // of the same image
   const int padded_h = row % g.height + g.pad;
-  const int packs = g.channels / pack;
-  for (int item = static_cast<int>(threadIdx.x); item < g.width * packs; item += row_threads) {
-    const int channel = item % packs * pack;
-    const int padded_w = item / packs + g.pad;
+  const int items = g.width * g.packs.value;
+  for (int item = static_cast<int>(threadIdx.x); item < items; item += static_cast<int>(blockDim.x)) {
+    const int column = g.packs.quotient(item);
+    const int channel = (item - column * g.packs.value) * pack;
+    const int padded_w = column + g.pad;
     float sum[pack] = {};
     for (int kh = padded_h % g.stride, oh = padded_h / g.stride; kh < g.kernel && oh >= 0;
          kh += g.stride, --oh) {
@@ -97,7 +160,63 @@ __global__ void max_backward_kernel(const std::uint8_t* argmax, const T* dy, T* 
     }
     cuda::Pack<T, pack> result;
     for (int k = 0; k < pack; ++k) result.element[k] = T(sum[k]);
-    cuda::store(dx + (std::int64_t{row} * g.width * packs + item) * pack, result);
+    cuda::store(dx + (std::int64_t{row} * items + item) * pack, result);
+  }
+}
+
+// The usual window. Counted with the padding, pixels 2a and 2a + 1 of an axis are covered by windows a and a - 1 alone:
+//
+//   pixel 2a      is the first of window a and the last of window a - 1
+//   pixel 2a + 1  is the middle one of window a
+//
+// So a thread takes a square of 2 x 2 pixels. It reads four gradients with their places, all before the first use, where
+// four threads of the general kernel read nine, and no thread of a warp waits for others that have more windows. Sums
+// have the order of the general kernel. One block for each row of squares.
+template <typename T, int pack>
+__global__ void __launch_bounds__(most_row_threads)
+    max_backward_usual_kernel(const std::uint8_t* argmax, const T* dy, T* dx, int square_rows, Geometry g) {
+  const int row = static_cast<int>(blockIdx.x), image = row / square_rows, a = row % square_rows;
+  const int items = (g.width + g.pad + 1) / 2 * g.packs.value;
+  for (int item = static_cast<int>(threadIdx.x); item < items; item += static_cast<int>(blockDim.x)) {
+    const int b = g.packs.quotient(item);
+    const int channel = (item - b * g.packs.value) * pack;
+    cuda::Pack<T, pack> gradient[2][2];  // of windows a and a - 1, b and b - 1
+    cuda::Pack<std::uint8_t, pack> places[2][2];
+#pragma unroll
+    for (int window = 0; window < 4; ++window) {
+      const int oh = a - window / 2, ow = b - window % 2;
+      const bool exists = oh >= 0 && oh < g.out_height && ow >= 0 && ow < g.out_width;
+      auto& found = places[window / 2][window % 2];
+      if (exists) {
+        const std::int64_t at =
+            ((std::int64_t{image} * g.out_height + oh) * g.out_width + ow) * g.channels + channel;
+        gradient[window / 2][window % 2] = cuda::load<pack>(dy + at);
+        found = cuda::load<pack>(argmax + at);
+      } else {
+        gradient[window / 2][window % 2] = {};
+#pragma unroll
+        for (int k = 0; k < pack; ++k) found.element[k] = 255;  // no place of a window
+      }
+    }
+#pragma unroll
+    for (int pixel = 0; pixel < 4; ++pixel) {
+      const int odd_h = pixel / 2, odd_w = pixel % 2;
+      float sum[pack] = {};
+#pragma unroll
+      for (int i = 0; i < 2 - odd_h; ++i)
+#pragma unroll
+        for (int j = 0; j < 2 - odd_w; ++j)
+#pragma unroll
+          for (int k = 0; k < pack; ++k)
+            if (places[i][j].element[k] == (odd_h + 2 * i) * 3 + odd_w + 2 * j)
+              sum[k] += static_cast<float>(gradient[i][j].element[k]);
+      const int h = 2 * a + odd_h - g.pad, w = 2 * b + odd_w - g.pad;
+      if (h < 0 || h >= g.height || w < 0 || w >= g.width) continue;
+      cuda::Pack<T, pack> result;
+#pragma unroll
+      for (int k = 0; k < pack; ++k) result.element[k] = T(sum[k]);
+      cuda::store(dx + ((std::int64_t{image} * g.height + h) * g.width + w) * g.channels + channel, result);
+    }
   }
 }
 
@@ -141,30 +260,38 @@ bool whole_packs(std::int64_t channels) {
 
 void max_forward(const Tensor& x, const Window& window, Output y, Output argmax) {
   if (y.numel() == 0) return;
-  const Geometry geometry = geometry_of(x.shape(), y.shape(), window);
   cuda::dispatch_cuda("max_pool2d", x.dtype(), [&]<typename T>(T) {
     const T* input = x.data<T>();
     T* output = y.data<T>();
     auto* places = argmax.data<std::uint8_t>();
     const bool full = whole_packs<T>(x.dim(3)) && cuda::packs_fit<T>(input, output, places);
     cuda::with_width<T>(full, [&]<int pack>() {
-      cuda::launch(max_forward_kernel<T, pack>, cuda::blocks_for(y.dim(0) * y.dim(1), 1), row_threads, input,
-                   output, places, geometry);
+      const Geometry geometry = geometry_of(x.shape(), y.shape(), window, pack);
+      const auto kernel =
+          is_usual(window) ? max_forward_kernel<T, pack, true> : max_forward_kernel<T, pack, false>;
+      cuda::launch(kernel, cuda::blocks_for(y.dim(0) * y.dim(1), 1),
+                   row_threads(y.dim(2) * geometry.packs.value), input, output, places, geometry);
     });
   });
 }
 
 void max_backward(const Tensor& argmax, const Tensor& dy, const Window& window, Output dx) {
   if (dx.numel() == 0) return;
-  const Geometry geometry = geometry_of(dx.shape(), dy.shape(), window);
   cuda::dispatch_cuda("max_pool2d", dy.dtype(), [&]<typename T>(T) {
     const auto* places = argmax.data<std::uint8_t>();
     const T* gradient = dy.data<T>();
     T* result = dx.data<T>();
     const bool full = whole_packs<T>(dx.dim(3)) && cuda::packs_fit<T>(places, gradient, result);
     cuda::with_width<T>(full, [&]<int pack>() {
-      cuda::launch(max_backward_kernel<T, pack>, cuda::blocks_for(dx.dim(0) * dx.dim(1), 1), row_threads,
-                   places, gradient, result, geometry);
+      const Geometry geometry = geometry_of(dx.shape(), dy.shape(), window, pack);
+      if (is_usual(window)) {
+        const std::int64_t rows = (dx.dim(1) + window.pad + 1) / 2, columns = (dx.dim(2) + window.pad + 1) / 2;
+        cuda::launch(max_backward_usual_kernel<T, pack>, cuda::blocks_for(dx.dim(0) * rows, 1),
+                     row_threads(columns * geometry.packs.value), places, gradient, result, rows, geometry);
+      } else {
+        cuda::launch(max_backward_kernel<T, pack>, cuda::blocks_for(dx.dim(0) * dx.dim(1), 1),
+                     row_threads(dx.dim(2) * geometry.packs.value), places, gradient, result, geometry);
+      }
     });
   });
 }

@@ -158,7 +158,7 @@ TEST_CASE("batch norm kernels: sums over rows, also where the mean is far from z
       const auto reduce = [&](Device on) {
         const Setting s(shape, on);
         std::pair<Tensor, Tensor> result{s.like(s.scale), s.like(s.scale)};
-        s.kernels().reduce(s.dy, Tensor(), s.x, s.channels(), Output(result.first), Output(result.second));
+        s.kernels().reduce(s.dy, {}, {}, s.x, s.channels(), Output(result.first), Output(result.second), {});
         return result;
       };
       const auto sums = reduce(device), plain = reduce(Device::reference);
@@ -331,7 +331,7 @@ TEST_CASE("fused batch norm on a GPU: the same as the separate kernels" * test::
           separate.statistics(x, Output(r.mean), Output(r.variance));
           finish();
           separate.apply(x, of_channels, residual, kind.relu, Output(mask), Output(r.y));
-          separate.reduce(dy, mask, x, of_channels, Output(r.d_scale), Output(r.d_bias));
+          separate.reduce(dy, {}, mask, x, of_channels, Output(r.d_scale), Output(r.d_bias), {});
           separate.apply_backward(dy, mask, x, of_channels, {r.d_scale, r.d_bias, rows}, Output(r.dx),
                                   Output(r.d_residual));
         }

@@ -20,8 +20,7 @@
 // What this emulation cannot show:
 //   - Between two meetings, two threads are not interleaved instruction by instruction, and two blocks never
 //     run at the same time. A wrong result that needs this, without two accesses to one byte, is not found.
-//   - What GPUs keep in caches and registers: a missing __threadfence, or a stale value read through __ldg or
-//     through a __restrict__ pointer.
+//   - What GPUs keep in caches and registers: a stale value read through __ldg or through a __restrict__ pointer.
 //   - A read of global memory that nobody has written (it is NaN, and shows in results), and an access beyond a
 //     tensor that stays within the pool's slab.
 //   - Accesses inside library functions and inline assembly, and speed.
@@ -105,6 +104,12 @@ inline int lane() {
   return static_cast<int>(thread_index().x % 32);
 }
 
+// What a thread's __threadfence and its atomic operations order between blocks (hooks.cpp): what a block has written
+// before a barrier, a fence and an atomic operation of one of its threads may be read by the threads of a block that
+// comes to the same address later, fences, and meets at a barrier.
+void fence();
+void come_to(const void* address);
+
 // The two halves of an atomic read-modify-write of up to eight bytes.
 void read_atomically(const void* address, void* value, std::size_t bytes);
 void write_atomically(void* address, const void* value, std::size_t bytes);
@@ -113,6 +118,7 @@ template <typename T, typename Change>
 T change_atomically(T* address, Change change) {
   T old{};
   read_atomically(address, &old, sizeof old);
+  come_to(address);
   const T changed = change(old);
   write_atomically(address, &changed, sizeof changed);
   return old;
@@ -154,10 +160,17 @@ template <typename T>
 T atomicAdd(T* address, std::type_identity_t<T> value) {
   return kindred::cuda::emulation::change_atomically(address, [value](T old) { return old + value; });
 }
+// Counts from 0 to `most`, and then begins again.
+inline unsigned atomicInc(unsigned* address, unsigned most) {
+  return kindred::cuda::emulation::change_atomically(
+      address, [most](unsigned old) { return old >= most ? 0 : old + 1; });
+}
 inline int atomicOr(int* address, int value) {
   return kindred::cuda::emulation::change_atomically(address, [value](int old) { return old | value; });
 }
-inline void __threadfence() {}
+inline void __threadfence() {
+  kindred::cuda::emulation::fence();
+}
 inline float rsqrtf(float value) {
   return 1.0f / std::sqrt(value);
 }

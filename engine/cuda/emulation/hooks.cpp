@@ -1,15 +1,105 @@
 // The functions that -fsanitize=thread,alignment makes a kernel call, without the sanitizers' libraries. Each
-// access to memory is passed to note_access(). On threads that run no kernel these functions only do the
-// requested operation.
+// access to memory is passed to note_access(), but for reads of what fences have ordered between blocks. On threads that run
+// no kernel these functions only do the requested operation.
 //
 // The names and parameters are those of the compilers (GCC: gcc/sanitizer.def; clang adds the unaligned ones).
+#include <kindred/engine/cuda/emulation/emulation.h>
 #include <kindred/engine/cuda/emulation/memory.h>
 #include <kindred/engine/cuda/emulation/places.h>
 #include <kindred/engine/cuda/emulation/threads.h>
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
+#include <utility>
+#include <vector>
+
+// ---- what fences order between the blocks of a launch
+
+namespace kindred::cuda::emulation {
+namespace {
+
+// A thread came to an address after a fence. Then its block's accesses before the barrier that came before the fence are
+// done, and its own before the fence.
+struct Release {
+  std::uint64_t block, barrier, fence;  // records: the block's first, the barrier, the fence
+
+  bool covers(std::uint64_t record) const {
+    if (record < block) return false;
+    return record < barrier ||
+           (Record::thread(record) == Record::thread(fence) && Record::time(record) <= Record::time(fence));
+  }
+};
+
+// A thread came to an address, when so many had come there after a fence, and then had a fence itself.
+struct Acquire {
+  std::uint64_t fence;
+  std::uintptr_t address;
+  std::size_t releases;
+};
+
+struct Fences {
+  std::uint64_t launch = 0, block = 0;
+  std::map<std::uintptr_t, std::vector<Release>> releases;                  // of the launch
+  std::map<unsigned, Release> last;                                         // of the running block, by thread:
+  std::map<unsigned, std::map<std::uintptr_t, std::size_t>> since_a_fence;  // addresses that it came to
+  std::vector<Acquire> acquires;                                            // of the running block
+
+  void look_at_the_time() {
+    if (std::exchange(launch, view.launch) != view.launch) releases.clear();
+    if (std::exchange(block, view.block) == view.block) return;
+    last.clear();
+    since_a_fence.clear();
+    acquires.clear();
+  }
+} fences;
+
+// Whether the running thread may read what another block of this launch wrote.
+bool is_ordered_by_fences(std::uintptr_t address, std::size_t bytes) {
+  if (fences.acquires.empty() || fences.block != view.block) return false;
+  const std::uintptr_t offset = address - global_memory.begin;
+  if (offset >= global_memory.bytes) return false;
+  const auto covered = [](std::uint64_t write) {
+    return std::any_of(fences.acquires.begin(), fences.acquires.end(), [=](const Acquire& acquire) {
+      if (acquire.fence >= view.barrier && Record::thread(acquire.fence) != running_thread()) return false;
+      const std::vector<Release>& releases = fences.releases[acquire.address];
+      return std::any_of(releases.begin(), releases.begin() + static_cast<std::ptrdiff_t>(acquire.releases),
+                         [=](const Release& release) { return release.covers(write); });
+    });
+  };
+  for (std::uintptr_t word = offset / Watched::word; word <= (offset + bytes - 1) / Watched::word; ++word) {
+    const std::uint64_t write = global_memory.words[word].write;
+    if (write < view.launch || write >= view.block || !covered(write)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void fence() {
+  if (!in_kernel) return;
+  fences.look_at_the_time();
+  const unsigned thread = running_thread();
+  fences.last[thread] = {view.block, view.barrier, view.now};
+  for (const auto& [address, releases] : fences.since_a_fence[thread])
+    fences.acquires.push_back({view.now, address, releases});
+  fences.since_a_fence[thread].clear();
+}
+
+void come_to(const void* address) {
+  if (!in_kernel) return;
+  fences.look_at_the_time();
+  const unsigned thread = running_thread();
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  std::vector<Release>& releases = fences.releases[at];
+  fences.since_a_fence[thread][at] = releases.size();
+  const auto last = fences.last.find(thread);
+  if (last != fences.last.end()) releases.push_back(last->second);
+}
+
+}  // namespace kindred::cuda::emulation
 
 namespace {
 
@@ -18,7 +108,9 @@ using kindred::cuda::emulation::Access;
 inline void note(const void* address, std::size_t bytes, Access access, const void* place) {
   using namespace kindred::cuda::emulation;
   const auto at = reinterpret_cast<std::uintptr_t>(address);
-  if (in_kernel && at - view.stack >= View::stack_bytes) note_access(at, bytes, access, place);
+  if (!in_kernel || at - view.stack < View::stack_bytes) return;
+  if (access == Access::read && is_ordered_by_fences(at, bytes)) return;
+  note_access(at, bytes, access, place);
 }
 
 template <std::size_t bytes>

@@ -16,7 +16,8 @@
 //   - a __syncthreads, between any two threads of a block;
 //   - a __syncwarp whose mask has both, between two threads of a warp (a shuffle, a vote or a product of
 //     tensor cores does not order memory);
-//   - the end of a launch, between any two threads.
+//   - the end of a launch, between any two threads;
+//   - fences and an atomic operation of each of two blocks at one address (hooks.cpp), for a read after a write.
 #pragma once
 
 #include <cstddef>

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/engine/memory.h>
+#include <kindred/engine/random/philox.h>
 #include <kindred/engine/tape.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -73,6 +75,35 @@ Tensor twice(const Tensor& x) {
             2 * step.output_gradient().data<float>()[i] + (addend.defined() ? addend.data<float>()[i] : 0);
     });
   return y;
+}
+
+// 3x. Its backward step counts the gradients that it gets, and adds them itself if `addition` says so.
+Tensor thrice(const Tensor& x, Addition addition, int* gradients = nullptr) {
+  Tensor y = Tensor::empty_like(x);
+  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = 3 * x.data<float>()[i];
+  const auto backward = [=](BackwardStep& step) {
+    Tensor dy, more;
+    if (addition == Addition::by_tape) {
+      dy = step.output_gradient();
+    } else {
+      auto both = step.take_output_gradients();
+      dy = std::move(both.first);
+      more = std::move(both.second);
+    }
+    if (gradients) *gradients += dy.defined() + more.defined();
+    const Tensor dx = step.input_gradient(0);
+    for (std::int64_t i = 0; i < dx.numel(); ++i)
+      dx.data<float>()[i] = 3 * (dy.data<float>()[i] + (more.defined() ? more.data<float>()[i] : 0));
+  };
+  if (Tape* tape = Tape::recording({&x})) tape->record(any_operation(), {&x}, {&y}, {}, backward, addition);
+  return y;
+}
+
+Tensor random_leaf(std::int64_t elements, std::uint32_t key, bool requires_grad = true) {
+  RandomStream random(61, Purpose::test, key);
+  Floats values(static_cast<std::size_t>(elements));
+  for (float& value : values) value = static_cast<float>(2 * random.uniform() - 1);
+  return leaf(values, requires_grad);
 }
 
 TEST_CASE("tape: leaves get their gradients, by the chain rule") {
@@ -271,6 +302,178 @@ TEST_CASE("tape: saved tensors and gradients die as the walk passes them") {
   CHECK(megabytes(pool.statistics().in_use - before) == 3);
   CHECK(megabytes(pool.statistics().peak_in_use - before) <= depth + 4);
   CHECK(tape.gradient(x).to_vector<float>()[0] == 65536);
+}
+
+TEST_CASE(
+    "tape: an operation that adds gets two gradients, any other one their sum, and the bits are the same") {
+  constexpr std::int64_t elements = 37;
+  const Tensor x = random_leaf(elements, 1), dy = random_leaf(elements, 2, false);
+  for (const std::uint32_t uses : {1u, 2u, 3u, 5u}) {
+    CAPTURE(uses);
+    std::vector<Floats> products;  // the gradients, in the order of the walk
+    std::vector<Tensor> factors;
+    for (std::uint32_t k = 0; k < uses; ++k) {
+      factors.push_back(random_leaf(elements, 10 + k, false));
+      products.insert(products.begin(), multiply(dy, factors[k]).to_vector<float>());
+    }
+    Floats expected = products[0];
+    for (std::uint32_t k = 1; k < uses; ++k)
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += products[k][i];
+    for (float& value : expected) value *= 3;
+
+    for (const Addition addition : {Addition::by_tape, Addition::by_operation}) {
+      int gradients = 0;
+      Tape tape;
+      const Tensor y = thrice(x, addition, &gradients);
+      Tensor sum = multiply(y, factors[0]);
+      for (std::uint32_t k = 1; k < uses; ++k) sum = plus(sum, multiply(y, factors[k]));
+      tape.backward(sum, dy);
+      CHECK(tape.gradient(x).to_vector<float>() == expected);
+      CHECK(gradients == (addition == Addition::by_tape || uses == 1 ? 1 : 2));
+      CHECK_FALSE(tape.gradient(y).defined());
+    }
+  }
+}
+
+// Graphs drawn at random, in which operations add, pass on, take addends and add themselves; leaves have no buffers, empty
+// ones or full ones.
+TEST_CASE("tape: who adds changes no bit of a leaf's gradient, and not when its buffer is final") {
+  constexpr std::int64_t elements = 5;
+  int added_by_operations = 0;
+  for (std::uint32_t graph = 0; graph < 60; ++graph) {
+    CAPTURE(graph);
+    const auto run = [&](Addition addition) {
+      RandomStream random(62, Purpose::test, graph);
+      const auto below = [&](std::size_t n) {
+        return static_cast<std::size_t>(random.uniform() * static_cast<double>(n));
+      };
+      std::vector<Tensor> leaves, buffers;
+      std::string finals;
+      Tape tape;
+      for (std::uint32_t k = 0; k < 3; ++k) {
+        leaves.push_back(random_leaf(elements, 100 * graph + k));
+        buffers.push_back(random_leaf(elements, 100 * graph + 50 + k, false));
+        if (const std::size_t kind = below(3); kind > 0)
+          tape.set_gradient_buffer(leaves[k], buffers[k], kind == 2);
+      }
+      std::vector<Tensor> made = leaves;
+      int gradients = 0, operations = 0;
+      for (int k = 0; k < 14; ++k) {
+        const Tensor a = made[below(made.size())], b = made[below(made.size())];
+        const std::size_t operation = below(5);
+        operations += operation == 4;
+        made.push_back(operation == 0   ? multiply(a, b)
+                       : operation == 1 ? plus(a, b)
+                       : operation == 2 ? pass_through(a)
+                       : operation == 3 ? twice(a)
+                                        : thrice(a, addition, &gradients));
+      }
+      Tensor sum = made[0];
+      for (std::size_t k = 1; k < made.size(); ++k) sum = plus(made[k], sum);
+      std::size_t entries = 0;
+      tape.after_each_entry([&] { ++entries; });
+      tape.when_gradient_is_final([&](std::uint64_t id) {
+        for (std::size_t k = 0; k < leaves.size(); ++k)
+          if (leaves[k].id() == id) finals += std::to_string(k) + "@" + std::to_string(entries) + " ";
+      });
+      tape.backward(sum, random_leaf(elements, 100 * graph + 99, false));
+      if (addition == Addition::by_operation) added_by_operations += gradients - operations;
+      std::vector<Floats> results;
+      for (const Tensor& tensor : leaves)
+        results.push_back(tape.gradient(tensor).defined() ? tape.gradient(tensor).to_vector<float>()
+                                                          : Floats());
+      for (const Tensor& buffer : buffers) results.push_back(buffer.to_vector<float>());
+      return std::pair(results, finals);
+    };
+    const auto by_tape = run(Addition::by_tape), by_operation = run(Addition::by_operation);
+    CHECK(by_operation.first == by_tape.first);
+    CHECK(by_operation.second == by_tape.second);
+  }
+  CHECK(added_by_operations > 60);
+}
+
+TEST_CASE("tape: a kernel can leave an addition to the operation that made its input") {
+  const Tensor x = leaf({3}), w = leaf({5}, false);
+  // x itself; what its backward step was told.
+  const auto ask = [](const Tensor& of, bool& answer) {
+    Tensor y = of.to(of.device(), of.dtype());
+    Tape::recording({&of})->record(any_operation(), {&of}, {&y}, {}, [&answer](BackwardStep& step) {
+      answer = step.is_added_by_maker(0);
+      step.pass_gradient(0, step.output_gradient());
+    });
+    return y;
+  };
+  for (const Addition addition : {Addition::by_tape, Addition::by_operation}) {
+    bool of_made = false, of_leaf = true;
+    int gradients = 0;
+    Tape tape;
+    const Tensor y = thrice(x, addition, &gradients);
+    const Tensor asked = plus(ask(y, of_made), ask(x, of_leaf));
+    tape.backward(plus(asked, multiply(y, w)));  // 3 x + x + 15 x
+    CHECK(of_made == (addition == Addition::by_operation));
+    CHECK_FALSE(of_leaf);
+    CHECK(gradients == (addition == Addition::by_operation ? 2 : 1));
+    CHECK(tape.gradient(x).to_vector<float>() == Floats{19});
+  }
+  {  // one that takes the addend gets the sum of two that wait
+    Tape tape;
+    int gradients = 0;
+    const Tensor y = thrice(x, Addition::by_operation, &gradients);
+    const Tensor doubled = twice(y);
+    tape.backward(plus(plus(multiply(y, w), multiply(y, w)), doubled));  // 3 (5 + 5 + 2) x
+    CHECK(tape.gradient(x).to_vector<float>() == Floats{36});
+    CHECK(gradients == 1);
+  }
+}
+
+TEST_CASE("tape: an operation that adds must take both gradients") {
+  const Tensor x = leaf({3});
+  Tape tape;
+  Tensor y = leaf({3});
+  tape.record(
+      any_operation(), {&x}, {&y}, {},
+      [](BackwardStep& step) { step.pass_gradient(0, step.output_gradient()); }, Addition::by_operation);
+  CHECK_THROWS_AS(tape.backward(plus(y, y)), Error);
+}
+
+TEST_CASE("tape: what another tape made is a leaf, whoever adds there") {
+  const Tensor x = leaf({3}), w = leaf({5}, false), v = leaf({7}, false);
+  Tape outer;
+  const Tensor y = thrice(x, Addition::by_operation);
+  Tensor dy;
+  {
+    Tape inner;
+    inner.backward(plus(multiply(y, w), multiply(y, v)));
+    dy = inner.gradient(y);
+  }
+  CHECK(dy.to_vector<float>() == Floats{12});
+  outer.backward(y, dy);
+  CHECK(outer.gradient(x).to_vector<float>() == Floats{36});
+}
+
+TEST_CASE("tape: a second gradient that waits lives no longer than the first") {
+  constexpr std::int64_t elements = 1 << 18;  // 1 MiB
+  MemoryPool& pool = memory_pool(Device::cpu);
+  const auto all = [](float value) { return Tensor::full({elements}, value, DType::f32, Device::cpu); };
+  const Tensor x = all(1).set_requires_grad(), w = all(2), v = all(4), dy = all(1);
+  for (const Addition addition : {Addition::by_tape, Addition::by_operation}) {
+    const std::size_t before = pool.statistics().in_use;
+    const auto megabytes = [&](std::size_t bytes) { return static_cast<int>((bytes - before) >> 20); };
+    std::vector<int> in_use;  // after each entry
+    Tape tape;
+    Tensor y = thrice(x, addition);
+    const Tensor sum = plus(multiply(y, w), multiply(y, v));
+    y = Tensor();
+    tape.after_each_entry([&] { in_use.push_back(megabytes(pool.statistics().in_use)); });
+    pool.reset_peak();
+    tape.backward(sum, dy);
+    CHECK(tape.gradient(x).to_vector<float>()[0] == 18);
+    // `sum` and y; the first gradient; the second one, which waits or has been added; `sum` and dx.
+    const bool waits = addition == Addition::by_operation;
+    CHECK(in_use == std::vector<int>{2, 3, waits ? 4 : 3, 2});
+    CHECK(megabytes(pool.statistics().peak_in_use) ==
+          (waits ? 4 : 5));  // an addition needs both and room for the sum
+  }
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ again=0
 scripts/install_packages.sh
 scripts/build.sh release
 # Pages are not part of the fingerprint below, so this runs every time; it takes two seconds.
-if python3 scripts/check_docs.py && scripts/check_layer.py --self-test && python3 bench/scale/predict.py --self-test; then pages=1; else pages=0; fi
+if python3 scripts/check_docs.py && scripts/check_layer.py --self-test && python3 bench/scale/predict.py --self-test &&
+   python3 bench/hopper/self_test.py; then pages=1; else pages=0; fi
 
 # What the result depends on, as one number: programs, fixtures, scripts, and whether there is a GPU.
 fingerprint() {

@@ -13,6 +13,7 @@ import tempfile
 
 import integers as whole_numbers
 import kernels as of_kernels
+import measured
 import model
 import table
 import thread
@@ -230,6 +231,38 @@ def logs():
         raise AssertionError(f"a comparison:\n{both}")
 
 
+def measurements():
+    head = "# a step: 1 us\n# us a step\tshare\ttimes a step\tus each\tgrid\tblock\tregisters\tshared bytes\tname\n"
+    line = "{}\t1 %\t{}\t1\t1,1,1\t256,1,1\t32\t0\t{}\n"
+    text = head + line.format(100, 2, "void kindred::(anonymous namespace)::apply_kernel<kindred::BFloat16, true>(int, float*)")
+    text += line.format(50, 1, "void kindred::(anonymous namespace)::apply_kernel<kindred::BFloat16, true>(int, float*)")
+    text += line.format(300, 3, "sm90_xmma_fprop_implicit_gemm_bf16_kernel_trt") + line.format(7, 1, "fill")
+    text += line.format(20, 4, "void kindred::(anonymous namespace)::forgotten_kernel(int)")
+    text += "\nPyTorch's\n1\t2\n"
+    found = measured.read_measured(text)
+    expect(found["apply_kernel<BFloat16, true>"], (3.0, 150e-6), "sums over shapes")
+    predicted = [{"kind": "norm: apply", "name": "apply_kernel<BFloat16, true>", "launches": 3, "seconds": 100e-6},
+                 {"kind": "convolutions forward", "name": "56x56x64 to 64, 1x1", "launches": 3, "seconds": 200e-6},
+                 {"kind": "head", "name": "product 1 x 2 x 3", "launches": 1, "seconds": 10e-6},
+                 {"kind": "loss", "name": "mean_kernel", "launches": 1, "seconds": 5e-6}]
+    rows = measured.compared(predicted, found)
+    by_name = {row[0]: row[1:] for row in rows}
+    expect(rows[0][0], measured.LIBRARIES, "the largest difference comes first")
+    for name, figures in (("apply_kernel<BFloat16, true>", [3, 3, 100, 150]), (measured.LIBRARIES, [4, 3, 210, 300]),
+                          ("forgotten_kernel", [0, 4, 0, 20]), ("mean_kernel", [1, 0, 5, 0]), ("copies and fills", [0, 1, 0, 7])):
+        expect([round(f * (1e6 if i > 1 else 1), 6) for i, f in enumerate(by_name[name])], figures, name)
+    shown = measured.markdown(rows)
+    for part in ("| 1.50 |", "not predicted", "not measured"):
+        if part not in shown:
+            raise AssertionError(f"{part!r} is not in the comparison:\n{shown}")
+    for wrong in ("", head, head + "1\t2\n"):
+        try:
+            measured.read_measured(wrong)
+        except ValueError:
+            continue
+        raise AssertionError(f"{wrong!r} was read")
+
+
 def bad_files():
     with tempfile.TemporaryDirectory() as folder:
         for text in ("", "[]", '{"step": "resnet50"}', "{"):
@@ -245,7 +278,8 @@ def bad_files():
 
 
 def main():
-    for check in (sums_and_shifts, comparisons, division, loops, unknown, bounds, copies_past_the_end, known_tables, headers, predictions, logs, bad_files):
+    for check in (sums_and_shifts, comparisons, division, loops, unknown, bounds, copies_past_the_end, known_tables, headers, predictions, logs, measurements,
+                  bad_files):
         try:
             check()
         except AssertionError as why:

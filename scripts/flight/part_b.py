@@ -75,6 +75,19 @@ class Part:
         script = self.flight.places.bench_scripts / "train_step_torch.py"
         self.work.contender(name, [self.flight.python, script, *self.flags, *more], self.repeats, required=required)
 
+    def products(self, step):
+        """1x1 convolutions may be products of our own, each where it was timed faster than cuDNN's (docs/product.md)."""
+        if step.left() < 20 and not self.flight.small:
+            return step.row("KINDRED_PRODUCT=1: no time was left for it (optional)", ok=None)
+        if self.work is None:
+            raise RuntimeError("there is no step to compare with")
+        self.work.step, self.work.say = step, step.row
+        plans = self.flight.scratch / "product_plans.json"
+        command = ["env", "KINDRED_PRODUCT=1", self.flight.places.benches / "bench_train_step", *self.flags, "--plans", plans]
+        self.work.contender("with products", command, self.repeats)
+        taken = [key for key, winner in json.loads(plans.read_text())["plans"].items() if winner == "product"] if plans.exists() else []
+        step.row(f"{len(taken)} shapes of 1x1 convolutions were faster as products")
+
     def our_kernels(self, step):
         """Runs in a process of its own, because recording slows a step down a little."""
         found = cupti_folder(self.flight.python, step)
@@ -131,4 +144,4 @@ def cupti_folder(python, step):
 def steps(flight):
     part = Part(flight)
     return [("prediction", 8, part.predict), ("ours", 120, part.ours), ("plans", 1, part.plans), ("eager", 45, part.eager),
-            ("kernels", 26, part.our_kernels), ("their kernels", 20, part.their_kernels), ("compiled", 16, part.compiled)]
+            ("kernels", 26, part.our_kernels), ("their kernels", 20, part.their_kernels), ("products", 20, part.products), ("compiled", 16, part.compiled)]

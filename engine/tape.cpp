@@ -212,8 +212,11 @@ bool Tape::is_walking_back() {
 }
 
 Tensor Tape::gradient(const Tensor& tensor) const {
-  if (const auto buffer = buffers_.find(tensor.id()); buffer != buffers_.end())
+  if (const auto buffer = buffers_.find(tensor.id()); buffer != buffers_.end()) {
+    check(!buffer->second.is_waited_for, ExitCode::internal,
+          "gradient(): backward() ended with an error before it had converted this gradient");
     return buffer->second.holds_gradient ? buffer->second.tensor : Tensor();
+  }
   const auto found = gradients_.find(tensor.id());
   return found == gradients_.end() ? Tensor() : found->second.sum();
 }

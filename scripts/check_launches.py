@@ -100,6 +100,15 @@ def why_not(needs, arch, threads, dynamic):
     return None
 
 
+def program_here(program, build):
+    """The rehearsal of the flight runs copies in a folder that is gone by now."""
+    path = pathlib.Path(program)
+    if path.exists():
+        return path
+    return build / "tests/emulated_tests" if path.name == "kindred_tests" else \
+        build / ("bench" if path.name.startswith("bench_") else "apps") / "emulated" / path.name
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
@@ -114,8 +123,9 @@ def main():
         return
     launches = sorted(set(a.launches.read_text().splitlines()))
     names = {}  # (program, address) -> mangled name
-    for program in {line.split()[3] for line in launches}:
-        for line in subprocess.run(["nm", program], capture_output=True, text=True).stdout.splitlines():
+    for program in {line.split(None, 3)[3] for line in launches}:
+        symbols = subprocess.run(["nm", program_here(program, a.build)], capture_output=True, text=True).stdout
+        for line in symbols.splitlines():
             words = line.split()
             if len(words) == 3 and words[1] in "tTwW":
                 names[program, int(words[0], 16)] = words[2]
@@ -125,8 +135,11 @@ def main():
         by_name.setdefault(name, []).append((arch, needs))
 
     checked, planted, wrong = 0, set(), []
+    starts = [line.split(None, 3) for line in launches]
+    nameless = sorted({program for address, _, _, program in starts if (program, int(address, 16)) not in names})
+    wrong += [f"{program}: it launched what its symbols do not name, so nothing is known of it" for program in nameless]
     for line in launches:
-        address, threads, dynamic, program = line.split()
+        address, threads, dynamic, program = line.split(None, 3)
         name = names.get((program, int(address, 16)), address)
         compiled = by_name.get(name, [])
         # A kernel with instructions that Hopper alone has is never started elsewhere: its other code only traps.

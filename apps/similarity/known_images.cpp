@@ -1,3 +1,4 @@
+#include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/similarity/known_images.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/json_text.h>
@@ -26,14 +27,16 @@ bool are_same_features(std::span<const float> a, std::span<const float> b) {
 
 }  // namespace
 
-KnownImages::KnownImages(std::vector<std::shared_ptr<const OpenSegment>> segments)
+KnownImages::KnownImages(std::vector<std::shared_ptr<const OpenSegment>> segments, const std::string& stopped)
     : segments_(std::move(segments)) {
   std::error_code ignored;
   here_ = std::filesystem::current_path(ignored);  // empty: nothing is changed below
   for (std::size_t segment = 0; segment < segments_.size(); ++segment)
-    for (std::int64_t row = 0; row < segments_[segment]->rows(); ++row)
+    for (std::int64_t row = 0; row < segments_[segment]->rows(); ++row) {
+      if (row % 65536 == 0) end_if_interrupted(stopped);
       rows_.push_back({hash_of(segments_[segment]->image(row).path), static_cast<std::int32_t>(segment),
                        static_cast<std::int32_t>(row)});
+    }
   std::sort(rows_.begin(), rows_.end());
 }
 

@@ -16,7 +16,8 @@ class KnownImages {
  public:
   KnownImages() = default;  // of a new index: none
   // Reads the paths of all rows. Throws Error(file) for a damaged table.
-  explicit KnownImages(std::vector<std::shared_ptr<const OpenSegment>> segments);
+  // A signal ends it with `stopped` (end_if_interrupted): an index may have a hundred million rows.
+  KnownImages(std::vector<std::shared_ptr<const OpenSegment>> segments, const std::string& stopped);
 
   // Takes the images out that the index has. It has an image if a row has its path, and all but the same features. Relative paths
   // are taken as of the folder in which the program runs; that the index may have been made elsewhere does no harm, because

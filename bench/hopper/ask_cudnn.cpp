@@ -7,10 +7,10 @@
 // tests' stand-in for it is linked, and graphs that are known to have plans are asked for first.
 //
 // From the root of the source tree, with build/release and its tests built (LD_LIBRARY_PATH: the folder of libcudnn.so.9):
-//   g++ -std=c++20 -O1 -fopenmp -Ibuild/release/include -I/usr/local/cuda/include bench/hopper/ask_cudnn.cpp -o /tmp/ask_cudnn
+//   g++ -std=c++20 -O1 -fopenmp -Ibuild/release/include -I/usr/local/cuda/include bench/hopper/ask_cudnn.cpp -o build/ask_cudnn
 //     build/release/libkindred.a -Wl,--no-as-needed build/release/tests/libcuda.so.1 -Wl,-rpath,$PWD/build/release/tests
 //     -L/usr/local/cuda/lib -lcudart_static -lfmt -lxxhash -ldl -lrt   (all one line)
-//   /tmp/ask_cudnn [VIEWS [PART_OF_A_PATTERN]] > plans.md
+//   build/ask_cudnn [VIEWS [PART_OF_A_PATTERN]] > plans.md
 #include <kindred/bench/hopper/asked_graph.h>
 #include <kindred/engine/error.h>
 #include <kindred/tests/cudnn/h200.h>

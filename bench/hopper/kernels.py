@@ -36,7 +36,10 @@ def plain(name):
 
 def short(name):
     """sums_kernel<8, ParameterGradients<BFloat16, 8>>, from the mangled name."""
-    text = subprocess.run(["c++filt"], input=plain(name), capture_output=True, text=True).stdout.strip()
+    try:
+        text = subprocess.run(["c++filt"], input=plain(name), capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:
+        sys.exit("table.py: error: c++filt is missing: install binutils")
     text = text.replace("(anonymous namespace)::", "").replace("kindred::", "")
     text = text[:matching(text)]
     text = re.sub(r"^void ", "", text)

@@ -83,7 +83,7 @@ def main():
         measured = read_measured(arguments.measured.read_text())
     except (OSError, ValueError) as why:
         sys.exit(f"measured.py: error: {arguments.measured}: {why}; give what bench_train_step --kernels wrote")
-    _, predicted = table.read_kept(arguments.predicted)
+    _, predicted = table.read_kept(arguments.predicted, "measured.py", "")
     print(markdown(compared(predicted, measured)))
 
 

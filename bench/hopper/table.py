@@ -118,7 +118,10 @@ def rows_of(events, tables, kernels, rates):
                          "bytes": moved, "memory": moved / model.BANDWIDTH, "issue": 0, "latency": 0,
                          "seconds": model.START + moved / model.BANDWIDTH})
     for mangled, launches in by_kernel.items():
-        kernel = kernels[mangled]
+        kernel = kernels.get(mangled)
+        if kernel is None:
+            problems.add(f"{mangled}: not in the build: make the log with the same build")
+            continue
         name = of_kernels.short(mangled)
         sample = launches if len(launches) <= MOST_DIFFERENT else launches[::len(launches) // SAMPLE]
         scale = sum(times for _, times in launches) / sum(times for _, times in sample)
@@ -240,12 +243,12 @@ def side_by_side(before, after):
     return "\n".join(lines) + "\n"
 
 
-def read_kept(path):
+def read_kept(path, program="table.py", flag="--against "):
     try:
         held = json.loads(pathlib.Path(path).read_text())
         return held["step"], held["rows"]
     except (OSError, ValueError, KeyError, TypeError) as why:
-        sys.exit(f"table.py: error: --against {path}: not what --json wrote ({why})")
+        sys.exit(f"{program}: error: {flag}{path}: not what table.py --json wrote ({why})")
 
 
 def main():
@@ -257,6 +260,8 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="keeps the figures")
     parser.add_argument("--against", type=pathlib.Path, help="figures that --json kept earlier")
     arguments = parser.parse_args()
+    if arguments.json and not arguments.json.resolve().parent.is_dir():
+        parser.error(f"--json {arguments.json}: its folder does not exist")
     before = read_kept(arguments.against) if arguments.against else None
     if before and before[0] != arguments.step:
         sys.exit(f"table.py: error: --against {arguments.against} has the step {before[0]}, and this is {arguments.step}")

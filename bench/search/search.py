@@ -129,7 +129,7 @@ def main():
                 folder = unpacked_openblas(unpacked) if blas == "openblas" else os.path.abspath(blas)
                 their_env["LD_LIBRARY_PATH"] = folder
             loaded = subprocess.run([a.python, os.path.abspath(__file__), "--peer", "blas"], check=True, env=their_env,
-                                    capture_output=True, text=True).stdout.strip()
+                                    stdout=subprocess.PIPE, text=True).stdout.strip()
             peers.append((loaded, their_env))
         for factory in a.factory:
             for queries in a.queries:

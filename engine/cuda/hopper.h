@@ -43,9 +43,14 @@ inline TensorMap tensor_map(const void* address, std::int64_t rows, std::int64_t
   static const Encode encode = [] {
     void* found = nullptr;
     cudaDriverEntryPointQueryResult status{};
-    check_status(
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &status),
-        "asking the driver for tensor maps");
+#if CUDART_VERSION >= 12050
+    const cudaError_t asked =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &status);
+#else  // CUDA 13 has it no more
+    const cudaError_t asked =
+        cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &status);
+#endif
+    check_status(asked, "asking the driver for tensor maps");
     check(status == cudaDriverEntryPointSuccess && found != nullptr, ExitCode::device,
           "this driver has no tensor maps; update it to one for CUDA 12 or newer");
     return reinterpret_cast<Encode>(found);

@@ -20,6 +20,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <mutex>
 
 namespace kindred::cuda {
 
@@ -76,11 +78,22 @@ void launch(void (*kernel)(Parameters...), dim3 grid, Block block, const Argumen
   check_status(cudaGetLastError(), "starting a kernel");
 }
 
-template <typename... Parameters>
-void raise_shared_limit(void (*kernel)(Parameters...), std::size_t bytes) {
+// Never lowers it: a recording that has not been started yet may hold a launch with more.
+inline void raise_shared_limit_of(const void* kernel, std::size_t bytes) {
+  static std::mutex mutex;
+  static std::map<const void*, std::size_t> limits;
+  const std::lock_guard lock(mutex);
+  std::size_t& limit = limits[kernel];
+  if (bytes <= limit) return;
   check_status(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
       "raising a kernel's limit of shared memory");
+  limit = bytes;
+}
+
+template <typename... Parameters>
+void raise_shared_limit(void (*kernel)(Parameters...), std::size_t bytes) {
+  raise_shared_limit_of(reinterpret_cast<const void*>(kernel), bytes);
 }
 
 template <typename T>

@@ -149,10 +149,15 @@ void backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy, Outp
   cuda::conv2d_plain.backward_weight(s, x, dy, dw);
 }
 
-// No engine writes f32 from 16-bit images: so says the description of an H200 to cuDNN 9.19. If one did, it would be
-// asked for, and timed, only by backward_weight.
+// Undefined if an engine writes f32 from 16-bit images, which loses nothing: backward_weight takes it. By its description
+// an H200 with cuDNN 9.19 has none.
 Tensor narrow_backward_weight(const ConvShape& s, const Tensor& x, const Tensor& dy) {
-  return x.dtype() == DType::f32 ? Tensor() : written_by_engine(s, x, dy, x.dtype(), {});
+  if (x.dtype() == DType::f32) return {};
+  const std::int64_t width = channels_on_cuda(s.c, x.dtype());
+  const ConvolutionKey in_f32 = key_of(ConvPass::backward_weight, s, x.dtype(), DType::f32, false,
+                                       {address(x, width), dy.raw(), nullptr});
+  if (cudnn::plan_for(in_f32) != nullptr) return {};
+  return written_by_engine(s, x, dy, x.dtype(), {});
 }
 
 const Conv2dKernels kernels = {forward, backward_data, backward_weight, narrow_backward_weight, cuda::widen};

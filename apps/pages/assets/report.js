@@ -32,9 +32,10 @@ function cutText(context, text, width) {
 // With a last row and column for all classes that are not shown, so that each row sums to all images of its class.
 function withOthers({names, rows, of, others}) {
   if (!others) return {names, rows, of, others: -1};
-  return {names: [...names, others.classes > 0 ? "others: " + counted(others.classes, "class") : "no class of the set"],
-          rows: [...rows.map((row, r) => [...row, others.named[r]]), [...others.taken, others.both]],
-          of: [...of, others.of], others: names.length};
+  const isRow = others.classes > 0;  // else a classifier named what the set does not have
+  return {names: [...names, isRow ? "others: " + counted(others.classes, "class") : "no class of the set"],
+          rows: [...rows.map((row, r) => [...row, others.named[r]]), ...(isRow ? [[...others.taken, others.both]] : [])],
+          of: isRow ? [...of, others.of] : of, others: names.length, namesNothing: !isRow};
 }
 
 class ConfusionView {
@@ -160,7 +161,7 @@ class ConfusionView {
     if (!cell) return fill(this.readout, this.hint());
     const [row, column] = cell, value = rows[row][column];
     const name = (i) => el("b", {class: "name"}, i === others ? "classes that are not shown" : cutLabel(names[i]));
-    const named = column === others ? "a class that is not shown" : row === column ? "so" : name(column);
+    const named = column === others ? (this.data.namesNothing ? "no class of the set" : "a class that is not shown") : row === column ? "so" : name(column);
     return fill(this.readout, "Of ", counted(of[row], "image"), " of ", name(row), " ", integer(value),
                 value === 1 ? " was" : " were", " named ", named, of[row] > 0 ? ": " + percent(value / of[row]) : "");
   }

@@ -79,7 +79,10 @@ std::string matrix_in_words(const nlohmann::json& confusion, std::size_t shown, 
   html += "Classes that are taken for each other stand together.";
   if (const nlohmann::json& others = confusion.at("others"); others.is_object())
     html +=
-        others.at("of").get<std::int64_t>() > 0
+        others.at("classes") == 0 ? " The last column counts the images that were named none of the set's "
+                                    "classes: so each row sums to "
+                                    "all images of its class."
+        : others.at("of").get<std::int64_t>() > 0
             ? " The last column counts the images that were named a class that is not shown, and the last row "
               "the images of such classes: so each row sums to all images of its class."
             : " The last column counts the images that were named a class that is not shown: so each row sums "

@@ -18,7 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_bytes_of_asked_list = std::size_t{1} << 30;
+// What is said of a line takes more memory than the line.
+constexpr std::size_t most_bytes_of_asked_list = std::size_t{1} << 24;
 
 bool is_file_there(const fs::path& path) {
   std::error_code ignored;

@@ -102,6 +102,11 @@ void add_index_row(ImageTable& table, const OpenSegment& segment, std::int64_t r
   table.paths.push_back(image.path);
 }
 
+// Where labels are asked about, images without one have none to doubt and none to vote with.
+void say_left_out(std::int64_t without_class) {
+  if (without_class > 0) fmt::print("note: {} without a class left out\n", counted(without_class, "image"));
+}
+
 FindingTable table_of_index(const std::string& path, bool labelled) {
   const auto index = std::make_shared<const SimilarityIndex>(SimilarityIndex::open(path));
   FindingTable found;
@@ -124,8 +129,7 @@ FindingTable table_of_index(const std::string& path, bool labelled) {
     first += segment->rows();
   }
   check(!rows.empty(), ExitCode::data, "{}: its images have no classes, so no label can be wrong", path);
-  if (labelled && without_class > 0)
-    fmt::print("note: {} without a class left out\n", counted(without_class, "image"));
+  if (labelled) say_left_out(without_class);
   if (without_class == std::ssize(rows)) table.labels.clear();  // none has a class
   if (table.has_classes()) table.classes = classes.names();
   table.parts = parts.names();
@@ -135,9 +139,16 @@ FindingTable table_of_index(const std::string& path, bool labelled) {
   return found;
 }
 
-FindingTable table_of_file(const std::string& path) {
+FindingTable table_of_file(const std::string& path, bool labelled) {
   FindingTable found;
   found.table = read_image_table(path);
+  if (labelled && found.table.has_classes()) {
+    std::vector<std::int64_t> with_class;
+    for (std::int64_t row = 0; row < found.table.rows(); ++row)
+      if (found.table.labels[static_cast<std::size_t>(row)] >= 0) with_class.push_back(row);
+    say_left_out(found.table.rows() - std::ssize(with_class));
+    if (std::ssize(with_class) < found.table.rows()) found.table = found.table.selected(with_class);
+  }
   found.picture = [paths = found.table.paths](std::int64_t row) {
     return shrunk_picture(decode_file(paths[static_cast<std::size_t>(row)]));
   };
@@ -184,7 +195,7 @@ void FindingFlags::add_to(CommandLine& line, const std::string& listed) {
 
 bool FindingFlags::is_file_of_features() const {
   std::error_code ignored;
-  return data.path.ends_with(".npz") && !fs::is_directory(data.path, ignored);
+  return data.shards.empty() && data.path.ends_with(".npz") && !fs::is_directory(data.path, ignored);
 }
 
 bool FindingFlags::is_index() const {
@@ -215,7 +226,7 @@ FindingTable FindingFlags::read(bool labelled) {
   data.check_outside("--csv", csv);
   if (is_file_of_features() || is_index())
     found = with_memory_for(data.path, [&] {
-      return is_file_of_features() ? table_of_file(data.path) : table_of_index(data.path, labelled);
+      return is_file_of_features() ? table_of_file(data.path, labelled) : table_of_index(data.path, labelled);
     });
   else
     found = table_of_set(data, encoder);

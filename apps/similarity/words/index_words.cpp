@@ -115,9 +115,12 @@ struct TakenImages {
 
 void check_some_are_taken(const IndexFlags& flags, const TakenImages& images) {
   if (images.taken > 0) return;
+  const std::string bad = images.bad.empty() ? "" : "; " + left_out_line(images.bad.size(), images.bad[0]);
   check(images.known.removed() == 0, ExitCode::data,
-        "{}: nothing to add: {} {} in {} already, with the same path and the same features", flags.data.path,
-        counted(images.known.removed(), "image"), images.known.removed() == 1 ? "is" : "are", flags.out);
+        "{}: nothing to add: {} {} in {} already, with the same path and the same features{}; give a folder "
+        "with new images",
+        flags.data.path, counted(images.known.removed(), "image"), images.known.removed() == 1 ? "is" : "are",
+        flags.out, bad);
   fail(ExitCode::data, "{}: not one image could be read{}", flags.data.path,
        images.bad.empty() ? "" : fmt::format(", for example {}: {}", images.bad[0].path, images.bad[0].reason));
 }
@@ -128,8 +131,8 @@ void print_known(const KnownImages& known) {
                counted(known.removed(), "image"), known.removed() == 1 ? "is" : "are",
                known.removed() == 1 ? "is" : "are", one_line(known.example()));
   if (known.changed() > 0)
-    fmt::print("note: of {} the index has another one with the same path: it has both now\n",
-               counted(known.changed(), "image"));
+    fmt::print("note: {} {} the path of an image in the index and other features: the index has both now\n",
+               counted(known.changed(), "image"), known.changed() == 1 ? "has" : "have");
 }
 
 void print_index(const std::string& out, const IndexContent& content, const TakenImages& images) {
@@ -196,7 +199,7 @@ int index_images(int argc, char** argv) {
   const std::string stopped =
       flags.out + (flags.add ? " is as it was" : " was not made") + "; the same command begins anew";
   TakenImages images;
-  if (flags.add) images.known = KnownImages(open_segments(folder, content));
+  if (flags.add) images.known = KnownImages(open_segments(folder, content), stopped);
   SegmentWriter segment(flags.out, folder.next_number(), dim, flags.kept_side > 0);
   embed_parts(parts, *frozen, flags.kept_side, stopped, images.known, segment, images.bad);
   images.taken = segment.rows();

@@ -84,7 +84,8 @@ void raise_shared_limit(const void* kernel, std::size_t bytes) {
         "{}",
         kernel_name(kernel), bytes, most_dynamic_shared);
   const std::lock_guard lock(limits_mutex);
-  raised_limits[kernel] = bytes;
+  std::size_t& limit = raised_limits[kernel];
+  limit = std::max(limit, bytes);
 }
 
 void run(const Launch& launch, void (*body)(const void*), const void* closure) {

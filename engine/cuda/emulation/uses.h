@@ -3,6 +3,7 @@
 // The use of a kernel is derived from its arguments: a pointer stands for everything from its address to the
 // end of its block, or of its part in a block that is divided. In a structure it stands for all parts. The kernel reads that
 // if the pointer is to const, and otherwise writes it. The use of a copy is known to the byte.
+// Needs GCC 11 or newer (__builtin_clear_padding).
 #pragma once
 
 #include <cstddef>

@@ -34,6 +34,7 @@ __global__ void __launch_bounds__(threads)
   float sums[columns / 2];
   for (int chunk = 0; chunk < chunks; ++chunk, used.step(stages)) {
     barrier_wait(&full[used.stage], used.parity);
+    __syncwarp();  // a product needs whole warps, and lanes leave the loop of a wait one by one
     multiply_tiles<columns>(sums, places.x_tile(tiles, used.stage) + group * group_rows * tile_row_bytes,
                             places.w_tile<columns>(tiles, used.stage, chunk), chunk == 0);
     multiply_wait<0>();
@@ -43,7 +44,6 @@ __global__ void __launch_bounds__(threads)
       ask(asked, chunk + stages);
       asked.step(stages);
     }
-    __syncwarp();  // a product needs whole warps
   }
   store_sums<columns>(sums, y, size, std::int64_t{row_tile} * tile_rows + group * group_rows, first_column);
 }

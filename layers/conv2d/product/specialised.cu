@@ -144,6 +144,7 @@ __device__ void use_tiles(const Work& work, const TensorMap& y, double* parts, i
       const std::byte* const x_tile = work.places.x_tile(work.tiles, ring.stage);
       const std::byte* const w_tile = work.places.w_tile<columns>(work.tiles, ring.stage, chunk);
       barrier_wait(&work.full[ring.stage], ring.parity);
+      __syncwarp();  // a product needs whole warps, and lanes leave the loop of a wait one by one
       std::uint32_t factors[4][4];
       if constexpr (normalise) {
         read_normalised(factors, x_tile, row, slope + chunk * tile_columns, shift + chunk * tile_columns);

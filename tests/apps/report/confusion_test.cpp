@@ -203,6 +203,10 @@ TEST_CASE("report: of a thousand classes the page says how many the matrix shows
   CHECK(all.html.find("are shown") == std::string::npos);
   CHECK(all.html.find("last column") == std::string::npos);
   CHECK(all.html.find("Accuracy of each class") != std::string::npos);
+  std::vector<std::int32_t> foreign = few.labels;
+  foreign[4] = -1;  // named no class of the set
+  const ClassSection with_foreign = class_section(few, {{.who = "somebody", .classes = foreign}});
+  CHECK(with_foreign.html.find("that were named none of the set's classes") != std::string::npos);
 }
 
 TEST_CASE("report: class names of 300 letters are shortened in lists, and whole in their titles") {

@@ -54,7 +54,7 @@ std::vector<std::string> paths_left(KnownImages& known, std::vector<float> rows,
 TEST_CASE("known images: a row with the same path and features is taken out, wherever it is") {
   const TemporaryFolder folder;
   const std::vector<float> bank = drawn_unit_rows(20, dim, 1);
-  KnownImages known(two_segments(folder / "i", bank));
+  KnownImages known(two_segments(folder / "i", bank), "");
   std::vector<float> rows;
   std::vector<std::string> paths, expected;
   for (std::int64_t row = 19; row >= 0; row -= 3) {  // of both segments, in another order, new ones between
@@ -77,7 +77,7 @@ TEST_CASE("known images: a row with the same path and features is taken out, whe
 TEST_CASE("known images: the path alone, or the features alone, are not enough") {
   const TemporaryFolder folder;
   const std::vector<float> bank = drawn_unit_rows(20, dim, 2);
-  KnownImages known(two_segments(folder / "i", bank));
+  KnownImages known(two_segments(folder / "i", bank), "");
   const std::vector<float> other = drawn_unit_rows(1, dim, 50);
   const std::vector<float> third(bank.begin() + 3 * dim, bank.begin() + 4 * dim);
   CHECK(paths_left(known, other, {drawn_image(3).path}).size() == 1);
@@ -99,7 +99,7 @@ TEST_CASE("known images: features that are zero, and names that are not UTF-8") 
   SegmentWriter writer(folder.path, 0, dim, false);
   const std::vector<IndexedImage> image{{name, "", "all"}};
   writer.append(zeros, image, {});
-  KnownImages known({std::make_shared<const OpenSegment>(folder.path, writer.commit(), dim)});
+  KnownImages known({std::make_shared<const OpenSegment>(folder.path, writer.commit(), dim)}, "");
   CHECK(paths_left(known, zeros, {name}).empty());
   CHECK(paths_left(known, drawn_unit_rows(1, dim, 3), {name}).size() == 1);
 }

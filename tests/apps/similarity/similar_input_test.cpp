@@ -62,7 +62,15 @@ TEST_CASE("similar: images that an index has already are not taken again") {
   const auto third = run_program("similar", "index " + more + " --add --out " + index);
   expect_good(third, "1 image more, 33 images in 4 segments");
   expect_good(third, "example " + more + "/b.jpg");
-  expect_good(third, "note: of 1 image the index has another one with the same path: it has both now");
+  expect_good(third,
+              "note: 1 image has the path of an image in the index and other features: the index has both now");
+  // What cannot be read is said beside what is known.
+  fs::remove(more + "/b.jpg");
+  write_bytes(more + "/broken.jpg", "no picture");
+  const auto fourth = run_program("similar", "index " + more + " --add --out " + index);
+  expect_error(fourth, 3, "1 image is in " + index + " already");
+  expect_error(fourth, 3, more + "/broken.jpg");
+  expect_error(fourth, 3, "give a folder with new images");
   expect_good(run_program("similar", "check " + index), "4 segments");
 }
 

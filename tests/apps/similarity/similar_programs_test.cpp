@@ -413,6 +413,14 @@ TEST_CASE("similar: wrong labels and outliers of a features file are found") {
   CHECK(std::ranges::count(read_bytes(table), '\n') == 21);
   CHECK(read_bytes(page).find("<b>cat") == std::string::npos);
   CHECK(read_bytes(page).find("&lt;b&gt;cat") != std::string::npos);
+  // An image without a class is left out before neighbours are sought.
+  std::vector<std::int64_t> some = labels;
+  some[12] = -1;
+  write_features(file, rows, 8, some, numbered_paths(20));
+  const auto without = run_program("similar", "mislabeled " + file + " -k 5 --csv " + table);
+  expect_good(without, "the neighbours of 1 of 19 images say another class");
+  expect_good(without, "note: 1 image without a class left out");
+  CHECK(read_bytes(table).find("<i>12.png") == std::string::npos);
   // A row that points away from all others.
   for (std::size_t i = 0; i < 8; ++i) rows[17 * 8 + i] = i == 6 ? -1.0f : 0.0f;
   write_features(file, rows, 8, labels, numbered_paths(20));

@@ -103,7 +103,7 @@ void add_index_row(ImageTable& table, const OpenSegment& segment, std::int64_t r
 }
 
 // Where labels are asked about, images without one have none to doubt and none to vote with.
-void say_left_out(std::int64_t without_class) {
+void tell_of_unlabelled(std::int64_t without_class) {
   if (without_class > 0) fmt::print("note: {} without a class left out\n", counted(without_class, "image"));
 }
 
@@ -129,7 +129,7 @@ FindingTable table_of_index(const std::string& path, bool labelled) {
     first += segment->rows();
   }
   check(!rows.empty(), ExitCode::data, "{}: its images have no classes, so no label can be wrong", path);
-  if (labelled) say_left_out(without_class);
+  if (labelled) tell_of_unlabelled(without_class);
   if (without_class == std::ssize(rows)) table.labels.clear();  // none has a class
   if (table.has_classes()) table.classes = classes.names();
   table.parts = parts.names();
@@ -146,7 +146,7 @@ FindingTable table_of_file(const std::string& path, bool labelled) {
     std::vector<std::int64_t> with_class;
     for (std::int64_t row = 0; row < found.table.rows(); ++row)
       if (found.table.labels[static_cast<std::size_t>(row)] >= 0) with_class.push_back(row);
-    say_left_out(found.table.rows() - std::ssize(with_class));
+    tell_of_unlabelled(found.table.rows() - std::ssize(with_class));
     if (std::ssize(with_class) < found.table.rows()) found.table = found.table.selected(with_class);
   }
   found.picture = [paths = found.table.paths](std::int64_t row) {

@@ -1,4 +1,5 @@
 // Draws a map of an embedding: similar images lie together. As a page, a picture or a table.
+#include <kindred/apps/analysis/flags_of_images.h>
 #include <kindred/apps/analysis/image_table.h>
 #include <kindred/apps/analysis/map/embedding_map.h>
 #include <kindred/apps/analysis/map/map_table.h>
@@ -96,32 +97,14 @@ std::string ending_of(const std::string& name) {
   return ending;
 }
 
-// What chooses or embeds images means nothing to features that are there already.
 void check_features_alone(const CommandLine& line, const std::string& path) {
-  for (const char* const flag : {"--encoder",
-                                 "--weights",
-                                 "--best",
-                                 "--image-size",
-                                 "--pixels",
-                                 "--resize",
-                                 "--exif",
-                                 "--batch-size",
-                                 "--precision",
-                                 "--device",
-                                 "--workers",
-                                 "--labels",
-                                 "--limit-per-class",
-                                 "--limit-eval-per-class",
-                                 "--val-fraction",
-                                 "--val-seed",
-                                 "--val-shards",
-                                 "--shard-cache",
-                                 "--shard-timeout",
-                                 "--split",
-                                 "--thumbnails"})
+  const auto check_without = [&](const char* flag) {
     check(!line.has(flag), ExitCode::usage,
           "{}: {} holds features, so no image is read; leave it out, or give the folder of the images", flag,
           path);
+  };
+  for (const char* const flag : flags_of_images) check_without(flag);
+  check_without("--thumbnails");
 }
 
 void check_flags(const CommandLine& line, Flags& f) {

@@ -1,3 +1,4 @@
+#include <kindred/apps/analysis/flags_of_images.h>
 #include <kindred/apps/console/advice.h>
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/messages/bad_images_line.h>
@@ -30,28 +31,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* finding_stopped = "nothing was written; the same command begins anew";
-
-// What chooses or embeds images means nothing to features that are there already.
-constexpr const char* flags_of_images[] = {"--encoder",
-                                           "--weights",
-                                           "--best",
-                                           "--image-size",
-                                           "--pixels",
-                                           "--resize",
-                                           "--exif",
-                                           "--batch-size",
-                                           "--precision",
-                                           "--device",
-                                           "--workers",
-                                           "--labels",
-                                           "--limit-per-class",
-                                           "--limit-eval-per-class",
-                                           "--val-fraction",
-                                           "--val-seed",
-                                           "--val-shards",
-                                           "--shard-cache",
-                                           "--shard-timeout",
-                                           "--split"};
 
 [[noreturn]] void refuse_for_memory(const std::string& from) {
   throw OutOfMemory(

@@ -29,58 +29,16 @@ std::string text_of(const void* place) {
   return line_of(reinterpret_cast<std::uintptr_t>(place));
 }
 
-// Sixteen bf16 factors as a tensor core reads them.
-struct Sixteen {
-  double value[depth];
-  int exponent[depth];
+using Sixteen = FactorsOf<depth>;
 
-  void set(int k, std::uint16_t bits) {
-    const std::uint32_t wide = std::uint32_t{bits} << 16;
-    const auto x = std::bit_cast<float>(wide);
-    value[k] = static_cast<double>(x);
-    exponent[k] = x == 0             ? Factors::of_zero
-                  : std::isfinite(x) ? Factors::exponent_of(wide)
-                                     : Factors::of_infinity;
-  }
-};
-
-// The rule of tensor_core_sum() for sixteen products.
-float sum_of(float c, const Sixteen& a, const Sixteen& b) {
-  constexpr int places = 23 + 2, least = -133;
-  int exponent = Factors::of_zero;
-  double product[depth];
-  for (int k = 0; k < depth; ++k) {
-    exponent = std::max(exponent, a.exponent[k] + b.exponent[k]);
-    product[k] = a.value[k] * b.value[k];
-  }
-  if (exponent < 2 * -126) return c;
-  if (exponent > 2 * 127 || !std::isfinite(c)) {
-    double sum = static_cast<double>(c);
-    for (const double p : product) sum += p;
-    return static_cast<float>(sum);
-  }
-  if (c != 0) exponent = std::max(exponent, Factors::exponent_of(std::bit_cast<std::uint32_t>(c)));
-  exponent = std::max(exponent, least);
-  const double scale = power_of_two(places - exponent);
-  // Each term is below 2^27 here; halves of the sixteen fit in 32 bits.
-  std::int32_t halves[2] = {static_cast<std::int32_t>(static_cast<double>(c) * scale), 0};
-  for (int k = 0; k < depth / 2; ++k) halves[0] += static_cast<std::int32_t>(product[k] * scale);
-  for (int k = depth / 2; k < depth; ++k) halves[1] += static_cast<std::int32_t>(product[k] * scale);
-  const std::int64_t sum = std::int64_t{halves[0]} + halves[1];
-  const auto size = static_cast<std::uint64_t>(std::abs(sum));
-  const int dropped = std::max({static_cast<int>(std::bit_width(size)) - 24, places - exponent - 149, 0});
-  const double kept = dropped < 64 ? static_cast<double>(size >> dropped << dropped) : 0.0;
-  const double result = kept * power_of_two(exponent - places);
-  constexpr auto largest = static_cast<double>(std::numeric_limits<float>::max());
-  const float magnitude =
-      result > largest ? std::numeric_limits<float>::infinity() : static_cast<float>(result);
-  return sum < 0 ? -magnitude : magnitude;
+float float_of(std::uint16_t bf16) {
+  return std::bit_cast<float>(std::uint32_t{bf16} << 16);
 }
 
-std::uint16_t bf16_at(const std::byte* at) {
+float bf16_at(const std::byte* at) {
   std::uint16_t bits;
   std::memcpy(&bits, at, sizeof bits);
-  return bits;
+  return float_of(bits);
 }
 
 int first_row(unsigned warp) {
@@ -116,7 +74,7 @@ void compute(WarpState& warp, unsigned number, Product& product) {
       } else {
         const std::uint32_t pair =
             product.a_registers[static_cast<unsigned>(row % 8 * 4 + k % 8 / 2)][row / 8 + k / 8 * 2];
-        a[row].set(k, static_cast<std::uint16_t>(pair >> 16 * (k % 2)));
+        a[row].set(k, float_of(static_cast<std::uint16_t>(pair >> 16 * (k % 2))));
       }
     }
   for (unsigned lane = 0; lane < lanes; ++lane) {
@@ -125,7 +83,7 @@ void compute(WarpState& warp, unsigned number, Product& product) {
       const auto row = static_cast<std::size_t>(lane / 4 + static_cast<unsigned>(i / 2 % 2 * 8));
       const auto column = static_cast<std::size_t>(i / 4 * 8 + static_cast<int>(lane % 4) * 2 + i % 2);
       float& sum = sums.value[static_cast<std::size_t>(i)];
-      sum = sum_of(product.add ? sum : 0.0f, a[row], b[column]);
+      sum = tensor_core_sum(product.add ? sum : 0.0f, a[row], b[column]);
     }
   }
 }

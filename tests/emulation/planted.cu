@@ -114,6 +114,14 @@ __global__ void in_dynamic(std::int32_t* out, int count) {
   out[thread()] = values[63 - thread()];
 }
 
+// For a raised limit, which stays: the limit of a kernel never falls.
+__global__ void in_raised_dynamic(std::int32_t* out, int count) {
+  auto* values = cuda::dynamic_shared<std::int32_t>();
+  for (int i = thread(); i < count; i += 64) values[i] = i;
+  __syncthreads();
+  out[thread()] = values[63 - thread()];
+}
+
 // ---- global memory
 
 const std::vector<std::string> blocks_meet_lines = {LINE(2)};
@@ -281,11 +289,11 @@ const std::vector<Kernel>& kernels() {
       {"in_dynamic",
        [](const Tensor& m) { launch(in_dynamic, dim3(1), Block(64, 50000), m.data<std::int32_t>(), 12500); },
        {"50000 bytes of dynamic shared memory", "limit is 49152"}},
-      {"in_dynamic",
+      {"in_raised_dynamic",
        [](const Tensor& m) {
-         cuda::raise_shared_limit(in_dynamic, 50000);
-         launch(in_dynamic, dim3(1), Block(64, 50000), m.data<std::int32_t>(), 12500);
-         cuda::raise_shared_limit(in_dynamic, 49152);
+         cuda::raise_shared_limit(in_raised_dynamic, 50000);
+         cuda::raise_shared_limit(in_raised_dynamic, 49152);  // takes nothing away
+         launch(in_raised_dynamic, dim3(1), Block(64, 50000), m.data<std::int32_t>(), 12500);
        },
        {}},
       {"blocks_meet", [](const Tensor& m) { launch(blocks_meet, dim3(5), 32, m.data<std::int32_t>()); },

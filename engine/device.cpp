@@ -1,3 +1,4 @@
+#include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/device.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
@@ -107,7 +108,7 @@ const DeviceKernels& gpu() {
 }
 
 bool cpu_has_bf16() {
-  return __builtin_cpu_supports("avx512bf16");
+  return cpu_target() == CpuTarget::avx512 && __builtin_cpu_supports("avx512bf16");
 }
 
 std::string cpu_model_name() {

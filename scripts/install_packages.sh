@@ -3,7 +3,7 @@
 # installed.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config python3 libdnnl-dev libfmt-dev libcli11-dev nlohmann-json3-dev doctest-dev
+packages=(g++ cmake ninja-build pkg-config python3 libdnnl-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev doctest-dev
           libjpeg-dev libdeflate-dev libstb-dev libxxhash-dev zlib1g-dev libwebp-dev libtiff-dev libgif-dev
           libheif-dev libonnx-dev libprotobuf-dev protobuf-compiler libopenmpi-dev openmpi-bin libfaiss-dev
           libfftw3-dev libcpp-httplib-dev libjs-chart.js fonts-dejavu-core "$@")

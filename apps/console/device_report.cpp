@@ -2,6 +2,7 @@
 #include <kindred/engine/communicator/communicator.h>
 #include <kindred/engine/counted.h>
 #include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/device_kernels.h>
 #include <kindred/engine/error.h>
 #include <kindred/engine/files/atomic_file.h>
@@ -49,12 +50,14 @@ std::string picture_report() {
 }  // namespace
 
 std::string version_report() {
-  return fmt::format("kindred {}\n{}\n{}", kindred_version, fmt::join(describe_cuda(), "\n"), picture_report());
+  return fmt::format("kindred {}\nprocessor: {}, {}\n{}\n{}", kindred_version, cpu_model_name(), name(cpu_target()),
+                     fmt::join(describe_cuda(), "\n"), picture_report());
 }
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {
-  const std::string what =
+  std::string what =
       choice.device == Device::reference ? "plain loops on one core" : counted(compute_threads(), "thread");
+  if (choice.device == Device::cpu) what += " with " + name(cpu_target());
   std::vector<std::string> reasons{choice.reason};
   if (choice.device == Device::cuda)
     for (const std::string& library : libraries_of_cuda()) reasons.push_back(library);

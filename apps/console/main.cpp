@@ -3,6 +3,7 @@
 #include <kindred/apps/console/main.h>
 #include <kindred/apps/console/messages/start_facts.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/cpu/waiting.h>
 #include <kindred/engine/error.h>
 
@@ -65,6 +66,7 @@ int end_with(ExitCode code, const std::string& message) {
 
 // Runs the body, and after it what a process of many does at a good end, whose errors are errors of the program too.
 int run_to_its_end(int argc, char** argv, ProgramBody body) {
+  cpu_target();  // so that a KINDRED_CPU that means nothing is refused before anything begins
   const int code = body(argc, argv);
   if (!this_start().end.finished) return code;
   std::fflush(stdout);

@@ -1,21 +1,12 @@
-// Mathematical functions that the compiler turns into vector code for the processor that runs them.
+// Mathematical functions that the compiler turns into vector code.
 //
-// Put KINDRED_VECTOR_CLONES before a plain function (no lambda, no template) that has a simple loop over
-// arrays. GCC then compiles it for AVX-512, for AVX2 and for the baseline, and the program picks the right
-// version when it starts. A sum over floats needs `#pragma omp simd reduction(+ : sum)`, which allows the
-// compiler to reorder the additions.
+// A simple loop over arrays becomes vector code for every kind of processor in a source that is compiled for each
+// (vectors.h). A sum over floats needs `#pragma omp simd reduction(+ : sum)`, which allows the compiler to reorder the
+// additions.
 #pragma once
 
 #include <bit>
 #include <cstdint>
-
-// The version is chosen at program start, before the sanitizers are ready. Under a sanitizer only the baseline
-// is built.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define KINDRED_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define KINDRED_VECTOR_CLONES
-#endif
 
 namespace kindred {
 

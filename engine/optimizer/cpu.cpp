@@ -1,15 +1,47 @@
 // One pass over memory for each update: values, gradients and state are read and written once, on all cores.
 // These loops are memory-bound, so plain loops that the compiler vectorises are as fast as possible.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/cpu/vector_math.h>  // defines: KINDRED_VECTOR_CLONES
 #include <kindred/engine/kernels/dispatch.h>
 #include <kindred/engine/optimizer/kernels.h>
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
+#include <vector>
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/engine/optimizer/cpu.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/engine/cpu/vectors.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::HWY_NAMESPACE {
+namespace {
+
+// It uses doubles, because squares of
+// small gradients underflow in float, and a norm of 0 has a special meaning.
+void sum_squares(const float* w, const float* g, float unscale, std::int64_t count, float decay,
+                 double* w_squared, double* g_squared) {
+  double w_sum = 0, g_sum = 0;
+#pragma omp simd reduction(+ : w_sum, g_sum)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double wi = w[i], gi = g[i] * unscale + decay * w[i];
+    w_sum += wi * wi;
+    g_sum += gi * gi;
+  }
+  *w_squared = w_sum;
+  *g_squared = g_sum;
+}
+
+}  // namespace
+}  // namespace kindred::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace kindred {
 namespace {
+
+HWY_EXPORT(sum_squares);
 
 void check_finite(const Tensor& values, std::int32_t bit, Output flag) {
   const float* v = values.data<float>();
@@ -118,22 +150,6 @@ void lars(const FlatParameters& flat, Output velocity, const Tensor& rates, doub
   });
 }
 
-// A plain function, because otherwise the compiler does not vectorise it. It uses doubles, because squares of
-// small gradients underflow in float, and a norm of 0 has a special meaning.
-KINDRED_VECTOR_CLONES
-void sum_squares(const float* w, const float* g, float unscale, std::int64_t count, float decay,
-                 double* w_squared, double* g_squared) {
-  double w_sum = 0, g_sum = 0;
-#pragma omp simd reduction(+ : w_sum, g_sum)
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double wi = w[i], gi = g[i] * unscale + decay * w[i];
-    w_sum += wi * wi;
-    g_sum += gi * gi;
-  }
-  *w_squared = w_sum;
-  *g_squared = g_sum;
-}
-
 void squared_norms(const FlatParameters& flat, TrustNorm norm, Output squares) {
   const auto* chunks = reinterpret_cast<const Chunk*>(flat.chunks.data<std::int32_t>());
   const float* decays = flat.weight_decay.data<float>();
@@ -141,11 +157,12 @@ void squared_norms(const FlatParameters& flat, TrustNorm norm, Output squares) {
   const float* g = flat.gradients.data<float>();
   double* sums = squares.data<double>();
   const float unscale = inverse_loss_scale<float>(flat);
+  const auto sum = KINDRED_FOR_TARGET(sum_squares);
   parallel_for(flat.chunks.dim(0), 4, [=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       const std::int64_t first = chunks[c].first_granule * chunk_granule;
       const float decay = norm == TrustNorm::combined ? decays[chunks[c].parameter] : 0.0f;
-      sum_squares(w + first, g + first, unscale, chunks[c].elements, decay, sums + 2 * c, sums + 2 * c + 1);
+      sum(w + first, g + first, unscale, chunks[c].elements, decay, sums + 2 * c, sums + 2 * c + 1);
     }
   });
 }
@@ -203,3 +220,4 @@ const OptimizerKernels optimizer_cpu = {
 };
 
 }  // namespace kindred
+#endif

@@ -5,7 +5,6 @@
 // channels and the inner one over rows, so that the values of the channels stay in registers. Work is divided
 // at multiples of eight rows, so that each range owns whole bytes of the bit mask.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/cpu/vec8.h>
 #include <kindred/engine/kernels/dispatch.h>
 #include <kindred/layers/batch_norm/kernels.h>
 
@@ -13,7 +12,13 @@
 #include <cmath>
 #include <vector>
 
-namespace kindred {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/batch_norm/cpu.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/engine/cpu/eight_floats.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::HWY_NAMESPACE {
 namespace {
 
 constexpr std::int64_t group = 8;  // rows: group * channels is a multiple of 8 bits for any number of channels
@@ -86,7 +91,7 @@ struct ChannelSums {
   template <typename Before, typename VectorPair>
   static void add_vectors(std::int64_t begin, std::int64_t end, std::int64_t channels, double* sums,
                           Before before, VectorPair pair) {
-    for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) {
+    for_tiles(begin, end, channels, [&](std::int64_t r0, std::int64_t r1, std::int64_t c) HWY_ATTR {
       if (c == 0) before(r0 * channels, r1 * channels);
       Vec8 a[2] = {broadcast8(0), broadcast8(0)},
            b[2] = {broadcast8(0), broadcast8(0)};  // two chains, so that additions overlap
@@ -131,7 +136,7 @@ void statistics(const Tensor& x, Output mean, Output variance) {
   const float* pp = pivot.data();
   const ChannelSums sums(
       e, [](std::int64_t, std::int64_t) {},
-      [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& squares) {
+      [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& squares) HWY_ATTR {
         const Vec8 shifted = load8(px + at) - load8(pp + c);
         sum = sum + shifted;
         squares = multiply_add(shifted, shifted, squares);
@@ -272,10 +277,10 @@ void reduce(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Te
   const std::uint8_t* vector_mask = dz.defined() ? nullptr : pm;
   const ChannelSums sums(
       e,
-      [=](std::int64_t begin, std::int64_t end) {
+      [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
         if (incoming.dz) write(incoming, begin, end);
       },
-      [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& dot) {
+      [=](std::int64_t at, std::int64_t c, Vec8& sum, Vec8& dot) HWY_ATTR {
         Vec8 gradient = load8(pd + at);
         if (vector_mask) gradient = keep_bits(vector_mask[at / 8], gradient);
         sum = sum + gradient;
@@ -361,16 +366,49 @@ void apply_backward(const Tensor& dy, const Tensor& mask, const Tensor& x, const
   });
 }
 
+void statistics_of(const Tensor& x, Output mean, Output variance) {
+  dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
+}
+
+void apply_to(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+              Output y) {
+  dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
+}
+
+void reduce_of(const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+               const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
+  dispatch_cpu("batch_norm", x.dtype(),
+               [&]<typename T>(T) { reduce<T>(dy, addend, mask, x, channels, d_scale, d_bias, dz); });
+}
+
+void apply_backward_to(const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
+                       const BatchNormSums& sums, Output dx, Output d_residual) {
+  dispatch_cpu("batch_norm", x.dtype(),
+               [&]<typename T>(T) { apply_backward<T>(dy, mask, x, channels, sums, dx, d_residual); });
+}
+
+}  // namespace
+}  // namespace kindred::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred {
+namespace {
+
+HWY_EXPORT(statistics_of);
+HWY_EXPORT(apply_to);
+HWY_EXPORT(reduce_of);
+HWY_EXPORT(apply_backward_to);
+
 void finish_statistics(const Tensor& mean, const Tensor& variance, double epsilon, double momentum,
                        std::int64_t count, Output inv_std, Output running_mean, Output running_variance) {
   batch_norm_reference.finish_statistics(mean, variance, epsilon, momentum, count, inv_std, running_mean,
                                          running_variance);
 }
 
-template <typename T>
 void statistics_and_finish(const Tensor& x, double epsilon, double momentum, std::int64_t count, Output mean,
                            Output variance, Output inv_std, Output running_mean, Output running_variance) {
-  statistics<T>(x, mean, variance);
+  KINDRED_FOR_TARGET(statistics_of)(x, mean, variance);
   finish_statistics(mean, variance, epsilon, momentum, count, inv_std, running_mean, running_variance);
 }
 
@@ -385,34 +423,21 @@ void merge_all(const Tensor& parts, Output mean, Output variance) {
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
-    [](const Tensor& x, Output mean, Output variance) {
-      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
-    },
+    [](const Tensor& x, Output mean, Output variance) { KINDRED_FOR_TARGET(statistics_of)(x, mean, variance); },
     [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
-       Output y) {
-      dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
-    },
+       Output y) { KINDRED_FOR_TARGET(apply_to)(x, channels, residual, relu, mask, y); },
     [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
-       const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
-      dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { reduce<T>(dy, addend, mask, x, channels, d_scale, d_bias, dz); });
-    },
+       const BatchNormChannels& channels, Output d_scale, Output d_bias,
+       Output dz) { KINDRED_FOR_TARGET(reduce_of)(dy, addend, mask, x, channels, d_scale, d_bias, dz); },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
        const BatchNormSums& sums, Output dx, Output d_residual) {
-      dispatch_cpu("batch_norm", x.dtype(),
-                   [&]<typename T>(T) { apply_backward<T>(dy, mask, x, channels, sums, dx, d_residual); });
+      KINDRED_FOR_TARGET(apply_backward_to)(dy, mask, x, channels, sums, dx, d_residual);
     },
     finish_statistics,
-    [](const Tensor& x, double epsilon, double momentum, std::int64_t count, Output mean, Output variance,
-       Output inv_std, Output running_mean, Output running_variance) {
-      dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) {
-        statistics_and_finish<T>(x, epsilon, momentum, count, mean, variance, inv_std, running_mean,
-                                 running_variance);
-      });
-    },
+    statistics_and_finish,
     merge,
     merge_all,
 };
 
 }  // namespace kindred
+#endif

@@ -3,7 +3,17 @@
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/direct_internal.h>
 
-namespace kindred::direct {
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/direct.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/layers/conv2d/direct_target.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::direct::HWY_NAMESPACE {
 namespace {
 
 // One product as described at the top of direct.h, for a plane of output pixels.
@@ -14,11 +24,14 @@ struct Product {
   std::ptrdiff_t first_column;  // floats from the start of a scratch row to the taps of output column 0
   std::int64_t taps;            // rows of taps
   std::int64_t length;          // q runs over [0, length)
-  std::int64_t channels;        // of the output: a multiple of 16
+  std::int64_t channels;        // of the output: a multiple of `lanes`
   std::vector<float> weights;   // [channel block][tap][q][width of the block]
   std::ptrdiff_t y_row_step, y_pixel_step;  // floats
   bool past_cache = false;                  // see worth_streaming
 };
+
+// Output pixels whose sums stay in registers, with two vectors of channels each.
+constexpr int pixels = registers == 32 ? 8 : 6;
 
 std::int64_t block_width(std::int64_t channels) {
   return channels % (2 * lanes) == 0 ? 2 * lanes : lanes;
@@ -34,25 +47,25 @@ struct Operands {
   bool past_cache;
 };
 
-// Pixels adjacent pixels and Vectors * 16 channels. The accumulators stay in registers through all taps. (For
+// Pixels adjacent pixels and Vectors * lanes channels. The accumulators stay in registers through all taps. (For
 // that the loops over them must be unrolled, which the pragmas request.)
 template <int PixelStride, int Vectors, int Pixels>
-KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, const float* addend, float* y) {
+void product_kernel(const Operands& operands, const float* x, const float* addend, float* y) {
   const std::ptrdiff_t step = operands.y_pixel_step;
   const std::int64_t length = operands.length;
-  __m512 sum[Pixels][Vectors];
+  Vector sum[Pixels][Vectors];
 #pragma GCC unroll 32
   for (int i = 0; i < Pixels; ++i)
 #pragma GCC unroll 32
     for (int v = 0; v < Vectors; ++v)
-      sum[i][v] = addend ? _mm512_loadu_ps(addend + i * step + v * lanes) : _mm512_setzero_ps();
+      sum[i][v] = addend ? load(addend + i * step + v * lanes) : zero();
 
   const float* w = operands.w;
   for (std::int64_t tap = 0; tap < operands.taps; ++tap, x += operands.x_row)
     for (std::int64_t q = 0; q < length; ++q, w += Vectors * lanes) {
-      __m512 filter[Vectors];
+      Vector filter[Vectors];
 #pragma GCC unroll 32
-      for (int v = 0; v < Vectors; ++v) filter[v] = _mm512_loadu_ps(w + v * lanes);
+      for (int v = 0; v < Vectors; ++v) filter[v] = load(w + v * lanes);
 #pragma GCC unroll 32
       for (int i = 0; i < Pixels; ++i)
 #pragma GCC unroll 32
@@ -67,9 +80,9 @@ KINDRED_AVX512 void product_kernel(const Operands& operands, const float* x, con
     for (int v = 0; v < Vectors; ++v) {
       float* to = y + i * step + v * lanes;
       if (past_cache)
-        _mm512_stream_ps(to, sum[i][v]);
+        hn::Stream(sum[i][v], floats, to);
       else
-        _mm512_storeu_ps(to, sum[i][v]);
+        store(to, sum[i][v]);
     }
 }
 
@@ -103,9 +116,9 @@ void product_plane(const Product& p, ScratchImage& image, const float* addend, f
       const Operands operands{image.row(), w, last - first, p.length, p.y_pixel_step, p.past_cache};
       const float* add_k = add ? add + k : nullptr;
       if (width == lanes)
-        product_row<PixelStride, 1, 16>(operands, p.columns, x, add_k, y + k);
+        product_row<PixelStride, 1, 2 * pixels>(operands, p.columns, x, add_k, y + k);
       else
-        product_row<PixelStride, 2, 8>(operands, p.columns, x, add_k, y + k);
+        product_row<PixelStride, 2, pixels>(operands, p.columns, x, add_k, y + k);
     }
   }
 }
@@ -230,7 +243,7 @@ void forward(const ConvShape& s, const float* x, const float* w, float* y) {
       image.set(x + n * s.h * s.w * s.c);
       run_product(s.stride * s.c, p, image, nullptr, y + n * s.out_h * s.out_w * s.k);
     }
-    _mm_sfence();  // only this orders streaming stores with later stores
+    hwy::FlushStream();  // only this orders streaming stores with later stores
   });
 }
 
@@ -252,12 +265,12 @@ void backward_data(const ConvShape& s, const float* dy, const float* w, const fl
         run_product(s.k, part.product, image, addend ? addend + at + part.dx_start : nullptr,
                     dx + at + part.dx_start);
     }
-    _mm_sfence();
+    hwy::FlushStream();
   });
 }
 
 bool supports(ConvPass pass, const ConvShape& s) {
-  if (!processor_has_avx512() || (s.stride != 1 && s.stride != 2)) return false;
+  if (s.stride != 1 && s.stride != 2) return false;
   switch (pass) {
     case ConvPass::forward:
       return s.k % lanes == 0 && known_pixel_stride(s.stride * s.c);
@@ -270,8 +283,12 @@ bool supports(ConvPass pass, const ConvShape& s) {
 }
 
 bool prefers(ConvPass pass, const ConvShape& s) {
-  if (!supports(pass, s)) return false;
+  if (!has_vectors || !supports(pass, s)) return false;
   // Measured against oneDNN 2.6 (bench/convolution.cpp) on the shapes of ResNets.
+  if (lanes < 16) {
+    if (pass == ConvPass::backward_weight) return s.c <= 3 && s.kh > 1 && s.k >= 32;
+    return pass == ConvPass::forward && s.c <= 16 && s.k >= 32 && s.k <= 64;
+  }
   switch (pass) {
     case ConvPass::forward:
       return s.c <= 32 && s.k <= 64;
@@ -284,4 +301,37 @@ bool prefers(ConvPass pass, const ConvShape& s) {
   return false;
 }
 
+}  // namespace kindred::direct::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred::direct {
+
+HWY_EXPORT(supports);
+HWY_EXPORT(prefers);
+HWY_EXPORT(forward);
+HWY_EXPORT(backward_data);
+HWY_EXPORT(backward_weight);
+
+bool supports(ConvPass pass, const ConvShape& s) {
+  return KINDRED_FOR_TARGET(supports)(pass, s);
+}
+
+bool prefers(ConvPass pass, const ConvShape& s) {
+  return KINDRED_FOR_TARGET(prefers)(pass, s);
+}
+
+void forward(const ConvShape& s, const float* x, const float* w, float* y) {
+  KINDRED_FOR_TARGET(forward)(s, x, w, y);
+}
+
+void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx) {
+  KINDRED_FOR_TARGET(backward_data)(s, dy, w, addend, dx);
+}
+
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw) {
+  KINDRED_FOR_TARGET(backward_weight)(s, x, dy, dw);
+}
+
 }  // namespace kindred::direct
+#endif

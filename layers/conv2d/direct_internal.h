@@ -1,8 +1,7 @@
 // What the passes of direct.h share: the scratch image, and the choice of a template by pixel stride.
 #pragma once
 
-#include <kindred/engine/error.h>
-#include <kindred/layers/conv2d/avx512.h>
+#include <kindred/engine/kernels/conv_shape.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -13,7 +12,8 @@ namespace kindred::direct {
 // Prefetches floats that will be read soon, also those of the next image. A prefetch is only a hint and never
 // faults.
 inline void fetch_ahead(const float* from, std::ptrdiff_t count) {
-  for (std::ptrdiff_t i = 0; i < count; i += lanes) __builtin_prefetch(from + i, 0, 2);
+  constexpr std::ptrdiff_t cache_line = 16;
+  for (std::ptrdiff_t i = 0; i < count; i += cache_line) __builtin_prefetch(from + i, 0, 2);
 }
 
 // One image with zeros to the left and right of every row, so that no kernel tests for these borders. It has no

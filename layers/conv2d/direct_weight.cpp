@@ -4,11 +4,24 @@
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/direct_internal.h>
 
-namespace kindred::direct {
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/direct_weight.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/layers/conv2d/direct_target.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::direct::HWY_NAMESPACE {
 namespace {
 
 // Output rows that are processed between two updates of the sums in memory. Their pixels stay in the L1 cache.
 constexpr std::int64_t strip_rows = 4;
+
+// The sums of so many taps stay in registers.
+constexpr int most_taps = registers == 32 ? 16 : 12;
 
 // A strip of output rows of one image, and the rows of x that some rows of taps read there.
 struct Strip {
@@ -20,20 +33,20 @@ struct Strip {
   std::int64_t channels;                   // of dy
 };
 
-// sums[row][q][16] += the strip's part, for TapRows rows of Taps consecutive q each, and for 16 channels k.
+// sums[row][q][lanes] += the strip's part, for TapRows rows of Taps consecutive q each, and for `lanes` channels k.
 template <int PixelStride, int TapRows, int Taps>
-KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t sums_row,
+void outer_product(const Strip& s, float* sums, std::ptrdiff_t sums_row,
                                   std::ptrdiff_t sums_step) {
-  __m512 sum[TapRows][Taps];
+  Vector sum[TapRows][Taps];
 #pragma GCC unroll 32
   for (int a = 0; a < TapRows; ++a)
 #pragma GCC unroll 32
-    for (int q = 0; q < Taps; ++q) sum[a][q] = _mm512_setzero_ps();
+    for (int q = 0; q < Taps; ++q) sum[a][q] = zero();
   for (std::int64_t row = 0; row < s.rows; ++row) {
     const float* x = s.x + row * s.x_row_step;
     const float* dy = s.dy + row * s.dy_row_step;
     for (std::int64_t column = 0; column < s.columns; ++column, x += PixelStride, dy += s.channels) {
-      const __m512 gradient = _mm512_loadu_ps(dy);
+      const Vector gradient = load(dy);
       __builtin_prefetch(dy + strip_rows * s.dy_row_step);  // the same pixel of the next strip
 #pragma GCC unroll 32
       for (int a = 0; a < TapRows; ++a)
@@ -47,7 +60,7 @@ KINDRED_AVX512 void outer_product(const Strip& s, float* sums, std::ptrdiff_t su
     for (int q = 0; q < Taps; ++q) {
       // The strip has its own sum first, because a long running sum would lose more to rounding.
       float* to = sums + a * sums_row + q * sums_step;
-      _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[a][q]));
+      store(to, hn::Add(load(to), sum[a][q]));
     }
 }
 
@@ -60,7 +73,7 @@ void outer_products(Strip s, std::int64_t length, float* sums, std::ptrdiff_t su
     if (length > 0) outer_products<PixelStride, Taps / 2>(s, length, sums, sums_step);
 }
 
-// Adds to sums[kh][kw * c][k] the part of the output rows [begin, end) and of 16 channels of dy.
+// Adds to sums[kh][kw * c][k] the part of the output rows [begin, end) and of `lanes` channels of dy.
 template <int PixelStride>
 void add_strip(const ConvShape& s, ScratchImage& image, const float* dy, std::int64_t begin, std::int64_t end,
                float* sums) {
@@ -76,7 +89,7 @@ void add_strip(const ConvShape& s, ScratchImage& image, const float* dy, std::in
                  s.out_w * s.k,
                  s.k};
   };
-  if constexpr (PixelStride == 3 || PixelStride == 6) {
+  if constexpr (registers == 32 && (PixelStride == 3 || PixelStride == 6)) {
     // The 3 x 3 taps of 3 colours of a stem all fit in registers, if no row of taps lies outside the image.
     if (length == 9 && s.kh == 3 && begin * s.stride >= s.pad && (end - 1) * s.stride + 2 - s.pad < s.h)
       return outer_product<PixelStride, 3, 9>(strip(begin, end - begin, 0), sums, 9 * s.k, s.k);
@@ -86,7 +99,7 @@ void add_strip(const ConvShape& s, ScratchImage& image, const float* dy, std::in
     while (first < last && first * s.stride + a < s.pad) ++first;
     while (first < last && (last - 1) * s.stride + a - s.pad >= s.h) --last;
     if (first < last)
-      outer_products<PixelStride, 16>(strip(first, last - first, a), length, sums + a * length * s.k, s.k);
+      outer_products<PixelStride, most_taps>(strip(first, last - first, a), length, sums + a * length * s.k, s.k);
   }
 }
 
@@ -130,4 +143,5 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
     }
 }
 
-}  // namespace kindred::direct
+}  // namespace kindred::direct::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

@@ -1,5 +1,4 @@
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/layers/conv2d/avx512_product.h>
 #include <kindred/layers/conv2d/pixel_products.h>
 
 #include <algorithm>
@@ -7,7 +6,16 @@
 #include <utility>
 #include <vector>
 
-namespace kindred::pixel_products {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/pixel_products.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/layers/conv2d/register_product.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::pixel_products::HWY_NAMESPACE {
+
+using namespace kindred::HWY_NAMESPACE;
+
 namespace {
 
 // A thread computes so many channels of all results, so that the filters that it needs stay in its L2 cache.
@@ -45,20 +53,20 @@ std::int64_t panel_floats(const ConvShape& s, std::int64_t from_channels) {
 }
 
 // The panel's filters, with outputs as neighbours.
-KINDRED_AVX512 void take_outputs(const ConvShape& s, const float* w, std::int64_t first, float* to) {
+void take_outputs(const ConvShape& s, const float* w, std::int64_t first, float* to) {
   const std::int64_t length = s.kh * s.kw * s.c;
   for (std::int64_t q = 0; q < length; q += lanes)
     for (std::int64_t k = 0; k < panel; k += lanes)
       transpose(w + (first + k) * length + q, length, to + q * panel + k, panel);
 }
 
-KINDRED_AVX512 void take_inputs(const ConvShape& s, const float* w, std::int64_t first, float* to) {
+void take_inputs(const ConvShape& s, const float* w, std::int64_t first, float* to) {
   const std::int64_t taps = s.kh * s.kw;
   for (std::int64_t k = 0; k < s.k; ++k)
     for (std::int64_t tap = 0; tap < taps; ++tap)
       for (std::int64_t c = 0; c < panel; c += lanes)
-        _mm512_storeu_ps(to + (tap * s.k + k) * panel + c,
-                         _mm512_loadu_ps(w + (k * taps + tap) * s.c + first + c));
+        store(to + (tap * s.k + k) * panel + c,
+                         load(w + (k * taps + tap) * s.c + first + c));
 }
 
 // One panel of the results of all images, from the panel's filters. `pairs` has those of each pixel of `to` one after the
@@ -111,13 +119,15 @@ Images outputs_of(const ConvShape& s) {
 }  // namespace
 
 bool supports(const ConvShape& s) {
-  return processor_has_avx512() && s.c % panel == 0 && s.k % panel == 0;
+  return s.c % panel == 0 && s.k % panel == 0;
 }
 
 bool prefers(const ConvShape& s) {
   // Measured against oneDNN 2.6 and direct.h (bench/convolution.cpp).
-  const std::int64_t most_pixels = s.stride == 1 ? 9 : 16;
-  return supports(s) && s.kh * s.kw > 1 && s.out_h * s.out_w <= most_pixels && s.n >= product_rows / 2;
+  // With narrow vectors Winograd's is faster for 4x4 pixels only where there are many images.
+  const bool most_are_16 = s.stride > 1 || (lanes < 16 && s.n < 128);
+  const std::int64_t most_pixels = most_are_16 ? 16 : 9;
+  return has_vectors && supports(s) && s.kh * s.kw > 1 && s.out_h * s.out_w <= most_pixels && s.n >= product_rows / 2;
 }
 
 std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
@@ -181,4 +191,43 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
   });
 }
 
+}  // namespace kindred::pixel_products::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred::pixel_products {
+
+HWY_EXPORT(supports);
+HWY_EXPORT(prefers);
+HWY_EXPORT(scratch_floats);
+HWY_EXPORT(forward);
+HWY_EXPORT(backward_data);
+HWY_EXPORT(backward_weight);
+
+bool supports(const ConvShape& s) {
+  return KINDRED_FOR_TARGET(supports)(s);
+}
+
+bool prefers(const ConvShape& s) {
+  return KINDRED_FOR_TARGET(prefers)(s);
+}
+
+std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
+  return KINDRED_FOR_TARGET(scratch_floats)(pass, s);
+}
+
+void forward(const ConvShape& s, const float* x, const float* w, float* y, float* scratch) {
+  KINDRED_FOR_TARGET(forward)(s, x, w, y, scratch);
+}
+
+void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx,
+                   float* scratch) {
+  KINDRED_FOR_TARGET(backward_data)(s, dy, w, addend, dx, scratch);
+}
+
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
+  KINDRED_FOR_TARGET(backward_weight)(s, x, dy, dw, scratch);
+}
+
 }  // namespace kindred::pixel_products
+#endif

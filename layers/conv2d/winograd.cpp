@@ -1,17 +1,24 @@
 // Forward and data gradient, and the parts that all passes share.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/winograd.h>
-#include <kindred/layers/conv2d/winograd_internal.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <numeric>
 
-namespace kindred::winograd {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/winograd.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/layers/conv2d/winograd_internal.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::winograd::HWY_NAMESPACE {
 namespace {
 
 // Transforms one row of tiles back to pixels: y = A^T m A for the four by four outputs of each tile, except
 // those that lie beyond the image.
 template <bool with_addend, bool past_cache>
-KINDRED_AVX512 void transform_outputs(const ConvShape& s, std::int64_t channels, const float* m,
+void transform_outputs(const ConvShape& s, std::int64_t channels, const float* m,
                                       std::ptrdiff_t position_step, const TileRow& tiles, const float* addend,
                                       float* y) {
   const auto rows = static_cast<int>(std::min<std::int64_t>(outputs, s.h - tiles.row));
@@ -19,12 +26,12 @@ KINDRED_AVX512 void transform_outputs(const ConvShape& s, std::int64_t channels,
     const auto columns = static_cast<int>(std::min<std::int64_t>(outputs, s.w - tile * outputs));
     const std::ptrdiff_t start = ((tiles.image * s.h + tiles.row) * s.w + tile * outputs) * channels;
     for (std::int64_t c = 0; c < channels; c += lanes, m += lanes) {
-      __m512 half[outputs][inputs];
+      Vector half[outputs][inputs];
 #pragma GCC unroll 6
       for (int j = 0; j < inputs; ++j) {
-        __m512 from[inputs], to[outputs];
+        Vector from[inputs], to[outputs];
 #pragma GCC unroll 6
-        for (int i = 0; i < inputs; ++i) from[i] = _mm512_loadu_ps(m + (i * inputs + j) * position_step);
+        for (int i = 0; i < inputs; ++i) from[i] = load(m + (i * inputs + j) * position_step);
         output_line(from, to);
 #pragma GCC unroll 4
         for (int i = 0; i < outputs; ++i) half[i][j] = to[i];
@@ -33,16 +40,16 @@ KINDRED_AVX512 void transform_outputs(const ConvShape& s, std::int64_t channels,
       for (int i = 0; i < outputs; ++i) {
         if (i >= rows) break;
         const std::ptrdiff_t at = start + i * s.w * channels + c;
-        __m512 to[outputs];
+        Vector to[outputs];
         output_line(half[i], to);
 #pragma GCC unroll 4
         for (int j = 0; j < outputs; ++j) {
           if (j >= columns) break;
-          if constexpr (with_addend) to[j] = _mm512_add_ps(to[j], _mm512_loadu_ps(addend + at + j * channels));
+          if constexpr (with_addend) to[j] = hn::Add(to[j], load(addend + at + j * channels));
           if constexpr (past_cache)
-            _mm512_stream_ps(y + at + j * channels, to[j]);
+            hn::Stream(to[j], floats, y + at + j * channels);
           else
-            _mm512_storeu_ps(y + at + j * channels, to[j]);
+            store(y + at + j * channels, to[j]);
         }
       }
     }
@@ -80,13 +87,13 @@ void convolve(const ConvShape& s, std::int64_t c, std::int64_t k, const float* f
         transform_outputs_(s, k, m + r * tiles.across * k, to_basis.step, TileRow(tiles, first + r), addend,
                            to);
     }
-    _mm_sfence();  // only this orders streaming stores with later stores
+    hwy::FlushStream();  // only this orders streaming stores with later stores
   });
 }
 
 }  // namespace
 
-KINDRED_AVX512 void transform_images(const ConvShape& s, std::int64_t channels, const float* x,
+void transform_images(const ConvShape& s, std::int64_t channels, const float* x,
                                      const TileRow& tiles, float* to, std::ptrdiff_t position_step,
                                      float* lines) {
   // Columns are transformed first, each once even if two tiles need it: lines[6][column + 1][16], with zeros at
@@ -94,11 +101,11 @@ KINDRED_AVX512 void transform_images(const ConvShape& s, std::int64_t channels, 
   const std::ptrdiff_t line = (tiles.tiles_across * outputs + 2) * lanes;
   float* zeros = lines + inputs * line;
   for (int i = 0; i < inputs; ++i) {
-    _mm512_storeu_ps(lines + i * line, _mm512_setzero_ps());
+    store(lines + i * line, zero());
     for (std::int64_t j = (s.w + 1) * lanes; j < line; j += lanes)
-      _mm512_storeu_ps(lines + i * line + j, _mm512_setzero_ps());
+      store(lines + i * line + j, zero());
   }
-  _mm512_storeu_ps(zeros, _mm512_setzero_ps());
+  store(zeros, zero());
   const std::ptrdiff_t next_row =
       outputs * s.w * channels;  // one row of tiles, prefetched; a prefetch never faults
   const float* pixel[inputs];
@@ -111,28 +118,28 @@ KINDRED_AVX512 void transform_images(const ConvShape& s, std::int64_t channels, 
       step[i] = inside ? channels : 0;
     }
     for (std::int64_t j = 0; j < s.w; ++j) {
-      __m512 from[inputs], column[inputs];
+      Vector from[inputs], column[inputs];
 #pragma GCC unroll 6
       for (int i = 0; i < inputs; ++i) {
-        from[i] = _mm512_loadu_ps(pixel[i]);
+        from[i] = load(pixel[i]);
         if (i >= 2) __builtin_prefetch(pixel[i] + next_row, 0, 2);
         pixel[i] += step[i];
       }
       image_line(from, column);
 #pragma GCC unroll 6
-      for (int i = 0; i < inputs; ++i) _mm512_storeu_ps(lines + i * line + (j + 1) * lanes, column[i]);
+      for (int i = 0; i < inputs; ++i) store(lines + i * line + (j + 1) * lanes, column[i]);
     }
     for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile)
 #pragma GCC unroll 6
       for (int i = 0; i < inputs; ++i) {
         const float* row = lines + i * line + tile * outputs * lanes;
-        __m512 from[inputs], result[inputs];
+        Vector from[inputs], result[inputs];
 #pragma GCC unroll 6
-        for (int j = 0; j < inputs; ++j) from[j] = _mm512_loadu_ps(row + j * lanes);
+        for (int j = 0; j < inputs; ++j) from[j] = load(row + j * lanes);
         image_line(from, result);
 #pragma GCC unroll 6
         for (int j = 0; j < inputs; ++j)
-          _mm512_storeu_ps(to + tile * channels + (i * inputs + j) * position_step, result[j]);
+          store(to + tile * channels + (i * inputs + j) * position_step, result[j]);
       }
   }
 }
@@ -169,16 +176,63 @@ std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
 }
 
 bool supports(const ConvShape& s) {
-  return processor_has_avx512() && s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 &&
+  return s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 &&
          s.k % lanes == 0;
 }
 
 bool prefers(ConvPass pass, const ConvShape& s) {
-  // Measured against oneDNN 2.6's Winograd and direct.h (bench/convolution.cpp).
+  // Measured against direct.h, pixel_products.h and oneDNN 2.6, which has Winograd's for AVX-512 only
+  // (bench/convolution.cpp).
+  if (!has_vectors || !supports(s)) return false;
   const Tiles tiles(s);
   const std::int64_t computed = tiles.down * tiles.across * outputs * outputs;
+  if (2 * computed > 3 * s.h * s.w) return false;
+  if (lanes < 16) {
+    // Transforming filters takes as long as so many tiles, if there are many channels.
+    constexpr std::int64_t fewest_tiles = 128;
+    return s.c <= 512 && s.k <= 512 && (s.c * s.k <= 128 * 128 || tiles.rows * tiles.across >= fewest_tiles);
+  }
   const std::int64_t most_channels = pass == ConvPass::backward_weight ? 128 : 256;
-  return supports(s) && s.c <= most_channels && s.k <= most_channels && 2 * computed <= 3 * s.h * s.w;
+  return s.c <= most_channels && s.k <= most_channels;
+}
+
+}  // namespace kindred::winograd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred::winograd {
+
+HWY_EXPORT(supports);
+HWY_EXPORT(prefers);
+HWY_EXPORT(scratch_floats);
+HWY_EXPORT(forward);
+HWY_EXPORT(backward_data);
+HWY_EXPORT(backward_weight);
+
+bool supports(const ConvShape& s) {
+  return KINDRED_FOR_TARGET(supports)(s);
+}
+
+bool prefers(ConvPass pass, const ConvShape& s) {
+  return KINDRED_FOR_TARGET(prefers)(pass, s);
+}
+
+std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
+  return KINDRED_FOR_TARGET(scratch_floats)(pass, s);
+}
+
+void forward(const ConvShape& s, const float* x, const float* w, float* y, float* scratch) {
+  KINDRED_FOR_TARGET(forward)(s, x, w, y, scratch);
+}
+
+void backward_data(const ConvShape& s, const float* dy, const float* w, const float* addend, float* dx,
+                   float* scratch) {
+  KINDRED_FOR_TARGET(backward_data)(s, dy, w, addend, dx, scratch);
+}
+
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch) {
+  KINDRED_FOR_TARGET(backward_weight)(s, x, dy, dw, scratch);
 }
 
 }  // namespace kindred::winograd
+#endif

@@ -1,13 +1,23 @@
 // What the passes of winograd.h share: the positions of tiles, and the change of basis along a line.
-#pragma once
+// For each kind of vectors (engine/cpu/vectors.h).
 
-#include <kindred/layers/conv2d/avx512_product.h>
+#if defined(KINDRED_LAYERS_CONV2D_WINOGRAD_INTERNAL_TARGET) == defined(HWY_TARGET_TOGGLE)
+#ifdef KINDRED_LAYERS_CONV2D_WINOGRAD_INTERNAL_TARGET
+#undef KINDRED_LAYERS_CONV2D_WINOGRAD_INTERNAL_TARGET
+#else
+#define KINDRED_LAYERS_CONV2D_WINOGRAD_INTERNAL_TARGET
+#endif
+
+#include <kindred/layers/conv2d/register_product.h>
 #include <kindred/layers/conv2d/winograd.h>
 
 #include <algorithm>
 #include <cstddef>
 
-namespace kindred::winograd {
+HWY_BEFORE_NAMESPACE();
+namespace kindred::winograd::HWY_NAMESPACE {
+
+using namespace kindred::HWY_NAMESPACE;
 
 constexpr int outputs = 4;                  // of a tile along each axis
 constexpr int inputs = 6;                   // outputs + 3 - 1
@@ -47,40 +57,40 @@ struct TileRow {
 // matrices are those of Lavin and Gray, for the points 0, 1, -1, 2, -2 and infinity.
 
 // to = B^T from
-KINDRED_AVX512 inline void image_line(const __m512 (&from)[6], __m512 (&to)[6]) {
-  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4), five = _mm512_set1_ps(5);
-  const __m512 a = _mm512_fnmadd_ps(four, from[2], from[4]), b = _mm512_fnmadd_ps(four, from[1], from[3]);
-  const __m512 c = _mm512_sub_ps(from[4], from[2]), d = _mm512_sub_ps(from[3], from[1]);
-  to[0] = _mm512_fmadd_ps(four, from[0], _mm512_fnmadd_ps(five, from[2], from[4]));
-  to[1] = _mm512_add_ps(a, b);
-  to[2] = _mm512_sub_ps(a, b);
-  to[3] = _mm512_fmadd_ps(two, d, c);
-  to[4] = _mm512_fnmadd_ps(two, d, c);
-  to[5] = _mm512_fmadd_ps(four, from[1], _mm512_fnmadd_ps(five, from[3], from[5]));
+HWY_INLINE void image_line(const Vector (&from)[6], Vector (&to)[6]) {
+  const Vector two = broadcast(2), four = broadcast(4), five = broadcast(5);
+  const Vector a = hn::NegMulAdd(four, from[2], from[4]), b = hn::NegMulAdd(four, from[1], from[3]);
+  const Vector c = hn::Sub(from[4], from[2]), d = hn::Sub(from[3], from[1]);
+  to[0] = hn::MulAdd(four, from[0], hn::NegMulAdd(five, from[2], from[4]));
+  to[1] = hn::Add(a, b);
+  to[2] = hn::Sub(a, b);
+  to[3] = hn::MulAdd(two, d, c);
+  to[4] = hn::NegMulAdd(two, d, c);
+  to[5] = hn::MulAdd(four, from[1], hn::NegMulAdd(five, from[3], from[5]));
 }
 
 // to = A^T from
-KINDRED_AVX512 inline void output_line(const __m512 (&from)[6], __m512 (&to)[4]) {
-  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4), eight = _mm512_set1_ps(8);
-  const __m512 near = _mm512_add_ps(from[1], from[2]), near_odd = _mm512_sub_ps(from[1], from[2]);
-  const __m512 far = _mm512_add_ps(from[3], from[4]), far_odd = _mm512_sub_ps(from[3], from[4]);
-  to[0] = _mm512_add_ps(_mm512_add_ps(from[0], near), far);
-  to[1] = _mm512_fmadd_ps(two, far_odd, near_odd);
-  to[2] = _mm512_fmadd_ps(four, far, near);
-  to[3] = _mm512_fmadd_ps(eight, far_odd, _mm512_add_ps(near_odd, from[5]));
+HWY_INLINE void output_line(const Vector (&from)[6], Vector (&to)[4]) {
+  const Vector two = broadcast(2), four = broadcast(4), eight = broadcast(8);
+  const Vector near = hn::Add(from[1], from[2]), near_odd = hn::Sub(from[1], from[2]);
+  const Vector far = hn::Add(from[3], from[4]), far_odd = hn::Sub(from[3], from[4]);
+  to[0] = hn::Add(hn::Add(from[0], near), far);
+  to[1] = hn::MulAdd(two, far_odd, near_odd);
+  to[2] = hn::MulAdd(four, far, near);
+  to[3] = hn::MulAdd(eight, far_odd, hn::Add(near_odd, from[5]));
 }
 
 // to = A from
-KINDRED_AVX512 inline void output_gradient_line(const __m512 (&from)[4], __m512 (&to)[6]) {
-  const __m512 two = _mm512_set1_ps(2), four = _mm512_set1_ps(4);
-  const __m512 even = _mm512_add_ps(from[0], from[2]), odd = _mm512_add_ps(from[1], from[3]);
-  const __m512 far_even = _mm512_fmadd_ps(four, from[2], from[0]);
-  const __m512 far_odd = _mm512_fmadd_ps(four, from[3], from[1]);
+HWY_INLINE void output_gradient_line(const Vector (&from)[4], Vector (&to)[6]) {
+  const Vector two = broadcast(2), four = broadcast(4);
+  const Vector even = hn::Add(from[0], from[2]), odd = hn::Add(from[1], from[3]);
+  const Vector far_even = hn::MulAdd(four, from[2], from[0]);
+  const Vector far_odd = hn::MulAdd(four, from[3], from[1]);
   to[0] = from[0];
-  to[1] = _mm512_add_ps(even, odd);
-  to[2] = _mm512_sub_ps(even, odd);
-  to[3] = _mm512_fmadd_ps(two, far_odd, far_even);
-  to[4] = _mm512_fnmadd_ps(two, far_odd, far_even);
+  to[1] = hn::Add(even, odd);
+  to[2] = hn::Sub(even, odd);
+  to[3] = hn::MulAdd(two, far_odd, far_even);
+  to[4] = hn::NegMulAdd(two, far_odd, far_even);
   to[5] = from[3];
 }
 
@@ -106,7 +116,10 @@ inline std::ptrdiff_t filter_step(const ConvShape& s) {
 // u[position][c][k] = G w G^T of all filters. With `turned` it is u[position][k][c], and the filters are rotated by 180
 // degrees, because the data gradient is the forward pass of such filters.
 void transform_filters(const ConvShape& s, bool turned, const float* w, float* u);
+void backward_weight(const ConvShape& s, const float* x, const float* dy, float* dw, float* scratch);
 // dw = G^T u G, where u[position][c][k] is the sum of so many arrays, one after the other.
 void transform_filter_gradients_back(const ConvShape& s, const float* u, int arrays, float* dw);
 
-}  // namespace kindred::winograd
+}  // namespace kindred::winograd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,14 +1,22 @@
 // Filter gradient: dw = G^T [ sum over tiles (A dy A^T) . (B^T x B) ] G.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/winograd.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/winograd_weight.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
 #include <kindred/layers/conv2d/winograd_internal.h>
 
-namespace kindred::winograd {
+HWY_BEFORE_NAMESPACE();
+namespace kindred::winograd::HWY_NAMESPACE {
 namespace {
 
 // One row of tiles: to[position][tile][channel] = A dy A^T of the four by four outputs of each tile. Outputs
 // beyond the image count as zero.
-KINDRED_AVX512 void transform_output_gradients(const ConvShape& s, const float* dy, const TileRow& tiles,
+void transform_output_gradients(const ConvShape& s, const float* dy, const TileRow& tiles,
                                                float* to, std::ptrdiff_t position_step) {
   const std::int64_t rows = s.h - tiles.row;
   const std::ptrdiff_t next_row = outputs * s.w * s.k;  // one row of tiles, prefetched; a prefetch never faults
@@ -16,14 +24,14 @@ KINDRED_AVX512 void transform_output_gradients(const ConvShape& s, const float* 
     const float* start = dy + ((tiles.image * s.h + tiles.row) * s.w + tile * outputs) * s.k;
     const std::int64_t columns = s.w - tile * outputs;
     for (std::int64_t k = 0; k < s.k; k += lanes, start += lanes, to += lanes) {
-      __m512 half[inputs][outputs];
+      Vector half[inputs][outputs];
 #pragma GCC unroll 4
       for (int j = 0; j < outputs; ++j) {
-        __m512 from[outputs], line[inputs];
+        Vector from[outputs], line[inputs];
 #pragma GCC unroll 4
         for (int i = 0; i < outputs; ++i) {
           const float* pixel = start + (i * s.w + j) * s.k;
-          from[i] = i < rows && j < columns ? _mm512_loadu_ps(pixel) : _mm512_setzero_ps();
+          from[i] = i < rows && j < columns ? load(pixel) : zero();
           __builtin_prefetch(pixel + next_row, 0, 2);
         }
         output_gradient_line(from, line);
@@ -32,10 +40,10 @@ KINDRED_AVX512 void transform_output_gradients(const ConvShape& s, const float* 
       }
 #pragma GCC unroll 6
       for (int i = 0; i < inputs; ++i) {
-        __m512 line[inputs];
+        Vector line[inputs];
         output_gradient_line(half[i], line);
 #pragma GCC unroll 6
-        for (int j = 0; j < inputs; ++j) _mm512_storeu_ps(to + (i * inputs + j) * position_step, line[j]);
+        for (int j = 0; j < inputs; ++j) store(to + (i * inputs + j) * position_step, line[j]);
       }
     }
   }
@@ -72,4 +80,5 @@ void backward_weight(const ConvShape& s, const float* x, const float* dy, float*
   transform_filter_gradients_back(s, sums, threads, dw);
 }
 
-}  // namespace kindred::winograd
+}  // namespace kindred::winograd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

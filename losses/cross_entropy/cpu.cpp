@@ -9,8 +9,28 @@
 #include <cmath>
 #include <vector>
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/losses/cross_entropy/cpu.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/engine/cpu/vectors.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::HWY_NAMESPACE {
+namespace {
+
+void logits_to_gradients(float* row, std::int64_t classes, float lse, float target_of_others, float factor) {
+  for (std::int64_t c = 0; c < classes; ++c) row[c] = factor * (fast_exp(row[c] - lse) - target_of_others);
+}
+
+}  // namespace
+}  // namespace kindred::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace kindred {
 namespace {
+
+HWY_EXPORT(logits_to_gradients);
 
 // Calls body(n, row): row[C] holds the logits of row n as floats and may be written to.
 template <typename T, typename Body>
@@ -46,19 +66,15 @@ void forward(const Tensor& logits, const Tensor& labels, double smoothing, std::
   loss.data<float>()[0] = static_cast<float>(total / static_cast<double>(mean_rows));
 }
 
-KINDRED_VECTOR_CLONES
-void logits_to_gradients(float* row, std::int64_t classes, float lse, float target_of_others, float factor) {
-  for (std::int64_t c = 0; c < classes; ++c) row[c] = factor * (fast_exp(row[c] - lse) - target_of_others);
-}
-
 template <typename T>
 void backward(const Tensor& logits, const Tensor& labels, double smoothing, std::int64_t mean_rows,
               const Tensor& lse, const Tensor& upstream, Output d_logits) {
   const std::int64_t classes = logits.dim(1);
   const float factor = upstream.data<float>()[0] / static_cast<float>(mean_rows);
   const auto target_of_others = static_cast<float>(smoothing / static_cast<double>(classes));
+  const auto to_gradients = KINDRED_FOR_TARGET(logits_to_gradients);
   for_each_row<T>(logits, [&](std::int64_t n, float* row) {
-    logits_to_gradients(row, classes, lse.data<float>()[n], target_of_others, factor);
+    to_gradients(row, classes, lse.data<float>()[n], target_of_others, factor);
     row[labels.data<std::int32_t>()[n]] -= factor * static_cast<float>(1 - smoothing);
     T* result = d_logits.data<T>() + n * classes;
     for (std::int64_t c = 0; c < classes; ++c) result[c] = T(row[c]);
@@ -82,3 +98,4 @@ const CrossEntropyKernels cross_entropy_cpu = {
 };
 
 }  // namespace kindred
+#endif

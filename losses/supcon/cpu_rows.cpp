@@ -2,9 +2,16 @@
 #include <kindred/losses/supcon/cpu_rows.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
-namespace kindred::supcon_rows {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/losses/supcon/cpu_rows.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/engine/cpu/vectors.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::supcon_rows::HWY_NAMESPACE {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -14,10 +21,9 @@ inline float exponential(float logit, std::int32_t kind, float max_positive, flo
   return fast_exp(logit - (kind == positive ? max_positive : max_negative));
 }
 
-// G of kernels.h for one side of a pair. It is inlined into functions that are compiled for several vector
-// widths.
+// G of kernels.h for one side of a pair.
 template <SupConPull pull>
-[[gnu::always_inline]] inline float gradient(float s, std::int32_t kind, float all, float weight, float second,
+HWY_INLINE float gradient(float s, std::int32_t kind, float all, float weight, float second,
                                              float share) {
   const float push = fast_exp(s - weight);
   const float apart = s - second;
@@ -34,7 +40,7 @@ template <SupConPull pull>
 }
 
 template <SupConPull pull>
-[[gnu::always_inline]] inline void gradients(float all, float* logits, std::int64_t count,
+void gradients(float all, float* logits, std::int64_t count,
                                              const std::int32_t* row_kinds, const RowTerms& row,
                                              const std::int32_t* column_kinds, const ColumnTerms& columns) {
 #pragma omp simd
@@ -44,32 +50,16 @@ template <SupConPull pull>
         gradient<pull>(logits[j], column_kinds[j], all, columns.weight[j], columns.second[j], columns.share[j]);
 }
 
-// One function for each pull, because a template cannot be compiled for several vector widths.
-#define KINDRED_PULL(pull)                                                                                   \
-  KINDRED_VECTOR_CLONES                                                                                      \
-  void gradients_##pull(float all, float* logits, std::int64_t count, const std::int32_t* row_kinds,         \
-                        const RowTerms& row, const std::int32_t* column_kinds, const ColumnTerms& columns) { \
-    gradients<SupConPull::pull>(all, logits, count, row_kinds, row, column_kinds, columns);                  \
-  }
-KINDRED_PULL(constant)
-KINDRED_PULL(exponential)
-KINDRED_PULL(others)
-KINDRED_PULL(product)
-#undef KINDRED_PULL
-
 }  // namespace
 
-KINDRED_VECTOR_CLONES
 void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds) {
   for (std::int64_t j = 0; j < count; ++j) kinds[j] = labels[j] == label ? positive : negative;
 }
 
-KINDRED_VECTOR_CLONES
 void kinds_by_mask(const std::uint8_t* allowed, std::int64_t count, std::int32_t* kinds) {
   for (std::int64_t j = 0; j < count; ++j) kinds[j] = allowed[j] != 0 ? positive : negative;
 }
 
-KINDRED_VECTOR_CLONES
 void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_t image, std::int32_t reach,
                      std::int32_t ring, std::int32_t* kinds) {
   for (std::int64_t j = 0; j < count; ++j) {
@@ -78,7 +68,6 @@ void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_
   }
 }
 
-KINDRED_VECTOR_CLONES
 void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches, std::int64_t count,
                          std::int32_t place, std::int32_t ring, std::int32_t* kinds) {
   for (std::int64_t j = 0; j < count; ++j) {
@@ -87,7 +76,6 @@ void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches
   }
 }
 
-KINDRED_VECTOR_CLONES
 PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t count) {
   float max_positive = -infinity, max_negative = -infinity;
 #pragma omp simd reduction(max : max_positive, max_negative)
@@ -111,21 +99,6 @@ PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t co
   return {max_positive, max_negative, exp_positive, exp_negative, positive_logits, positives, negatives};
 }
 
-void ColumnSums::clear(std::int64_t count) {
-  std::fill_n(max_positive, count, -infinity);
-  std::fill_n(max_negative, count, -infinity);
-  for (float* sums : {positive_exponentials, negative_exponentials, positive_logits})
-    std::fill_n(sums, count, 0.0f);
-  for (std::int32_t* numbers : {positives, negatives}) std::fill_n(numbers, count, 0);
-}
-
-PairSums ColumnSums::column(std::int64_t j) const {
-  return {
-      max_positive[j], max_negative[j], positive_exponentials[j], negative_exponentials[j], positive_logits[j],
-      positives[j],    negatives[j]};
-}
-
-KINDRED_VECTOR_CLONES
 void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
 #pragma omp simd
   for (std::int64_t j = 0; j < count; ++j) {
@@ -136,7 +109,6 @@ void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int6
   }
 }
 
-KINDRED_VECTOR_CLONES
 void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
 #pragma omp simd
   for (std::int64_t j = 0; j < count; ++j) {
@@ -155,14 +127,81 @@ void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t 
   const float factor = all ? 1.0f : 0.0f;
   switch (pull) {
     case SupConPull::constant:
-      return gradients_constant(factor, logits, count, row_kinds, row, column_kinds, columns);
+      return gradients<SupConPull::constant>(factor, logits, count, row_kinds, row, column_kinds, columns);
     case SupConPull::exponential:
-      return gradients_exponential(factor, logits, count, row_kinds, row, column_kinds, columns);
+      return gradients<SupConPull::exponential>(factor, logits, count, row_kinds, row, column_kinds, columns);
     case SupConPull::others:
-      return gradients_others(factor, logits, count, row_kinds, row, column_kinds, columns);
+      return gradients<SupConPull::others>(factor, logits, count, row_kinds, row, column_kinds, columns);
     case SupConPull::product:
-      return gradients_product(factor, logits, count, row_kinds, row, column_kinds, columns);
+      return gradients<SupConPull::product>(factor, logits, count, row_kinds, row, column_kinds, columns);
   }
 }
 
+}  // namespace kindred::supcon_rows::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred::supcon_rows {
+
+HWY_EXPORT(kinds_by_label);
+HWY_EXPORT(kinds_by_mask);
+HWY_EXPORT(drop_beyond_row);
+HWY_EXPORT(drop_beyond_columns);
+HWY_EXPORT(sum_row);
+HWY_EXPORT(add_column_maxima);
+HWY_EXPORT(add_column_sums);
+HWY_EXPORT(logits_to_gradients);
+
+void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds) {
+  KINDRED_FOR_TARGET(kinds_by_label)(labels, count, label, kinds);
+}
+
+void kinds_by_mask(const std::uint8_t* allowed, std::int64_t count, std::int32_t* kinds) {
+  KINDRED_FOR_TARGET(kinds_by_mask)(allowed, count, kinds);
+}
+
+void drop_beyond_row(const std::int32_t* places, std::int64_t count, std::int32_t image, std::int32_t reach,
+                     std::int32_t ring, std::int32_t* kinds) {
+  KINDRED_FOR_TARGET(drop_beyond_row)(places, count, image, reach, ring, kinds);
+}
+
+void drop_beyond_columns(const std::int32_t* images, const std::int32_t* reaches, std::int64_t count,
+                         std::int32_t place, std::int32_t ring, std::int32_t* kinds) {
+  KINDRED_FOR_TARGET(drop_beyond_columns)(images, reaches, count, place, ring, kinds);
+}
+
+PairSums sum_row(const float* logits, const std::int32_t* kinds, std::int64_t count) {
+  return KINDRED_FOR_TARGET(sum_row)(logits, kinds, count);
+}
+
+void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
+  KINDRED_FOR_TARGET(add_column_maxima)(logits, kinds, count, sums);
+}
+
+void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
+  KINDRED_FOR_TARGET(add_column_sums)(logits, kinds, count, sums);
+}
+
+void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,
+                         const std::int32_t* row_kinds, const RowTerms& row, const std::int32_t* column_kinds,
+                         const ColumnTerms& columns) {
+  KINDRED_FOR_TARGET(logits_to_gradients)(pull, all, logits, count, row_kinds, row, column_kinds, columns);
+}
+
+void ColumnSums::clear(std::int64_t count) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  std::fill_n(max_positive, count, -infinity);
+  std::fill_n(max_negative, count, -infinity);
+  for (float* sums : {positive_exponentials, negative_exponentials, positive_logits})
+    std::fill_n(sums, count, 0.0f);
+  for (std::int32_t* numbers : {positives, negatives}) std::fill_n(numbers, count, 0);
+}
+
+PairSums ColumnSums::column(std::int64_t j) const {
+  return {
+      max_positive[j], max_negative[j], positive_exponentials[j], negative_exponentials[j], positive_logits[j],
+      positives[j],    negatives[j]};
+}
+
 }  // namespace kindred::supcon_rows
+#endif

@@ -1,5 +1,4 @@
-// The loops of SupCon's cpu kernels over one row of a tile of logits. cpu_rows.cpp compiles each loop for
-// several vector widths.
+// The loops of SupCon's cpu kernels over one row of a tile of logits.
 #pragma once
 
 #include <kindred/losses/supcon/kernels.h>

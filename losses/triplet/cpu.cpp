@@ -1,23 +1,23 @@
 // The negatives of an anchor are gathered side by side, so that one vectorised loop compares a positive with
 // all of them.
 #include <kindred/engine/cpu/parallel.h>
-#include <kindred/engine/cpu/vector_math.h>
+#include <kindred/losses/triplet/cpu_met.h>
 #include <kindred/losses/triplet/kernels.h>
 
 #include <algorithm>
 #include <vector>
 
-namespace kindred {
-namespace {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/losses/triplet/cpu.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/engine/cpu/vectors.h>
 
-struct Met {
-  float loss;
-  std::int32_t chosen, active;
-};
+HWY_BEFORE_NAMESPACE();
+namespace kindred::HWY_NAMESPACE {
+namespace {
 
 // Compares one positive, whose distance is `positive`, with all negatives. Adds 1 to hits[n] for each active
 // triplet.
-KINDRED_VECTOR_CLONES
 Met meet(float positive, float margin, bool semi_hard, const float* negatives, std::int64_t count,
          std::int32_t* hits) {
   float loss = 0;
@@ -34,6 +34,16 @@ Met meet(float positive, float margin, bool semi_hard, const float* negatives, s
   }
   return {loss, chosen, active};
 }
+
+}  // namespace
+}  // namespace kindred::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kindred {
+namespace {
+
+HWY_EXPORT(meet);
 
 // The columns of an anchor.
 struct Row {
@@ -84,7 +94,7 @@ void terms(const Tensor& labels, const TripletOptions& options, std::int64_t fir
       double loss = 0;
       std::int64_t chosen = 0, active = 0;
       for (const std::int64_t p : row.positives) {
-        const Met met = meet(q[p], options.margin, semi_hard, row.negative_distances.data(),
+        const Met met = KINDRED_FOR_TARGET(meet)(q[p], options.margin, semi_hard, row.negative_distances.data(),
                              static_cast<std::int64_t>(row.negatives.size()), row.hits.data());
         loss += static_cast<double>(met.loss);
         chosen += met.chosen;
@@ -106,3 +116,4 @@ void terms(const Tensor& labels, const TripletOptions& options, std::int64_t fir
 const TripletKernels triplet_cpu = {terms};
 
 }  // namespace kindred
+#endif

@@ -1,9 +1,11 @@
 #include <kindred/engine/cpu/parallel.h>
+#include <kindred/engine/cpu/targets.h>
 #include <kindred/third_party/onednn/onednn.h>
 
 #include <sys/mman.h>  // defines: mmap, munmap
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <type_traits>
@@ -15,8 +17,16 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
+// oneDNN takes no wider vectors than the kernels do. DNNL_MAX_CPU_ISA may narrow it further; it is read before this.
+void cap_instructions() {
+  if (std::getenv("DNNL_MAX_CPU_ISA") != nullptr) return;
+  if (cpu_target() == CpuTarget::avx2) dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+  if (cpu_target() == CpuTarget::scalar) dnnl::set_max_cpu_isa(dnnl::cpu_isa::sse41);
+}
+
 const dnnl::engine& engine() {
   static const dnnl::engine cpu = [] {
+    cap_instructions();
     check_threads_start();  // oneDNN computes on OpenMP's threads
     return dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();

@@ -62,6 +62,16 @@ TEST_CASE("kindred: --help lists the programs in the order of their use, and hel
   CHECK(version.output == run_program("pretrain", "--version").output);
 }
 
+TEST_CASE("KINDRED_CPU caps the vectors, and is refused if it names none") {
+  const auto wrong = run_program_with("KINDRED_CPU=sse4", "kindred", "--version");
+  CHECK(wrong.code == 2);
+  CHECK(wrong.output == "kindred: error: KINDRED_CPU=sse4: not one of scalar, avx2, avx512 and neon\n");
+  const auto plain = run_program_with("KINDRED_CPU=scalar", "kindred", "--version");
+  CHECK(plain.code == 0);
+  CHECK(says(plain, "\nprocessor: "));
+  CHECK(says(plain, ", scalar\n"));
+}
+
 TEST_CASE("kindred: a program does the same as a word, and its errors begin with both names") {
   const TemporaryFolder folder;
   const std::string flags = " --classes 2 --per-class 2 --image-size 16";

@@ -1,21 +1,27 @@
-#include <kindred/layers/conv2d/avx512_product.h>
+#include <kindred/engine/cpu/targets.h>
 
-namespace kindred {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE <kindred/layers/conv2d/register_product.cpp>
+#include <hwy/foreach_target.h>  // compiles this file for the other kinds of vectors
+#include <kindred/layers/conv2d/register_product.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kindred::HWY_NAMESPACE {
 namespace {
 
 // sum[Rows][Vectors] stays in registers for the whole length. (For that the loops over it must be unrolled,
 // which the pragmas request.)
 template <int Rows, int Vectors>
-KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float* b, float* c) {
-  __m512 sum[Rows][Vectors];
+void multiply_block(const Product& p, const float* a, const float* b, float* c) {
+  Vector sum[Rows][Vectors];
 #pragma GCC unroll 32
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = _mm512_setzero_ps();
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = zero();
   for (std::int64_t i = 0; i < p.length; ++i, a += p.a_step, b += p.b_step) {
-    __m512 factor[Vectors];
+    Vector factor[Vectors];
 #pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v) factor[v] = _mm512_loadu_ps(b + v * lanes);
+    for (int v = 0; v < Vectors; ++v) factor[v] = load(b + v * lanes);
 #pragma GCC unroll 32
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 32
@@ -26,7 +32,7 @@ KINDRED_AVX512 void multiply_block(const Product& p, const float* a, const float
 #pragma GCC unroll 32
     for (int v = 0; v < Vectors; ++v) {
       float* to = c + r * p.c_row + v * lanes;
-      _mm512_storeu_ps(to, p.accumulate ? _mm512_add_ps(_mm512_loadu_ps(to), sum[r][v]) : sum[r][v]);
+      store(to, p.accumulate ? hn::Add(load(to), sum[r][v]) : sum[r][v]);
     }
 }
 
@@ -49,4 +55,5 @@ void multiply(const Product& p, const float* a, const float* b, float* c) {
   if (column < p.columns) multiply_columns<product_rows, 1>(p, a, b + column, c + column);
 }
 
-}  // namespace kindred
+}  // namespace kindred::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();

@@ -1,0 +1,34 @@
+#include <kindred/engine/cpu/targets.h>
+#include <kindred/engine/device.h>
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace kindred {
+
+TEST_CASE("vectors: this machine's are those that its processor has and KINDRED_CPU allows") {
+  const char* cap = std::getenv("KINDRED_CPU");
+#if defined(__x86_64__)
+  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  std::string expected = wide ? "avx512" : has_avx2 ? "avx2" : "scalar";
+  if (cap != nullptr && std::string(cap) == "avx2" && wide) expected = "avx2";
+#else
+  std::string expected = "neon";
+#endif
+  if (cap != nullptr && std::string(cap) == "scalar") expected = "scalar";
+  CHECK(name(cpu_target()) == expected);
+  if (expected == "avx2" || expected == "scalar") CHECK_FALSE(cpu_has_bf16());
+}
+
+TEST_CASE("results are written past the cache only where they are larger than it, and aligned") {
+  alignas(64) const float some[32] = {};
+  CHECK(worth_streaming(some, std::int64_t{4} << 20));
+  CHECK_FALSE(worth_streaming(some, (std::int64_t{4} << 20) - 1));
+  CHECK_FALSE(worth_streaming(some + 1, std::int64_t{8} << 20));
+}
+
+}  // namespace kindred

@@ -86,10 +86,16 @@ if nvidia-smi -L >/dev/null 2>&1; then export KINDRED_EXPECT_GPU=1; fi
 run_tests build/release/tests/kindred_tests "$@"
 unset KINDRED_EXPECT_GPU
 # The same processor without its wider vectors: there oneDNN has no bf16, so bf16 is computed in f32. On a processor
-# without wider vectors the run above was already of this kind.
+# without wider vectors the run above was already of this kind. And without vectors.
 if [ $# -eq 0 ] && grep -qw avx512bw /proc/cpuinfo; then
-  DNNL_MAX_CPU_ISA=AVX2 run_tests build/release/tests/kindred_tests \
+  KINDRED_CPU=avx2 run_tests build/release/tests/kindred_tests \
     "--test-case=*bf16*,*takes every loss*,a queue with every loss*,an online probe*,SimCLR*"
+  KINDRED_CPU=avx2 run_tests build/release/tests/kindred_tests \
+    "--source-file=*tests/layers/*,*tests/losses/*,*tests/gradcheck/*,*tests/engine/*,*tests/data/images/*"
+fi
+if [ $# -eq 0 ] && [ "$(uname -m)" = x86_64 ]; then
+  KINDRED_CPU=scalar run_tests build/release/tests/kindred_tests \
+    "--source-file=*tests/layers/*,*tests/losses/*,*tests/gradcheck/*,*tests/engine/*"
 fi
 # cuDNN's plans for a GPU that is only described. And a GPU that only reports its presence, with its libraries in every
 # possible place.

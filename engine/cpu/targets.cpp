@@ -16,9 +16,9 @@ struct VectorKind {
 };
 // From narrow to wide.
 constexpr VectorKind vector_kinds[] = {{CpuTarget::scalar, "scalar", HWY_SCALAR},
-                          {CpuTarget::neon, "neon", HWY_NEON},
-                          {CpuTarget::avx2, "avx2", HWY_AVX2},
-                          {CpuTarget::avx512, "avx512", HWY_AVX3}};
+                                       {CpuTarget::neon, "neon", HWY_NEON},
+                                       {CpuTarget::avx2, "avx2", HWY_AVX2},
+                                       {CpuTarget::avx512, "avx512", HWY_AVX3}};
 
 const VectorKind& widest_allowed() {
   const char* cap = std::getenv("KINDRED_CPU");
@@ -34,8 +34,10 @@ CpuTarget choose() {
   std::int64_t without = 0;
   CpuTarget chosen = CpuTarget::scalar;
   for (const VectorKind& kind : vector_kinds) {
-    if (&kind > &widest) without |= kind.of_highway;
-    else if ((of_processor & kind.of_highway) != 0) chosen = kind.target;
+    if (&kind > &widest)
+      without |= kind.of_highway;
+    else if ((of_processor & kind.of_highway) != 0)
+      chosen = kind.target;
   }
   hwy::DisableTargets(without);
   return chosen;

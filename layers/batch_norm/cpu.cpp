@@ -370,8 +370,8 @@ void statistics_of(const Tensor& x, Output mean, Output variance) {
   dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { statistics<T>(x, mean, variance); });
 }
 
-void apply_to(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
-              Output y) {
+void apply_to(const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu,
+              Output mask, Output y) {
   dispatch_cpu("batch_norm", x.dtype(), [&]<typename T>(T) { apply<T>(x, channels, residual, relu, mask, y); });
 }
 
@@ -423,12 +423,15 @@ void merge_all(const Tensor& parts, Output mean, Output variance) {
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
-    [](const Tensor& x, Output mean, Output variance) { KINDRED_FOR_TARGET(statistics_of)(x, mean, variance); },
+    [](const Tensor& x, Output mean, Output variance) { KINDRED_FOR_TARGET(statistics_of)
+                                                        (x, mean, variance); },
     [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
-       Output y) { KINDRED_FOR_TARGET(apply_to)(x, channels, residual, relu, mask, y); },
+       Output y) { KINDRED_FOR_TARGET(apply_to)
+                   (x, channels, residual, relu, mask, y); },
     [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
-       const BatchNormChannels& channels, Output d_scale, Output d_bias,
-       Output dz) { KINDRED_FOR_TARGET(reduce_of)(dy, addend, mask, x, channels, d_scale, d_bias, dz); },
+       const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
+      KINDRED_FOR_TARGET(reduce_of)(dy, addend, mask, x, channels, d_scale, d_bias, dz);
+    },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
        const BatchNormSums& sums, Output dx, Output d_residual) {
       KINDRED_FOR_TARGET(apply_backward_to)(dy, mask, x, channels, sums, dx, d_residual);

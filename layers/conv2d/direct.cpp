@@ -57,8 +57,7 @@ void product_kernel(const Operands& operands, const float* x, const float* adden
 #pragma GCC unroll 32
   for (int i = 0; i < Pixels; ++i)
 #pragma GCC unroll 32
-    for (int v = 0; v < Vectors; ++v)
-      sum[i][v] = addend ? load(addend + i * step + v * lanes) : zero();
+    for (int v = 0; v < Vectors; ++v) sum[i][v] = addend ? load(addend + i * step + v * lanes) : zero();
 
   const float* w = operands.w;
   for (std::int64_t tap = 0; tap < operands.taps; ++tap, x += operands.x_row)

@@ -35,8 +35,7 @@ struct Strip {
 
 // sums[row][q][lanes] += the strip's part, for TapRows rows of Taps consecutive q each, and for `lanes` channels k.
 template <int PixelStride, int TapRows, int Taps>
-void outer_product(const Strip& s, float* sums, std::ptrdiff_t sums_row,
-                                  std::ptrdiff_t sums_step) {
+void outer_product(const Strip& s, float* sums, std::ptrdiff_t sums_row, std::ptrdiff_t sums_step) {
   Vector sum[TapRows][Taps];
 #pragma GCC unroll 32
   for (int a = 0; a < TapRows; ++a)
@@ -99,7 +98,8 @@ void add_strip(const ConvShape& s, ScratchImage& image, const float* dy, std::in
     while (first < last && first * s.stride + a < s.pad) ++first;
     while (first < last && (last - 1) * s.stride + a - s.pad >= s.h) --last;
     if (first < last)
-      outer_products<PixelStride, most_taps>(strip(first, last - first, a), length, sums + a * length * s.k, s.k);
+      outer_products<PixelStride, most_taps>(strip(first, last - first, a), length, sums + a * length * s.k,
+                                             s.k);
   }
 }
 

@@ -65,8 +65,7 @@ void take_inputs(const ConvShape& s, const float* w, std::int64_t first, float* 
   for (std::int64_t k = 0; k < s.k; ++k)
     for (std::int64_t tap = 0; tap < taps; ++tap)
       for (std::int64_t c = 0; c < panel; c += lanes)
-        store(to + (tap * s.k + k) * panel + c,
-                         load(w + (k * taps + tap) * s.c + first + c));
+        store(to + (tap * s.k + k) * panel + c, load(w + (k * taps + tap) * s.c + first + c));
 }
 
 // One panel of the results of all images, from the panel's filters. `pairs` has those of each pixel of `to` one after the
@@ -127,7 +126,8 @@ bool prefers(const ConvShape& s) {
   // With narrow vectors Winograd's is faster for 4x4 pixels only where there are many images.
   const bool most_are_16 = s.stride > 1 || (lanes < 16 && s.n < 128);
   const std::int64_t most_pixels = most_are_16 ? 16 : 9;
-  return has_vectors && supports(s) && s.kh * s.kw > 1 && s.out_h * s.out_w <= most_pixels && s.n >= product_rows / 2;
+  return has_vectors && supports(s) && s.kh * s.kw > 1 && s.out_h * s.out_w <= most_pixels &&
+         s.n >= product_rows / 2;
 }
 
 std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {

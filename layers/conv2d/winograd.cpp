@@ -18,9 +18,8 @@ namespace {
 // Transforms one row of tiles back to pixels: y = A^T m A for the four by four outputs of each tile, except
 // those that lie beyond the image.
 template <bool with_addend, bool past_cache>
-void transform_outputs(const ConvShape& s, std::int64_t channels, const float* m,
-                                      std::ptrdiff_t position_step, const TileRow& tiles, const float* addend,
-                                      float* y) {
+void transform_outputs(const ConvShape& s, std::int64_t channels, const float* m, std::ptrdiff_t position_step,
+                       const TileRow& tiles, const float* addend, float* y) {
   const auto rows = static_cast<int>(std::min<std::int64_t>(outputs, s.h - tiles.row));
   for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {
     const auto columns = static_cast<int>(std::min<std::int64_t>(outputs, s.w - tile * outputs));
@@ -93,17 +92,15 @@ void convolve(const ConvShape& s, std::int64_t c, std::int64_t k, const float* f
 
 }  // namespace
 
-void transform_images(const ConvShape& s, std::int64_t channels, const float* x,
-                                     const TileRow& tiles, float* to, std::ptrdiff_t position_step,
-                                     float* lines) {
+void transform_images(const ConvShape& s, std::int64_t channels, const float* x, const TileRow& tiles,
+                      float* to, std::ptrdiff_t position_step, float* lines) {
   // Columns are transformed first, each once even if two tiles need it: lines[6][column + 1][16], with zeros at
   // both sides.
   const std::ptrdiff_t line = (tiles.tiles_across * outputs + 2) * lanes;
   float* zeros = lines + inputs * line;
   for (int i = 0; i < inputs; ++i) {
     store(lines + i * line, zero());
-    for (std::int64_t j = (s.w + 1) * lanes; j < line; j += lanes)
-      store(lines + i * line + j, zero());
+    for (std::int64_t j = (s.w + 1) * lanes; j < line; j += lanes) store(lines + i * line + j, zero());
   }
   store(zeros, zero());
   const std::ptrdiff_t next_row =
@@ -176,8 +173,7 @@ std::int64_t scratch_floats(ConvPass pass, const ConvShape& s) {
 }
 
 bool supports(const ConvShape& s) {
-  return s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 &&
-         s.k % lanes == 0;
+  return s.kh == 3 && s.kw == 3 && s.stride == 1 && s.pad == 1 && s.c % lanes == 0 && s.k % lanes == 0;
 }
 
 bool prefers(ConvPass pass, const ConvShape& s) {

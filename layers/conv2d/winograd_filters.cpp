@@ -20,8 +20,7 @@ constexpr int taps = 9;  // of a filter
 void filter_line(const Vector (&from)[3], Vector (&to)[inputs]) {
   const Vector quarter = broadcast(1 / 4.f), sixth = broadcast(1 / 6.f);
   const Vector twelfth = broadcast(1 / 12.f), half_twelfth = broadcast(1 / 24.f);
-  const Vector near = hn::Mul(sixth, hn::Add(from[0], from[2])),
-               near_odd = hn::Mul(sixth, from[1]);
+  const Vector near = hn::Mul(sixth, hn::Add(from[0], from[2])), near_odd = hn::Mul(sixth, from[1]);
   const Vector far = hn::MulAdd(sixth, from[2], hn::Mul(half_twelfth, from[0]));
   const Vector far_odd = hn::Mul(twelfth, from[1]);
   to[0] = hn::Mul(quarter, from[0]);
@@ -39,8 +38,7 @@ void filter_gradient_line(const Vector (&from)[inputs], Vector (&to)[3]) {
   const Vector near = hn::Mul(sixth, hn::Add(from[1], from[2]));
   const Vector far = hn::Add(from[3], from[4]);
   to[0] = hn::Sub(hn::MulAdd(quarter, from[0], hn::Mul(half_twelfth, far)), near);
-  to[1] = hn::MulAdd(sixth, hn::Sub(from[2], from[1]),
-                          hn::Mul(twelfth, hn::Sub(from[3], from[4])));
+  to[1] = hn::MulAdd(sixth, hn::Sub(from[2], from[1]), hn::Mul(twelfth, hn::Sub(from[3], from[4])));
   to[2] = hn::Add(hn::MulSub(sixth, far, near), from[5]);
 }
 
@@ -69,8 +67,7 @@ void transform_turned(const ConvShape& s, const float* w, std::int64_t k, float*
   for (std::int64_t c = 0; c < s.c; c += lanes) {
     Vector turned[taps];
 #pragma GCC unroll 9
-    for (int tap = 0; tap < taps; ++tap)
-      turned[tap] = load(w + (k * taps + taps - 1 - tap) * s.c + c);
+    for (int tap = 0; tap < taps; ++tap) turned[tap] = load(w + (k * taps + taps - 1 - tap) * s.c + c);
     transform_sixteen(turned, u + k * s.c + c, filter_step(s));
   }
 }
@@ -91,8 +88,8 @@ void transform_upright(const ConvShape& s, const float* w, std::int64_t k, float
 }
 
 // w[tap] = G^T u G of sixteen filters, where u is the sum of so many arrays.
-void transform_sixteen_back(const float* u, std::ptrdiff_t step, int arrays,
-                                           std::ptrdiff_t array_step, float* w, std::ptrdiff_t tap_step) {
+void transform_sixteen_back(const float* u, std::ptrdiff_t step, int arrays, std::ptrdiff_t array_step,
+                            float* w, std::ptrdiff_t tap_step) {
   Vector half[3][inputs];
 #pragma GCC unroll 6
   for (int j = 0; j < inputs; ++j) {

@@ -16,8 +16,8 @@ namespace {
 
 // One row of tiles: to[position][tile][channel] = A dy A^T of the four by four outputs of each tile. Outputs
 // beyond the image count as zero.
-void transform_output_gradients(const ConvShape& s, const float* dy, const TileRow& tiles,
-                                               float* to, std::ptrdiff_t position_step) {
+void transform_output_gradients(const ConvShape& s, const float* dy, const TileRow& tiles, float* to,
+                                std::ptrdiff_t position_step) {
   const std::int64_t rows = s.h - tiles.row;
   const std::ptrdiff_t next_row = outputs * s.w * s.k;  // one row of tiles, prefetched; a prefetch never faults
   for (std::int64_t tile = 0; tile < tiles.tiles_across; ++tile) {

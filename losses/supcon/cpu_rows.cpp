@@ -23,8 +23,7 @@ inline float exponential(float logit, std::int32_t kind, float max_positive, flo
 
 // G of kernels.h for one side of a pair.
 template <SupConPull pull>
-HWY_INLINE float gradient(float s, std::int32_t kind, float all, float weight, float second,
-                                             float share) {
+HWY_INLINE float gradient(float s, std::int32_t kind, float all, float weight, float second, float share) {
   const float push = fast_exp(s - weight);
   const float apart = s - second;
   float pulled = share;
@@ -40,9 +39,8 @@ HWY_INLINE float gradient(float s, std::int32_t kind, float all, float weight, f
 }
 
 template <SupConPull pull>
-void gradients(float all, float* logits, std::int64_t count,
-                                             const std::int32_t* row_kinds, const RowTerms& row,
-                                             const std::int32_t* column_kinds, const ColumnTerms& columns) {
+void gradients(float all, float* logits, std::int64_t count, const std::int32_t* row_kinds, const RowTerms& row,
+               const std::int32_t* column_kinds, const ColumnTerms& columns) {
 #pragma omp simd
   for (std::int64_t j = 0; j < count; ++j)
     logits[j] =

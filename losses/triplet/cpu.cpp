@@ -94,8 +94,9 @@ void terms(const Tensor& labels, const TripletOptions& options, std::int64_t fir
       double loss = 0;
       std::int64_t chosen = 0, active = 0;
       for (const std::int64_t p : row.positives) {
-        const Met met = KINDRED_FOR_TARGET(meet)(q[p], options.margin, semi_hard, row.negative_distances.data(),
-                             static_cast<std::int64_t>(row.negatives.size()), row.hits.data());
+        const Met met =
+            KINDRED_FOR_TARGET(meet)(q[p], options.margin, semi_hard, row.negative_distances.data(),
+                                     static_cast<std::int64_t>(row.negatives.size()), row.hits.data());
         loss += static_cast<double>(met.loss);
         chosen += met.chosen;
         active += met.active;

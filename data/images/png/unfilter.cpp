@@ -108,7 +108,8 @@ void undo_paeth(std::uint8_t* row, const std::uint8_t* above, std::size_t bytes)
     const WidePixel low_or_corner = hn::IfThenElse(hn::Gt(high, t), corner, low);
     const WidePixel predicted = hn::IfThenElse(hn::Gt(t, low), low_or_corner, high);
     // The upper bytes stay 0.
-    left = hn::BitCast(wide, hn::Add(hn::BitCast(bytes_of_wide, predicted), hn::BitCast(bytes_of_wide, difference)));
+    left = hn::BitCast(wide,
+                       hn::Add(hn::BitCast(bytes_of_wide, predicted), hn::BitCast(bytes_of_wide, difference)));
     corner = up;
     store_pixel<N>(row + i, hn::DemoteTo(narrow, left));
   }

@@ -40,9 +40,19 @@ double relative_error(const Tensor& result, const Tensor& reference) {
   return std::sqrt(error / length);
 }
 
-ConvShape shape_of(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t k, std::int64_t side,
-                   std::int64_t stride, std::int64_t pad) {
-  return {n, h, w, c, k, side, side, stride, pad, (h + 2 * pad - side) / stride + 1, (w + 2 * pad - side) / stride + 1};
+ConvShape shape_of(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t k,
+                   std::int64_t side, std::int64_t stride, std::int64_t pad) {
+  return {n,
+          h,
+          w,
+          c,
+          k,
+          side,
+          side,
+          stride,
+          pad,
+          (h + 2 * pad - side) / stride + 1,
+          (w + 2 * pad - side) / stride + 1};
 }
 
 // The operands of a convolution, and what plain loops make of them.
@@ -116,7 +126,8 @@ void check_with_scratch(const ScratchKernels& kernels, const ConvShape& s, doubl
 
 }  // namespace
 
-TEST_CASE("convolutions for vectors: direct, every number of pixels that is left in a row, strides and borders") {
+TEST_CASE(
+    "convolutions for vectors: direct, every number of pixels that is left in a row, strides and borders") {
   for (std::int64_t width = 1; width <= 17; ++width) {
     CAPTURE(width);
     check_direct(shape_of(2, 3, width, 16, 32, 3, 1, 1));

@@ -5,7 +5,7 @@
 //
 //     y[pixel, k] += sum over q in [0, kw * c) of x[pixel * pixel_stride + q] * w[q, k]
 //
-// with 16 output channels in a vector register and one accumulator for each of several neighbouring pixels. The
+// with as many output channels as a vector register has lanes and one accumulator for each of several neighbouring pixels. The
 // data gradient is the same product on dy with the filters rotated by 180 degrees. For stride 2 it splits into
 // four such products, one for each parity of the image's row and column. The filter gradient is the outer
 // product of the same two operands.
@@ -20,8 +20,8 @@
 
 namespace kindred::direct {
 
-// Returns true for the shapes that the functions below support and compute faster than the alternatives. Needs
-// AVX-512.
+// Returns true for the shapes that the functions below support and compute faster than the alternatives, with the
+// vectors of this machine.
 bool prefers(ConvPass pass, const ConvShape& shape);
 
 // Returns true for the shapes that the functions below compute correctly, whether fast or not.

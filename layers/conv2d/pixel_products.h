@@ -19,7 +19,8 @@
 
 namespace kindred::pixel_products {
 
-// Returns true for the shapes that the functions below compute correctly, whether fast or not. Needs AVX-512.
+// Returns true for the shapes that the functions below compute correctly, whether fast or not: channels that fill
+// vectors of this machine (engine/cpu/targets.h).
 bool supports(const ConvShape& shape);
 
 // Returns true for the shapes where they are also faster than the alternatives.

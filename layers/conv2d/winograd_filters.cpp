@@ -1,4 +1,4 @@
-// Filters and their gradients, between pixels and the transformed basis. Sixteen filters at a time.
+// Filters and their gradients, between pixels and the transformed basis. As many filters at a time as vectors have lanes.
 #include <kindred/engine/cpu/parallel.h>
 #include <kindred/layers/conv2d/winograd.h>
 
@@ -42,8 +42,8 @@ void filter_gradient_line(const Vector (&from)[inputs], Vector (&to)[3]) {
   to[2] = hn::Add(hn::MulSub(sixth, far, near), from[5]);
 }
 
-// u[position * step ...] = G w G^T of sixteen filters, one in each lane; w[tap].
-void transform_sixteen(const Vector (&w)[taps], float* u, std::ptrdiff_t step) {
+// u[position * step ...] = G w G^T of as many filters as there are lanes; w[tap].
+void transform_lanes(const Vector (&w)[taps], float* u, std::ptrdiff_t step) {
   Vector half[inputs][3];
 #pragma GCC unroll 3
   for (int b = 0; b < 3; ++b) {
@@ -68,11 +68,11 @@ void transform_turned(const ConvShape& s, const float* w, std::int64_t k, float*
     Vector turned[taps];
 #pragma GCC unroll 9
     for (int tap = 0; tap < taps; ++tap) turned[tap] = load(w + (k * taps + taps - 1 - tap) * s.c + c);
-    transform_sixteen(turned, u + k * s.c + c, filter_step(s));
+    transform_lanes(turned, u + k * s.c + c, filter_step(s));
   }
 }
 
-// Sixteen k, which are neighbours in u and not in w.
+// As many k as there are lanes, which are neighbours in u and not in w.
 void transform_upright(const ConvShape& s, const float* w, std::int64_t k, float* u) {
   alignas(64) float by_channel[taps][lanes][lanes];  // [tap][c][k]
   for (std::int64_t c = 0; c < s.c; c += lanes) {
@@ -82,14 +82,14 @@ void transform_upright(const ConvShape& s, const float* w, std::int64_t k, float
       Vector of_channel[taps];
 #pragma GCC unroll 9
       for (int tap = 0; tap < taps; ++tap) of_channel[tap] = load(by_channel[tap][i]);
-      transform_sixteen(of_channel, u + (c + i) * s.k + k, filter_step(s));
+      transform_lanes(of_channel, u + (c + i) * s.k + k, filter_step(s));
     }
   }
 }
 
-// w[tap] = G^T u G of sixteen filters, where u is the sum of so many arrays.
-void transform_sixteen_back(const float* u, std::ptrdiff_t step, int arrays, std::ptrdiff_t array_step,
-                            float* w, std::ptrdiff_t tap_step) {
+// w[tap] = G^T u G of as many filters as there are lanes, where u is the sum of so many arrays.
+void transform_lanes_back(const float* u, std::ptrdiff_t step, int arrays, std::ptrdiff_t array_step, float* w,
+                          std::ptrdiff_t tap_step) {
   Vector half[3][inputs];
 #pragma GCC unroll 6
   for (int j = 0; j < inputs; ++j) {
@@ -118,8 +118,8 @@ void transform_back(const ConvShape& s, const float* u, int arrays, std::int64_t
   alignas(64) float by_channel[taps][lanes][lanes];  // [tap][c][k]
   for (std::int64_t c = 0; c < s.c; c += lanes) {
     for (int i = 0; i < lanes; ++i)
-      transform_sixteen_back(u + (c + i) * s.k + k, filter_step(s), arrays, positions * filter_step(s),
-                             by_channel[0][i], lanes * lanes);
+      transform_lanes_back(u + (c + i) * s.k + k, filter_step(s), arrays, positions * filter_step(s),
+                           by_channel[0][i], lanes * lanes);
     for (int tap = 0; tap < taps; ++tap)
       transpose(by_channel[tap][0], lanes, dw + (k * taps + tap) * s.c + c, taps * s.c);
   }

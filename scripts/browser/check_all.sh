@@ -31,6 +31,9 @@ cd "$work"
   head -c -40 run1/metrics.jsonl >cut && mv cut run1/metrics.jsonl
   "$apps/report" run1 --out cut.html
   "$apps/map_embedding" set --split train --encoder run0 --out map.html
+  "$apps/embed" set --encoder run0 --out features.npz
+  python3 "$here/without_classes.py" features.npz 30 some.npz
+  "$apps/map_embedding" some.npz --out some.html
   "$apps/similar" index set --encoder run0 --out index
   "$apps/similar" search index set/val/*/00000.jpg --html search.html
   for word in duplicates outliers mislabeled; do "$apps/similar" $word index --html $word.html; done
@@ -39,7 +42,7 @@ cd "$work"
 
 # How fast a map moves depends on the machine: without --frames 0 that is measured too.
 python3 "$here/check_pages.py" run0/report.html run.html runs.html cut.html map.html search.html duplicates.html outliers.html \
-  mislabeled.html data/check_data.html --frames 0 --shots "$shots" >pages.log 2>&1 || code=$?
+  mislabeled.html data/check_data.html some.html --rings some.html --frames 0 --shots "$shots" >pages.log 2>&1 || code=$?
 [ $code = 0 ] || { cat pages.log; [ $code = 3 ] || exit 1; exit 0; }
 tail -n 1 pages.log
 python3 "$here/check_serve.py" run0 set/train --classifier run0/probe --index index --build "$apps/.." --shots "$shots" >serve.log 2>&1 ||

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 from browser import Browser, Missing, skip
-from looking import NARROW, hard_to_read, load, pan_maps, too_wide, watch
+from looking import NARROW, class_styles, hard_to_read, load, pan_maps, too_wide, watch
 
 LOOKS = (("light", {}), ("dark", {"dark": True}), ("narrow", {"width": NARROW, "height": 780, "density": 2, "touch": True}),
          ("narrow-dark", {"width": NARROW, "height": 780, "density": 2, "touch": True, "dark": True}))
@@ -35,7 +35,7 @@ def name_of(page):
     return pathlib.Path(page.split("?")[0].rstrip("/")).stem.replace(":", "-") or "page"
 
 
-def look(browser, address, shots, name, problems):
+def look(browser, address, shots, name, problems, least_rings=0):
     """Looks at the page in every way. Returns what is said of it if all is well; None if it did not load."""
     measured = skipped = 0
     for look_name, how in LOOKS:
@@ -48,6 +48,9 @@ def look(browser, address, shots, name, problems):
             page.screenshot(path=shots / f"{name}-{look_name}.png", full_page=True)
         if how.get("width") == NARROW:
             too_wide(page, problems)
+        rings = class_styles(page, problems)
+        if rings < least_rings:
+            problems.append(f"{look_name}: {rings} images without a class on its maps; at least {least_rings} are expected")
         counts = hard_to_read(browser, page, problems, look_name)
         measured, skipped = measured + counts[0], skipped + counts[1]
         if shots and look_name == "light":
@@ -95,6 +98,7 @@ def main():
     parser.add_argument("--shots", type=pathlib.Path, help="the folder for screenshots")
     parser.add_argument("--frames", type=float, default=30, help="the least of a map, a second; 0 measures none (%(default)g)")
     parser.add_argument("--seconds", type=float, default=2, help="for which a map is dragged (%(default)g)")
+    parser.add_argument("--rings", metavar="PAGE", help="one of the pages: its map has images without a class")
     parser.add_argument("--chromium", help="the browser; by default the system's chromium")
     flags = parser.parse_args()
     if flags.shots:
@@ -104,7 +108,7 @@ def main():
             found = check_planted(browser)
             for page in flags.pages:
                 problems, address = [], address_of(page)
-                lines = [look(browser, address, flags.shots, name_of(page), problems)]
+                lines = [look(browser, address, flags.shots, name_of(page), problems, 1 if page == flags.rings else 0)]
                 if lines[0] and flags.frames > 0:
                     lines += drag(browser, address, flags.frames, flags.seconds, problems)
                 for line in filter(None, lines):

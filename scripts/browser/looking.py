@@ -69,6 +69,22 @@ def too_wide(page, problems):
         problems.append(f"narrow: the page is {wide} pixels wide in a window of {NARROW}: {widest}")
 
 
+STYLES = """() => typeof embeddingMaps === "undefined" ? [] : Object.entries(embeddingMaps).flatMap(([name, map]) =>
+    map.groups.map((group) => ({name, none: Boolean(group.isNone), count: group.count, style: map.styleOf(group.id)})))"""
+
+
+def class_styles(page, problems):
+    """Images without a class are grey rings, and nothing else is. Returns how many of them the page's maps have."""
+    rings = 0
+    for group in page.evaluate(STYLES):
+        is_ring = group["style"] == {"color": "soft", "mark": "ring"}
+        if is_ring != group["none"]:
+            problems.append(f"map {group['name']}: {group['count']} images {'without' if group['none'] else 'of'} a class are drawn "
+                            f"as {group['style']}")
+        rings += group["count"] if is_ring else 0
+    return rings
+
+
 PAN = """async ([id, seconds]) => {
     const map = embeddingMaps[id], stage = map.stage;
     stage.scrollIntoView({block: "center"});

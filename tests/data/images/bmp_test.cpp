@@ -217,6 +217,15 @@ TEST_CASE("BMP: what cannot be read is refused with the reason") {
   pale.pixels = {0, 1, 2};
   CHECK(why(pale) == "truncated BMP: the file ends before all pixels are there");
   Bytes file = bmp_file(pale);
+  for (const std::size_t length : {26, 53}) {  // inside a header of 14 and 40 bytes
+    const Decoded cut = decode_image(Bytes(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(length)));
+    CHECK(cut.reason == "truncated BMP: the file ends inside its header");
+  }
+  Bytes narrow = file;
+  narrow[18] = 0;  // the lowest byte of a width of 4
+  CHECK(decode_image(narrow).reason == "its header says a width of 0 pixels");
+  narrow[21] = 0x80;
+  CHECK(decode_image(narrow).reason == "its header says a width of -2147483648 pixels");
   file[10] = 20;  // the pixels begin inside the header
   CHECK(decode_image(file).reason == "truncated BMP: the file ends before all pixels are there");
 }

@@ -95,6 +95,10 @@ TEST_CASE("given shards: ranges and choices are those of the shell") {
   CHECK(expand_braces("{0..10..4}") == Texts{"0", "4", "8"});
   CHECK(expand_braces("{a..c}") == Texts{"a", "b", "c"});
   CHECK(expand_braces("{left,right}-{0..1}") == Texts{"left-0", "left-1", "right-0", "right-1"});
+  // Numbers up to 2^60, whose differences have no overflow.
+  CHECK(expand_braces("{1152921504606846976..1152921504606846976}") == Texts{"1152921504606846976"});
+  CHECK(expand_braces("{-1152921504606846976..-1152921504606846976}") == Texts{"-1152921504606846976"});
+  CHECK(expand_braces("{0..1152921504606846977}") == Texts{"{0..1152921504606846977}"});
   CHECK(expand_braces("{x{1..2}") == Texts{"{x1", "{x2"});
   for (const std::string plain : {"${1..3}", "\\{1..3}", "{}", "{1}", "{1..}", "{a..3}", "awk '{print $1, $2}'",
                                   R"({"a":1,"b":2})", "{1..2"})

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 
-from mutation import errors_beside, errors_in_features, errors_in_findings, errors_in_kernels, errors_in_programs, errors_on_hopper
+from mutation import (errors_beside, errors_in_features, errors_in_findings, errors_in_kernels, errors_in_programs, errors_in_vectors,
+                      errors_on_hopper)
 from mutation.planting import ROOT, Planter
 
 
@@ -95,7 +96,7 @@ def main():
         planted += [(noticed_in_kernel, e) for e in errors_on_hopper.ERRORS]
         planted += [(noticed_in_program, e) for e in
                     errors_beside.ERRORS + errors_in_features.ERRORS_IN_PROGRAMS + errors_in_findings.ERRORS_IN_PROGRAMS]
-        planted += [(noticed_in_library, e) for e in errors_in_features.ERRORS_IN_LIBRARY + errors_in_findings.ERRORS_IN_LIBRARY]
+        planted += [(noticed_in_library, e) for e in errors_in_vectors.ERRORS + errors_in_features.ERRORS_IN_LIBRARY + errors_in_findings.ERRORS_IN_LIBRARY]
     planted = [(notice, error) for notice, error in planted if a.only in error[0]]
     for _, error in planted:
         text_with(*error[:3])  # check that all texts are in their sources, before hours are spent

@@ -136,12 +136,15 @@ class Planter:
         """The objects with `text` in place of `source`, by the originals' paths; a header is compiled `through` sources."""
         # Two errors of one source may be compiled at the same time.
         name = source.replace("/", "_") + "." + hashlib.sha256(text.encode()).hexdigest()[:8]
+        headers = None
+        # A source with kernels for several kinds of vectors includes itself, once for each of them.
+        if through or "<hwy/foreach_target.h>" in text:
+            headers = self.work / (name + ".include")
+            (headers / "kindred" / source).parent.mkdir(parents=True, exist_ok=True)
+            (headers / "kindred" / source).write_text(text)
         if not through:
             to = self.work / (name + ".o")
-            return dict.fromkeys(self.compile(source, text, to), to)
-        headers = self.work / (name + ".include")
-        (headers / "kindred" / source).parent.mkdir(parents=True, exist_ok=True)
-        (headers / "kindred" / source).write_text(text)
+            return dict.fromkeys(self.compile(source, text, to, headers), to)
         replaced = {}
         for number, user in enumerate(through):
             to = self.work / f"{name}.{number}.o"

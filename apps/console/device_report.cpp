@@ -50,8 +50,8 @@ std::string picture_report() {
 }  // namespace
 
 std::string version_report() {
-  return fmt::format("kindred {}\nprocessor: {}, {}\n{}\n{}", kindred_version, cpu_model_name(),
-                     name(cpu_target()), fmt::join(describe_cuda(), "\n"), picture_report());
+  return fmt::format("kindred {}\n{}\nprocessor: {}, {}\n{}", kindred_version, fmt::join(describe_cuda(), "\n"),
+                     cpu_model_name(), name(cpu_target()), picture_report());
 }
 
 void report_device(const DeviceChoice& choice, const Precision& precision, std::FILE* out) {

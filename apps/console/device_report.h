@@ -27,8 +27,8 @@ Precision precision_for(const std::optional<std::string>& asked, Device device);
 
 inline constexpr const char* kindred_version = "0.1.0";
 
-// The text of --version: the program's own version, the processor and the vectors in use (engine/cpu/targets.h), then
-// describe_cuda(), one line each.
+// The text of --version, in lines: the program's own version, describe_cuda(), the processor and the vectors in use
+// (engine/cpu/targets.h), and the formats of pictures.
 std::string version_report();
 
 // Prints the device, the reason for choosing it, its libraries, and the precision. Programs whose results go to

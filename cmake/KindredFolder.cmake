@@ -15,7 +15,13 @@ endfunction()
 # share. scripts/check_house.sh refuses names that two of them could take from each other. A program that needs one of
 # them gets all, so a group must not reach further up than each of its sources.
 function(kindred_compiled_at_once group)
-  set_source_files_properties(${ARGN} TARGET_DIRECTORY kindred PROPERTIES UNITY_GROUP ${group})
+  foreach(source IN LISTS ARGN)
+    # A source that is compiled once for each kind of vectors (engine/cpu/vectors.h) includes itself, and stays alone.
+    file(STRINGS ${source} kinds REGEX "^#include <hwy/foreach_target.h>" LIMIT_COUNT 1)
+    if(NOT kinds)
+      set_source_files_properties(${source} TARGET_DIRECTORY kindred PROPERTIES UNITY_GROUP ${group})
+    endif()
+  endforeach()
 endfunction()
 
 # Groups of bookkeeping: their code waits for files and for kernels, so optimising it further would only make the build

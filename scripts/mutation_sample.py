@@ -200,8 +200,6 @@ class Sample:
         through = self.users(source) if source.endswith((".h", ".cuh")) else []
         if source.endswith((".h", ".cuh")) and not 0 < len(through) <= MOST_USERS_OF_A_HEADER:
             return dict(record, verdict="not drawn: too many users, or none")
-        if "_mm512" in "".join(lines) and "avx512" not in pathlib.Path("/proc/cpuinfo").read_text():
-            return dict(record, verdict="not drawn: this processor has no AVX-512")
         try:
             objects = self.compile(source, "".join(lines), through)
         except (CannotCompile, KeyError):

@@ -423,18 +423,17 @@ void merge_all(const Tensor& parts, Output mean, Output variance) {
 }  // namespace
 
 const BatchNormKernels batch_norm_cpu = {
-    [](const Tensor& x, Output mean, Output variance) { KINDRED_FOR_TARGET(statistics_of)
-                                                        (x, mean, variance); },
-    [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
-       Output y) { KINDRED_FOR_TARGET(apply_to)
-                   (x, channels, residual, relu, mask, y); },
-    [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
-       const BatchNormChannels& channels, Output d_scale, Output d_bias, Output dz) {
-      KINDRED_FOR_TARGET(reduce_of)(dy, addend, mask, x, channels, d_scale, d_bias, dz);
+    [](const Tensor& x, Output mean, Output variance) {
+      return KINDRED_FOR_TARGET(statistics_of)(x, mean, variance);
     },
+    [](const Tensor& x, const BatchNormChannels& channels, const Tensor& residual, bool relu, Output mask,
+       Output y) { return KINDRED_FOR_TARGET(apply_to)(x, channels, residual, relu, mask, y); },
+    [](const Tensor& dy, const Tensor& addend, const Tensor& mask, const Tensor& x,
+       const BatchNormChannels& channels, Output d_scale, Output d_bias,
+       Output dz) { return KINDRED_FOR_TARGET(reduce_of)(dy, addend, mask, x, channels, d_scale, d_bias, dz); },
     [](const Tensor& dy, const Tensor& mask, const Tensor& x, const BatchNormChannels& channels,
        const BatchNormSums& sums, Output dx, Output d_residual) {
-      KINDRED_FOR_TARGET(apply_backward_to)(dy, mask, x, channels, sums, dx, d_residual);
+      return KINDRED_FOR_TARGET(apply_backward_to)(dy, mask, x, channels, sums, dx, d_residual);
     },
     finish_statistics,
     statistics_and_finish,

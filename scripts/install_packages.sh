@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Installs the packages that Kindred's build needs (Debian 12 and later, Ubuntu 24.04). Does nothing if they are all
-# installed.
+# Installs the packages that Kindred's build needs (Debian 12 and later, Ubuntu 24.04), and those that are named. Does nothing
+# if they are all installed. With --list alone it prints their names.
 set -euo pipefail
+list=0
+[ "${1:-}" = --list ] && { list=1; shift; }
 
 packages=(g++ cmake ninja-build pkg-config python3 libdnnl-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev doctest-dev
           libjpeg-dev libdeflate-dev libstb-dev libxxhash-dev zlib1g-dev libwebp-dev libtiff-dev libgif-dev
           libheif-dev libonnx-dev libprotobuf-dev protobuf-compiler libopenmpi-dev openmpi-bin libfaiss-dev
           libfftw3-dev libcpp-httplib-dev libjs-chart.js fonts-dejavu-core "$@")
+
+[ $list -eq 0 ] || { printf '%s\n' "${packages[@]}"; exit 0; }
 
 missing=()
 for package in "${packages[@]}"; do

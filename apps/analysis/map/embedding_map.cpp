@@ -110,6 +110,7 @@ EmbeddingMap map_embedding(std::span<const float> features, std::int64_t dim, co
       affinities(neighbours.rows, squared_distances_of_map(neighbours, unit, dim), each, map.perplexity);
   TSneOptions descent;
   descent.iterations = options.iterations;
+  descent.fewest_on_grid = options.fewest_on_grid;
   descent.progress = [&](std::int64_t done) {
     if (done % iterations_between_calls == 0) report(MapStage::places, done, options.iterations);
   };

@@ -19,6 +19,7 @@ struct MapOptions {
   double perplexity = 30;  // of t-SNE: about how many neighbours count, above 1; lowered for few images
   std::int64_t iterations = 750;
   std::uint64_t seed = 0;
+  std::int64_t fewest_on_grid = 4000;  // TSneOptions
   // It may throw, for example after a signal.
   std::function<void(MapStage stage, std::int64_t done, std::int64_t total)> progress{};
 };

@@ -13,8 +13,8 @@ constexpr std::int64_t few_points = 256;
 constexpr double early_momentum = 0.5, late_momentum = 0.8, longest_step = 5;
 constexpr double gain_added = 0.2, gain_factor = 0.8, least_gain = 0.01;
 
-void repel(std::span<const double> places, GridRepulsion& grid, Repulsion& result) {
-  if (static_cast<std::int64_t>(places.size() / 2) < fewest_points_on_grid)
+void repel(std::span<const double> places, std::int64_t fewest_on_grid, GridRepulsion& grid, Repulsion& result) {
+  if (static_cast<std::int64_t>(places.size() / 2) < fewest_on_grid)
     exact_repulsion(places, result);
   else
     grid(places, result);
@@ -113,11 +113,11 @@ TSneMap t_sne(const Affinities& affinities, std::span<const double> initial, con
   for (std::int64_t done = 0; done < options.iterations; ++done) {
     if (options.progress) options.progress(done);
     attraction(affinities, descent.places(), pull);
-    repel(descent.places(), grid, push);
+    repel(descent.places(), options.fewest_on_grid, grid, push);
     const bool is_early = done < early;
     descent.step(pull, push, is_early ? options.exaggeration : 1, is_early ? early_momentum : late_momentum);
   }
-  repel(descent.places(), grid, push);
+  repel(descent.places(), options.fewest_on_grid, grid, push);
   return {descent.places(), divergence(affinities, descent.places(), push.normalizer)};
 }
 

@@ -11,11 +11,15 @@
 
 namespace kindred {
 
+// From so many points on, repulsion on a grid (GridRepulsion) takes less time than pair by pair.
+inline constexpr std::int64_t fewest_points_on_grid = 4000;
+
 struct TSneOptions {
   std::int64_t iterations = 750;
   // In the first iterations, at most a third of them, affinities are multiplied by this: groups find together.
   std::int64_t early_iterations = 250;
   double exaggeration = 12;
+  std::int64_t fewest_on_grid = fewest_points_on_grid;
   // Called before each iteration; it may throw, for example after a signal.
   std::function<void(std::int64_t done)> progress{};
 };
@@ -25,9 +29,6 @@ struct TSneMap {
   double divergence =
       0;  // Kullback and Leibler's, in nats, between affinities and map; of large maps by interpolation
 };
-
-// Maps with fewer points compute repulsion pair by pair, those with more on a grid (GridRepulsion).
-inline constexpr std::int64_t fewest_points_on_grid = 1000;
 
 // From the initial places [points, 2] by gradient descent with momentum (0.5, later 0.8) and a gain for each coordinate. The
 // learning rate is the number of points divided by the exaggeration (Belkina et al. 2019, "Automated optimized parameters for

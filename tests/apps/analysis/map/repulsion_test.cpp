@@ -74,8 +74,8 @@ TEST_CASE("repulsion pair by pair is what plain loops sum up") {
       set_compute_threads(threads);
       Repulsion found;
       exact_repulsion(places, found);
-      CHECK(error_of_forces(found, expected) < 1e-12);
-      CHECK(found.normalizer == doctest::Approx(expected.normalizer).epsilon(1e-12));
+      CHECK(error_of_forces(found, expected) < 3e-6);  // in f32
+      CHECK(found.normalizer == doctest::Approx(expected.normalizer).epsilon(3e-7));
       if (threads == 1) first = found;
       CHECK(found.force == first.force);
       CHECK(found.normalizer == first.normalizer);

@@ -1,3 +1,4 @@
+#include <kindred/engine/cpu/processor_name.h>
 #include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/device.h>
 #include <kindred/engine/device_kernels.h>
@@ -108,14 +109,16 @@ const DeviceKernels& gpu() {
 }
 
 bool cpu_has_bf16() {
+#if defined(__x86_64__)
   return cpu_target() == CpuTarget::avx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;  // Arm's BFMMLA exists, but Debian's oneDNN does not use it
+#endif
 }
 
 std::string cpu_model_name() {
   std::ifstream cpuinfo("/proc/cpuinfo");
-  for (std::string line; std::getline(cpuinfo, line);)
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  return "unknown processor";
+  return processor_name(cpuinfo);
 }
 
 }  // namespace kindred

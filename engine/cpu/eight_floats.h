@@ -22,6 +22,7 @@ constexpr int part_lanes = static_cast<int>(hn::MaxLanes(part_of_eight));
 constexpr int parts = 8 / part_lanes;
 
 struct Vec8 {
+  HWY_INLINE Vec8() {}  // written out, because the compiler's own would not be for these vectors
   hn::Vec<PartOfEight> part[parts];
 };
 

@@ -27,7 +27,8 @@ look ten.html four.html --frames 0
 quietly "$apps/make_toy_dataset" small --classes 2 --per-class 16 --image-size 16
 train small --out thousand --model resnet20 --image-size 16 -b 16 --epochs 1000 --report
 [ "$(wc -l <thousand/metrics.jsonl)" -ge 1000 ]
-look thousand/report.html --frames 0
+cp thousand/report.html thousand.html
+look thousand.html --frames 0
 
 "$apps/pretrain" set --out going --model resnet20 --image-size 32 -b 120 --epochs 100000 --report --device cpu >going.log 2>&1 &
 under_way=$!
@@ -39,19 +40,16 @@ look going/report.html --frames 0
 quietly "$apps/report" going --out going.html   # as anybody may ask for it meanwhile
 look going.html --frames 0
 kill -9 $under_way
-wait $under_way || true
+wait $under_way 2>/dev/null || true
 under_way=
 truncate --size=-40 going/metrics.jsonl
 quietly "$apps/report" going --out killed.html
 look killed.html --frames 0
 
 [ -n "$images" ] || { echo "no map: no folder of images was named"; exit 0; }
-mkdir -p whole/train
-while IFS= read -r class; do  # each class of every part in one folder
-  mkdir -p "whole/train/$(basename "$class")"
-  for image in "$class"/*; do
-    ln -s "$image" "whole/train/$(basename "$class")/$(basename "$(dirname "$class")")-$(basename "$image")"
-  done
+while IFS= read -r folder; do  # each class with the images of every part
+  mkdir -p "whole/train/$(basename "$folder")"
+  cp -rs "$folder" "whole/train/$(basename "$folder")/$(basename "$(dirname "$folder")")"
 done < <(find "$images" -type f -printf '%h\n' | sort -u)
 train whole --out encoder --model resnet20 --image-size 32 --limit-per-class 500 --epochs 2
 quietly "$apps/map_embedding" whole --split train --encoder encoder --out map.html

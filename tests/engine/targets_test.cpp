@@ -1,9 +1,11 @@
+#include <kindred/engine/cpu/processor_name.h>
 #include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/device.h>
 
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
 
 namespace kindred {
@@ -22,6 +24,19 @@ TEST_CASE("vectors: this machine's are those that its processor has and KINDRED_
   if (cap != nullptr && std::string(cap) == "scalar") expected = "scalar";
   CHECK(name(cpu_target()) == expected);
   if (expected == "avx2" || expected == "scalar") CHECK_FALSE(cpu_has_bf16());
+}
+
+TEST_CASE("processors are named as the system names them, and on Arm by their numbers") {
+  const auto named = [](const char* text) {
+    std::istringstream cpuinfo(text);
+    return processor_name(cpuinfo);
+  };
+  CHECK(named("processor\t: 0\nmodel\t\t: 17\nmodel name\t: Some Processor 9\nflags\t\t: fpu\n") == "Some Processor 9");
+  CHECK(named("processor\t: 0\nBogoMIPS\t: 50.00\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n"
+              "CPU part\t: 0xd4f\nCPU revision\t: 0\n") == "Arm Neoverse V2");
+  CHECK(named("CPU implementer\t: 0x41\nCPU part\t: 0xfff\n") == "Arm processor (implementer 0x41, part 0xfff)");
+  CHECK(named("") == "unknown processor");
+  CHECK(named("model name\t:\n").empty());
 }
 
 TEST_CASE("results are written past the cache only where they are larger than it, and aligned") {

@@ -1,4 +1,4 @@
-"""The drill of scripts/hundred_kills.py --processes: a run of several processes of which one is killed at a random moment,
+"""The drill of hundred_kills.py --processes: a run of several processes of which one is killed at a random moment,
 again and again, until it has finished.
 
 After every kill: the command ends with code 9 and one line that names the rank, and no process of it is left. At the

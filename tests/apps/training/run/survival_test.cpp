@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 const std::string survivor = " --model resnet20 --image-size 32 -b 8 --knn-every 5 ";
 
-// scripts/hundred_kills.py does the same a hundred times.
+// scripts/processes/hundred_kills.py does the same a hundred times.
 TEST_CASE("a run that is killed at random moments ends with the same bytes") {
   const TemporaryFolder folder;
   const std::string set = draw_tiny_set(folder), whole = folder / "whole", cut = folder / "cut";

@@ -3,7 +3,7 @@
 weights, those of the last step and of the best epoch, with an undisturbed run. Every tenth process is killed as soon as it writes a checkpoint.
 With --processes the training has several processes, of which a random one is killed (scripts/processes/killing.py).
 
-    scripts/hundred_kills.py [--kills 100] [--build build/release] [--seed 0] [--processes]
+    scripts/processes/hundred_kills.py [--kills 100] [--build build/release] [--seed 0] [--processes]
 """
 import argparse
 import hashlib
@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 
-from processes.killing import drill
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+from processes.killing import drill  # noqa: E402
 
 ENCODERS = ("encoder.safetensors", "best_encoder.safetensors")
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def digest(path):

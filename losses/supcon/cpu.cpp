@@ -13,6 +13,7 @@
 #include <kindred/third_party/onednn/onednn.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace kindred {
@@ -116,6 +117,37 @@ void for_each_tile(const SupConRows& rows, const SupConRows& columns, const SupC
     for_each_tile_of_rectangle(rows, columns, formula.temperature, needed, body);
 }
 
+void take_longer(float length, float& longest) {
+  if (std::isnan(length) || length > longest) longest = length;
+}
+
+// The square of the length of the longest row; NaN if there is one.
+float longest_squared(const Tensor& features) {
+  const std::int64_t rows = features.dim(0), dim = features.dim(1);
+  const float* values = features.data<float>();
+  std::vector<float> longest(static_cast<std::size_t>(compute_threads()), 0.0f);
+  parallel_ranges(rows, 256, [&](int range, std::int64_t begin, std::int64_t end) {
+    float& of_range = longest[static_cast<std::size_t>(range)];
+    for (std::int64_t r = begin; r < end; ++r) take_longer(squared_length(values + r * dim, dim), of_range);
+  });
+  float result = 0;
+  for (const float length : longest) take_longer(length, result);
+  return result;
+}
+
+// A logit is a product of two features by the temperature, so with features of length 1 none is above 1 / temperature and none
+// below its negative. If these are close enough for f32, the upper bound is what every row and column subtracts from logits
+// before it takes exponentials, and each is computed once for both. Otherwise the answer is NaN, and each has its own maximum; also
+// with a cap (ring), where a pair may be positive for one side alone.
+float shared_shift(const SupConRows& rows, const SupConRows& columns, const SupConFormula& formula) {
+  if (formula.ring != 0) return NAN;
+  constexpr float widest = 80;  // e^-80 is above the smallest normal float, e^-87
+  const float of_rows = longest_squared(rows.features);
+  const float of_columns = same_rows(rows, columns, formula) ? of_rows : longest_squared(columns.features);
+  const float bound = std::sqrt(of_rows * of_columns) * static_cast<float>(1.0001 / formula.temperature);
+  return 2 * bound <= widest ? bound : NAN;
+}
+
 // ---- what a row is to the columns of a tile, and what they are to it
 
 class PairKinds {
@@ -179,10 +211,15 @@ void add(Sums& sums, const PairSums& part) {
   sums.negatives += part.negatives;
 }
 
-void add_tile(const Tile& tile, PairKinds& kinds, std::vector<Sums>& sums) {
+// shift: shared_shift()
+void add_tile(const Tile& tile, float shift, PairKinds& kinds, std::vector<Sums>& sums) {
   ColumnSums of_columns;
-  if (tile.both) {
-    of_columns.clear(tile.columns);
+  if (tile.both) of_columns.clear(tile.columns);
+  const bool is_shared = tile.both && !std::isnan(shift);
+  if (is_shared) {
+    std::fill_n(of_columns.max_positive, tile.columns, shift);
+    std::fill_n(of_columns.max_negative, tile.columns, shift);
+  } else if (tile.both) {
     for (std::int64_t i = 0; i < tile.rows; ++i) {
       kinds.set_row(tile, i);
       add_column_maxima(tile.logits + i * tile.columns, kinds.of_columns(), tile.columns, of_columns);
@@ -191,11 +228,19 @@ void add_tile(const Tile& tile, PairKinds& kinds, std::vector<Sums>& sums) {
   for (std::int64_t i = 0; i < tile.rows; ++i) {
     const float* logits = tile.logits + i * tile.columns;
     kinds.set_row(tile, i);
-    add(sums[static_cast<std::size_t>(tile.row + i)], sum_row(logits, kinds.of_row(), tile.columns));
+    Sums& row = sums[static_cast<std::size_t>(tile.row + i)];
+    if (is_shared) {
+      add(row, add_to_both(logits, kinds.of_row(), tile.columns, shift, of_columns));
+      continue;
+    }
+    add(row, sum_row(logits, kinds.of_row(), tile.columns));
     if (tile.both) add_column_sums(logits, kinds.of_columns(), tile.columns, of_columns);
   }
-  for (std::int64_t j = 0; tile.both && j < tile.columns; ++j)
-    add(sums[static_cast<std::size_t>(tile.column + j)], of_columns.column(j));
+  for (std::int64_t j = 0; tile.both && j < tile.columns; ++j) {
+    PairSums column = of_columns.column(j);
+    if (is_shared) column.negatives = static_cast<std::int32_t>(tile.rows) - column.positives;
+    add(sums[static_cast<std::size_t>(tile.column + j)], column);
+  }
 }
 
 // The second sweep, over the positives only. There are few pairs, so it uses plain loops in double.
@@ -219,9 +264,10 @@ void forward(const SupConRows& rows, const SupConRows& columns, const SupConForm
   const std::int64_t count = rows.features.dim(0), anchors = losses.numel();
   const auto needed = [&](std::int64_t first, std::int64_t) { return first < anchors; };
   std::vector<Sums> sums(static_cast<std::size_t>(count));
+  const float shift = shared_shift(rows, columns, formula);
   for_each_tile(rows, columns, formula, needed, [&](const Tile& tile) {
     PairKinds kinds(rows, columns, formula);
-    add_tile(tile, kinds, sums);
+    add_tile(tile, shift, kinds, sums);
   });
   std::vector<PositiveSums> over(sums.size());
   if (needs_positive_sums(formula))
@@ -268,6 +314,8 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
       static_cast<float>(upstream.data<float>()[0] * weight.data<float>()[0] / formula.temperature);
   const bool all = formula.denominator == SupConDenominator::all, square = same_rows(rows, columns, formula);
   std::fill_n(d_rows.data<float>(), d_rows.numel(), 0.0f);
+  const float shift = pull == SupConPull::constant ? shared_shift(rows, columns, formula) : NAN;
+  const bool is_shared = !std::isnan(shift);
   // In a square, two blocks without anchors contribute nothing to each other.
   const auto needed = [&](std::int64_t first, std::int64_t rows_of_block) {
     const float* weights = of_rows + supcon_weight * count + first;
@@ -276,15 +324,25 @@ void backward(const SupConRows& rows, const SupConRows& columns, const SupConFor
   };
   for_each_tile(rows, columns, formula, needed, [&](const Tile& tile) {
     PairKinds kinds(rows, columns, formula);
+    const float* column = of_columns + tile.column;
+    ColumnTerms terms{column + supcon_weight * contrasts, column + supcon_second * contrasts,
+                      column + supcon_share * contrasts};
+    float exponentials[most_columns];
+    if (is_shared) {
+      for (std::int64_t j = 0; j < tile.columns; ++j) exponentials[j] = std::exp(shift - terms.weight[j]);
+      terms.weight = exponentials;
+    }
     for (std::int64_t i = 0; i < tile.rows; ++i) {
       kinds.set_row(tile, i);
-      const float* row = of_rows + tile.row + i;
-      const float* column = of_columns + tile.column;
-      logits_to_gradients(pull, all, tile.logits + i * tile.columns, tile.columns, kinds.of_row(),
-                          {row[supcon_weight * count], row[supcon_second * count], row[supcon_share * count]},
-                          kinds.of_columns(),
-                          {column + supcon_weight * contrasts, column + supcon_second * contrasts,
-                           column + supcon_share * contrasts});
+      const float* of_row = of_rows + tile.row + i;
+      RowTerms row{of_row[supcon_weight * count], of_row[supcon_second * count], of_row[supcon_share * count]};
+      float* logits = tile.logits + i * tile.columns;
+      if (is_shared) {
+        row.weight = std::exp(shift - row.weight);
+        shifted_logits_to_gradients(all, logits, tile.columns, shift, kinds.of_row(), row, terms);
+      } else {
+        logits_to_gradients(pull, all, logits, tile.columns, kinds.of_row(), row, kinds.of_columns(), terms);
+      }
     }
     const onednn::Scales added{.product = factor, .before = 1};
     onednn::sgemm({.m = tile.rows, .n = dim, .k = tile.columns}, tile.logits,

@@ -38,6 +38,18 @@ HWY_INLINE float gradient(float s, std::int32_t kind, float all, float weight, f
   return kind == positive ? of_positive : kind == negative ? push : 0.0f;
 }
 
+template <bool all>
+void shifted_gradients(float* logits, std::int64_t count, float shift, const std::int32_t* kinds, const RowTerms& row,
+                       const ColumnTerms& columns) {
+#pragma omp simd
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float push = fast_exp(logits[j] - shift) * (row.weight + columns.weight[j]);
+    const float pulled = row.share + columns.share[j];
+    const float of_positive = all ? push - pulled : -pulled;  // positives may not be in the denominator
+    logits[j] = kinds[j] == positive ? of_positive : kinds[j] == negative ? push : 0.0f;
+  }
+}
+
 template <SupConPull pull>
 void gradients(float all, float* logits, std::int64_t count, const std::int32_t* row_kinds, const RowTerms& row,
                const std::int32_t* column_kinds, const ColumnTerms& columns) {
@@ -119,6 +131,42 @@ void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_
   }
 }
 
+float squared_length(const float* values, std::int64_t count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t j = 0; j < count; ++j) sum += values[j] * values[j];
+  return sum;
+}
+
+PairSums add_to_both(const float* logits, const std::int32_t* kinds, std::int64_t count, float shift, ColumnSums& sums) {
+  float exp_positive = 0, exp_negative = 0, positive_logits = 0;
+  std::int32_t positives = 0;
+#pragma omp simd reduction(+ : exp_positive, exp_negative, positive_logits, positives)
+  for (std::int64_t j = 0; j < count; ++j) {
+    const float apart = logits[j] - shift, e = fast_exp(apart);
+    const float p = kinds[j] == positive ? e : 0.0f, n = kinds[j] == positive ? 0.0f : e;
+    const float logit = kinds[j] == positive ? apart : 0.0f;
+    const std::int32_t one = kinds[j] == positive ? 1 : 0;
+    exp_positive += p;
+    exp_negative += n;
+    positive_logits += logit;
+    positives += one;
+    sums.positive_exponentials[j] += p;
+    sums.negative_exponentials[j] += n;
+    sums.positive_logits[j] += logit;
+    sums.positives[j] += one;
+  }
+  return {shift, shift, exp_positive, exp_negative, positive_logits, positives, static_cast<std::int32_t>(count) - positives};
+}
+
+void shifted_logits_to_gradients(bool all, float* logits, std::int64_t count, float shift, const std::int32_t* kinds,
+                                 const RowTerms& row, const ColumnTerms& columns) {
+  if (all)
+    shifted_gradients<true>(logits, count, shift, kinds, row, columns);
+  else
+    shifted_gradients<false>(logits, count, shift, kinds, row, columns);
+}
+
 void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,
                          const std::int32_t* row_kinds, const RowTerms& row, const std::int32_t* column_kinds,
                          const ColumnTerms& columns) {
@@ -148,6 +196,9 @@ HWY_EXPORT(drop_beyond_columns);
 HWY_EXPORT(sum_row);
 HWY_EXPORT(add_column_maxima);
 HWY_EXPORT(add_column_sums);
+HWY_EXPORT(squared_length);
+HWY_EXPORT(add_to_both);
+HWY_EXPORT(shifted_logits_to_gradients);
 HWY_EXPORT(logits_to_gradients);
 
 void kinds_by_label(const std::int32_t* labels, std::int64_t count, std::int32_t label, std::int32_t* kinds) {
@@ -178,6 +229,19 @@ void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int6
 
 void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums) {
   KINDRED_FOR_TARGET(add_column_sums)(logits, kinds, count, sums);
+}
+
+float squared_length(const float* values, std::int64_t count) {
+  return KINDRED_FOR_TARGET(squared_length)(values, count);
+}
+
+PairSums add_to_both(const float* logits, const std::int32_t* kinds, std::int64_t count, float shift, ColumnSums& sums) {
+  return KINDRED_FOR_TARGET(add_to_both)(logits, kinds, count, shift, sums);
+}
+
+void shifted_logits_to_gradients(bool all, float* logits, std::int64_t count, float shift, const std::int32_t* kinds,
+                                 const RowTerms& row, const ColumnTerms& columns) {
+  KINDRED_FOR_TARGET(shifted_logits_to_gradients)(all, logits, count, shift, kinds, row, columns);
 }
 
 void logits_to_gradients(SupConPull pull, bool all, float* logits, std::int64_t count,

@@ -45,6 +45,12 @@ struct ColumnSums {
 void add_column_maxima(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
 void add_column_sums(const float* logits, const std::int32_t* kinds, std::int64_t count, ColumnSums& sums);
 
+// The sum of the squares of `count` floats.
+float squared_length(const float* values, std::int64_t count);
+// sum_row and add_column_sums at once, with `shift` in the place of every maximum, where each pair is positive or negative, and
+// the same for both sides. Leaves sums.negatives as it is.
+PairSums add_to_both(const float* logits, const std::int32_t* kinds, std::int64_t count, float shift, ColumnSums& sums);
+
 // SupConRows::terms of one row, and of the columns of a tile.
 struct RowTerms {
   float weight, second, share;
@@ -52,6 +58,11 @@ struct RowTerms {
 struct ColumnTerms {
   const float *weight, *second, *share;
 };
+
+// logits_to_gradients with one exponential, exp(logit - shift), for SupConPull::constant and kinds that are the same for both
+// sides. The weights of row and columns are exp(shift - weight) here.
+void shifted_logits_to_gradients(bool all, float* logits, std::int64_t count, float shift, const std::int32_t* kinds,
+                                 const RowTerms& row, const ColumnTerms& columns);
 
 // Replaces the logits s_ij by G_ij + G_ji, in place. `row_kinds` says what column j is to the row,
 // `column_kinds` what the row is to column j. `all` means that the denominator contains every positive.

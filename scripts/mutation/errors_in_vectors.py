@@ -23,4 +23,11 @@ ERRORS = [
     ("engine/cpu/eight_floats.h", "hn::IfThenZeroElse(hn::Le(v.part[i], hn::Zero(part_of_eight)), v.part[i])", "v.part[i]",
      "batch norm*", "layers/batch_norm/cpu.cpp"),
     ("losses/supcon/cpu_rows.cpp", "    max_positive = p > max_positive ? p : max_positive;\n", "", "supcon*"),
+    ("losses/supcon/cpu.cpp", "return 2 * bound <= widest ? bound : NAN;", "return bound;", "supcon on cpu? one exponential*"),
+    ("losses/supcon/cpu.cpp", "static_cast<std::int32_t>(tile.rows) - column.positives", "static_cast<std::int32_t>(tile.rows)",
+     "supcon on cpu? one exponential*"),
+    ("losses/supcon/cpu_rows.cpp", "    sums.negative_exponentials[j] += n;\n", "", "supcon on cpu? one exponential*"),
+    ("losses/supcon/cpu_rows.cpp", "(row.weight + columns.weight[j])", "row.weight", "supcon on cpu? one exponential*"),
+    ("losses/supcon/cpu_rows.cpp", "sums.max_negative[j] = n > sums.max_negative[j] ? n : sums.max_negative[j];", "",
+     "supcon on cpu? one exponential*"),
 ]

@@ -41,7 +41,6 @@ Outcome evaluate(const Side& anchor_side, const Side& contrast_side, Device devi
   MemoryPool& pool = memory_pool(device);
   pool.set_poison(true);
   const DType dtype = device == Device::reference ? DType::f64 : DType::f32;
-  formula.temperature = 0.1;
   if (formula.mask.defined()) formula.mask = formula.mask.to(device, DType::u8);
   const auto rows_of = [&](const Side& side) {
     const auto rows = static_cast<std::int64_t>(side.labels.size());

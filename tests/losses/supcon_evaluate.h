@@ -24,7 +24,7 @@ struct Outcome {
   std::vector<std::int32_t> positives, negatives;
 };
 
-// T = 0.1 and an upstream gradient of 0.75. The contrasts are also anchors only if both are the same object.
+// The upstream gradient is 0.75. The contrasts are also anchors only if both are the same object.
 // `count` anchors, -1 for all. d_contrasts is computed only if it is requested.
 Outcome evaluate(const Side& anchors, const Side& contrasts, Device device, SupConFormula formula = {},
                  std::int64_t count = -1, bool with_d_contrasts = true);

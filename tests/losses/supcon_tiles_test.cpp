@@ -29,6 +29,35 @@ TEST_CASE("supcon on cpu: tiles of the full size") {
   check_square(Device::cpu, 16 * 256 + 37, 3, 10);
 }
 
+TEST_CASE("supcon on cpu: one exponential for a row and a column, and temperatures that are too low for it") {
+  // Rows of about the same direction, and one of the opposite: its logits are as low as can be.
+  constexpr std::int64_t rows = 150, dim = 8;
+  Side side{unit_rows(rows, dim), random_labels(rows, 5)};
+  for (std::size_t i = 0; i < side.features.size(); ++i) {
+    const std::size_t row = i / dim;
+    side.features[i] *= 0.1f;
+    if (i % dim == 0) side.features[i] = row == 7 ? -1.0f : 1.0f;
+  }
+  for (const float length : {1.0f, 1.5f}) {
+    Side scaled = side;
+    for (float& value : scaled.features) value *= length;
+    for (const double temperature : {0.5, 0.07, 0.0255, 0.024, 0.01}) {
+      CAPTURE(length);
+      CAPTURE(temperature);
+      SupConFormula formula;
+      formula.temperature = temperature;
+      const Outcome exact = evaluate(scaled, scaled, Device::reference, formula);
+      const Outcome tiled = evaluate(scaled, scaled, Device::cpu, formula);
+      const double rounding = 1e-6 * std::max(1.0, 0.1 * static_cast<double>(length * length) / temperature);  // of a logit
+      CHECK(relative_difference(tiled.lse, exact.lse) < 1e-6);
+      CHECK(relative_difference(tiled.losses, exact.losses) < rounding);
+      CHECK(relative_difference(tiled.d_anchors, exact.d_anchors) < 10 * rounding);
+      CHECK(tiled.positives == exact.positives);
+      CHECK(tiled.negatives == exact.negatives);
+    }
+  }
+}
+
 TEST_CASE("supcon on cpu: a part of the rows as anchors, anywhere among the contrasts") {
   check_part(Device::cpu, 700, 24, 0, 130);
   check_part(Device::cpu, 700, 24, 570, 130);

@@ -45,8 +45,13 @@ CONF
   done
   # Which BLAS is meant is decided when its package is configured, which does not happen here.
   for package in blas lapack; do
-    ln -sfn "$package/lib$package.so.3" "$sysroot/usr/lib/aarch64-linux-gnu/lib$package.so.3"
+    for ending in so so.3; do
+      ln -sfn "$package/lib$package.$ending" "$sysroot/usr/lib/aarch64-linux-gnu/lib$package.$ending"
+    done
   done
+  # Paths that packages wrote down for CMake.
+  find "$sysroot/usr/lib/aarch64-linux-gnu/cmake" -name '*.cmake' -exec \
+    sed -i -E "s#([;\"])/usr/lib/aarch64-linux-gnu/#\\1$sysroot/usr/lib/aarch64-linux-gnu/#g" {} +
   rm -r "$state"
   touch "$sysroot/complete"
 }

@@ -3,6 +3,7 @@
 // pixel_products.h for images of a few pixels, and oneDNN's Winograd for 3x3 filters and more channels. Everything else is
 // oneDNN's direct convolution.
 // bench/convolution.cpp measured which is the fastest.
+#include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/kernels/accumulate.h>
 #include <kindred/layers/conv2d/direct.h>
 #include <kindred/layers/conv2d/kernels.h>
@@ -22,6 +23,8 @@ Engine engine_for(ConvPass pass, const ConvShape& s, DType dtype) {
   if (pixel_products::prefers(s)) return Engine::pixel_products;
   if (winograd::prefers(pass, s)) return Engine::winograd;
   if (direct::prefers(pass, s)) return Engine::direct;
+  // oneDNN's code for Arm has vectors of 512 bits at least. Otherwise it has plain loops, and anything is faster.
+  if (cpu_target() == CpuTarget::neon && pixel_products::supports(s)) return Engine::pixel_products;
   const bool pays = s.kh == 3 && s.kw == 3 && s.stride == 1 && std::min(s.c, s.k) >= 64;
   if (pays && onednn::has_winograd({pass, dtype, dtype, s, onednn::Algorithm::winograd}))
     return Engine::onednn_winograd;

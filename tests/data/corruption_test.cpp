@@ -99,6 +99,24 @@ TEST_CASE("corruptions: noise has the deviation that it should have") {
   CHECK(deviation(Corruption::impulse_noise, 4, 0.5f) == doctest::Approx(std::sqrt(0.27 * 0.25)).epsilon(0.02));
 }
 
+TEST_CASE("corruptions: at half the size every four pixels become their mean, the rows after the columns") {
+  constexpr int side = 6;
+  Bytes pixels;
+  for (int i = 0; i < side * side * 3; ++i) pixels.push_back(static_cast<std::uint8_t>(i * 7919 % 251));
+  const auto at = [&](int y, int x, int c) { return int{pixels[static_cast<std::size_t>((y * side + x) * 3 + c)]}; };
+  Bytes expected;
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < side; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const int top = y / 2 * 2, left = x / 2 * 2;
+        const int above = (at(top, left, c) + at(top, left + 1, c) + 1) / 2,
+                  below = (at(top + 1, left, c) + at(top + 1, left + 1, c) + 1) / 2;
+        expected.push_back(static_cast<std::uint8_t>((above + below + 1) / 2));
+      }
+  detail::pixelate(pixels, side, 0.5);
+  CHECK(pixels == expected);
+}
+
 TEST_CASE("corruptions: borders") {
   const auto row = [](Border border) {
     std::string text;

@@ -116,7 +116,7 @@ GpuRates parse_gpu_rates(std::string_view text, const std::string& file) {
   };
   GpuRates rates;
   rates.gpu = text_of(fields.require("gpu"), top.at("gpu"));
-  const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
+  const auto is_control = [](unsigned char c) { return c < ' ' || c == 0x7f; };
   if (rates.gpu.empty() || std::any_of(rates.gpu.begin(), rates.gpu.end(), is_control))
     top.at("gpu").fail_here("expected a name in one line, not {}", printable(rates.gpu));
   rates.memory = one("memory", "gib", {0.01, 1e5}, std::size_t{1} << 30);

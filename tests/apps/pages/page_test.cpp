@@ -64,8 +64,8 @@ TEST_CASE("pages: text becomes HTML that shows it and does nothing else") {
     CHECK(is_utf8(html));
     CHECK(html.find_first_of("<>\"'\n\t") == std::string::npos);
     const bool plain =
-        std::ranges::none_of(text, [](char c) {  // \xc2 begins the control characters of two bytes
-          return (c >= 0 && c < ' ') || c == '\x7f' || c == '\xc2';
+        std::ranges::none_of(text, [](unsigned char c) {  // 0xc2 begins the control characters of two bytes
+          return c < ' ' || c == 0x7f || c == 0xc2;
         });
     if (is_utf8(text) && plain) CHECK(shown(html) == text);
   }

@@ -13,6 +13,7 @@
 #include <kindred/apps/console/messages/quiet.h>
 #include <kindred/apps/console/progress.h>
 #include <kindred/apps/evaluation/encoder_flags.h>
+#include <kindred/apps/evaluation/similarities.h>
 #include <kindred/apps/pages/map_view.h>
 #include <kindred/apps/pages/page.h>
 #include <kindred/apps/pages/picture_classes.h>
@@ -194,15 +195,6 @@ class StageProgress {
   std::int64_t shown_ = 0;
 };
 
-// Such a map has places, but they say nothing.
-void note_equal_rows(const ImageTable& t) {
-  std::int64_t row = 1;  // the first that differs
-  while (row < t.rows() && std::ranges::equal(t.row(row), t.row(0))) ++row;
-  if (row == 1 || row < t.rows()) return;
-  fmt::print("warning: the features of all {} are equal, so the map says nothing; the encoder has collapsed\n",
-             counted(row, "image"));
-}
-
 EmbeddingMap draw_map(const Flags& f, const ImageTable& table) {
   MapOptions options = f.map;
   StageProgress progress;
@@ -252,7 +244,7 @@ int run_map_embedding(int argc, char** argv) {
   for (const std::string& out : flags.out) const AtomicFile tried(out);
   watch_for_interrupts();
   const Drawn drawn = flags.has_features_file() ? read_features(flags) : embed(flags);
-  note_equal_rows(drawn.table);
+  fmt::print("{}", equal_rows_warning(drawn.table.features, drawn.table.dim, "the map says nothing"));
   const EmbeddingMap map = draw_map(flags, drawn.table);
   if (flags.map.method == MapMethod::t_sne && map.perplexity < flags.map.perplexity)
     fmt::print(

@@ -64,7 +64,8 @@ def main():
     if not epochs:
         sys.exit("error: pretrain has said nothing of an epoch")
     said_all = lines[-1][0]
-    in_epochs = sum(max((at - told for at in written if told <= at < until), default=0.0)
+    # What is written in the second half of the time until the next line belongs to that one, which is read a little late.
+    in_epochs = sum(max((at - told for at in written if told <= at < (told + until) / 2), default=0.0)
                     for told, until in zip(epochs, [*epochs[1:], said_all]))
     whole, at_end = end - start, end - said_all
     print(f"{whole:.1f} s for {len(epochs)} epochs: {in_epochs:.2f} s for metrics, events and pages of epochs, {at_end:.2f} s "

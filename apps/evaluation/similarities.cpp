@@ -1,5 +1,8 @@
 #include <kindred/apps/evaluation/similarities.h>
+#include <kindred/engine/counted.h>
 #include <kindred/third_party/onednn/onednn.h>
+
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +16,17 @@ constexpr std::int64_t most_queries = 256;            // so that the similaritie
 constexpr std::int64_t most_similarities = 64 << 20;  // in floats
 
 }  // namespace
+
+std::string equal_rows_warning(std::span<const float> features, std::int64_t dim, std::string_view so) {
+  const auto width = static_cast<std::size_t>(dim);
+  const std::size_t rows = dim > 0 ? features.size() / width : 0;
+  for (std::size_t row = 1; row < rows; ++row)
+    if (!std::ranges::equal(features.subspan(row * width, width), features.first(width))) return "";
+  if (rows < 2) return "";
+  return fmt::format(
+      "warning: the features of all {} are equal, so {}: the images are all the same, or the encoder has collapsed\n",
+      counted(static_cast<std::int64_t>(rows), "image"), so);
+}
 
 std::vector<float> unit_rows(std::span<const float> features, std::int64_t dim) {
   std::vector<float> rows(features.begin(), features.end());

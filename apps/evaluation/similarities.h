@@ -5,12 +5,17 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace kindred {
 
 // The rows divided by their length, [rows, dim]; a row of zeros stays one.
 std::vector<float> unit_rows(std::span<const float> features, std::int64_t dim);
+
+// "warning: the features of all 12 images are equal, so <so>: ..." with a newline; "" if two rows differ or there are fewer than two.
+std::string equal_rows_warning(std::span<const float> features, std::int64_t dim, std::string_view so);
 
 // Neighbours vote with the weight exp(cosine / temperature) (Wu et al. 2018, arXiv 1805.01978); of this one only the ratio
 // counts, and it does not overflow.

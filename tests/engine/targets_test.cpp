@@ -1,8 +1,10 @@
 #include <kindred/engine/cpu/processor_name.h>
 #include <kindred/engine/cpu/targets.h>
 #include <kindred/engine/device.h>
+#include <kindred/third_party/onednn/onednn.h>
 
 #include <doctest/doctest.h>
+#include <oneapi/dnnl/dnnl.h>
 
 #include <cstdlib>
 #include <sstream>
@@ -24,6 +26,16 @@ TEST_CASE("vectors: this machine's are those that its processor has and KINDRED_
   if (cap != nullptr && std::string(cap) == "scalar") expected = "scalar";
   CHECK(name(cpu_target()) == expected);
   if (expected == "avx2" || expected == "scalar") CHECK_FALSE(cpu_has_bf16());
+}
+
+TEST_CASE("vectors: oneDNN takes no wider ones than the kernels, whatever it is asked first") {
+  const float two = 2, three = 3;
+  float product = 0;
+  onednn::sgemm({.m = 1, .n = 1, .k = 1}, &two, &three, &product);
+  CHECK(product == 6);
+  if (std::getenv("DNNL_MAX_CPU_ISA") != nullptr) return;
+  if (cpu_target() == CpuTarget::avx2) CHECK(dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_avx2);
+  if (cpu_target() == CpuTarget::scalar) CHECK(dnnl_get_effective_cpu_isa() == dnnl_cpu_isa_sse41);
 }
 
 TEST_CASE("processors are named as the system names them, and on Arm by their numbers") {

@@ -290,6 +290,7 @@ bool has_winograd(Convolution key) {
 }
 
 void sgemm(const Product& p, const float* a, const float* b, float* c, const Scales& scales) {
+  engine();  // caps the instructions, if this is the first that oneDNN is asked for
   checked("dnnl_sgemm", [&] {
     dnnl::error::wrap_c_api(
         dnnl_sgemm(p.transpose_a ? 'T' : 'N', p.transpose_b ? 'T' : 'N', p.m, p.n, p.k, scales.product, a,

@@ -134,7 +134,8 @@ nlohmann::json print_retrieval(const FeatureTable& table, const std::function<vo
     between();
     progress.advance(done - std::exchange(before, done), "");
   });
-  fmt::print("{}\n", retrieval_line(retrieval));
+  fmt::print("{}\n{}", retrieval_line(retrieval),
+             equal_rows_warning(table.features, table.dim, "these figures say nothing"));
   return to_json(retrieval);
 }
 

@@ -3,6 +3,7 @@
 #include <kindred/apps/console/interrupt.h>
 #include <kindred/apps/console/messages/bad_images_line.h>
 #include <kindred/apps/console/progress.h>
+#include <kindred/apps/evaluation/similarities.h>
 #include <kindred/apps/pages/page.h>
 #include <kindred/apps/similarity/all_parts.h>
 #include <kindred/apps/similarity/embed_parts.h>
@@ -218,6 +219,8 @@ FindingTable FindingFlags::read(bool labelled) {
   if (zeros > 0)
     fmt::print("warning: the features of {} are all zero, so nothing is near or far from {}\n",
                counted(zeros, "image"), zeros == 1 ? "it" : "them");
+  if (zeros < found.table.rows())
+    fmt::print("{}", equal_rows_warning(found.table.features, found.table.dim, "none is nearer than another"));
   return found;
 }
 

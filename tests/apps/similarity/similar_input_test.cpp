@@ -149,6 +149,26 @@ TEST_CASE("similar: of a large group of duplicates the console has the first one
               "... and 1 further group (--csv FILE lists all)\n");
 }
 
+TEST_CASE("similar: where all features are equal, each word says that nothing is nearer than another") {
+  if (!has_faiss_to_search()) return;
+  const TemporaryFolder folder;
+  const std::string file = folder / "f.npz";
+  constexpr std::int64_t rows = 6;
+  const auto words_say = [&](const std::vector<float>& features, bool expected) {
+    write_features(file, features, 2, {0, 1, 0, 1, 0, 1}, numbered_paths(rows));
+    for (const char* word : {"duplicates", "outliers", "mislabeled"}) {
+      const auto result = run_program("similar", fmt::format("{} {}", word, file));
+      CAPTURE(result.output);
+      CHECK(result.code == 0);
+      CHECK(says(result, "the features of all 6 images are equal, so none is nearer than another") == expected);
+    }
+  };
+  std::vector<float> features(2 * rows, 0.5f);
+  words_say(features, true);
+  features.back() = 0.25f;  // the last row differs
+  words_say(features, false);
+}
+
 TEST_CASE("similar: features that are there already take no flags about images") {
   const Indexed& t = indexed();
   const TemporaryFolder folder;
